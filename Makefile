@@ -1,0 +1,41 @@
+# make run    the whole sweep and its report        make test   the tests
+# make check  lint, types, formatting               make report Snakemake's own report
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+READY := $(VENV)/.resomap-ready
+TESTS ?= tests
+ARGS ?=
+
+.PHONY: run test check report lock clean
+.DEFAULT_GOAL := run
+
+$(READY): envs/requirements.lock pyproject.toml envs/setup.sh
+	@sh envs/setup.sh $(VENV) $(PYTHON)
+	@touch $@
+
+run: $(READY)
+	@$(BIN)/snakemake $(ARGS)
+	@echo "Report: $(CURDIR)/results/report/index.html"
+
+test: $(READY)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS) $(ARGS)
+
+check: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/snakefmt --check Snakefile rules
+	@$(BIN)/snakemake --lint
+
+report: $(READY)
+	@$(BIN)/snakemake --report results/report/snakemake.html
+
+# The lock and the conda files made from it; run after a change of dependencies in pyproject.toml.
+lock: $(READY)
+	@uv pip compile -q --universal --python-version 3.11 --all-extras --generate-hashes --no-emit-index-url \
+		--no-annotate --no-header pyproject.toml -o envs/requirements.lock
+	@$(BIN)/python -m resomap.environments envs
+
+clean:
+	rm -rf results logs .snakemake

@@ -1,0 +1,50 @@
+# ResoMap: prepare -> resize -> train -> evaluate, profile, explain -> aggregate -> plot -> report
+import sys
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.10")
+
+sys.path.insert(0, str(workflow.basedir))
+
+
+configfile: f"{workflow.basedir}/config/config.yaml"
+configfile: f"{workflow.basedir}/config/sweep.yaml"
+configfile: f"{workflow.basedir}/config/models.yaml"
+configfile: f"{workflow.basedir}/config/data.yaml"
+configfile: f"{workflow.basedir}/config/training.yaml"
+configfile: f"{workflow.basedir}/config/explainability.yaml"
+configfile: f"{workflow.basedir}/config/system.yaml"
+configfile: f"{workflow.basedir}/config/mlflow.yaml"
+
+
+report: "report/workflow.rst"
+
+
+include: "rules/common.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        "results/report/index.html",
+
+
+include: "rules/data.smk"
+include: "rules/train.smk"
+include: "rules/evaluate.smk"
+include: "rules/profile.smk"
+include: "rules/explain.smk"
+include: "rules/aggregate.smk"
+include: "rules/plot.smk"
+include: "rules/report.smk"
+
+
+onstart:
+    workflow_facts.write_run_config(config)
+    print(workflow_facts.opening(CONFIG), flush=True)
+
+
+onsuccess:
+    print(workflow_facts.closing(), flush=True)

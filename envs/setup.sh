@@ -1,0 +1,26 @@
+#!/bin/sh
+# Set up the Python environment that the Makefile uses: the locked packages and ResoMap itself.
+# usage: envs/setup.sh VENV PYTHON
+#   VENV  .venv (made here, from the lock), or an environment of yours: its torch is kept when it fits the bounds
+set -eu
+venv=$1 python=$2
+if [ ! -x "$venv/bin/python" ]; then
+    echo "resomap: making the environment $venv with $($python --version)"
+    "$python" -m venv "$venv" 2>/dev/null || uv venv -q --python "$python" "$venv"
+fi
+if command -v uv >/dev/null 2>&1; then
+    install="uv pip install -q --python $venv/bin/python --compile-bytecode"
+elif "$venv/bin/python" -m pip install -q --disable-pip-version-check uv 2>/dev/null; then
+    install="$venv/bin/uv pip install -q --python $venv/bin/python --compile-bytecode"
+else
+    install="$venv/bin/python -m pip install -q --disable-pip-version-check"
+fi
+if [ "$venv" = .venv ]; then
+    echo "resomap: installing the locked packages (PyTorch with CUDA among them: 3 GB to download, 6 GB on disk) ..."
+    $install --require-hashes -r envs/requirements.lock
+    $install --no-deps -e .
+else
+    echo "resomap: installing into $venv what it lacks ..."
+    $install -e '.[dev]'
+fi
+echo "resomap: ready"

@@ -1,0 +1,1 @@
+"""From result files to tables, intervals, knees and the choice; no torch, no plotting."""

@@ -1,0 +1,135 @@
+"""The tidy tables: one row an observation, copied from result files; blank where a run gave no number."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from resomap import files, scores
+from resomap.analysis.answers import Cell, Run, cell_runs, group_of_class, run_status
+
+RUNS = (
+    "family", "model", "resolution", "seed", "status", "n_train", "n_test", *scores.SCORES,
+    "epochs", "train_seconds", "train_images_per_second", "peak_memory_mib", "device", "precision", "code",
+)  # fmt: skip
+EVALUATION = (
+    "family", "model", "train_resolution", "eval_resolution", "mode", "seed", "n", "accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece",
+)  # fmt: skip
+CLASSES = ("family", "model", "resolution", "seed", "class", "group", "n", "accuracy", "pair_accuracy")
+PROFILES = (
+    "family", "model", "resolution", "device", "precision", "memory_format", "variant", "threads", "batch_size", "n", "valid", "status",
+    "latency_ms_p50", "latency_ms_p90", "latency_ms_p99", "inference_images_per_second",
+    "macs", "flops", "num_parameters", "model_size_mib", "peak_memory_mib",
+)  # fmt: skip
+EXPLANATIONS = (
+    "family", "model", "resolution", "seed", "method", "target", "group", "layer", "grid", "n",
+    "relevance_mass", "relevance_rank", "pointing_game", "mask_area", "zero_maps",
+)  # fmt: skip
+P99_FROM = 1000
+"""Repetitions under which a 99th percentile is not reported."""
+
+Row = dict[str, Any]
+
+
+def run_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: Path, manifest: dict[str, Any]) -> Iterator[Row]:
+    """Rows of RUNS: every run of the sweep, also those that failed; scores on the test split at the training resolution."""
+    for run in _sweep_runs(cells, seeds, runs):
+        status = run_status(run)
+        row = {**_identity(run), "status": status, "n_train": manifest["splits"]["train"]["count"]}
+        yield row if status == "failed" else row | _training(run) | (_own_scores(run) if status == "ok" else {})
+
+
+def _sweep_runs(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> Iterator[Run]:
+    for cell in cells:
+        yield from cell_runs(cell, seeds, runs)
+
+
+def _identity(run: Run) -> Row:
+    return {**run.cell._asdict(), "seed": run.seed}
+
+
+def _training(run: Run) -> Row:
+    metrics, timing = (files.read_json(run.folder / name) for name in ("metrics.json", "timing.json"))
+    return {
+        "epochs": len(pd.read_csv(run.folder / "history.csv")) or None,
+        **{name: timing.get(name) for name in ("train_seconds", "train_images_per_second", "peak_memory_mib")},
+        **{name: metrics["environment"].get(name) for name in ("device", "precision")},
+        "code": metrics["job"].get("code"),
+    }
+
+
+def _own_scores(run: Run) -> Row:
+    own = next(row for row in _evaluations(run) if row["eval_resolution"] == run.cell.resolution and row["mode"] == "raw")
+    return {"n_test": own["n"], **{name: own[name] for name in scores.SCORES}}
+
+
+def _evaluations(run: Run) -> list[Row]:
+    return _records(pd.read_csv(run.folder / "evaluation.csv"))
+
+
+def _records(frame: pd.DataFrame) -> list[Row]:
+    """Rows with None for NaN, so that they are written blank."""
+    return [{str(key): None if pd.isna(value) else value for key, value in row.items()} for row in frame.to_dict("records")]
+
+
+def _finished(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> Iterator[Run]:
+    return (run for run in _sweep_runs(cells, seeds, runs) if run_status(run) == "ok")
+
+
+def evaluation_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> Iterator[Row]:
+    """Rows of EVALUATION: every finished run at every resolution of the sweep."""
+    for run in _finished(cells, seeds, runs):
+        for row in _evaluations(run):
+            identity = {"family": run.cell.family, "model": run.cell.model, "train_resolution": run.cell.resolution, "seed": run.seed}
+            yield identity | {name: row[name] for name in EVALUATION if name not in identity}
+
+
+def class_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: Path, manifest: dict[str, Any]) -> Iterator[Row]:
+    """Rows of CLASSES: every class of every finished run, on the test split at the training resolution."""
+    groups = group_of_class(manifest)
+    for run in _finished(cells, seeds, runs):
+        stored = files.read_arrays(run.folder / "predictions.npz")
+        logits, label = stored[f"logits_r{run.cell.resolution}"], stored["label"]
+        pair = scores.pair_accuracy(logits, label, manifest["pairs"])
+        for index, name in enumerate(manifest["classes"]):
+            shown = label == index
+            row = {**_identity(run), "class": name, "group": groups[index], "n": int(shown.sum())}
+            yield row | {"accuracy": _mean(logits[shown].argmax(axis=1) == index), "pair_accuracy": _mean(pair[shown])}
+
+
+def _mean(values: np.ndarray) -> float | None:
+    known = values[~np.isnan(values)] if values.dtype.kind == "f" else values
+    return float(known.mean()) if known.size else None
+
+
+def profile_rows(cells: Sequence[Cell], profiles: Path) -> Iterator[Row]:
+    """Rows of PROFILES: every measurement of every model whose profile exists."""
+    for family, model in dict.fromkeys((cell.family, cell.model) for cell in cells):
+        path = profiles / family / f"{model}.json"
+        for record in files.read_json(path)["cells"] if path.exists() else ():
+            row = {"family": family, "model": model, **{name: record.get(name) for name in PROFILES[2:]}}
+            yield row | ({} if (row["n"] or 0) >= P99_FROM else {"latency_ms_p99": None})
+
+
+def explanation_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> Iterator[Row]:
+    """Rows of EXPLANATIONS: the means over the explained pictures of a run, over all of them and over each group."""
+    for run in _finished(cells, seeds, runs):
+        path = run.folder / "explanations" / "localisation.csv"
+        pictures = pd.read_csv(path, dtype={"group": "string"}) if path.exists() else pd.DataFrame(columns=["method"])
+        for _, of_method in pictures.groupby("method", sort=False):
+            yield _identity(run) | _localisation(of_method) | {"group": "all"}
+            for group, of_group in of_method.groupby("group", sort=False):
+                yield _identity(run) | _localisation(of_group) | {"group": group}
+
+
+def _localisation(pictures: pd.DataFrame) -> Row:
+    first = pictures.iloc[0]
+    measures = ("relevance_mass", "relevance_rank", "pointing_game", "mask_area")
+    return {
+        **{name: first[name] for name in ("method", "target", "layer", "grid")},
+        "n": len(pictures),
+        **{name: _mean(pictures[name].to_numpy(float)) for name in measures},
+        "zero_maps": int(pictures["zero_map"].sum()),
+    }

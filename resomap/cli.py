@@ -1,0 +1,57 @@
+"""`resomap` for people: is this configuration right, and is this environment able."""
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from resomap.config import load_config
+from resomap.errors import ResoMapError
+from resomap.provenance import PACKAGE
+from resomap.workflow import gpus_wanted, opening
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+CONFIG = PACKAGE.parent / "config"
+
+
+@app.callback()
+def resomap() -> None:
+    """Which model, at which resolution, for my pictures and my budget?"""
+
+
+@app.command()
+def check(
+    configfile: Annotated[list[Path] | None, typer.Option(help="Your file on top of config/; may be given again.")] = None,
+) -> None:
+    """Check the configuration (with file and line of what is wrong) and the environment; exit 1 when a sweep would not start."""
+    try:
+        config = load_config(CONFIG, configfile or [])
+    except ResoMapError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"configuration: fine. {opening(config)}")
+    typer.echo(f"packages: torch {version('torch')}, torchvision {version('torchvision')}, snakemake {version('snakemake')}")
+    for remark in [*_device_remarks(gpus_wanted(config)), *_bytecode_remarks()]:
+        typer.echo(remark)
+
+
+def _device_remarks(wanted: int) -> list[str]:
+    import torch
+
+    card = any(Path("/dev").glob("nvidia[0-9]*"))
+    if torch.cuda.is_available():
+        return [f"device: {torch.cuda.get_device_name()} x {torch.cuda.device_count()}"]
+    if card or wanted:
+        return [f"device: cpu. A GPU is present or asked for, but torch (CUDA {torch.version.cuda}) cannot use it: is the driver too old?"]
+    return ["device: cpu"]
+
+
+def _bytecode_remarks() -> list[str]:
+    import torch
+
+    compiled = list((Path(torch.__file__).parent / "__pycache__").glob("*.pyc"))
+    if compiled or not sys.dont_write_bytecode:
+        return []
+    return ["packages are not compiled to bytecode: every job starts about 2 s later; reinstall with `uv pip install --compile-bytecode`"]

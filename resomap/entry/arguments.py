@@ -1,0 +1,30 @@
+"""One calling convention: a main's annotated signature is its command line, and one error boundary stands around it."""
+
+import argparse
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+from resomap.errors import ResoMapError
+from resomap.jobs import Job
+
+
+def run(main: Callable[..., None]) -> None:
+    """Call `main` with `--job JSON` and one `--name` for each further parameter (Path, int, or a tuple of Paths)."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    for name, parameter in inspect.signature(main).parameters.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", required=True, **_option(parameter.annotation))
+    try:
+        main(**vars(parser.parse_args()))
+    except ResoMapError as error:
+        sys.exit(f"error: {error}")
+
+
+def _option(annotation: Any) -> dict[str, Any]:
+    if isinstance(annotation, type) and issubclass(annotation, Job):
+        return {"type": annotation.from_json}
+    if Path in get_args(annotation):
+        return {"type": Path, "nargs": "*"}
+    return {"type": annotation}

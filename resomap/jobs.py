@@ -1,0 +1,129 @@
+"""One frozen type a rule: the contract between the rule and its entry point, and the job's identity.
+
+What changes the numbers is a field; what only changes the speed is not. To declare a field is to subscribe to its changes.
+"""
+
+import json
+from typing import Self
+
+from pydantic import ValidationError
+
+from resomap.errors import ResoMapError
+from resomap.sections import Architecture, Data, Device, Experiment, Explainability, Mlflow, Profiling, Report, Section, Training
+
+
+class Job(Section):
+    """A unit of work; `code` is the digest of the code that does it."""
+
+    code: str
+
+    def to_json(self) -> str:
+        """The canonical JSON: sorted keys, no spaces; Snakemake compares it with the one it recorded."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Parse what `to_json` wrote."""
+        try:
+            return cls.model_validate_json(text, strict=True)
+        except ValidationError as error:
+            wrong = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
+            raise ResoMapError(f"--job is no {cls.__name__} job: {wrong}") from None
+
+
+class PrepareData(Job):
+    """Draw or read every picture once, at native resolution."""
+
+    data: Data
+
+
+class ResizeData(Job):
+    """One resize of every picture."""
+
+    data: Data
+    resolution: int
+
+
+class Train(Job):
+    """One run: a network trained at one resolution from one seed."""
+
+    data: Data
+    data_code: str
+    architecture: Architecture
+    resolution: int
+    seed: int
+    training: Training
+    device: Device
+
+
+class Evaluate(Job):
+    """One run, scored at every resolution of the sweep."""
+
+    data: Data
+    data_code: str
+    architecture: Architecture
+    resolution: int
+    seed: int
+    resolutions: tuple[int, ...]
+    device: Device
+
+
+class Profile(Job):
+    """The cost of one network at every resolution."""
+
+    architecture: Architecture
+    resolutions: tuple[int, ...]
+    profiling: Profiling
+    device: Device
+
+
+class Explain(Job):
+    """The evidence of one run, by every method."""
+
+    data: Data
+    data_code: str
+    architecture: Architecture
+    resolution: int
+    seed: int
+    explainability: Explainability
+    device: Device
+
+
+class Aggregate(Job):
+    """The tidy tables of the whole sweep, and the choice."""
+
+    models: tuple[Architecture, ...]
+    resolutions: tuple[int, ...]
+    seeds: tuple[int, ...]
+    explain: bool
+    report: Report
+
+
+class Plot(Job):
+    """Every figure."""
+
+    models: tuple[Architecture, ...]
+    resolutions: tuple[int, ...]
+    seeds: tuple[int, ...]
+    explain: bool
+    confidence: float
+
+
+class BuildReport(Job):
+    """The report."""
+
+    experiment: Experiment
+    data: Data
+    training: Training
+    models: tuple[Architecture, ...]
+    resolutions: tuple[int, ...]
+    seeds: tuple[int, ...]
+    explain: bool
+    report: Report
+
+
+class Track(Job):
+    """A copy of the finished runs in MLflow."""
+
+    experiment: Experiment
+    mlflow: Mlflow

@@ -1,0 +1,1 @@
+"""From tables to figures, sentences and one page; no torch."""

@@ -1,0 +1,78 @@
+"""What a reader must know before trusting the numbers: the marks that the results carry."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from resomap.report.inputs import Tables
+
+SMALLEST_GRID = 4
+"""Maps on a coarser grid than this are not meaningful."""
+MOST_NAMED = 6
+
+
+def limit_sentences(tables: Tables, native_resolution: int) -> list[str]:
+    """Every mark on this sweep, the gravest first; the last ones hold for any."""
+    return [
+        *_missing_runs(tables.runs),
+        *_disturbed(tables.profiles),
+        *_few_seeds(tables.cells),
+        *_confounds(tables.environment),
+        *_above_native(tables.cells, native_resolution),
+        *_coarse_maps(tables.explanations),
+        "Intervals hold for this training set: other training pictures would add to them.",
+    ]
+
+
+def _missing_runs(runs: pd.DataFrame) -> Iterator[str]:
+    reasons = {"failed": "has no results", "diverged": "diverged", "infeasible": "did not fit into memory"}
+    for status, words in reasons.items():
+        names = [
+            f"{row['model']} at {row['resolution']} px, seed {row['seed']}" for row in runs[runs["status"] == status].to_dict("records")
+        ]
+        if names:
+            more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+            yield f"{len(names)} of {len(runs)} runs {words if len(names) == 1 else words.replace('has', 'have')}: {'; '.join(names[:MOST_NAMED])}{more}."
+
+
+def _disturbed(profiles: pd.DataFrame) -> Iterator[str]:
+    disturbed = profiles[(profiles["status"] == "ok") & (profiles["valid"] == False)]  # noqa: E712
+    if len(disturbed):
+        yield (
+            f"{len(disturbed)} of {len(profiles)} cost measurements are marked invalid: the machine was disturbed or throttled. "
+            "Compare them with care, or measure again on an idle machine."
+        )
+
+
+def _few_seeds(cells: pd.DataFrame) -> Iterator[str]:
+    finished = cells[cells["n_seeds"] > 0]
+    if (finished["n_seeds"] == 1).any():
+        yield (
+            f"{(finished['n_seeds'] == 1).sum()} of {len(finished)} cells have one seed: their intervals are over pictures (Wilson) and speak of "
+            "that network only, not of the next one trained."
+        )
+    if (finished["n_seeds"] == 2).any():
+        yield "Two seeds say little about their own spread: it is pooled over cells of like spread (Cochran's C), in a crossed t interval."
+
+
+def _confounds(environment: dict[str, list[Any]]) -> Iterator[str]:
+    for name, values in environment.items():
+        if len(values) > 1:
+            yield f"Runs differ in {name} ({', '.join(str(value) for value in values[:MOST_NAMED])}): a confound of every comparison between them."
+
+
+def _above_native(cells: pd.DataFrame, native_resolution: int) -> Iterator[str]:
+    above = sorted({int(resolution) for resolution in cells["resolution"] if resolution > native_resolution})
+    if above:
+        yield (
+            f"Information ends at {native_resolution} px, as pictures are stored; {', '.join(map(str, above))} px add pixels and no detail, "
+            "so gains there are due to the grid."
+        )
+
+
+def _coarse_maps(explanations: pd.DataFrame) -> Iterator[str]:
+    coarse = explanations[explanations["grid"] < SMALLEST_GRID]
+    for method, rows in coarse.groupby("method", sort=False):
+        places = ", ".join(f"{px} px" for px in sorted(set(rows["resolution"])))
+        yield f"{method} maps at {places} have fewer than {SMALLEST_GRID} x {SMALLEST_GRID} cells: not meaningful."

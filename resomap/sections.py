@@ -1,0 +1,250 @@
+"""The sections of the configuration, as frozen types: what a key means, and what it may hold.
+
+The types carry no defaults: those stand in `config/*.yaml`, once. `config/README.md` is made from both.
+"""
+
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+T = TypeVar("T")
+
+
+def _all_different(values: tuple[T, ...]) -> tuple[T, ...]:
+    twice = sorted({str(value) for value in values if values.count(value) > 1})
+    if twice:
+        raise ValueError(f"{', '.join(twice)} is listed more than once")
+    return values
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Positive = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+NonNegativeFloat = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Side = Annotated[int, Field(ge=8, le=4096)]
+Several = Annotated[tuple[T, ...], Field(min_length=1), AfterValidator(_all_different)]
+Precision = Literal["fp32"]
+Device = Literal["auto", "cpu", "cuda"]
+Method = Literal["gradcam", "integrated_gradients", "saliency"]
+
+
+class Section(BaseModel):
+    """A frozen section that refuses keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class Experiment(Section):
+    """What this working directory is about."""
+
+    name: Annotated[str, Field(min_length=1)]
+    """Title of the experiment; heads the report."""
+
+
+class Report(Section):
+    """How the results are told."""
+
+    margin: Annotated[float, Field(gt=0, lt=1)]
+    """A cheaper cell wins when its accuracy is shown to lie within this of the best cell's (0.02 is two points)."""
+    confidence: Annotated[float, Field(ge=0.5, lt=1)]
+    """Confidence of every interval."""
+    max_latency_ms: PositiveFloat | None
+    """Budget: cells whose p90 latency at batch 1 is above this are not chosen; null for none."""
+    min_accuracy: Fraction | None
+    """Budget: cells with a validation accuracy below this are not chosen; null for none."""
+
+
+class Sweep(Section):
+    """The grid: every model at every resolution with every seed."""
+
+    models: Several[str]
+    """Models to train, by their names in models.yaml."""
+    resolutions: Several[Side]
+    """Sides of the network's input in pixels; every run is also evaluated at each of them."""
+    seeds: Several[Count]
+    """Seeds of initial weights, order and augmentation; the same at every resolution."""
+
+
+class Architecture(Section):
+    """One network that a sweep may name."""
+
+    name: Name
+    """Its name in `sweep.models`."""
+    family: Name
+    """Groups networks in paths and plots."""
+    builder: str
+    """What builds it: a torchvision model builder, or simple_cnn, tiny_cnn."""
+    min_resolution: Positive
+    """The smallest side its layers can take."""
+    width_mult: PositiveFloat | None = None
+    """Channel multiplier, for builders that have one."""
+    channels: tuple[Positive, ...] | None = None
+    """Channels of each stage, for simple_cnn and tiny_cnn."""
+    bn_momentum: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Momentum of every BatchNorm; null keeps the builder's."""
+
+
+class Reef(Section):
+    """The embedded dataset of striped fish, whose answer is known."""
+
+    train: Annotated[int, Field(ge=8)]
+    """Training pictures."""
+    val: Annotated[int, Field(ge=8)]
+    """Validation pictures: checkpoints and the choice are made on them."""
+    test: Annotated[int, Field(ge=8)]
+    """Test pictures: read once, for the numbers that are reported."""
+    seed: Count
+    """Seed of the pictures."""
+    frequencies: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+    """Stripes across the picture (cycles per image) of the groups broad, medium and fine."""
+    shortcut: Fraction | None
+    """Probability that a corner sticker agrees with bars or stripes; null for no sticker."""
+
+
+class Data(Section):
+    """Pictures, and how they reach each resolution."""
+
+    dataset: Literal["reef"]
+    """Where the pictures come from."""
+    native_resolution: Side
+    """Side at which every picture is stored once, in pixels."""
+    filter: Literal["box", "bilinear", "bicubic", "lanczos"]
+    """Antialiasing filter of the one resize from native_resolution to each resolution."""
+    reef: Reef
+    """The embedded dataset."""
+
+
+class Optimizer(Section):
+    """The optimizer."""
+
+    type: Literal["adamw"]
+    """Its kind."""
+    lr: PositiveFloat
+    """Peak learning rate."""
+    weight_decay: NonNegativeFloat
+    """Decoupled weight decay; norms and biases are left out."""
+
+
+class Schedule(Section):
+    """The learning rate over the training."""
+
+    type: Literal["cosine"]
+    """Its shape after the warm-up."""
+    warmup_epochs: NonNegativeFloat
+    """Epochs of linear warm-up."""
+    min_lr: NonNegativeFloat
+    """Learning rate at the last step."""
+
+
+class Augmentation(Section):
+    """Random changes of training pictures, in fractions of the side: the same at every resolution."""
+
+    horizontal_flip: Fraction
+    """Probability of a flip from left to right."""
+
+
+class Monitor(Section):
+    """A metric and the direction in which it gets better."""
+
+    name: Literal["val_loss", "val_accuracy", "val_precision", "val_recall", "val_f1"]
+    """The metric."""
+    mode: Literal["min", "max"]
+    """min: smaller is better; max: larger is better."""
+
+
+class Training(Section):
+    """One training, the same for every cell."""
+
+    epochs: Positive
+    """Passes over the training pictures."""
+    batch_size: Positive
+    """Pictures in one optimizer step."""
+    precision: Precision
+    """Arithmetic of the training."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    """Share of the target spread over the other classes."""
+    optimizer: Optimizer
+    """The optimizer."""
+    schedule: Schedule
+    """The learning rate over the training."""
+    augmentation: Augmentation
+    """Random changes of training pictures."""
+    monitor: Monitor
+    """Which epoch's weights are kept; the earlier wins a tie."""
+
+
+class Explainability(Section):
+    """Which evidence is asked for, and on how many pictures."""
+
+    enabled: bool
+    """Whether runs are explained at all."""
+    methods: Several[Method]
+    """Attribution methods."""
+    target: Literal["label", "prediction", "contrast"]
+    """What is explained: the label's logit, the predicted class's, or the label's minus its strongest rival's."""
+    pictures: Annotated[int, Field(ge=2)]
+    """Test pictures to explain, the same in every cell, stratified by class."""
+    layer: str
+    """Grad-CAM's block: auto (the deepest whose map is at least 6 wide), or a module name."""
+    ig_steps: Annotated[int, Field(ge=2)]
+    """Steps of Integrated Gradients."""
+
+
+class Profiling(Section):
+    """How cost is measured."""
+
+    cpu_threads: Positive
+    """Torch threads of a measurement on a CPU."""
+    memory_format: Literal["channels_last", "contiguous"]
+    """Layout of weights and pictures in memory."""
+    batch_size: Annotated[int, Field(ge=2)]
+    """Batch of the throughput measurement; latency is always measured at batch 1 too."""
+    warmup_seconds: PositiveFloat
+    """Warm-up of every cell before its first measurement."""
+    rounds: Annotated[int, Field(ge=5)]
+    """Rounds over all cells in random order; the spread between them is the error."""
+    round_seconds: PositiveFloat
+    """Measuring time of one cell in one round."""
+
+
+class System(Section):
+    """The machine."""
+
+    device: Device
+    """auto takes an NVIDIA GPU where there is one."""
+    profiling: Profiling
+    """How cost is measured."""
+
+
+class Mlflow(Section):
+    """Where finished runs are copied; nothing in the sweep depends on it."""
+
+    tracking_uri: Annotated[str, Field(min_length=1)]
+    """sqlite:///FILE, or the address of an MLflow server."""
+    experiment: Annotated[str, Field(min_length=1)]
+    """MLflow experiment that receives the runs."""
+
+
+class Config(Section):
+    """The whole configuration: the files of config/, merged, and the user's own on top."""
+
+    experiment: Experiment
+    """What this working directory is about (config.yaml)."""
+    report: Report
+    """How the results are told (config.yaml)."""
+    sweep: Sweep
+    """The grid (sweep.yaml)."""
+    models: Annotated[tuple[Architecture, ...], Field(min_length=1)]
+    """Every network that a sweep may name (models.yaml)."""
+    data: Data
+    """Pictures (data.yaml)."""
+    training: Training
+    """One training (training.yaml)."""
+    explainability: Explainability
+    """Evidence (explainability.yaml)."""
+    system: System
+    """The machine (system.yaml)."""
+    mlflow: Mlflow
+    """Where `snakemake track` copies finished runs (mlflow.yaml)."""

@@ -1,0 +1,142 @@
+"""What the rules ask: job parameters, the files of the sweep, resources."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from resomap.config import find_architecture
+from resomap.errors import ConfigError
+from resomap.files import write_text
+from resomap.jobs import Aggregate, BuildReport, Evaluate, Explain, Job, Plot, PrepareData, Profile, ResizeData, Track, Train
+from resomap.provenance import PACKAGE, code_digest
+from resomap.sections import Architecture, Config
+
+ENTRY = PACKAGE / "entry"
+SCRIPTS = PACKAGE.parent / "workflow_scripts"
+TABLES = ("runs", "evaluation", "classes", "profiles", "explanations", "cells", "groups", "matrix", "knees")
+REPORT = Path("results/report")
+MAINS: dict[type[Job], Path] = {
+    PrepareData: ENTRY / "prepare_data.py",
+    ResizeData: ENTRY / "resize_data.py",
+    Train: ENTRY / "train.py",
+    Evaluate: ENTRY / "evaluate.py",
+    Profile: ENTRY / "profile.py",
+    Explain: ENTRY / "explain.py",
+    Aggregate: SCRIPTS / "aggregate.py",
+    Plot: SCRIPTS / "plot.py",
+    BuildReport: SCRIPTS / "report.py",
+    Track: SCRIPTS / "track.py",
+}
+
+
+def job_params(config: Config) -> Callable[[type[Job]], Callable[[Any], str]]:
+    """`job(jobs.Train)` for the rules: a params function that fills the fields `Train` declares, as canonical JSON."""
+
+    def job(kind: type[Job]) -> Callable[[Any], str]:
+        return lambda wildcards: build_job(config, kind, **dict(wildcards)).to_json()
+
+    return job
+
+
+def build_job(config: Config, kind: type[Job], **wildcards: str) -> Job:
+    """The job of `kind` for these wildcards (model, resolution, seed as text)."""
+    return kind(**{field: _field(config, kind, field, wildcards) for field in kind.model_fields})
+
+
+def _field(config: Config, kind: type[Job], field: str, wildcards: dict[str, str]) -> Any:
+    match field:
+        case "code":
+            return code_digest(MAINS[kind])
+        case "data_code":
+            return code_digest(MAINS[PrepareData], MAINS[ResizeData])
+        case "architecture":
+            return _architecture(config, wildcards)
+        case "resolution" | "seed":
+            return int(wildcards[field])
+        case "models":
+            return swept_models(config)
+        case "resolutions" | "seeds":
+            return tuple(sorted(getattr(config.sweep, field)))
+        case "device" | "profiling":
+            return getattr(config.system, field)
+        case "explain":
+            return config.explainability.enabled
+        case "confidence":
+            return config.report.confidence
+        case _:
+            return getattr(config, field)
+
+
+def _architecture(config: Config, wildcards: dict[str, str]) -> Architecture:
+    architecture = find_architecture(config.models, wildcards["model"])
+    if wildcards["family"] != architecture.family:
+        raise ConfigError(f"results/.../{wildcards['family']}/{architecture.name}: {architecture.name} is of family {architecture.family}")
+    return architecture
+
+
+def swept_models(config: Config) -> tuple[Architecture, ...]:
+    """The architectures that the sweep names, in its order."""
+    return tuple(find_architecture(config.models, name) for name in config.sweep.models)
+
+
+def run_files(config: Config, *patterns: str) -> list[str]:
+    """Each pattern for every run of the sweep, the costliest resolution first."""
+    return [
+        pattern.format(family=model.family, model=model.name, resolution=resolution, seed=seed)
+        for resolution in sorted(config.sweep.resolutions, reverse=True)
+        for model in swept_models(config)
+        for seed in config.sweep.seeds
+        for pattern in patterns
+    ]
+
+
+def explained(config: Config, *patterns: str) -> list[str]:
+    """Each pattern for every run, where runs are explained at all."""
+    return run_files(config, *patterns) if config.explainability.enabled else []
+
+
+def model_files(config: Config, pattern: str) -> list[str]:
+    """The pattern for every model of the sweep."""
+    return [pattern.format(family=model.family, model=model.name) for model in swept_models(config)]
+
+
+def any_of(values: Any) -> str:
+    """A wildcard constraint that admits exactly `values`."""
+    return "|".join(str(value) for value in values)
+
+
+def gpus_wanted(config: Config) -> int:
+    """GPUs a job asks for: none on `cpu`, one on `cuda`; `auto` looks for an NVIDIA device on this machine."""
+    here = any(Path("/dev").glob("nvidia[0-9]*"))
+    return int(config.system.device == "cuda" or (config.system.device == "auto" and here))
+
+
+def use_this_interpreter(basedir: str) -> None:
+    """Let jobs find the Python and the package that run Snakemake; a conda environment still comes before."""
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [basedir, os.environ.get("PYTHONPATH")]))
+
+
+def opening(config: Config) -> str:
+    """What the sweep holds, said before it runs."""
+    sweep = config.sweep
+    models, resolutions, seeds = len(sweep.models), len(sweep.resolutions), len(sweep.seeds)
+    return f"ResoMap: {models} models x {resolutions} resolutions x {seeds} seeds = {models * resolutions * seeds} trainings"
+
+
+def closing(report: Path = REPORT / "index.html", headline: Path = REPORT / "headline.txt") -> str:
+    """Where the report lies and its first sentence; nothing where there is none yet."""
+    if not (report.exists() and headline.exists()):
+        return ""
+    return f"Report: {report.resolve()}\n{headline.read_text(encoding='utf-8').strip()}"
+
+
+def write_run_config(values: dict[str, Any], path: Path = Path("results/run_config.yaml")) -> None:
+    """Write the merged configuration that this run uses."""
+    plain = json.loads(json.dumps(values, default=str))  # Snakemake reads a JSON file into OrderedDicts, which YAML refuses
+    write_text(path, yaml.safe_dump(plain, sort_keys=False))

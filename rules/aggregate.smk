@@ -1,0 +1,33 @@
+# INPUTS   every run's scores, logits and localisation; every model's profile
+# OUTPUTS  results/tables/*.csv, tidy, one row an observation; results/tables/{choice,environment}.json
+
+
+rule aggregate_tables:
+    input:
+        rules.evaluate.input,
+        rules.profile.input,
+        rules.explain.input,
+        data="results/data/manifest.json",
+    output:
+        tables=expand("results/tables/{table}.csv", table=workflow_facts.TABLES),
+        choice="results/tables/choice.json",
+        environment="results/tables/environment.json",
+    log:
+        "logs/aggregate.log",
+    conda:
+        "../envs/report.yaml"
+    params:
+        job=job(jobs.Aggregate),
+    shell:
+        "python -m workflow_scripts.aggregate"
+        " --job {params.job:q}"
+        " --data {input.data:q}"
+        " --runs results/runs"
+        " --profiles results/profiles"
+        " --tables results/tables"
+        " > {log:q} 2>&1"
+
+
+rule tables:
+    input:
+        rules.aggregate_tables.output,

@@ -1,0 +1,19 @@
+# What every rule shares: the frozen configuration, the job parameter, and the values that wildcards may take.
+from resomap import jobs
+from resomap import workflow as workflow_facts
+from resomap.config import build_config
+
+workflow_facts.use_this_interpreter(str(workflow.basedir))
+
+CONFIG = build_config(config)
+GPU = workflow_facts.gpus_wanted(CONFIG)
+MODELS = workflow_facts.swept_models(CONFIG)
+METHODS = CONFIG.explainability.methods if CONFIG.explainability.enabled else ()
+job = workflow_facts.job_params(CONFIG)
+
+
+wildcard_constraints:
+    family=workflow_facts.any_of(model.family for model in MODELS),
+    model=workflow_facts.any_of(model.name for model in MODELS),
+    resolution=workflow_facts.any_of(CONFIG.sweep.resolutions),
+    seed=workflow_facts.any_of(CONFIG.sweep.seeds),

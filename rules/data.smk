@@ -1,0 +1,52 @@
+# INPUTS   none: the reef is drawn
+# OUTPUTS  results/data/manifest.json         what the store holds; written last
+#          results/data/pictures.csv          one row a picture
+#          results/data/{split}.npy           every picture once, at native resolution
+#          results/data/r{resolution}/        one resize of every picture
+
+
+rule prepare_data:
+    output:
+        manifest="results/data/manifest.json",
+        pictures="results/data/pictures.csv",
+        images=expand("results/data/{split}.npy", split=["train", "val", "test"]),
+        labels=expand("results/data/labels_{split}.npy", split=["train", "val", "test"]),
+        masks="results/data/masks_test.npy",
+    log:
+        "logs/data/prepare.log",
+    priority: 100
+    conda:
+        "../envs/torch.yaml"
+    params:
+        job=job(jobs.PrepareData),
+    shell:
+        "python -m resomap.entry.prepare_data"
+        " --job {params.job:q}"
+        " --manifest {output.manifest:q}"
+        " > {log:q} 2>&1"
+
+
+rule resize_data:
+    input:
+        data="results/data/manifest.json",
+        images=ancient(
+            expand("results/data/{split}.npy", split=["train", "val", "test"])
+        ),
+    output:
+        images=expand(
+            "results/data/r{resolution}/{split}.npy",
+            split=["train", "val", "test"],
+            allow_missing=True,
+        ),
+    log:
+        "logs/data/r{resolution}.log",
+    priority: 90
+    conda:
+        "../envs/torch.yaml"
+    params:
+        job=job(jobs.ResizeData),
+    shell:
+        "python -m resomap.entry.resize_data"
+        " --job {params.job:q}"
+        " --data {input.data:q}"
+        " > {log:q} 2>&1"

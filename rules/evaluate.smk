@@ -1,0 +1,47 @@
+# INPUTS   best.safetensors of a run, results/data/r{every resolution of the sweep}/{val,test}.npy
+# OUTPUTS  results/runs/.../{evaluation.csv,predictions.npz,val_predictions.npz}
+
+
+rule evaluate_run:
+    input:
+        data=ancient("results/data/manifest.json"),
+        images=ancient(
+            expand(
+                "results/data/r{resolution}/{split}.npy",
+                resolution=CONFIG.sweep.resolutions,
+                split=["val", "test"],
+            )
+        ),
+        weights="results/checkpoints/{family}/{model}/r{resolution}/seed{seed}/best.safetensors",
+    output:
+        evaluation="results/runs/{family}/{model}/r{resolution}/seed{seed}/evaluation.csv",
+        predictions="results/runs/{family}/{model}/r{resolution}/seed{seed}/predictions.npz",
+        val_predictions="results/runs/{family}/{model}/r{resolution}/seed{seed}/val_predictions.npz",
+    log:
+        "logs/evaluate/{family}/{model}/r{resolution}/seed{seed}.log",
+    priority: 40
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        gpu=GPU,
+    params:
+        job=job(jobs.Evaluate),
+    shell:
+        "python -m resomap.entry.evaluate"
+        " --job {params.job:q}"
+        " --data {input.data:q}"
+        " --weights {input.weights:q}"
+        " --evaluation {output.evaluation:q}"
+        " --predictions {output.predictions:q}"
+        " --val-predictions {output.val_predictions:q}"
+        " --threads {threads}"
+        " > {log:q} 2>&1"
+
+
+rule evaluate:
+    input:
+        workflow_facts.run_files(
+            CONFIG,
+            "results/runs/{family}/{model}/r{resolution}/seed{seed}/evaluation.csv",
+        ),

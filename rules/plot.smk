@@ -1,0 +1,43 @@
+# INPUTS   results/tables/*.csv; pictures and maps for the panels
+# OUTPUTS  results/figures/*.{svg,png,csv}: the picture and its data
+from resomap.report.figures import CATALOGUE, figure_names
+
+FIGURES = figure_names(CONFIG.data.dataset, CONFIG.explainability.enabled)
+
+
+rule plot_figures:
+    input:
+        rules.aggregate_tables.output,
+        rules.explain.input,
+    output:
+        svg=[
+            report(
+                f"results/figures/{name}.svg",
+                caption=f"../report/{name}.rst",
+                category=CATALOGUE[name].category,
+                labels={"figure": name.replace("_", " ")},
+            )
+            for name in FIGURES
+        ],
+        others=expand(
+            "results/figures/{name}.{kind}", name=FIGURES, kind=["png", "csv"]
+        ),
+    log:
+        "logs/plot.log",
+    conda:
+        "../envs/report.yaml"
+    params:
+        job=job(jobs.Plot),
+    shell:
+        "python -m workflow_scripts.plot"
+        " --job {params.job:q}"
+        " --tables results/tables"
+        " --data results/data"
+        " --runs results/runs"
+        " --figures results/figures"
+        " > {log:q} 2>&1"
+
+
+rule figures:
+    input:
+        rules.plot_figures.output,

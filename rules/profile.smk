@@ -1,0 +1,29 @@
+# INPUTS   results/data/manifest.json (for the number of classes; no weights: cost does not depend on them)
+# OUTPUTS  results/profiles/{family}/{model}.json   all resolutions of a model, interleaved in one job
+
+
+rule profile_model:
+    input:
+        data=ancient("results/data/manifest.json"),
+    output:
+        profile="results/profiles/{family}/{model}.json",
+    log:
+        "logs/profile/{family}/{model}.log",
+    conda:
+        "../envs/torch.yaml"
+    threads: 1024  # capped at the cores there are: the job runs alone on the machine
+    resources:
+        gpu=GPU,
+    params:
+        job=job(jobs.Profile),
+    shell:
+        "python -m resomap.entry.profile"
+        " --job {params.job:q}"
+        " --data {input.data:q}"
+        " --profile {output.profile:q}"
+        " > {log:q} 2>&1"
+
+
+rule profile:
+    input:
+        workflow_facts.model_files(CONFIG, "results/profiles/{family}/{model}.json"),

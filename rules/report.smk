@@ -1,0 +1,37 @@
+# INPUTS   results/tables/, results/figures/
+# OUTPUTS  results/report/index.html     self-contained, opens offline
+#          results/report/headline.txt   its first sentence
+
+
+rule build_report:
+    input:
+        rules.aggregate_tables.output,
+        rules.plot_figures.output,
+        data="results/data/manifest.json",
+    output:
+        report=report(
+            "results/report/index.html",
+            category="0. Report",
+            labels={"figure": "the whole report"},
+        ),
+        headline="results/report/headline.txt",
+    log:
+        "logs/report.log",
+    conda:
+        "../envs/report.yaml"
+    params:
+        job=job(jobs.BuildReport),
+    shell:
+        "python -m workflow_scripts.report"
+        " --job {params.job:q}"
+        " --data {input.data:q}"
+        " --tables results/tables"
+        " --figures results/figures"
+        " --report {output.report:q}"
+        " --headline {output.headline:q}"
+        " > {log:q} 2>&1"
+
+
+rule report:
+    input:
+        rules.build_report.output,

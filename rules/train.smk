@@ -1,0 +1,49 @@
+# INPUTS   results/data/manifest.json, results/data/r{resolution}/{train,val}.npy
+#          (ancient: the job carries the identity of the data, so an identical rebuild retrains nothing)
+# OUTPUTS  results/checkpoints/{family}/{model}/r{resolution}/seed{seed}/best.safetensors
+#          results/runs/{family}/{model}/r{resolution}/seed{seed}/{metrics.json,history.csv,timing.json}
+
+
+rule train_run:
+    input:
+        data=ancient("results/data/manifest.json"),
+        images=ancient(
+            expand(
+                "results/data/r{resolution}/{split}.npy",
+                split=["train", "val"],
+                allow_missing=True,
+            )
+        ),
+    output:
+        weights="results/checkpoints/{family}/{model}/r{resolution}/seed{seed}/best.safetensors",
+        metrics="results/runs/{family}/{model}/r{resolution}/seed{seed}/metrics.json",
+        history="results/runs/{family}/{model}/r{resolution}/seed{seed}/history.csv",
+        timing="results/runs/{family}/{model}/r{resolution}/seed{seed}/timing.json",
+    log:
+        "logs/train/{family}/{model}/r{resolution}/seed{seed}.log",
+    priority: 50
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        gpu=GPU,
+    params:
+        job=job(jobs.Train),
+    shell:
+        "python -m resomap.entry.train"
+        " --job {params.job:q}"
+        " --data {input.data:q}"
+        " --weights {output.weights:q}"
+        " --metrics {output.metrics:q}"
+        " --history {output.history:q}"
+        " --timing {output.timing:q}"
+        " --threads {threads}"
+        " > {log:q} 2>&1"
+
+
+rule train:
+    input:
+        workflow_facts.run_files(
+            CONFIG,
+            "results/runs/{family}/{model}/r{resolution}/seed{seed}/metrics.json",
+        ),

@@ -1,0 +1,73 @@
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from resomap.config import build_config, merge, read_yaml
+from resomap.errors import ConfigError
+
+WORDS = st.sampled_from(["sweep", "models", "training", "optimizer", "lr", "type", "name", "seed", "device", "tiny_cnn", "vgg11_224", "<<"])
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | WORDS | st.dates()
+JUNK = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS | st.text(max_size=8) | st.integers(), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+def places(values: Mapping[str, Any], at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for key, value in values.items():
+        yield (*at, key)
+        if isinstance(value, Mapping):
+            yield from places(value, (*at, key))
+
+
+def laid_at(place: tuple[str, ...], junk: Any) -> dict[str, Any]:
+    for key in reversed(place):
+        junk = {key: junk}
+    return junk
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_whatever_is_laid_over_the_configuration_it_is_valid_or_refused_in_three_lines(defaults, data):
+    place = data.draw(st.sampled_from(list(places(defaults))), label="place")
+    judged(merge(defaults, laid_at(place, data.draw(JUNK, label="junk"))))
+
+
+@settings(max_examples=150, deadline=None)
+@given(junk=st.dictionaries(WORDS | st.text(max_size=8), JUNK, max_size=4))
+@example(junk={})
+@example(junk={"models": {"tiny_cnn": None}})
+@example(junk={"experiment": {"name": "\ud800"}})
+def test_junk_beside_the_sections_is_refused_in_three_lines(defaults, junk):
+    judged(merge(defaults, junk))
+    judged(junk)
+
+
+def judged(values: Mapping[str, Any]) -> None:
+    try:
+        build_config(values)
+    except ConfigError as error:
+        lines = str(error).splitlines()
+        assert 1 <= len(lines) <= 3
+        assert all(line.strip() for line in lines)
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=st.text(alphabet="ab:-[]{}&*!<>|?#%@`\"' \n\t01.e", max_size=40))
+def test_a_file_of_any_text_is_a_mapping_or_refused_with_its_name(tmp_path_factory, text):
+    path = tmp_path_factory.getbasetemp() / "any.yaml"
+    path.write_text(text)
+    try:
+        assert isinstance(read_yaml(path), dict)
+    except ConfigError as error:
+        assert str(path) in str(error)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_laying_the_same_file_twice_changes_nothing(defaults, share):
+    once = merge(defaults, {"training": {"augmentation": {"horizontal_flip": share}}})
+    assert build_config(merge(once, once)) == build_config(once)

@@ -1,0 +1,103 @@
+import json
+import random
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from resomap.jobs import Train
+from resomap.sections import Architecture, Augmentation, Data, Monitor, Optimizer, Reef, Schedule, Training
+
+SHARES = st.floats(0, 1)
+RATES = st.floats(1e-12, 1e3)
+COUNTS = st.integers(8, 40)
+
+architectures = st.builds(
+    Architecture,
+    name=st.sampled_from(["tiny_cnn", "vgg11"]),
+    family=st.sampled_from(["custom", "vgg"]),
+    builder=st.sampled_from(["tiny_cnn", "vgg11"]),
+    min_resolution=COUNTS,
+    width_mult=st.none() | RATES,
+    channels=st.none() | st.lists(COUNTS, max_size=3).map(tuple),
+    bn_momentum=st.none() | st.just(0.1),
+)
+reefs = st.builds(
+    Reef, train=COUNTS, val=COUNTS, test=COUNTS, seed=COUNTS, frequencies=st.tuples(RATES, RATES, RATES), shortcut=st.none() | SHARES
+)
+data = st.builds(Data, dataset=st.just("reef"), native_resolution=COUNTS, filter=st.sampled_from(["box", "lanczos"]), reef=reefs)
+trainings = st.builds(
+    Training,
+    epochs=COUNTS,
+    batch_size=COUNTS,
+    precision=st.just("fp32"),
+    label_smoothing=st.floats(0, 0.9),
+    optimizer=st.builds(Optimizer, type=st.just("adamw"), lr=RATES, weight_decay=RATES),
+    schedule=st.builds(Schedule, type=st.just("cosine"), warmup_epochs=RATES, min_lr=RATES),
+    augmentation=st.builds(Augmentation, horizontal_flip=SHARES),
+    monitor=st.builds(Monitor, name=st.sampled_from(["val_loss", "val_f1"]), mode=st.sampled_from(["min", "max"])),
+)
+jobs = st.builds(
+    Train,
+    code=st.text(max_size=4),
+    data=data,
+    data_code=st.text(max_size=4),
+    architecture=architectures,
+    resolution=COUNTS,
+    seed=COUNTS,
+    training=trainings,
+    device=st.sampled_from(["cpu", "cuda"]),
+)
+
+
+def shuffled(value: Any, order: random.Random) -> Any:
+    if isinstance(value, dict):
+        items = [(key, shuffled(inner, order)) for key, inner in value.items()]
+        order.shuffle(items)
+        return dict(items)
+    return value
+
+
+def leaves(value: Any, at: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    if isinstance(value, dict):
+        return [leaf for key, inner in value.items() for leaf in leaves(inner, (*at, key))]
+    return [at]
+
+
+def holder(values: dict[str, Any], leaf: tuple[str, ...]) -> dict[str, Any]:
+    for key in leaf[:-1]:
+        values = values[key]
+    return values
+
+
+@settings(deadline=None)
+@given(job=jobs)
+def test_a_job_is_what_its_text_says(job):
+    assert Train.from_json(job.to_json()) == job
+    assert Train.from_json(job.to_json()).to_json() == job.to_json()
+
+
+@settings(deadline=None)
+@given(job=jobs, seed=st.integers())
+def test_the_order_of_keys_says_nothing(job, seed):
+    text = json.dumps(shuffled(json.loads(job.to_json()), random.Random(seed)))
+    assert Train.from_json(text).to_json() == job.to_json()
+
+
+@settings(deadline=None)
+@given(job=jobs, other=jobs, pick=st.data())
+def test_a_change_of_any_field_changes_the_text(job, other, pick):
+    changed, source = (json.loads(one.to_json()) for one in (job, other))
+    leaf = pick.draw(st.sampled_from(leaves(changed)))
+    holder(changed, leaf)[leaf[-1]] = holder(source, leaf)[leaf[-1]]
+    mixed = Train.from_json(json.dumps(changed))
+    assert (mixed.to_json() == job.to_json()) == (mixed == job)
+
+
+@settings(deadline=None)
+@given(job=jobs)
+def test_swapping_two_values_changes_the_text(job):
+    optimizer = job.training.optimizer
+    swapped = optimizer.model_copy(update={"lr": optimizer.weight_decay, "weight_decay": optimizer.lr})
+    other = job.model_copy(update={"training": job.training.model_copy(update={"optimizer": swapped})})
+    assert (other.to_json() == job.to_json()) == (optimizer.lr == optimizer.weight_decay)

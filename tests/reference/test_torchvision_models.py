@@ -1,0 +1,33 @@
+"""Our networks against torchvision's, and our counts against the numbers that it publishes with its weights."""
+
+import pytest
+import torch
+from torchvision.models import get_model, get_model_weights
+
+from resomap.models.inspect import get_model_info
+from resomap.models.registry import CUSTOM, build_model, load_architectures
+from resomap.profiling.flops import count_macs
+
+torch.set_num_threads(1)
+
+KNOWN = {name: entry for name, entry in load_architectures().items() if entry.builder not in CUSTOM and entry.width_mult is None}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_parameters_and_macs_are_those_that_torchvision_publishes(name: str):
+    weights = next(iter(get_model_weights(KNOWN[name].builder)))
+    with torch.device("meta"):
+        model = build_model(KNOWN[name], num_classes=1000)
+    assert get_model_info(model)["total_params"] == weights.meta["num_params"]
+    assert count_macs(model, weights.transforms.keywords["crop_size"]) / 1e9 == pytest.approx(weights.meta["_ops"], rel=0.01)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "efficientnet_b0"])
+def test_the_same_seed_builds_torchvisions_own_network(name: str):
+    torch.manual_seed(1)
+    ours = build_model(KNOWN[name], num_classes=7).eval()
+    torch.manual_seed(1)
+    theirs = get_model(name, weights=None, num_classes=7).eval()
+    pictures = torch.randn(2, 3, 64, 64)
+    assert ours.state_dict().keys() == theirs.state_dict().keys()
+    assert torch.equal(ours(pictures), theirs(pictures))

@@ -1,0 +1,206 @@
+"""A small finished results/ tree in the layout of the workflow, drawn from a staircase instead of trained: milliseconds a run."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from resomap import files, scores
+from resomap.sections import Architecture
+
+CLASSES = ["torpedo", "starfish", "disc-bars", "disc-stripes", "angel-bars", "angel-stripes", "ray-bars", "ray-stripes"]
+GROUPS = dict(zip(CLASSES, np.repeat(["outline", "broad", "medium", "fine"], 2).tolist(), strict=True))
+FREQUENCIES = {"broad": 10.0, "medium": 20.0, "fine": 40.0}
+METHODS = {"gradcam": 8, "integrated_gradients": None, "saliency": None}
+"""Attribution methods, and the side of their maps where it is not the picture's."""
+SKILL = {"tiny_cnn": 1.6, "simple_cnn": 2.4}
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What the tree holds; `statuses` names runs (model, resolution, seed) that did not end well, `failed` those whose files are missing."""
+
+    models: tuple[str, ...] = ("tiny_cnn", "simple_cnn")
+    resolutions: tuple[int, ...] = (24, 48, 96)
+    seeds: tuple[int, ...] = (0, 1)
+    val: int = 160
+    test: int = 400
+    explained: int = 16
+    native: int = 96
+    grouped: bool = True
+    profiled: bool = True
+    valid: bool = True
+    statuses: dict[tuple[str, int, int], str] = field(default_factory=dict)
+    failed: tuple[tuple[str, int, int], ...] = ()
+
+    @property
+    def architectures(self) -> tuple[Architecture, ...]:
+        """The networks as the configuration names them."""
+        return tuple(Architecture(name=name, family="custom", builder=name, min_resolution=8) for name in self.models)
+
+
+def write_results(folder: Path, sweep: Sweep) -> dict[str, Any]:
+    """Write data, runs and profiles under `folder`; returns the manifest."""
+    manifest = _write_data(folder / "data", sweep)
+    for model in sweep.models:
+        for resolution in sweep.resolutions:
+            for seed in sweep.seeds:
+                if (model, resolution, seed) not in sweep.failed:
+                    _write_run(folder, sweep, manifest, model, resolution, seed)
+        if sweep.profiled:
+            _write_profile(folder / "profiles" / "custom" / f"{model}.json", sweep, model)
+    return manifest
+
+
+def labels(count: int) -> np.ndarray:
+    """Labels of a split, the classes in turn."""
+    return np.arange(count) % len(CLASSES)
+
+
+def _write_data(folder: Path, sweep: Sweep) -> dict[str, Any]:
+    images, masks = _draw(sweep.test, sweep.native)
+    files.write_array(folder / "test.npy", images)
+    files.write_array(folder / "labels_test.npy", labels(sweep.test))
+    files.write_array(folder / "masks_test.npy", masks)
+    for resolution in sweep.resolutions:
+        files.write_array(folder / f"r{resolution}" / "test.npy", _reduce(images, resolution))
+    manifest = {
+        "dataset": "reef" if sweep.grouped else "folder",
+        "native_resolution": sweep.native,
+        "filter": "bilinear",
+        "classes": CLASSES,
+        "groups": GROUPS if sweep.grouped else None,
+        "pairs": [[0, 1], [2, 3], [4, 5], [6, 7]] if sweep.grouped else None,
+        "frequencies": FREQUENCIES if sweep.grouped else None,
+        "mask": True,
+        "splits": {
+            name: {"count": count, "sha256": "0" * 64, "per_class": np.bincount(labels(count), minlength=8).tolist()}
+            for name, count in (("train", 1600), ("val", sweep.val), ("test", sweep.test))
+        },
+        "mean": [0.4, 0.4, 0.4],
+        "std": [0.2, 0.2, 0.2],
+    }
+    files.write_json(folder / "manifest.json", manifest)
+    return manifest
+
+
+def _draw(count: int, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Striped discs on a plain ground, and their masks."""
+    rng = np.random.default_rng(0)
+    y, x = (np.mgrid[:side, :side] + 0.5) / side
+    images, masks = np.empty((count, side, side, 3), np.uint8), np.empty((count, side, side), np.uint8)
+    for index, label in enumerate(labels(count)):
+        centre_x, centre_y = rng.uniform(0.3, 0.7, 2)
+        mask = np.clip((0.2 - np.hypot(x - centre_x, y - centre_y)) * side + 0.5, 0, 1)
+        stripes = np.cos(2 * np.pi * (10, 10, 20, 40)[label // 2] * (x if label % 2 == 0 else y))
+        ground = rng.uniform(0.15, 0.35, 3) + 0.1 * y[..., None]
+        body = rng.uniform(0.5, 0.7, 3) + 0.2 * stripes[..., None]
+        images[index] = 255 * (ground * (1 - mask[..., None]) + body * mask[..., None])
+        masks[index] = 255 * mask
+    return images, masks
+
+
+def _reduce(images: np.ndarray, side: int) -> np.ndarray:
+    steps = (np.arange(side) * images.shape[1]) // side
+    return np.ascontiguousarray(images[:, steps][:, :, steps])
+
+
+def _write_run(folder: Path, sweep: Sweep, manifest: dict[str, Any], model: str, resolution: int, seed: int) -> None:
+    run = folder / "runs" / "custom" / model / f"r{resolution}" / f"seed{seed}"
+    status = sweep.statuses.get((model, resolution, seed), "ok")
+    environment = {"device": "cpu", "precision": "fp32", "python": "3.11.9", "torch": "2.11.0", "numpy": "2.4.0"}
+    files.write_json(
+        run / "metrics.json",
+        {"job": {"code": "c0de"}, "status": status, "scores": {"epoch": 7, "val_accuracy": 0.5}, "environment": environment},
+    )
+    history = [{"epoch": epoch, "train_loss": 2 / (epoch + 1), "val_loss": 2 / (epoch + 1), "val_accuracy": 0.5} for epoch in range(8)]
+    files.write_rows(run / "history.csv", history, ("epoch", "train_loss", "val_loss", "val_accuracy"))
+    files.write_json(
+        run / "timing.json", {"train_seconds": resolution / 8, "train_images_per_second": 9e4 / resolution, "peak_memory_mib": 310.0}
+    )
+    for split, name in (("test", "predictions"), ("val", "val_predictions")):
+        count = getattr(sweep, split) if status == "ok" else 0
+        label = labels(count)
+        logits = {f"logits_r{px}": _logits(label, model, resolution, px, seed, split) for px in sweep.resolutions}
+        files.write_arrays(run / f"{name}.npz", label=label, index=np.arange(count), **logits)
+        if split == "test":
+            rows = [
+                {"eval_resolution": int(k[8:]), "mode": "raw", "n": count, **scores.compute_scores(v, label)} for k, v in logits.items()
+            ]
+            files.write_rows(run / "evaluation.csv", rows, ("eval_resolution", "mode", "n", *scores.SCORES))
+    if sweep.explained:
+        _write_explanations(folder, run, sweep, resolution, seed, status)
+
+
+def _survival(label: np.ndarray, resolution: int) -> np.ndarray:
+    """How much of each picture's cue the resolution holds: 0 below 1.3 F, 1 above 2.2 F."""
+    frequency = np.array([0.0, 10.0, 20.0, 40.0])[label // 2]
+    return np.clip((resolution / np.maximum(frequency, 1) - 1.3) / 0.9, 0, 1)
+
+
+def _logits(label: np.ndarray, model: str, trained: int, px: int, seed: int, split: str) -> np.ndarray:
+    """The pair is always told; inside it the cue counts by what survives; difficulty belongs to the picture, luck to the run."""
+    pictures = np.random.default_rng([len(label), split == "test"])
+    difficulty = pictures.normal(0, 0.6, len(label))
+    run = np.random.default_rng([seed, trained, px, len(model)])
+    strange = abs(np.log2(px / trained))
+    skill = SKILL.get(model, 2.0) + run.normal(0, 0.1) - 1.2 * strange
+    cue = skill * _survival(label, min(px, trained)) * np.where(label < 2, 0.45, 1.0)
+    logits = run.normal(0, 0.5, (len(label), len(CLASSES))) - 3.0 + strange * run.normal(0, 1.5, (len(label), len(CLASSES)))
+    rows = np.arange(len(label))
+    noise = run.normal(0, 0.4, len(label))
+    has_cue = cue > 0
+    logits[rows, label] = 2 + np.where(has_cue, (cue + difficulty + noise) / 2, noise)
+    logits[rows, label ^ 1] = 2 - np.where(has_cue, (cue + difficulty + noise) / 2, noise)
+    return logits.astype(np.float32)
+
+
+def _write_profile(path: Path, sweep: Sweep, model: str) -> None:
+    size = {"tiny_cnn": 1.0, "simple_cnn": 2.2}.get(model, 3.0)
+    cells = [
+        {
+            "resolution": px, "device": "cpu", "precision": "fp32", "memory_format": "channels_last", "variant": "eager", "threads": 1,
+            "batch_size": batch, "n": 400, "valid": sweep.valid, "status": "ok",
+            "latency_ms_p50": size * batch**0.8 * (0.3 + (px / 64) ** 2), "latency_ms_p90": 1.15 * size * batch**0.8 * (0.3 + (px / 64) ** 2),
+            "latency_ms_p99": 2.0, "inference_images_per_second": 1000 * batch**0.2 / (size * (0.3 + (px / 64) ** 2)),
+            "macs": int(4e6 * size * (px / 64) ** 2), "flops": int(8e6 * size * (px / 64) ** 2),
+            "num_parameters": int(62e3 * size), "model_size_mib": 0.25 * size, "peak_memory_mib": 300.0,
+            "latency_ms_rounds": [1.0] * 7, "load": 0.1,
+        }
+        for px in sweep.resolutions for batch in (1, 32)
+    ]  # fmt: skip
+    files.write_json(path, {"job": {}, "environment": {"device": "cpu"}, "reference": {"latency_ms_p50": 1.0}, "cells": cells})
+
+
+LOCALISATION = (
+    "method", "target", "layer", "grid", "index", "label", "group", "relevance_mass", "relevance_rank", "pointing_game", "mask_area", "zero_map",
+)  # fmt: skip
+
+
+def _write_explanations(folder: Path, run: Path, sweep: Sweep, resolution: int, seed: int, status: str) -> None:
+    index = np.arange(sweep.explained if status == "ok" else 0)
+    label = labels(len(index))
+    masks = files_masks(folder)[index] / 255
+    rng = np.random.default_rng([seed, resolution])
+    rows = []
+    for method, grid in METHODS.items():
+        side = min(grid or resolution, resolution)
+        inside = _reduce(masks[..., None], side)[..., 0]
+        evidence = 0.15 + _survival(label, resolution)
+        noise = rng.normal(0, 0.35, (len(index), side, side))
+        attribution = (evidence[:, None, None] * inside * np.abs(rng.normal(1, 0.5, inside.shape)) + noise).astype(np.float32)
+        files.write_arrays(run / "explanations" / f"{method}.npz", attribution=attribution, index=index, target=label)
+        positive = np.maximum(attribution, 0)
+        mass = (positive * inside).sum((1, 2)) / positive.sum((1, 2))
+        for number, picture in enumerate(index):
+            measures = {"relevance_mass": mass[number], "relevance_rank": mass[number], "pointing_game": int(mass[number] > 0.3)}
+            group = GROUPS[CLASSES[label[number]]] if sweep.grouped else None
+            where = {"method": method, "target": "contrast", "layer": "features.4" if grid else "input", "grid": side}
+            rows.append({**where, "index": picture, "label": label[number], "group": group, **measures, "mask_area": 0.13, "zero_map": 0})
+    files.write_rows(run / "explanations" / "localisation.csv", rows, LOCALISATION)
+
+
+def files_masks(folder: Path) -> np.ndarray:
+    """The masks that were written, uint8 (N, side, side)."""
+    return np.asarray(np.load(folder / "data" / "masks_test.npy"))

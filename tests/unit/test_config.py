@@ -1,0 +1,222 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from resomap.config import FILES, build_config, find_architecture, load_config, merge, read_yaml
+from resomap.errors import ConfigError
+
+
+def refusal(defaults: dict[str, Any], change: dict[str, Any]) -> str:
+    with pytest.raises(ConfigError) as refused:
+        build_config(merge(defaults, change))
+    return str(refused.value)
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"swep": {}}, "config/config.yaml: unknown key swep; did you mean sweep?"),
+    ({"sweep": {"resolution": [24]}}, "config/sweep.yaml: unknown key sweep.resolution; did you mean resolutions?"),
+    ({"training": {"optimizer": {"lrr": 1}}}, "config/training.yaml: unknown key training.optimizer.lrr; did you mean lr?"),
+    ({"system": {"profiling": {"Rounds": 9}}}, "config/system.yaml: unknown key system.profiling.Rounds; did you mean rounds?"),
+    ({"models": {"vgg11": {"famly": "vgg"}}}, "config/models.yaml: unknown key models.vgg11.famly; did you mean family?"),
+    (
+        {"mlflow": {"zzz": 1}},
+        "config/mlflow.yaml: unknown key mlflow.zzz; known are tracking_uri, experiment",
+    ),
+    ({"training": {"epochs": "many"}}, 'config/training.yaml: training.epochs: Input should be a valid integer, not "many"'),
+    ({"training": {"epochs": 8.5}}, "config/training.yaml: training.epochs: Input should be a valid integer, not 8.5"),
+    ({"training": {"epochs": True}}, "config/training.yaml: training.epochs: Input should be a valid integer, not true"),
+    ({"explainability": {"enabled": 1}}, "config/explainability.yaml: explainability.enabled: Input should be a valid boolean, not 1"),
+    ({"sweep": {"models": "vgg11"}}, 'config/sweep.yaml: sweep.models: Input should be a valid array, not "vgg11"'),
+    ({"sweep": {"seeds": [0, False]}}, "config/sweep.yaml: sweep.seeds.1: Input should be a valid integer, not false"),
+    ({"sweep": {"seeds": [-1]}}, "config/sweep.yaml: sweep.seeds.0: Input should be greater than or equal to 0, not -1"),
+    ({"report": {"margin": 2}}, "config/config.yaml: report.margin: Input should be less than 1, not 2"),
+    ({"training": {"optimizer": {"lr": 0}}}, "config/training.yaml: training.optimizer.lr: Input should be greater than 0, not 0"),
+    (
+        {"training": {"optimizer": {"lr": float("inf")}}},
+        "config/training.yaml: training.optimizer.lr: Input should be a finite number, not Infinity",
+    ),
+    (
+        {"training": {"schedule": {"min_lr": float("nan")}}},
+        "config/training.yaml: training.schedule.min_lr: Input should be a finite number, not NaN",
+    ),
+    (
+        {"training": {"optimizer": {"lr": "1e-1"}}},
+        'config/training.yaml: training.optimizer.lr: Input should be a valid number, not "1e-1" (YAML reads it as text: write 0.1)',
+    ),
+    (
+        {"training": {"schedule": {"min_lr": "1e-7"}}},
+        "config/training.yaml: training.schedule.min_lr: "
+        'Input should be a valid number, not "1e-7" (YAML reads it as text: write 0.0000001)',
+    ),
+    (
+        {"training": {"epochs": "1e3"}},
+        'config/training.yaml: training.epochs: Input should be a valid integer, not "1e3" (YAML reads it as text: write 1000)',
+    ),
+    ({"training": {"optimizer": {"lr": "nan"}}}, 'config/training.yaml: training.optimizer.lr: Input should be a valid number, not "nan"'),
+    ({"data": {"dataset": "1"}}, "config/data.yaml: data.dataset: Input should be 'reef', not \"1\""),
+    (
+        {"training": {"optimizer": {"type": "AdamW"}}},
+        "config/training.yaml: training.optimizer.type: Input should be 'adamw', not \"AdamW\"",
+    ),
+    ({"sweep": None}, "config/sweep.yaml: sweep: Input should be an object, not null"),
+    ({"models": {"vgg11": None}}, "config/models.yaml: models.vgg11: Input should be an object, not null"),
+    (
+        {"models": {"VGG-11": {"family": "vgg", "builder": "vgg11", "min_resolution": 32}}},
+        "config/models.yaml: models.VGG-11.name: String should match pattern '^[a-z][a-z0-9_]*$', not \"VGG-11\"",
+    ),
+    ({"sweep": {"models": []}}, "config/sweep.yaml: sweep.models: Tuple should have at least 1 item, not []"),
+    ({"sweep": {"resolutions": []}}, "config/sweep.yaml: sweep.resolutions: Tuple should have at least 1 item, not []"),
+    ({"sweep": {"resolutions": [48, 24, 48]}}, "config/sweep.yaml: sweep.resolutions: 48 is listed more than once"),
+    ({"sweep": {"models": ["vgg11", "vgg11"]}}, "config/sweep.yaml: sweep.models: vgg11 is listed more than once"),
+    ({"sweep": {"models": ["vgg11", "vgg11_224"]}}, "config/sweep.yaml: sweep.models: a model is listed twice, once by its alias"),
+    ({"sweep": {"models": ["resnt18"]}}, "config/sweep.yaml: sweep.models: unknown model 'resnt18'; did you mean resnet18?"),
+    ({"sweep": {"models": ["TinyCNN_224"]}}, "config/sweep.yaml: sweep.models: unknown model 'TinyCNN_224'; did you mean tiny_cnn?"),
+    (
+        {"sweep": {"models": ["tiny_cnn", "vgg11"], "resolutions": [48, 24]}},
+        "config/sweep.yaml: sweep.resolutions: vgg11 takes pictures of 32 px or more, not 24",
+    ),
+    ({"sweep": {"resolutions": [2]}}, "config/sweep.yaml: sweep.resolutions.0: Input should be greater than or equal to 8, not 2"),
+    ({"data": {"reef": {"frequencies": [5.0, 9.0]}}}, "config/data.yaml: data.reef.frequencies.2 is missing"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), WRONG, ids=[message.partition(": ")[2][:60] for _, message in WRONG])
+def test_a_wrong_value_is_told_in_one_line_with_its_file_its_key_and_what_would_be_right(defaults, change, message):
+    assert refusal(defaults, change) == message
+
+
+RENAMED = [
+    ({"training": {"learning_rate": 0.001}}, "config/training.yaml: training.learning_rate is now training.optimizer.lr"),
+    ({"training": {"optimizer": "AdamW"}}, "config/training.yaml: training.optimizer is now training.optimizer.type: adamw"),
+    ({"training": {"weight_decay": 0.01}}, "config/training.yaml: training.weight_decay is now training.optimizer.weight_decay"),
+    ({"device": {"use_amp": True, "cudnn_benchmark": True}}, "config/training.yaml: device.use_amp is now training.precision"),
+    ({"device": {"use_cuda": True}}, "config/system.yaml: device.use_cuda is now system.device: cuda"),
+    ({"experiment": {"seed": 42}}, "config/sweep.yaml: experiment.seed is now sweep.seeds"),
+    ({"models": ["vgg11_224", "resnet18_224"]}, "config/sweep.yaml: models is now sweep.models"),
+    ({"resolutions": [224, 256]}, "config/sweep.yaml: resolutions is now sweep.resolutions"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), RENAMED)
+def test_a_key_of_the_predecessor_is_refused_with_the_new_one(defaults, change, message):
+    assert refusal(defaults, change) == message
+
+
+def test_many_mistakes_still_take_three_lines(defaults):
+    lines = refusal(defaults, {"training": {"a": 1, "b": 2, "c": 3, "d": 4}}).splitlines()
+    assert len(lines) == 3
+    assert lines[2] == "... and 2 more"
+
+
+def test_a_key_of_several_lines_takes_one(defaults):
+    assert len(refusal(defaults, {"a\nb\nc\nd": 1}).splitlines()) == 1
+
+
+def test_a_date_is_text_where_text_is_asked_and_refused_elsewhere(defaults, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("experiment: {name: 2026-01-31}\n")
+    assert build_config(merge(defaults, read_yaml(path))).experiment.name == "2026-01-31"
+    path.write_text("training: {epochs: 2026-01-31}\n")
+    assert 'training.epochs: Input should be a valid integer, not "2026-01-31"' in refusal(defaults, read_yaml(path))
+
+
+def test_a_mapping_that_holds_itself_is_refused(defaults, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("experiment: &here {name: {inner: *here}}\n")
+    assert "Circular" in refusal(defaults, read_yaml(path))
+
+
+def test_whole_numbers_are_welcome_where_fractions_are(defaults):
+    assert build_config(merge(defaults, {"training": {"optimizer": {"weight_decay": 0}}})).training.optimizer.weight_decay == 0.0
+
+
+def test_a_network_answers_to_its_name_of_old(config):
+    assert find_architecture(config.models, "vgg11_224") == find_architecture(config.models, "vgg11")
+
+
+def test_a_network_keeps_the_name_that_its_key_gives_it(defaults):
+    values = merge(defaults, {"models": {"vgg11": {"name": "resnet18"}}})
+    assert [model.name for model in build_config(values).models] == list(defaults["models"])
+
+
+def test_the_tree_is_frozen_down_to_its_leaves(config):
+    with pytest.raises(ValidationError):
+        config.training.optimizer.lr = 1.0
+    assert isinstance(config.sweep.models, tuple)
+    assert hash(config) == hash(config.model_copy(deep=True))
+
+
+def test_overlays_are_laid_on_top_in_turn(tmp_path, defaults):
+    write_files(tmp_path, defaults)
+    (tmp_path / "one.yaml").write_text("training: {epochs: 3, optimizer: {lr: 0.5}}\nsweep: {seeds: [7]}\n")
+    (tmp_path / "two.yaml").write_text("training: {epochs: 4}\n")
+    config = load_config(tmp_path, [tmp_path / "one.yaml", tmp_path / "two.yaml"])
+    assert (config.training.epochs, config.training.optimizer.lr, config.sweep.seeds) == (4, 0.5, (7,))
+    assert config.training.optimizer.weight_decay == defaults["training"]["optimizer"]["weight_decay"]
+
+
+def write_files(directory: Path, values: dict[str, Any]) -> None:
+    import yaml
+
+    owned = {"config": ("experiment", "report")}
+    for name in FILES:
+        sections = {section: values[section] for section in owned.get(name, (name,))}
+        (directory / f"{name}.yaml").write_text(yaml.safe_dump(sections))
+
+
+MALFORMED = [
+    ("sweep:\n  models: [a, b\n", "line 3: expected ',' or ']', but got '<stream end>'"),
+    ("training:\n  epochs: 3\n\tbatch_size: 2\n", "line 3: found character '\\t' that cannot start any token"),
+    ("training:\n  epochs: 3\n  epochs: 4\n", "line 3: the key 'epochs' is written twice"),
+    ("sweep: {seeds: [1]}\nsweep: {seeds: [2]}\n", "line 2: the key 'sweep' is written twice"),
+    ("a: b: c\n", "line 1: mapping values are not allowed here"),
+    ("a: *nowhere\n", "line 1: found undefined alias 'nowhere'"),
+    ("- sweep\n", """expected sections such as 'sweep:', found ["sweep"]"""),
+    ("# nothing yet\n", "expected sections such as 'sweep:', found null"),
+    ("a: !!map [1]\n", "line 1: expected a mapping node, but found sequence"),
+    ("a: !!python/object:os.system {}\n", "could not determine a constructor for the tag"),
+    ("a: 2026-13-45\n", "cannot be read: month must be in 1..12"),
+    ("a: " + "9" * 5000 + "\n", "cannot be read: Exceeds the limit"),
+    ("[" * 5000, "cannot be read: maximum recursion depth exceeded"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), MALFORMED, ids=[message[:40] for _, message in MALFORMED])
+def test_a_file_that_is_not_yaml_is_told_with_its_name_and_line(tmp_path, text, message):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        read_yaml(path)
+    assert str(refused.value).startswith(str(path))
+    assert message in str(refused.value)
+    assert len(str(refused.value).splitlines()) <= 3
+
+
+def test_anchors_and_merge_keys_are_yaml_too(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("a: &base {x: 1, y: 2}\nb:\n  <<: *base\n  y: 3\n")
+    assert read_yaml(path) == {"a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 3}}
+
+
+@pytest.mark.parametrize("bytes_", [None, b"\xff\xfe\x00", b"a: \x00"])
+def test_a_file_that_cannot_be_read_is_told_with_its_name(tmp_path, bytes_):
+    path = tmp_path / "mine.yaml"
+    if bytes_ is not None:
+        path.write_bytes(bytes_)
+    with pytest.raises(ConfigError, match="cannot be read") as refused:
+        read_yaml(path)
+    assert str(refused.value).startswith(str(path))
+    assert len(str(refused.value).splitlines()) <= 3
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_yaml(tmp_path)
+
+
+def test_merging_leaves_both_sides_as_they_were():
+    below, above = {"a": {"x": 1, "l": [1, 2]}, "b": 1}, {"a": {"l": [3]}, "c": {"y": 2}}
+    assert merge(below, above) == {"a": {"x": 1, "l": [3]}, "b": 1, "c": {"y": 2}}
+    assert (below, above) == ({"a": {"x": 1, "l": [1, 2]}, "b": 1}, {"a": {"l": [3]}, "c": {"y": 2}})

@@ -1,0 +1,135 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from resomap import files, sections
+from resomap.data import reef
+from resomap.data.prepare import prepare
+from resomap.data.resize import resize_store
+from resomap.data.store import open_store
+from resomap.errors import DataError
+
+REEF = sections.Reef(train=24, val=8, test=12, seed=1, frequencies=(10.0, 20.0, 40.0), shortcut=None)
+DATA = sections.Data(dataset="reef", native_resolution=32, filter="bilinear", reef=REEF)
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    prepare(DATA, tmp_path)
+    return tmp_path / "manifest.json"
+
+
+def test_the_arrays_are_the_rendered_pictures(manifest):
+    for split, count in {"train": 24, "val": 8, "test": 12}.items():
+        pictures = reef.render(REEF, split, count, 32)
+        assert (np.load(manifest.parent / f"{split}.npy") == pictures.images).all()
+        assert (np.load(manifest.parent / f"labels_{split}.npy") == pictures.labels).all()
+    assert (np.load(manifest.parent / "masks_test.npy") == pictures.masks).all()
+
+
+def test_the_manifest_says_what_the_store_holds(manifest):
+    told = json.loads(manifest.read_text())
+    assert (told["dataset"], told["native_resolution"], told["filter"], told["mask"]) == ("reef", 32, "bilinear", True)
+    assert told["classes"] == list(reef.CLASSES)
+    assert told["groups"] == reef.GROUPS
+    assert told["pairs"] == [list(pair) for pair in reef.PAIRS]
+    assert told["frequencies"] == {"broad": 10.0, "medium": 20.0, "fine": 40.0}
+    assert {split: facts["count"] for split, facts in told["splits"].items()} == {"train": 24, "val": 8, "test": 12}
+    for split, facts in told["splits"].items():
+        assert facts["sha256"] == files.file_sha256(manifest.parent / f"{split}.npy")
+        assert facts["per_class"] == np.bincount(np.load(manifest.parent / f"labels_{split}.npy"), minlength=8).tolist()
+
+
+def test_mean_and_deviation_are_those_of_the_training_pictures(manifest):
+    told, images = json.loads(manifest.read_text()), np.load(manifest.parent / "train.npy") / 255
+    assert told["mean"] == pytest.approx(images.mean(axis=(0, 1, 2)).tolist(), rel=1e-9)
+    assert told["std"] == pytest.approx(images.std(axis=(0, 1, 2)).tolist(), rel=1e-9)
+
+
+def test_every_picture_has_its_line(manifest):
+    with (manifest.parent / "pictures.csv").open(newline="") as stream:
+        lines = list(csv.DictReader(stream))
+    assert list(lines[0]) == ["split", "index", "label", "group", "source", "frequency", "orientation_degrees", "x", "y"]
+    assert [(line["split"], int(line["index"])) for line in lines] == [
+        (split, index) for split, count in {"train": 24, "val": 8, "test": 12}.items() for index in range(count)
+    ]
+    test = reef.render(REEF, "test", 12, 8)
+    for line, label, group, frequency, orientation in zip(
+        lines[-12:], test.labels, test.groups, test.frequency, test.orientation, strict=True
+    ):
+        assert (int(line["label"]), line["group"]) == (label, group)
+        assert float(line["frequency"]) == pytest.approx(frequency, abs=1e-3)
+        assert float(line["orientation_degrees"]) == pytest.approx(orientation, abs=1e-2)
+
+
+def test_preparing_twice_gives_the_same_bytes(manifest, tmp_path_factory):
+    again = tmp_path_factory.mktemp("again")
+    prepare(DATA, again)
+    for path in manifest.parent.iterdir():
+        assert path.read_bytes() == (again / path.name).read_bytes()
+
+
+def test_a_preparation_that_fails_leaves_no_manifest_not_even_an_old_one(manifest, monkeypatch):
+    first = reef.render(REEF, "train", 8, 32)
+
+    def break_off(*_):
+        yield first
+        raise RuntimeError("the lights went out")
+
+    monkeypatch.setattr(reef, "chunks", break_off)
+    with pytest.raises(RuntimeError, match="lights"):
+        prepare(DATA, manifest.parent)
+    assert not manifest.exists()
+    assert not [path for path in manifest.parent.iterdir() if path.name.startswith(".")]
+
+
+def test_a_store_opens_from_its_manifest(manifest):
+    resize_store(manifest.parent, 16, "bilinear")
+    store = open_store(manifest)
+    assert (store.num_classes, store.classes, store.groups, store.pairs) == (8, reef.CLASSES, reef.GROUPS, reef.PAIRS)
+    assert store.images("train", 16).shape == (24, 16, 16, 3)
+    assert store.labels("val").shape == (8,)
+    assert store.masks("test").shape == (12, 32, 32)
+    assert len(store.mean) == len(store.std) == 3
+
+
+def test_arrays_are_mapped_not_read(manifest):
+    resize_store(manifest.parent, 16, "bilinear")
+    images = open_store(manifest).images("train", 16)
+    assert isinstance(images, np.memmap)
+    assert not images.flags.writeable
+
+
+def test_a_missing_resolution_is_named(manifest):
+    with pytest.raises(DataError, match=r"r48/train\.npy is missing; .* uint8 \(24, 48, 48, 3\)"):
+        open_store(manifest).images("train", 48)
+
+
+def test_an_array_that_does_not_fit_is_refused_with_what_would_fit(manifest):
+    np.save(manifest.parent / "labels_val.npy", np.zeros(7, np.int64))
+    with pytest.raises(DataError, match=r"labels_val\.npy holds int64 \(7,\), but the manifest promises int64 \(8,\)"):
+        open_store(manifest).labels("val")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"not an array"])
+def test_a_broken_array_is_refused(manifest, content):
+    (manifest.parent / "labels_val.npy").write_bytes(content)
+    with pytest.raises(DataError, match=r"labels_val\.npy is not a whole \.npy file"):
+        open_store(manifest).labels("val")
+
+
+def test_a_truncated_array_is_refused(manifest):
+    path = manifest.parent / "labels_val.npy"
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(DataError, match=r"labels_val\.npy is not a whole \.npy file"):
+        open_store(manifest).labels("val")
+
+
+@pytest.mark.parametrize(("content", "message"), [(None, "is missing"), ("{", "is not JSON"), ("{}", "lacks classes")])
+def test_what_is_not_a_manifest_is_refused(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "manifest.json").write_text(content)
+    with pytest.raises(DataError, match=message):
+        open_store(tmp_path / "manifest.json")

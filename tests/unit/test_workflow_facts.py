@@ -1,0 +1,153 @@
+import os
+import sys
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from resomap import jobs, workflow
+from resomap.config import build_config, merge
+from resomap.errors import ConfigError
+from resomap.sections import Config
+
+RUN = {"family": "custom", "model": "tiny_cnn", "resolution": "24", "seed": "1"}
+KINDS = sorted(workflow.MAINS, key=lambda kind: kind.__name__)
+
+
+@pytest.fixture(autouse=True)
+def no_digests(monkeypatch):
+    monkeypatch.setattr(workflow, "code_digest", lambda *entries: "+".join(entry.stem for entry in entries))
+
+
+def text(config: Config, kind: type[jobs.Job]) -> str:
+    return workflow.job_params(config)(kind)(RUN)
+
+
+def changed(defaults: dict[str, Any], change: dict[str, Any]) -> Config:
+    return build_config(merge(defaults, change))
+
+
+def test_every_kind_of_job_has_a_main_that_exists():
+    assert set(workflow.MAINS) == {kind for kind in vars(jobs).values() if isinstance(kind, type) and issubclass(kind, jobs.Job)} - {
+        jobs.Job
+    }
+    assert [path for path in workflow.MAINS.values() if not path.is_file()] == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_rule_gets_a_job_that_its_main_can_read(config, kind):
+    job = kind.from_json(text(config, kind))
+    assert job.code == workflow.MAINS[kind].stem
+    assert job.to_json() == text(config, kind)
+
+
+def test_a_training_is_what_its_wildcards_say(config):
+    job = jobs.Train.from_json(text(config, jobs.Train))
+    assert (job.architecture.name, job.resolution, job.seed) == ("tiny_cnn", 24, 1)
+    assert (job.training, job.data, job.data_code) == (config.training, config.data, "prepare_data+resize_data")
+
+
+CHANGES = {
+    "report": {"report": {"margin": 0.05}},
+    "a larger sweep": {"sweep": {"models": ["tiny_cnn", "simple_cnn", "resnet18"], "resolutions": [24, 48, 96], "seeds": [0, 1, 2]}},
+    "explanations": {"explainability": {"methods": ["saliency"]}},
+    "profiling": {"system": {"profiling": {"rounds": 9}}},
+    "training": {"training": {"optimizer": {"weight_decay": 0.02}}},
+    "test pictures": {"data": {"reef": {"test": 96}}},
+    "another network": {"models": {"vgg11": {"min_resolution": 33}}},
+}
+TOLD = {jobs.Aggregate, jobs.BuildReport}
+SWEEP = TOLD | {jobs.Plot, jobs.Evaluate, jobs.Profile}
+READ_PICTURES = {jobs.PrepareData, jobs.ResizeData, jobs.Train, jobs.Evaluate, jobs.Explain, jobs.BuildReport}
+AFFECTED = [
+    ("report", TOLD),
+    ("a larger sweep", SWEEP),
+    ("explanations", {jobs.Explain}),
+    ("profiling", {jobs.Profile}),
+    ("training", {jobs.Train, jobs.BuildReport}),
+    ("test pictures", READ_PICTURES),
+    ("another network", set[type[jobs.Job]]()),
+]
+
+
+@pytest.mark.parametrize(("name", "kinds"), AFFECTED)
+def test_a_change_reaches_the_jobs_whose_numbers_it_changes_and_no_other(config, defaults, name, kinds):
+    other = changed(defaults, CHANGES[name])
+    assert {kind for kind in KINDS if text(other, kind) != text(config, kind)} == kinds
+
+
+def test_the_order_of_resolutions_and_seeds_in_a_sweep_says_nothing(config, defaults):
+    other = changed(defaults, {"sweep": {"resolutions": [48, 24], "seeds": [1, 0]}})
+    assert [kind for kind in KINDS if text(other, kind) != text(config, kind)] == []
+
+
+def test_a_network_by_its_name_of_old_is_the_same_job(config, defaults):
+    other = changed(defaults, {"sweep": {"models": ["tiny_cnn_224", "simple_cnn"]}})
+    assert [kind for kind in KINDS if text(other, kind) != text(config, kind)] == []
+    assert workflow.run_files(other, "{model}") == workflow.run_files(config, "{model}")
+
+
+def test_a_path_with_the_wrong_family_is_refused_with_the_right_one(config):
+    with pytest.raises(ConfigError, match="tiny_cnn is of family custom"):
+        workflow.build_job(config, jobs.Train, **{**RUN, "family": "vgg"})
+
+
+def test_the_costliest_runs_come_first(config):
+    files = workflow.run_files(config, "{family}/{model}/r{resolution}/seed{seed}")
+    assert files[:3] == ["custom/tiny_cnn/r48/seed0", "custom/tiny_cnn/r48/seed1", "custom/simple_cnn/r48/seed0"]
+    assert len(files) == len(set(files)) == 8
+
+
+def test_several_files_a_run_stay_together(config):
+    assert workflow.run_files(config, "a/{model}/{seed}", "b/{model}/{seed}")[:2] == ["a/tiny_cnn/0", "b/tiny_cnn/0"]
+
+
+def test_without_explanations_none_are_asked_for(config, defaults):
+    assert len(workflow.explained(config, "{model}/{resolution}/{seed}")) == 8
+    assert workflow.explained(changed(defaults, {"explainability": {"enabled": False}}), "{model}") == []
+
+
+def test_a_profile_a_network_and_not_a_run(config):
+    assert workflow.model_files(config, "{family}/{model}.json") == ["custom/tiny_cnn.json", "custom/simple_cnn.json"]
+
+
+def test_wildcards_take_only_values_that_exist(config):
+    assert workflow.any_of(config.sweep.resolutions) == "24|48"
+
+
+@pytest.mark.parametrize(("device", "gpus"), [("cpu", 0), ("cuda", 1)])
+def test_a_job_asks_for_the_device_of_the_configuration(defaults, device, gpus):
+    assert workflow.gpus_wanted(changed(defaults, {"system": {"device": device}})) == gpus
+
+
+def test_jobs_find_this_python_and_this_package(monkeypatch):
+    monkeypatch.setenv("PATH", "/bin")
+    monkeypatch.setenv("PYTHONPATH", "/theirs")
+    workflow.use_this_interpreter("/repo")
+    assert os.environ["PATH"].split(os.pathsep) == [str(Path(sys.executable).parent), "/bin"]
+    assert os.environ["PYTHONPATH"].split(os.pathsep) == ["/repo", "/theirs"]
+    monkeypatch.delenv("PYTHONPATH")
+    workflow.use_this_interpreter("/repo")
+    assert os.environ["PYTHONPATH"] == "/repo"
+
+
+def test_a_sweep_says_how_much_it_is(config):
+    assert workflow.opening(config) == "ResoMap: 2 models x 2 resolutions x 2 seeds = 8 trainings"
+
+
+def test_the_end_names_the_report_and_its_first_sentence(tmp_path):
+    report, headline = tmp_path / "index.html", tmp_path / "headline.txt"
+    assert workflow.closing(report, headline) == ""
+    report.write_text("<html>")
+    headline.write_text("Take 48 px.\n")
+    assert workflow.closing(report, headline) == f"Report: {report}\nTake 48 px."
+
+
+def test_the_configuration_of_a_run_is_kept_whatever_it_was_read_from(tmp_path, defaults):
+    path = tmp_path / "results" / "run_config.yaml"
+    from_json = OrderedDict(defaults, sweep=OrderedDict(defaults["sweep"]))
+    workflow.write_run_config(from_json, path)
+    assert yaml.safe_load(path.read_text()) == defaults
+    assert build_config(yaml.safe_load(path.read_text())) == build_config(defaults)

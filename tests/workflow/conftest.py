@@ -1,0 +1,84 @@
+"""A checkout of its own for every workflow test: edits there touch nothing here."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+SMOKE = "config/presets/smoke.yaml"
+TIMEOUT_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A copy of the repository, and Snakemake run in it."""
+
+    path: Path
+
+    def snakemake(self, *arguments: str, overlay: dict | None = None, smoke: bool = True) -> subprocess.CompletedProcess:
+        """Run Snakemake with `arguments` first, then the smoke preset and `overlay` on top."""
+        files = [SMOKE] if smoke else []
+        if overlay:
+            (self.path / "mine.yaml").write_text(yaml.safe_dump(overlay), encoding="utf-8")
+            files.append("mine.yaml")
+        command = [str(Path(sys.executable).parent / "snakemake"), *arguments, *(["--configfile", *files] if files else [])]
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        return subprocess.run(command, cwd=self.path, env=environment, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
+
+    def planned(self, overlay: dict | None = None) -> dict[str, int]:
+        """Jobs a rule that a dry run would start; `all` is left out."""
+        dry = self.snakemake("-n", "--quiet", "rules", overlay=overlay)
+        assert dry.returncode == 0, dry.stdout + dry.stderr
+        counts = dict(re.findall(r"^(\w+)\s+(\d+)$", dry.stdout + dry.stderr, flags=re.MULTILINE))
+        return {rule: int(count) for rule, count in counts.items() if rule not in ("all", "total")}
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        """Replace `old`, which must stand in `file`, by `new`."""
+        path = self.path / file
+        text = path.read_text(encoding="utf-8")
+        assert old in text, f"{file} has no {old!r}: the test edits what is not there"
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def copy_repository(target: Path) -> Checkout:
+    """The files that git knows or would add."""
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+    return Checkout(target)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    return copy_repository(tmp_path / "resomap")
+
+
+@pytest.fixture(scope="session")
+def copy() -> Callable[[Path], Checkout]:
+    return copy_repository
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout in which the smoke sweep has run."""
+    checkout = copy_repository(tmp_path_factory.mktemp("finished") / "resomap")
+    run = checkout.snakemake()
+    assert run.returncode == 0, run.stdout + run.stderr
+    return checkout
+
+
+@pytest.fixture
+def smoked(finished: Checkout, tmp_path: Path) -> Checkout:
+    """A copy of the finished checkout, times kept, for a test to edit."""
+    shutil.copytree(finished.path, tmp_path / "resomap", copy_function=shutil.copy2)
+    return Checkout(tmp_path / "resomap")

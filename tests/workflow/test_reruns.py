@@ -1,0 +1,88 @@
+"""What an edit reruns: exactly what it may change, and nothing else."""
+
+import os
+
+import pytest
+
+ENDS = {"aggregate_tables": 1, "plot_figures": 1, "build_report": 1}
+TRAINER, REEF = "resomap/training/trainer.py", "resomap/data/reef.py"
+
+
+def test_a_finished_sweep_has_nothing_to_do(smoked):
+    assert smoked.planned() == {}
+    again = smoked.snakemake()
+    assert again.returncode == 0
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+@pytest.mark.parametrize(
+    ("overlay", "expected"),
+    [
+        pytest.param({"experiment": {"name": "Another title"}}, {"build_report": 1}, id="the title"),
+        pytest.param({"report": {"margin": 0.05}}, ENDS, id="the margin"),
+        pytest.param({"explainability": {"methods": ["gradcam", "saliency"]}}, {"explain_run": 2, **ENDS}, id="explainability.methods"),
+        pytest.param(
+            {"training": {"optimizer": {"lr": 0.002}}}, {"train_run": 2, "evaluate_run": 2, "explain_run": 2, **ENDS}, id="learning rate"
+        ),
+        pytest.param(
+            {"training": {"optimizer": {"lr": 0.01, "weight_decay": 0.005}}},
+            {"train_run": 2, "evaluate_run": 2, "explain_run": 2, **ENDS},
+            id="learning rate and weight decay swapped",
+        ),
+        pytest.param(
+            {"sweep": {"resolutions": [16, 24, 32]}},
+            {"resize_data": 1, "train_run": 1, "evaluate_run": 3, "explain_run": 1, "profile_model": 1, **ENDS},
+            id="one more resolution",
+        ),
+        pytest.param({"sweep": {"resolutions": [24, 16]}}, {}, id="resolutions in another order"),
+        pytest.param(
+            {"sweep": {"models": ["tiny_cnn", "simple_cnn"]}},
+            {"train_run": 2, "evaluate_run": 2, "explain_run": 2, "profile_model": 1, **ENDS},
+            id="one more model",
+        ),
+        pytest.param({"sweep": {"models": ["tiny_cnn_224"]}}, {}, id="the same model by its alias"),
+        pytest.param({"sweep": {"seeds": [0, 1]}}, {"train_run": 2, "evaluate_run": 2, "explain_run": 2, **ENDS}, id="one more seed"),
+        pytest.param({"system": {"profiling": {"rounds": 6}}}, {"profile_model": 1, **ENDS}, id="rounds of the profile"),
+        pytest.param({"mlflow": {"experiment": "elsewhere"}}, {}, id="where runs are tracked"),
+    ],
+)
+def test_an_edit_of_the_configuration_reruns_exactly(smoked, overlay, expected):
+    assert smoked.planned(overlay) == expected
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "expected"),
+    [
+        pytest.param(TRAINER, "import math\n", "import math  # for isfinite\n", {}, id="a comment"),
+        pytest.param(TRAINER, '"""The training loop:', '"""The loop of training:', {}, id="a docstring"),
+        pytest.param(
+            TRAINER,
+            "loss.backward()",
+            "(loss * 1.0).backward()",
+            {"train_run": 2, "evaluate_run": 2, "explain_run": 2, **ENDS},
+            id="the trainer",
+        ),
+        pytest.param("resomap/entry/evaluate.py", "BATCH = 128", "BATCH = 64", {"evaluate_run": 2, **ENDS}, id="the evaluation"),
+        pytest.param("resomap/report/html.py", "import ", "import this_is_never_run, ", {"build_report": 1}, id="the report"),
+    ],
+)
+def test_an_edit_of_the_code_reruns_exactly(smoked, file, old, new, expected):
+    smoked.edit(file, old, new)
+    assert smoked.planned() == expected
+
+
+def test_an_edit_of_the_reef_draws_resizes_and_trains_again(smoked):
+    smoked.edit(REEF, "\nimport numpy", "\nANOTHER = 1\nimport numpy")
+    assert smoked.planned() == {
+        "prepare_data": 1, "resize_data": 2, "train_run": 2, "evaluate_run": 2, "explain_run": 2, **ENDS,
+    }  # fmt: skip
+
+
+def test_a_touched_manifest_reruns_nothing(smoked):
+    os.utime(smoked.path / "results/data/manifest.json")
+    assert smoked.planned() == {}
+
+
+def test_a_deleted_result_is_made_again_alone(smoked):
+    (smoked.path / "results/runs/custom/tiny_cnn/r24/seed0/evaluation.csv").unlink()
+    assert smoked.planned() == {"evaluate_run": 1, **ENDS}

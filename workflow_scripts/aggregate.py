@@ -1,0 +1,26 @@
+"""Gather every result of the sweep into tidy tables, and choose."""
+
+from pathlib import Path
+
+from resomap.analysis.aggregate import write_tables
+from resomap.entry.arguments import run
+from resomap.files import read_json
+from resomap.jobs import Aggregate
+
+
+def main(job: Aggregate, data: Path, runs: Path, profiles: Path, tables: Path) -> None:
+    """Write results/tables from the runs and profiles that exist."""
+    write_tables(
+        read_json(data),
+        runs,
+        profiles,
+        tables,
+        models=job.models,
+        resolutions=job.resolutions,
+        seeds=job.seeds,
+        report=job.report,
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,31 @@
+"""Build the report from the tables and figures."""
+
+from pathlib import Path
+
+from resomap.entry.arguments import run
+from resomap.files import read_json, write_text
+from resomap.jobs import BuildReport
+from resomap.report.html import build_page
+from resomap.report.inputs import read_tables
+
+
+def main(job: BuildReport, data: Path, tables: Path, figures: Path, report: Path, headline: Path) -> None:
+    """Write the page, and its first sentence for the terminal."""
+    read = read_tables(tables)
+    page = build_page(
+        read,
+        read_json(data),
+        figures,
+        experiment=job.experiment,
+        training=job.training,
+        report=job.report,
+        seeds=job.seeds,
+        explain=job.explain,
+        code=job.code,
+    )
+    write_text(report, page)
+    write_text(headline, read.choice["headline"] + "\n")
+
+
+if __name__ == "__main__":
+    run(main)
