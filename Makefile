@@ -19,7 +19,7 @@ run: $(READY)
 	@echo "Report: $(CURDIR)/results/report/index.html"
 
 test: $(READY)
-	@$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS) $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadscope $(TESTS) $(ARGS)
 
 check: $(READY)
 	@$(BIN)/ruff check .

@@ -10,13 +10,12 @@ if TYPE_CHECKING:
 
 
 def open_device(device: str, threads: int = 1) -> "torch.device":
-    """The torch device that `auto`, `cpu` or `cuda` means here, with `threads` CPU threads and true float32 arithmetic."""
+    """The torch device that `auto`, `cpu` or `cuda` means here, with `threads` CPU threads."""
     import torch
 
     torch.set_num_threads(threads)
     if device == "cuda" and not torch.cuda.is_available():
         raise DeviceError("config/system.yaml: system.device: cuda, but torch sees no CUDA device; use auto or cpu, or check the driver")
-    torch.backends.cudnn.allow_tf32 = False
     return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
 
 

@@ -9,7 +9,7 @@ from typing import Self
 from pydantic import ValidationError
 
 from resomap.errors import ResoMapError
-from resomap.sections import Architecture, Data, Device, Experiment, Explainability, Mlflow, Profiling, Report, Section, Training
+from resomap.sections import Architecture, Data, Device, Experiment, Explainability, Profiling, Report, Section, Training
 
 
 class Job(Section):
@@ -120,10 +120,3 @@ class BuildReport(Job):
     seeds: tuple[int, ...]
     explain: bool
     report: Report
-
-
-class Track(Job):
-    """A copy of the finished runs in MLflow."""
-
-    experiment: Experiment
-    mlflow: Mlflow

@@ -23,6 +23,7 @@ Count = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegativeFloat = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Side = Annotated[int, Field(ge=8, le=4096)]
 Several = Annotated[tuple[T, ...], Field(min_length=1), AfterValidator(_all_different)]
 Precision = Literal["fp32"]
@@ -63,7 +64,7 @@ class Sweep(Section):
     """Models to train, by their names in models.yaml."""
     resolutions: Several[Side]
     """Sides of the network's input in pixels; every run is also evaluated at each of them."""
-    seeds: Several[Count]
+    seeds: Several[Seed]
     """Seeds of initial weights, order and augmentation; the same at every resolution."""
 
 
@@ -95,7 +96,7 @@ class Reef(Section):
     """Validation pictures: checkpoints and the choice are made on them."""
     test: Annotated[int, Field(ge=8)]
     """Test pictures: read once, for the numbers that are reported."""
-    seed: Count
+    seed: Seed
     """Seed of the pictures."""
     frequencies: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
     """Stripes across the picture (cycles per image) of the groups broad, medium and fine."""
@@ -135,7 +136,7 @@ class Schedule(Section):
     warmup_epochs: NonNegativeFloat
     """Epochs of linear warm-up."""
     min_lr: NonNegativeFloat
-    """Learning rate at the last step."""
+    """Learning rate that the schedule ends on."""
 
 
 class Augmentation(Section):
@@ -219,12 +220,10 @@ class System(Section):
 
 
 class Mlflow(Section):
-    """Where finished runs are copied; nothing in the sweep depends on it."""
+    """A copy of finished runs in MLflow."""
 
-    tracking_uri: Annotated[str, Field(min_length=1)]
-    """sqlite:///FILE, or the address of an MLflow server."""
-    experiment: Annotated[str, Field(min_length=1)]
-    """MLflow experiment that receives the runs."""
+    enabled: Literal[False]
+    """Only false for now: results are files, and nothing copies them to a server yet."""
 
 
 class Config(Section):
@@ -247,4 +246,4 @@ class Config(Section):
     system: System
     """The machine (system.yaml)."""
     mlflow: Mlflow
-    """Where `snakemake track` copies finished runs (mlflow.yaml)."""
+    """A copy of finished runs (mlflow.yaml)."""

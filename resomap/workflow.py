@@ -1,5 +1,6 @@
 """What the rules ask: job parameters, the files of the sweep, resources."""
 
+import hashlib
 import json
 import os
 import sys
@@ -12,7 +13,7 @@ import yaml
 from resomap.config import find_architecture
 from resomap.errors import ConfigError
 from resomap.files import write_text
-from resomap.jobs import Aggregate, BuildReport, Evaluate, Explain, Job, Plot, PrepareData, Profile, ResizeData, Track, Train
+from resomap.jobs import Aggregate, BuildReport, Evaluate, Explain, Job, Plot, PrepareData, Profile, ResizeData, Train
 from resomap.provenance import PACKAGE, code_digest
 from resomap.sections import Architecture, Config
 
@@ -30,7 +31,6 @@ MAINS: dict[type[Job], Path] = {
     Aggregate: SCRIPTS / "aggregate.py",
     Plot: SCRIPTS / "plot.py",
     BuildReport: SCRIPTS / "report.py",
-    Track: SCRIPTS / "track.py",
 }
 
 
@@ -77,6 +77,12 @@ def _architecture(config: Config, wildcards: dict[str, str]) -> Architecture:
     if wildcards["family"] != architecture.family:
         raise ConfigError(f"results/.../{wildcards['family']}/{architecture.name}: {architecture.name} is of family {architecture.family}")
     return architecture
+
+
+def data_identity(config: Config) -> str:
+    """A digest that names the data: its configuration, and the code that prepares and resizes it."""
+    code = code_digest(MAINS[PrepareData], MAINS[ResizeData])
+    return hashlib.sha256(f"{config.data.model_dump_json()} {code}".encode()).hexdigest()[:16]
 
 
 def swept_models(config: Config) -> tuple[Architecture, ...]:

@@ -4,7 +4,7 @@
 
 rule profile_model:
     input:
-        data=ancient("results/data/manifest.json"),
+        data="results/data/manifest.json",
     output:
         profile="results/profiles/{family}/{model}.json",
     log:

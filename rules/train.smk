@@ -1,11 +1,12 @@
 # INPUTS   results/data/manifest.json, results/data/r{resolution}/{train,val}.npy
-#          (ancient: the job carries the identity of the data, so an identical rebuild retrains nothing)
+#          (ancient: the identity stands for them, so an identical rebuild retrains nothing)
 # OUTPUTS  results/checkpoints/{family}/{model}/r{resolution}/seed{seed}/best.safetensors
 #          results/runs/{family}/{model}/r{resolution}/seed{seed}/{metrics.json,history.csv,timing.json}
 
 
 rule train_run:
     input:
+        identity=DATA_IDENTITY,
         data=ancient("results/data/manifest.json"),
         images=ancient(
             expand(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-UNLIKE = 0.05
+UNLIKE = 0.01
 """Level at which Cochran's C test calls the largest of several variances unlike the others."""
 
 

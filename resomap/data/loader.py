@@ -1,6 +1,5 @@
 """Batches from a resident uint8 store: sliced, flipped and normalised on the tensor, in the memory format of the network."""
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -24,7 +23,10 @@ class Normalise:
 
 
 class TrainLoader:
-    """Shuffled, augmented batches of (float images (B,3,r,r), labels (B,)); `set_epoch` chooses the draws."""
+    """Shuffled, augmented batches of (float images (B,3,r,r), labels (B,)); `set_epoch` chooses the draws.
+
+    A rest of one picture joins the batch before it.
+    """
 
     def __init__(
         self, images: Tensor, labels: Tensor, normalise: Normalise, batch_size: int, seed: int, augmentation: Augmentation
@@ -33,7 +35,13 @@ class TrainLoader:
         self._batch_size, self._seed, self._augmentation, self._epoch = batch_size, seed, augmentation, 0
 
     def __len__(self) -> int:
-        return math.ceil(len(self._images) / self._batch_size)
+        return len(self._sizes())
+
+    def _sizes(self) -> list[int]:
+        whole, rest = divmod(len(self._images), self._batch_size)
+        if rest == 1 and whole:  # BatchNorm cannot learn from one picture on a map of one cell
+            return [self._batch_size] * (whole - 1) + [self._batch_size + 1]
+        return [self._batch_size] * whole + [rest] * (rest > 0)
 
     def set_epoch(self, epoch: int) -> None:
         """Use the draws of `epoch` (from 0) in the next iteration."""
@@ -43,7 +51,7 @@ class TrainLoader:
         draws = draw_epoch(self._seed, self._epoch, len(self._images), self._augmentation)
         device = self._images.device
         order, flipped = (torch.from_numpy(array).to(device) for array in (draws.order, draws.flipped))
-        for index in order.split(self._batch_size):
+        for index in order.split(self._sizes()):
             yield self._normalise(_flip(self._images[index], flipped[index])), self._labels[index]
 
 

@@ -15,6 +15,7 @@ from resomap.jobs import Evaluate
 from resomap.models.registry import build_model
 from resomap.scores import SCORES, compute_scores
 from resomap.training.checkpoint import load_weights
+from resomap.training.precision import use_float32
 from resomap.training.predict import predict
 
 COLUMNS = ("eval_resolution", "mode", "n", *SCORES)
@@ -24,6 +25,7 @@ BATCH = 128
 def main(job: Evaluate, data: Path, weights: Path, evaluation: Path, predictions: Path, val_predictions: Path, threads: int) -> None:
     """Write test scores a resolution, and the logits of both held-out splits; a run without a result has no pictures."""
     device = open_device(job.device, threads)
+    use_float32()
     store = open_store(data)
     state, about = load_weights(weights)
     model = None

@@ -13,6 +13,7 @@ from resomap.models.registry import build_model
 from resomap.profiling.profile import profile_model
 from resomap.provenance import environment
 from resomap.sections import Precision
+from resomap.training.precision import use_float32
 
 PRECISION: Precision = "fp32"
 
@@ -20,6 +21,7 @@ PRECISION: Precision = "fp32"
 def main(job: Profile, data: Path, profile: Path) -> None:
     """Write a record a resolution and batch size, and the reference workload measured beside them."""
     device = open_device(job.device, job.profiling.cpu_threads)
+    use_float32()
     torch.manual_seed(0)
     model = build_model(job.architecture, num_classes=len(open_store(data).classes))
     measured = profile_model(model, job.resolutions, job.profiling, device, PRECISION)

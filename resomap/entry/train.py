@@ -15,6 +15,7 @@ from resomap.models.registry import build_model
 from resomap.provenance import environment
 from resomap.training.checkpoint import save_weights
 from resomap.training.optimizers import build_optimizer
+from resomap.training.precision import use_float32
 from resomap.training.schedules import build_schedule
 from resomap.training.trainer import HISTORY_COLUMNS, Trainer
 
@@ -22,6 +23,7 @@ from resomap.training.trainer import HISTORY_COLUMNS, Trainer
 def main(job: Train, data: Path, weights: Path, metrics: Path, history: Path, timing: Path, threads: int) -> None:
     """Write the best weights, their scores, one row an epoch, and what it took."""
     device = open_device(job.device, threads)
+    use_float32()
     store, recipe = open_store(data), job.training
     normalise = Normalise(store.mean, store.std, device)
     images, labels = (to_device(array, device) for array in (store.images("train", job.resolution), store.labels("train")))

@@ -1,7 +1,7 @@
 """How much memory inference takes at its peak."""
 
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -19,11 +19,11 @@ def model_bytes(model: nn.Module) -> int:
     return sum(tensor.nbytes for tensor in [*model.parameters(), *model.buffers()])
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def peak_memory_bytes(model: nn.Module, pictures: Tensor) -> int:
     """Bytes of weights, pictures and what else is alive at the worst moment of a forward pass in evaluation mode.
 
-    On CUDA the last is the growth of the allocator's peak, workspaces included. On a CPU it is the largest sum of
+    On CUDA the last is the growth of the allocator's peak, scratch memory of kernels included. On a CPU it is the largest sum of
     activations alive at once, followed on the meta device: exact and the same on every machine, but without the scratch
     memory inside kernels. Raises torch.OutOfMemoryError where the device cannot hold it.
     """
@@ -32,6 +32,7 @@ def peak_memory_bytes(model: nn.Module, pictures: Tensor) -> int:
 
 
 def _cuda_growth(model: nn.Module, pictures: Tensor) -> int:
+    model(pictures)  # libraries take their lasting workspaces in the first pass, whichever cell that is
     before = torch.cuda.memory_allocated(pictures.device)
     torch.cuda.reset_peak_memory_stats(pictures.device)
     model(pictures)
@@ -41,19 +42,22 @@ def _cuda_growth(model: nn.Module, pictures: Tensor) -> int:
 
 def _activation_peak(model: nn.Module, pictures: Tensor) -> int:
     twin, shapes = shape_twin(model), pictures.to("meta")
-    with LiveMemory() as memory:
+    with LiveMemory(apart_from=[*twin.parameters(), *twin.buffers(), shapes]) as memory:
         twin(shapes)
     return memory.peak
 
 
 class LiveMemory(TorchDispatchMode):
-    """Sums the storages that operators create inside the block and that are still referenced: `live` now, `peak` at most, in bytes."""
+    """Sums the storages that operators return inside the block and that are still referenced: `live` now, `peak` at most, in bytes.
 
-    def __init__(self) -> None:
+    Views of the tensors `apart_from` are not counted.
+    """
+
+    def __init__(self, apart_from: Iterable[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.live = 0
         self.peak = 0
-        self._known: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
+        self._known = weakref.WeakSet(tensor.untyped_storage() for tensor in apart_from)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         """Run the operator and enter what it made."""

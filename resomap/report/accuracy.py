@@ -57,7 +57,16 @@ def _finish_accuracy(axes: Axes, resolutions: list[int], native_resolution: int)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.2f}")
     if max(resolutions) > native_resolution:
         axes.axvline(native_resolution, color=MUTED, linestyle=":")
-        axes.text(native_resolution, 0.03, "information ends here", transform=axes.get_xaxis_transform(), color=MUTED, fontsize=10.5, rotation=90, ha="right")
+        axes.text(
+            native_resolution,
+            0.03,
+            "information ends here",
+            transform=axes.get_xaxis_transform(),
+            color=MUTED,
+            fontsize=10.5,
+            rotation=90,
+            ha="right",
+        )
 
 
 def plot_train_test_matrix(tables: Tables) -> Drawing:

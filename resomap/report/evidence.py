@@ -28,7 +28,7 @@ def plot_evidence_by_resolution(tables: Tables) -> Drawing:
         return draw_nothing(title, "The share of relevance on the object needs explained runs and masks.", evidence)
     figure = new_figure(title, note, (max(3.5 * columns, 7.5), 3.1 * len(models) + 1.6))
     panels = figure.subplots(len(models), columns, squeeze=False, sharex=True)
-    groups = _groups(evidence)
+    groups = group_order(tables)
     for row, model in zip(panels, models, strict=True):
         of_model = evidence[evidence["model"] == model]
         for axes, method in zip(row, methods, strict=False):
@@ -50,9 +50,9 @@ def _most_telling(tables: Tables, models: list[str]) -> list[str]:
     return sorted(models, key=lambda model: (model != chosen, models.index(model)))[:MOST_MODELS]
 
 
-def _groups(evidence: pd.DataFrame) -> list[str]:
-    named = [group for group in dict.fromkeys(evidence["group"]) if group != "all"]
-    return named or ["all"]
+def group_order(tables: Tables) -> list[str]:
+    """In the order of the classes, so that a group has one colour in every figure."""
+    return list(dict.fromkeys(tables.classes["group"].dropna())) or ["all"]
 
 
 def _draw_mass(axes: Axes, rows: pd.DataFrame, groups: list[str]) -> None:

@@ -84,7 +84,13 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["ms"] = milliseconds
+    environment.filters["unbroken"] = _unbroken
     return environment
+
+
+def _unbroken(text: str) -> str:
+    """Keep `0.983-0.994` on one line."""
+    return re.sub(r"(?<=\d)\N{EN DASH}(?=\d)", "\N{WORD JOINER}\N{EN DASH}\N{WORD JOINER}", text)
 
 
 def findings(tables: Tables, confidence: float) -> dict[str, list[str]]:

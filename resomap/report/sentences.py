@@ -9,7 +9,7 @@ import pandas as pd
 from resomap.analysis.verdict import milliseconds, points
 from resomap.report.evidence import METHOD_NAMES
 from resomap.report.inputs import Tables
-from resomap.report.titles import FOLLOWS, READ, gains, listing, lost_and_read, medium_minus_fine
+from resomap.report.titles import FOLLOWS, READ, gains, listing, lost_and_read, matrix_title, medium_minus_fine
 
 MOST_MODELS = 4
 
@@ -115,10 +115,9 @@ def transfer_sentences(matrix: pd.DataFrame) -> Iterator[str]:
     if elsewhere.empty:
         return
     top = elsewhere.loc[elsewhere["gain"].idxmax()]
-    verb = "gains" if top["shown"] else "is not shown to gain"
     yield (
-        f"Testing at another size than was trained at {verb}: {top['model']} trained at {top['train_resolution']} px scores "
-        f"{number(top, 'accuracy_own')} there and {number(top, 'accuracy')} at {top['eval_resolution']} px, the most favourable of {len(elsewhere)} pairs."
+        f"{matrix_title(matrix)}: {top['model']} trained at {top['train_resolution']} px scores {number(top, 'accuracy_own')} there and "
+        f"{number(top, 'accuracy')} at {top['eval_resolution']} px, the most favourable of {len(elsewhere)} pairs."
     )
 
 

@@ -98,24 +98,27 @@ def _growth(rows: pd.DataFrame, column: str) -> float:
 
 
 def gains(matrix: pd.DataFrame) -> pd.DataFrame:
-    """Every cell tested elsewhere: `gain` is its accuracy there minus that at its own resolution, `shown` where the intervals part."""
+    """Every cell tested elsewhere: `gain` is its accuracy there minus that at its own resolution, `shown` and `lost` where the intervals part."""
     own = matrix.loc[matrix["train_resolution"] == matrix["eval_resolution"], ["model", "train_resolution"]].assign(
         **{f"accuracy_own{end}": matrix[f"accuracy{end}"] for end in ("", "_low", "_high")}
     )
     both = matrix.merge(own, on=["model", "train_resolution"])
     both["gain"] = both["accuracy"] - both["accuracy_own"]
     both["shown"] = both["accuracy_low"] > both["accuracy_own_high"]
+    both["lost"] = both["accuracy_high"] < both["accuracy_own_low"]
     return both[both["train_resolution"] != both["eval_resolution"]]
 
 
 def matrix_title(matrix: pd.DataFrame) -> str:
-    """The largest gain from testing at another size, or that there is none."""
+    """The largest gain from testing at another size, or that there is none, or what it loses at least."""
     elsewhere = gains(matrix)
     if elsewhere.empty:
         return "Tested where it was trained: the sweep has one resolution" if len(matrix) else "No run has finished"
     top = elsewhere.loc[elsewhere["gain"].idxmax()]
     if top["shown"]:
         return f"Trained at {top['train_resolution']} px, {top['model']} gains {points(top['gain'])} when tested at {top['eval_resolution']} px"
+    if elsewhere["lost"].all():
+        return f"Every network loses {points(-top['gain'])} or more at a size it was not trained at"
     return "No network is shown to gain at a size it was not trained at"
 
 

@@ -10,7 +10,7 @@ from resomap.sections import Schedule
 
 
 def build_schedule(schedule: Schedule, optimizer: Optimizer, steps_per_epoch: int, epochs: int) -> LambdaLR:
-    """Linear warm-up, then half a cosine down to `min_lr` at the last step."""
+    """Linear warm-up, then half a cosine down to `min_lr` after the last step."""
     warmup = round(schedule.warmup_epochs * steps_per_epoch)
     floor = schedule.min_lr / optimizer.param_groups[0]["lr"]
     return LambdaLR(optimizer, partial(cosine_factor, warmup=warmup, steps=steps_per_epoch * epochs, floor=floor))

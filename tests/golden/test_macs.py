@@ -10,7 +10,7 @@ from resomap.profiling.flops import count_macs
 
 torch.set_num_threads(1)
 
-# Millions at 1000 classes. MobileNetV2: table of Sandler et al. 2018 and its released checkpoints; the others: torchvision.
+# Whole millions at 1000 classes. MobileNetV2: table of Sandler et al. 2018 and its released checkpoints; the others: torchvision.
 PUBLISHED = {
     "mobilenet_v2": {224: 300, 192: 221, 160: 154, 128: 99, 96: 56},
     "mobilenet_v2_small": {224: 209, 192: 153, 160: 107, 128: 69, 96: 39},
@@ -29,7 +29,7 @@ def test_macs_are_those_published(name: str):
     with torch.device("meta"):
         model = load_model_from_config(name, num_classes=1000)
     macs = {resolution: count_macs(model, resolution) / 1e6 for resolution in PUBLISHED[name]}
-    assert macs == pytest.approx(PUBLISHED[name], rel=0.01)
+    assert macs == pytest.approx(PUBLISHED[name], rel=0.01, abs=0.5)
 
 
 def test_macs_of_a_small_network_are_those_counted_by_hand():

@@ -59,7 +59,7 @@ def test_the_best_is_chosen_when_every_cheaper_cell_is_shown_worse() -> None:
 
 
 def test_ignorance_is_not_non_inferiority() -> None:
-    few = {"seeds": (0,), "pictures": 60}
+    few = {"seeds": (0,), "pictures": 100}
     made = choose([candidate(48, 0.94, 2.0, **few), candidate(96, 0.95, 8.0, **few)], rules())
     assert made["status"] == "undecided"
     assert made["choice"]["resolution"] == 96

@@ -50,9 +50,7 @@ def data(tmp_path_factory, asked) -> Path:
 def whole_run(folder: Path, data: Path, asked: Asked, change: dict[str, Any] | None = None) -> Path:
     """Train, evaluate and explain into `folder`."""
     weights = folder / "best.safetensors"
-    train.main(
-        asked(jobs.Train, change), data, weights, folder / "metrics.json", folder / "history.csv", folder / "timing.json", threads=1
-    )
+    train.main(asked(jobs.Train, change), data, weights, folder / "metrics.json", folder / "history.csv", folder / "timing.json", threads=1)
     outputs = (folder / "evaluation.csv", folder / "predictions.npz", folder / "val_predictions.npz")
     evaluate.main(asked(jobs.Evaluate, change), data, weights, *outputs, threads=1)
     maps = tuple(folder / f"{method}.npz" for method in asked(jobs.Explain).explainability.methods)

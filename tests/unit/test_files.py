@@ -35,6 +35,14 @@ def test_until_the_block_ends_the_old_file_stands(tmp_path):
     assert names(tmp_path) == ["weights.safetensors"]
 
 
+def test_who_reads_the_old_file_reads_it_to_its_end(tmp_path):
+    path = tmp_path / "runs.csv"
+    write_text(path, "old")
+    with path.open() as reader:
+        write_text(path, "new")
+        assert reader.read() == "old"
+
+
 def test_two_writers_of_one_file_do_not_meet(tmp_path):
     path = tmp_path / "table.csv"
     with replacing(path) as first, replacing(path) as second:

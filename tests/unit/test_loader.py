@@ -107,3 +107,9 @@ def test_a_mapped_array_becomes_a_tensor_of_its_own(tmp_path, stored):
     tensor = to_device(mapped, CPU)
     tensor += 1
     np.testing.assert_array_equal(mapped, stored)
+
+
+def test_a_rest_of_one_picture_joins_the_batch_before_it():
+    assert [len(labels) for _, labels in loader(batch_size=11)] == [11, 12]
+    assert [len(labels) for _, labels in loader(batch_size=22)] == [23]
+    assert len(loader(batch_size=11)) == 2

@@ -83,7 +83,7 @@ def test_a_layer_without_a_map_is_refused(tiny_cnn: nn.Module):
 
 def test_a_network_without_blocks_asks_for_a_layer():
     with pytest.raises(ConfigError, match=r"explainability\.layer"):
-        find_layer(nn.Sequential(nn.Flatten(), nn.LazyLinear(2)), 8, "auto")
+        find_layer(nn.Sequential(nn.Flatten(), nn.Linear(192, 2)), 8, "auto")
 
 
 def test_looking_at_a_network_leaves_it_as_it_was(tiny_cnn: nn.Module):

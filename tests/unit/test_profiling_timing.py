@@ -41,7 +41,7 @@ def test_planted_spins_are_measured_within_three_percent():
     timings = measure_rounds(cells, SETTINGS, clock)
     assert [timing.percentile_ms(50) for timing in timings] == pytest.approx(planted, rel=0.03)
     assert all(timing.percentile_ms(50) < timing.percentile_ms(90) for timing in timings)
-    assert all(timing.relative_spread < 0.03 and timing.valid for timing in timings)
+    assert all(timing.relative_spread < 0.05 and timing.valid for timing in timings)
 
 
 def test_each_round_measures_every_cell_once_in_an_order_of_its_own():
@@ -82,7 +82,7 @@ def test_drift_between_rounds_shows_in_the_spread_and_noise_inside_them_does_not
 def test_a_crowded_thread_makes_a_measurement_invalid():
     clock = FakeClock(share=0.6)
     (timing,) = measure_rounds([clock.spin(lambda: 5.0)], SETTINGS, clock)
-    assert timing.cpu_share == pytest.approx(0.6)
+    assert timing.cpu_share == pytest.approx(0.6, rel=1e-3)
     assert not timing.valid
 
 

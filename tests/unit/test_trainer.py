@@ -81,6 +81,15 @@ def test_the_schedule_steps_once_an_optimizer_step():
     assert one.optimizer.param_groups[0]["lr"] == pytest.approx(0, abs=1e-12)
 
 
+def test_every_epoch_has_its_own_draws_and_trains_after_it_was_validated():
+    asked = list[int]()
+    one, (train, val) = trainer(epochs=3), batches()
+    train.set_epoch = asked.append
+    one.fit(train, val, epochs=3)
+    assert asked == [0, 1, 2]
+    assert one.model[0][1].num_batches_tracked == 15
+
+
 def scripted(values: list[float], monitor: Monitor) -> tuple[Outcome, list[dict[str, Tensor]]]:
     """Train with scores that are given instead of measured; the outcome, and the weights after each epoch."""
     one, seen = trainer(monitor=monitor), list[dict[str, Tensor]]()

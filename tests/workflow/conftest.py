@@ -33,12 +33,12 @@ class Checkout:
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         return subprocess.run(command, cwd=self.path, env=environment, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
 
-    def planned(self, overlay: dict | None = None) -> dict[str, int]:
+    def planned(self, overlay: dict | None = None, target: str = "all") -> dict[str, int]:
         """Jobs a rule that a dry run would start; `all` is left out."""
-        dry = self.snakemake("-n", "--quiet", "rules", overlay=overlay)
+        dry = self.snakemake("-n", target, "--quiet", "rules", overlay=overlay)
         assert dry.returncode == 0, dry.stdout + dry.stderr
         counts = dict(re.findall(r"^(\w+)\s+(\d+)$", dry.stdout + dry.stderr, flags=re.MULTILINE))
-        return {rule: int(count) for rule, count in counts.items() if rule not in ("all", "total")}
+        return {rule: int(count) for rule, count in counts.items() if rule not in (target, "total")}
 
     def edit(self, file: str, old: str, new: str) -> None:
         """Replace `old`, which must stand in `file`, by `new`."""

@@ -1,6 +1,7 @@
 """What an edit reruns: exactly what it may change, and nothing else."""
 
 import os
+import shutil
 
 import pytest
 
@@ -43,7 +44,6 @@ def test_a_finished_sweep_has_nothing_to_do(smoked):
         pytest.param({"sweep": {"models": ["tiny_cnn_224"]}}, {}, id="the same model by its alias"),
         pytest.param({"sweep": {"seeds": [0, 1]}}, {"train_run": 2, "evaluate_run": 2, "explain_run": 2, **ENDS}, id="one more seed"),
         pytest.param({"system": {"profiling": {"rounds": 6}}}, {"profile_model": 1, **ENDS}, id="rounds of the profile"),
-        pytest.param({"mlflow": {"experiment": "elsewhere"}}, {}, id="where runs are tracked"),
     ],
 )
 def test_an_edit_of_the_configuration_reruns_exactly(smoked, overlay, expected):
@@ -74,8 +74,22 @@ def test_an_edit_of_the_code_reruns_exactly(smoked, file, old, new, expected):
 def test_an_edit_of_the_reef_draws_resizes_and_trains_again(smoked):
     smoked.edit(REEF, "\nimport numpy", "\nANOTHER = 1\nimport numpy")
     assert smoked.planned() == {
-        "prepare_data": 1, "resize_data": 2, "train_run": 2, "evaluate_run": 2, "explain_run": 2, **ENDS,
+        "identify_data": 1, "prepare_data": 1, "resize_data": 2, "profile_model": 1, "train_run": 2, "evaluate_run": 2, "explain_run": 2, **ENDS,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"shortcut": 0.95}])
+def test_other_pictures_train_again_in_the_same_invocation(smoked, change):
+    assert smoked.planned({"data": {"reef": change}}) == {
+        "identify_data": 1, "prepare_data": 1, "resize_data": 2, "profile_model": 1, "train_run": 2, "evaluate_run": 2, "explain_run": 2, **ENDS,
+    }  # fmt: skip
+
+
+def test_pictures_deleted_to_save_space_retrain_nothing(smoked):
+    shutil.rmtree(smoked.path / "results/data/r24")
+    (smoked.path / "results/data/train.npy").unlink()
+    assert smoked.planned() == {}
+    assert smoked.planned({"sweep": {"seeds": [0, 1]}})["train_run"] == 2
 
 
 def test_a_touched_manifest_reruns_nothing(smoked):
@@ -85,4 +99,4 @@ def test_a_touched_manifest_reruns_nothing(smoked):
 
 def test_a_deleted_result_is_made_again_alone(smoked):
     (smoked.path / "results/runs/custom/tiny_cnn/r24/seed0/evaluation.csv").unlink()
-    assert smoked.planned() == {"evaluate_run": 1, **ENDS}
+    assert smoked.planned(target="evaluate") == {"evaluate_run": 1}

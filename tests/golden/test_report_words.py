@@ -1,0 +1,56 @@
+import pytest
+
+from resomap import files
+from resomap.report.html import findings
+from resomap.report.inputs import Tables, read_tables
+from tests.synthetic import Sweep
+from tests.unit.test_tables import aggregate
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Tables:
+    folder = tmp_path_factory.mktemp("results")
+    aggregate(folder, Sweep(test=400, val=400, explained=0))
+    assert files.read_json(folder / "tables/choice.json")["rules"]["margin"] == 0.02
+    return read_tables(folder / "tables")
+
+
+def test_the_headline_of_a_staircase(tables: Tables) -> None:
+    assert tables.choice["headline"] == (
+        "Choose simple_cnn at 96 px (accuracy 0.994, 95 % interval 0.980–1.000, 5.61 ms a picture): "
+        "the most accurate cell; every cheaper one is shown to be worse by more than 2 points."
+    )
+
+
+def test_the_reasons_of_a_staircase(tables: Tables) -> None:
+    assert tables.choice["reasons"] == [
+        "Best on validation: simple_cnn at 96 px, accuracy 0.984, 95 % interval 0.966–0.993. "
+        "Cells were selected on validation pictures; accuracies above are of test pictures.",
+        "A typical comparison in this sweep finds differences from 5.1 points on, four times in five.",
+        "Cheaper than the best, and shown to be worse by more than 2 points: tiny_cnn at 96 px (−6.2 points, interval −9.4 to −3.1); "
+        "simple_cnn at 48 px (−12.1 points, interval −16.3 to −7.9); tiny_cnn at 48 px (−15.1 points, interval −19.3 to −10.8); "
+        "simple_cnn at 24 px (−25.2 points, interval −30.4 to −19.8); 1 more.",
+        "Runner-up: tiny_cnn at 96 px (accuracy 0.939, 95 % interval 0.911–0.959, 2.55 ms a picture).",
+        "No budget was set (report.max_latency_ms, report.min_accuracy).",
+    ]
+
+
+def test_what_a_staircase_shows(tables: Tables) -> None:
+    told = findings(tables, 0.95)
+    assert told["Sampling"] == [
+        "For simple_cnn the fine stripes (40 cycles across the picture, Nyquist limit 80 px) are a coin toss up to 48 px: "
+        "0.510 (95 % interval 0.413–0.606); read from 96 px: 1.000 (0.963–1.000).",
+        "For simple_cnn the medium stripes (20 cycles across the picture, Nyquist limit 40 px) are a coin toss up to 24 px: "
+        "0.530 (95 % interval 0.433–0.625); read from 48 px: 0.995 (0.954–1.000).",
+        "For simple_cnn the broad stripes (10 cycles across the picture, Nyquist limit 20 px) are read from 24 px: "
+        "1.000 (95 % interval 0.963–1.000).",
+        "Sampling theory alone predicts 0.75, 0.88, 1.00 at 24, 48, 96 px; simple_cnn reaches 0.74, 0.87, 0.99.",
+    ]
+    assert told["Other sizes"] == [
+        "No network is shown to gain at a size it was not trained at: simple_cnn trained at 24 px scores 0.744 (0.699–0.784) there "
+        "and 0.670 (0.622–0.714) at 48 px, the most favourable of 12 pairs."
+    ]
+    assert told["Cost"][0] == (
+        "tiny_cnn takes 0.441 ms a picture at 24 px (p90 0.507 ms) and 2.55 ms a picture at 96 px (p90 2.93 ms): "
+        "5.8 times the latency for 16 times the pixels."
+    )

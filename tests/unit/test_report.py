@@ -1,0 +1,127 @@
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from resomap import files, sections
+from resomap.report.html import build_page, inline_svg
+from resomap.report.inputs import read_tables
+from tests.synthetic import Sweep
+from tests.unit.test_figures import draw
+
+REPORT = sections.Report(margin=0.02, confidence=0.95, max_latency_ms=None, min_accuracy=None)
+TRAINING = sections.Training(
+    epochs=8,
+    batch_size=32,
+    precision="fp32",
+    label_smoothing=0.05,
+    optimizer=sections.Optimizer(type="adamw", lr=5e-3, weight_decay=1e-2),
+    schedule=sections.Schedule(type="cosine", warmup_epochs=1.0, min_lr=0.0),
+    augmentation=sections.Augmentation(horizontal_flip=0.5),
+    monitor=sections.Monitor(name="val_loss", mode="min"),
+)
+
+
+def build(folder: Path, sweep: Sweep, name: str = "Reef") -> str:
+    figures = draw(folder, sweep)
+    return build_page(
+        read_tables(folder / "tables"),
+        files.read_json(folder / "data/manifest.json"),
+        figures,
+        experiment=sections.Experiment(name=name),
+        training=TRAINING,
+        report=REPORT,
+        seeds=sweep.seeds,
+        explain=True,
+        code="c0de",
+    )
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return build(tmp_path_factory.mktemp("results"), Sweep(resolutions=(24, 48), test=80, val=40, native=48), name="<Reef> & co")
+
+
+class Page(HTMLParser):
+    """Opens and closes of elements, ids and addresses."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.addresses: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        if tag not in {"meta", "img", "br", "link"}:
+            self.open.append(tag)
+        self.ids += [value or "" for name, value in attributes if name == "id"]
+        self.addresses += [value or "" for name, value in attributes if name in {"src", "href", "xlink:href"}]
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attributes)
+        if tag not in {"meta", "img", "br", "link"}:
+            self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_asks_nothing_of_a_network(page: str) -> None:
+    assert all(address.startswith(("#", "data:")) for address in Page(page).addresses)
+    assert not re.search(r"url\((?!#)|@import|<script", page)
+
+
+def test_every_element_is_closed_and_every_id_is_unique(page: str) -> None:
+    parsed = Page(page)
+    assert parsed.open == []
+    assert len(parsed.ids) == len(set(parsed.ids))
+
+
+def test_every_link_inside_the_page_leads_somewhere(page: str) -> None:
+    parsed = Page(page)
+    assert {address[1:] for address in parsed.addresses if address.startswith("#")} <= set(parsed.ids)
+
+
+def test_the_choice_stands_at_the_top_and_at_the_end(page: str) -> None:
+    headline = re.search("<h1>(.*?)</h1>", page, re.DOTALL)[1]  # type: ignore[index]
+    assert page.index(headline) < page.index("What this sweep shows</h2>") < page.rindex(headline)
+    assert page.index("Protocol</h2>") < page.rindex(headline)
+
+
+def test_text_from_users_is_escaped(page: str) -> None:
+    assert "&lt;Reef&gt; &amp; co" in page
+    assert "<Reef>" not in page
+
+
+def test_every_figure_is_on_the_page_with_its_data(page: str) -> None:
+    assert page.count("<figure ") == 9
+    assert page.count('download="') == 9
+
+
+def test_colours_of_text_follow_light_and_dark(page: str) -> None:
+    drawing = page[page.index("<svg") : page.index("</svg>")]
+    assert "var(--ink)" in drawing
+    assert "#1c2733" not in drawing
+
+
+def test_a_drawing_is_as_wide_as_its_column_and_named_for_who_cannot_see_it() -> None:
+    svg = '<?xml version="1.0"?>\n<svg xmlns:xlink="x" width="10pt" height="5pt" viewBox="0 0 10 5"><path id="a"/><use xlink:href="#a"/></svg>'
+    inlined = inline_svg(svg, "cost", "What it costs")
+    assert inlined.startswith('<svg role="img" aria-label="What it costs"')
+    assert "width=" not in inlined
+    assert 'id="cost-a"' in inlined
+    assert 'href="#cost-a"' in inlined
+
+
+@pytest.mark.parametrize(
+    "sweep",
+    [
+        Sweep(models=("tiny_cnn",), resolutions=(24,), seeds=(0,), test=40, val=24, native=24, failed=(("tiny_cnn", 24, 0),)),
+        Sweep(models=("tiny_cnn",), resolutions=(16, 24), seeds=(0,), test=40, val=24, native=16, profiled=False, grouped=False),
+    ],
+    ids=["nothing finished", "one seed, no profile, no groups"],
+)
+def test_whatever_is_missing_there_is_a_page(sweep: Sweep, tmp_path: Path) -> None:
+    assert Page(build(tmp_path, sweep)).open == []
