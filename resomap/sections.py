@@ -85,6 +85,8 @@ class Architecture(Section):
     """Channels of each stage, for simple_cnn and tiny_cnn."""
     bn_momentum: Annotated[float, Field(gt=0, le=1)] | None = None
     """Momentum of every BatchNorm; null keeps the builder's."""
+    mmacs_224: Positive | None = None
+    """Millions of multiply-accumulates at 224 px, for the estimate before a run; null where nobody counted."""
 
 
 class Reef(Section):

@@ -20,6 +20,10 @@ from resomap.sections import Architecture, Config
 ENTRY = PACKAGE / "entry"
 SCRIPTS = PACKAGE.parent / "workflow_scripts"
 TABLES = ("runs", "evaluation", "classes", "profiles", "explanations", "cells", "groups", "matrix", "knees")
+# Of one core with AVX-512, measured on the default sweep within a factor of two: docs/LOG.md.
+CPU_MACS_PER_SECOND = 40e9
+TRAINING_FORWARDS = 3  # a training step costs about three forward passes
+RUN_OVERHEAD_SECONDS = 20  # start-up of train, evaluate and explain, and their own work
 REPORT = Path("results/report")
 MAINS: dict[type[Job], Path] = {
     PrepareData: ENTRY / "prepare_data.py",
@@ -129,10 +133,21 @@ def use_this_interpreter(basedir: str) -> None:
 
 
 def opening(config: Config) -> str:
-    """What the sweep holds, said before it runs."""
+    """What the sweep holds and about how long it takes on this machine without a GPU, said before it runs."""
     sweep = config.sweep
     models, resolutions, seeds = len(sweep.models), len(sweep.resolutions), len(sweep.seeds)
-    return f"ResoMap: {models} models x {resolutions} resolutions x {seeds} seeds = {models * resolutions * seeds} trainings"
+    count = f"{models} models x {resolutions} resolutions x {seeds} seeds = {models * resolutions * seeds} trainings"
+    return f"ResoMap: {count}{_estimate(config)}"
+
+
+def _estimate(config: Config) -> str:
+    cells = [(model.mmacs_224, resolution) for model in swept_models(config) for resolution in config.sweep.resolutions]
+    if gpus_wanted(config) or any(mmacs is None for mmacs, _ in cells):
+        return ""
+    pictures = TRAINING_FORWARDS * config.training.epochs * config.data.reef.train
+    work = sum(1e6 * (mmacs or 0) * (resolution / 224) ** 2 * pictures / CPU_MACS_PER_SECOND for mmacs, resolution in cells)
+    seconds = len(config.sweep.seeds) * (work + len(cells) * RUN_OVERHEAD_SECONDS)
+    return f", about {max(1, round(seconds / 60 / (os.cpu_count() or 1)))} minutes on {os.cpu_count()} idle cores"
 
 
 def closing(report: Path = REPORT / "index.html", headline: Path = REPORT / "headline.txt") -> str:

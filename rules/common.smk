@@ -10,7 +10,6 @@ GPU = workflow_facts.gpus_wanted(CONFIG)
 MODELS = workflow_facts.swept_models(CONFIG)
 METHODS = CONFIG.explainability.methods if CONFIG.explainability.enabled else ()
 job = workflow_facts.job_params(CONFIG)
-DATA_IDENTITY = f"results/data/identity/{workflow_facts.data_identity(CONFIG)}.txt"
 
 
 wildcard_constraints:

@@ -3,21 +3,23 @@
 #          results/data/pictures.csv          one row a picture
 #          results/data/{split}.npy           every picture once, at native resolution
 #          results/data/r{resolution}/        one resize of every picture
-#          results/data/identity/             names the data and the code that made it
+#          results/data/identity.txt          names the data and the code that made it
 
 
 # Training depends on this file and on no array: Snakemake does not look at the params of a job that stands below a running
 # one, so behind `ancient()` alone a change of the data would leave old networks until the next invocation.
 rule identify_data:
     output:
-        DATA_IDENTITY,
+        identity="results/data/identity.txt",
     log:
         "logs/data/identity.log",
     localrule: True
     conda:
         "../envs/torch.yaml"
+    params:
+        identity=workflow_facts.data_identity(CONFIG),
     shell:
-        "basename {output:q} .txt > {output:q} 2> {log:q}"
+        "echo {params.identity:q} > {output.identity:q} 2> {log:q}"
 
 
 rule prepare_data:

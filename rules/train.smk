@@ -6,7 +6,7 @@
 
 rule train_run:
     input:
-        identity=DATA_IDENTITY,
+        identity="results/data/identity.txt",
         data=ancient("results/data/manifest.json"),
         images=ancient(
             expand(
