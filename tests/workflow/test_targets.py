@@ -1,6 +1,7 @@
 """How people call Snakemake."""
 
 import json
+import re
 
 import pytest
 
@@ -49,6 +50,14 @@ def test_the_start_says_how_much_work_lies_ahead(checkout):
 
 def test_the_merged_configuration_is_kept(finished):
     assert "Smoke" in (finished.path / "results/run_config.yaml").read_text()
+
+
+def test_a_result_in_snakemakes_report_has_one_label(finished):
+    """With a second label of two values, half and half, without a full cross product, its page goes blank."""
+    rules = [path.read_text() for path in (finished.path / "rules").glob("*.smk")]
+    labels = [block for text in rules for block in re.findall(r"labels=\{([^}]*)\}", text)]
+    assert labels
+    assert all(block.count(":") == 1 for block in labels)
 
 
 def test_snakemakes_own_report_shows_every_figure(finished):
