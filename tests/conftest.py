@@ -1,13 +1,19 @@
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import settings
 
 from resomap.config import FILES, build_config, merge, read_yaml
 from resomap.sections import Config
 
 torch.set_num_threads(1)
+# CI judges a change by the same examples every time; by hand every run explores new ones.
+settings.register_profile("ci", derandomize=True)
+if "CI" in os.environ:
+    settings.load_profile("ci")
 
 SHIPPED = Path(__file__).parents[1] / "config"
 MODELS = {

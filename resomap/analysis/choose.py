@@ -123,7 +123,7 @@ def _needed(contest: Contest, choice: Candidate) -> Record | None:
     undecided = [one for one in contest.comparisons if one.verdict == "open" and one.candidate.price < choice.price < np.inf]
     if not undecided:
         return None
-    closest = max(undecided, key=lambda one: one.difference.mean)
+    closest = max(undecided, key=lambda one: one.candidate.rank)
     plan = power.plan(compute_spread(difference(closest.candidate.val, contest.best.val)), contest.pool)
     effect = abs(closest.difference.mean + contest.margin)
     seeds, pictures = plan.seeds_needed(effect, contest.error), plan.pictures_needed(effect, contest.error)

@@ -54,3 +54,15 @@ def test_what_is_chosen_is_shown_within_the_margin(candidates: list[Candidate]) 
     made = choose(candidates, rules())
     if made["status"] == "chosen":
         assert made["regret"]["at_most"] <= 0.05
+
+
+def test_of_two_open_cells_that_are_equally_accurate_the_cheaper_is_asked_about_in_any_order() -> None:
+    rng, candidates = np.random.default_rng(0), []
+    for number, right in enumerate((144, 144, 150)):
+        cell = Cell("custom", "net", 24 * (number + 1))
+        correct = np.stack([rng.permutation(150) < right for _ in range(2)])
+        answers = Answers(cell, (0, 1), np.zeros(150, int), {cell.resolution: correct}, np.full((2, 150), np.nan))
+        candidates.append(Candidate(answers, answers, Cost(1.0 + number, 2.0 + number, valid=True)))
+    needed = [choose(order, rules())["needed"] for order in (candidates, candidates[::-1])]
+    assert needed[0] == needed[1]
+    assert needed[0]["resolution"] == 24

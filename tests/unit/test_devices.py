@@ -3,6 +3,7 @@ import torch
 
 from resomap.devices import device_name, open_device
 from resomap.errors import DeviceError
+from resomap.training.precision import use_float32
 
 
 @pytest.fixture(autouse=True)
@@ -13,9 +14,14 @@ def settings_as_they_were():
     torch.backends.cudnn.allow_tf32 = tf32
 
 
-def test_a_device_comes_with_its_threads_and_true_float32():
+def test_a_device_comes_with_its_threads():
     device = open_device("cpu", threads=2)
     assert (device.type, device_name(device), torch.get_num_threads()) == ("cpu", "cpu", 2)
+
+
+def test_float32_is_not_rounded_on_a_card():
+    torch.backends.cudnn.allow_tf32 = True
+    use_float32()
     assert not torch.backends.cudnn.allow_tf32
     assert not torch.backends.cuda.matmul.allow_tf32
 
