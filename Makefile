@@ -33,7 +33,7 @@ report: $(READY)
 
 # The lock and the conda files made from it; run after a change of dependencies in pyproject.toml.
 lock: $(READY)
-	@uv pip compile -q --universal --python-version 3.11 --all-extras --generate-hashes --no-emit-index-url \
+	@uv pip compile -q --universal --python-version 3.11 --all-extras --generate-hashes \
 		--no-annotate --no-header pyproject.toml -o envs/requirements.lock
 	@$(BIN)/python -m resomap.environments envs
 

@@ -57,7 +57,7 @@ def _field(config: Config, kind: type[Job], field: str, wildcards: dict[str, str
         case "code":
             return code_digest(MAINS[kind])
         case "data_code":
-            return code_digest(MAINS[PrepareData], MAINS[ResizeData])
+            return _data_code()
         case "architecture":
             return _architecture(config, wildcards)
         case "resolution" | "seed":
@@ -85,8 +85,11 @@ def _architecture(config: Config, wildcards: dict[str, str]) -> Architecture:
 
 def data_identity(config: Config) -> str:
     """A digest that names the data: its configuration, and the code that prepares and resizes it."""
-    code = code_digest(MAINS[PrepareData], MAINS[ResizeData])
-    return hashlib.sha256(f"{config.data.model_dump_json()} {code}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{config.data.model_dump_json()} {_data_code()}".encode()).hexdigest()[:16]
+
+
+def _data_code() -> str:
+    return code_digest(MAINS[PrepareData], MAINS[ResizeData])
 
 
 def swept_models(config: Config) -> tuple[Architecture, ...]:
