@@ -22,11 +22,18 @@ RENAMED: dict[str, tuple[type, str]] = {
     "resolutions": (object, "sweep.resolutions"),
     "experiment.seed": (object, "sweep.seeds"),
     "data.augmentation": (object, "training.augmentation"),
+    "data.num_workers": (object, "system.training.num_workers"),
+    "data.pin_memory": (object, "system.training.pin_memory"),
     "training.learning_rate": (object, "training.optimizer.lr"),
     "training.weight_decay": (object, "training.optimizer.weight_decay"),
     "training.optimizer": (str, "training.optimizer.type: adamw"),
     "training.mixed_precision": (object, "training.precision"),
-    "device.use_amp": (object, "training.precision"),
+    "training.use_amp": (object, "training.precision: bf16"),
+    "training.gradient_accumulation_steps": (object, "training.micro_batch"),
+    "training.gradient_clip_norm": (object, "training.clip_norm"),
+    "training.scheduler": (object, "training.schedule"),
+    "device.use_amp": (object, "training.precision: bf16"),
+    "device.cudnn_benchmark": (object, "system.training.cudnn_benchmark"),
     "device.use_cuda": (object, "system.device: cuda"),
 }
 MOST_LINES = 3
@@ -123,6 +130,8 @@ def _check_sweep(config: Config) -> None:
             raise ConfigError(
                 f"config/sweep.yaml: sweep.resolutions: {model.name} takes pictures of {model.min_resolution} px or more, not {smallest}"
             )
+        if config.training.start == "pretrained" and (model.width_mult or model.channels):
+            raise ConfigError(f"config/training.yaml: training.start: pretrained: torchvision has no weights for {model.name}")
 
 
 def _explain(error: ValidationError, names: list[Any]) -> str:

@@ -43,7 +43,14 @@ def _rows(path: str, section: Any, values: dict[str, Any]) -> Iterator[str]:
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from _rows(f"{path}.{key}", field.annotation, values[key])
         else:
-            yield _row(f"{path}.{key}", field, f"`{_yaml(values[key])}`")
+            yield _row(f"{path}.{key}", field, f"`{_yaml(values[key])}`" if values else "")
+            yield from _optional_rows(f"{path}.{key}", field.annotation)
+
+
+def _optional_rows(path: str, annotation: Any) -> Iterator[str]:
+    sections = [inner for inner in get_args(annotation) if isinstance(inner, type) and issubclass(inner, BaseModel)]
+    for section in sections:
+        yield from _rows(path, section, {})
 
 
 def _row(path: str, field: FieldInfo, shipped: str) -> str:

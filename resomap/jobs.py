@@ -9,7 +9,9 @@ from typing import Self
 from pydantic import ValidationError
 
 from resomap.errors import ResoMapError
-from resomap.sections import Architecture, Data, Device, Experiment, Explainability, Profiling, Report, Section, Training
+from resomap.fields import Section
+from resomap.recipe import Training
+from resomap.sections import Architecture, Data, Device, Experiment, Explainability, Profiling, Report
 
 
 class Job(Section):

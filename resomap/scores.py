@@ -35,6 +35,11 @@ def confusion_matrix(predicted: np.ndarray, labels: np.ndarray, num_classes: int
     return np.bincount(labels * num_classes + predicted, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
+def class_scores(confusion: np.ndarray) -> dict[str, float]:
+    """Accuracy and the macro averages of a confusion matrix (C, C); see `compute_scores`."""
+    return {"accuracy": float(confusion.trace() / confusion.sum()), **_class_averages(confusion)}
+
+
 def _class_averages(confusion: np.ndarray) -> dict[str, float]:
     right, labelled, predicted = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
     precision = right / np.maximum(predicted, 1)

@@ -3,38 +3,15 @@
 The types carry no defaults: those stand in `config/*.yaml`, once. `config/README.md` is made from both.
 """
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import Field
 
-T = TypeVar("T")
+from resomap.fields import Count, Fraction, Name, Positive, PositiveFloat, Section, Seed, Several, Side
+from resomap.recipe import Training
 
-
-def _all_different(values: tuple[T, ...]) -> tuple[T, ...]:
-    twice = sorted({str(value) for value in values if values.count(value) > 1})
-    if twice:
-        raise ValueError(f"{', '.join(twice)} is listed more than once")
-    return values
-
-
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Positive = Annotated[int, Field(gt=0)]
-Count = Annotated[int, Field(ge=0)]
-PositiveFloat = Annotated[float, Field(gt=0)]
-NonNegativeFloat = Annotated[float, Field(ge=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Side = Annotated[int, Field(ge=8, le=4096)]
-Several = Annotated[tuple[T, ...], Field(min_length=1), AfterValidator(_all_different)]
-Precision = Literal["fp32"]
 Device = Literal["auto", "cpu", "cuda"]
 Method = Literal["gradcam", "integrated_gradients", "saliency"]
-
-
-class Section(BaseModel):
-    """A frozen section that refuses keys it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class Experiment(Section):
@@ -119,65 +96,6 @@ class Data(Section):
     """The embedded dataset."""
 
 
-class Optimizer(Section):
-    """The optimizer."""
-
-    type: Literal["adamw"]
-    """Its kind."""
-    lr: PositiveFloat
-    """Peak learning rate."""
-    weight_decay: NonNegativeFloat
-    """Decoupled weight decay; norms and biases are left out."""
-
-
-class Schedule(Section):
-    """The learning rate over the training."""
-
-    type: Literal["cosine"]
-    """Its shape after the warm-up."""
-    warmup_epochs: NonNegativeFloat
-    """Epochs of linear warm-up."""
-    min_lr: NonNegativeFloat
-    """Learning rate that the schedule ends on."""
-
-
-class Augmentation(Section):
-    """Random changes of training pictures, in fractions of the side: the same at every resolution."""
-
-    horizontal_flip: Fraction
-    """Probability of a flip from left to right."""
-
-
-class Monitor(Section):
-    """A metric and the direction in which it gets better."""
-
-    name: Literal["val_loss", "val_accuracy", "val_precision", "val_recall", "val_f1"]
-    """The metric."""
-    mode: Literal["min", "max"]
-    """min: smaller is better; max: larger is better."""
-
-
-class Training(Section):
-    """One training, the same for every cell."""
-
-    epochs: Positive
-    """Passes over the training pictures."""
-    batch_size: Positive
-    """Pictures in one optimizer step."""
-    precision: Precision
-    """Arithmetic of the training."""
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    """Share of the target spread over the other classes."""
-    optimizer: Optimizer
-    """The optimizer."""
-    schedule: Schedule
-    """The learning rate over the training."""
-    augmentation: Augmentation
-    """Random changes of training pictures."""
-    monitor: Monitor
-    """Which epoch's weights are kept; the earlier wins a tie."""
-
-
 class Explainability(Section):
     """Which evidence is asked for, and on how many pictures."""
 
@@ -212,11 +130,28 @@ class Profiling(Section):
     """Measuring time of one cell in one round."""
 
 
+class Runtime(Section):
+    """How a training runs on the machine: its speed, never its numbers, so a change retrains nothing."""
+
+    gpus: Positive
+    """GPUs of one training (DistributedDataParallel when more than one)."""
+    num_workers: Count
+    """Threads that prepare batches ahead where the pictures do not fit on the GPU."""
+    pin_memory: bool
+    """Page-locked memory for pictures that are copied to a GPU batch by batch."""
+    cudnn_benchmark: bool
+    """Let cuDNN try its algorithms and take the fastest."""
+    tensorboard: bool
+    """Write TensorBoard event files while training, beside each run: `tensorboard --logdir results/runs`."""
+
+
 class System(Section):
     """The machine."""
 
     device: Device
     """auto takes an NVIDIA GPU where there is one."""
+    training: Runtime
+    """How a training runs on the machine."""
     profiling: Profiling
     """How cost is measured."""
 

@@ -118,6 +118,11 @@ def model_files(config: Config, pattern: str) -> list[str]:
     return [pattern.format(family=model.family, model=model.name) for model in swept_models(config)]
 
 
+def start_files(config: Config) -> list[str]:
+    """The file of weights that trainings start from, if one is named: when it changes, they are trained again."""
+    return [] if config.training.start in ("random", "pretrained") else [config.training.start]
+
+
 def any_of(values: Any) -> str:
     """A wildcard constraint that admits exactly `values`."""
     return "|".join(str(value) for value in values)

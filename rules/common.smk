@@ -7,6 +7,9 @@ workflow_facts.use_this_interpreter(str(workflow.basedir))
 
 CONFIG = build_config(config)
 GPU = workflow_facts.gpus_wanted(CONFIG)
+TRAINING_GPUS = GPU * CONFIG.system.training.gpus
+# How trainings run, not what they compute: a resource and no part of the job, so that a change reruns nothing.
+RUNTIME = CONFIG.system.training.model_dump_json()
 MODELS = workflow_facts.swept_models(CONFIG)
 METHODS = CONFIG.explainability.methods if CONFIG.explainability.enabled else ()
 job = workflow_facts.job_params(CONFIG)

@@ -1,4 +1,5 @@
-# INPUTS   results/data/manifest.json, results/data/r{resolution}/{train,val}.npy
+# INPUTS   the weights that a training starts from, where a file is named
+#          results/data/manifest.json, results/data/r{resolution}/{train,val}.npy
 #          (ancient: the identity stands for them, so an identical rebuild retrains nothing)
 # OUTPUTS  results/checkpoints/{family}/{model}/r{resolution}/seed{seed}/best.safetensors
 #          results/runs/{family}/{model}/r{resolution}/seed{seed}/{metrics.json,history.csv,timing.json}
@@ -6,6 +7,7 @@
 
 rule train_run:
     input:
+        start=workflow_facts.start_files(CONFIG),
         identity="results/data/identity.txt",
         data=ancient("results/data/manifest.json"),
         images=ancient(
@@ -27,7 +29,8 @@ rule train_run:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        gpu=GPU,
+        gpu=TRAINING_GPUS,
+        machine=RUNTIME,
     params:
         job=job(jobs.Train),
     shell:
@@ -38,6 +41,7 @@ rule train_run:
         " --metrics {output.metrics:q}"
         " --history {output.history:q}"
         " --timing {output.timing:q}"
+        " --runtime {resources.machine:q}"
         " --threads {threads}"
         " > {log:q} 2>&1"
 

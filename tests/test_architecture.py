@@ -17,25 +17,29 @@ PACKAGE, SCRIPTS = ROOT / "resomap", ROOT / "workflow_scripts"
 MODULES = sorted([*PACKAGE.rglob("*.py"), *SCRIPTS.glob("*.py")])
 RULES = sorted((ROOT / "rules").glob("*.smk"))
 
-BOTTOM = {"errors", "files", "sections", "scores"}
+BOTTOM = {"errors", "fields", "files", "recipe", "sections", "scores"}
 # From each part to those that it may import; siblings (data, models, profiling, explain) do not know each other.
 MAY_IMPORT = {
     "errors": set(),
+    "fields": set(),
+    "recipe": {"fields"},
     "scores": set(),
-    "sections": set(),
+    "sections": {"fields", "recipe"},
     "files": {"errors"},
     "provenance": {"errors", "files"},
     "devices": {"errors", "files"},
     "environments": {"files"},
-    "config": {"errors", "sections"},
-    "configdocs": {"config", "files", "sections"},
-    "jobs": {"config", "errors", "sections"},
+    "config": {"errors", "fields", "recipe", "sections"},
+    "configdocs": {"config", "files", "fields", "recipe", "sections"},
+    "jobs": {"config", "errors", "fields", "recipe", "sections"},
     "workflow": {"config", "jobs", "provenance"} | BOTTOM,
     "data": BOTTOM,
     "models": BOTTOM,
     "profiling": BOTTOM,
     "explain": BOTTOM,
-    "training": {"data", "models"} | BOTTOM,
+    "training": {"data", "models", "devices"} | BOTTOM,
+    "trainer": {"training"},
+    "callbacks": {"training"},
     "analysis": {"jobs"} | BOTTOM,
     "report": {"analysis", "jobs"} | BOTTOM,
     "tracking": {"jobs"} | BOTTOM,

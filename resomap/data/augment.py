@@ -1,24 +1,88 @@
-"""Common random numbers: what happens to a picture in an epoch, the same at every resolution."""
+"""Common random numbers: what happens to a picture in an epoch, the same at every resolution.
 
+Everything is drawn for the whole epoch from (seed, epoch) alone, each kind from a stream of its own, in fractions of the side.
+"""
+
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from resomap.sections import Augmentation
+from resomap.recipe import Augmentation, Blur, ColorJitter, Erasing
 
-ORDER, CHANGES = 0, 1
+ORDER, FLIP, CROP, ROTATION, COLOR, BLUR, ERASING = range(7)
+TRIES = 10
 
 
 @dataclass(frozen=True)
 class Draws:
-    """One epoch: the `order` (N,) of the pictures, and for each picture whether it is `flipped` (N,)."""
+    """One epoch of N pictures; None for a change that the recipe leaves out.
+
+    order     (N,) the pictures in the order in which they come
+    flipped   (N,) whether a picture is flipped
+    box       (N, 4) left, top, width, height of its crop, in fractions of the side
+    angle     (N,) its rotation in degrees, counter-clockwise
+    color     (N, 4) factors of brightness, contrast and saturation, and the turn of hue
+    sigma     (N,) its blur in fractions of the side, 0 for none
+    erased    (N, 4) left, top, width, height of the erased box, 0 wide for none
+    """
 
     order: np.ndarray
     flipped: np.ndarray
+    box: np.ndarray | None = None
+    angle: np.ndarray | None = None
+    color: np.ndarray | None = None
+    sigma: np.ndarray | None = None
+    erased: np.ndarray | None = None
 
 
 def draw_epoch(seed: int, epoch: int, count: int, augmentation: Augmentation) -> Draws:
     """Draw order and changes of `count` pictures from (seed, epoch) alone: no resolution, worker or history enters."""
-    order = np.random.default_rng([seed, epoch, ORDER]).permutation(count)
-    flipped = np.random.default_rng([seed, epoch, CHANGES]).random(count) < augmentation.horizontal_flip
-    return Draws(order, flipped)
+
+    def stream(kind: int) -> np.random.Generator:
+        return np.random.default_rng([seed, epoch, kind])
+
+    crop, degrees = augmentation.random_resized_crop, augmentation.rotation_degrees
+    return Draws(
+        order=stream(ORDER).permutation(count),
+        flipped=stream(FLIP).random(count) < augmentation.horizontal_flip,
+        box=draw_boxes(stream(CROP), count, crop.scale, crop.ratio) if crop else None,
+        angle=stream(ROTATION).uniform(-degrees, degrees, count) if degrees else None,
+        color=_draw_colors(stream(COLOR), count, augmentation.color_jitter) if augmentation.color_jitter else None,
+        sigma=_draw_sigmas(stream(BLUR), count, augmentation.blur) if augmentation.blur else None,
+        erased=_draw_erased(stream(ERASING), count, augmentation.erasing) if augmentation.erasing else None,
+    )
+
+
+def draw_boxes(rng: np.random.Generator, count: int, scale: tuple[float, float], ratio: tuple[float, float]) -> np.ndarray:
+    """Boxes (N, 4) inside the unit square: area even in `scale`, ratio even in its logarithm, as torchvision's RandomResizedCrop.
+
+    The first of ten tries that fits is taken; where none does, the largest box of the nearest ratio, in the middle.
+    """
+    area = rng.uniform(*scale, (count, TRIES))
+    shape = np.exp(rng.uniform(math.log(ratio[0]), math.log(ratio[1]), (count, TRIES)))
+    place = rng.random((count, 2))
+    sizes = np.stack([np.sqrt(area * shape), np.sqrt(area / shape)], axis=-1)
+    fits = (sizes <= 1).all(axis=-1)
+    size = np.take_along_axis(sizes, fits.argmax(axis=1)[:, None, None], axis=1)[:, 0]
+    nearest = min(max(1.0, ratio[0]), ratio[1])
+    largest = np.array([min(1.0, nearest), min(1.0, 1 / nearest)])
+    found = fits.max(axis=1, keepdims=True)
+    size = np.where(found, size, largest)
+    return np.concatenate([(1 - size) * np.where(found, place, 0.5), size], axis=1)
+
+
+def _draw_colors(rng: np.random.Generator, count: int, jitter: ColorJitter) -> np.ndarray:
+    around = np.array([1.0, 1.0, 1.0, 0.0])
+    most = np.array([jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue])
+    return around + most * rng.uniform(-1, 1, (count, 4))
+
+
+def _draw_sigmas(rng: np.random.Generator, count: int, blur: Blur) -> np.ndarray:
+    chosen, sigmas = rng.random(count) < blur.probability, rng.uniform(*blur.sigma, count)
+    return np.where(chosen, sigmas, 0.0)
+
+
+def _draw_erased(rng: np.random.Generator, count: int, erasing: Erasing) -> np.ndarray:
+    chosen = rng.random((count, 1)) < erasing.probability
+    return np.where(chosen, draw_boxes(rng, count, erasing.scale, erasing.ratio), 0.0)

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 from resomap.errors import ResoMapError
+from resomap.fields import Section
 from resomap.jobs import Job
 
 
 def run(main: Callable[..., None]) -> None:
-    """Call `main` with `--job JSON` and one `--name` for each further parameter (Path, int, or a tuple of Paths)."""
+    """Call `main` with `--job JSON` and one `--name` for each further parameter (Path, int, a section as JSON, or a tuple of Paths)."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     for name, parameter in inspect.signature(main).parameters.items():
         parser.add_argument(f"--{name.replace('_', '-')}", required=True, **_option(parameter.annotation))
@@ -25,6 +26,8 @@ def run(main: Callable[..., None]) -> None:
 def _option(annotation: Any) -> dict[str, Any]:
     if isinstance(annotation, type) and issubclass(annotation, Job):
         return {"type": annotation.from_json}
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return {"type": annotation.model_validate_json}
     if Path in get_args(annotation):
         return {"type": Path, "nargs": "*"}
     return {"type": annotation}

@@ -12,7 +12,7 @@ from resomap.jobs import Profile
 from resomap.models.registry import build_model
 from resomap.profiling.profile import profile_model
 from resomap.provenance import environment
-from resomap.sections import Precision
+from resomap.recipe import Precision
 from resomap.training.precision import use_float32
 
 PRECISION: Precision = "fp32"

@@ -14,7 +14,8 @@ from resomap.profiling.flops import count_macs
 from resomap.profiling.memory import MIB, model_bytes, peak_memory_bytes
 from resomap.profiling.reference import reference_cell
 from resomap.profiling.timing import Cell, Clock, CudaClock, Timing, measure_rounds
-from resomap.sections import Precision, Profiling
+from resomap.recipe import Precision
+from resomap.sections import Profiling
 
 DTYPES = {"fp32": torch.float32}
 MEMORY_FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}

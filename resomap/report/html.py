@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jinja2
 import pandas as pd
 
-from resomap import sections
+from resomap import recipe, sections
 from resomap.analysis.verdict import milliseconds, points
 from resomap.report import limits, sentences
 from resomap.report.figures import CATALOGUE, figure_names
@@ -46,7 +46,7 @@ def build_page(
     figures: Path,
     *,
     experiment: sections.Experiment,
-    training: sections.Training,
+    training: recipe.Training,
     report: sections.Report,
     seeds: tuple[int, ...],
     explain: bool,
@@ -163,7 +163,7 @@ def _verdict(choice: dict[str, Any], row: dict[Any, Any]) -> str:
 
 
 def protocol(
-    tables: Tables, manifest: dict[str, Any], training: sections.Training, report: sections.Report, seeds: tuple[int, ...]
+    tables: Tables, manifest: dict[str, Any], training: recipe.Training, report: sections.Report, seeds: tuple[int, ...]
 ) -> dict[str, str]:
     """How the numbers were made, as names and values."""
     counts = {split: about["count"] for split, about in manifest["splits"].items()}

@@ -1,12 +1,15 @@
 import json
 import random
+from pathlib import Path
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from resomap.config import load_config
 from resomap.jobs import Train
-from resomap.sections import Architecture, Augmentation, Data, Monitor, Optimizer, Reef, Schedule, Training
+from resomap.recipe import Monitor, Optimizer, Sgd
+from resomap.sections import Architecture, Data, Reef
 
 SHARES = st.floats(0, 1)
 RATES = st.floats(1e-12, 1e3)
@@ -26,17 +29,21 @@ reefs = st.builds(
     Reef, train=COUNTS, val=COUNTS, test=COUNTS, seed=COUNTS, frequencies=st.tuples(RATES, RATES, RATES), shortcut=st.none() | SHARES
 )
 data = st.builds(Data, dataset=st.just("reef"), native_resolution=COUNTS, filter=st.sampled_from(["box", "lanczos"]), reef=reefs)
-trainings = st.builds(
-    Training,
-    epochs=COUNTS,
-    batch_size=COUNTS,
-    precision=st.just("fp32"),
-    label_smoothing=st.floats(0, 0.9),
-    optimizer=st.builds(Optimizer, type=st.just("adamw"), lr=RATES, weight_decay=RATES),
-    schedule=st.builds(Schedule, type=st.just("cosine"), warmup_epochs=RATES, min_lr=RATES),
-    augmentation=st.builds(Augmentation, horizontal_flip=SHARES),
-    monitor=st.builds(Monitor, name=st.sampled_from(["val_loss", "val_f1"]), mode=st.sampled_from(["min", "max"])),
-)
+SHIPPED = load_config(Path(__file__).parents[2] / "config").training
+trainings = st.fixed_dictionaries(
+    {
+        "epochs": COUNTS,
+        "batch_size": COUNTS,
+        "micro_batch": st.none() | COUNTS,
+        "label_smoothing": st.floats(0, 0.9),
+        "ema_decay": st.none() | st.floats(0.1, 0.9),
+        "start": st.sampled_from(["random", "pretrained", "weights.safetensors"]),
+        "optimizer": st.builds(
+            Optimizer, type=st.sampled_from(["adamw", "sgd"]), lr=RATES, weight_decay=RATES, sgd=st.builds(Sgd, momentum=st.floats(0, 0.9))
+        ),
+        "monitor": st.builds(Monitor, name=st.sampled_from(["val_loss", "val_f1"]), mode=st.sampled_from(["min", "max"])),
+    }
+).map(lambda changes: SHIPPED.model_copy(update=changes))
 jobs = st.builds(
     Train,
     code=st.text(max_size=4),

@@ -3,11 +3,25 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch.optim import SGD, Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler
+from torch.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    ExponentialLR,
+    LinearLR,
+    LRScheduler,
+    MultiStepLR,
+    ReduceLROnPlateau,
+    StepLR,
+)
 
-from resomap.sections import Schedule
-from resomap.training.schedules import build_schedule
+from resomap.errors import ConfigError
+from resomap.recipe import Monitor
+from resomap.training.schedules import LRSchedulerCallback, build_schedule
+from tests.recipes import schedule
+
+LOSS = Monitor(name="val_loss", mode="min")
 
 PEAK = 0.005
 
@@ -25,8 +39,8 @@ def rates(build: Callable[[Optimizer], LRScheduler], steps: int) -> list[float]:
 
 
 def ours(warmup_epochs: float, min_lr: float, steps_per_epoch: int, epochs: int) -> list[float]:
-    schedule = Schedule(type="cosine", warmup_epochs=warmup_epochs, min_lr=min_lr)
-    return rates(lambda optimizer: build_schedule(schedule, optimizer, steps_per_epoch, epochs), steps_per_epoch * epochs)
+    recipe = schedule("cosine", warmup_epochs, min_lr)
+    return rates(lambda optimizer: build_schedule(recipe, optimizer, steps_per_epoch, epochs, LOSS), steps_per_epoch * epochs)
 
 
 @pytest.mark.parametrize("min_lr", [0.0, 1e-4])
@@ -53,8 +67,83 @@ def test_the_peak_is_reached_and_the_floor_is_the_end():
 def test_every_group_follows_the_same_curve():
     weights, biases = torch.zeros(1, requires_grad=True), torch.zeros(1, requires_grad=True)
     optimizer = SGD([{"params": [weights]}, {"params": [biases]}], lr=PEAK)
-    schedule = build_schedule(Schedule(type="cosine", warmup_epochs=1.0, min_lr=0.0), optimizer, 4, 3)
+    rate = build_schedule(schedule(), optimizer, 4, 3, LOSS)
     for _ in range(12):
         assert optimizer.param_groups[0]["lr"] == optimizer.param_groups[1]["lr"]
         optimizer.step()
-        schedule.step()
+        rate.step()
+
+
+THEIRS = {
+    "cosine": (CosineAnnealingLR, {"T_max": 30, "eta_min": 1e-5}),
+    "step": (StepLR, {"step_size": 4, "gamma": 0.3}),
+    "exponential": (ExponentialLR, {"gamma": 0.93}),
+    "multistep": (MultiStepLR, {"milestones": [3, 4, 9], "gamma": 0.2}),
+}
+
+
+@pytest.mark.parametrize("warmup", [0, 1, 5])
+@pytest.mark.parametrize("kind", THEIRS)
+def test_after_its_warm_up_each_schedule_is_torchs(kind, warmup):
+    scheduler, params = THEIRS[kind]
+    theirs = rates(lambda optimizer: scheduler(optimizer, **params), 25)
+    found = rates(lambda optimizer: LRSchedulerCallback(optimizer, kind, params, warmup=warmup), 25 + warmup)
+    assert found[:warmup] == pytest.approx([PEAK * (step + 1) / warmup for step in range(warmup)], rel=1e-12)
+    assert found[warmup:] == pytest.approx(theirs, rel=1e-12)
+
+
+@given(values=st.lists(st.floats(0, 2), min_size=1, max_size=30), patience=st.integers(0, 3), mode=st.sampled_from(["min", "max"]))
+def test_a_plateau_is_torchs_for_any_course_of_its_metric(values, patience, mode):
+    params = {"mode": mode, "factor": 0.3, "patience": patience}
+    optimizers = [SGD([torch.zeros(1, requires_grad=True)], lr=PEAK) for _ in range(2)]
+    theirs = ReduceLROnPlateau(optimizers[0], **params)
+    found = LRSchedulerCallback(optimizers[1], "plateau", {**params, "monitor": "val_loss"})
+    for value in values:
+        theirs.step(value)
+        found.step(metrics={"loss": value})
+        assert optimizers[1].param_groups[0]["lr"] == optimizers[0].param_groups[0]["lr"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("step", [1, 1, 0.5, 0.5, 0.25]),
+        ("multistep", [1, 0.1, 0.1, 0.01, 0.01]),
+        ("exponential", [1, 0.9, 0.81, 0.729, 0.6561]),
+    ],
+)
+def test_the_epochs_of_a_recipe_count_from_the_end_of_the_warm_up(kind, expected):
+    found = rates(lambda optimizer: build_schedule(schedule(kind, 2.0), optimizer, 10, 7, LOSS), 70)
+    assert [rate / PEAK for rate in found[20:70:10]] == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_state_goes_on_where_it_was():
+    whole = rates(lambda optimizer: LRSchedulerCallback(optimizer, "cosine", {"T_max": 20}, warmup=4), 24)
+    for cut in (2, 4, 11):
+        optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=PEAK)
+        first = LRSchedulerCallback(optimizer, "cosine", {"T_max": 20}, warmup=4)
+        for _ in range(cut):
+            optimizer.step()
+            first.step()
+        other = SGD([torch.zeros(1, requires_grad=True)], lr=PEAK)
+        second = LRSchedulerCallback(other, "cosine", {"T_max": 20}, warmup=4)
+        second.load_state_dict(first.state_dict())
+        other.load_state_dict(optimizer.state_dict())
+        tail = []
+        for _ in range(24 - cut):
+            other.step()
+            second.step()
+            tail.append(other.param_groups[0]["lr"])
+        assert tail == pytest.approx(whole[cut + 1 :], rel=1e-12, abs=1e-18)
+
+
+def test_what_torch_refuses_is_said_in_words_of_ours():
+    optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=PEAK)
+    with pytest.raises(ConfigError, match=r"schedule step .*sise"):
+        LRSchedulerCallback(optimizer, "step", {"step_sise": 3})
+    with pytest.raises(ConfigError, match="cosine, step, plateau, exponential, multistep"):
+        LRSchedulerCallback(optimizer, "linear")
+    with pytest.raises(ConfigError, match="no metric is called 'val_loss'; there are accuracy"):
+        LRSchedulerCallback(optimizer, "plateau", {}).step(metrics={"accuracy": 1.0})
+    with pytest.raises(ConfigError, match="val_loss is what it goes by"):
+        LRSchedulerCallback(optimizer, "plateau", {}).step(0)

@@ -1,9 +1,9 @@
 import numpy as np
 
 from resomap.data.augment import draw_epoch
-from resomap.sections import Augmentation
+from tests.recipes import augmentation
 
-HALF = Augmentation(horizontal_flip=0.5)
+HALF = augmentation(horizontal_flip=0.5)
 
 
 def test_an_epoch_is_drawn_from_its_seed_and_number_alone():
@@ -22,18 +22,18 @@ def test_other_seeds_and_epochs_draw_otherwise():
 
 
 def test_an_augmentation_does_not_change_the_order():
-    flips = [draw_epoch(0, 0, 64, Augmentation(horizontal_flip=share)) for share in (0.0, 0.5, 1.0)]
+    flips = [draw_epoch(0, 0, 64, augmentation(horizontal_flip=share)) for share in (0.0, 0.5, 1.0)]
     assert len({tuple(each.order) for each in flips}) == 1
 
 
 def test_a_larger_share_flips_more_of_the_same_pictures():
-    few, many = (draw_epoch(0, 0, 500, Augmentation(horizontal_flip=share)).flipped for share in (0.2, 0.6))
+    few, many = (draw_epoch(0, 0, 500, augmentation(horizontal_flip=share)).flipped for share in (0.2, 0.6))
     assert few.sum() < many.sum()
     assert not (few & ~many).any()
 
 
 def test_the_share_of_flips_is_the_one_asked_for():
-    none, half, all_ = (draw_epoch(0, 0, 4000, Augmentation(horizontal_flip=share)).flipped.mean() for share in (0.0, 0.5, 1.0))
+    none, half, all_ = (draw_epoch(0, 0, 4000, augmentation(horizontal_flip=share)).flipped.mean() for share in (0.0, 0.5, 1.0))
     assert (none, all_) == (0, 1)
     assert abs(half - 0.5) < 0.03
 

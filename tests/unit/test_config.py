@@ -58,7 +58,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"data": {"dataset": "1"}}, "config/data.yaml: data.dataset: Input should be 'reef', not \"1\""),
     (
         {"training": {"optimizer": {"type": "AdamW"}}},
-        "config/training.yaml: training.optimizer.type: Input should be 'adamw', not \"AdamW\"",
+        "config/training.yaml: training.optimizer.type: Input should be 'adamw', 'adam' or 'sgd', not \"AdamW\"",
     ),
     ({"sweep": None}, "config/sweep.yaml: sweep: Input should be an object, not null"),
     ({"models": {"vgg11": None}}, "config/models.yaml: models.vgg11: Input should be an object, not null"),
@@ -91,7 +91,7 @@ RENAMED = [
     ({"training": {"learning_rate": 0.001}}, "config/training.yaml: training.learning_rate is now training.optimizer.lr"),
     ({"training": {"optimizer": "AdamW"}}, "config/training.yaml: training.optimizer is now training.optimizer.type: adamw"),
     ({"training": {"weight_decay": 0.01}}, "config/training.yaml: training.weight_decay is now training.optimizer.weight_decay"),
-    ({"device": {"use_amp": True, "cudnn_benchmark": True}}, "config/training.yaml: device.use_amp is now training.precision"),
+    ({"device": {"use_amp": True, "cudnn_benchmark": True}}, "config/training.yaml: device.use_amp is now training.precision: bf16"),
     ({"device": {"use_cuda": True}}, "config/system.yaml: device.use_cuda is now system.device: cuda"),
     ({"experiment": {"seed": 42}}, "config/sweep.yaml: experiment.seed is now sweep.seeds"),
     ({"models": ["vgg11_224", "resnet18_224"]}, "config/sweep.yaml: models is now sweep.models"),

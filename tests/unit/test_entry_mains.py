@@ -12,6 +12,7 @@ from resomap import jobs
 from resomap.config import build_config, merge
 from resomap.entry import evaluate, explain, prepare_data, profile, resize_data, train
 from resomap.files import read_arrays, read_json
+from resomap.sections import Runtime
 from resomap.training.checkpoint import load_weights
 from resomap.workflow import build_job
 
@@ -47,10 +48,22 @@ def data(tmp_path_factory, asked) -> Path:
     return manifest
 
 
+RUNTIME = Runtime(gpus=1, num_workers=0, pin_memory=False, cudnn_benchmark=False, tensorboard=False)
+
+
 def whole_run(folder: Path, data: Path, asked: Asked, change: dict[str, Any] | None = None) -> Path:
     """Train, evaluate and explain into `folder`."""
     weights = folder / "best.safetensors"
-    train.main(asked(jobs.Train, change), data, weights, folder / "metrics.json", folder / "history.csv", folder / "timing.json", threads=1)
+    train.main(
+        asked(jobs.Train, change),
+        data,
+        weights,
+        folder / "metrics.json",
+        folder / "history.csv",
+        folder / "timing.json",
+        RUNTIME,
+        threads=1,
+    )
     outputs = (folder / "evaluation.csv", folder / "predictions.npz", folder / "val_predictions.npz")
     evaluate.main(asked(jobs.Evaluate, change), data, weights, *outputs, threads=1)
     maps = tuple(folder / f"{method}.npz" for method in asked(jobs.Explain).explainability.methods)
@@ -80,7 +93,7 @@ def test_a_run_says_what_it_was_and_how_well_it_did(finished, asked):
     assert set(metrics["scores"]) == {"epoch", "val_loss", "val_accuracy", "val_precision", "val_recall", "val_f1"}
     assert metrics["environment"]["device"] == "cpu"
     assert metrics["environment"]["precision"] == "fp32"
-    assert set(read_json(finished / "timing.json")) == {"train_seconds", "train_images_per_second", "peak_memory_mib"}
+    assert set(read_json(finished / "timing.json")) == {"train_seconds", "train_images_per_second", "peak_memory_mib", "epochs"}
     assert [row["epoch"] for row in rows(finished / "history.csv")] == ["0", "1"]
 
 

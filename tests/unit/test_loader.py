@@ -5,7 +5,7 @@ from torch import Tensor
 
 from resomap.data.augment import draw_epoch
 from resomap.data.loader import EvalLoader, Normalise, TrainLoader, to_device
-from resomap.sections import Augmentation
+from tests.recipes import augmentation
 
 CPU = torch.device("cpu")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -22,7 +22,7 @@ def pictures(resolution: int) -> Tensor:
 
 
 def loader(resolution: int = 4, batch_size: int = 5, seed: int = 0, flip: float = 0.5) -> TrainLoader:
-    return TrainLoader(pictures(resolution), torch.arange(COUNT), AS_STORED, batch_size, seed, Augmentation(horizontal_flip=flip))
+    return TrainLoader(pictures(resolution), torch.arange(COUNT), AS_STORED, batch_size, seed, augmentation(horizontal_flip=flip))
 
 
 def epoch_of(batches: TrainLoader, epoch: int) -> tuple[list[int], list[bool]]:
@@ -40,7 +40,7 @@ def test_order_and_flips_are_the_same_at_every_resolution():
 
 def test_flips_belong_to_the_picture_and_not_to_its_batch():
     assert epoch_of(loader(batch_size=5), 1) == epoch_of(loader(batch_size=8), 1)
-    draws = draw_epoch(0, 1, COUNT, Augmentation(horizontal_flip=0.5))
+    draws = draw_epoch(0, 1, COUNT, augmentation(horizontal_flip=0.5))
     assert epoch_of(loader(), 1) == (draws.order.tolist(), draws.flipped.tolist())
 
 
@@ -70,7 +70,7 @@ def test_a_flip_is_a_mirror():
 def test_pictures_in_the_store_stay_as_they_are():
     images = pictures(4)
     before = images.clone()
-    for _ in TrainLoader(images, torch.arange(COUNT), NORMALISE, 5, 0, Augmentation(horizontal_flip=1.0)):
+    for _ in TrainLoader(images, torch.arange(COUNT), NORMALISE, 5, 0, augmentation(horizontal_flip=1.0)):
         pass
     assert torch.equal(images, before)
 
@@ -87,7 +87,7 @@ def test_pictures_are_normalised_as_the_formula_says(stored):
 
 def test_batches_are_float32_in_channels_last_layout(stored):
     labels = torch.arange(6)
-    train = TrainLoader(torch.from_numpy(stored), labels, NORMALISE, 4, 0, Augmentation(horizontal_flip=0.5))
+    train = TrainLoader(torch.from_numpy(stored), labels, NORMALISE, 4, 0, augmentation(horizontal_flip=0.5))
     for batches in (train, EvalLoader(torch.from_numpy(stored), labels, NORMALISE, 4)):
         for images, _ in batches:
             assert images.dtype == torch.float32

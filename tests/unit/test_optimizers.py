@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from resomap.sections import Optimizer
 from resomap.training.optimizers import build_optimizer
+from tests.recipes import optimizer
 
-ASKED = Optimizer(type="adamw", lr=0.01, weight_decay=0.1)
+ASKED = optimizer(0.01).model_copy(update={"weight_decay": 0.1})
 
 
 def network() -> nn.Module:

@@ -1,5 +1,6 @@
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,12 +9,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from resomap.data.loader import EvalLoader, Normalise, TrainLoader
-from resomap.sections import Augmentation, Monitor, Optimizer, Schedule
+from resomap.recipe import Monitor
 from resomap.training.checkpoint import save_weights
+from resomap.training.fit import HISTORY_COLUMNS, Outcome, fit
 from resomap.training.optimizers import build_optimizer
 from resomap.training.predict import predict
 from resomap.training.schedules import build_schedule
-from resomap.training.trainer import HISTORY_COLUMNS, Outcome, Trainer
+from resomap.training.trainer import Trainer
+from tests.recipes import augmentation, optimizer, schedule
 
 NORMALISE = Normalise((0.5, 0.5, 0.5), (0.25, 0.25, 0.25), torch.device("cpu"))
 LOSS = Monitor(name="val_loss", mode="min")
@@ -29,16 +32,20 @@ def pictures(count: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def batches(seed: int = 0, batch_size: int = 16) -> tuple[TrainLoader, EvalLoader]:
-    train = TrainLoader(*pictures(72, 1), NORMALISE, batch_size, seed, Augmentation(horizontal_flip=0.5))
+    train = TrainLoader(*pictures(72, 1), NORMALISE, batch_size, seed, augmentation(horizontal_flip=0.5))
     return train, EvalLoader(*pictures(30, 2), NORMALISE, 16)
 
 
-def trainer(seed: int = 0, lr: float = 0.02, epochs: int = 6, monitor: Monitor = LOSS, model: nn.Module | None = None) -> Trainer:
+def trainer(
+    seed: int = 0, lr: float = 0.02, epochs: int = 6, model: nn.Module | None = None, batch_size: int = 16, **options: Any
+) -> Trainer:
     torch.manual_seed(seed)
     model = (model or convolutional()).to(memory_format=torch.channels_last)
-    optimizer = build_optimizer(Optimizer(type="adamw", lr=lr, weight_decay=0.01), model)
-    schedule = build_schedule(Schedule(type="cosine", warmup_epochs=1.0, min_lr=0.0), optimizer, 5, epochs)
-    return Trainer(model, optimizer, schedule, label_smoothing=0.1, monitor=monitor)
+    train, val = batches(seed, batch_size)
+    adamw = build_optimizer(optimizer(lr), model)
+    rates = build_schedule(schedule(), adamw, len(train), epochs, LOSS)
+    criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
+    return Trainer(model, "cpu", criterion, adamw, train, val, scheduler=rates, val_criterion=nn.CrossEntropyLoss(), **options)
 
 
 def convolutional() -> nn.Module:
@@ -53,7 +60,7 @@ def positional() -> nn.Module:
 
 
 def test_what_can_be_told_apart_is_learnt():
-    outcome = trainer(model=positional()).fit(*batches(), epochs=6)
+    outcome = fit(trainer(model=positional()), 6, LOSS)
     assert outcome.status == "ok"
     assert outcome.scores["val_accuracy"] == 1.0
     assert [row["epoch"] for row in outcome.history] == list(range(6))
@@ -68,15 +75,16 @@ def test_equal_seeds_make_equal_files_and_other_seeds_make_others(tmp_path):
 
 
 def trained(path: Path, seed: int) -> bytes:
-    outcome = trainer(seed).fit(*batches(seed), epochs=2)
+    outcome = fit(trainer(seed), 2, LOSS)
     save_weights(path, outcome.weights, {"status": outcome.status})
     return path.read_bytes()
 
 
 def test_the_schedule_steps_once_an_optimizer_step():
     one = trainer(epochs=3)
-    outcome = one.fit(*batches(), epochs=3)
-    assert one.schedule.last_epoch == 15
+    outcome = fit(one, 3, LOSS)
+    assert one.scheduler.state_dict()["count"] == 5
+    assert one.scheduler.scheduler.last_epoch == 10
     assert outcome.history[0]["lr"] == pytest.approx(0.02 / 5)
     assert outcome.history[1]["lr"] == pytest.approx(0.02)
     assert one.optimizer.param_groups[0]["lr"] == pytest.approx(0, abs=1e-12)
@@ -84,24 +92,24 @@ def test_the_schedule_steps_once_an_optimizer_step():
 
 def test_every_epoch_has_its_own_draws_and_trains_after_it_was_validated():
     asked = list[int]()
-    one, (train, val) = trainer(epochs=3), batches()
-    train.set_epoch = asked.append
-    one.fit(train, val, epochs=3)
+    one = trainer(epochs=3)
+    one.train_loader.set_epoch = asked.append
+    fit(one, 3, LOSS)
     assert asked == [0, 1, 2]
     assert one.model[0][1].num_batches_tracked == 15
 
 
 def scripted(values: list[float], monitor: Monitor) -> tuple[Outcome, list[dict[str, Tensor]]]:
     """Train with scores that are given instead of measured; the outcome, and the weights after each epoch."""
-    one, seen = trainer(monitor=monitor), list[dict[str, Tensor]]()
+    one, seen = trainer(), list[dict[str, Tensor]]()
 
-    def validate(loader: EvalLoader) -> dict[str, float]:
+    def validate() -> dict[str, float]:
         seen.append({name: tensor.clone() for name, tensor in one.model.state_dict().items()})
-        others = {"val_loss": 1.0, "val_accuracy": 0.5, "val_precision": 0.5, "val_recall": 0.5, "val_f1": 0.5}
-        return {**others, monitor.name: values[len(seen) - 1]}
+        others = {"loss": 1.0, "accuracy": 0.5, "precision": 0.5, "recall": 0.5, "f1": 0.5}
+        return {**others, monitor.name.removeprefix("val_"): values[len(seen) - 1]}
 
     one.validate = validate
-    return one.fit(*batches(), epochs=len(values)), seen
+    return fit(one, len(values), monitor), seen
 
 
 @pytest.mark.parametrize(
@@ -133,13 +141,13 @@ def test_a_loss_that_is_no_number_is_a_status_and_not_a_number():
     one = trainer()
     with torch.no_grad():
         one.model[-1].bias.fill_(math.nan)
-    outcome = one.fit(*batches(), epochs=2)
+    outcome = fit(one, 2, LOSS)
     assert (outcome.status, outcome.weights, outcome.scores, outcome.history) == ("diverged", {}, {"epoch": 0}, [])
 
 
 def test_weights_that_leave_the_numbers_are_a_status_too():
-    one = trainer(lr=1e38, model=positional())
-    outcome = one.fit(*batches(batch_size=72), epochs=2)
+    one = trainer(lr=1e38, model=positional(), batch_size=72)
+    outcome = fit(one, 2, LOSS)
     assert (outcome.status, outcome.weights) == ("diverged", {})
 
 
@@ -147,32 +155,32 @@ def test_validation_is_what_a_direct_computation_says():
     one = trainer()
     _, val = batches()
     images, labels = (torch.cat(parts) for parts in zip(*val, strict=True))
-    found = one.validate(val)
+    found = one.validate()
     one.model.eval()
     with torch.no_grad():
         logits = one.model(images)
     right = logits.argmax(1) == labels
     recalls = [right[labels == label].float().mean().item() for label in (0, 1)]
-    assert found["val_loss"] == pytest.approx(functional.cross_entropy(logits, labels).item(), rel=1e-6)
-    assert found["val_accuracy"] == pytest.approx(right.float().mean().item())
-    assert found["val_recall"] == pytest.approx(sum(recalls) / 2)
+    assert found["loss"] == pytest.approx(functional.cross_entropy(logits, labels).item(), rel=1e-6)
+    assert found["accuracy"] == pytest.approx(right.float().mean().item())
+    assert found["recall"] == pytest.approx(sum(recalls) / 2)
     assert all(type(value) is float for value in found.values())
 
 
 def test_validation_leaves_the_weights_and_the_statistics_alone():
     one = trainer()
     before = {name: tensor.clone() for name, tensor in one.model.state_dict().items()}
-    one.validate(batches()[1])
+    one.validate()
     assert all(torch.equal(tensor, before[name]) for name, tensor in one.model.state_dict().items())
 
 
 def test_the_training_loss_is_the_smoothed_mean_over_pictures():
-    one = trainer(lr=1e-12, model=positional())
-    train, val = batches(batch_size=50)
+    one = trainer(lr=1e-12, model=positional(), batch_size=50)
+    train = one.train_loader
     with torch.no_grad():
         images, labels = (torch.cat(parts) for parts in zip(*train, strict=True))
         expected = functional.cross_entropy(one.model(images), labels, label_smoothing=0.1).item()
-    assert one.fit(train, val, epochs=1).history[0]["train_loss"] == pytest.approx(expected, rel=1e-6)
+    assert fit(one, 1, LOSS).history[0]["train_loss"] == pytest.approx(expected, rel=1e-6)
 
 
 def test_predictions_come_in_order_in_float32_and_in_evaluation_mode():

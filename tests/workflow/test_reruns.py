@@ -53,12 +53,12 @@ def test_an_edit_of_the_configuration_reruns_exactly(smoked, overlay, expected):
 @pytest.mark.parametrize(
     ("file", "old", "new", "expected"),
     [
-        pytest.param(TRAINER, "import math\n", "import math  # for isfinite\n", {}, id="a comment"),
-        pytest.param(TRAINER, '"""The training loop:', '"""The loop of training:', {}, id="a docstring"),
+        pytest.param(TRAINER, "import sys\n", "import sys  # for its stderr\n", {}, id="a comment"),
+        pytest.param(TRAINER, '"""One epoch of training,', '"""Training for an epoch,', {}, id="a docstring"),
         pytest.param(
             TRAINER,
-            "loss.backward()",
-            "(loss * 1.0).backward()",
+            "self.scaler.scale(loss if alone",
+            "self.scaler.scale(loss * 1.0 if alone",
             {"train_run": 2, "evaluate_run": 2, "explain_run": 2, **ENDS},
             id="the trainer",
         ),

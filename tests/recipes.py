@@ -1,0 +1,37 @@
+"""Sections of a recipe with everything off that a test does not ask for."""
+
+from typing import Any
+
+from resomap.recipe import Augmentation, Exponential, Multistep, Optimizer, Plateau, Schedule, Sgd, Step
+
+NOTHING: dict[str, Any] = {
+    "horizontal_flip": 0.0,
+    "random_resized_crop": None,
+    "rotation_degrees": 0.0,
+    "color_jitter": None,
+    "blur": None,
+    "erasing": None,
+}
+
+
+def augmentation(**changes: Any) -> Augmentation:
+    """No change of a picture but `changes`."""
+    return Augmentation(**{**NOTHING, **changes})
+
+
+def optimizer(lr: float = 0.005, kind: str = "adamw") -> Optimizer:
+    """An optimizer with a little weight decay."""
+    return Optimizer(type=kind, lr=lr, weight_decay=0.01, sgd=Sgd(momentum=0.9, nesterov=True))
+
+
+def schedule(kind: str = "cosine", warmup_epochs: float = 1.0, min_lr: float = 0.0) -> Schedule:
+    """A schedule whose variants are all short."""
+    return Schedule(
+        type=kind,
+        warmup_epochs=warmup_epochs,
+        min_lr=min_lr,
+        step=Step(epochs=2.0, gamma=0.5),
+        multistep=Multistep(milestones=(1.0, 3.0), gamma=0.1),
+        exponential=Exponential(gamma=0.9),
+        plateau=Plateau(factor=0.1, patience=1),
+    )
