@@ -119,8 +119,16 @@ def model_files(config: Config, pattern: str) -> list[str]:
 
 
 def start_files(config: Config) -> list[str]:
-    """The file of weights that trainings start from, if one is named: when it changes, they are trained again."""
-    return [] if config.training.start in ("random", "pretrained") else [config.training.start]
+    """The file of weights that trainings start from, if one is named: when it changes, they are trained again.
+
+    ConfigError when it is not there: Snakemake would take finished trainings for what was asked.
+    """
+    start = config.training.start
+    if start in ("random", "pretrained"):
+        return []
+    if not Path(start).is_file():
+        raise ConfigError(f"config/training.yaml: training.start: there is no file {start}")
+    return [start]
 
 
 def any_of(values: Any) -> str:

@@ -43,6 +43,7 @@ def test_a_finished_sweep_has_nothing_to_do(smoked):
         ),
         pytest.param({"sweep": {"models": ["tiny_cnn_224"]}}, {}, id="the same model by its alias"),
         pytest.param({"sweep": {"seeds": [0, 1]}}, {"train_run": 2, "evaluate_run": 2, "explain_run": 2, **ENDS}, id="one more seed"),
+        pytest.param({"system": {"training": {"gpus": 2, "num_workers": 0, "tensorboard": True}}}, {}, id="how trainings run"),
         pytest.param({"system": {"profiling": {"rounds": 6}}}, {"profile_model": 1, **ENDS}, id="rounds of the profile"),
     ],
 )
