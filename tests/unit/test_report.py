@@ -5,22 +5,14 @@ from pathlib import Path
 import pytest
 
 from resomap import files, sections
+from resomap.config import load_config
 from resomap.report.html import build_page, inline_svg
 from resomap.report.inputs import read_tables
 from tests.synthetic import Sweep
 from tests.unit.test_figures import draw
 
 REPORT = sections.Report(margin=0.02, confidence=0.95, max_latency_ms=None, min_accuracy=None)
-TRAINING = sections.Training(
-    epochs=8,
-    batch_size=32,
-    precision="fp32",
-    label_smoothing=0.05,
-    optimizer=sections.Optimizer(type="adamw", lr=5e-3, weight_decay=1e-2),
-    schedule=sections.Schedule(type="cosine", warmup_epochs=1.0, min_lr=0.0),
-    augmentation=sections.Augmentation(horizontal_flip=0.5),
-    monitor=sections.Monitor(name="val_loss", mode="min"),
-)
+TRAINING = load_config(Path(__file__).parents[2] / "config").training
 
 
 def build(folder: Path, sweep: Sweep, name: str = "Reef") -> str:
