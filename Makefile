@@ -1,5 +1,6 @@
 # make run    the whole sweep and its report        make test   the tests
 # make check  lint, types, formatting               make report Snakemake's own report
+# make faults the whole campaign of kills, minutes; make test runs a part of it
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
@@ -7,7 +8,7 @@ READY := $(VENV)/.resomap-ready
 TESTS ?= tests
 ARGS ?=
 
-.PHONY: run test check report lock clean
+.PHONY: run test faults check report lock clean
 .DEFAULT_GOAL := run
 
 $(READY): envs/requirements.lock pyproject.toml envs/setup.sh
@@ -19,7 +20,10 @@ run: $(READY)
 	@echo "Report: $(CURDIR)/results/report/index.html"
 
 test: $(READY)
-	@$(BIN)/python -m pytest -n 2 --dist loadscope $(TESTS) $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadscope -m "not faults" $(TESTS) $(ARGS)
+
+faults: $(READY)
+	@$(BIN)/python -m pytest -n 2 -m faults $(TESTS) $(ARGS)
 
 check: $(READY)
 	@$(BIN)/ruff check .

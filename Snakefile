@@ -47,4 +47,5 @@ onstart:
 
 
 onsuccess:
+    workflow_facts.clear_finished_states()
     print(workflow_facts.closing(), flush=True)

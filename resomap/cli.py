@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from resomap.config import load_config
+from resomap.devices import lease_holders, list_gpus
 from resomap.errors import ResoMapError
 from resomap.provenance import PACKAGE
 from resomap.workflow import gpus_wanted, opening
@@ -35,6 +36,18 @@ def check(
     typer.echo(f"packages: torch {version('torch')}, torchvision {version('torchvision')}, snakemake {version('snakemake')}")
     for remark in [*_device_remarks(gpus_wanted(config)), *_bytecode_remarks()]:
         typer.echo(remark)
+
+
+@app.command()
+def devices() -> None:
+    """The GPUs of this machine, and which jobs hold them."""
+    gpus = list_gpus()
+    for gpu in gpus:
+        typer.echo(f"{gpu.number}  {gpu.name}, {gpu.memory_mib} MiB, {gpu.uuid}")
+        holders = [f"   {told.get('about')}: process {told.get('pid')} since {told.get('since')}" for told in lease_holders(gpu.uuid)]
+        typer.echo("\n".join(holders) or "   free")
+    if not gpus:
+        typer.echo("no NVIDIA GPU here")
 
 
 def _device_remarks(wanted: int) -> list[str]:

@@ -3,8 +3,11 @@
 ResoMapError            anything a user can mend; printed without a traceback
 |-- ConfigError         a key, a value or a file of the configuration
 |-- DataError           pictures, masks or the prepared store
-`-- DeviceError         a device that was asked for and is not there
+|-- DeviceError         a device that was asked for and is not there
+`-- Stopped             a signal ended the job, and what it had reached is saved
 """
+
+from signal import Signals
 
 
 class ResoMapError(Exception):
@@ -21,3 +24,11 @@ class DataError(ResoMapError):
 
 class DeviceError(ResoMapError):
     """The device that the job asks for cannot be used."""
+
+
+class Stopped(ResoMapError):
+    """A signal ended the job after its state was saved; `exit_code` is the shell's for it, so that a scheduler tries again."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"stopped by {Signals(signum).name}; the state is saved, and the same command goes on from there")
+        self.exit_code = 128 + signum

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
+
+LEFTOVER = re.compile(r"\..+\.[0-9a-f]{32}(\..+)?|\.tmp\w+")
+"""Names of temporaries: those of `replacing`, and those of safetensors."""
 
 
 @contextmanager
@@ -23,13 +27,21 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(mode)  # safetensors makes files that only their user can read
-        _sync(temporary)
+        sync(temporary)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _sync(path: Path) -> None:
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed writers left in `folder`; nobody may be writing there."""
+    for path in folder.glob(".*"):
+        if LEFTOVER.fullmatch(path.name):
+            path.unlink()
+
+
+def sync(path: Path) -> None:
+    """Wait until the file is on the disk itself."""
     with path.open("rb") as stream:
         os.fsync(stream.fileno())
 

@@ -56,6 +56,8 @@ class Train(Job):
     seed: int
     training: Training
     device: Device
+    room: str
+    """The memory that was too little for it where there is more now: why it is trained again; else blank."""
 
 
 class Evaluate(Job):
@@ -122,3 +124,7 @@ class BuildReport(Job):
     seeds: tuple[int, ...]
     explain: bool
     report: Report
+
+
+class PartialReport(Aggregate, Plot, BuildReport):
+    """Tables, figures and report of what there is so far."""

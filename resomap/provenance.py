@@ -13,7 +13,20 @@ from typing import Any
 
 PACKAGE = Path(__file__).parent
 # What carries values but computes none: an edit here changes a job's fields or nothing.
-SILENT = {"errors", "files", "fields", "recipe", "sections", "config", "jobs", "workflow", "provenance", "devices", "entry.arguments"}
+SILENT = {
+    "errors",
+    "files",
+    "fields",
+    "recipe",
+    "sections",
+    "config",
+    "jobs",
+    "workflow",
+    "provenance",
+    "devices",
+    "locks",
+    "entry.arguments",
+}
 LAYOUT = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING, tokenize.ENDMARKER}
 LIBRARIES = ("torch", "torchvision", "captum", "numpy")
 

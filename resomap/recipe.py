@@ -1,6 +1,7 @@
 """The recipe of a training, as frozen types; every cell of a sweep follows the same one."""
 
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -207,3 +208,10 @@ class Training(Section):
     """Which epoch's weights are kept; the earlier wins a tie."""
     early_stopping: Stopping | None
     """When a training ends before its last epoch; null: never."""
+    on_divergence: Literal["stop", "retry"]
+    """A loss that is not finite ends the run as diverged (stop), or it is trained once more at half the learning rate (retry)."""
+
+    @property
+    def start_files(self) -> list[Path]:
+        """The file of weights that `start` names, if it names one."""
+        return [] if self.start in ("random", "pretrained") else [Path(self.start)]

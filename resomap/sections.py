@@ -141,6 +141,10 @@ class Runtime(Section):
     """Page-locked memory for pictures that are copied to a GPU batch by batch."""
     cudnn_benchmark: bool
     """Let cuDNN try its algorithms and take the fastest."""
+    save_every_seconds: PositiveFloat
+    """A training saves its state this often, and goes on from there after a kill; less often where saving would take 2 % of the time."""
+    save_every_steps: Positive | None
+    """Save after this many optimizer steps too; null: by the clock alone."""
     tensorboard: bool
     """Write TensorBoard event files while training, beside each run: `tensorboard --logdir results/runs`."""
 
@@ -150,6 +154,8 @@ class System(Section):
 
     device: Device
     """auto takes an NVIDIA GPU where there is one."""
+    slots_per_gpu: Positive
+    """Jobs of small networks that share one GPU; the limit is then `--resources gpu=` GPUs times slots. A profile is always alone."""
     training: Runtime
     """How a training runs on the machine."""
     profiling: Profiling

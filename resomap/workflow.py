@@ -3,17 +3,21 @@
 import hashlib
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from resomap.config import find_architecture
+from resomap.devices import SLOTS, largest_memory_mib
 from resomap.errors import ConfigError
-from resomap.files import write_text
-from resomap.jobs import Aggregate, BuildReport, Evaluate, Explain, Job, Plot, PrepareData, Profile, ResizeData, Train
+from resomap.files import read_json, write_text
+from resomap.jobs import Aggregate, BuildReport, Evaluate, Explain, Job, PartialReport, Plot, PrepareData, Profile, ResizeData, Train
+from resomap.locks import try_lock
 from resomap.provenance import PACKAGE, code_digest
 from resomap.sections import Architecture, Config
 
@@ -35,6 +39,7 @@ MAINS: dict[type[Job], Path] = {
     Aggregate: SCRIPTS / "aggregate.py",
     Plot: SCRIPTS / "plot.py",
     BuildReport: SCRIPTS / "report.py",
+    PartialReport: SCRIPTS / "partial_report.py",
 }
 
 
@@ -60,6 +65,8 @@ def _field(config: Config, kind: type[Job], field: str, wildcards: dict[str, str
             return _data_code()
         case "architecture":
             return _architecture(config, wildcards)
+        case "room":
+            return _room(config, wildcards)
         case "resolution" | "seed":
             return int(wildcards[field])
         case "models":
@@ -81,6 +88,17 @@ def _architecture(config: Config, wildcards: dict[str, str]) -> Architecture:
     if wildcards["family"] != architecture.family:
         raise ConfigError(f"results/.../{wildcards['family']}/{architecture.name}: {architecture.name} is of family {architecture.family}")
     return architecture
+
+
+def _room(config: Config, wildcards: dict[str, str]) -> str:
+    """What the run's last training was told, unless it did not fit and the device is larger now by more than drivers disagree."""
+    path = Path("results/runs/{family}/{model}/r{resolution}/seed{seed}/metrics.json".format(**wildcards))
+    if not path.exists():
+        return ""
+    metrics = read_json(path)
+    if metrics["status"] == "infeasible" and largest_memory_mib(config.system.device) > 1.05 * metrics["device_memory_mib"]:
+        return f"{metrics['device_memory_mib']} MiB were not enough"
+    return str(metrics["job"]["room"])
 
 
 def data_identity(config: Config) -> str:
@@ -123,12 +141,10 @@ def start_files(config: Config) -> list[str]:
 
     ConfigError when it is not there: Snakemake would take finished trainings for what was asked.
     """
-    start = config.training.start
-    if start in ("random", "pretrained"):
-        return []
-    if not Path(start).is_file():
-        raise ConfigError(f"config/training.yaml: training.start: there is no file {start}")
-    return [start]
+    for start in config.training.start_files:
+        if not start.is_file():
+            raise ConfigError(f"config/training.yaml: training.start: there is no file {start}")
+    return list(map(str, config.training.start_files))
 
 
 def any_of(values: Any) -> str:
@@ -140,6 +156,17 @@ def gpus_wanted(config: Config) -> int:
     """GPUs a job asks for: none on `cpu`, one on `cuda`; `auto` looks for an NVIDIA device on this machine."""
     here = any(Path("/dev").glob("nvidia[0-9]*"))
     return int(config.system.device == "cuda" or (config.system.device == "auto" and here))
+
+
+def gpu_slots(config: Config, gpus: int = 1, *, alone: bool = False) -> int:
+    """What a job counts for against `--resources gpu=`: a slot of a GPU, or all slots of each of its GPUs."""
+    slots = config.system.slots_per_gpu if alone or gpus > 1 else 1
+    return gpus_wanted(config) * gpus * slots
+
+
+def share_gpus(config: Config) -> None:
+    """Tell the jobs into how many slots a GPU is divided."""
+    os.environ[SLOTS] = str(config.system.slots_per_gpu)
 
 
 def use_this_interpreter(basedir: str) -> None:
@@ -171,6 +198,18 @@ def closing(report: Path = REPORT / "index.html", headline: Path = REPORT / "hea
     if not (report.exists() and headline.exists()):
         return ""
     return f"Report: {report.resolve()}\n{headline.read_text(encoding='utf-8').strip()}"
+
+
+def clear_finished_states(folder: Path = Path("results/.state")) -> None:
+    """Remove what trainings kept for the case of a kill, once their results are out; a training that is at work is left alone."""
+    for mark in sorted(folder.glob("**/done/fingerprint.txt")):
+        state = mark.parents[1]
+        lock = try_lock(state / "lock")
+        if lock is not None:
+            with lock:
+                shutil.rmtree(state)
+            with suppress(OSError):  # the folders above it, as far as they are empty
+                os.removedirs(state.parent)
 
 
 def write_run_config(values: dict[str, Any], path: Path = Path("results/run_config.yaml")) -> None:

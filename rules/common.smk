@@ -6,8 +6,9 @@ from resomap.config import build_config
 workflow_facts.use_this_interpreter(str(workflow.basedir))
 
 CONFIG = build_config(config)
-GPU = workflow_facts.gpus_wanted(CONFIG)
-TRAINING_GPUS = GPU * CONFIG.system.training.gpus
+workflow_facts.share_gpus(CONFIG)
+GPU = workflow_facts.gpu_slots(CONFIG)
+TRAINING_GPUS = workflow_facts.gpu_slots(CONFIG, CONFIG.system.training.gpus)
 # How trainings run, not what they compute: a resource and no part of the job, so that a change reruns nothing.
 RUNTIME = CONFIG.system.training.model_dump_json()
 MODELS = workflow_facts.swept_models(CONFIG)

@@ -1,6 +1,7 @@
 # INPUTS   results/tables/, results/figures/
 # OUTPUTS  results/report/index.html     self-contained, opens offline
 #          results/report/headline.txt   its first sentence
+#          results/partial/              the same of what there is so far: not declared, and made from whatever lies there
 
 
 rule build_report:
@@ -35,3 +36,19 @@ rule build_report:
 rule report:
     input:
         rules.build_report.output,
+
+
+rule partial_report:
+    log:
+        "logs/partial_report.log",
+    localrule: True
+    conda:
+        "../envs/report.yaml"
+    params:
+        job=job(jobs.PartialReport),
+    shell:
+        "python -m workflow_scripts.partial_report"
+        " --job {params.job:q}"
+        " --results results"
+        " --partial results/partial"
+        " 2> {log:q}"

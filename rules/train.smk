@@ -3,6 +3,7 @@
 #          (ancient: the identity stands for them, so an identical rebuild retrains nothing)
 # OUTPUTS  results/checkpoints/{family}/{model}/r{resolution}/seed{seed}/best.safetensors
 #          results/runs/{family}/{model}/r{resolution}/seed{seed}/{metrics.json,history.csv,timing.json}
+# STATE    results/.state/train/...: undeclared, since Snakemake deletes outputs before each try; gone after success
 
 
 rule train_run:
@@ -41,6 +42,7 @@ rule train_run:
         " --metrics {output.metrics:q}"
         " --history {output.history:q}"
         " --timing {output.timing:q}"
+        " --state results/.state/train/{wildcards.family}/{wildcards.model}/r{wildcards.resolution}/seed{wildcards.seed}"
         " --runtime {resources.machine:q}"
         " --threads {threads}"
         " > {log:q} 2>&1"

@@ -19,7 +19,7 @@ SKILL = {"tiny_cnn": 1.6, "simple_cnn": 2.4}
 
 @dataclass(frozen=True)
 class Sweep:
-    """What the tree holds; `statuses` names runs (model, resolution, seed) that did not end well, `failed` those whose files are missing."""
+    """What the tree holds; `statuses` names runs (model, resolution, seed) that did not end well, `waiting` those whose files are missing."""
 
     models: tuple[str, ...] = ("tiny_cnn", "simple_cnn")
     resolutions: tuple[int, ...] = (24, 48, 96)
@@ -32,7 +32,7 @@ class Sweep:
     profiled: bool = True
     valid: bool = True
     statuses: dict[tuple[str, int, int], str] = field(default_factory=dict)
-    failed: tuple[tuple[str, int, int], ...] = ()
+    waiting: tuple[tuple[str, int, int], ...] = ()
 
     @property
     def architectures(self) -> tuple[Architecture, ...]:
@@ -46,7 +46,7 @@ def write_results(folder: Path, sweep: Sweep) -> dict[str, Any]:
     for model in sweep.models:
         for resolution in sweep.resolutions:
             for seed in sweep.seeds:
-                if (model, resolution, seed) not in sweep.failed:
+                if (model, resolution, seed) not in sweep.waiting:
                     _write_run(folder, sweep, manifest, model, resolution, seed)
         if sweep.profiled:
             _write_profile(folder / "profiles" / "custom" / f"{model}.json", sweep, model)
@@ -112,7 +112,13 @@ def _write_run(folder: Path, sweep: Sweep, manifest: dict[str, Any], model: str,
     environment = {"device": "cpu", "precision": "fp32", "python": "3.11.9", "torch": "2.11.0", "numpy": "2.4.0"}
     files.write_json(
         run / "metrics.json",
-        {"job": {"code": "c0de"}, "status": status, "scores": {"epoch": 7, "val_accuracy": 0.5}, "environment": environment},
+        {
+            "job": {"code": "c0de"},
+            "status": status,
+            "reason": None if status == "ok" else f"it {status}",
+            "scores": {"epoch": 7, "val_accuracy": 0.5},
+            "environment": environment,
+        },
     )
     history = [{"epoch": epoch, "train_loss": 2 / (epoch + 1), "val_loss": 2 / (epoch + 1), "val_accuracy": 0.5} for epoch in range(8)]
     files.write_rows(run / "history.csv", history, ("epoch", "train_loss", "val_loss", "val_accuracy"))

@@ -8,6 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from resomap import files, scores, sections
+from resomap.locks import holder
+
+ENDED = ("ok", "diverged", "infeasible")
+"""How a training ends; the last two are results, too."""
 
 
 class Cell(NamedTuple):
@@ -60,11 +64,20 @@ def cell_runs(cell: Cell, seeds: Sequence[int], runs: Path) -> list[Run]:
 
 
 def run_status(run: Run) -> str:
-    """`ok`, `diverged`, `infeasible` as its training said, or `failed` where a result is missing."""
+    """One of ENDED as its training said; where a result is missing, `training` or `failed` as its state tells, or else `waiting`."""
     needed = ("metrics.json", "evaluation.csv", "predictions.npz", "val_predictions.npz")
-    if not all((run.folder / name).exists() for name in needed):
-        return "failed"
-    return str(files.read_json(run.folder / "metrics.json")["status"])
+    if all((run.folder / name).exists() for name in needed):
+        return str(files.read_json(run.folder / "metrics.json")["status"])
+    lock = _state(run) / "lock"
+    if not lock.exists() or (run.folder / "metrics.json").exists():
+        return "waiting"
+    return "training" if holder(lock) else "failed"
+
+
+def _state(run: Run) -> Path:
+    """Where the training keeps its state: results/.state/train beside results/runs."""
+    cell = run.cell
+    return run.folder.parents[4] / ".state" / "train" / cell.family / cell.model / f"r{cell.resolution}" / f"seed{run.seed}"
 
 
 def read_answers(cell: Cell, seeds: Sequence[int], runs: Path, manifest: dict[str, Any], split: str) -> Answers | None:

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from resomap import files, scores
-from resomap.analysis.answers import Cell, Run, cell_runs, group_of_class, run_status
+from resomap.analysis.answers import ENDED, Cell, Run, cell_runs, group_of_class, run_status
 
 RUNS = (
-    "family", "model", "resolution", "seed", "status", "n_train", "n_test", *scores.SCORES,
-    "epochs", "train_seconds", "train_images_per_second", "peak_memory_mib", "device", "precision", "code",
+    "family", "model", "resolution", "seed", "status", "reason", "n_train", "n_test", *scores.SCORES,
+    "epochs", "learning_rate", "micro_batch", "train_seconds", "train_images_per_second", "peak_memory_mib", "device", "precision", "code",
 )  # fmt: skip
 EVALUATION = (
     "family", "model", "train_resolution", "eval_resolution", "mode", "seed", "n", "accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece",
@@ -38,7 +38,7 @@ def run_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: Path, manifest: 
     for run in _sweep_runs(cells, seeds, runs):
         status = run_status(run)
         row = {**_identity(run), "status": status, "n_train": manifest["splits"]["train"]["count"]}
-        yield row if status == "failed" else row | _training(run) | (_own_scores(run) if status == "ok" else {})
+        yield row | (_training(run) if status in ENDED else {}) | (_own_scores(run) if status == "ok" else {})
 
 
 def _sweep_runs(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> Iterator[Run]:
@@ -55,6 +55,7 @@ def _training(run: Run) -> Row:
     return {
         "epochs": len(pd.read_csv(run.folder / "history.csv")) or None,
         **{name: timing.get(name) for name in ("train_seconds", "train_images_per_second", "peak_memory_mib")},
+        **{name: metrics.get(name) for name in ("reason", "learning_rate", "micro_batch")},
         **{name: metrics["environment"].get(name) for name in ("device", "precision")},
         "code": metrics["job"].get("code"),
     }

@@ -1,13 +1,14 @@
 """One calling convention: a main's annotated signature is its command line, and one error boundary stands around it."""
 
 import argparse
+import errno
 import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
-from resomap.errors import ResoMapError
+from resomap.errors import ResoMapError, Stopped
 from resomap.fields import Section
 from resomap.jobs import Job
 
@@ -19,8 +20,15 @@ def run(main: Callable[..., None]) -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", required=True, **_option(parameter.annotation))
     try:
         main(**vars(parser.parse_args()))
+    except Stopped as stop:
+        print(stop, file=sys.stderr)
+        sys.exit(stop.exit_code)
     except ResoMapError as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        sys.exit(f"error: {error.filename or 'results/'}: no space left; what was saved before is whole: make room and run again")
 
 
 def _option(annotation: Any) -> dict[str, Any]:

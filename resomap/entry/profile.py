@@ -20,7 +20,7 @@ PRECISION: Precision = "fp32"
 
 def main(job: Profile, data: Path, profile: Path) -> None:
     """Write a record a resolution and batch size, and the reference workload measured beside them."""
-    device = open_device(job.device, job.profiling.cpu_threads)
+    device = open_device(job.device, job.profiling.cpu_threads, alone=True)
     use_float32()
     torch.manual_seed(0)
     model = build_model(job.architecture, num_classes=len(open_store(data).classes))

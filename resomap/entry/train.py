@@ -1,59 +1,60 @@
 """Train one run: one network, one resolution, one seed."""
 
+import sys
+from contextlib import nullcontext
 from pathlib import Path
-from time import perf_counter
-from typing import Any
 
 import torch
 
-from resomap.data.store import Store, open_store
-from resomap.devices import device_name, open_device, peak_memory_mib
+from resomap.data.store import open_store
+from resomap.devices import device_memory_mib, device_name, open_device, peak_memory_mib
 from resomap.entry.arguments import run
-from resomap.files import write_json, write_rows
+from resomap.files import write_json, write_rows, write_text
 from resomap.jobs import Train
+from resomap.locks import holding
 from resomap.provenance import environment
 from resomap.sections import Runtime
-from resomap.training.build import build_loaders, build_trainer
-from resomap.training.callbacks import EarlyStopping, ModelCheckpoint
 from resomap.training.checkpoint import save_weights
 from resomap.training.distributed import Group, joined, relaunch
-from resomap.training.events import events_into
-from resomap.training.fit import HISTORY_COLUMNS, Outcome, fit
+from resomap.training.fit import HISTORY_COLUMNS
 from resomap.training.precision import use_float32
+from resomap.training.results import Results
+from resomap.training.run import Places, Setup, train_run
+from resomap.training.states import fingerprint
 
 
-def main(job: Train, data: Path, weights: Path, metrics: Path, history: Path, timing: Path, runtime: Runtime, threads: int) -> None:
-    """Write the best weights, their scores, one row an epoch, and what it took."""
-    relaunch(runtime.gpus)
-    with joined(open_device(job.device, threads)) as (group, device):
+def main(
+    job: Train, data: Path, weights: Path, metrics: Path, history: Path, timing: Path, state: Path, runtime: Runtime, threads: int
+) -> None:
+    """Write the best weights, their scores, one row an epoch, and what it took; `state` keeps what a killed training had reached."""
+    relaunch(runtime.gpus, job.device)
+    with joined(open_device(job.device, threads)) as (group, device), holding(state / "lock", str(state)) if group.leads else nullcontext():
         use_float32()
         torch.backends.cudnn.benchmark = runtime.cudnn_benchmark
-        started = perf_counter()
-        outcome = train(job, open_store(data), weights.parent, metrics.parent, runtime, group, device)
-        seconds = perf_counter() - started
-        if not group.leads:
-            return
-    seen = sum(rates["epoch_seconds"] * rates["images_per_second"] for rates in outcome.rates)
-    write_rows(history, outcome.history, HISTORY_COLUMNS)
-    cost = {"train_seconds": seconds, "train_images_per_second": seen / seconds, "peak_memory_mib": peak_memory_mib(device)}
-    write_json(timing, {**cost, "epochs": outcome.rates})
-    save_weights(weights, outcome.weights, {"status": outcome.status, "model": job.architecture.name, "resolution": job.resolution})
+        mark = fingerprint(job.to_json(), [data, *job.training.start_files], device.type, group.world)
+        results = Results(state / "done", mark, (weights, history, timing, metrics, state / "log.txt"))
+        if group.share(results.finished):
+            print((results.folder / "log.txt").read_text(encoding="utf-8") if group.leads else "", file=sys.stderr)
+        else:
+            train(job, data, results, Places(weights.parent, metrics.parent / "tensorboard", state, mark), runtime, group, device)
+        if group.leads:
+            results.publish()
+
+
+def train(job: Train, data: Path, results: Results, places: Places, runtime: Runtime, group: Group, device: torch.device) -> None:
+    """Train, and let the leader write what came of it."""
+    setup = Setup(job.training, job.architecture, job.resolution, job.seed, open_store(data))
+    outcome, how = train_run(setup, places, runtime, group, device)
+    if not group.leads:
+        return
     about = {**environment(device_name(device)), "precision": job.training.precision, "processes": group.world}
-    write_json(metrics, {"job": job.model_dump(mode="json"), "status": outcome.status, "scores": outcome.scores, "environment": about})
-
-
-def train(job: Train, store: Store, kept: Path, events: Path, runtime: Runtime, group: Group, device: torch.device) -> Outcome:
-    """One training; its best epochs lie in `kept`, its event files under `events`."""
-    recipe, stop = job.training, job.training.early_stopping
-    train_loader, val_loader = build_loaders(recipe, store, job.resolution, job.seed, runtime, group, device)
-    trainer = build_trainer(recipe, job.architecture, job.seed, store, train_loader, val_loader, device, group)
-    checkpoint = ModelCheckpoint(kept, recipe.monitor.name, recipe.monitor.mode, recipe.save_top_k, recipe.save_optimizer)
-    if group.leads:
-        checkpoint.clear()
-    early_stopping = stop and EarlyStopping(stop.patience, stop.warmup_epochs, recipe.monitor.mode, stop.min_delta)
-    with events_into(events / "tensorboard" if runtime.tensorboard and group.leads else None) as on_epoch:
-        parts: dict[str, Any] = {"early_stopping": early_stopping, "checkpoint": checkpoint, "on_epoch": on_epoch}
-        return fit(trainer, recipe.epochs, recipe.monitor, resolution=job.resolution, **parts)
+    told = {**outcome.told(), **how, "device_memory_mib": device_memory_mib(device)}
+    with results.writing() as (weights, history, timing, metrics, log):
+        save_weights(weights, outcome.weights, {"status": outcome.status, "model": job.architecture.name, "resolution": job.resolution})
+        write_rows(history, outcome.history, HISTORY_COLUMNS)
+        write_json(timing, {**outcome.cost(), "peak_memory_mib": peak_memory_mib(device)})
+        write_json(metrics, {"job": job.model_dump(mode="json"), **told, "environment": about})
+        write_text(log, "".join(f"{line}\n" for line in outcome.log))
 
 
 if __name__ == "__main__":

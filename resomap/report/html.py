@@ -57,6 +57,7 @@ def build_page(
     page = {
         "experiment": experiment.name,
         "choice": tables.choice,
+        "missing": list(limits.missing_sentences(tables.runs)),
         "rules": report,
         "findings": findings(tables, report.confidence),
         "categories": {
@@ -146,10 +147,12 @@ def cell_table(tables: Tables) -> list[dict[str, Any]]:
     batch = tables.profiles[tables.profiles["batch_size"] > 1].drop_duplicates(["model", "resolution"])
     costs = batch[["model", "resolution", "inference_images_per_second", "macs", "num_parameters"]]
     rows = tables.cells.merge(scores, on=["model", "resolution"], how="left").merge(costs, on=["model", "resolution"], how="left")
-    return [row | {"verdict": _verdict(tables.choice, row)} for row in rows.astype(object).where(rows.notna(), None).to_dict("records")]
+    return [row | {"verdict": _verdict(tables, row)} for row in rows.astype(object).where(rows.notna(), None).to_dict("records")]
 
 
-def _verdict(choice: dict[str, Any], row: dict[Any, Any]) -> str:
+def _verdict(tables: Tables, row: dict[Any, Any]) -> str:
+    choice = tables.choice
+
     def is_row(cell: dict[str, Any] | None) -> bool:
         return cell is not None and (cell["model"], cell["resolution"]) == (row["model"], row["resolution"])
 
@@ -159,7 +162,13 @@ def _verdict(choice: dict[str, Any], row: dict[Any, Any]) -> str:
         return "best"
     words = {"within": "within the margin", "worse": "worse", "open": "open"}
     compared = [words[one["verdict"]] for one in choice["comparisons"] if is_row(one)]
-    return (compared or ["left out" if any(map(is_row, choice["excluded"])) else "no result"])[0]
+    return (compared or ["left out" if any(map(is_row, choice["excluded"])) else _ending(tables, row)])[0]
+
+
+def _ending(tables: Tables, row: dict[Any, Any]) -> str:
+    """What became of a cell without a number."""
+    own = tables.runs[(tables.runs["model"] == row["model"]) & (tables.runs["resolution"] == row["resolution"])]
+    return ", ".join(own["status"].unique())
 
 
 def protocol(

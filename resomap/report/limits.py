@@ -1,5 +1,6 @@
 """What a reader must know before trusting the numbers: the marks that the results carry."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,12 +11,19 @@ from resomap.report.inputs import Tables
 SMALLEST_GRID = 4
 """Maps on a coarser grid than this are not meaningful."""
 MOST_NAMED = 6
+MISSING = {
+    "diverged": "diverged",
+    "infeasible": "did not fit into memory",
+    "failed": "has ended without a result (the same command tries again; why stands in logs/train)",
+    "training": "has not finished training yet",
+    "waiting": "has no results yet",
+}
 
 
 def limit_sentences(tables: Tables, native_resolution: int) -> list[str]:
     """Every mark on this sweep, the gravest first; the last ones hold for any."""
     return [
-        *_missing_runs(tables.runs),
+        *_changed_recipes(tables.runs),
         *_disturbed(tables.profiles),
         *_few_seeds(tables.cells),
         *_confounds(tables.environment),
@@ -25,15 +33,37 @@ def limit_sentences(tables: Tables, native_resolution: int) -> list[str]:
     ]
 
 
-def _missing_runs(runs: pd.DataFrame) -> Iterator[str]:
-    reasons = {"failed": "has no results", "diverged": "diverged", "infeasible": "did not fit into memory"}
-    for status, words in reasons.items():
-        names = [
-            f"{row['model']} at {row['resolution']} px, seed {row['seed']}" for row in runs[runs["status"] == status].to_dict("records")
-        ]
-        if names:
-            more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-            yield f"{len(names)} of {len(runs)} runs {words if len(names) == 1 else words.replace('has', 'have')}: {'; '.join(names[:MOST_NAMED])}{more}."
+def missing_sentences(runs: pd.DataFrame) -> Iterator[str]:
+    """Every run without a number, by what became of it, with the reason where its training gave one."""
+    for status, words in MISSING.items():
+        found = runs[runs["status"] == status]
+        if len(found):
+            is_one = "has" if len(found) == 1 else "have"
+            yield f"{len(found)} of {len(runs)} runs {words.replace('has', is_one)}: {_names(found)}."
+
+
+def _names(runs: pd.DataFrame) -> str:
+    named = [f"{row['model']} at {row['resolution']} px, seed {row['seed']}{_reason(row)}" for row in runs.to_dict("records")]
+    more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
+    return f"{'; '.join(named[:MOST_NAMED])}{more}"
+
+
+def _reason(row: dict[Any, Any]) -> str:
+    return f" ({row['reason']})" if isinstance(row["reason"], str) else ""
+
+
+def _changed_recipes(runs: pd.DataFrame) -> Iterator[str]:
+    """Runs that had to be trained otherwise than their neighbours."""
+    trained = runs[runs["status"] == "ok"]
+    halved = trained[trained["learning_rate"] < trained["learning_rate"].max()]
+    if len(halved):
+        yield f"Trained at half the learning rate, after a loss that was not finite: {_names(halved)}. A confound of every comparison with them."
+    small = trained[trained["micro_batch"].fillna(math.inf) < trained["micro_batch"].fillna(math.inf).max()]
+    if len(small):
+        yield (
+            f"Memory ran out, so that the batch was accumulated from smaller ones: {_names(small)}. With BatchNorm, whose statistics are "
+            "those of the smaller ones, a confound."
+        )
 
 
 def _disturbed(profiles: pd.DataFrame) -> Iterator[str]:

@@ -44,6 +44,10 @@ class Pictures:
         """Test pictures as stored."""
         return np.asarray(np.load(self.folder / "test.npy", mmap_mode="r"))
 
+    def has(self, resolution: int) -> bool:
+        """Whether the pictures are there at a resolution already: a sweep may be on its way."""
+        return (self.folder / f"r{resolution}" / "test.npy").exists()
+
     def at(self, resolution: int) -> np.ndarray:
         """Test pictures at one resolution of the sweep."""
         return np.asarray(np.load(self.folder / f"r{resolution}" / "test.npy", mmap_mode="r"))
@@ -57,7 +61,7 @@ def plot_pictures(pictures: Pictures, resolutions: Sequence[int]) -> Drawing:
     """Two test pictures of each class as stored, and the second of them at every resolution."""
     native, classes = pictures.manifest["native_resolution"], pictures.manifest["classes"][:MOST_CLASSES]
     by_class = [np.flatnonzero(pictures.labels == index)[:2] for index in range(len(classes))]
-    ladder = [resolution for resolution in sorted(resolutions, reverse=True) if resolution != native]
+    ladder = [resolution for resolution in sorted(resolutions, reverse=True) if resolution != native and pictures.has(resolution)]
     title = "What is left of a picture at each resolution"
     note = f"Two test pictures of each class as stored, at {native} px; below, the second of them at the resolutions of the sweep."
     rows = [("", pictures.native, 0), (f"{native} px", pictures.native, -1)]

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from resomap.files import write_json
+from resomap.files import remove_leftovers, write_json
 from resomap.training.checkpoint import save_weights
 from resomap.training.monitor import Mode, is_better, read_metric
 from resomap.training.treefile import save_tree
@@ -90,11 +90,13 @@ class ModelCheckpoint:
         """The best epoch's weights; None before there are any."""
         return self.save_dir / f"{self.kept[0].name}.safetensors" if self.kept else None
 
-    def clear(self) -> None:
-        """Remove the checkpoints that an earlier training left in `save_dir`."""
+    def tidy(self) -> None:
+        """Remove from `save_dir` what is not kept: another training's, or of epochs that will be trained again."""
+        remove_leftovers(self.save_dir)
+        self.kept = [kept for kept in self.kept if (self.save_dir / f"{kept.name}.safetensors").exists()]
         for path in self.save_dir.glob("r*_epoch*.json"):
-            self._remove(path.stem)
-        self.kept = []
+            if path.stem not in {kept.name for kept in self.kept}:
+                self._remove(path.stem)
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed training needs."""

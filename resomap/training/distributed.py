@@ -5,10 +5,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from resomap.devices import lease_for_life
+
+PATIENCE = timedelta(days=1)
+"""How long a process waits for the others, which may be validating; one that died ends all at once through torchrun."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,12 @@ class Group:
             torch.distributed.all_reduce(tensor)
         return tensor
 
+    def least(self, tensor: Tensor) -> Tensor:
+        """The least of every process's `tensor`, in place."""
+        if self.world > 1:
+            torch.distributed.all_reduce(tensor, torch.distributed.ReduceOp.MIN)
+        return tensor
+
     def share(self, value: Any) -> Any:
         """The leader's `value` (plain), in every process."""
         if self.world == 1:
@@ -46,12 +58,13 @@ class Group:
         return nn.parallel.DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
 
 
-def relaunch(processes: int) -> None:
+def relaunch(processes: int, device: str) -> None:
     """Become torchrun with `processes` of this very command, unless one is wanted or this is already one of them.
 
-    torchrun chooses a free port by itself (`--standalone`), and ends all when one fails.
+    Their GPUs are leased first, all at once. torchrun chooses a free port by itself (`--standalone`), and ends all when one fails.
     """
     if processes > 1 and "TORCHELASTIC_RUN_ID" not in os.environ:
+        lease_for_life(device, processes)
         module = ["-m", spec.name] if (spec := sys.modules["__main__"].__spec__) else [sys.argv[0]]
         torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
         os.execv(sys.executable, [sys.executable, *torchrun, *module, *sys.argv[1:]])
@@ -66,7 +79,7 @@ def joined(device: torch.device) -> Iterator[tuple[Group, torch.device]]:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
-    torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield Group(torch.distributed.get_rank(), torch.distributed.get_world_size()), device
     finally:

@@ -23,15 +23,21 @@ def events_into(directory: Path | None) -> Iterator[OnEpoch | None]:
     except ImportError as error:
         raise ResoMapError("config/system.yaml: system.training.tensorboard: install it with `pip install 'resomap[tracking]'`") from error
 
+    writers: list[SummaryWriter] = []
+
     def write(epoch: int, values: Mapping[str, float]) -> None:
+        if not writers:  # events of an earlier training, or of epochs that are trained again, are hidden from here on
+            writers.append(SummaryWriter(str(directory), purge_step=epoch))
         for name, value in values.items():
             if name != "epoch":
-                writer.add_scalar(_tag(name), value, epoch)
-        writer.flush()
+                writers[0].add_scalar(_tag(name), value, epoch)
+        writers[0].flush()
 
-    # Events of an earlier training in the same place are hidden from epoch 0 on.
-    with SummaryWriter(str(directory), purge_step=0) as writer:
+    try:
         yield write
+    finally:
+        for writer in writers:
+            writer.close()
 
 
 def _tag(name: str) -> str:

@@ -1,7 +1,9 @@
 """What an epoch adds up to: loss, confusion and rate, kept on the device until it ends."""
 
 import math
+from collections.abc import Mapping
 from time import perf_counter
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,13 +17,20 @@ METRICS = ("loss", *NAMES)
 
 
 class Tally:
-    """Adds up batches without making the GPU wait."""
+    """Adds up the batches of an epoch without making the GPU wait; `steps` have been closed, `count` pictures seen."""
 
     def __init__(self, device: torch.device, group: Group) -> None:
         self.device, self.group = device, group
         self.loss = torch.zeros((), device=device)
         self.confusion: Tensor | None = None
-        self.count = 0
+        self.finite = torch.zeros((), dtype=torch.int64, device=device)
+        self.count = self.steps = 0
+        self._started = perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """What the epoch took until now, interruptions left out."""
+        return perf_counter() - self._started
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         """One batch: its mean loss, its logits (B, C) and labels (B,)."""
@@ -44,9 +53,36 @@ class Tally:
         found = class_scores(confusion.reshape(side, side))
         return {"loss": loss, **{short: found[name] for short, name in NAMES.items()}}
 
-    def rates(self, started: float) -> dict[str, float]:
+    def close_step(self) -> None:
+        """End an optimizer step; those before the first loss that is not finite are counted, on the device."""
+        self.finite += self.loss.isfinite()
+        self.steps += 1
+
+    def first_bad_step(self) -> int | None:
+        """The step, from 1, whose loss was the first that is not finite, in any process."""
+        finite = int(self.group.least(self.finite))
+        return None if finite == self.steps else finite + 1
+
+    def rates(self) -> dict[str, float]:
         """The scores, and the seconds, pictures a second and MiB that they took."""
         scores = self.scores()  # reads from the device, so the clock is stopped after the last kernel
-        seconds = perf_counter() - started
-        seen = self.count * self.group.world
+        seconds, seen = self.seconds, self.count * self.group.world
         return {**scores, "epoch_seconds": seconds, "images_per_second": seen / seconds, "peak_memory_mib": peak_memory_mib(self.device)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed epoch needs, summed over the processes: each of them must ask."""
+        added = {"loss": self.loss.clone(), "confusion": None if self.confusion is None else self.confusion.clone()}
+        summed = {name: None if tensor is None else self.group.sum(tensor) for name, tensor in added.items()}
+        counted = {"finite": self.group.least(self.finite.clone()), "steps": self.steps, "count": self.count, "seconds": self.seconds}
+        return {**summed, **counted}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`; what it summed counts once, in the leader."""
+        for name in ("loss", "confusion", "finite"):
+            tensor = state[name]
+            setattr(self, name, None if tensor is None else tensor.to(self.device))
+        self.steps, self.count = state["steps"], state["count"]
+        self._started = perf_counter() - state["seconds"]
+        if not self.group.leads:
+            self.loss = torch.zeros_like(self.loss)
+            self.confusion = None if self.confusion is None else torch.zeros_like(self.confusion)

@@ -1,33 +1,44 @@
 """One epoch of training, and one of validation: precision, accumulation, clipping, averaging, several processes."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from time import perf_counter
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 
+from resomap.errors import ResoMapError
 from resomap.recipe import Precision
 from resomap.training.distributed import Group, bare
+from resomap.training.memory import Portion, fewest_pictures, in_portions, within_memory
+from resomap.training.optimizers import align_state
 from resomap.training.precision import autocast, build_scaler
 from resomap.training.schedules import LRSchedulerCallback
 from resomap.training.tally import Tally
 
-Batches = Iterable[tuple[Tensor, Tensor]]
+Batch = tuple[Tensor, Tensor]
+Told = tuple[Tensor, Tensor, Tensor]
+"""Of some pictures: their mean loss, logits and labels."""
+
+
+def nothing() -> None:
+    """What is done between steps where nobody asks for more."""
 
 
 class Trainer:
     """Trains `model` in place on batches of (float images (B,3,r,r), labels (B,)), from any iterable.
 
     `criterion` averages over a batch. Gradients of `gradient_accumulation_steps` batches, and of the `micro_batch` pictures at a time
-    that a batch is split into, are weighted so that a step equals one over all its pictures, a last partial window too.
+    that a batch is split into, are weighted so that a step equals one over all its pictures, a last partial window too. When memory
+    runs out the micro-batch is halved and the step done again; `Infeasible` where it was one picture (two with BatchNorm).
     `use_amp` means bf16 on a GPU and nothing on a CPU; `precision` says it outright. With `ema_decay` the averaged weights are what
-    `validate` sees. `scheduler` is stepped here, and only here. `val_criterion` is `criterion` where not given.
+    `validate` sees. `scheduler` is stepped here, and only here. `val_criterion` is `criterion` where not given. With `seed`, what a
+    network draws by itself (dropout) follows from the seed, the epoch, the step and the process.
     """
 
     def __init__(
@@ -36,8 +47,8 @@ class Trainer:
         device: torch.device | str,
         criterion: nn.Module,
         optimizer: Optimizer,
-        train_loader: Batches,
-        val_loader: Batches,
+        train_loader: Iterable[Batch],
+        val_loader: Iterable[Batch],
         use_amp: bool = False,
         gradient_accumulation_steps: int = 1,
         gradient_clip_norm: float | None = None,
@@ -47,6 +58,7 @@ class Trainer:
         micro_batch: int | None = None,
         ema_decay: float | None = None,
         val_criterion: nn.Module | None = None,
+        seed: int | None = None,
         group: Group | None = None,
     ) -> None:
         self.device = torch.device(device)
@@ -57,30 +69,36 @@ class Trainer:
         self.val_criterion = (val_criterion or criterion).to(self.device)
         self.optimizer, self.scheduler = optimizer, scheduler
         self.train_loader, self.val_loader = train_loader, val_loader
-        self.accumulation_steps, self.clip_norm, self.micro_batch = gradient_accumulation_steps, gradient_clip_norm, micro_batch
+        self.accumulation_steps, self.clip_norm, self.seed = gradient_accumulation_steps, gradient_clip_norm, seed
         self.scaler = build_scaler(self.precision, self.device)
         self.ema = _averaged(bare(self.model), ema_decay) if ema_decay else None
+        self.portion, self.val_portion = Portion(micro_batch, fewest_pictures(model)), Portion()
+        self._buffers = list(self.model.buffers())
+        self._kept_buffers = [buffer.clone() for buffer in self._buffers]
+        self.between: Callable[[], None] = nothing
+        """Called after every optimizer step and every batch of validation."""
 
     @property
     def evaluated(self) -> nn.Module:
         """The network that is validated and kept: the averaged one where there is one."""
         return self.ema.module if self.ema else bare(self.model)
 
-    def train_epoch(self) -> dict[str, float]:
-        """Train on every batch once: loss, accuracy, precision, recall, f1 (macro), epoch_seconds, images_per_second, peak_memory_mib."""
-        started, tally = perf_counter(), Tally(self.device, self.group)
+    def train_epoch(self, epoch: int = 0, tally: Tally | None = None) -> dict[str, float]:
+        """Train on every batch once: loss, accuracy, precision, recall, f1 (macro), epoch_seconds, images_per_second, peak_memory_mib.
+
+        A `tally` that has steps already goes on behind them; `train_loader` must start there too.
+        """
+        tally = tally or Tally(self.device, self.group)
         self.model.train()
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
-        weights: list[Tensor | float] = []
-        for images, labels, closes in _with_ends(self._parts()):
-            self._backward(images, labels, weights, tally, closes)
-            if closes:
-                self._update(weights)
-                weights = []
+        for window in self._windows():
+            self._seed_draws(epoch, tally.steps)
+            self._step(window, tally)
+            self.between()
         if self.scheduler and not self._by_step and not getattr(self.scheduler, "by_metric", False):
             self.scheduler.step()
-        return tally.rates(started)
+        return tally.rates()
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
@@ -93,6 +111,29 @@ class Trainer:
             self.scheduler.step(metrics=scores)
         return dict(scores)
 
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed training needs of its network, optimizer, schedule, scaler, averages and portions."""
+        return {
+            "model": bare(self.model).state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict() if self.scheduler else None,
+            "scaler": self.scaler.state_dict(),
+            "ema": self.ema.state_dict() if self.ema else None,
+            "portions": [self.portion.size, self.val_portion.size],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`."""
+        bare(self.model).load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        align_state(self.optimizer)
+        self.scaler.load_state_dict(state["scaler"])
+        if self.scheduler:
+            self.scheduler.load_state_dict(state["scheduler"])
+        if self.ema:
+            self.ema.load_state_dict(state["ema"])
+        self.portion.size, self.val_portion.size = state["portions"]
+
     @property
     def _by_step(self) -> bool:
         return isinstance(self.scheduler, LRSchedulerCallback) and self.scheduler.interval == "step"
@@ -102,51 +143,86 @@ class Trainer:
         logits, labels = [], []
         for images, batch_labels in self.val_loader:
             with autocast(self.precision, self.device):
-                logits.append(network(images.to(self.device, non_blocking=True)).float())
+                logits.append(in_portions(network, images.to(self.device, non_blocking=True), self.val_portion))
             labels.append(batch_labels.to(self.device, non_blocking=True))
+            if self.group.world == 1:  # the others wait for these scores, and could not take part in what is done between
+                self.between()
         every, targets = torch.cat(logits), torch.cat(labels)
         tally.add(self.val_criterion(every, targets), every, targets)
         return tally.scores()
 
-    def _parts(self) -> Iterator[tuple[Tensor, Tensor, bool]]:
-        """What goes through the network at once, and whether a step must follow it."""
-        bar = tqdm(self.train_loader, desc="train", unit="batch", file=sys.stderr, mininterval=5, leave=False, disable=not self.group.leads)
-        for position, (images, labels) in enumerate(bar, start=1):
-            most = self.micro_batch or len(images)
-            pieces = list(zip(images.split(most), labels.split(most), strict=True))
-            for number, (some, their) in enumerate(pieces, start=1):
-                full = position % self.accumulation_steps == 0 and number == len(pieces)
-                yield some.to(self.device, non_blocking=True), their.to(self.device, non_blocking=True), full
+    def _windows(self) -> Iterator[list[Batch]]:
+        """The batches of each optimizer step; the last step has what is left."""
+        window: list[Batch] = []
+        for batch in tqdm(
+            self.train_loader, desc="train", unit="batch", file=sys.stderr, mininterval=5, leave=False, disable=not self.group.leads
+        ):
+            window.append(batch)
+            if len(window) == self.accumulation_steps:
+                yield window
+                window = []
+        if window:
+            yield window
 
-    def _backward(self, images: Tensor, labels: Tensor, weights: list[Tensor | float], tally: Tally, closes: bool) -> None:
-        with nullcontext() if closes else self._without_sync(), autocast(self.precision, self.device):
+    def _seed_draws(self, epoch: int, step: int) -> None:
+        if self.seed is not None:
+            mixed = np.random.SeedSequence((self.seed, epoch, step, self.group.rank))
+            torch.manual_seed(int(mixed.generate_state(1, np.uint64)[0]))
+
+    def _step(self, window: list[Batch], tally: Tally) -> None:
+        if self._buffers:
+            torch._foreach_copy_(self._kept_buffers, self._buffers)
+        largest = max(len(images) for images, _ in window)
+        for loss, logits, labels in within_memory(self.portion, largest, lambda: self._accumulate(window), self._undo):
+            tally.add(loss, logits, labels)
+        tally.close_step()
+        self._update()
+
+    def _undo(self) -> None:
+        """Forget the gradients and BatchNorm statistics of a step that did not fit."""
+        if self.group.world > 1:
+            raise ResoMapError("config/training.yaml: training.micro_batch: one of several processes ran out of memory; name a smaller one")
+        self.optimizer.zero_grad(set_to_none=True)
+        if self._buffers:
+            torch._foreach_copy_(self._buffers, self._kept_buffers)
+
+    def _accumulate(self, window: list[Batch]) -> list[Told]:
+        """Gradients of the whole window, a portion at a time."""
+        weights = [self._weight(labels) for _, labels in window]
+        total, told = self._total(sum(weights)), list[Told]()
+        pieces = [piece for images, labels in window for piece in self._pieces(images, labels)]
+        for number, (images, labels) in enumerate(pieces, start=1):
+            with nullcontext() if number == len(pieces) else self._without_sync():
+                told.append(self._backward(images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True), total))
+        return told
+
+    def _pieces(self, images: Tensor, labels: Tensor) -> Iterator[Batch]:
+        count = self.portion.pieces(len(images))
+        return zip(images.tensor_split(count), labels.tensor_split(count), strict=True)
+
+    def _backward(self, images: Tensor, labels: Tensor, total: Tensor | float) -> Told:
+        with autocast(self.precision, self.device):
             logits = self.model(images)
             loss = self.criterion(logits, labels)
-            weights.append(self._weight(labels))
-            alone = closes and len(weights) == 1 and self.group.world == 1
-            self.scaler.scale(loss if alone else loss * (weights[-1] / self._unit(weights))).backward()
-        tally.add(loss.detach(), logits.detach(), labels)
+            self.scaler.scale(loss * (self._weight(labels) / total)).backward()
+        return loss.detach(), logits.detach(), labels
 
     def _without_sync(self) -> AbstractContextManager:
         return self.model.no_sync() if isinstance(self.model, nn.parallel.DistributedDataParallel) else nullcontext()
 
     def _weight(self, labels: Tensor) -> Tensor | float:
         weight = getattr(self.criterion, "weight", None)
-        return float(len(labels)) if weight is None else weight[labels].sum()
+        return float(len(labels)) if weight is None else weight[labels.to(self.device)].sum()
 
-    def _unit(self, weights: list[Tensor | float]) -> Tensor | float:
-        # The first part's, so that the scaler of fp16 meets losses of the usual size; processes need one that is the same for all.
-        return weights[0] if self.group.world == 1 else 1.0
+    def _total(self, weight: Tensor | float) -> Tensor | float:
+        """The weight of a step in all processes, over their number, since their gradients are averaged."""
+        if self.group.world == 1:
+            return weight
+        return self.group.sum(torch.as_tensor(weight, device=self.device, dtype=torch.float32)) / self.group.world
 
-    def _update(self, weights: list[Tensor | float]) -> None:
-        gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
-        several = len(weights) > 1 or self.group.world > 1
-        if several or self.clip_norm:
-            self.scaler.unscale_(self.optimizer)
-        if several:
-            total = self.group.sum(torch.as_tensor(sum(weights), device=self.device, dtype=torch.float64))
-            torch._foreach_mul_(gradients, (self.group.world * self._unit(weights) / total).float())
+    def _update(self) -> None:
         if self.clip_norm:
+            self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
@@ -155,17 +231,6 @@ class Trainer:
             self.ema.update_parameters(bare(self.model))
         if self._by_step and self.scheduler:
             self.scheduler.step()
-
-
-def _with_ends(parts: Iterator[tuple[Tensor, Tensor, bool]]) -> Iterator[tuple[Tensor, Tensor, bool]]:
-    """The same parts; the very last one closes its window, full or not."""
-    waiting = next(parts, None)
-    for part in parts:
-        if waiting is not None:
-            yield waiting
-        waiting = part
-    if waiting is not None:
-        yield waiting[0], waiting[1], True
 
 
 def _averaged(model: nn.Module, decay: float) -> Any:

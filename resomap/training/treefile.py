@@ -6,25 +6,25 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from resomap.files import replacing
-
-KEY = "resomap"
+from resomap.training.checkpoint import KEY, write_tensors
 
 
 def save_tree(path: Path, tree: Any) -> None:
     """Write `tree` whole or not at all; TypeError when it holds what is neither a tensor nor plain."""
+    with replacing(path) as temporary:
+        write_tree(temporary, tree)
+
+
+def write_tree(path: Path, tree: Any) -> None:
+    """Write `tree` straight into `path`."""
     tensors: dict[str, Tensor] = {}
     shape = _pack(tree, tensors)
-    with replacing(path) as temporary:
-        # Two entries may share memory, which safetensors refuses: each is written for itself.
-        save_file(
-            {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()},
-            temporary,
-            metadata={KEY: json.dumps(shape)},
-        )
+    # Two entries may share memory, which safetensors refuses: each is written for itself.
+    own = {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
+    write_tensors(path, own, shape)
 
 
 def load_tree(path: Path) -> Any:

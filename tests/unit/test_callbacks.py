@@ -72,7 +72,8 @@ def test_the_kept_epochs_are_the_first_of_all_in_order(tmp_path_factory, mode, t
         weights, about = load_weights(best)
         assert (weights["weight"].item(), about["epoch"], about["resolution"]) == (expected[0], expected[0], 48)
         assert json.loads(best.with_suffix(".json").read_text()) == about
-    checkpoint.clear()
+    checkpoint.kept = []
+    checkpoint.tidy()
     assert list(folder.iterdir()) == []
 
 

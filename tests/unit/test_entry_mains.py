@@ -1,6 +1,7 @@
 """The mains, one after the other, on a handful of pictures: what a rule declares is what its main writes."""
 
 import csv
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,15 @@ import torch
 from resomap import jobs
 from resomap.config import build_config, merge
 from resomap.entry import evaluate, explain, prepare_data, profile, resize_data, train
-from resomap.files import read_arrays, read_json
+from resomap.files import read_arrays, read_json, write_json
+from resomap.models.registry import build_model
 from resomap.sections import Runtime
+from resomap.training import build
+from resomap.training import run as training_run
+from resomap.training.build import build_trainer
 from resomap.training.checkpoint import load_weights
 from resomap.workflow import build_job
+from tests.unit.test_memory import Hungry
 
 SMALL = {
     "sweep": {"models": ["tiny_cnn"], "resolutions": [16, 24], "seeds": [0]},
@@ -48,22 +54,22 @@ def data(tmp_path_factory, asked) -> Path:
     return manifest
 
 
-RUNTIME = Runtime(gpus=1, num_workers=0, pin_memory=False, cudnn_benchmark=False, tensorboard=False)
+RUNTIME = Runtime(
+    gpus=1, num_workers=0, pin_memory=False, cudnn_benchmark=False, save_every_seconds=30.0, save_every_steps=None, tensorboard=False
+)
+
+
+def train_into(folder: Path, data: Path, asked: Asked, change: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Train into `folder`, with its state beside it; the metrics."""
+    files = (folder / name for name in ("best.safetensors", "metrics.json", "history.csv", "timing.json"))
+    train.main(asked(jobs.Train, change), data, *files, folder.with_name(f"{folder.name}.state"), RUNTIME, threads=1)
+    return read_json(folder / "metrics.json")
 
 
 def whole_run(folder: Path, data: Path, asked: Asked, change: dict[str, Any] | None = None) -> Path:
     """Train, evaluate and explain into `folder`."""
     weights = folder / "best.safetensors"
-    train.main(
-        asked(jobs.Train, change),
-        data,
-        weights,
-        folder / "metrics.json",
-        folder / "history.csv",
-        folder / "timing.json",
-        RUNTIME,
-        threads=1,
-    )
+    train_into(folder, data, asked, change)
     outputs = (folder / "evaluation.csv", folder / "predictions.npz", folder / "val_predictions.npz")
     evaluate.main(asked(jobs.Evaluate, change), data, weights, *outputs, threads=1)
     maps = tuple(folder / f"{method}.npz" for method in asked(jobs.Explain).explainability.methods)
@@ -146,3 +152,98 @@ def test_a_profile_has_a_record_a_resolution_and_batch_size(tmp_path, data, aske
     assert sorted((cell["resolution"], cell["batch_size"]) for cell in measured["cells"]) == [(16, 1), (16, 2), (24, 1), (24, 2)]
     assert {cell["device"] for cell in measured["cells"]} == {"cpu"}
     assert measured["job"] == asked(jobs.Profile).model_dump(mode="json")
+
+
+def network_for(most: int) -> Callable[..., Any]:
+    """What builds networks that find memory for so many pictures at most."""
+    return lambda *arguments, **named: Hungry(build_model(*arguments, **named), most)
+
+
+def test_a_run_that_was_short_of_memory_says_what_its_batch_became(monkeypatch, tmp_path, data, asked):
+    monkeypatch.setattr(build, "build_model", network_for(10))
+    metrics = train_into(tmp_path / "run", data, asked)
+    assert (metrics["status"], metrics["micro_batch"]) == ("ok", 8)
+
+
+def test_a_run_that_does_not_fit_is_infeasible_and_carries_the_memory_of_its_device(monkeypatch, tmp_path, data, asked):
+    monkeypatch.setattr(build, "build_model", network_for(1))
+    metrics = train_into(tmp_path / "run", data, asked)
+    assert (metrics["status"], metrics["reason"], metrics["scores"]) == ("infeasible", "not even 2 pictures at once fit into memory", {})
+    assert metrics["device_memory_mib"] > 100
+    assert load_weights(tmp_path / "run" / "best.safetensors")[1]["status"] == "infeasible"
+
+
+RETRY = {"training": {"on_divergence": "retry"}}
+
+
+def test_a_run_that_diverges_is_trained_once_more_at_half_the_rate_where_the_recipe_says_so(monkeypatch, tmp_path, data, asked):
+    whole = asked(jobs.Train).training.optimizer.lr
+
+    def planted(recipe: Any, *others: Any) -> Any:
+        trainer = build_trainer(recipe, *others)
+        if recipe.optimizer.lr == whole:
+            torch.nn.init.constant_(trainer.model.head.bias, torch.nan)
+        return trainer
+
+    monkeypatch.setattr(training_run, "build_trainer", planted)
+    stopped = train_into(tmp_path / "stopped", data, asked)
+    assert (stopped["status"], stopped["steps"], stopped["learning_rate"], stopped["retried_because"]) == ("diverged", 1, whole, None)
+    retried = train_into(tmp_path / "retried", data, asked, RETRY)
+    assert (retried["status"], retried["learning_rate"], retried["retried_because"]) == ("ok", whole / 2, stopped["reason"])
+
+
+def test_a_run_that_diverges_twice_has_diverged(tmp_path, data, asked):
+    metrics = train_into(tmp_path / "run", data, asked, {"training": {"on_divergence": "retry", "optimizer": {"lr": 1e38}}})
+    assert (metrics["status"], metrics["learning_rate"]) == ("diverged", 5e37)
+
+
+def test_a_second_attempt_that_is_killed_does_not_go_through_the_first_again(monkeypatch, tmp_path, data, asked):
+    built = list[float]()
+
+    def counted(recipe: Any, *others: Any) -> Any:
+        trainer = build_trainer(recipe, *others)
+        if len(built) == 1:
+            raise KeyboardInterrupt
+        built.append(recipe.optimizer.lr)
+        step = trainer._step
+        trainer._step = lambda *arguments: (steps.append(recipe.optimizer.lr), step(*arguments))
+        return trainer
+
+    steps, change = list[float](), {"training": {"on_divergence": "retry", "optimizer": {"lr": 1e38}}}
+    monkeypatch.setattr(training_run, "build_trainer", counted)
+    with pytest.raises(KeyboardInterrupt):
+        train_into(tmp_path / "run", data, asked, change)
+    first, built[:] = len(steps), [0.0, 0.0]
+    assert first > 0
+    train_into(tmp_path / "run", data, asked, change)
+    assert set(steps[first:]) == {5e37}
+
+
+def test_what_another_process_finished_is_published_and_not_trained(monkeypatch, tmp_path, data, asked, capfd):
+    folder = tmp_path / "run"
+    train_into(folder, data, asked)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for path in folder.iterdir():
+        path.unlink()
+    capfd.readouterr()
+    monkeypatch.setattr(training_run, "build_trainer", None)
+    train_into(folder, data, asked)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert "epoch 2/2" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("change", [{"training": {"label_smoothing": 0.1}}, {"data": {"reef": {"seed": 5}}}], ids=["recipe", "data"])
+def test_what_was_finished_for_another_job_is_trained_again(tmp_path, data, asked, change):
+    folder = tmp_path / "run"
+    first = train_into(folder, data, asked)
+    assert train_into(folder, data, asked, change)["job"] != first["job"]
+
+
+def test_other_pictures_under_the_same_job_are_trained_on(tmp_path, data, asked):
+    copied = tmp_path / "data" / "manifest.json"
+    shutil.copytree(data.parent, copied.parent)
+    train_into(tmp_path / "run", copied, asked)
+    told = (tmp_path / "run.state" / "done" / "fingerprint.txt").read_text()
+    write_json(copied, {**read_json(copied), "mean": [0.1, 0.2, 0.3]})
+    train_into(tmp_path / "run", copied, asked)
+    assert (tmp_path / "run.state" / "done" / "fingerprint.txt").read_text() != told

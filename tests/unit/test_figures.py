@@ -71,7 +71,7 @@ def test_the_same_tables_draw_the_same_bytes(figures: Path, tmp_path: Path) -> N
     [
         Sweep(models=("tiny_cnn",), resolutions=(24,), seeds=(0,), test=40, val=24, native=32),
         Sweep(models=("tiny_cnn",), resolutions=(16, 24), seeds=(0,), test=40, val=24, native=16, profiled=False, grouped=False),
-        Sweep(models=("tiny_cnn",), resolutions=(24,), seeds=(0,), test=40, val=24, native=24, failed=(("tiny_cnn", 24, 0),)),
+        Sweep(models=("tiny_cnn",), resolutions=(24,), seeds=(0,), test=40, val=24, native=24, waiting=(("tiny_cnn", 24, 0),)),
         Sweep(models=("tiny_cnn",), resolutions=(24,), seeds=(0,), test=40, val=24, native=24, statuses={("tiny_cnn", 24, 0): "diverged"}),
     ],
     ids=["one cell", "no groups, no profile", "nothing finished", "diverged"],

@@ -110,7 +110,7 @@ def test_a_drawing_is_as_wide_as_its_column_and_named_for_who_cannot_see_it() ->
 @pytest.mark.parametrize(
     "sweep",
     [
-        Sweep(models=("tiny_cnn",), resolutions=(24,), seeds=(0,), test=40, val=24, native=24, failed=(("tiny_cnn", 24, 0),)),
+        Sweep(models=("tiny_cnn",), resolutions=(24,), seeds=(0,), test=40, val=24, native=24, waiting=(("tiny_cnn", 24, 0),)),
         Sweep(models=("tiny_cnn",), resolutions=(16, 24), seeds=(0,), test=40, val=24, native=16, profiled=False, grouped=False),
     ],
     ids=["nothing finished", "one seed, no profile, no groups"],

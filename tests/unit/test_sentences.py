@@ -13,7 +13,7 @@ from tests.unit.test_tables import aggregate
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Tables:
     folder = tmp_path_factory.mktemp("results")
-    aggregate(folder, Sweep(test=400, val=160, valid=False, failed=(("tiny_cnn", 24, 1),)))
+    aggregate(folder, Sweep(test=400, val=160, valid=False, waiting=(("tiny_cnn", 24, 1),)))
     return read_tables(folder / "tables")
 
 
@@ -118,7 +118,7 @@ def test_a_right_answer_off_the_object_raises_an_alarm() -> None:
 
 def test_limits_name_failed_runs_disturbed_profiles_and_single_seeds(tables: Tables) -> None:
     said = " ".join(limits.limit_sentences(tables, native_resolution=96))
-    assert "1 of 12 runs has no results: tiny_cnn at 24 px, seed 1." in said
+    assert "1 of 12 runs has no results yet: tiny_cnn at 24 px, seed 1." in list(limits.missing_sentences(tables.runs))
     assert "12 of 12 cost measurements are marked invalid" in said
     assert "1 of 6 cells have one seed" in said
     assert "Information ends" not in said

@@ -9,6 +9,8 @@ import pytest
 from resomap import files, scores
 from resomap.analysis import tables
 from resomap.analysis.aggregate import write_tables
+from resomap.analysis.answers import Cell, cell_runs, run_status
+from resomap.locks import holding
 from resomap.sections import Report
 from tests.synthetic import Sweep, write_results
 
@@ -17,7 +19,7 @@ SWEEP = Sweep(
     test=80,
     val=40,
     statuses={("tiny_cnn", 24, 0): "diverged", ("tiny_cnn", 24, 1): "infeasible"},
-    failed=(("simple_cnn", 48, 1),),
+    waiting=(("simple_cnn", 48, 1),),
 )
 
 
@@ -69,17 +71,27 @@ def test_each_table_has_its_columns_in_order(folder: Path, name: str, columns: t
 
 def test_every_run_of_the_sweep_has_a_row_whatever_became_of_it(folder: Path) -> None:
     statuses = [row["status"] for row in read(folder, "runs")]
-    assert sorted(statuses) == ["diverged", "failed", "infeasible", "ok", "ok", "ok", "ok", "ok"]
+    assert sorted(statuses) == ["diverged", "infeasible", "ok", "ok", "ok", "ok", "ok", "waiting"]
 
 
-def test_a_run_without_files_is_failed_and_its_numbers_are_blank(folder: Path) -> None:
+def test_a_run_without_files_is_waiting_and_its_numbers_are_blank(folder: Path) -> None:
     row = run_row(folder, "simple_cnn", 48, 1)
-    assert (row["status"], row["accuracy"], row["train_seconds"], row["code"]) == ("failed", "", "", "")
+    assert (row["status"], row["accuracy"], row["train_seconds"], row["code"]) == ("waiting", "", "", "")
+
+
+def test_a_training_that_began_is_under_way_while_its_lock_is_held_and_has_failed_when_it_is_not(tmp_path: Path) -> None:
+    run = cell_runs(Cell("custom", "tiny_cnn", 24), (0,), tmp_path / "runs")[0]
+    assert run_status(run) == "waiting"
+    with holding(tmp_path / ".state/train/custom/tiny_cnn/r24/seed0/lock", "this run"):
+        assert run_status(run) == "training"
+    assert run_status(run) == "failed"
+    files.write_json(run.folder / "metrics.json", {"status": "ok"})
+    assert run_status(run) == "waiting"  # for its scores
 
 
 def test_a_diverged_run_has_no_scores_but_its_device_is_known(folder: Path) -> None:
     row = run_row(folder, "tiny_cnn", 24, 0)
-    assert (row["accuracy"], row["n_test"], row["device"]) == ("", "", "cpu")
+    assert (row["accuracy"], row["n_test"], row["device"], row["reason"]) == ("", "", "cpu", "it diverged")
 
 
 def test_the_scores_of_a_run_are_those_at_its_training_resolution(folder: Path) -> None:
@@ -149,9 +161,9 @@ def test_data_without_groups_has_empty_group_tables(tmp_path: Path) -> None:
 
 
 def test_an_unfinished_sweep_is_told_as_far_as_it_went(tmp_path: Path) -> None:
-    sweep = Sweep(models=("tiny_cnn",), resolutions=(24,), seeds=(0,), test=40, val=24, profiled=False, failed=(("tiny_cnn", 24, 0),))
+    sweep = Sweep(models=("tiny_cnn",), resolutions=(24,), seeds=(0,), test=40, val=24, profiled=False, waiting=(("tiny_cnn", 24, 0),))
     aggregate(tmp_path, sweep)
-    assert [row["status"] for row in read(tmp_path, "runs")] == ["failed"]
+    assert [row["status"] for row in read(tmp_path, "runs")] == ["waiting"]
     assert files.read_json(tmp_path / "tables/choice.json")["status"] == "none"
 
 

@@ -93,7 +93,7 @@ def test_the_schedule_steps_once_an_optimizer_step():
 def test_every_epoch_has_its_own_draws_and_trains_after_it_was_validated():
     asked = list[int]()
     one = trainer(epochs=3)
-    one.train_loader.set_epoch = asked.append
+    one.train_loader.set_epoch = lambda epoch, step: asked.append(epoch)
     fit(one, 3, LOSS)
     assert asked == [0, 1, 2]
     assert one.model[0][1].num_batches_tracked == 15
@@ -132,7 +132,8 @@ def test_the_epoch_that_the_monitor_likes_best_is_kept_and_the_earlier_wins_a_ti
 
 def test_a_validation_that_is_no_number_ends_the_training_and_keeps_what_was_said_before():
     outcome, seen = scripted([0.5, math.nan, 0.1], LOSS)
-    assert (outcome.status, outcome.weights, outcome.scores) == ("diverged", {}, {"epoch": 1})
+    assert (outcome.status, outcome.weights, outcome.scores, outcome.steps) == ("diverged", {}, {}, 10)
+    assert outcome.reason == "the validation loss is not finite at step 10, in epoch 2"
     assert [row["epoch"] for row in outcome.history] == [0]
     assert len(seen) == 2
 
@@ -142,7 +143,8 @@ def test_a_loss_that_is_no_number_is_a_status_and_not_a_number():
     with torch.no_grad():
         one.model[-1].bias.fill_(math.nan)
     outcome = fit(one, 2, LOSS)
-    assert (outcome.status, outcome.weights, outcome.scores, outcome.history) == ("diverged", {}, {"epoch": 0}, [])
+    assert (outcome.status, outcome.weights, outcome.scores, outcome.history) == ("diverged", {}, {}, [])
+    assert outcome.reason == "the training loss is not finite at step 1, in epoch 1"
 
 
 def test_weights_that_leave_the_numbers_are_a_status_too():

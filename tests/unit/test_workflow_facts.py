@@ -10,6 +10,7 @@ import yaml
 from resomap import jobs, workflow
 from resomap.config import build_config, merge
 from resomap.errors import ConfigError
+from resomap.files import write_json
 from resomap.sections import Config
 
 RUN = {"family": "custom", "model": "tiny_cnn", "resolution": "24", "seed": "1"}
@@ -30,7 +31,7 @@ def changed(defaults: dict[str, Any], change: dict[str, Any]) -> Config:
 
 
 def test_every_kind_of_job_has_a_main_that_exists():
-    assert set(workflow.MAINS) == set(jobs.Job.__subclasses__())
+    assert set(workflow.MAINS) == {*jobs.Job.__subclasses__(), jobs.PartialReport}
     assert [path for path in workflow.MAINS.values() if not path.is_file()] == []
 
 
@@ -56,15 +57,15 @@ CHANGES = {
     "test pictures": {"data": {"reef": {"test": 96}}},
     "another network": {"models": {"vgg11": {"min_resolution": 33}}},
 }
-TOLD = {jobs.Aggregate, jobs.BuildReport}
+TOLD = {jobs.Aggregate, jobs.BuildReport, jobs.PartialReport}
 SWEEP = TOLD | {jobs.Plot, jobs.Evaluate, jobs.Profile}
-READ_PICTURES = {jobs.PrepareData, jobs.ResizeData, jobs.Train, jobs.Evaluate, jobs.Explain, jobs.BuildReport}
+READ_PICTURES = {jobs.PrepareData, jobs.ResizeData, jobs.Train, jobs.Evaluate, jobs.Explain, jobs.BuildReport, jobs.PartialReport}
 AFFECTED = [
     ("report", TOLD),
     ("a larger sweep", SWEEP),
     ("explanations", {jobs.Explain}),
     ("profiling", {jobs.Profile}),
-    ("training", {jobs.Train, jobs.BuildReport}),
+    ("training", {jobs.Train, jobs.BuildReport, jobs.PartialReport}),
     ("test pictures", READ_PICTURES),
     ("another network", set[type[jobs.Job]]()),
 ]
@@ -149,3 +150,19 @@ def test_the_configuration_of_a_run_is_kept_whatever_it_was_read_from(tmp_path, 
     workflow.write_run_config(from_json, path)
     assert yaml.safe_load(path.read_text()) == defaults
     assert build_config(yaml.safe_load(path.read_text())) == build_config(defaults)
+
+
+def test_a_run_that_did_not_fit_is_trained_again_where_there_is_more_memory_and_only_then(monkeypatch, tmp_path, config):
+    monkeypatch.chdir(tmp_path)
+    metrics = Path("results/runs/custom/tiny_cnn/r24/seed1/metrics.json")
+
+    def asked() -> str:
+        return jobs.Train.from_json(text(config, jobs.Train)).room
+
+    assert asked() == ""
+    write_json(metrics, {"status": "infeasible", "device_memory_mib": 24000, "job": {"room": ""}})
+    for here, told in ((24000, ""), (25000, ""), (80000, "24000 MiB were not enough")):
+        monkeypatch.setattr(workflow, "largest_memory_mib", lambda device, here=here: here)
+        assert asked() == told
+    write_json(metrics, {"status": "ok", "device_memory_mib": 80000, "job": {"room": told}})
+    assert asked() == told
