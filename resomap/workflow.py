@@ -13,7 +13,7 @@ import yaml
 from resomap.config import find_architecture
 from resomap.errors import ConfigError
 from resomap.files import write_text
-from resomap.jobs import Aggregate, BuildReport, Evaluate, Explain, Job, Plot, PrepareData, Profile, ResizeData, Train
+from resomap.jobs import Aggregate, BuildReport, Evaluate, Explain, Job, Plot, PrepareData, Profile, ResizeData, Track, Train
 from resomap.provenance import PACKAGE, code_digest
 from resomap.sections import Architecture, Config
 
@@ -35,6 +35,7 @@ MAINS: dict[type[Job], Path] = {
     Aggregate: SCRIPTS / "aggregate.py",
     Plot: SCRIPTS / "plot.py",
     BuildReport: SCRIPTS / "report.py",
+    Track: SCRIPTS / "track.py",
 }
 
 
@@ -129,6 +130,11 @@ def start_files(config: Config) -> list[str]:
     if not Path(start).is_file():
         raise ConfigError(f"config/training.yaml: training.start: there is no file {start}")
     return [start]
+
+
+def tracked(config: Config) -> list[str]:
+    """The record of the copy in MLflow, where every sweep is to be copied."""
+    return ["results/tracking.json"] if config.mlflow.enabled else []
 
 
 def any_of(values: Any) -> str:
