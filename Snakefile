@@ -29,6 +29,7 @@ rule all:
     default_target: True
     input:
         "results/report/index.html",
+        workflow_facts.tracked(CONFIG),
 
 
 include: "rules/data.smk"
@@ -39,6 +40,7 @@ include: "rules/explain.smk"
 include: "rules/aggregate.smk"
 include: "rules/plot.smk"
 include: "rules/report.smk"
+include: "rules/track.smk"
 
 
 onstart:

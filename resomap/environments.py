@@ -10,6 +10,7 @@ PYTHON = "3.11"
 ENVIRONMENTS = {
     "torch": ("torch", "torchvision", "captum", "numpy", "pillow", "pydantic", "pyyaml", "safetensors", "tqdm"),
     "report": ("pandas", "numpy", "scipy", "matplotlib", "seaborn", "jinja2", "pydantic", "pyyaml", "pillow"),
+    "tracking": ("mlflow", "numpy", "pydantic", "tqdm"),
 }
 
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from resomap.errors import ResoMapError
 from resomap.fields import Section
 from resomap.recipe import Training
-from resomap.sections import Architecture, Data, Device, Experiment, Explainability, Profiling, Report
+from resomap.sections import Architecture, Data, Device, Experiment, Explainability, Mlflow, Profiling, Report
 
 
 class Job(Section):
@@ -128,3 +128,13 @@ class BuildReport(Job):
 
 class PartialReport(Aggregate, Plot, BuildReport):
     """Tables, figures and report of what there is so far."""
+
+
+class Track(Job):
+    """The copy of every run in MLflow."""
+
+    experiment: Experiment
+    models: tuple[Architecture, ...]
+    resolutions: tuple[int, ...]
+    seeds: tuple[int, ...]
+    mlflow: Mlflow

@@ -165,8 +165,12 @@ class System(Section):
 class Mlflow(Section):
     """A copy of finished runs in MLflow."""
 
-    enabled: Literal[False]
-    """Only false for now: results are files, and nothing copies them to a server yet."""
+    enabled: bool
+    """Whether a plain `snakemake` copies too, when the report is made; `snakemake track` always does."""
+    tracking_uri: Annotated[str, Field(min_length=1)]
+    """A server or a database: http://host:port, sqlite:///file; a file is relative to the working directory."""
+    experiment: Annotated[str, Field(min_length=1)] | None
+    """MLflow's experiment; null takes experiment.name."""
 
 
 class Config(Section):

@@ -16,7 +16,7 @@ from resomap.config import find_architecture
 from resomap.devices import SLOTS, largest_memory_mib
 from resomap.errors import ConfigError
 from resomap.files import read_json, write_text
-from resomap.jobs import Aggregate, BuildReport, Evaluate, Explain, Job, PartialReport, Plot, PrepareData, Profile, ResizeData, Train
+from resomap.jobs import Aggregate, BuildReport, Evaluate, Explain, Job, PartialReport, Plot, PrepareData, Profile, ResizeData, Track, Train
 from resomap.locks import try_lock
 from resomap.provenance import PACKAGE, code_digest
 from resomap.sections import Architecture, Config
@@ -40,6 +40,7 @@ MAINS: dict[type[Job], Path] = {
     Plot: SCRIPTS / "plot.py",
     BuildReport: SCRIPTS / "report.py",
     PartialReport: SCRIPTS / "partial_report.py",
+    Track: SCRIPTS / "track.py",
 }
 
 
@@ -145,6 +146,11 @@ def start_files(config: Config) -> list[str]:
         if not start.is_file():
             raise ConfigError(f"config/training.yaml: training.start: there is no file {start}")
     return list(map(str, config.training.start_files))
+
+
+def tracked(config: Config) -> list[str]:
+    """The record of the copy in MLflow, where every sweep is to be copied."""
+    return ["results/tracking.json"] if config.mlflow.enabled else []
 
 
 def any_of(values: Any) -> str:

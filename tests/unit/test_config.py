@@ -22,7 +22,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"models": {"vgg11": {"famly": "vgg"}}}, "config/models.yaml: unknown key models.vgg11.famly; did you mean family?"),
     (
         {"mlflow": {"zzz": 1}},
-        "config/mlflow.yaml: unknown key mlflow.zzz; known are enabled",
+        "config/mlflow.yaml: unknown key mlflow.zzz; known are enabled, tracking_uri, experiment",
     ),
     ({"training": {"epochs": "many"}}, 'config/training.yaml: training.epochs: Input should be a valid integer, not "many"'),
     ({"training": {"epochs": 8.5}}, "config/training.yaml: training.epochs: Input should be a valid integer, not 8.5"),

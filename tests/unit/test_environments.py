@@ -16,4 +16,4 @@ def test_the_conda_files_are_those_that_the_lock_makes(name):
 def test_the_files_are_written_beside_the_lock(tmp_path):
     (tmp_path / "requirements.lock").write_text((ENVS / "requirements.lock").read_text(encoding="utf-8"), encoding="utf-8")
     write_conda_files(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.yaml", "requirements.lock", "torch.yaml"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.yaml", "requirements.lock", "torch.yaml", "tracking.yaml"]

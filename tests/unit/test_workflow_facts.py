@@ -58,7 +58,7 @@ CHANGES = {
     "another network": {"models": {"vgg11": {"min_resolution": 33}}},
 }
 TOLD = {jobs.Aggregate, jobs.BuildReport, jobs.PartialReport}
-SWEEP = TOLD | {jobs.Plot, jobs.Evaluate, jobs.Profile}
+SWEEP = TOLD | {jobs.Plot, jobs.Evaluate, jobs.Profile, jobs.Track}
 READ_PICTURES = {jobs.PrepareData, jobs.ResizeData, jobs.Train, jobs.Evaluate, jobs.Explain, jobs.BuildReport, jobs.PartialReport}
 AFFECTED = [
     ("report", TOLD),

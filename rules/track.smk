@@ -1,0 +1,34 @@
+# INPUTS   results/runs/.../{metrics.json,history.csv,timing.json,evaluation.csv} of every run
+#          the report, so that nothing of the sweep waits for a server or stops with it (ancient: the copy holds nothing of it)
+# OUTPUTS  results/tracking.json     under which id MLflow knows each run
+
+
+rule track_runs:
+    input:
+        workflow_facts.run_files(
+            CONFIG,
+            "results/runs/{family}/{model}/r{resolution}/seed{seed}/metrics.json",
+            "results/runs/{family}/{model}/r{resolution}/seed{seed}/history.csv",
+            "results/runs/{family}/{model}/r{resolution}/seed{seed}/timing.json",
+            "results/runs/{family}/{model}/r{resolution}/seed{seed}/evaluation.csv",
+        ),
+        ancient(rules.build_report.output),
+    output:
+        tracked="results/tracking.json",
+    log:
+        "logs/track.log",
+    conda:
+        "../envs/tracking.yaml"
+    params:
+        job=job(jobs.Track),
+    shell:
+        "python -m workflow_scripts.track"
+        " --job {params.job:q}"
+        " --runs results/runs"
+        " --tracked {output.tracked:q}"
+        " > {log:q} 2>&1"
+
+
+rule track:
+    input:
+        rules.track_runs.output,
