@@ -62,6 +62,26 @@ def _attempt(work: Callable[[], Result]) -> tuple[Result] | None:
     return None
 
 
+class Snapshot:
+    """The buffers of a network (BatchNorm's statistics) as they were before a step."""
+
+    def __init__(self, model: nn.Module) -> None:
+        of_type: dict[torch.dtype, list[Tensor]] = {}  # one operation copies all tensors of a type
+        for buffer in model.buffers():
+            of_type.setdefault(buffer.dtype, []).append(buffer)
+        self._pairs = [(buffers, [buffer.clone() for buffer in buffers]) for buffers in of_type.values()]
+
+    def take(self) -> None:
+        """Remember the buffers."""
+        for buffers, kept in self._pairs:
+            torch._foreach_copy_(kept, buffers)
+
+    def restore(self) -> None:
+        """Bring them back."""
+        for buffers, kept in self._pairs:
+            torch._foreach_copy_(buffers, kept)
+
+
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether torch, or a library under it, found no memory."""
     return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in SAID)

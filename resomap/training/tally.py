@@ -70,19 +70,18 @@ class Tally:
         return {**scores, "epoch_seconds": seconds, "images_per_second": seen / seconds, "peak_memory_mib": peak_memory_mib(self.device)}
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed epoch needs, summed over the processes: each of them must ask."""
-        added = {"loss": self.loss.clone(), "confusion": None if self.confusion is None else self.confusion.clone()}
-        summed = {name: None if tensor is None else self.group.sum(tensor) for name, tensor in added.items()}
+        """What a resumed epoch needs: the loss of each process (W,), the rest summed over them. Each of them must ask."""
+        losses = torch.zeros(self.group.world, device=self.device)
+        losses[self.group.rank] = self.loss
+        confusion = None if self.confusion is None else self.group.sum(self.confusion.clone())
         counted = {"finite": self.group.least(self.finite.clone()), "steps": self.steps, "count": self.count, "seconds": self.seconds}
-        return {**summed, **counted}
+        return {"losses": self.group.sum(losses), "confusion": confusion, **counted}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state`; what it summed counts once, in the leader."""
-        for name in ("loss", "confusion", "finite"):
-            tensor = state[name]
-            setattr(self, name, None if tensor is None else tensor.to(self.device))
+        """Go on from `state`; what was summed counts once, in the leader."""
+        self.loss = state["losses"][self.group.rank].to(self.device)
+        self.finite = state["finite"].to(self.device)
+        if state["confusion"] is not None:
+            self.confusion = state["confusion"].to(self.device) * int(self.group.leads)
         self.steps, self.count = state["steps"], state["count"]
         self._started = perf_counter() - state["seconds"]
-        if not self.group.leads:
-            self.loss = torch.zeros_like(self.loss)
-            self.confusion = None if self.confusion is None else torch.zeros_like(self.confusion)

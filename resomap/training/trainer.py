@@ -15,7 +15,7 @@ from tqdm import tqdm
 from resomap.errors import ResoMapError
 from resomap.recipe import Precision
 from resomap.training.distributed import Group, bare
-from resomap.training.memory import Portion, fewest_pictures, in_portions, within_memory
+from resomap.training.memory import Portion, Snapshot, fewest_pictures, in_portions, within_memory
 from resomap.training.optimizers import align_state
 from resomap.training.precision import autocast, build_scaler
 from resomap.training.schedules import LRSchedulerCallback
@@ -73,8 +73,7 @@ class Trainer:
         self.scaler = build_scaler(self.precision, self.device)
         self.ema = _averaged(bare(self.model), ema_decay) if ema_decay else None
         self.portion, self.val_portion = Portion(micro_batch, fewest_pictures(model)), Portion()
-        self._buffers = list(self.model.buffers())
-        self._kept_buffers = [buffer.clone() for buffer in self._buffers]
+        self._before_step = Snapshot(self.model)
         self.between: Callable[[], None] = nothing
         """Called after every optimizer step and every batch of validation."""
 
@@ -170,8 +169,7 @@ class Trainer:
             torch.manual_seed(int(mixed.generate_state(1, np.uint64)[0]))
 
     def _step(self, window: list[Batch], tally: Tally) -> None:
-        if self._buffers:
-            torch._foreach_copy_(self._kept_buffers, self._buffers)
+        self._before_step.take()
         largest = max(len(images) for images, _ in window)
         for loss, logits, labels in within_memory(self.portion, largest, lambda: self._accumulate(window), self._undo):
             tally.add(loss, logits, labels)
@@ -183,8 +181,7 @@ class Trainer:
         if self.group.world > 1:
             raise ResoMapError("config/training.yaml: training.micro_batch: one of several processes ran out of memory; name a smaller one")
         self.optimizer.zero_grad(set_to_none=True)
-        if self._buffers:
-            torch._foreach_copy_(self._buffers, self._kept_buffers)
+        self._before_step.restore()
 
     def _accumulate(self, window: list[Batch]) -> list[Told]:
         """Gradients of the whole window, a portion at a time."""

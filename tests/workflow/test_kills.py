@@ -63,14 +63,17 @@ def training(prepared, undisturbed) -> Iterator[Checkout]:
     forget(prepared)
 
 
-def start(checkout: Checkout) -> subprocess.Popen:
-    """The training as its rule runs it; its log is train.log."""
-    config = load_config(checkout.path / "config", [checkout.path / SMOKE, checkout.path / "mine.yaml"])
+def start(checkout: Checkout, processes: int = 1) -> subprocess.Popen:
+    """The training as its rule runs it, a shorter one in several processes; its log is train.log."""
+    (checkout.path / "short.yaml").write_text("training: {epochs: 20}\n")
+    own = ["mine.yaml"] if processes == 1 else ["mine.yaml", "short.yaml"]
+    config = load_config(checkout.path / "config", [checkout.path / name for name in (SMOKE, *own)])
     job = build_job(config, jobs.Train, family="custom", model="tiny_cnn", resolution="24", seed="0")
     files = {name: f"results/runs/{RUN}/{name}" for name in ("metrics.json", "history.csv", "timing.json")}
     arguments = {"job": job.to_json(), "data": "results/data/manifest.json", "weights": WEIGHTS, "threads": 1}
     arguments |= {Path(name).stem: path for name, path in files.items()}
-    arguments |= {"state": f"results/.state/train/{RUN}", "runtime": config.system.training.model_dump_json()}
+    runtime = config.system.training.model_copy(update={"gpus": processes})
+    arguments |= {"state": f"results/.state/train/{RUN}", "runtime": runtime.model_dump_json()}
     options = [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
     with (checkout.path / "train.log").open("w") as log:
         return subprocess.Popen([sys.executable, "-m", "resomap.entry.train", *options], cwd=checkout.path, stderr=log)
@@ -83,9 +86,9 @@ def until(condition: Any, what: str) -> None:
         time.sleep(0.01)
 
 
-def kill_somewhere(checkout: Checkout, signum: int, moment: random.Random) -> int:
+def kill_somewhere(checkout: Checkout, signum: int, moment: random.Random, processes: int = 1) -> int:
     """Start the training, end it by a signal a moment after it began to train; its exit code, which is 0 where it was too fast."""
-    process, log = start(checkout), checkout.path / "train.log"
+    process, log = start(checkout, processes), checkout.path / "train.log"
     until(lambda: process.poll() is not None or "epoch" in log.read_text(), "the first epoch")
     time.sleep(moment.uniform(0, 0.6))
     process.send_signal(signum)
@@ -112,6 +115,17 @@ def test_a_training_that_is_killed_over_and_over_ends_with_the_same_bytes(traini
     assert "going on with epoch" in (training.path / "train.log").read_text()
     assert outputs(training) == undisturbed
     assert list(training.path.glob("results/**/.tmp*")) == []
+
+
+def test_a_training_in_two_processes_is_ended_and_goes_on_too(training):
+    assert start(training, 2).wait(TIMEOUT_SECONDS) == 0
+    undisturbed = outputs(training)
+    forget(training)
+    assert kill_somewhere(training, signal.SIGTERM, random.Random(0), 2) != 0
+    assert "stopped by SIGTERM" in (training.path / "train.log").read_text()
+    assert start(training, 2).wait(TIMEOUT_SECONDS) == 0
+    assert "going on with epoch" in (training.path / "train.log").read_text()
+    assert outputs(training) == undisturbed
 
 
 def snakemake(checkout: Checkout, *arguments: str) -> subprocess.Popen:

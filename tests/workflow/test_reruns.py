@@ -58,8 +58,8 @@ def test_an_edit_of_the_configuration_reruns_exactly(smoked, overlay, expected):
         pytest.param(TRAINER, '"""One epoch of training,', '"""Training for an epoch,', {}, id="a docstring"),
         pytest.param(
             TRAINER,
-            "self.scaler.scale(loss if alone",
-            "self.scaler.scale(loss * 1.0 if alone",
+            "self.scaler.scale(loss * (",
+            "self.scaler.scale(1.0 * loss * (",
             {"train_run": 2, "evaluate_run": 2, "explain_run": 2, **ENDS},
             id="the trainer",
         ),
