@@ -37,7 +37,7 @@ def outputs(checkout: Checkout) -> dict[str, Any]:
 
 def forget(checkout: Checkout) -> None:
     """Remove what the training left, as if it had never been."""
-    for folder in ("results/runs", "results/checkpoints", "results/.state"):
+    for folder in ("results/runs", "results/checkpoints", "results/.state", "logs/train"):
         subprocess.run(["rm", "-rf", str(checkout.path / folder)], check=True)
 
 
