@@ -104,12 +104,20 @@ class Course:
     def resume(self) -> None:
         """Go on from the newest state that was saved, if any."""
         state = self.autosave.states.load() if self.autosave else None
+        self.trainer.group.share(None)  # every process has read before the leader removes anything
         if state is not None:
             self.load_state_dict(state)
-            for line in [*self.outcome.log, f"going on with epoch {len(self.outcome.history) + 1} after its step {self.tally.steps}"]:
-                print(line, file=sys.stderr, flush=True)
-        if self.checkpoint and self.trainer.group.leads:
+        if self.trainer.group.leads:
+            self._begin(is_fresh=state is None)
+
+    def _begin(self, *, is_fresh: bool) -> None:
+        if self.autosave:
+            self.autosave.states.tidy(foreign=is_fresh)
+        if self.checkpoint:
             self.checkpoint.tidy()
+        if not is_fresh:
+            where = f"going on with epoch {len(self.outcome.history) + 1} after its step {self.tally.steps}"
+            print("\n".join([*self.outcome.log, where]), file=sys.stderr, flush=True)
 
     def run(self) -> None:
         """Train to the end, saving on the way."""

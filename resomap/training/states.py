@@ -41,15 +41,7 @@ class States:
             old.unlink()
 
     def load(self) -> Any:
-        """The newest state that is whole; None where there is none of this training, and what lies there is removed."""
-        remove_leftovers(self.folder)
-        state = self._newest()
-        if state is None:
-            for path in self._paths():
-                path.unlink()
-        return state
-
-    def _newest(self) -> Any:
+        """The newest state that is whole; None where there is none of this training."""
         for path in self._paths():
             if file_sha256(path) != path.name.split(".")[1]:
                 print(f"warning: {path} is damaged; going back to the state before it", file=sys.stderr, flush=True)
@@ -57,6 +49,12 @@ class States:
             stored = load_tree(path)
             return stored["tree"] if stored["fingerprint"] == self.fingerprint else None
         return None
+
+    def tidy(self, *, foreign: bool) -> None:
+        """Remove what killed writers left, and the states themselves where they are `foreign`; nobody else may be reading."""
+        remove_leftovers(self.folder)
+        for path in self._paths() if foreign else ():
+            path.unlink()
 
     def _paths(self) -> list[Path]:
         """The newest first."""

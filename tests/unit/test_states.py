@@ -45,18 +45,20 @@ def test_one_flipped_bit_is_enough(tmp_path):
         content[-8] ^= 1
         path.write_bytes(content)
     assert states.load() is None
-    assert list(tmp_path.iterdir()) == []
 
 
-def test_the_state_of_another_training_is_removed(tmp_path):
+def test_the_state_of_another_training_is_not_gone_on_from_and_can_be_removed(tmp_path):
     saved(tmp_path)
-    assert States(tmp_path, "another").load() is None
+    other = States(tmp_path, "another")
+    assert other.load() is None
+    other.tidy(foreign=True)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_a_killed_writer_left_is_removed_and_not_read(tmp_path):
     states = saved(tmp_path)
     (tmp_path / ".tmpAbC123").write_bytes(b"half")
+    states.tidy(foreign=False)
     assert states.load()["number"] == 1
     assert len(list(tmp_path.iterdir())) == 2
 
