@@ -8,7 +8,7 @@ from torch import nn
 
 from resomap.data.loader import EvalLoader, Normalise, to_device
 from resomap.data.store import Store, open_store
-from resomap.devices import open_device
+from resomap.devices import keep_freed_memory, open_device
 from resomap.entry.arguments import run
 from resomap.files import write_arrays, write_rows
 from resomap.jobs import Evaluate
@@ -26,6 +26,7 @@ def main(job: Evaluate, data: Path, weights: Path, evaluation: Path, predictions
     """Write test scores a resolution, and the logits of both held-out splits; a run without a result has no pictures."""
     device = open_device(job.device, threads)
     use_float32()
+    keep_freed_memory()
     store = open_store(data)
     state, about = load_weights(weights)
     model = None

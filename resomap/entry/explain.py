@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from resomap.data.store import open_store
-from resomap.devices import open_device
+from resomap.devices import keep_freed_memory, open_device
 from resomap.entry.arguments import run
 from resomap.explain.stage import LOCALISATION_COLUMNS, Pictures, explain_run, localisation_rows, unexplained
 from resomap.files import write_arrays, write_rows
@@ -18,6 +18,7 @@ from resomap.training.checkpoint import load_weights
 def main(job: Explain, data: Path, weights: Path, localisation: Path, attributions: tuple[Path, ...], threads: int) -> None:
     """Write each method's signed maps, in the order of `explainability.methods`, and one row a method and picture."""
     device = open_device(job.device, threads)
+    keep_freed_memory()
     store = open_store(data)
     pictures = Pictures(
         images=store.images("test", job.resolution),

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from resomap.data.store import open_store
-from resomap.devices import device_memory_mib, device_name, open_device, peak_memory_mib
+from resomap.devices import device_memory_mib, device_name, keep_freed_memory, open_device, peak_memory_mib
 from resomap.entry.arguments import run
 from resomap.files import write_json, write_rows, write_text
 from resomap.jobs import Train
@@ -30,6 +30,7 @@ def main(
     relaunch(runtime.gpus, job.device)
     with joined(open_device(job.device, threads)) as (group, device), holding(state / "lock", str(state)) if group.leads else nullcontext():
         use_float32()
+        keep_freed_memory()
         torch.backends.cudnn.benchmark = runtime.cudnn_benchmark
         mark = fingerprint(job.to_json(), [data, *job.training.start_files], device.type, group.world)
         results = Results(state / "done", mark, (weights, history, timing, metrics, state / "log.txt"))
