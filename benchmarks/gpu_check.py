@@ -2,19 +2,18 @@
 
 import argparse
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.processes import ROOT, job_command, shipped_config
 from resomap import jobs
-from resomap.config import FILES, build_config, find_architecture, merge, read_yaml
+from resomap.config import find_architecture
 from resomap.files import read_json, write_text
 from resomap.sections import Config
-from resomap.workflow import MAINS, build_job
+from resomap.workflow import build_job
 
-ROOT = Path(__file__).parent.parent
 TRAINING = {
     "data": {"native_resolution": 256, "reef": {"train": 2048, "val": 256, "test": 256}},
     "training": {"epochs": 3, "batch_size": 128},
@@ -39,11 +38,8 @@ def main() -> None:
 
 def configure(device: str, models: list[str], resolutions: list[int]) -> Config:
     """The shipped configuration with this sweep and device."""
-    values: dict[str, Any] = {}
-    for name in FILES:
-        values = merge(values, read_yaml(ROOT / "config" / f"{name}.yaml"))
     sweep = {"sweep": {"models": models, "resolutions": resolutions, "seeds": [0]}, "system": {"device": device}}
-    return build_config(merge(merge(values, TRAINING), sweep))
+    return shipped_config(TRAINING, sweep)
 
 
 def measure(config: Config, folder: Path) -> Iterator[str]:
@@ -65,7 +61,8 @@ def train_cell(config: Config, cell: dict[str, str], data: Path, out: Path) -> d
     """Train, evaluate and explain one cell; returns its timing and the device it ran on."""
     weights = out / "best.safetensors"
     files = {name: out / name for name in ("metrics", "history", "timing")}
-    call(build_job(config, jobs.Train, **cell), data=data, weights=weights, threads=1, **files)
+    runtime = config.system.training.model_dump_json()
+    call(build_job(config, jobs.Train, **cell), data=data, weights=weights, state=out / "state", runtime=runtime, threads=1, **files)
     scores = {name: out / f"{name}.npz" for name in ("predictions", "val_predictions")}
     call(build_job(config, jobs.Evaluate, **cell), data=data, weights=weights, evaluation=out / "evaluation.csv", threads=1, **scores)
     maps = [out / f"{method}.npz" for method in config.explainability.methods]
@@ -82,11 +79,7 @@ def row(model: str, resolution: int, timing: dict[str, Any], cells: list[dict[st
 
 def call(job: jobs.Job, **arguments: Any) -> None:
     """Run the entry point of `job` as a rule would."""
-    module = ".".join(MAINS[type(job)].relative_to(ROOT).with_suffix("").parts)
-    command = [sys.executable, "-m", module, "--job", job.to_json()]
-    for name, value in arguments.items():
-        command += [f"--{name.replace('_', '-')}", *map(str, value if isinstance(value, list) else [value])]
-    subprocess.run(command, check=True, cwd=ROOT)
+    subprocess.run(job_command(job, **arguments), check=True, cwd=ROOT)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import gc
 import inspect
 import sys
 from collections.abc import Callable
@@ -18,6 +19,7 @@ def run(main: Callable[..., None]) -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     for name, parameter in inspect.signature(main).parameters.items():
         parser.add_argument(f"--{name.replace('_', '-')}", required=True, **_option(parameter.annotation))
+    gc.freeze()  # what was imported stays: no collection need look at it again, nor the last one at the end
     try:
         main(**vars(parser.parse_args()))
     except Stopped as stop:

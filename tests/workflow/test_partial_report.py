@@ -63,3 +63,18 @@ def test_a_sweep_whose_every_run_diverged_ends_well_and_says_so(checkout):
     assert '<span class="tag diverged">diverged</span>' in page
     rows = (checkout.path / "results/tables/runs.csv").read_text().splitlines()
     assert all(",diverged," in row and "nan" not in row for row in rows[1:])
+
+
+def test_a_run_that_crashes_stops_no_other_is_named_and_is_tried_again_alone(checkout):
+    broken = {"family": "custom", "builder": "no_such_network", "min_resolution": 8}
+    overlay = {"models": {"broken": broken}, "sweep": {"models": ["tiny_cnn", "broken"], "resolutions": [16]}}
+    done = checkout.snakemake("evaluate", overlay=overlay)
+    assert done.returncode != 0
+    assert "no_such_network" in done.stdout + done.stderr
+    assert (checkout.path / RUN.replace("r24", "r16") / "evaluation.csv").exists()
+    checkout.snakemake("partial_report", overlay=overlay)
+    page = (checkout.path / "results/partial/index.html").read_text(encoding="utf-8")
+    assert (
+        "1 of 2 runs has ended without a result (the same command tries again; why stands in logs/train): broken at 16 px, seed 0." in page
+    )
+    assert checkout.planned(overlay, "evaluate") == {"train_run": 1, "evaluate_run": 1}

@@ -1,0 +1,177 @@
+"""A training script as people write it today, in the manner of torchvision's references: folders, workers, transforms, AdamW."""
+
+import argparse
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+import torch
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+from torch import nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
+from torch.utils.data import DataLoader
+from torchvision import datasets, transforms
+
+from resomap.models.registry import load_model_from_config  # only for the same network
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def get_args(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path, help="folder with train/, val/ and perhaps test/, one folder a class in each")
+    parser.add_argument("--out", type=Path, required=True, help="folder for history.csv and best.pt")
+    parser.add_argument("--model", default="resnet18")
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--lr", type=float, default=0.005)
+    parser.add_argument("--weight-decay", type=float, default=0.01)
+    parser.add_argument("--label-smoothing", type=float, default=0.05)
+    parser.add_argument("--warmup-epochs", type=float, default=1.0)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=0, help="torch's threads; 0 leaves torch's own choice")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--no-crop", action="store_true", help="no random crops, only flips")
+    parser.add_argument("--amp", action="store_true", help="autocast to bfloat16")
+    parser.add_argument("--test-sizes", type=int, nargs="*", default=[], help="score the best weights on test/ at these sizes")
+    parser.add_argument("--plot", action="store_true", help="draw the confusion matrix and the curves")
+    return parser.parse_args(arguments)
+
+
+def get_transform(size: int, train: bool, crop: bool) -> transforms.Compose:
+    """What happens to one picture."""
+    if not train:
+        first: list[Any] = [transforms.Resize((size, size))]
+    else:
+        first = [transforms.RandomResizedCrop(size) if crop else transforms.Resize((size, size)), transforms.RandomHorizontalFlip()]
+    return transforms.Compose([*first, transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
+
+
+def get_loader(args: argparse.Namespace, split: str, size: int) -> DataLoader:
+    """Batches of one split."""
+    train = split == "train"
+    dataset = datasets.ImageFolder(args.data / split, get_transform(size, train, not args.no_crop))
+    return DataLoader(
+        dataset,
+        batch_size=args.batch_size,
+        shuffle=train,
+        num_workers=args.workers,
+        pin_memory=args.device != "cpu",
+        persistent_workers=args.workers > 0 and split != "test",
+    )
+
+
+def get_optimizer(args: argparse.Namespace, model: nn.Module, steps: int) -> tuple[torch.optim.Optimizer, Any]:
+    """AdamW without decay of norms and biases, and a cosine after a linear warm-up, both stepped every batch."""
+    decayed = [p for p in model.parameters() if p.ndim >= 2]
+    others = [p for p in model.parameters() if p.ndim < 2]
+    groups = [{"params": decayed, "weight_decay": args.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=args.lr)
+    warmup = round(args.warmup_epochs * steps)
+    cosine = CosineAnnealingLR(optimizer, max(1, steps * args.epochs - warmup))
+    if not warmup:
+        return optimizer, cosine
+    linear = LinearLR(optimizer, start_factor=1 / warmup, total_iters=warmup - 1) if warmup > 1 else LinearLR(optimizer, 1.0)
+    return optimizer, SequentialLR(optimizer, [linear, cosine], [warmup])
+
+
+def train_one_epoch(
+    args: argparse.Namespace, model: nn.Module, loader: DataLoader, criterion: nn.Module, optimizer: Any, scheduler: Any
+) -> dict[str, float]:
+    """Train on every batch once."""
+    model.train()
+    start, total_loss, correct, seen = time.perf_counter(), 0.0, 0, 0
+    for batch in loader:
+        images, labels = (tensor.to(args.device, non_blocking=True) for tensor in batch)
+        with torch.autocast(torch.device(args.device).type, dtype=torch.bfloat16, enabled=args.amp):
+            output = model(images)
+            loss = criterion(output, labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        scheduler.step()
+        total_loss += loss.item() * len(labels)
+        correct += (output.argmax(1) == labels).sum().item()
+        seen += len(labels)
+    seconds = time.perf_counter() - start
+    return {"train_loss": total_loss / seen, "train_accuracy": correct / seen, "images_per_second": seen / seconds}
+
+
+@torch.inference_mode()
+def evaluate(args: argparse.Namespace, model: nn.Module, loader: DataLoader, name: str) -> tuple[dict[str, float], np.ndarray]:
+    """Loss, accuracy and F1 on a held-out split, and its confusion matrix."""
+    model.eval()
+    outputs, targets = [], []
+    for images, labels in loader:
+        with torch.autocast(torch.device(args.device).type, dtype=torch.bfloat16, enabled=args.amp):
+            outputs.append(model(images.to(args.device, non_blocking=True)).float().cpu())
+        targets.append(labels)
+    logits, truth = torch.cat(outputs), torch.cat(targets)
+    predicted = logits.argmax(1)
+    scores = {
+        f"{name}_loss": nn.functional.cross_entropy(logits, truth).item(),
+        f"{name}_accuracy": float(accuracy_score(truth, predicted)),
+        f"{name}_f1": float(f1_score(truth, predicted, average="macro", zero_division=0)),
+    }
+    return scores, confusion_matrix(truth, predicted)
+
+
+def draw(history: pd.DataFrame, confusion: np.ndarray, out: Path) -> None:
+    """The curves and the confusion matrix."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
+    history.plot(x="epoch", y=["train_loss", "val_loss"], ax=left)
+    sns.heatmap(confusion, annot=True, fmt="d", ax=right)
+    figure.savefig(out / "curves.png", dpi=150)
+
+
+def test(args: argparse.Namespace, model: nn.Module) -> None:
+    """Score the best weights on test/ at every size asked for."""
+    model.load_state_dict(torch.load(args.out / "best.pt", weights_only=True))
+    rows = [{"size": size, **evaluate(args, model, get_loader(args, "test", size), "test")[0]} for size in args.test_sizes]
+    pd.DataFrame(rows).to_csv(args.out / "test.csv", index=False)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train, print a line an epoch, keep the best weights."""
+    args = get_args(arguments)
+    args.out.mkdir(parents=True, exist_ok=True)
+    random.seed(args.seed)
+    np.random.seed(args.seed)
+    torch.manual_seed(args.seed)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    torch.backends.cudnn.benchmark = True
+    train_loader, val_loader = get_loader(args, "train", args.size), get_loader(args, "val", args.size)
+    model = load_model_from_config(args.model, len(train_loader.dataset.classes)).to(args.device)
+    criterion = nn.CrossEntropyLoss(label_smoothing=args.label_smoothing)
+    optimizer, scheduler = get_optimizer(args, model, len(train_loader))
+    rows: list[dict[str, float]] = []
+    best = float("inf")
+    for epoch in range(args.epochs):
+        trained = train_one_epoch(args, model, train_loader, criterion, optimizer, scheduler)
+        scores, confusion = evaluate(args, model, val_loader, "val")
+        rows.append({"epoch": epoch, **trained, **scores})
+        print(", ".join(f"{name} {value:.4g}" for name, value in rows[-1].items()), flush=True)
+        if scores["val_loss"] < best:
+            best = scores["val_loss"]
+            torch.save(model.state_dict(), args.out / "best.pt")
+        pd.DataFrame(rows).to_csv(args.out / "history.csv", index=False)
+    if args.plot:
+        draw(pd.DataFrame(rows), confusion, args.out)
+    if args.test_sizes:
+        test(args, model)
+
+
+if __name__ == "__main__":
+    main()
