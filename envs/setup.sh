@@ -21,6 +21,6 @@ if [ "$venv" = .venv ]; then
     $install --no-deps -e .
 else
     echo "resomap: installing into $venv what it lacks ..."
-    $install -e '.[dev]'
+    $install -e '.[dev,tracking]'
 fi
 echo "resomap: ready"
