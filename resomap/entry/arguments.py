@@ -2,7 +2,6 @@
 
 import argparse
 import errno
-import gc
 import inspect
 import sys
 from collections.abc import Callable
@@ -19,7 +18,6 @@ def run(main: Callable[..., None]) -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     for name, parameter in inspect.signature(main).parameters.items():
         parser.add_argument(f"--{name.replace('_', '-')}", required=True, **_option(parameter.annotation))
-    gc.freeze()  # what was imported stays: no collection need look at it again
     try:
         main(**vars(parser.parse_args()))
     except Stopped as stop:
@@ -31,8 +29,6 @@ def run(main: Callable[..., None]) -> None:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         sys.exit(f"error: {error.filename or 'results/'}: no space left; what was saved before is whole: make room and run again")
-    finally:
-        gc.unfreeze()  # some libraries complain at the end of what was never collected
 
 
 def _option(annotation: Any) -> dict[str, Any]:
