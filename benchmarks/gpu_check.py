@@ -1,6 +1,7 @@
 """Train, evaluate, profile and explain on one device through the entry points, and write what it took as a table."""
 
 import argparse
+import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from resomap import jobs
 from resomap.config import find_architecture
 from resomap.files import read_json, write_text
 from resomap.sections import Config
-from resomap.workflow import build_job
+from resomap.workflow import build_job, provision
 
 TRAINING = {
     "data": {"native_resolution": 256, "reef": {"train": 2048, "val": 256, "test": 256}},
@@ -45,9 +46,9 @@ def configure(device: str, models: list[str], resolutions: list[int]) -> Config:
 def measure(config: Config, folder: Path) -> Iterator[str]:
     """One table row a cell, everything computed in `folder`."""
     data = folder / "data" / "manifest.json"
-    call(build_job(config, jobs.PrepareData), manifest=data)
+    call(build_job(config, jobs.PrepareData), manifest=data, provision=provision(config), threads=os.cpu_count())
     for resolution in config.sweep.resolutions:
-        call(build_job(config, jobs.ResizeData, resolution=str(resolution)), data=data)
+        call(build_job(config, jobs.ResizeData, resolution=str(resolution)), data=data, threads=1)
     for name in config.sweep.models:
         family = find_architecture(config.models, name).family
         profile = folder / f"{name}.json"

@@ -13,8 +13,10 @@ from benchmarks.processes import Cost, job_command, job_module, measure, module,
 from benchmarks.tables import markdown, spread
 from benchmarks.whole_jobs import our_command, reported, store_of, textbook_command
 from resomap import jobs
+from resomap.sections import Provision
 from resomap.workflow import MAINS, build_job
 
+PROVISION = Provision(download=False, resolutions=()).model_dump_json()
 TORCHLESS = (jobs.PrepareData, jobs.ResizeData, jobs.Aggregate, jobs.Plot, jobs.BuildReport)
 IMPORTS = {
     "import torch": "import torch",
@@ -106,8 +108,8 @@ def tiny_arguments(results: Path, methods: Iterable[str], runtime: str) -> list[
     explained = {"localisation": maps / "localisation.csv", "attributions": [maps / f"{method}.npz" for method in methods]}
     report = {"report": results / "report" / "index.html", "headline": results / "report" / "headline.txt"}
     return [
-        (jobs.PrepareData, {"manifest": data}),
-        (jobs.ResizeData, {"data": data}),
+        (jobs.PrepareData, {"manifest": data, "provision": PROVISION, "threads": 1}),
+        (jobs.ResizeData, {"data": data, "threads": 1}),
         (
             jobs.Train,
             {"data": data, "weights": weights, **trained, "runtime": runtime, "threads": 1},

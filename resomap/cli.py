@@ -1,6 +1,9 @@
-"""`resomap` for people: is this configuration right, and is this environment able."""
+"""`resomap` for people: is this configuration right, are the pictures whole, and is this environment able."""
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +13,7 @@ import typer
 from resomap.config import load_config
 from resomap.devices import lease_holders, list_gpus
 from resomap.errors import ResoMapError
+from resomap.inspection import inspect, needs
 from resomap.provenance import PACKAGE
 from resomap.workflow import gpus_wanted, opening
 
@@ -26,16 +30,27 @@ def resomap() -> None:
 def check(
     configfile: Annotated[list[Path] | None, typer.Option(help="Your file on top of config/; may be given again.")] = None,
 ) -> None:
-    """Check the configuration (with file and line of what is wrong) and the environment; exit 1 when a sweep would not start."""
-    try:
+    """Check the configuration, the environment and every picture, and say what the sweep would need; exit 1 when something is wrong."""
+    with _one_error_boundary():
         config = load_config(CONFIG, configfile or [])
+        typer.echo(f"configuration: fine. {opening(config)}")
+        typer.echo(f"packages: torch {version('torch')}, torchvision {version('torchvision')}, snakemake {version('snakemake')}")
+        for remark in [*_device_remarks(gpus_wanted(config)), *_bytecode_remarks(), *needs(config)]:
+            typer.echo(remark)
+        told, bad = inspect(config, os.cpu_count() or 1)
+    typer.echo("\n".join(told))
+    if bad:
+        typer.echo("\n  ".join([f"error: {len(bad)} of the files are no pictures that can be used:", *bad]), err=True)
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _one_error_boundary() -> Iterator[None]:
+    try:
+        yield
     except ResoMapError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
-    typer.echo(f"configuration: fine. {opening(config)}")
-    typer.echo(f"packages: torch {version('torch')}, torchvision {version('torchvision')}, snakemake {version('snakemake')}")
-    for remark in [*_device_remarks(gpus_wanted(config)), *_bytecode_remarks()]:
-        typer.echo(remark)
 
 
 @app.command()

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from resomap.errors import ConfigError
-from resomap.sections import Architecture, Config
+from resomap.sections import Architecture, Config, Data
 
 FILES = ("config", "sweep", "models", "data", "training", "explainability", "system", "mlflow")
 
@@ -37,6 +37,7 @@ RENAMED: dict[str, tuple[type, str]] = {
     "device.use_cuda": (object, "system.device: cuda"),
 }
 MOST_LINES = 3
+VARIANTS = ("folder", "csv", "torchvision", "reef")
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -84,6 +85,7 @@ def load_config(directory: Path, overlays: Iterable[Path] = ()) -> Config:
 def build_config(values: Mapping[str, Any]) -> Config:
     """Validate merged `values`; ConfigError says what, where and what would be right, in at most three lines."""
     _refuse_renamed(values)
+    values = _spread_data(values)
     models = values.get("models")
     names = list(models) if isinstance(models, Mapping) else []
     try:
@@ -92,7 +94,22 @@ def build_config(values: Mapping[str, Any]) -> Config:
     except ValidationError as error:
         raise ConfigError(_explain(error, names)) from None
     _check_sweep(config)
-    return config
+    others = {variant: None for variant in VARIANTS if variant != config.data.variant}
+    return config.model_copy(update={"data": config.data.model_copy(update=others)})
+
+
+def _spread_data(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`data: {dataset: folder, path: DIR}` is short for `data: {dataset: folder, folder: {path: DIR}}`; so it is for each variant's keys."""
+    data = values.get("data")
+    if not isinstance(data, Mapping):
+        return values
+    variant = dataset if (dataset := data.get("dataset")) in VARIANTS else "torchvision"
+    section, kind = data.get(variant), _inner_model(Data.model_fields[variant].annotation)
+    short = {key: value for key, value in data.items() if key in kind.model_fields and key not in Data.model_fields}
+    if not short or not isinstance(section, Mapping | None):
+        return values
+    rest = {key: value for key, value in data.items() if key not in short}
+    return {**values, "data": {**rest, variant: {**(section or {}), **short}}}
 
 
 def _refuse_renamed(values: Mapping[str, Any]) -> None:

@@ -40,8 +40,9 @@ def _file_part(name: str, values: dict[str, Any]) -> str:
 
 def _rows(path: str, section: Any, values: dict[str, Any]) -> Iterator[str]:
     for key, field in section.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _rows(f"{path}.{key}", field.annotation, values[key])
+        inner = [kind for kind in (field.annotation, *get_args(field.annotation)) if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if inner and isinstance(values.get(key), dict):
+            yield from _rows(f"{path}.{key}", inner[0], values[key])
         else:
             yield _row(f"{path}.{key}", field, f"`{_yaml(values[key])}`" if values else "")
             yield from _optional_rows(f"{path}.{key}", field.annotation)

@@ -37,6 +37,8 @@ class PrepareData(Job):
     """Draw or read every picture once, at native resolution."""
 
     data: Data
+    listing: str
+    """Names the files of the pictures; blank where the configuration names all there is."""
 
 
 class ResizeData(Job):

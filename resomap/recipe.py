@@ -2,13 +2,14 @@
 
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from resomap.fields import Count, Fraction, FractionRange, NonNegativeFloat, Positive, PositiveFloat, Range, Section
 
 Precision = Literal["fp32", "bf16", "fp16"]
+Sampling = Literal["shuffled", "balanced"]
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 Factor = Annotated[float, Field(gt=0, lt=1)]
 
@@ -188,6 +189,8 @@ class Training(Section):
     """Largest norm of the gradient; null for no limit."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     """Share of the target spread over the other classes."""
+    sampling: Sampling
+    """shuffled: every picture once an epoch; balanced: as many, equally many of each class (small ones repeat, large ones come in part)."""
     class_weights: Literal["balanced"] | None
     """balanced: the loss of a class counts inversely to its number of training pictures; null: every picture counts once."""
     ema_decay: Factor | None
@@ -210,6 +213,12 @@ class Training(Section):
     """When a training ends before its last epoch; null: never."""
     on_divergence: Literal["stop", "retry"]
     """A loss that is not finite ends the run as diverged (stop), or it is trained once more at half the learning rate (retry)."""
+
+    @model_validator(mode="after")
+    def _corrects_once(self) -> Self:
+        if self.sampling == "balanced" and self.class_weights == "balanced":
+            raise ValueError("sampling: balanced and class_weights: balanced correct the same imbalance twice: take one of them")
+        return self
 
     @property
     def start_files(self) -> list[Path]:

@@ -8,18 +8,20 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from resomap.config import find_architecture
+from resomap.data.entries import Listing
+from resomap.data.listing import list_pictures, listing_digest
 from resomap.devices import SLOTS, largest_memory_mib
 from resomap.errors import ConfigError
 from resomap.files import read_json, write_text
 from resomap.jobs import Aggregate, BuildReport, Evaluate, Explain, Job, PartialReport, Plot, PrepareData, Profile, ResizeData, Track, Train
 from resomap.locks import try_lock
 from resomap.provenance import PACKAGE, code_digest
-from resomap.sections import Architecture, Config
+from resomap.sections import Architecture, Config, Data, Provision
 
 ENTRY = PACKAGE / "entry"
 SCRIPTS = PACKAGE.parent / "workflow_scripts"
@@ -29,6 +31,9 @@ CPU_MACS_PER_SECOND = 40e9
 TRAINING_FORWARDS = 3  # a training step costs about three forward passes
 RUN_OVERHEAD_SECONDS = 20  # start-up of train, evaluate and explain, and their own work
 REPORT = Path("results/report")
+FILES = "RESOMAP_FILES"
+LARGE = 20_000
+EVERY_CORE = 1024  # capped by Snakemake at the cores there are
 MAINS: dict[type[Job], Path] = {
     PrepareData: ENTRY / "prepare_data.py",
     ResizeData: ENTRY / "resize_data.py",
@@ -62,8 +67,8 @@ def _field(config: Config, kind: type[Job], field: str, wildcards: dict[str, str
     match field:
         case "code":
             return code_digest(MAINS[kind])
-        case "data_code":
-            return _data_code()
+        case "data" | "data_code" | "listing":
+            return {"data": _named_data, "data_code": _data_code, "listing": _digest}[field](config)
         case "architecture":
             return _architecture(config, wildcards)
         case "room":
@@ -103,11 +108,73 @@ def _room(config: Config, wildcards: dict[str, str]) -> str:
 
 
 def data_identity(config: Config) -> str:
-    """A digest that names the data: its configuration, and the code that prepares and resizes it."""
-    return hashlib.sha256(f"{config.data.model_dump_json()} {_data_code()}".encode()).hexdigest()[:16]
+    """A digest that names the data: its configuration, its files, and the code that prepares and resizes it."""
+    return hashlib.sha256(f"{_named_data(config).model_dump_json()} {_digest(config)} {_data_code(config)}".encode()).hexdigest()[:16]
 
 
-def _data_code() -> str:
+def _digest(config: Config) -> str:
+    files = files_of(config)
+    return files.digest if files else ""
+
+
+def _named_data(config: Config) -> Data:
+    """The data section without what changes no picture: whether a set may be fetched."""
+    torchvision = config.data.torchvision
+    if torchvision is None:
+        return config.data
+    return config.data.model_copy(update={"torchvision": torchvision.model_copy(update={"download": False})})
+
+
+def provision(config: Config) -> str:
+    """How pictures are brought in, as JSON."""
+    download = config.data.torchvision is not None and config.data.torchvision.download
+    return Provision(download=download, resolutions=tuple(sorted(config.sweep.resolutions))).model_dump_json()
+
+
+class Files(NamedTuple):
+    """The user's files as far as a plan needs them: a digest that names them, how many there are, and how many may be trained on."""
+
+    digest: str
+    pictures: int
+    trained: int
+
+
+def files_of(config: Config) -> Files | None:
+    """The files that the data section names; None where it names none. The processes of one invocation share the answer.
+
+    A million files take seconds to list. ConfigError where they are too few to train on.
+    """
+    told = config.data.model_dump_json()
+    shared = json.loads(os.environ.get(FILES, "{}"))
+    if shared.get("data") != told:
+        listing = list_pictures(config.data)
+        found = Files(listing_digest(listing), len(listing.entries), _trained(config, listing)) if listing else None
+        shared = {"data": told, "files": found}
+        os.environ[FILES] = json.dumps(shared)
+    return Files(*shared["files"]) if shared["files"] else None
+
+
+def _trained(config: Config, listing: Listing) -> int:
+    """About how many pictures will be for training."""
+    given = {entry.split for entry in listing.entries}
+    pool = sum(entry.split in (None, "train") for entry in listing.entries)
+    trained = int(pool * (1 - sum(getattr(config.data.splits, split) for split in ("val", "test") if split not in given)))
+    if trained < config.training.batch_size:
+        raise ConfigError(
+            f"config/training.yaml: training.batch_size: {config.training.batch_size} are more than the {trained} training pictures "
+            f"of {pool}: take a smaller batch, or add pictures"
+        )
+    return trained
+
+
+def resize_threads(config: Config) -> int:
+    """Processes of one resize: all cores for a large set; a small one is done sooner beside the others."""
+    reef, files = config.data.reef, files_of(config)
+    pictures = sum((reef.train, reef.val, reef.test)) if reef else files.pictures if files else LARGE
+    return 1 if pictures < LARGE else EVERY_CORE
+
+
+def _data_code(_: Config) -> str:
     return code_digest(MAINS[PrepareData], MAINS[ResizeData])
 
 
@@ -191,9 +258,10 @@ def opening(config: Config) -> str:
 
 def _estimate(config: Config) -> str:
     cells = [(model.mmacs_224, resolution) for model in swept_models(config) for resolution in config.sweep.resolutions]
-    if gpus_wanted(config) or any(mmacs is None for mmacs, _ in cells):
+    trained = config.data.reef.train if config.data.reef else files.trained if (files := files_of(config)) else 0
+    if gpus_wanted(config) or not trained or any(mmacs is None for mmacs, _ in cells):
         return ""
-    pictures = TRAINING_FORWARDS * config.training.epochs * config.data.reef.train
+    pictures = TRAINING_FORWARDS * config.training.epochs * trained
     work = sum(1e6 * (mmacs or 0) * (resolution / 224) ** 2 * pictures / CPU_MACS_PER_SECOND for mmacs, resolution in cells)
     seconds = len(config.sweep.seeds) * (work + len(cells) * RUN_OVERHEAD_SECONDS)
     return f", about {max(1, round(seconds / 60 / (os.cpu_count() or 1)))} minutes on {os.cpu_count()} idle cores"

@@ -1,9 +1,10 @@
-# INPUTS   none: the reef is drawn
+# INPUTS   the user's files, which Snakemake does not see: their listing is a param, and so is all else that names the data
 # OUTPUTS  results/data/manifest.json         what the store holds; written last
-#          results/data/pictures.csv          one row a picture
-#          results/data/{split}.npy           every picture once, at native resolution
+#          results/data/*.csv                 one row a picture; those that cannot be read; copies
+#          results/data/native.npy            every picture once, at native resolution
 #          results/data/r{resolution}/        one resize of every picture
 #          results/data/identity.txt          names the data and the code that made it
+# STATE    results/data/.partial, results/data/r{resolution}/.partial: what a killed job had reached; gone after success
 
 
 # Training depends on this file and on no array: Snakemake does not look at the params of a job that stands below a running
@@ -25,30 +26,42 @@ rule identify_data:
 rule prepare_data:
     output:
         manifest="results/data/manifest.json",
-        pictures="results/data/pictures.csv",
-        images=expand("results/data/{split}.npy", split=["train", "val", "test"]),
-        labels=expand("results/data/labels_{split}.npy", split=["train", "val", "test"]),
+        tables=expand(
+            "results/data/{table}.csv",
+            table=["pictures", "bad_pictures", "duplicates"],
+        ),
+        images="results/data/native.npy",
+        splits=expand(
+            "results/data/{what}_{split}.npy",
+            what=["labels", "rows"],
+            split=["train", "val", "test"],
+        ),
         masks="results/data/masks_test.npy",
+        spectrum="results/data/spectrum.npy",
+        sheet="results/data/contact_sheet.npz",
     log:
         "logs/data/prepare.log",
     priority: 100
     conda:
         "../envs/torch.yaml"
+    threads: workflow_facts.EVERY_CORE
+    resources:
+        machine=workflow_facts.provision(CONFIG),
     params:
         job=job(jobs.PrepareData),
     shell:
         "python -m resomap.entry.prepare_data"
         " --job {params.job:q}"
         " --manifest {output.manifest:q}"
+        " --provision {resources.machine:q}"
+        " --threads {threads}"
         " > {log:q} 2>&1"
 
 
 rule resize_data:
     input:
         data="results/data/manifest.json",
-        images=ancient(
-            expand("results/data/{split}.npy", split=["train", "val", "test"])
-        ),
+        images=ancient("results/data/native.npy"),
     output:
         images=expand(
             "results/data/r{resolution}/{split}.npy",
@@ -60,10 +73,12 @@ rule resize_data:
     priority: 90
     conda:
         "../envs/torch.yaml"
+    threads: workflow_facts.resize_threads(CONFIG)
     params:
         job=job(jobs.ResizeData),
     shell:
         "python -m resomap.entry.resize_data"
         " --job {params.job:q}"
         " --data {input.data:q}"
+        " --threads {threads}"
         " > {log:q} 2>&1"

@@ -1,6 +1,7 @@
 """A small finished results/ tree in the layout of the workflow, drawn from a staircase instead of trained: milliseconds a run."""
 
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ SKILL = {"tiny_cnn": 1.6, "simple_cnn": 2.4}
 
 @dataclass(frozen=True)
 class Sweep:
-    """What the tree holds; `statuses` names runs (model, resolution, seed) that did not end well, `waiting` those whose files are missing."""
+    """What the tree holds; without `grouped` the pictures are files of a folder, of many sizes; `statuses` names runs (model, resolution, seed) that did not end well, `waiting` those whose files are missing."""
 
     models: tuple[str, ...] = ("tiny_cnn", "simple_cnn")
     resolutions: tuple[int, ...] = (24, 48, 96)
@@ -29,6 +30,12 @@ class Sweep:
     explained: int = 16
     native: int = 96
     grouped: bool = True
+    mask: bool = True
+    aspect: str = "squash"
+    drawn: tuple[str, ...] = ()
+    bad: tuple[tuple[str, str], ...] = ()
+    copies: tuple[dict[str, Any], ...] = ()
+    notes: dict[str, int] = field(default_factory=dict)
     profiled: bool = True
     valid: bool = True
     statuses: dict[tuple[str, int, int], str] = field(default_factory=dict)
@@ -59,24 +66,33 @@ def labels(count: int) -> np.ndarray:
 
 
 def _write_data(folder: Path, sweep: Sweep) -> dict[str, Any]:
+    """In native.npy the test pictures stand in reverse, so that who forgets rows_test.npy is found out; train and val are left out."""
     images, masks = _draw(sweep.test, sweep.native)
-    files.write_array(folder / "test.npy", images)
+    files.write_array(folder / "native.npy", images[::-1])
+    files.write_array(folder / "rows_test.npy", np.arange(sweep.test)[::-1])
     files.write_array(folder / "labels_test.npy", labels(sweep.test))
-    files.write_array(folder / "masks_test.npy", masks)
+    files.write_array(folder / "masks_test.npy", masks if sweep.mask else masks[:0])
     for resolution in sweep.resolutions:
         files.write_array(folder / f"r{resolution}" / "test.npy", _reduce(images, resolution))
+    _write_facts(folder, sweep, images)
+    across, conflicting = (sum(row[kind] != row[f"copy_{kind}"] for row in sweep.copies) for kind in ("split", "label"))
     manifest = {
         "dataset": "reef" if sweep.grouped else "folder",
         "native_resolution": sweep.native,
         "filter": "bilinear",
+        "aspect": sweep.aspect,
         "classes": CLASSES,
         "groups": GROUPS if sweep.grouped else None,
         "pairs": [[0, 1], [2, 3], [4, 5], [6, 7]] if sweep.grouped else None,
         "frequencies": FREQUENCIES if sweep.grouped else None,
-        "mask": True,
+        "mask": sweep.mask,
+        "drawn": list(sweep.drawn),
+        "bad": len(sweep.bad),
+        "notes": sweep.notes,
+        "duplicates": {"copies": len(sweep.copies), "across_splits": across, "conflicting": conflicting},
         "splits": {
             name: {"count": count, "sha256": "0" * 64, "per_class": np.bincount(labels(count), minlength=8).tolist()}
-            for name, count in (("train", 1600), ("val", sweep.val), ("test", sweep.test))
+            for name, count in _counts(sweep).items()
         },
         "mean": [0.4, 0.4, 0.4],
         "std": [0.2, 0.2, 0.2],
@@ -85,6 +101,36 @@ def _write_data(folder: Path, sweep: Sweep) -> dict[str, Any]:
     return manifest
 
 
+PICTURES = ("split", "index", "label", "group", "source", "row", "width", "height", "note", "pixels")
+COPIES = ("source", "split", "label", "copy_of", "copy_split", "copy_label")
+
+
+def _counts(sweep: Sweep) -> dict[str, int]:
+    return {"train": 1600, "val": sweep.val, "test": sweep.test}
+
+
+def _write_facts(folder: Path, sweep: Sweep, images: np.ndarray) -> None:
+    """The tables beside the manifest, a spectrum in which each class has more fine detail than the one before, and a contact sheet."""
+    rows = [(split, index) for split, count in _counts(sweep).items() for index in range(count)]
+    pictures = [
+        {
+            "split": split, "index": index, "label": index % len(CLASSES), "source": f"{split}/{index}.jpg", "row": row, "pixels": f"{row:016x}",
+            "width": sweep.native if sweep.grouped else 40 + row % 100, "height": sweep.native if sweep.grouped else 40 + row % 70,
+        }
+        for row, (split, index) in enumerate(rows)
+    ]  # fmt: skip
+    files.write_rows(folder / "pictures.csv", [{"group": None, "note": None} | picture for picture in pictures], PICTURES)
+    files.write_rows(
+        folder / "bad_pictures.csv", [{"source": source, "reason": reason} for source, reason in sweep.bad], ("source", "reason")
+    )
+    files.write_rows(folder / "duplicates.csv", sweep.copies, COPIES)
+    share = np.linspace(0, 1, sweep.native // 2 + 1) ** np.linspace(0.05, 0.4, len(CLASSES))[:, None]
+    files.write_array(folder / "spectrum.npy", np.vstack([share.mean(axis=0), share]))
+    shown = np.argsort(labels(min(sweep.test, 3 * len(CLASSES))), kind="stable")
+    files.write_arrays(folder / "contact_sheet.npz", images=_reduce(images[shown], 96), label=labels(sweep.test)[shown])
+
+
+@cache
 def _draw(count: int, side: int) -> tuple[np.ndarray, np.ndarray]:
     """Striped discs on a plain ground, and their masks."""
     rng = np.random.default_rng(0)
@@ -136,7 +182,7 @@ def _write_run(folder: Path, sweep: Sweep, manifest: dict[str, Any], model: str,
             ]
             files.write_rows(run / "evaluation.csv", rows, ("eval_resolution", "mode", "n", *scores.SCORES))
     if sweep.explained:
-        _write_explanations(folder, run, sweep, resolution, seed, status)
+        _write_explanations(run, sweep, resolution, seed, status)
 
 
 def _survival(label: np.ndarray, resolution: int) -> np.ndarray:
@@ -184,10 +230,10 @@ LOCALISATION = (
 )  # fmt: skip
 
 
-def _write_explanations(folder: Path, run: Path, sweep: Sweep, resolution: int, seed: int, status: str) -> None:
+def _write_explanations(run: Path, sweep: Sweep, resolution: int, seed: int, status: str) -> None:
     index = np.arange(sweep.explained if status == "ok" else 0)
     label = labels(len(index))
-    masks = files_masks(folder)[index] / 255
+    masks = _draw(sweep.test, sweep.native)[1][index] / 255
     rng = np.random.default_rng([seed, resolution])
     rows = []
     for method, grid in METHODS.items():
@@ -200,13 +246,11 @@ def _write_explanations(folder: Path, run: Path, sweep: Sweep, resolution: int, 
         positive = np.maximum(attribution, 0)
         mass = (positive * inside).sum((1, 2)) / positive.sum((1, 2))
         for number, picture in enumerate(index):
-            measures = {"relevance_mass": mass[number], "relevance_rank": mass[number], "pointing_game": int(mass[number] > 0.3)}
+            measures = {
+                "relevance_mass": mass[number], "relevance_rank": mass[number], "pointing_game": int(mass[number] > 0.3), "mask_area": 0.13,
+                "zero_map": 0,
+            }  # fmt: skip
             group = GROUPS[CLASSES[label[number]]] if sweep.grouped else None
             where = {"method": method, "target": "contrast", "layer": "features.4" if grid else "input", "grid": side}
-            rows.append({**where, "index": picture, "label": label[number], "group": group, **measures, "mask_area": 0.13, "zero_map": 0})
+            rows.append({**where, "index": picture, "label": label[number], "group": group, **(measures if sweep.mask else {})})
     files.write_rows(run / "explanations" / "localisation.csv", rows, LOCALISATION)
-
-
-def files_masks(folder: Path) -> np.ndarray:
-    """The masks that were written, uint8 (N, side, side)."""
-    return np.asarray(np.load(folder / "data" / "masks_test.npy"))

@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "config": {"errors", "fields", "recipe", "sections"},
     "configdocs": {"config", "files", "fields", "recipe", "sections"},
     "jobs": {"config", "errors", "fields", "recipe", "sections"},
-    "workflow": {"config", "devices", "jobs", "locks", "provenance"} | BOTTOM,
+    "workflow": {"config", "data.entries", "data.listing", "devices", "jobs", "locks", "provenance"} | BOTTOM,
     "data": BOTTOM,
     "models": BOTTOM,
     "profiling": BOTTOM,
@@ -45,10 +45,11 @@ MAY_IMPORT = {
     "report": {"analysis", "jobs"} | BOTTOM,
     "tracking": {"jobs"} | BOTTOM,
     "entry": {"data", "models", "training", "profiling", "explain", "jobs", "provenance", "devices", "locks"} | BOTTOM,
-    "cli": {"config", "configdocs", "workflow", "provenance", "devices"} | BOTTOM,
+    "inspection": {"config", "data", "report", "workflow"} | BOTTOM,
+    "cli": {"config", "configdocs", "inspection", "workflow", "provenance", "devices"} | BOTTOM,
     "workflow_scripts": {"analysis", "report", "tracking", "jobs", "entry.arguments"} | BOTTOM,
 }
-DRIVER = ("config", "jobs", "workflow", "provenance", "devices", "analysis", "report", "cli")
+DRIVER = ("config", "jobs", "workflow", "provenance", "devices", "analysis", "report", "inspection", "cli")
 HEAVY = ("torch", "torchvision", "captum")
 
 

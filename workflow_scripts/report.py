@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from resomap.entry.arguments import run
-from resomap.files import read_json, write_text
+from resomap.files import write_text
 from resomap.jobs import BuildReport
+from resomap.report.facts import read_facts
 from resomap.report.html import build_page
 from resomap.report.inputs import read_tables
 
@@ -14,7 +15,7 @@ def main(job: BuildReport, data: Path, tables: Path, figures: Path, report: Path
     read = read_tables(tables)
     page = build_page(
         read,
-        read_json(data),
+        read_facts(data.parent),
         figures,
         experiment=job.experiment,
         training=job.training,

@@ -18,7 +18,8 @@ TRIES = 10
 class Draws:
     """One epoch of N pictures; None for a change that the recipe leaves out.
 
-    order     (N,) the pictures in the order in which they come
+    order     (N,) the picture at each position
+    slot      (N,) the row of what follows that each position takes, every row once: a picture's own, but where it repeats
     flipped   (N,) whether a picture is flipped
     box       (N, 4) left, top, width, height of its crop, in fractions of the side
     angle     (N,) its rotation in degrees, counter-clockwise
@@ -28,6 +29,7 @@ class Draws:
     """
 
     order: np.ndarray
+    slot: np.ndarray
     flipped: np.ndarray
     box: np.ndarray | None = None
     angle: np.ndarray | None = None
@@ -36,15 +38,20 @@ class Draws:
     erased: np.ndarray | None = None
 
 
-def draw_epoch(seed: int, epoch: int, count: int, augmentation: Augmentation) -> Draws:
-    """Draw order and changes of `count` pictures from (seed, epoch) alone: no resolution, worker or history enters."""
+def draw_epoch(seed: int, epoch: int, count: int, augmentation: Augmentation, balanced: np.ndarray | None = None) -> Draws:
+    """Draw order and changes of `count` pictures from (seed, epoch) alone: no resolution, worker or history enters.
+
+    `balanced` (N,) are the classes of the pictures where each class is to come equally often; None: every picture once.
+    """
 
     def stream(kind: int) -> np.random.Generator:
         return np.random.default_rng([seed, epoch, kind])
 
     crop, degrees = augmentation.random_resized_crop, augmentation.rotation_degrees
+    order = stream(ORDER).permutation(count) if balanced is None else draw_balanced(stream(ORDER), balanced)
     return Draws(
-        order=stream(ORDER).permutation(count),
+        order=order,
+        slot=_slots(order),
         flipped=stream(FLIP).random(count) < augmentation.horizontal_flip,
         box=draw_boxes(stream(CROP), count, crop.scale, crop.ratio) if crop else None,
         angle=stream(ROTATION).uniform(-degrees, degrees, count) if degrees else None,
@@ -52,6 +59,28 @@ def draw_epoch(seed: int, epoch: int, count: int, augmentation: Augmentation) ->
         sigma=_draw_sigmas(stream(BLUR), count, augmentation.blur) if augmentation.blur else None,
         erased=_draw_erased(stream(ERASING), count, augmentation.erasing) if augmentation.erasing else None,
     )
+
+
+def draw_balanced(rng: np.random.Generator, labels: np.ndarray) -> np.ndarray:
+    """Pictures (N,) in random order, each class of `labels` (N,) as often as another or once more: which, is drawn.
+
+    A picture comes again only after all of its class have; of a class with more than its share, a random part comes.
+    """
+    sizes = np.unique(labels, return_counts=True)[1]
+    classes = np.split(np.argsort(labels, kind="stable"), np.cumsum(sizes)[:-1])
+    least, rest = divmod(len(labels), len(classes))
+    shares = least + (rng.permutation(len(classes)) < rest)
+    drawn = [np.resize(rng.permutation(pictures), share) for pictures, share in zip(classes, shares, strict=True)]
+    return rng.permutation(np.concatenate(drawn))
+
+
+def _slots(order: np.ndarray) -> np.ndarray:
+    """A picture's own row where it first comes; where it repeats, rows of the pictures that do not come, which are as many."""
+    positions, first = np.arange(len(order)), np.full_like(order, -1)
+    first[order[::-1]] = positions[::-1]  # where a picture repeats, the last that is written stands
+    slot = order.copy()
+    slot[first[order] != positions] = np.flatnonzero(first < 0)
+    return slot
 
 
 def draw_boxes(rng: np.random.Generator, count: int, scale: tuple[float, float], ratio: tuple[float, float]) -> np.ndarray:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from resomap.data.augment import Draws, draw_epoch
 from resomap.data.transforms import LUMA, blur, color_affine, erase, resample, resample_bytes
-from resomap.recipe import Augmentation
+from resomap.recipe import Augmentation, Sampling
 
 Batch = tuple[Tensor, Tensor]
 
@@ -39,7 +39,7 @@ class Normalise:
 
 
 class TrainLoader:
-    """Shuffled, augmented batches of (float images (B,3,r,r), labels (B,)) on the device of `normalise`.
+    """Shuffled or balanced, augmented batches of (float images (B,3,r,r), labels (B,)) on the device of `normalise`.
 
     `rank` of `world` processes takes its part of every batch. A rest that does not leave each of them two pictures joins the batch before
     it. `num_workers` threads prepare batches ahead; what comes is the same for any number.
@@ -54,12 +54,14 @@ class TrainLoader:
         seed: int,
         augmentation: Augmentation,
         *,
+        sampling: Sampling = "shuffled",
         rank: int = 0,
         world: int = 1,
         num_workers: int = 0,
     ) -> None:
         self._images, self._labels, self._normalise = images, labels, normalise
         self._batch_size, self._seed, self._augmentation = batch_size, seed, augmentation
+        self._balanced = labels.numpy(force=True) if sampling == "balanced" else None
         self._rank, self._world, self._num_workers = rank, world, num_workers
         self._epoch, self._step = 0, 0
 
@@ -77,19 +79,19 @@ class TrainLoader:
         self._epoch, self._step = epoch, step
 
     def __iter__(self) -> Iterator[Batch]:
-        draws = draw_epoch(self._seed, self._epoch, len(self._images), self._augmentation)
-        batches = torch.from_numpy(draws.order).split(self._sizes())[self._step :]
+        draws = draw_epoch(self._seed, self._epoch, len(self._images), self._augmentation, self._balanced)
+        batches = torch.arange(len(self._images)).split(self._sizes())[self._step :]
         mine = [batch.tensor_split(self._world)[self._rank] for batch in batches]
         if not self._num_workers:
-            yield from (self._prepare(draws, index) for index in mine)
+            yield from (self._prepare(draws, positions) for positions in mine)
             return
         yield from _ahead(self._prepare, draws, mine, self._num_workers)
 
-    def _prepare(self, draws: Draws, index: Tensor) -> Batch:
-        device, here = self._normalise.device, index.to(self._images.device)
-        images = self._images[here].to(device, non_blocking=True)
+    def _prepare(self, draws: Draws, positions: Tensor) -> Batch:
+        device, index = self._normalise.device, torch.from_numpy(draws.order[positions.numpy()])
+        images = self._images[index.to(self._images.device)].to(device, non_blocking=True)
         labels = self._labels[index.to(self._labels.device)].to(device, non_blocking=True)
-        return _change(images, _parameters(draws, index.numpy(), device), self._normalise), labels
+        return _change(images, _parameters(draws, draws.slot[positions.numpy()], device), self._normalise), labels
 
 
 class EvalLoader:
@@ -109,10 +111,10 @@ def to_device(array: np.ndarray, device: torch.device) -> Tensor:
     return torch.from_numpy(np.array(array)).to(device)
 
 
-def _parameters(draws: Draws, index: np.ndarray, device: torch.device) -> dict[str, Tensor]:
-    """What is drawn for the pictures of `index`, by the names of Draws."""
-    drawn = {field.name: getattr(draws, field.name) for field in fields(draws) if field.name != "order"}
-    return {name: torch.from_numpy(values[index]).to(device, non_blocking=True) for name, values in drawn.items() if values is not None}
+def _parameters(draws: Draws, slots: np.ndarray, device: torch.device) -> dict[str, Tensor]:
+    """The rows `slots` of what is drawn, by the names of Draws."""
+    drawn = {field.name: getattr(draws, field.name) for field in fields(draws) if field.name not in ("order", "slot")}
+    return {name: torch.from_numpy(values[slots]).to(device, non_blocking=True) for name, values in drawn.items() if values is not None}
 
 
 def _change(images: Tensor, drawn: dict[str, Tensor], normalise: Normalise) -> Tensor:
@@ -140,8 +142,8 @@ def _ahead(prepare: Any, draws: Draws, batches: list[Tensor], workers: int) -> I
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque[Future[Batch]] = deque()
         try:
-            for index in batches:
-                waiting.append(pool.submit(prepare, draws, index))
+            for positions in batches:
+                waiting.append(pool.submit(prepare, draws, positions))
                 if len(waiting) > workers:
                     yield waiting.popleft().result()
             while waiting:

@@ -1,99 +1,100 @@
 """Preparing the data: every picture once into the native store, and a manifest that says what is in it."""
 
-import math
-from contextlib import nullcontext
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from resomap import files, sections
-from resomap.data import reef
+from resomap.data.account import Account, printable
+from resomap.data.filling import partial, publish
+from resomap.data.information import sample
+from resomap.data.listing import classes_without, listing_digest
+from resomap.data.native import fix_native_side, native_side
+from resomap.data.room import check_room, store_bytes
+from resomap.data.rowfile import take_rows
+from resomap.data.sources import Source, open_source
+from resomap.data.splits import deal
 from resomap.data.store import SPLITS, writing
+from resomap.data.survey import survey
+from resomap.errors import DataError
 
-COLUMNS = ("split", "index", "label", "group", "source", "frequency", "orientation_degrees", "x", "y")
 
+def prepare(
+    data: sections.Data, directory: Path, *, code: str = "", download: bool = False, resolutions: Sequence[int] = (), workers: int = 1
+) -> None:
+    """Write the native store of `data` into `directory`, a few pictures in memory at a time; what an earlier try has done is kept.
 
-def prepare(data: sections.Data, directory: Path) -> None:
-    """Write the native store of `data` into `directory`, a few pictures in memory at a time.
-
-    An old manifest goes before the first array is touched and the new one comes last: where there is one, the store is whole.
+    The manifest comes last: where there is one, the store is whole. DataError names every picture that cannot be read, once all are
+    looked at, unless `data.on_bad_image` leaves them out; and it tells the sizes where the store and `resolutions` do not fit on the disk.
     """
+    source = open_source(data, download=download)
+    side = native_side(data, source, directory)
+    fix_native_side(data, side, directory)
+    count = len(source.listing.entries)
     manifest = directory / "manifest.json"
     manifest.unlink(missing_ok=True)
-    rows = {split: _write_split(data, directory, split) for split in SPLITS}
-    files.write_rows(directory / "pictures.csv", [row for split in SPLITS for row in rows[split]], COLUMNS)
-    files.write_json(manifest, _describe(data, directory, rows))
+    growing = partial(directory) / "native.npy"
+    there = {"native": growing.stat().st_blocks * 512} if growing.exists() else {}
+    check_room(directory, store_bytes(count, side, resolutions, source.listing.masked), there)
+    account = _take_account(data, source, side, np.arange(count), directory, code, workers)
+    if account.survey.bad and data.on_bad_image == "error":
+        raise DataError(bad_pictures_told(account.survey.bad))
+    _write_arrays(account, directory)
+    account.write(directory, growing)
+    publish(directory, {"native": "native.npy"})
+    files.write_json(manifest, account.manifest())
 
 
-def _write_split(data: sections.Data, directory: Path, split: str) -> list[dict[str, Any]]:
-    """Write pictures, labels and (of test) masks of one split; returns what pictures.csv says of them."""
-    rows: list[dict[str, Any]] = []
-    shape = (getattr(data.reef, split), data.native_resolution, data.native_resolution)
-    masked = writing(directory / f"masks_{split}.npy", shape) if split == "test" else nullcontext()
-    with writing(directory / f"{split}.npy", (*shape, 3)) as images, masked as masks:
-        for pictures in _with_bar(data, split):
-            here = slice(len(rows), len(rows) + len(pictures.labels))
-            images[here] = pictures.images
-            if masks is not None:
-                masks[here] = pictures.masks
-            rows += _rows(pictures, split, here.start)
-    files.write_array(directory / f"labels_{split}.npy", np.array([row["label"] for row in rows], dtype=np.int64))
-    return rows
+def look(data: sections.Data, store: Path, directory: Path, workers: int) -> Account:
+    """All that `prepare` would find out of pictures for `store` and tell, written into `directory`; pictures are kept for its tables only.
+
+    Bad pictures are left out, whatever `data.on_bad_image` says; a set of torchvision is fetched if `data` says so.
+    """
+    source = open_source(data, download=data.torchvision is not None and data.torchvision.download)
+    side = native_side(data, source, store)
+    labels = np.array([entry.label for entry in source.listing.entries])
+    chosen = sample(labels, len(source.listing.classes))
+    rows = np.full(len(labels), -1)
+    rows[chosen] = np.arange(len(chosen))
+    account = _take_account(data, source, side, rows, directory, "", workers)
+    account.write(directory, partial(directory) / "native.npy")
+    files.write_json(directory / "manifest.json", account.manifest())
+    return account
 
 
-def _with_bar(data: sections.Data, split: str) -> "tqdm[reef.Pictures]":
-    count = getattr(data.reef, split)
-    pictures = reef.chunks(data.reef, split, count, data.native_resolution)
-    return tqdm(pictures, desc=split, total=math.ceil(count / reef.CHUNK), unit=" pictures", unit_scale=reef.CHUNK)
+def _take_account(data: sections.Data, source: Source, side: int, rows: np.ndarray, directory: Path, code: str, workers: int) -> Account:
+    """Look at every picture and deal the good ones to splits; DataError where a class has none left to train on."""
+    listing = source.listing
+    place = data.model_dump_json(include={"dataset", "torchvision", "reef"})
+    named = listing_digest(listing) if data.torchvision is None and data.reef is None else ""
+    found = survey(data, source, side, rows.tolist(), directory, (code, place, named), workers)
+    good = np.flatnonzero(found.good).tolist()
+    dealt, drawn = deal([listing.entries[index] for index in good], found.lines["pixels"][good], data.splits)
+    trained = {listing.entries[index].label for index, split in zip(good, dealt, strict=True) if split == "train"}
+    empty = classes_without(listing, trained)
+    if empty:
+        raise DataError(f"no training picture of class {empty} can be read.\n{bad_pictures_told(found.bad)}")
+    splits: list[str | None] = [None] * len(listing.entries)
+    for index, split in zip(good, dealt, strict=True):
+        splits[index] = split
+    return Account(data, source, found, splits, drawn, rows, side)
 
 
-def _rows(pictures: reef.Pictures, split: str, start: int) -> list[dict[str, Any]]:
-    return [
-        {
-            "split": split,
-            "index": start + i,
-            "label": int(pictures.labels[i]),
-            "group": pictures.groups[i],
-            "source": "reef",
-            "frequency": f"{pictures.frequency[i]:.4f}",
-            "orientation_degrees": f"{pictures.orientation[i]:.3f}",
-            "x": f"{pictures.x[i]:.5f}",
-            "y": f"{pictures.y[i]:.5f}",
-        }
-        for i in range(len(pictures.labels))
-    ]
+def bad_pictures_told(bad: Sequence[tuple[str, str]]) -> str:
+    """Every bad picture with its reason, a line each."""
+    lines = [f"{printable(name)}: {printable(reason)}" for name, reason in bad]
+    head = f"{len(bad)} of the files are no pictures that can be used (data.on_bad_image: skip leaves them out):"
+    return "\n  ".join([head, *lines])
 
 
-def _describe(data: sections.Data, directory: Path, rows: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    """The manifest of a store whose arrays are written."""
-    mean, std = channel_statistics(np.load(directory / "train.npy", mmap_mode="r"))
-    return {
-        "dataset": data.dataset,
-        "native_resolution": data.native_resolution,
-        "filter": data.filter,
-        "classes": reef.CLASSES,
-        "groups": reef.GROUPS,
-        "pairs": reef.PAIRS,
-        "frequencies": dict(zip(reef.RUNGS, data.reef.frequencies, strict=True)),
-        "mask": True,
-        "splits": {split: _describe_split(directory, split, rows[split]) for split in SPLITS},
-        "mean": mean,
-        "std": std,
-    }
-
-
-def _describe_split(directory: Path, split: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    per_class = np.bincount([row["label"] for row in rows], minlength=len(reef.CLASSES))
-    return {"count": len(rows), "sha256": files.file_sha256(directory / f"{split}.npy"), "per_class": per_class.tolist()}
-
-
-def channel_statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel of uint8 pictures (N, H, W, 3), on the scale 0 to 1, from exact counts."""
-    counts = np.zeros((3, 256), np.int64)
-    for image in images:
-        counts += [np.bincount(channel, minlength=256) for channel in image.reshape(-1, 3).T]
-    share, level = counts / counts.sum(axis=1, keepdims=True), np.arange(256) / 255
-    mean = share @ level
-    return mean.tolist(), np.sqrt(share @ level**2 - mean**2).tolist()
+def _write_arrays(account: Account, directory: Path) -> None:
+    """Write labels and rows of each split, and the masks of the test pictures."""
+    for split in SPLITS:
+        members = account.members(split)
+        files.write_array(directory / f"labels_{split}.npy", account.labels[members])
+        files.write_array(directory / f"rows_{split}.npy", account.rows[members].astype(np.int64))
+    rows = account.rows[account.members("test")] if account.source.listing.masked else np.zeros(0, np.int64)
+    with writing(directory / "masks_test.npy", (len(rows), account.side, account.side)) as masks:
+        for index, row in enumerate(rows):
+            masks[index] = take_rows(partial(directory) / "masks.npy", [int(row)])[0]

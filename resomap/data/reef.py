@@ -14,10 +14,10 @@ import numpy as np
 from resomap import sections
 from resomap.data import clutter
 from resomap.data.paint import Window, circle, contrast, coverage, grating, lay, ramp, rgb, window
-from resomap.data.scenes import CHUNK, CLASSES, GROUPS, PAIRS, RUNGS, Disc, Fish, Scene, Sticker, Water, draw_chunk
+from resomap.data.scenes import CHUNK, CLASSES, GROUPS, PAIRS, RUNGS, Disc, Fish, Scene, Sticker, Water, draw_chunk, draw_labels
 from resomap.data.shapes import SILHOUETTES
 
-__all__ = ["CHUNK", "CLASSES", "GROUPS", "PAIRS", "RUNGS", "Pictures", "chunks", "draw", "render"]
+__all__ = ["CHUNK", "CLASSES", "GROUPS", "PAIRS", "RUNGS", "Pictures", "chunks", "draw", "draw_chunk", "labels", "render"]
 
 FADE = 0.02
 SHADOW = 0.06
@@ -53,6 +53,11 @@ def render(settings: sections.Reef, split: str, count: int, canvas: int) -> Pict
     """The first `count` pictures of a split, all in memory; a longer split starts with the shorter one."""
     parts = list(chunks(settings, split, count, canvas))
     return Pictures(**{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Pictures)})
+
+
+def labels(settings: sections.Reef, split: str, count: int) -> list[int]:
+    """The classes of the first `count` pictures of a split, nothing drawn."""
+    return [label for chunk in range(-(-count // CHUNK)) for label in draw_labels(settings, split, chunk)][:count]
 
 
 def chunks(settings: sections.Reef, split: str, count: int, canvas: int) -> Iterator[Pictures]:

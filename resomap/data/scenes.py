@@ -100,8 +100,18 @@ class Scene:
 
 def draw_chunk(settings: sections.Reef, split: str, chunk: int) -> list[Scene]:
     """The scenes `chunk * 8` to `chunk * 8 + 7` of a split: every class once, in random order."""
-    generator = np.random.default_rng((settings.seed, *split.encode(), chunk))
+    generator = _generator(settings, split, chunk)
     return [draw_scene(settings, generator, int(label)) for label in generator.permutation(CHUNK)]
+
+
+def draw_labels(settings: sections.Reef, split: str, chunk: int) -> list[int]:
+    """The classes of the scenes that `draw_chunk` draws."""
+    labels: list[int] = _generator(settings, split, chunk).permutation(CHUNK).tolist()
+    return labels
+
+
+def _generator(settings: sections.Reef, split: str, chunk: int) -> np.random.Generator:
+    return np.random.default_rng((settings.seed, *split.encode(), chunk))
 
 
 def draw_scene(settings: sections.Reef, generator: np.random.Generator, label: int) -> Scene:

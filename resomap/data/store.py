@@ -2,9 +2,14 @@
 
 manifest.json                  what the arrays hold; written last, so that it stands for a finished store
 pictures.csv                   every picture: split, index, label, group, source, and what is known about it
-{split}.npy                    uint8 (N, native, native, 3)
+bad_pictures.csv               what could not be read, and why
+duplicates.csv                 pictures whose pixels an earlier one has too
+native.npy                     uint8 (rows, native, native, 3), every picture once, in the order of the source
+rows_{split}.npy               int64 (N,), where in native.npy each picture of the split stands
 labels_{split}.npy             int64 (N,)
-masks_test.npy                 uint8 (N, native, native), 255 where the object covers the whole pixel
+masks_test.npy                 uint8 (N, native, native), 255 where the object covers the whole pixel; (0, ...) where none is known
+spectrum.npy                   float64 (1 + classes, native // 2 + 1), share of the spectral energy up to each frequency
+contact_sheet.npz              a few small pictures of each class
 r{resolution}/{split}.npy      uint8 (N, resolution, resolution, 3)
 """
 
@@ -38,6 +43,7 @@ class Store:
     groups: dict[str, str] | None
     pairs: tuple[tuple[int, int], ...] | None
     frequencies: dict[str, float] | None
+    masked: bool
     counts: dict[str, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -55,8 +61,14 @@ class Store:
         """Class indices of a split: int64 (N,)."""
         return self._mapped(f"labels_{split}.npy", (self.counts[split],), np.int64)
 
-    def masks(self, split: str) -> np.ndarray:
-        """Share of each native pixel that the object covers, 255 for all of it: uint8 (N, native, native)."""
+    def rows(self, split: str) -> np.ndarray:
+        """Where in native.npy the pictures of a split stand: int64 (N,)."""
+        return self._mapped(f"rows_{split}.npy", (self.counts[split],), np.int64)
+
+    def masks(self, split: str) -> np.ndarray | None:
+        """Share of each native pixel that the object covers, 255 for all of it: uint8 (N, native, native); None where nobody knows."""
+        if not self.masked:
+            return None
         side = self.native_resolution
         return self._mapped(f"masks_{split}.npy", (self.counts[split], side, side), np.uint8)
 
@@ -85,6 +97,7 @@ def open_store(manifest: Path) -> Store:
         groups=told["groups"],
         pairs=None if told["pairs"] is None else tuple((first, second) for first, second in told["pairs"]),
         frequencies=told["frequencies"],
+        masked=told["mask"],
         counts={split: facts["count"] for split, facts in told["splits"].items()},
         mean=tuple(told["mean"]),
         std=tuple(told["std"]),

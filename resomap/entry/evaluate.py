@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from resomap.data.loader import EvalLoader, Normalise, to_device
+from resomap.data.residency import place_pictures
 from resomap.data.store import Store, open_store
 from resomap.devices import keep_freed_memory, open_device
 from resomap.entry.arguments import run
@@ -55,7 +56,7 @@ def held_out(
     for resolution in resolutions:
         logits = np.zeros((0, len(store.classes)), np.float32)
         if model:
-            images = to_device(store.images(split, resolution), device)
+            images = place_pictures(store.images(split, resolution), device, pin_memory=False)
             logits = predict(model, EvalLoader(images, to_device(labels, device), normalise, BATCH)).numpy()
         arrays[f"logits_r{resolution}"] = logits
     return arrays

@@ -5,11 +5,21 @@ from pathlib import Path
 from resomap.data.prepare import prepare
 from resomap.entry.arguments import run
 from resomap.jobs import PrepareData
+from resomap.locks import holding
+from resomap.sections import Provision
 
 
-def main(job: PrepareData, manifest: Path) -> None:
-    """Write the native store beside `manifest`, which comes last."""
-    prepare(job.data, manifest.parent)
+def main(job: PrepareData, manifest: Path, provision: Provision, threads: int) -> None:
+    """Write the native store beside `manifest`, which comes last; what a killed preparation had reached is kept."""
+    with holding(manifest.parent / ".lock", str(manifest.parent)):
+        prepare(
+            job.data,
+            manifest.parent,
+            code=job.code,
+            download=provision.download,
+            resolutions=provision.resolutions,
+            workers=threads,
+        )
 
 
 if __name__ == "__main__":

@@ -5,11 +5,14 @@ from pathlib import Path
 from resomap.data.resize import resize_store
 from resomap.entry.arguments import run
 from resomap.jobs import ResizeData
+from resomap.locks import holding
 
 
-def main(job: ResizeData, data: Path) -> None:
-    """Write `r{resolution}/{split}.npy` beside the manifest `data`."""
-    resize_store(data.parent, job.resolution, job.data.filter)
+def main(job: ResizeData, data: Path, threads: int) -> None:
+    """Write `r{resolution}/{split}.npy` beside the manifest `data`; what a killed resize had reached is kept."""
+    folder = data.parent / f"r{job.resolution}"
+    with holding(folder / ".lock", str(folder)):
+        resize_store(data, job.resolution, job.data.filter, threads)
 
 
 if __name__ == "__main__":

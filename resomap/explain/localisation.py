@@ -15,19 +15,23 @@ def localise(attributions: np.ndarray, masks: np.ndarray) -> dict[str, np.ndarra
     - `mask_area`: the share of the picture that the mask covers.
     - `zero_map`: 1 if no cell is positive. Such a map is a miss in all of the above: it scores 0.
 
-    A mask's uint8 values are area coverage times 255; cells it covers in part count in part.
+    A mask's uint8 values are area coverage times 255; cells it covers in part count in part. A picture whose mask is empty has no
+    measure: NaN.
     """
     side = attributions.shape[-1]
     cells = attributions.reshape(-1, side**2).astype(np.float64)
     coverage = area_average(masks, side).reshape(-1, side**2)
     pointed = cells.max(axis=1) > 0
-    return {
+    measures = {
         "relevance_mass": _relevance_mass(cells, coverage),
         "relevance_rank": _relevance_rank(cells, coverage) * pointed,
         "pointing_game": _pointing_game(cells, coverage) * pointed,
         "mask_area": coverage.mean(axis=1),
-        "zero_map": (~pointed).astype(np.int64),
     }
+    empty = ~coverage.any(axis=1)
+    if empty.any():
+        measures = {name: np.where(empty, np.nan, values) for name, values in measures.items()}
+    return {**measures, "zero_map": (~pointed).astype(np.int64)}
 
 
 def area_average(masks: np.ndarray, side: int) -> np.ndarray:

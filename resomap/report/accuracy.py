@@ -9,13 +9,13 @@ from matplotlib.patches import Rectangle
 from resomap.report import titles
 from resomap.report.inputs import Tables
 from resomap.report.style import (
-    MUTED,
     Drawing,
     dodge,
     draw_interval,
     draw_nothing,
     draw_runs,
     grid_of,
+    mark_native,
     model_look,
     new_figure,
     resolution_axis,
@@ -56,17 +56,7 @@ def _finish_accuracy(axes: Axes, resolutions: list[int], native_resolution: int)
     axes.set_ylabel("test accuracy")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.2f}")
     if max(resolutions) > native_resolution:
-        axes.axvline(native_resolution, color=MUTED, linestyle=":")
-        axes.text(
-            native_resolution,
-            0.03,
-            "information ends here",
-            transform=axes.get_xaxis_transform(),
-            color=MUTED,
-            fontsize=10.5,
-            rotation=90,
-            ha="right",
-        )
+        mark_native(axes, native_resolution, "information ends here")
 
 
 def plot_train_test_matrix(tables: Tables) -> Drawing:

@@ -4,13 +4,14 @@ from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """A figure: the category it stands under, what data it needs (`groups`, `maps` or nothing), and how to read it."""
+    """A figure: the category it stands under, what data it needs (`groups`, `maps`, `files` or nothing), and how to read it."""
 
     category: str
     needs: str
     caption: str
 
 
+DATA = "4. Data"
 CATALOGUE = {
     "accuracy_by_resolution": Entry(
         "1. Accuracy",
@@ -56,11 +57,33 @@ CATALOGUE = {
         "maps",
         "Maps are signed and drawn on their own grid. Each has its own scale, so colours say where the evidence lies, not how strong it is.",
     ),
-    "pictures": Entry("4. Data", "", "The pixels as the networks receive them, before normalisation."),
+    "class_balance": Entry(
+        DATA, "", "Accuracy weighs every picture alike, so large classes count for more in it; balanced accuracy weighs every class alike."
+    ),
+    "picture_sizes": Entry(
+        DATA,
+        "files",
+        "A picture that is enlarged gains pixels and no detail. A network sees all of them at one size and one shape.",
+    ),
+    "information_by_resolution": Entry(
+        DATA,
+        "",
+        "What a resolution cannot hold, no network can use there. The converse does not hold: how much of the energy is lost does not tell "
+        "whether the cue of a class was in it.",
+    ),
+    "pictures": Entry(DATA, "", "The pixels as the networks receive them, before normalisation."),
+    "contact_sheet": Entry(
+        DATA, "", "The eye is a judge, too: of labels, of what fills the frame, of what a smaller picture would still show."
+    ),
 }
 
 
 def figure_names(dataset: str, explain: bool) -> tuple[str, ...]:
     """Names of the figures that a sweep over `dataset` draws, in the order of the report."""
-    shown = {"": True, "groups": dataset == "reef", "maps": explain}
+    shown = {"": True, "groups": dataset == "reef", "maps": explain, "files": dataset != "reef"}
     return tuple(name for name, entry in CATALOGUE.items() if shown[entry.needs])
+
+
+def data_figure_names(dataset: str) -> tuple[str, ...]:
+    """Names of those that are known before any training and before any resizing."""
+    return tuple(name for name in figure_names(dataset, False) if CATALOGUE[name].category == DATA and name != "pictures")

@@ -1,27 +1,40 @@
 """Draw every figure of the catalogue."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
 
-from resomap.report import accuracy, cost, evidence, panels, reef
-from resomap.report.figures import figure_names
+from resomap.report import accuracy, cost, dataset, evidence, information, panels, reef
+from resomap.report.facts import Facts, read_facts
+from resomap.report.figures import data_figure_names, figure_names
 from resomap.report.inputs import Tables
 from resomap.report.panels import Pictures
 from resomap.report.style import STYLE, Drawing, save_drawing
 
+Drawers = dict[str, Callable[[], Drawing]]
+
 
 def draw_figures(tables: Tables, pictures: Pictures, runs: Path, folder: Path, *, explain: bool, confidence: float) -> None:
     """Write every figure of the sweep into `folder`, each as .svg, .png and .csv; one without data says why."""
-    drawers = _drawers(tables, pictures, runs, confidence)
-    for name in figure_names(pictures.manifest["dataset"], explain):
+    resolutions = sorted(set(tables.cells["resolution"]))
+    drawers = _sweep_drawers(tables, pictures, runs, confidence) | _data_drawers(read_facts(pictures.folder), resolutions)
+    _draw(drawers, figure_names(pictures.manifest["dataset"], explain), folder)
+
+
+def draw_data_figures(facts: Facts, resolutions: Sequence[int], folder: Path) -> None:
+    """Write the figures that are known before any training into `folder`."""
+    _draw(_data_drawers(facts, resolutions), data_figure_names(facts.manifest["dataset"]), folder)
+
+
+def _draw(drawers: Drawers, names: Iterable[str], folder: Path) -> None:
+    for name in names:
         with mpl.rc_context(STYLE):
             drawing = drawers[name]()
         save_drawing(drawing, folder, name)
 
 
-def _drawers(tables: Tables, pictures: Pictures, runs: Path, confidence: float) -> dict[str, Callable[[], Drawing]]:
+def _sweep_drawers(tables: Tables, pictures: Pictures, runs: Path, confidence: float) -> Drawers:
     manifest, resolutions = pictures.manifest, sorted(set(tables.cells["resolution"]))
     return {
         "accuracy_by_resolution": lambda: accuracy.plot_accuracy_by_resolution(tables, confidence, manifest["native_resolution"]),
@@ -33,4 +46,13 @@ def _drawers(tables: Tables, pictures: Pictures, runs: Path, confidence: float) 
         "evidence_by_resolution": lambda: evidence.plot_evidence_by_resolution(tables),
         "explanations": lambda: panels.plot_explanations(tables, pictures, runs),
         "pictures": lambda: panels.plot_pictures(pictures, resolutions),
+    }
+
+
+def _data_drawers(facts: Facts, resolutions: Sequence[int]) -> Drawers:
+    return {
+        "class_balance": lambda: dataset.plot_class_balance(facts),
+        "picture_sizes": lambda: dataset.plot_picture_sizes(facts, resolutions),
+        "information_by_resolution": lambda: information.plot_information(facts, resolutions),
+        "contact_sheet": lambda: dataset.plot_contact_sheet(facts),
     }

@@ -1,48 +1,23 @@
 """The report: one page that needs nothing but itself."""
 
-import base64
-import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import jinja2
 import pandas as pd
 
 from resomap import recipe, sections
-from resomap.analysis.verdict import milliseconds, points
-from resomap.report import limits, sentences
-from resomap.report.figures import CATALOGUE, figure_names
+from resomap.analysis.verdict import points
+from resomap.report import data_sentences, limits, markup, sentences
+from resomap.report.data_titles import STORED
+from resomap.report.facts import Facts
+from resomap.report.figures import DATA, figure_names
 from resomap.report.inputs import Tables
-from resomap.report.style import CHOSEN, GRID, INK, MUTED, PAPER
-
-LARGEST_SVG = 400_000
-"""Larger drawings, in bytes, go into the page as PNG."""
-LARGEST_CSV = 100_000
-VARIABLES = {
-    INK: "var(--ink)",
-    MUTED: "var(--muted)",
-    GRID: "var(--line)",
-    PAPER: "var(--paper)",
-    CHOSEN: "var(--chosen)",
-    "#0072b2": "var(--blue)",
-    "#b0257f": "var(--magenta)",
-}
-"""Colours of the figures that on the page follow light and dark."""
-
-
-class Figure(NamedTuple):
-    """A figure on the page: its markup, how to read it, and its data as a link."""
-
-    name: str
-    category: str
-    markup: str
-    caption: str
-    data: str
 
 
 def build_page(
     tables: Tables,
-    manifest: dict[str, Any],
+    facts: Facts,
     figures: Path,
     *,
     experiment: sections.Experiment,
@@ -53,18 +28,18 @@ def build_page(
     code: str,
 ) -> str:
     """The whole report as HTML; every figure, style and number is inside."""
-    shown = [_read_figure(figures, name) for name in figure_names(manifest["dataset"], explain)]
+    manifest = facts.manifest
     page = {
         "experiment": experiment.name,
         "choice": tables.choice,
         "missing": list(limits.missing_sentences(tables.runs)),
         "rules": report,
-        "findings": findings(tables, report.confidence),
-        "categories": {
-            category: [figure for figure in shown if figure.category == category] for category in dict.fromkeys(f.category for f in shown)
-        },
+        "findings": findings(tables, facts, report.confidence),
+        "categories": markup.categories(figures, figure_names(manifest["dataset"], explain)),
+        "data_category": DATA,
+        "data": markup.data_section(facts),
         "cells": cell_table(tables),
-        "limits": limits.limit_sentences(tables, manifest["native_resolution"]),
+        "limits": [*data_sentences.limit_sentences(facts), *limits.limit_sentences(tables, manifest["native_resolution"])],
         "protocol": protocol(tables, manifest, training, report, seeds),
         "provenance": {
             "report code": code,
@@ -72,73 +47,31 @@ def build_page(
             **_splits(manifest),
         },
     }
-    return _templates().get_template("index.html.j2").render(page)
+    return markup.render("index.html.j2", page)
 
 
-def _templates() -> jinja2.Environment:
-    loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
-    environment = jinja2.Environment(
-        loader=loader,
-        autoescape=jinja2.select_autoescape(["html.j2"]),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["ms"] = milliseconds
-    environment.filters["unbroken"] = _unbroken
-    return environment
-
-
-def _unbroken(text: str) -> str:
-    """Keep `0.983-0.994` on one line."""
-    return re.sub(r"(?<=\d)\N{EN DASH}(?=\d)", "\N{WORD JOINER}\N{EN DASH}\N{WORD JOINER}", text)
-
-
-def findings(tables: Tables, confidence: float) -> dict[str, list[str]]:
+def findings(tables: Tables, facts: Facts, confidence: float) -> dict[str, list[str]]:
     """What the sweep shows, by subject, alarms first; subjects of which nothing is known are left out."""
+    pictures = data_sentences.information_sentences(facts, sorted(set(tables.cells["resolution"])))
+    told = {
+        "Alarm": [*data_sentences.alarm_sentences(facts), *sentences.wrong_reason_sentences(tables.groups, tables.explanations)],
+        **_learnt(tables, confidence),
+        "Pictures": pictures,
+    }
+    return {subject: said for subject, claims in told.items() if (said := list(claims))}
+
+
+def _learnt(tables: Tables, confidence: float) -> dict[str, Iterable[str]]:
     model = sentences.focus_model(tables)
     if model is None:
         return {"Accuracy": ["No run has finished."]}
-    told = {
-        "Alarm": sentences.wrong_reason_sentences(tables.groups, tables.explanations),
+    return {
         "Sampling": sentences.sampling_sentences(tables.groups, tables.cells, model, confidence),
         "Accuracy": sentences.accuracy_sentences(tables.cells, tables.knees, confidence),
         "Other sizes": sentences.transfer_sentences(tables.matrix),
         "Cost": sentences.cost_sentences(tables.profiles),
         "Evidence": sentences.evidence_sentences(tables.explanations, model),
     }
-    return {subject: said for subject, claims in told.items() if (said := list(claims))}
-
-
-def _read_figure(folder: Path, name: str) -> Figure:
-    svg = (folder / f"{name}.svg").read_text(encoding="utf-8")
-    found = re.search(r"<dc:title>(.*?)</dc:title>", svg, re.DOTALL)
-    title = found.group(1) if found else name
-    markup = inline_svg(svg, name, title) if len(svg) <= LARGEST_SVG else _inline_png(folder / f"{name}.png", title)
-    return Figure(name, CATALOGUE[name].category, markup, CATALOGUE[name].caption, _data_link(folder / f"{name}.csv"))
-
-
-def inline_svg(svg: str, name: str, title: str) -> str:
-    """The drawing as an element of a page: ids unique by `name`, neutral colours as CSS variables, as wide as its column."""
-    drawing = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
-    drawing = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{name}-", drawing)
-    for colour, variable in VARIABLES.items():
-        drawing = drawing.replace(colour, variable)
-    return re.sub(
-        r'^<svg ([^>]*?)(?:width|height)="[^"]*"([^>]*?)(?:width|height)="[^"]*"', rf'<svg role="img" aria-label="{title}" \1\2', drawing
-    )
-
-
-def _inline_png(path: Path, title: str) -> str:
-    return f'<img alt="{title}" src="data:image/png;base64,{_base64(path)}">'
-
-
-def _data_link(path: Path) -> str:
-    return f"data:text/csv;base64,{_base64(path)}" if path.stat().st_size <= LARGEST_CSV else ""
-
-
-def _base64(path: Path) -> str:
-    return base64.b64encode(path.read_bytes()).decode()
 
 
 def cell_table(tables: Tables) -> list[dict[str, Any]]:
@@ -179,7 +112,7 @@ def protocol(
     optimizer, schedule = training.optimizer, training.schedule
     return {
         "Pictures": f"{manifest['dataset']}: {counts['train']} train, {counts['val']} val, {counts['test']} test; {len(manifest['classes'])} classes",
-        "Stored at": f"{manifest['native_resolution']} px; information ends here",
+        "Stored at": f"{manifest['native_resolution']} px, {STORED[manifest['aspect']]}; information ends here",
         "Resize": f"one a resolution, {manifest['filter']}, antialiased",
         "Seeds": f"{', '.join(map(str, seeds))}; the same at every resolution (blocked by seed)",
         "Training": f"{training.epochs} epochs, batch {training.batch_size}, {optimizer.type} at {optimizer.lr:g}, {schedule.type} after {schedule.warmup_epochs:g} epochs of warm-up, "

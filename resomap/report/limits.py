@@ -1,7 +1,7 @@
 """What a reader must know before trusting the numbers: the marks that the results carry."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pandas as pd
@@ -27,7 +27,7 @@ def limit_sentences(tables: Tables, native_resolution: int) -> list[str]:
         *_disturbed(tables.profiles),
         *_few_seeds(tables.cells),
         *_confounds(tables.environment),
-        *_above_native(tables.cells, native_resolution),
+        *above_native(tables.cells["resolution"], native_resolution),
         *_coarse_maps(tables.explanations),
         "Intervals hold for this training set: other training pictures would add to them.",
     ]
@@ -92,8 +92,9 @@ def _confounds(environment: dict[str, list[Any]]) -> Iterator[str]:
             yield f"Runs differ in {name} ({', '.join(str(value) for value in values[:MOST_NAMED])}): a confound of every comparison between them."
 
 
-def _above_native(cells: pd.DataFrame, native_resolution: int) -> Iterator[str]:
-    above = sorted({int(resolution) for resolution in cells["resolution"] if resolution > native_resolution})
+def above_native(resolutions: Iterable[int], native_resolution: int) -> Iterator[str]:
+    """That resolutions above the stored one show nothing more."""
+    above = sorted({int(resolution) for resolution in resolutions if resolution > native_resolution})
     if above:
         yield (
             f"Information ends at {native_resolution} px, as pictures are stored; {', '.join(map(str, above))} px add pixels and no detail, "

@@ -17,7 +17,7 @@ from resomap.analysis.answers import group_names, in_group
 from resomap.report import titles
 from resomap.report.evidence import METHOD_NAMES
 from resomap.report.inputs import Tables
-from resomap.report.style import INK, MUTED, Drawing, draw_nothing, new_figure
+from resomap.report.style import INK, MUTED, Drawing, draw_nothing, new_figure, short
 
 MOST_CLASSES = 8
 MOST_PICTURES = 6
@@ -25,11 +25,12 @@ OUTLINE = "#4be3d0"
 FULL_SCALE = 99
 """Percentile of a map's absolute values at which its colours saturate."""
 GAP = 0.16
+HALF_COVERED = 127.5
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """The test split as stored: uint8 images a resolution (N, r, r, 3), labels (N,), masks (N, H, W) or None."""
+    """The test split on disk: uint8 images a resolution (N, r, r, 3), labels (N,), masks (N, H, W) or None."""
 
     manifest: dict[str, Any]
     folder: Path
@@ -39,10 +40,10 @@ class Pictures:
         """Class of every test picture (N,)."""
         return np.asarray(np.load(self.folder / "labels_test.npy"))
 
-    @property
-    def native(self) -> np.ndarray:
-        """Test pictures as stored."""
-        return np.asarray(np.load(self.folder / "test.npy", mmap_mode="r"))
+    def stored(self, pictures: np.ndarray) -> np.ndarray:
+        """Those test pictures, by their indices (n,), as stored: uint8 (n, native, native, 3)."""
+        rows = np.load(self.folder / "rows_test.npy")[pictures]
+        return np.asarray(np.load(self.folder / "native.npy", mmap_mode="r")[rows])
 
     def has(self, resolution: int) -> bool:
         """Whether the pictures are there at a resolution already: a sweep may be on its way."""
@@ -59,22 +60,24 @@ class Pictures:
 
 def plot_pictures(pictures: Pictures, resolutions: Sequence[int]) -> Drawing:
     """Two test pictures of each class as stored, and the second of them at every resolution."""
-    native, classes = pictures.manifest["native_resolution"], pictures.manifest["classes"][:MOST_CLASSES]
-    by_class = [np.flatnonzero(pictures.labels == index)[:2] for index in range(len(classes))]
-    ladder = [resolution for resolution in sorted(resolutions, reverse=True) if resolution != native and pictures.has(resolution)]
+    native, classes, labels = pictures.manifest["native_resolution"], pictures.manifest["classes"], pictures.labels
+    by_class = {name: chosen for index, name in enumerate(classes) if len(chosen := np.flatnonzero(labels == index)[:2])}
+    names = list(by_class)[:MOST_CLASSES]
+    first, second = (np.array([by_class[name][number] for name in names]) for number in (0, -1))
     title = "What is left of a picture at each resolution"
     note = f"Two test pictures of each class as stored, at {native} px; below, the second of them at the resolutions of the sweep."
-    rows = [("", pictures.native, 0), (f"{native} px", pictures.native, -1)]
-    rows += [(f"{resolution} px", pictures.at(resolution), -1) for resolution in ladder]
-    figure = new_figure(title, note, (1.4 * len(classes) + 0.8, 1.42 * len(rows) + 1.25))
-    panels = _blocks(figure, [1, len(rows) - 1], [len(classes)])
-    for axes_row, (name, images, number) in zip(panels, rows, strict=True):
-        for axes, chosen in zip(axes_row, by_class, strict=True):
-            _show(axes, images[chosen[number]])
+    rows = [("", pictures.stored(first)), (f"{native} px", pictures.stored(second))]
+    ladder = [resolution for resolution in sorted(resolutions, reverse=True) if resolution != native and pictures.has(resolution)]
+    rows += [(f"{resolution} px", pictures.at(resolution)[second]) for resolution in ladder]
+    figure = new_figure(title, note, (max(1.4 * len(names) + 0.8, 7.5), 1.42 * len(rows) + 1.25))
+    panels = _blocks(figure, [1, len(rows) - 1], [len(names)])
+    for axes_row, (name, images) in zip(panels, rows, strict=True):
+        for axes, image in zip(axes_row, images, strict=True):
+            _show(axes, image)
         axes_row[0].set_ylabel(name, rotation=0, ha="right", va="center")
-    for axes, name in zip(panels[0], classes, strict=True):
-        axes.set_title(name, fontsize=11, loc="center")
-    shown = [{"class": name, "index": int(index)} for name, chosen in zip(classes, by_class, strict=True) for index in chosen]
+    for axes, name in zip(panels[0], names, strict=True):
+        axes.set_title(short(name, 16), fontsize=11, loc="center")
+    shown = [{"class": name, "index": int(index)} for name in names for index in by_class[name]]
     return Drawing(figure, title, pd.DataFrame(shown))
 
 
@@ -121,7 +124,8 @@ def plot_explanations(tables: Tables, pictures: Pictures, runs: Path) -> Drawing
     title, columns = titles.explanations_title(cells[0]), len(cells) * (1 + len(methods))
     note = (
         f"The first explained test picture of each {'group' if pictures.manifest['groups'] else 'class'}. Warm speaks for the class, cold "
-        f"against it; each map on its own scale, symmetric about zero, full at its {FULL_SCALE}th percentile. The line is the object's outline."
+        f"against it; each map on its own scale, symmetric about zero, full at its {FULL_SCALE}th percentile."
+        + (" The line is the object's outline." if pictures.manifest["mask"] else "")
     )
     figure = new_figure(title, note, (1.25 * columns + 0.9, 1.3 * len(shown) + 1.95))
     panels = _blocks(figure, [len(shown)], [1 + len(methods)] * len(cells))
@@ -129,7 +133,7 @@ def plot_explanations(tables: Tables, pictures: Pictures, runs: Path) -> Drawing
         block = panels[:, number * (1 + len(methods)) :][:, : 1 + len(methods)]
         _draw_block(block, pictures, shown, cell, maps)
     for axes, picture in zip(panels[:, 0], shown, strict=True):
-        axes.set_ylabel(pictures.manifest["classes"][pictures.labels[picture]], fontsize=11.5)
+        axes.set_ylabel(short(pictures.manifest["classes"][pictures.labels[picture]], 16), fontsize=11.5)
     _scale_bar(figure, panels)
     return Drawing(figure, title, _shown_rows(cells, stored, shown, pictures))
 
@@ -185,9 +189,9 @@ def _draw_map(axes: Axes, attribution: np.ndarray) -> None:
 
 
 def _draw_outline(axes: Axes, mask: np.ndarray | None) -> None:
-    if mask is not None:
+    if mask is not None and mask.min() < HALF_COVERED < mask.max():
         y, x = ((np.arange(side) + 0.5) / side for side in mask.shape)
-        axes.contour(x, y, mask, levels=[127.5], colors=OUTLINE, linewidths=1.1)
+        axes.contour(x, y, mask, levels=[HALF_COVERED], colors=OUTLINE, linewidths=1.1)
 
 
 def _scale_bar(figure: Figure, panels: np.ndarray) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from resomap.files import replacing
 
@@ -19,6 +20,10 @@ MODEL_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 GROUP_COLOURS = ("#7b8794", "#0072b2", "#d98200", "#b0257f", "#009e73", "#56b4e9")
 CHOSEN = "#c1121f"
+BLUE, ORANGE = "#0072b2", "#d98200"
+HALO = [withStroke(linewidth=3, foreground=PAPER)]
+ON_LINES: dict[str, Any] = {"color": INK, "fontsize": 11.5, "path_effects": HALO}
+"""Text that stays legible where lines run under it."""
 PIXELS_PER_INCH = 100
 BESIDE = 1.018
 STYLE: dict[str, Any] = {
@@ -48,6 +53,7 @@ STYLE: dict[str, Any] = {
     "figure.facecolor": PAPER,
     "svg.fonttype": "path",
     "svg.hashsalt": "resomap",
+    "text.parse_math": False,
 }
 
 
@@ -103,6 +109,19 @@ def resolution_axis(axes: Axes, resolutions: Sequence[int], label: str = "input 
     axes.xaxis.set_minor_locator(mpl.ticker.NullLocator())
     axes.set_xlim(min(resolutions) / 1.15, max(resolutions) * 1.15)
     axes.set_xlabel(label)
+
+
+def mark_native(axes: Axes, native_resolution: int, words: str, va: str = "bottom") -> None:
+    """A dotted line where pictures have no more information, with `words` along it, at the end where `va` says that nothing else is."""
+    axes.axvline(native_resolution, color=MUTED, linestyle=":")
+    place = {"transform": axes.get_xaxis_transform(), "ha": "right", "va": va, "path_effects": HALO}
+    axes.text(native_resolution, {"bottom": 0.03, "top": 0.98}[va], words, color=MUTED, fontsize=10.5, rotation=90, **place)
+
+
+def short(name: str, most: int = 22) -> str:
+    """A name that fits beside a drawing, its middle left out where it is longer than `most` letters."""
+    half = most // 2
+    return name if len(name) <= most else f"{name[: most - half - 1]}\N{HORIZONTAL ELLIPSIS}{name[-half:]}"
 
 
 def dodge(index: int, count: int) -> float:

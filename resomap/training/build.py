@@ -26,7 +26,7 @@ def build_loaders(
     labels, val_labels = (to_device(store.labels(split), device) for split in ("train", "val"))
     workers = 0 if pictures.device == device else runtime.num_workers
     place = {"rank": group.rank, "world": group.world, "num_workers": workers}
-    train = TrainLoader(pictures, labels, normalise, recipe.batch_size, seed, recipe.augmentation, **place)
+    train = TrainLoader(pictures, labels, normalise, recipe.batch_size, seed, recipe.augmentation, sampling=recipe.sampling, **place)
     return train, EvalLoader(val, val_labels, normalise, 4 * recipe.batch_size)
 
 

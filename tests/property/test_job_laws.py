@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from resomap.config import load_config
 from resomap.jobs import Train
 from resomap.recipe import Monitor, Optimizer, Sgd
-from resomap.sections import Architecture, Data, Reef
+from resomap.sections import Architecture, Data, Reef, Splits
 
 SHARES = st.floats(0, 1)
 RATES = st.floats(1e-12, 1e3)
@@ -28,7 +28,19 @@ architectures = st.builds(
 reefs = st.builds(
     Reef, train=COUNTS, val=COUNTS, test=COUNTS, seed=COUNTS, frequencies=st.tuples(RATES, RATES, RATES), shortcut=st.none() | SHARES
 )
-data = st.builds(Data, dataset=st.just("reef"), native_resolution=COUNTS, filter=st.sampled_from(["box", "lanczos"]), reef=reefs)
+data = st.builds(
+    Data,
+    dataset=st.just("reef"),
+    native_resolution=st.none() | COUNTS,
+    filter=st.sampled_from(["box", "lanczos"]),
+    aspect=st.sampled_from(["squash", "letterbox"]),
+    on_bad_image=st.sampled_from(["error", "skip"]),
+    splits=st.builds(Splits, val=st.floats(0.1, 0.4), test=st.floats(0.1, 0.4), seed=COUNTS),
+    folder=st.none(),
+    csv=st.none(),
+    torchvision=st.none(),
+    reef=reefs,
+)
 SHIPPED = load_config(Path(__file__).parents[2] / "config").training
 trainings = st.fixed_dictionaries(
     {

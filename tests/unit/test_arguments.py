@@ -10,7 +10,7 @@ from resomap.jobs import PrepareData
 
 @pytest.fixture
 def job(config):
-    return PrepareData(code="c", data=config.data)
+    return PrepareData(code="c", data=config.data, listing="")
 
 
 def call(monkeypatch, main, *arguments: str) -> None:
@@ -62,7 +62,7 @@ def test_a_wrong_job_is_told_without_a_traceback(monkeypatch):
 
     with pytest.raises(SystemExit) as stopped:
         call(monkeypatch, main, "--job", '{"code": "c"}')
-    assert stopped.value.code == "error: --job is no PrepareData job: data: Field required"
+    assert stopped.value.code == "error: --job is no PrepareData job: data: Field required; listing: Field required"
 
 
 def test_a_missing_option_is_named(monkeypatch, capsys):

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from resomap.config import FILES, build_config, find_architecture, load_config, merge, read_yaml
 from resomap.errors import ConfigError
+from resomap.sections import SOURCES, TORCHVISION, Config
 
 
 def refusal(defaults: dict[str, Any], change: dict[str, Any]) -> str:
@@ -14,6 +15,7 @@ def refusal(defaults: dict[str, Any], change: dict[str, Any]) -> str:
     return str(refused.value)
 
 
+KNOWN_SETS = ", ".join((*SOURCES, *TORCHVISION))
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"swep": {}}, "config/config.yaml: unknown key swep; did you mean sweep?"),
     ({"sweep": {"resolution": [24]}}, "config/sweep.yaml: unknown key sweep.resolution; did you mean resolutions?"),
@@ -55,7 +57,27 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         'config/training.yaml: training.epochs: Input should be a valid integer, not "1e3" (YAML reads it as text: write 1000)',
     ),
     ({"training": {"optimizer": {"lr": "nan"}}}, 'config/training.yaml: training.optimizer.lr: Input should be a valid number, not "nan"'),
-    ({"data": {"dataset": "1"}}, "config/data.yaml: data.dataset: Input should be 'reef', not \"1\""),
+    (
+        {"data": {"dataset": "1"}},
+        f"config/data.yaml: data.dataset: unknown data set '1'; known are {KNOWN_SETS} and other classes of torchvision",
+    ),
+    ({"data": {"dataset": "cifar10", "root": "x"}}, "config/data.yaml: data.dataset: unknown data set 'cifar10'; did you mean CIFAR10?"),
+    ({"data": {"dataset": "folder"}}, "config/data.yaml: data: dataset: folder needs folder.path, or path beside it for short"),
+    ({"data": {"dataset": "csv", "csv": {}}}, "config/data.yaml: data: dataset: csv needs csv.path, or path beside it for short"),
+    ({"data": {"dataset": "SVHN"}}, "config/data.yaml: data: dataset: SVHN needs torchvision.root, or root beside it for short"),
+    ({"data": {"dataset": "folder", "path": 3}}, "config/data.yaml: data.folder.path: Input should be a valid string, not 3"),
+    (
+        {"data": {"folder": {"group": "p("}}},
+        "config/data.yaml: data.folder.group: 'p(' is no regular expression: missing ), unterminated subpattern at position 1",
+    ),
+    (
+        {"data": {"splits": {"val": 0.5, "test": 0.45}}},
+        "config/data.yaml: data: splits.val and splits.test leave less than 10% of the pictures to train on",
+    ),
+    (
+        {"training": {"sampling": "balanced", "class_weights": "balanced"}},
+        "config/training.yaml: training: sampling: balanced and class_weights: balanced correct the same imbalance twice: take one of them",
+    ),
     (
         {"training": {"optimizer": {"type": "AdamW"}}},
         "config/training.yaml: training.optimizer.type: Input should be 'adamw', 'adam' or 'sgd', not \"AdamW\"",
@@ -220,3 +242,26 @@ def test_merging_leaves_both_sides_as_they_were():
     below, above = {"a": {"x": 1, "l": [1, 2]}, "b": 1}, {"a": {"l": [3]}, "c": {"y": 2}}
     assert merge(below, above) == {"a": {"x": 1, "l": [3]}, "b": 1, "c": {"y": 2}}
     assert (below, above) == ({"a": {"x": 1, "l": [1, 2]}, "b": 1}, {"a": {"l": [3]}, "c": {"y": 2}})
+
+
+SHORT: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"dataset": "folder", "path": "DIR"}, {"folder": {"path": "DIR", "masks": None, "group": None}}),
+    ({"dataset": "folder", "path": "DIR", "group": "p"}, {"folder": {"path": "DIR", "masks": None, "group": "p"}}),
+    ({"dataset": "csv", "path": "FILE"}, {"csv": {"path": "FILE"}}),
+    ({"dataset": "CIFAR10", "root": "DIR", "download": True}, {"torchvision": {"root": "DIR", "download": True}}),
+]
+
+
+@pytest.mark.parametrize(("short", "whole"), SHORT)
+def test_one_line_names_the_pictures_and_no_other_source_is_left_in_what_names_a_job(defaults, short, whole):
+    data = build_config(merge(defaults, {"data": short})).data
+    told = data.model_dump()
+    assert {name: told[name] for name in ("folder", "csv", "torchvision", "reef")} == {
+        **dict.fromkeys(("folder", "csv", "torchvision", "reef")),
+        **whole,
+    }
+    assert data == build_config(merge(defaults, {"data": {"dataset": short["dataset"], **whole}})).data
+
+
+def test_a_configuration_that_was_narrowed_can_be_read_again(config):
+    assert Config.model_validate_json(config.model_dump_json(), strict=True) == config

@@ -14,7 +14,7 @@ from resomap.config import build_config, merge
 from resomap.entry import evaluate, explain, prepare_data, profile, resize_data, train
 from resomap.files import read_arrays, read_json, write_json
 from resomap.models.registry import build_model
-from resomap.sections import Runtime
+from resomap.sections import Provision, Runtime
 from resomap.training import build
 from resomap.training import run as training_run
 from resomap.training.build import build_trainer
@@ -48,9 +48,9 @@ def asked(defaults) -> Asked:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory, asked) -> Path:
     manifest = tmp_path_factory.mktemp("data") / "manifest.json"
-    prepare_data.main(asked(jobs.PrepareData), manifest)
+    prepare_data.main(asked(jobs.PrepareData), manifest, Provision(download=False, resolutions=(16, 24)), threads=1)
     for resolution in ("16", "24"):
-        resize_data.main(asked(jobs.ResizeData, resolution=resolution), manifest)
+        resize_data.main(asked(jobs.ResizeData, resolution=resolution), manifest, threads=1)
     return manifest
 
 

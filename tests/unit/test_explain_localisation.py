@@ -90,3 +90,14 @@ def test_a_grid_that_divides_the_mask_takes_block_means():
 def test_no_pictures_have_no_localisation():
     result = localise(np.zeros((0, 6, 6), np.float32), np.zeros((0, 128, 128), np.uint8))
     assert all(values.shape == (0,) for values in result.values())
+
+
+def test_a_picture_without_an_object_has_no_measure():
+    maps = np.ones((2, 4, 4), np.float32)
+    masks = np.zeros((2, 8, 8), np.uint8)
+    masks[0, :4] = 255
+    found = localise(maps, masks)
+    for name in ("relevance_mass", "relevance_rank", "pointing_game", "mask_area"):
+        assert not np.isnan(found[name][0])
+        assert np.isnan(found[name][1])
+    assert found["zero_map"].tolist() == [0, 0]

@@ -15,9 +15,9 @@ from resomap.report.evidence import group_order as evidence_groups
 from resomap.report.figures import CATALOGUE, figure_names
 from resomap.report.gallery import draw_figures
 from resomap.report.inputs import Tables, read_tables
-from resomap.report.panels import Pictures
+from resomap.report.panels import Pictures, plot_explanations, plot_pictures
 from resomap.report.reef import pair_accuracy_of_runs
-from tests.synthetic import Sweep
+from tests.synthetic import CLASSES, Sweep, write_results
 from tests.unit.test_tables import aggregate
 
 SMALL = Sweep(resolutions=(24, 48), test=80, val=40, native=48)
@@ -46,7 +46,8 @@ def test_every_figure_is_a_picture_at_two_sizes_and_its_data(figures: Path) -> N
 
 
 def test_names_are_known_from_the_data_set_and_whether_runs_are_explained() -> None:
-    assert set(figure_names("reef", explain=True)) == set(CATALOGUE)
+    assert set(CATALOGUE) - set(figure_names("reef", explain=True)) == {"picture_sizes"}
+    assert "picture_sizes" in figure_names("CIFAR10", explain=False)
     assert "reef_collapse" not in figure_names("folder", explain=True)
     assert "explanations" not in figure_names("reef", explain=False)
 
@@ -70,11 +71,13 @@ def test_the_same_tables_draw_the_same_bytes(figures: Path, tmp_path: Path) -> N
     "sweep",
     [
         Sweep(models=("tiny_cnn",), resolutions=(24,), seeds=(0,), test=40, val=24, native=32),
-        Sweep(models=("tiny_cnn",), resolutions=(16, 24), seeds=(0,), test=40, val=24, native=16, profiled=False, grouped=False),
+        Sweep(
+            models=("tiny_cnn",), resolutions=(16, 24), seeds=(0,), test=40, val=24, native=16, profiled=False, grouped=False, mask=False
+        ),
         Sweep(models=("tiny_cnn",), resolutions=(24,), seeds=(0,), test=40, val=24, native=24, waiting=(("tiny_cnn", 24, 0),)),
         Sweep(models=("tiny_cnn",), resolutions=(24,), seeds=(0,), test=40, val=24, native=24, statuses={("tiny_cnn", 24, 0): "diverged"}),
     ],
-    ids=["one cell", "no groups, no profile", "nothing finished", "diverged"],
+    ids=["one cell", "no groups, no masks, no profile", "nothing finished", "diverged"],
 )
 def test_whatever_is_missing_every_declared_figure_is_drawn(sweep: Sweep, tmp_path: Path) -> None:
     folder = draw(tmp_path, sweep)
@@ -103,6 +106,29 @@ def test_pair_accuracy_of_a_group_weighs_its_classes_by_their_pictures() -> None
     classes = pd.DataFrame([{**keys, "n": 30, "pair_accuracy": 1.0}, {**keys, "n": 10, "pair_accuracy": 0.0}])
     groups = pd.DataFrame([{"group": "fine", "frequency": 40.0}])
     assert pair_accuracy_of_runs(classes, groups)["pair_accuracy"].tolist() == [0.75]
+
+
+def test_a_test_picture_is_found_in_its_row_of_the_store(figures: Path) -> None:
+    folder = figures.parent / "data"
+    pictures = Pictures(files.read_json(folder / "manifest.json"), folder)
+    shown = np.array([3, 17])
+    assert np.array_equal(pictures.stored(shown), pictures.at(SMALL.native)[shown])
+
+
+def test_a_class_without_test_pictures_has_no_column(tmp_path: Path) -> None:
+    sweep = Sweep(models=(), resolutions=(24,), test=6, val=24, native=24)
+    manifest = write_results(tmp_path, sweep)
+    drawing = plot_pictures(Pictures(manifest, tmp_path / "data"), [24])
+    assert drawing.data["class"].tolist() == CLASSES[:6]
+
+
+def test_a_mask_that_covers_nothing_has_no_outline(tmp_path: Path) -> None:
+    sweep = replace(SMALL, models=("tiny_cnn",), seeds=(0,))
+    aggregate(tmp_path, sweep)
+    masks = np.load(tmp_path / "data/masks_test.npy")
+    files.write_array(tmp_path / "data/masks_test.npy", np.zeros_like(masks))
+    pictures = Pictures(files.read_json(tmp_path / "data/manifest.json"), tmp_path / "data")
+    assert len(plot_explanations(read_tables(tmp_path / "tables"), pictures, tmp_path / "runs").data)
 
 
 def test_a_model_has_one_look_in_every_figure() -> None:

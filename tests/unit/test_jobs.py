@@ -9,16 +9,16 @@ from resomap.workflow import build_job
 
 
 def test_the_text_of_a_job_is_one_sorted_line(config):
-    text = PrepareData(code="c", data=config.data).to_json()
+    text = PrepareData(code="c", data=config.data, listing="").to_json()
     assert "\n" not in text
     assert " " not in text
     assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
 
 
 def test_a_whole_number_and_its_fraction_are_one_value(config):
-    values = json.loads(PrepareData(code="c", data=config.data).to_json())
+    values = json.loads(PrepareData(code="c", data=config.data, listing="").to_json())
     values["data"]["reef"]["frequencies"] = [10, 20, 40]
-    assert PrepareData.from_json(json.dumps(values)).to_json() == PrepareData(code="c", data=config.data).to_json()
+    assert PrepareData.from_json(json.dumps(values)).to_json() == PrepareData(code="c", data=config.data, listing="").to_json()
 
 
 def test_learning_rate_and_weight_decay_are_not_interchangeable(config, monkeypatch):
@@ -48,7 +48,7 @@ def test_what_is_no_job_is_refused_in_one_line(text, said):
 
 def test_one_kind_of_job_is_not_read_as_another(config):
     with pytest.raises(ResoMapError, match="no Evaluate job"):
-        Evaluate.from_json(PrepareData(code="c", data=config.data).to_json())
+        Evaluate.from_json(PrepareData(code="c", data=config.data, listing="").to_json())
 
 
 @pytest.mark.parametrize("kind", [Train, jobs.Evaluate, jobs.Explain])

@@ -1,10 +1,17 @@
+from itertools import chain
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from resomap.config import load_config
 from resomap.data.augment import draw_epoch
 from resomap.data.loader import EvalLoader, Normalise, TrainLoader, to_device
+from resomap.training.build import build_loaders
+from resomap.training.distributed import Group
 from tests.recipes import augmentation
 
 CPU = torch.device("cpu")
@@ -12,6 +19,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 NORMALISE = Normalise(MEAN, STD, CPU)
 AS_STORED = Normalise((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255), CPU)
 COUNT = 23
+CLASSES = (torch.arange(COUNT) == 22).long()
 
 
 def pictures(resolution: int) -> Tensor:
@@ -32,6 +40,20 @@ def epoch_of(batches: TrainLoader, epoch: int) -> tuple[list[int], list[bool]]:
     assert torch.equal(images[:, 0, 0, 1].round().int(), labels.int())
     flipped = images[:, 0, 0, -1] == 255
     return labels.tolist(), flipped[labels.argsort()].tolist()
+
+
+def balanced(resolution: int = 4, batch_size: int = 5, **options: int) -> TrainLoader:
+    """Half of an epoch is the last picture, again and again."""
+    flips = augmentation(horizontal_flip=0.5)
+    return TrainLoader(pictures(resolution), CLASSES, AS_STORED, batch_size, 0, flips, sampling="balanced", **options)
+
+
+def shown_by(batches: TrainLoader, epoch: int = 1, step: int = 0) -> list[list[tuple[int, bool]]]:
+    """The pictures of each batch, and whether each came flipped."""
+    batches.set_epoch(epoch, step)
+    shown = [(images[:, 0, 0, 1].round().int(), images[:, 0, 0, -1] == 255, labels) for images, labels in batches]
+    assert all(torch.equal(labels, CLASSES[picture]) for picture, _, labels in shown)
+    return [list(zip(picture.tolist(), flipped.tolist(), strict=True)) for picture, flipped, _ in shown]
 
 
 def test_order_and_flips_are_the_same_at_every_resolution():
@@ -113,3 +135,42 @@ def test_a_rest_of_one_picture_joins_the_batch_before_it():
     assert [len(labels) for _, labels in loader(batch_size=11)] == [11, 12]
     assert [len(labels) for _, labels in loader(batch_size=22)] == [23]
     assert len(loader(batch_size=11)) == 2
+
+
+def test_a_balanced_epoch_shows_its_pictures_changed_by_their_slots():
+    draws = draw_epoch(0, 1, COUNT, augmentation(horizontal_flip=0.5), CLASSES.numpy())
+    expected = list(zip(draws.order.tolist(), draws.flipped[draws.slot].tolist(), strict=True))
+    assert [*chain(*shown_by(balanced()))] == expected
+
+
+def test_a_repeated_picture_is_changed_anew():
+    flips = [flipped for picture, flipped in chain(*shown_by(balanced())) if picture == 22]
+    assert len(flips) in (11, 12)
+    assert set(flips) == {True, False}
+
+
+def test_a_balanced_epoch_is_the_same_at_every_resolution_batch_size_and_number_of_workers():
+    expected = [*chain(*shown_by(balanced()))]
+    for other in (balanced(resolution=12), balanced(batch_size=8), balanced(num_workers=2)):
+        assert [*chain(*shown_by(other))] == expected
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_the_parts_of_all_processes_are_the_balanced_batch(world):
+    parts = [shown_by(balanced(batch_size=11, rank=rank, world=world)) for rank in range(world)]
+    assert [[*chain(*shares)] for shares in zip(*parts, strict=True)] == shown_by(balanced(batch_size=11))
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_a_balanced_epoch_that_begins_in_the_middle_ends_as_the_whole_does(step):
+    assert shown_by(balanced(), step=step) == shown_by(balanced())[step:]
+
+
+@pytest.mark.parametrize(("sampling", "times"), [("shuffled", {1}), ("balanced", {11, 12})])
+def test_the_recipe_says_how_often_a_picture_comes(sampling, times):
+    config = load_config(Path(__file__).parents[2] / "config")
+    recipe = config.training.model_copy(update={"sampling": sampling})
+    images, labels = pictures(4).numpy(), CLASSES.numpy()
+    store = SimpleNamespace(mean=MEAN, std=STD, images=lambda *_: images, labels=lambda _: labels)
+    train, _ = build_loaders(recipe, store, 4, 0, config.system.training, Group(), CPU)
+    assert sum(labels.sum().item() for _, labels in train) in times

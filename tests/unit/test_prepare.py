@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from resomap import files, sections
+from resomap import sections
 from resomap.data import reef
 from resomap.data.prepare import prepare
 from resomap.data.resize import resize_store
@@ -12,7 +12,18 @@ from resomap.data.store import open_store
 from resomap.errors import DataError
 
 REEF = sections.Reef(train=24, val=8, test=12, seed=1, frequencies=(10.0, 20.0, 40.0), shortcut=None)
-DATA = sections.Data(dataset="reef", native_resolution=32, filter="bilinear", reef=REEF)
+DATA = sections.Data(
+    dataset="reef",
+    native_resolution=32,
+    filter="bilinear",
+    aspect="squash",
+    on_bad_image="error",
+    splits=sections.Splits(val=0.15, test=0.2, seed=0),
+    folder=None,
+    csv=None,
+    torchvision=None,
+    reef=REEF,
+)
 
 
 @pytest.fixture
@@ -24,7 +35,8 @@ def manifest(tmp_path):
 def test_the_arrays_are_the_rendered_pictures(manifest):
     for split, count in {"train": 24, "val": 8, "test": 12}.items():
         pictures = reef.render(REEF, split, count, 32)
-        assert (np.load(manifest.parent / f"{split}.npy") == pictures.images).all()
+        rows = np.load(manifest.parent / f"rows_{split}.npy")
+        assert (np.load(manifest.parent / "native.npy")[rows] == pictures.images).all()
         assert (np.load(manifest.parent / f"labels_{split}.npy") == pictures.labels).all()
     assert (np.load(manifest.parent / "masks_test.npy") == pictures.masks).all()
 
@@ -38,12 +50,12 @@ def test_the_manifest_says_what_the_store_holds(manifest):
     assert told["frequencies"] == {"broad": 10.0, "medium": 20.0, "fine": 40.0}
     assert {split: facts["count"] for split, facts in told["splits"].items()} == {"train": 24, "val": 8, "test": 12}
     for split, facts in told["splits"].items():
-        assert facts["sha256"] == files.file_sha256(manifest.parent / f"{split}.npy")
         assert facts["per_class"] == np.bincount(np.load(manifest.parent / f"labels_{split}.npy"), minlength=8).tolist()
 
 
 def test_mean_and_deviation_are_those_of_the_training_pictures(manifest):
-    told, images = json.loads(manifest.read_text()), np.load(manifest.parent / "train.npy") / 255
+    told, rows = json.loads(manifest.read_text()), np.load(manifest.parent / "rows_train.npy")
+    images = np.load(manifest.parent / "native.npy")[rows] / 255
     assert told["mean"] == pytest.approx(images.mean(axis=(0, 1, 2)).tolist(), rel=1e-9)
     assert told["std"] == pytest.approx(images.std(axis=(0, 1, 2)).tolist(), rel=1e-9)
 
@@ -51,7 +63,10 @@ def test_mean_and_deviation_are_those_of_the_training_pictures(manifest):
 def test_every_picture_has_its_line(manifest):
     with (manifest.parent / "pictures.csv").open(newline="") as stream:
         lines = list(csv.DictReader(stream))
-    assert list(lines[0]) == ["split", "index", "label", "group", "source", "frequency", "orientation_degrees", "x", "y"]
+    assert list(lines[0]) == [
+        *("split", "index", "label", "group", "source", "row", "width", "height", "note", "pixels"),
+        *("frequency", "orientation_degrees", "x", "y"),
+    ]
     assert [(line["split"], int(line["index"])) for line in lines] == [
         (split, index) for split, count in {"train": 24, "val": 8, "test": 12}.items() for index in range(count)
     ]
@@ -72,21 +87,21 @@ def test_preparing_twice_gives_the_same_bytes(manifest, tmp_path_factory):
 
 
 def test_a_preparation_that_fails_leaves_no_manifest_not_even_an_old_one(manifest, monkeypatch):
-    first = reef.render(REEF, "train", 8, 32)
+    drawn = reef.draw
+    left = [None] * 20
 
-    def break_off(*_):
-        yield first
-        raise RuntimeError("the lights went out")
+    def break_off(*scene):
+        left.pop()
+        return drawn(*scene)
 
-    monkeypatch.setattr(reef, "chunks", break_off)
-    with pytest.raises(RuntimeError, match="lights"):
+    monkeypatch.setattr(reef, "draw", break_off)
+    with pytest.raises(IndexError):
         prepare(DATA, manifest.parent)
     assert not manifest.exists()
-    assert not [path for path in manifest.parent.iterdir() if path.name.startswith(".")]
 
 
 def test_a_store_opens_from_its_manifest(manifest):
-    resize_store(manifest.parent, 16, "bilinear")
+    resize_store(manifest, 16, "bilinear")
     store = open_store(manifest)
     assert (store.num_classes, store.classes, store.groups, store.pairs) == (8, reef.CLASSES, reef.GROUPS, reef.PAIRS)
     assert store.images("train", 16).shape == (24, 16, 16, 3)
@@ -96,7 +111,7 @@ def test_a_store_opens_from_its_manifest(manifest):
 
 
 def test_arrays_are_mapped_not_read(manifest):
-    resize_store(manifest.parent, 16, "bilinear")
+    resize_store(manifest, 16, "bilinear")
     images = open_store(manifest).images("train", 16)
     assert isinstance(images, np.memmap)
     assert not images.flags.writeable

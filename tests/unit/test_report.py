@@ -4,11 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from resomap import files, sections
+from resomap import sections
 from resomap.config import load_config
-from resomap.report.html import build_page, inline_svg
+from resomap.report.facts import read_facts
+from resomap.report.figures import data_figure_names
+from resomap.report.html import build_page
 from resomap.report.inputs import read_tables
+from resomap.report.markup import inline_svg
 from tests.synthetic import Sweep
+from tests.unit.test_data_facts import copy
 from tests.unit.test_figures import draw
 
 REPORT = sections.Report(margin=0.02, confidence=0.95, max_latency_ms=None, min_accuracy=None)
@@ -19,7 +23,7 @@ def build(folder: Path, sweep: Sweep, name: str = "Reef") -> str:
     figures = draw(folder, sweep)
     return build_page(
         read_tables(folder / "tables"),
-        files.read_json(folder / "data/manifest.json"),
+        read_facts(folder / "data"),
         figures,
         experiment=sections.Experiment(name=name),
         training=TRAINING,
@@ -35,6 +39,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     return build(tmp_path_factory.mktemp("results"), Sweep(resolutions=(24, 48), test=80, val=40, native=48), name="<Reef> & co")
 
 
+VOID = {"meta", "img", "br", "link", "col"}
+
+
 class Page(HTMLParser):
     """Opens and closes of elements, ids and addresses."""
 
@@ -46,14 +53,14 @@ class Page(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        if tag not in {"meta", "img", "br", "link"}:
+        if tag not in VOID:
             self.open.append(tag)
         self.ids += [value or "" for name, value in attributes if name == "id"]
         self.addresses += [value or "" for name, value in attributes if name in {"src", "href", "xlink:href"}]
 
     def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.handle_starttag(tag, attributes)
-        if tag not in {"meta", "img", "br", "link"}:
+        if tag not in VOID:
             self.handle_endtag(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -88,8 +95,31 @@ def test_text_from_users_is_escaped(page: str) -> None:
 
 
 def test_every_figure_is_on_the_page_with_its_data(page: str) -> None:
-    assert page.count("<figure ") == 9
-    assert page.count('download="') == 9
+    assert page.count("<figure ") == page.count('download="') == 12
+
+
+def test_what_is_wrong_with_the_pictures_is_an_alarm_before_all_else_and_a_limit(tmp_path: Path) -> None:
+    bad = tuple((str(number), "no picture") for number in range(21))
+    copies = (copy("test/1", "test", "train/1", "train"), copy("train/2", "train", "train/3", "train", 1, 2))
+    sweep = Sweep(models=("tiny_cnn",), resolutions=(24,), seeds=(0,), test=40, val=24, native=24, copies=copies, bad=bad)
+    page = build(tmp_path, sweep)
+    findings, limits = page[page.index('id="findings"') :], page[page.index('id="limits"') :]
+    assert re.search("<dt.*?>(.*?)</dt><dd><p>(.*?):", findings).groups() == ("Alarm", "Leak")  # type: ignore[union-attr]
+    told = [
+        "Test accuracies may be too high",
+        "Some labels are wrong",
+        "Left out as unusable: 21 of 1,685 files",
+        "1 of 1 cells have one seed",
+    ]
+    places = [limits.index(sentence) for sentence in told]
+    assert places == sorted(places)
+    assert "The first 20; all stand in results/data/bad_pictures.csv." in page
+
+
+def test_the_section_on_the_data_is_that_of_the_page_on_the_data(page: str) -> None:
+    section = page[page.index("<h2>Data</h2>") : page.index('id="cells"')]
+    assert "1,720 pictures of 8 classes (reef): 1,600 train, 40 val, 80 test." in section
+    assert [name for name in re.findall('<figure id="(.*?)"', section) if name != "pictures"] == list(data_figure_names("reef"))
 
 
 def test_colours_of_text_follow_light_and_dark(page: str) -> None:
@@ -111,9 +141,11 @@ def test_a_drawing_is_as_wide_as_its_column_and_named_for_who_cannot_see_it() ->
     "sweep",
     [
         Sweep(models=("tiny_cnn",), resolutions=(24,), seeds=(0,), test=40, val=24, native=24, waiting=(("tiny_cnn", 24, 0),)),
-        Sweep(models=("tiny_cnn",), resolutions=(16, 24), seeds=(0,), test=40, val=24, native=16, profiled=False, grouped=False),
+        Sweep(
+            models=("tiny_cnn",), resolutions=(16, 24), seeds=(0,), test=40, val=24, native=16, profiled=False, grouped=False, mask=False
+        ),
     ],
-    ids=["nothing finished", "one seed, no profile, no groups"],
+    ids=["nothing finished", "one seed, no profile, no groups, no masks"],
 )
 def test_whatever_is_missing_there_is_a_page(sweep: Sweep, tmp_path: Path) -> None:
     assert Page(build(tmp_path, sweep)).open == []

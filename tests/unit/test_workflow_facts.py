@@ -11,7 +11,8 @@ from resomap import jobs, workflow
 from resomap.config import build_config, merge
 from resomap.errors import ConfigError
 from resomap.files import write_json
-from resomap.sections import Config
+from resomap.sections import Config, Provision
+from tests.pictures import write_classes
 
 RUN = {"family": "custom", "model": "tiny_cnn", "resolution": "24", "seed": "1"}
 KINDS = sorted(workflow.MAINS, key=lambda kind: kind.__name__)
@@ -166,3 +167,52 @@ def test_a_run_that_did_not_fit_is_trained_again_where_there_is_more_memory_and_
         assert asked() == told
     write_json(metrics, {"status": "ok", "device_memory_mib": 80000, "job": {"room": told}})
     assert asked() == told
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    monkeypatch.delenv(workflow.FILES, raising=False)
+    return write_classes(tmp_path / "pictures", {"cat": 40, "dog": 24})
+
+
+def own(defaults: dict[str, Any], folder: Path, **change: Any) -> Config:
+    return changed(defaults, {"data": {"dataset": "folder", "path": str(folder)}, **change})
+
+
+def test_the_users_files_are_counted_and_named(defaults, folder):
+    files = workflow.files_of(own(defaults, folder))
+    assert (files.pictures, files.trained) == (64, 41)
+    assert jobs.PrepareData.from_json(text(own(defaults, folder), jobs.PrepareData)).listing == files.digest
+
+
+def test_the_processes_of_one_invocation_ask_once(defaults, folder, monkeypatch):
+    first = workflow.data_identity(own(defaults, folder))
+    monkeypatch.setattr(workflow, "list_pictures", lambda data: pytest.fail("asked again"))
+    assert workflow.data_identity(own(defaults, folder)) == first
+
+
+def test_other_files_are_other_data(defaults, folder, monkeypatch):
+    first = workflow.data_identity(own(defaults, folder))
+    write_classes(folder, {"cat": 1}, start=99)
+    monkeypatch.delenv(workflow.FILES)
+    assert workflow.data_identity(own(defaults, folder)) != first
+
+
+def test_whether_a_set_may_be_fetched_is_no_part_of_what_it_is(defaults):
+    fetched, there = (changed(defaults, {"data": {"dataset": "CIFAR10", "root": "x", "download": word}}) for word in (True, False))
+    assert workflow.data_identity(fetched) == workflow.data_identity(there)
+    assert [kind for kind in KINDS if text(fetched, kind) != text(there, kind)] == []
+    assert Provision.model_validate_json(workflow.provision(fetched)).download
+    assert not Provision.model_validate_json(workflow.provision(there)).download
+
+
+def test_fewer_pictures_than_a_batch_are_refused(defaults, folder):
+    with pytest.raises(ConfigError, match=r"training\.batch_size: 64 are more than the 41 training pictures of 64: take a smaller batch"):
+        workflow.data_identity(own(defaults, folder, training={"batch_size": 64}))
+
+
+def test_a_large_set_is_resized_by_every_core_and_a_small_one_beside_others(config, defaults, folder, monkeypatch):
+    assert workflow.resize_threads(config) == workflow.resize_threads(own(defaults, folder)) == 1
+    assert workflow.resize_threads(changed(defaults, {"data": {"dataset": "CIFAR10", "root": "x"}})) == workflow.EVERY_CORE
+    monkeypatch.setattr(workflow, "LARGE", 50)
+    assert workflow.resize_threads(own(defaults, folder)) == workflow.EVERY_CORE

@@ -88,7 +88,7 @@ def test_other_pictures_train_again_in_the_same_invocation(smoked, change):
 
 def test_pictures_deleted_to_save_space_retrain_nothing(smoked):
     shutil.rmtree(smoked.path / "results/data/r24")
-    (smoked.path / "results/data/train.npy").unlink()
+    (smoked.path / "results/data/native.npy").unlink()
     assert smoked.planned() == {}
 
 

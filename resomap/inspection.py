@@ -1,0 +1,50 @@
+"""Look at the pictures before any training, and say what the sweep would need."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from resomap.data.account import printable
+from resomap.data.native import native_side
+from resomap.data.prepare import look
+from resomap.data.room import GIB, store_bytes
+from resomap.data.sources import Source, open_source
+from resomap.errors import DataError
+from resomap.report.datapage import write_data_page
+from resomap.sections import Config
+from resomap.workflow import run_files
+
+STORE = Path("results/data")
+PAGE = Path("results/check.html")
+
+
+def inspect(config: Config, workers: int) -> tuple[list[str], list[str]]:
+    """What is seen in the user's pictures, and the bad ones with their reasons; a page with all of it is written to results/check.html.
+
+    Of the reef, whose pictures are drawn, nothing is asked.
+    """
+    if config.data.reef is not None:
+        return [], []
+    with TemporaryDirectory(prefix="resomap-") as folder:
+        found = look(config.data, STORE, Path(folder), workers)
+        told = write_data_page(Path(folder), sorted(config.sweep.resolutions), PAGE, config.experiment.name)
+    bad = [f"{printable(name)}: {printable(reason)}" for name, reason in found.survey.bad]
+    return [*told, f"The page with all of it: {PAGE.resolve()}"], bad
+
+
+def needs(config: Config) -> Iterator[str]:
+    """Pictures, disk and jobs of the sweep."""
+    source = open_source(config.data, download=config.data.torchvision is not None and config.data.torchvision.download)
+    count = len(source.listing.entries)
+    needed = sum(_parts(config, source, count).values())
+    runs, models = len(run_files(config, "{seed}")), len(config.sweep.models)
+    jobs = 5 + len(config.sweep.resolutions) + runs * (3 if config.explainability.enabled else 2) + models
+    free = shutil.disk_usage(Path()).free
+    yield f"the sweep needs: {count:,} pictures, {jobs:,} jobs ({runs:,} of them trainings), {needed / GIB:,.2f} GiB of disk for the pictures"
+    if needed > free:
+        raise DataError(f"only {free / GIB:,.2f} GiB are free here: make room, or take fewer or smaller resolutions")
+
+
+def _parts(config: Config, source: Source, count: int) -> dict[str, int]:
+    return store_bytes(count, native_side(config.data, source, STORE), config.sweep.resolutions, source.listing.masked)

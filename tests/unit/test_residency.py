@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+import torch
+
+from resomap.data import residency
+from resomap.data.residency import place_pictures
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def stored(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (50, 8, 8, 3), np.uint8)
+    np.save(tmp_path / "train.npy", images)
+    return np.load(tmp_path / "train.npy", mmap_mode="r")
+
+
+def test_pictures_that_fit_are_read_into_memory(stored):
+    placed = place_pictures(stored, CPU, pin_memory=False)
+    assert (placed.numpy() == stored).all()
+    assert placed.data_ptr() != stored.ctypes.data
+
+
+def test_pictures_that_do_not_fit_stay_on_the_disk_and_are_the_same(stored, monkeypatch):
+    monkeypatch.setattr(residency, "_free_memory", lambda: 2 * stored.nbytes - 1)
+    placed = place_pictures(stored, CPU, pin_memory=False)
+    assert placed.data_ptr() == stored.ctypes.data
+    order = torch.randperm(50)
+    assert (placed[order].numpy() == stored[order.numpy()]).all()
+
+
+def test_free_memory_is_what_could_be_taken():
+    assert 2**26 < residency._free_memory() < 2**50
