@@ -12,8 +12,9 @@ from benchmarks.processes import ROOT, job_command, shipped_config
 from resomap import jobs
 from resomap.config import find_architecture
 from resomap.files import read_json, write_text
+from resomap.identity import provision
 from resomap.sections import Config
-from resomap.workflow import build_job, provision
+from resomap.workflow import build_job
 
 TRAINING = {
     "data": {"native_resolution": 256, "reef": {"train": 2048, "val": 256, "test": 256}},

@@ -13,7 +13,7 @@ from benchmarks.processes import Cost, job_command, job_module, measure, module,
 from benchmarks.tables import markdown, spread
 from benchmarks.whole_jobs import our_command, reported, store_of, textbook_command
 from resomap import jobs
-from resomap.sections import Provision
+from resomap.dataset import Provision
 from resomap.workflow import MAINS, build_job
 
 PROVISION = Provision(download=False, resolutions=()).model_dump_json()

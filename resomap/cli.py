@@ -1,4 +1,4 @@
-"""`resomap` for people: is this configuration right, are the pictures whole, and is this environment able."""
+"""`resomap` for people: is this configuration right, are the pictures whole, is this environment able, and what will a sweep take."""
 
 import os
 import sys
@@ -14,6 +14,8 @@ from resomap.config import load_config
 from resomap.devices import lease_holders, list_gpus
 from resomap.errors import ResoMapError
 from resomap.inspection import inspect, needs
+from resomap.planning import plan as plan_sweep
+from resomap.plantable import plan_lines
 from resomap.provenance import PACKAGE
 from resomap.workflow import gpus_wanted, opening
 
@@ -42,6 +44,22 @@ def check(
     if bad:
         typer.echo("\n  ".join([f"error: {len(bad)} of the files are no pictures that can be used:", *bad]), err=True)
         raise typer.Exit(1)
+
+
+@app.command()
+def plan(
+    configfile: Annotated[list[Path] | None, typer.Option(help="Your file on top of config/; may be given again.")] = None,
+    gpus: Annotated[
+        int | None, typer.Option(help="GPUs that the sweep will have, of this machine's kind; left out: as many as are here.")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(help="Without GPUs: jobs at once; left out: as many as there are cores.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Price of a GPU hour; without GPUs of a core hour.")] = None,
+) -> None:
+    """Measure a training step of every cell on this machine (once: it is kept), and say what the sweep will take and cost."""
+    with _one_error_boundary():
+        config = load_config(CONFIG, configfile or [])
+        told = plan_sweep(config, gpus, jobs, rate, lambda line: typer.echo(line, err=True))
+    typer.echo("\n".join(plan_lines(told)))
 
 
 @contextmanager

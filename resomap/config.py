@@ -11,8 +11,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from resomap.dataset import Data
 from resomap.errors import ConfigError
-from resomap.sections import Architecture, Config, Data
+from resomap.sections import Architecture, Config
 
 FILES = ("config", "sweep", "models", "data", "training", "explainability", "system", "mlflow")
 

@@ -64,7 +64,8 @@ def open_device(device: str, threads: int = 1, *, alone: bool = False) -> "torch
 def keep_freed_memory() -> None:
     """Let glibc keep what is freed for the next tensor, instead of asking the kernel for clean pages in every step.
 
-    Only where speed is not what is measured: a training step on a CPU gains 5 to 20 % (docs/LOG.md).
+    A training step on a CPU gains 5 to 20 %, and one process measures what another does: without it, by what its heap had seen before, a
+    batch took up to 90 % longer (docs/LOG.md).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

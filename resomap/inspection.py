@@ -39,7 +39,7 @@ def needs(config: Config) -> Iterator[str]:
     count = len(source.listing.entries)
     needed = sum(_parts(config, source, count).values())
     runs, models = len(run_files(config, "{seed}")), len(config.sweep.models)
-    jobs = 5 + len(config.sweep.resolutions) + runs * (3 if config.explainability.enabled else 2) + models
+    jobs = 6 + len(config.sweep.resolutions) + runs * (3 if config.explainability.enabled else 2) + models
     free = shutil.disk_usage(Path()).free
     yield f"the sweep needs: {count:,} pictures, {jobs:,} jobs ({runs:,} of them trainings), {needed / GIB:,.2f} GiB of disk for the pictures"
     if needed > free:

@@ -8,10 +8,11 @@ from typing import Self
 
 from pydantic import ValidationError
 
+from resomap.dataset import Data
 from resomap.errors import ResoMapError
 from resomap.fields import Section
-from resomap.recipe import Training
-from resomap.sections import Architecture, Data, Device, Experiment, Explainability, Mlflow, Profiling, Report
+from resomap.recipe import Precision, Training
+from resomap.sections import Architecture, Device, Experiment, Explainability, Mlflow, Profiling, Report, Runtime
 
 
 class Job(Section):
@@ -79,8 +80,16 @@ class Profile(Job):
 
     architecture: Architecture
     resolutions: tuple[int, ...]
+    precision: Precision
     profiling: Profiling
     device: Device
+
+
+class Summarise(Job):
+    """Every network layer by layer."""
+
+    models: tuple[Architecture, ...]
+    resolutions: tuple[int, ...]
 
 
 class Explain(Job):
@@ -93,6 +102,23 @@ class Explain(Job):
     seed: int
     explainability: Explainability
     device: Device
+
+
+class MeasureSteps(Job):
+    """What a training of one network takes on a machine, at every resolution; asked by `resomap plan` and by no rule."""
+
+    architecture: Architecture
+    resolutions: tuple[int, ...]
+    classes: int
+    training: Training
+    runtime: Runtime
+    device: Device
+    machine: str
+    """The processor or the card: what was measured on another says nothing here."""
+
+    def of_cell(self, resolution: int) -> Self:
+        """The same of one resolution: what its record is known by."""
+        return self.model_copy(update={"resolutions": (resolution,)})
 
 
 class Aggregate(Job):

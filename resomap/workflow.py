@@ -1,39 +1,56 @@
 """What the rules ask: job parameters, the files of the sweep, resources."""
 
-import hashlib
 import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from itertools import product
+from math import ceil
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
 from resomap.config import find_architecture
-from resomap.data.entries import Listing
-from resomap.data.listing import list_pictures, listing_digest
 from resomap.devices import SLOTS, largest_memory_mib
 from resomap.errors import ConfigError
 from resomap.files import read_json, write_text
-from resomap.jobs import Aggregate, BuildReport, Evaluate, Explain, Job, PartialReport, Plot, PrepareData, Profile, ResizeData, Track, Train
+from resomap.identity import code_of_data, digest_of_files, files_of, named_data
+from resomap.jobs import (
+    Aggregate,
+    BuildReport,
+    Evaluate,
+    Explain,
+    Job,
+    PartialReport,
+    Plot,
+    PrepareData,
+    Profile,
+    ResizeData,
+    Summarise,
+    Track,
+    Train,
+)
 from resomap.locks import try_lock
 from resomap.provenance import PACKAGE, code_digest
-from resomap.sections import Architecture, Config, Data, Provision
+from resomap.sections import Architecture, Config
 
 ENTRY = PACKAGE / "entry"
 SCRIPTS = PACKAGE.parent / "workflow_scripts"
-TABLES = ("runs", "evaluation", "classes", "profiles", "explanations", "cells", "groups", "matrix", "knees")
+TABLES = (
+    *("runs", "evaluation", "classes", "profiles", "explanations", "cells"),
+    *("groups", "matrix", "knees", "stages", "neighbours", "cost", "energy"),
+)
 # Of one core with AVX-512, measured on the default sweep within a factor of two: docs/LOG.md.
 CPU_MACS_PER_SECOND = 40e9
 TRAINING_FORWARDS = 3  # a training step costs about three forward passes
 RUN_OVERHEAD_SECONDS = 20  # start-up of train, evaluate and explain, and their own work
 REPORT = Path("results/report")
-FILES = "RESOMAP_FILES"
-LARGE = 20_000
-EVERY_CORE = 1024  # capped by Snakemake at the cores there are
+PLAN = Path("results/plan.json")
+UNPLANNED_MINUTES, UNPLANNED_MB = 240, 8192  # a training that ends too early goes on from its last state, and asks for more
+MOST_MEMORY = 3  # times what the first attempt asks for
 MAINS: dict[type[Job], Path] = {
     PrepareData: ENTRY / "prepare_data.py",
     ResizeData: ENTRY / "resize_data.py",
@@ -41,6 +58,7 @@ MAINS: dict[type[Job], Path] = {
     Evaluate: ENTRY / "evaluate.py",
     Profile: ENTRY / "profile.py",
     Explain: ENTRY / "explain.py",
+    Summarise: ENTRY / "summarise.py",
     Aggregate: SCRIPTS / "aggregate.py",
     Plot: SCRIPTS / "plot.py",
     BuildReport: SCRIPTS / "report.py",
@@ -68,7 +86,7 @@ def _field(config: Config, kind: type[Job], field: str, wildcards: dict[str, str
         case "code":
             return code_digest(MAINS[kind])
         case "data" | "data_code" | "listing":
-            return {"data": _named_data, "data_code": _data_code, "listing": _digest}[field](config)
+            return {"data": named_data, "data_code": code_of_data, "listing": digest_of_files}[field](config)
         case "architecture":
             return _architecture(config, wildcards)
         case "room":
@@ -85,6 +103,8 @@ def _field(config: Config, kind: type[Job], field: str, wildcards: dict[str, str
             return config.explainability.enabled
         case "confidence":
             return config.report.confidence
+        case "precision":
+            return config.training.precision
         case _:
             return getattr(config, field)
 
@@ -105,77 +125,6 @@ def _room(config: Config, wildcards: dict[str, str]) -> str:
     if metrics["status"] == "infeasible" and largest_memory_mib(config.system.device) > 1.05 * metrics["device_memory_mib"]:
         return f"{metrics['device_memory_mib']} MiB were not enough"
     return str(metrics["job"]["room"])
-
-
-def data_identity(config: Config) -> str:
-    """A digest that names the data: its configuration, its files, and the code that prepares and resizes it."""
-    return hashlib.sha256(f"{_named_data(config).model_dump_json()} {_digest(config)} {_data_code(config)}".encode()).hexdigest()[:16]
-
-
-def _digest(config: Config) -> str:
-    files = files_of(config)
-    return files.digest if files else ""
-
-
-def _named_data(config: Config) -> Data:
-    """The data section without what changes no picture: whether a set may be fetched."""
-    torchvision = config.data.torchvision
-    if torchvision is None:
-        return config.data
-    return config.data.model_copy(update={"torchvision": torchvision.model_copy(update={"download": False})})
-
-
-def provision(config: Config) -> str:
-    """How pictures are brought in, as JSON."""
-    download = config.data.torchvision is not None and config.data.torchvision.download
-    return Provision(download=download, resolutions=tuple(sorted(config.sweep.resolutions))).model_dump_json()
-
-
-class Files(NamedTuple):
-    """The user's files as far as a plan needs them: a digest that names them, how many there are, and how many may be trained on."""
-
-    digest: str
-    pictures: int
-    trained: int
-
-
-def files_of(config: Config) -> Files | None:
-    """The files that the data section names; None where it names none. The processes of one invocation share the answer.
-
-    A million files take seconds to list. ConfigError where they are too few to train on.
-    """
-    told = config.data.model_dump_json()
-    shared = json.loads(os.environ.get(FILES, "{}"))
-    if shared.get("data") != told:
-        listing = list_pictures(config.data)
-        found = Files(listing_digest(listing), len(listing.entries), _trained(config, listing)) if listing else None
-        shared = {"data": told, "files": found}
-        os.environ[FILES] = json.dumps(shared)
-    return Files(*shared["files"]) if shared["files"] else None
-
-
-def _trained(config: Config, listing: Listing) -> int:
-    """About how many pictures will be for training."""
-    given = {entry.split for entry in listing.entries}
-    pool = sum(entry.split in (None, "train") for entry in listing.entries)
-    trained = int(pool * (1 - sum(getattr(config.data.splits, split) for split in ("val", "test") if split not in given)))
-    if trained < config.training.batch_size:
-        raise ConfigError(
-            f"config/training.yaml: training.batch_size: {config.training.batch_size} are more than the {trained} training pictures "
-            f"of {pool}: take a smaller batch, or add pictures"
-        )
-    return trained
-
-
-def resize_threads(config: Config) -> int:
-    """Processes of one resize: all cores for a large set; a small one is done sooner beside the others."""
-    reef, files = config.data.reef, files_of(config)
-    pictures = sum((reef.train, reef.val, reef.test)) if reef else files.pictures if files else LARGE
-    return 1 if pictures < LARGE else EVERY_CORE
-
-
-def _data_code(_: Config) -> str:
-    return code_digest(MAINS[PrepareData], MAINS[ResizeData])
 
 
 def swept_models(config: Config) -> tuple[Architecture, ...]:
@@ -202,6 +151,12 @@ def explained(config: Config, *patterns: str) -> list[str]:
 def model_files(config: Config, pattern: str) -> list[str]:
     """The pattern for every model of the sweep."""
     return [pattern.format(family=model.family, model=model.name) for model in swept_models(config)]
+
+
+def summary_files(config: Config, suffix: str) -> list[str]:
+    """A summary for every model at every resolution, in that order."""
+    places = product(swept_models(config), sorted(config.sweep.resolutions))
+    return [f"results/model_summaries/{model.name}/r{resolution}/summary.{suffix}" for model, resolution in places]
 
 
 def start_files(config: Config) -> list[str]:
@@ -290,3 +245,40 @@ def write_run_config(values: dict[str, Any], path: Path = Path("results/run_conf
     """Write the merged configuration that this run uses."""
     plain = json.loads(json.dumps(values, default=str))  # Snakemake reads a JSON file into OrderedDicts, which YAML refuses
     write_text(path, yaml.safe_dump(plain, sort_keys=False))
+
+
+def train_runtime(config: Config, plan: Path = PLAN) -> Callable[[Any, int], int]:
+    """Minutes that a training asks a scheduler for, each attempt more: half as long again as planned, and 5."""
+    planned = _planned(config, plan)
+
+    def minutes(wildcards: Any, attempt: int) -> int:
+        cell = planned.get((wildcards.model, wildcards.resolution))
+        return attempt * (ceil(1.5 * cell["wall_seconds"] / 60 + 5) if cell else UNPLANNED_MINUTES)
+
+    return minutes
+
+
+def train_memory(config: Config, plan: Path = PLAN) -> Callable[[Any, int], int]:
+    """MB of the machine's memory that a training asks a scheduler for, up to three times as many after failures."""
+    planned = _planned(config, plan)
+
+    def memory(wildcards: Any, attempt: int) -> int:
+        cell = planned.get((wildcards.model, wildcards.resolution))
+        return min(attempt, MOST_MEMORY) * (ceil(1.3 * cell["peak_rss_mib"] + 1024) if cell else UNPLANNED_MB)
+
+    return memory
+
+
+def what_is_planned(config: Config) -> dict[str, Any]:
+    """What the cells of a plan have in common, as plan.json holds it: another recipe or other pictures want another plan."""
+    return {"training": config.training.model_dump(mode="json"), "data": named_data(config).model_dump(mode="json")}
+
+
+def _planned(config: Config, plan: Path) -> Mapping[tuple[str, str], dict[str, Any]]:
+    """The cells that fit, by model and resolution, where `plan` is of these trainings."""
+    told = read_json(plan) if plan.exists() else {}
+    if told.get("of") != what_is_planned(config):
+        return {}
+    swept = {model.name: model.model_dump(mode="json") for model in swept_models(config)}
+    cells = [cell for cell in told["cells"] if cell["status"] == "ok" and cell["architecture"] == swept.get(cell["model"])]
+    return {(cell["model"], str(cell["resolution"])): cell for cell in cells}

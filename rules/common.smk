@@ -1,5 +1,5 @@
 # What every rule shares: the frozen configuration, the job parameter, and the values that wildcards may take.
-from resomap import jobs
+from resomap import identity, jobs
 from resomap import workflow as workflow_facts
 from resomap.config import build_config
 

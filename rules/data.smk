@@ -18,7 +18,7 @@ rule identify_data:
     conda:
         "../envs/torch.yaml"
     params:
-        identity=workflow_facts.data_identity(CONFIG),
+        identity=identity.data_identity(CONFIG),
     shell:
         "echo {params.identity:q} > {output.identity:q} 2> {log:q}"
 
@@ -44,9 +44,9 @@ rule prepare_data:
     priority: 100
     conda:
         "../envs/torch.yaml"
-    threads: workflow_facts.EVERY_CORE
+    threads: identity.EVERY_CORE
     resources:
-        machine=workflow_facts.provision(CONFIG),
+        machine=identity.provision(CONFIG),
     params:
         job=job(jobs.PrepareData),
     shell:
@@ -73,7 +73,7 @@ rule resize_data:
     priority: 90
     conda:
         "../envs/torch.yaml"
-    threads: workflow_facts.resize_threads(CONFIG)
+    threads: identity.resize_threads(CONFIG)
     params:
         job=job(jobs.ResizeData),
     shell:

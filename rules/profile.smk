@@ -1,5 +1,6 @@
-# INPUTS   results/data/manifest.json (for the number of classes; no weights: cost does not depend on them)
+# INPUTS   results/data/manifest.json (for the number of classes and a picture to encode; no weights: cost does not depend on them)
 # OUTPUTS  results/profiles/{family}/{model}.json   all resolutions of a model, interleaved in one job
+#          results/model_summaries/{model}/r{resolution}/summary.{txt,json}   every network layer by layer
 
 
 rule profile_model:
@@ -24,6 +25,27 @@ rule profile_model:
         " > {log:q} 2>&1"
 
 
+rule summarise_models:
+    input:
+        data="results/data/manifest.json",
+    output:
+        texts=workflow_facts.summary_files(CONFIG, "txt"),
+        records=workflow_facts.summary_files(CONFIG, "json"),
+    log:
+        "logs/summarise.log",
+    conda:
+        "../envs/torch.yaml"
+    params:
+        job=job(jobs.Summarise),
+    shell:
+        "python -m resomap.entry.summarise"
+        " --job {params.job:q}"
+        " --data {input.data:q}"
+        " --summaries {output.texts:q}"
+        " > {log:q} 2>&1"
+
+
 rule profile:
     input:
+        rules.summarise_models.output,
         workflow_facts.model_files(CONFIG, "results/profiles/{family}/{model}.json"),

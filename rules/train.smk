@@ -3,6 +3,7 @@
 #          (ancient: the identity stands for them, so an identical rebuild retrains nothing)
 # OUTPUTS  results/checkpoints/{family}/{model}/r{resolution}/seed{seed}/best.safetensors
 #          results/runs/{family}/{model}/r{resolution}/seed{seed}/{metrics.json,history.csv,timing.json}
+# ASKS     a scheduler for minutes and memory as results/plan.json has them (`resomap plan`), which reruns nothing; else for plenty
 # STATE    results/.state/train/...: undeclared, since Snakemake deletes outputs before each try; gone after success
 
 
@@ -32,6 +33,8 @@ rule train_run:
     resources:
         gpu=TRAINING_GPUS,
         machine=RUNTIME,
+        runtime=workflow_facts.train_runtime(CONFIG),
+        mem_mb=workflow_facts.train_memory(CONFIG),
     params:
         job=job(jobs.Train),
     shell:

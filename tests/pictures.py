@@ -9,8 +9,8 @@ import yaml
 from PIL import Image
 
 from resomap.config import load_config
+from resomap.dataset import Data
 from resomap.files import write_text
-from resomap.sections import Data
 
 CONFIG = Path(__file__).parents[1] / "config"
 

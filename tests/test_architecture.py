@@ -17,23 +17,25 @@ PACKAGE, SCRIPTS = ROOT / "resomap", ROOT / "workflow_scripts"
 MODULES = sorted([*PACKAGE.rglob("*.py"), *SCRIPTS.glob("*.py")])
 RULES = sorted((ROOT / "rules").glob("*.smk"))
 
-BOTTOM = {"errors", "fields", "files", "recipe", "sections", "scores"}
+BOTTOM = {"dataset", "errors", "fields", "files", "recipe", "sections", "scores"}
 # From each part to those that it may import; siblings (data, models, profiling, explain) do not know each other.
 MAY_IMPORT = {
     "errors": set(),
     "fields": set(),
     "recipe": {"fields"},
     "scores": set(),
-    "sections": {"fields", "recipe"},
+    "dataset": {"fields"},
+    "sections": {"dataset", "fields", "recipe"},
     "files": {"errors"},
     "provenance": {"errors", "files"},
     "locks": set(),
     "devices": {"errors", "files", "locks"},
     "environments": {"files"},
-    "config": {"errors", "fields", "recipe", "sections"},
-    "configdocs": {"config", "files", "fields", "recipe", "sections"},
-    "jobs": {"config", "errors", "fields", "recipe", "sections"},
-    "workflow": {"config", "data.entries", "data.listing", "devices", "jobs", "locks", "provenance"} | BOTTOM,
+    "config": {"dataset", "errors", "fields", "recipe", "sections"},
+    "configdocs": {"config", "dataset", "files", "fields", "recipe", "sections"},
+    "jobs": {"config", "dataset", "errors", "fields", "recipe", "sections"},
+    "identity": {"data.entries", "data.listing", "provenance"} | BOTTOM,
+    "workflow": {"config", "devices", "identity", "jobs", "locks", "provenance"} | BOTTOM,
     "data": BOTTOM,
     "models": BOTTOM,
     "profiling": BOTTOM,
@@ -44,12 +46,30 @@ MAY_IMPORT = {
     "analysis": {"jobs", "locks"} | BOTTOM,
     "report": {"analysis", "jobs"} | BOTTOM,
     "tracking": {"jobs"} | BOTTOM,
-    "entry": {"data", "models", "training", "profiling", "explain", "jobs", "provenance", "devices", "locks"} | BOTTOM,
+    "deployment": {"data", "profiling"} | BOTTOM,
+    "entry": {"data", "deployment", "models", "training", "profiling", "explain", "jobs", "provenance", "devices", "locks"} | BOTTOM,
     "inspection": {"config", "data", "report", "workflow"} | BOTTOM,
-    "cli": {"config", "configdocs", "inspection", "workflow", "provenance", "devices"} | BOTTOM,
+    "forecast": BOTTOM,
+    "planning": {"data", "devices", "forecast", "inspection", "jobs", "provenance", "workflow"} | BOTTOM,
+    "plantable": {"data.room", "workflow"} | BOTTOM,
+    "cli": {"config", "configdocs", "inspection", "planning", "plantable", "workflow", "provenance", "devices"} | BOTTOM,
     "workflow_scripts": {"analysis", "report", "tracking", "jobs", "entry.arguments"} | BOTTOM,
 }
-DRIVER = ("config", "jobs", "workflow", "provenance", "devices", "analysis", "report", "inspection", "cli")
+DRIVER = (
+    "config",
+    "identity",
+    "jobs",
+    "workflow",
+    "provenance",
+    "devices",
+    "analysis",
+    "report",
+    "inspection",
+    "forecast",
+    "planning",
+    "plantable",
+    "cli",
+)
 HEAVY = ("torch", "torchvision", "captum")
 
 

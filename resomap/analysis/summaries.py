@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import pandas as pd
 
 from resomap import files
 from resomap.analysis.answers import Answers, Cell, cell_runs, group_names, in_group
 from resomap.analysis.compare import Cost
 from resomap.analysis.knee import differences_to_best, find_knee
+from resomap.analysis.measurements import Row, single
 from resomap.analysis.statistics import Interval, accuracy_interval, compute_spread, pool_spreads
 
 CELLS = (
@@ -24,7 +26,6 @@ MATRIX = (
 )  # fmt: skip
 KNEES = ("family", "model", "group", "margin", "lower", "upper", "best", "censored", "n_val")
 
-Row = dict[str, Any]
 Split = Mapping[Cell, Answers]
 Key = TypeVar("Key")
 
@@ -106,12 +107,11 @@ def _curve(val: Split, correct: Mapping[Cell, np.ndarray], model: tuple[str, str
     return {cell.resolution: correct[cell][[val[cell].seeds.index(seed) for seed in common]] for cell in cells if common}
 
 
-def read_costs(profile_rows: Sequence[Row]) -> dict[Cell, Cost]:
-    """Latency of every measured cell at batch 1."""
+def read_costs(profiles: pd.DataFrame) -> dict[Cell, Cost]:
+    """What every cell that was measured costs, from the columns of profiles.csv."""
     return {
         Cell(row["family"], row["model"], row["resolution"]): Cost(row["latency_ms_p50"], row["latency_ms_p90"], bool(row["valid"]))
-        for row in profile_rows
-        if row["batch_size"] == 1 and row["latency_ms_p50"] is not None
+        for row in single(profiles).to_dict("records")
     }
 
 

@@ -1,6 +1,6 @@
 """The tidy tables: one row an observation, copied from result files; blank where a run gave no number."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import pandas as pd
 
 from resomap import files, scores
 from resomap.analysis.answers import ENDED, Cell, Run, cell_runs, group_of_class, run_status
+from resomap.analysis.measurements import Row
 
 RUNS = (
     "family", "model", "resolution", "seed", "status", "reason", "n_train", "n_test", *scores.SCORES,
@@ -22,15 +23,17 @@ PROFILES = (
     "family", "model", "resolution", "device", "precision", "memory_format", "variant", "threads", "batch_size", "n", "valid", "status",
     "latency_ms_p50", "latency_ms_p90", "latency_ms_p99", "inference_images_per_second",
     "macs", "flops", "num_parameters", "model_size_mib", "peak_memory_mib",
+    "rounds", "why_invalid", "latency_ms_low", "latency_ms_high", "relative_error", "cpu_share", "latency_ms_p50_cold", "ratio_to_reference",
+    "training_images_per_second", "activations_mib", "peak_reserved_mib",
+    "energy_j_per_image", "energy_j_per_image_above_idle", "power_w", "idle_power_w",
 )  # fmt: skip
+STAGES = ("family", "model", "resolution", "decode_ms", "resize_ms", "copy_ms", "forward_ms", "total_ms", "n", "valid", "decoded_from")
 EXPLANATIONS = (
     "family", "model", "resolution", "seed", "method", "target", "group", "layer", "grid", "n",
     "relevance_mass", "relevance_rank", "pointing_game", "mask_area", "zero_maps",
 )  # fmt: skip
 P99_FROM = 1000
 """Repetitions under which a 99th percentile is not reported."""
-
-Row = dict[str, Any]
 
 
 def run_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: Path, manifest: dict[str, Any]) -> Iterator[Row]:
@@ -105,13 +108,18 @@ def _mean(values: np.ndarray) -> float | None:
     return float(known.mean()) if known.size else None
 
 
-def profile_rows(cells: Sequence[Cell], profiles: Path) -> Iterator[Row]:
-    """Rows of PROFILES: every measurement of every model whose profile exists."""
-    for family, model in dict.fromkeys((cell.family, cell.model) for cell in cells):
-        path = profiles / family / f"{model}.json"
-        for record in files.read_json(path)["cells"] if path.exists() else ():
-            row = {"family": family, "model": model, **{name: record.get(name) for name in PROFILES[2:]}}
-            yield row | ({} if (row["n"] or 0) >= P99_FROM else {"latency_ms_p99": None})
+def profile_rows(records: Iterable[Row]) -> Iterator[Row]:
+    """Rows of PROFILES, a record of `cells` each; what an older profile does not tell is blank."""
+    for record in records:
+        row = {name: record.get(name) for name in PROFILES}
+        yield row | ({} if (row["n"] or 0) >= P99_FROM else {"latency_ms_p99": None})
+
+
+def stage_rows(records: Iterable[Row]) -> Iterator[Row]:
+    """Rows of STAGES, a record of `stages` each: where the time of one picture goes from its file to its logits."""
+    for record in records:
+        total = sum(record[f"{stage}_ms"] or 0 for stage in ("decode", "resize", "copy", "forward"))
+        yield {name: record.get(name) for name in STAGES} | {"total_ms": total}
 
 
 def explanation_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> Iterator[Row]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from resomap import files, sections
+from resomap import dataset, files
 from resomap.data.decode import NOTES
 from resomap.data.information import contact_sheet, sample, spectra
 from resomap.data.sources import Source
@@ -26,7 +26,7 @@ class Account:
     `rows` (N,) says where each entry of the listing is kept, `side` how large; `dealt` names the splits that were drawn here.
     """
 
-    data: sections.Data
+    data: dataset.Data
     source: Source
     survey: Survey
     splits: Sequence[str | None]

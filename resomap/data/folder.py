@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from resomap import sections
+from resomap import dataset
 from resomap.data.entries import Entry, File, Listing
 from resomap.errors import ConfigError
 
@@ -16,14 +16,15 @@ JUNK = {"Thumbs.db", "desktop.ini"}
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 
 
-def list_folder(folder: sections.Folder) -> Listing:
+def list_folder(folder: dataset.Folder) -> Listing:
     """Every file under a class folder, at any depth and through links, classes and files in the order of their names."""
     root = Path(folder.path or "").expanduser()
     if not root.is_dir():
         raise ConfigError(f"{WHERE}: there is no folder {root}")
     masks = _mask_folder(folder)
     tops = {split: root / name for name, split in SPLIT_NAMES.items() if (root / name).is_dir()}
-    parts: dict[str | None, Path] = dict(tops.items()) if "train" in tops else {None: root}
+    has_splits = "train" in tops and _folders(tops["train"])  # a class may be called train, too
+    parts: dict[str | None, Path] = dict(tops.items()) if has_splits else {None: root}
     classes = tuple(sorted({path.name for part in parts.values() for path in _folders(part)}))
     if not classes:
         raise ConfigError(
@@ -40,7 +41,7 @@ def list_folder(folder: sections.Folder) -> Listing:
     return Listing(classes, entries, list(_stray(root, parts.values())), masks is not None)
 
 
-def _mask_folder(folder: sections.Folder) -> Path | None:
+def _mask_folder(folder: dataset.Folder) -> Path | None:
     if folder.masks is None:
         return None
     masks = Path(folder.masks).expanduser()

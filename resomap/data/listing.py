@@ -3,7 +3,7 @@
 import hashlib
 import os
 
-from resomap import sections
+from resomap import dataset
 from resomap.data.entries import Listing
 from resomap.data.folder import list_folder
 from resomap.data.table import list_table
@@ -12,7 +12,7 @@ from resomap.errors import ConfigError
 MOST_NAMED = 5
 
 
-def list_pictures(data: sections.Data) -> Listing | None:
+def list_pictures(data: dataset.Data) -> Listing | None:
     """The files of a folder or a table; None where pictures are drawn, or fixed by the name of their set.
 
     ConfigError where no classifier can be trained on them: fewer than two classes, or a class without training pictures.

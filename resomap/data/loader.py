@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from resomap.data.augment import Draws, draw_epoch
+from resomap.data.residency import Pictures
 from resomap.data.transforms import LUMA, blur, color_affine, erase, resample, resample_bytes
 from resomap.recipe import Augmentation, Sampling
 
@@ -47,7 +48,7 @@ class TrainLoader:
 
     def __init__(
         self,
-        images: Tensor,
+        images: Pictures,
         labels: Tensor,
         normalise: Normalise,
         batch_size: int,
@@ -97,7 +98,7 @@ class TrainLoader:
 class EvalLoader:
     """Batches in stored order, normalised, on the device of `normalise`."""
 
-    def __init__(self, images: Tensor, labels: Tensor, normalise: Normalise, batch_size: int) -> None:
+    def __init__(self, images: Pictures, labels: Tensor, normalise: Normalise, batch_size: int) -> None:
         self.labels = labels
         self._images, self._normalise, self._batch_size = images, normalise, batch_size
 

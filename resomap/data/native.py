@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from resomap import files, sections
+from resomap import dataset, files
 from resomap.data.sources import REEF_SIDE, Source
 from resomap.errors import DataError
 
@@ -13,7 +13,7 @@ MOST_ASKED = 10_000
 FIXED = "native_resolution.json"
 
 
-def native_side(data: sections.Data, source: Source, directory: Path) -> int:
+def native_side(data: dataset.Data, source: Source, directory: Path) -> int:
     """What the configuration, or an earlier preparation of the same source into `directory`, has fixed; else the median short side.
 
     That is asked of at most 10,000 pictures, evenly spaced, and kept between 8 and 512.
@@ -26,12 +26,12 @@ def native_side(data: sections.Data, source: Source, directory: Path) -> int:
     return int(np.clip(_median_short_side(source), SMALLEST, LARGEST))
 
 
-def fix_native_side(data: sections.Data, side: int, directory: Path) -> None:
+def fix_native_side(data: dataset.Data, side: int, directory: Path) -> None:
     """Write down the side, so that no picture that comes later moves it."""
     files.write_json(directory / FIXED, {"source": _name(data), "native_resolution": side})
 
 
-def _name(data: sections.Data) -> str:
+def _name(data: dataset.Data) -> str:
     return data.model_dump_json(include={"dataset": True, "folder": {"path"}, "csv": {"path"}, "torchvision": {"root"}})
 
 

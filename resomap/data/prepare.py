@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from resomap import files, sections
+from resomap import dataset, files
 from resomap.data.account import Account, printable
 from resomap.data.filling import partial, publish
 from resomap.data.information import sample
@@ -21,7 +21,7 @@ from resomap.errors import DataError
 
 
 def prepare(
-    data: sections.Data, directory: Path, *, code: str = "", download: bool = False, resolutions: Sequence[int] = (), workers: int = 1
+    data: dataset.Data, directory: Path, *, code: str = "", download: bool = False, resolutions: Sequence[int] = (), workers: int = 1
 ) -> None:
     """Write the native store of `data` into `directory`, a few pictures in memory at a time; what an earlier try has done is kept.
 
@@ -46,7 +46,7 @@ def prepare(
     files.write_json(manifest, account.manifest())
 
 
-def look(data: sections.Data, store: Path, directory: Path, workers: int) -> Account:
+def look(data: dataset.Data, store: Path, directory: Path, workers: int) -> Account:
     """All that `prepare` would find out of pictures for `store` and tell, written into `directory`; pictures are kept for its tables only.
 
     Bad pictures are left out, whatever `data.on_bad_image` says; a set of torchvision is fetched if `data` says so.
@@ -63,7 +63,7 @@ def look(data: sections.Data, store: Path, directory: Path, workers: int) -> Acc
     return account
 
 
-def _take_account(data: sections.Data, source: Source, side: int, rows: np.ndarray, directory: Path, code: str, workers: int) -> Account:
+def _take_account(data: dataset.Data, source: Source, side: int, rows: np.ndarray, directory: Path, code: str, workers: int) -> Account:
     """Look at every picture and deal the good ones to splits; DataError where a class has none left to train on."""
     listing = source.listing
     place = data.model_dump_json(include={"dataset", "torchvision", "reef"})

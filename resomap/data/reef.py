@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from resomap import sections
+from resomap import dataset
 from resomap.data import clutter
 from resomap.data.paint import Window, circle, contrast, coverage, grating, lay, ramp, rgb, window
 from resomap.data.scenes import CHUNK, CLASSES, GROUPS, PAIRS, RUNGS, Disc, Fish, Scene, Sticker, Water, draw_chunk, draw_labels
@@ -49,18 +49,18 @@ class Pictures:
     y: np.ndarray
 
 
-def render(settings: sections.Reef, split: str, count: int, canvas: int) -> Pictures:
+def render(settings: dataset.Reef, split: str, count: int, canvas: int) -> Pictures:
     """The first `count` pictures of a split, all in memory; a longer split starts with the shorter one."""
     parts = list(chunks(settings, split, count, canvas))
     return Pictures(**{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Pictures)})
 
 
-def labels(settings: sections.Reef, split: str, count: int) -> list[int]:
+def labels(settings: dataset.Reef, split: str, count: int) -> list[int]:
     """The classes of the first `count` pictures of a split, nothing drawn."""
     return [label for chunk in range(-(-count // CHUNK)) for label in draw_labels(settings, split, chunk)][:count]
 
 
-def chunks(settings: sections.Reef, split: str, count: int, canvas: int) -> Iterator[Pictures]:
+def chunks(settings: dataset.Reef, split: str, count: int, canvas: int) -> Iterator[Pictures]:
     """The first `count` pictures of a split on a canvas of that many pixels a side, eight at a time."""
     for start in range(0, count, CHUNK):
         scenes = draw_chunk(settings, split, start // CHUNK)[: count - start]

@@ -48,6 +48,10 @@ class RowFile:
         stored = os.pread(self.descriptor, self._stride, self.offset + row * self._stride)
         return np.frombuffer(stored, self.dtype).reshape(self.shape[1:])
 
+    def read_into(self, row: int, target: np.ndarray) -> None:
+        """Read one row into memory that is there."""
+        os.preadv(self.descriptor, [target.reshape(-1).view(np.uint8).data], self.offset + row * self._stride)
+
     def __setitem__(self, row: int, values: np.ndarray) -> None:
         """Write rows from `row` on, as many as `values` holds: one row, or an array of them."""
         data = np.ascontiguousarray(values, self.dtype).reshape(-1).view(np.uint8)

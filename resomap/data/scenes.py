@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from resomap import sections
+from resomap import dataset
 from resomap.data import clutter
 
 CLASSES = ("torpedo", "starfish", "disc-bars", "disc-stripes", "angel-bars", "angel-stripes", "ray-bars", "ray-stripes")
@@ -98,23 +98,23 @@ class Scene:
     grain: np.ndarray
 
 
-def draw_chunk(settings: sections.Reef, split: str, chunk: int) -> list[Scene]:
+def draw_chunk(settings: dataset.Reef, split: str, chunk: int) -> list[Scene]:
     """The scenes `chunk * 8` to `chunk * 8 + 7` of a split: every class once, in random order."""
     generator = _generator(settings, split, chunk)
     return [draw_scene(settings, generator, int(label)) for label in generator.permutation(CHUNK)]
 
 
-def draw_labels(settings: sections.Reef, split: str, chunk: int) -> list[int]:
+def draw_labels(settings: dataset.Reef, split: str, chunk: int) -> list[int]:
     """The classes of the scenes that `draw_chunk` draws."""
     labels: list[int] = _generator(settings, split, chunk).permutation(CHUNK).tolist()
     return labels
 
 
-def _generator(settings: sections.Reef, split: str, chunk: int) -> np.random.Generator:
+def _generator(settings: dataset.Reef, split: str, chunk: int) -> np.random.Generator:
     return np.random.default_rng((settings.seed, *split.encode(), chunk))
 
 
-def draw_scene(settings: sections.Reef, generator: np.random.Generator, label: int) -> Scene:
+def draw_scene(settings: dataset.Reef, generator: np.random.Generator, label: int) -> Scene:
     """One scene of the class `label`."""
     return Scene(
         label=label,
@@ -127,7 +127,7 @@ def draw_scene(settings: sections.Reef, generator: np.random.Generator, label: i
     )
 
 
-def _draw_fish(settings: sections.Reef, generator: np.random.Generator, label: int) -> Fish:
+def _draw_fish(settings: dataset.Reef, generator: np.random.Generator, label: int) -> Fish:
     bearing, distance = generator.uniform(0, 2 * math.pi), generator.uniform(0.15, 0.30)
     return Fish(
         silhouette=CLASSES[label].split("-")[0],
@@ -141,7 +141,7 @@ def _draw_fish(settings: sections.Reef, generator: np.random.Generator, label: i
     )
 
 
-def _draw_stripes(settings: sections.Reef, generator: np.random.Generator, label: int) -> Wave:
+def _draw_stripes(settings: dataset.Reef, generator: np.random.Generator, label: int) -> Wave:
     """The stripes of a fish: its class's, or any where the class is told by the silhouette."""
     rung, stands = int(generator.integers(3)), bool(generator.integers(2))
     if GROUPS[CLASSES[label]] != "outline":
@@ -154,7 +154,7 @@ def _draw_stripes(settings: sections.Reef, generator: np.random.Generator, label
     )
 
 
-def _draw_disc(settings: sections.Reef, generator: np.random.Generator) -> Disc:
+def _draw_disc(settings: dataset.Reef, generator: np.random.Generator) -> Disc:
     return Disc(
         x=generator.uniform(0, 1),
         y=generator.uniform(0, 1),
@@ -179,7 +179,7 @@ def _draw_water(generator: np.random.Generator) -> Water:
     return Water((float(hues[0]), float(hues[1])), lightness=generator.uniform(0.28, 0.44), contrast=generator.uniform(0.6, 1.1))
 
 
-def _draw_sticker(settings: sections.Reef, generator: np.random.Generator, label: int) -> Sticker | None:
+def _draw_sticker(settings: dataset.Reef, generator: np.random.Generator, label: int) -> Sticker | None:
     """The shortcut; its draws are made with or without one, so that it changes nothing else of the picture."""
     x, y = (float(generator.choice((0.08, 0.92))) for _ in range(2))
     stands, agreement = bool(generator.integers(2)), generator.uniform(0, 1)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from resomap import sections
+from resomap import dataset
 from resomap.data import known_sets, reef
 from resomap.data.decode import DECODER_ERRORS, BadPictureError, read_picture, read_size
 from resomap.data.entries import Entry, Listing
@@ -41,7 +41,7 @@ class Source:
     known: dict[str, Any] = field(default_factory=lambda: {"groups": None, "pairs": None, "frequencies": None})
 
 
-def open_source(data: sections.Data, *, download: bool = False) -> Source:
+def open_source(data: dataset.Data, *, download: bool = False) -> Source:
     """List what `data` names; torchvision's sets are fetched first where they are missing and `download` says so."""
     listing = list_pictures(data)
     if listing is not None:
@@ -103,7 +103,7 @@ def _opened_set(name: str, root: str) -> dict[str, Any]:
     return known_sets.open_sets(name, Path(root).expanduser(), False)
 
 
-def _open_reef(settings: sections.Reef, canvas: int) -> Source:
+def _open_reef(settings: dataset.Reef, canvas: int) -> Source:
     entries = [
         Entry(f"reef/{split}/{index:06d}", label, split, reef.GROUPS[reef.CLASSES[label]], (split, index))
         for split in ("train", "val", "test")
@@ -118,7 +118,7 @@ def _open_reef(settings: sections.Reef, canvas: int) -> Source:
 class ReefReader:
     """Draws picture (split, index) of the reef on a canvas; only test pictures come with a mask."""
 
-    settings: sections.Reef
+    settings: dataset.Reef
     canvas: int
 
     def __call__(self, place: Any) -> Read:
@@ -132,5 +132,5 @@ class ReefReader:
 
 
 @lru_cache(maxsize=2)
-def _scenes(settings: sections.Reef, split: str, chunk: int) -> Any:
+def _scenes(settings: dataset.Reef, split: str, chunk: int) -> Any:
     return reef.draw_chunk(settings, split, chunk)

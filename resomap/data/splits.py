@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from resomap import sections
+from resomap import dataset
 from resomap.data.entries import Entry
 from resomap.errors import DataError
 
 HELD_OUT = ("test", "val")
 
 
-def deal(entries: Sequence[Entry], pixels: np.ndarray, splits: sections.Splits) -> tuple[list[str], list[str]]:
+def deal(entries: Sequence[Entry], pixels: np.ndarray, splits: dataset.Splits) -> tuple[list[str], list[str]]:
     """The split of every picture, and which splits were dealt here; `pixels` (N,) names each picture's content.
 
     Splits that the source gives stay; what it lacks of val and test is taken from its training pictures. A class is dealt by the

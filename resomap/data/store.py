@@ -23,10 +23,11 @@ from typing import Any
 import numpy as np
 
 from resomap import files
+from resomap.data.aspect import Aspect
 from resomap.errors import DataError
 
 SPLITS = ("train", "val", "test")
-_KEYS = {"native_resolution", "classes", "groups", "pairs", "frequencies", "mask", "splits", "mean", "std"}
+_KEYS = {"native_resolution", "classes", "groups", "pairs", "frequencies", "mask", "aspect", "filter", "splits", "mean", "std"}
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Store:
     """The arrays of a prepared data set, each checked against the manifest and mapped into memory, read-only.
 
     `mean` and `std` are those of the training pictures' channels on the scale 0 to 1; `groups` (class name to group), `pairs`
-    (indices of classes that share a group) and `frequencies` (group to cycles per picture) are None where nobody knows them.
+    (indices of classes that share a group) and `frequencies` (group to cycles per picture) are None where nobody knows them; `aspect` and
+    `filter` made every picture square and bring it to each resolution.
     """
 
     directory: Path
@@ -44,6 +46,8 @@ class Store:
     pairs: tuple[tuple[int, int], ...] | None
     frequencies: dict[str, float] | None
     masked: bool
+    aspect: Aspect
+    filter: str
     counts: dict[str, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -98,6 +102,8 @@ def open_store(manifest: Path) -> Store:
         pairs=None if told["pairs"] is None else tuple((first, second) for first, second in told["pairs"]),
         frequencies=told["frequencies"],
         masked=told["mask"],
+        aspect=told["aspect"],
+        filter=told["filter"],
         counts={split: facts["count"] for split, facts in told["splits"].items()},
         mean=tuple(told["mean"]),
         std=tuple(told["std"]),

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Mapping
 from pathlib import Path
 
-from resomap import sections
+from resomap import dataset
 from resomap.data.entries import Entry, File, Listing
 from resomap.data.folder import SPLIT_NAMES
 from resomap.errors import ConfigError
@@ -13,7 +13,7 @@ WHERE = "config/data.yaml: data.csv.path"
 BOX = ("xmin", "ymin", "xmax", "ymax")
 
 
-def list_table(table: sections.Csv) -> Listing:
+def list_table(table: dataset.Csv) -> Listing:
     """Every picture of the table, in its order; lines that name one picture again add boxes to it."""
     path = Path(table.path or "").expanduser()
     rows = _read(path)

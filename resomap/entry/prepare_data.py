@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from resomap.data.prepare import prepare
+from resomap.dataset import Provision
 from resomap.entry.arguments import run
 from resomap.jobs import PrepareData
 from resomap.locks import holding
-from resomap.sections import Provision
 
 
 def main(job: PrepareData, manifest: Path, provision: Provision, threads: int) -> None:

@@ -5,30 +5,31 @@ from pathlib import Path
 import torch
 
 from resomap.data.store import open_store
-from resomap.devices import device_name, open_device
+from resomap.deployment import end_to_end
+from resomap.devices import device_name, keep_freed_memory, open_device
 from resomap.entry.arguments import run
 from resomap.files import write_json
 from resomap.jobs import Profile
 from resomap.models.registry import build_model
 from resomap.profiling.profile import profile_model
 from resomap.provenance import environment
-from resomap.recipe import Precision
 from resomap.training.precision import use_float32
-
-PRECISION: Precision = "fp32"
 
 
 def main(job: Profile, data: Path, profile: Path) -> None:
-    """Write a record a resolution and batch size, and the reference workload measured beside them."""
+    """Write a record a resolution, batch size and variant, the reference workload measured beside them, and where the time of a file goes."""
     device = open_device(job.device, job.profiling.cpu_threads, alone=True)
     use_float32()
+    keep_freed_memory()
     torch.manual_seed(0)
-    model = build_model(job.architecture, num_classes=len(open_store(data).classes))
-    measured = profile_model(model, job.resolutions, job.profiling, device, PRECISION)
+    store = open_store(data)
+    model = build_model(job.architecture, num_classes=store.num_classes)
+    measured = profile_model(model, job.resolutions, job.profiling, device, job.precision)
+    stages = end_to_end(model, store, job.resolutions, job.profiling, device) if job.profiling.end_to_end else []
     name = device_name(device)
     for cell in measured["cells"]:
         cell["device"] = name
-    write_json(profile, {"job": job.model_dump(mode="json"), "environment": environment(name), **measured})
+    write_json(profile, {"job": job.model_dump(mode="json"), "environment": environment(name), **measured, "stages": stages})
 
 
 if __name__ == "__main__":

@@ -1,7 +1,15 @@
-"""How much memory inference takes at its peak."""
+"""How much memory a pass takes at its peak."""
 
+import ctypes
+import gc
+import os
+import re
+import signal
+import warnings
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +20,7 @@ from torch.utils._pytree import tree_leaves
 from resomap.profiling.twin import shape_twin
 
 MIB = 2**20
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # of glibc's malloc.h; the values set are its defaults
 
 
 def model_bytes(model: nn.Module) -> int:
@@ -19,31 +28,89 @@ def model_bytes(model: nn.Module) -> int:
     return sum(tensor.nbytes for tensor in [*model.parameters(), *model.buffers()])
 
 
-@torch.inference_mode()
-def peak_memory_bytes(model: nn.Module, pictures: Tensor) -> int:
-    """Bytes of weights, pictures and what else is alive at the worst moment of a forward pass in evaluation mode.
+def growth_bytes(run: Callable[[], object], device: torch.device) -> tuple[int, int | None]:
+    """By how many bytes memory grows in a call of `run` that is not the first, and what CUDA's allocator has reserved by then.
 
-    On CUDA the last is the growth of the allocator's peak, scratch memory of kernels included. On a CPU it is the largest sum of
-    activations alive at once, followed on the meta device: exact and the same on every machine, but without the scratch
-    memory inside kernels. Raises torch.OutOfMemoryError where the device cannot hold it.
+    On CUDA the first is the allocator's peak, scratch memory of kernels included; on a CPU it is the growth of the resident set, which
+    knows of every allocation, whoever made it.
     """
-    growth = _cuda_growth if pictures.is_cuda else _activation_peak
-    return model_bytes(model) + pictures.nbytes + growth(model, pictures)
+    run()  # libraries take their lasting workspaces in the first pass
+    if device.type != "cuda":
+        return resident_growth_bytes(run), None
+    before = torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    run()
+    torch.cuda.synchronize(device)
+    return torch.cuda.max_memory_allocated(device) - before, torch.cuda.max_memory_reserved(device)
 
 
-def _cuda_growth(model: nn.Module, pictures: Tensor) -> int:
-    model(pictures)  # libraries take their lasting workspaces in the first pass, whichever cell that is
-    before = torch.cuda.memory_allocated(pictures.device)
-    torch.cuda.reset_peak_memory_stats(pictures.device)
-    model(pictures)
-    torch.cuda.synchronize(pictures.device)
-    return torch.cuda.max_memory_allocated(pictures.device) - before
+def resident_growth_bytes(run: Callable[[], object]) -> int:
+    """By how many bytes the resident set of a process grows at most while it calls `run`.
+
+    Called in a fork, whose heap is trimmed before: memory that this process has freed and kept would hide what a call takes. RuntimeError
+    when the fork is killed, as for lack of memory.
+    """
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12 on forks of processes with threads: the child starts none
+        child = os.fork()
+    if child == 0:
+        _tell_growth(run, writing)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        told = pipe.read()
+    _, status = os.waitpid(child, 0)
+    if status or not told:
+        raise RuntimeError(f"a process that measured memory ended with status {os.waitstatus_to_exitcode(status)}")
+    return int(told)
 
 
-def _activation_peak(model: nn.Module, pictures: Tensor) -> int:
-    twin, shapes = shape_twin(model), pictures.to("meta")
-    with LiveMemory(apart_from=[*twin.parameters(), *twin.buffers(), shapes]) as memory:
-        twin(shapes)
+def _tell_growth(run: Callable[[], object], pipe: int) -> None:
+    """In a fork: call `run`, write the growth into the pipe and leave without a trace."""
+    try:
+        signal.alarm(0)
+        torch.set_num_threads(1)  # the threads of the parent did not come along
+        _map_large_blocks()
+        run()  # brings the code's own pages back, which a fork does not inherit
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew: proc(5)
+        before = _status_bytes("VmRSS")
+        run()
+        os.write(pipe, str(max(0, _status_bytes("VmHWM") - before)).encode())
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+
+def _map_large_blocks() -> None:
+    """Let malloc take large blocks from the system and give them back at once, so that holes in its heap do not count as use."""
+    libc = ctypes.CDLL(None)
+    for parameter, value in ((M_MMAP_MAX, 65536), (M_MMAP_THRESHOLD, 128 * 1024), (M_TRIM_THRESHOLD, 128 * 1024)):
+        libc.mallopt(parameter, value)
+
+
+def _status_bytes(key: str) -> int:
+    found = re.search(rf"{key}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
+    assert found is not None
+    return 1024 * int(found[1])
+
+
+def activation_bytes(model: nn.Module, pictures: Tensor, *, training: bool = False) -> int:
+    """The largest sum of activations that are alive at once in a forward pass, or in a training pass with its backward.
+
+    Followed on the meta device: exact and the same on every machine, without the scratch memory inside kernels. Gradients of weights count.
+    """
+    twin, shapes = shape_twin(model).train(training), pictures.to("meta")
+    with (
+        LiveMemory(apart_from=[*twin.parameters(), *twin.buffers(), shapes]) as memory,
+        nullcontext() if training else torch.inference_mode(),
+    ):
+        output = twin(shapes)
+        if training:
+            output.sum().backward()
     return memory.peak
 
 

@@ -2,9 +2,10 @@
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from statistics import median, stdev
+from dataclasses import dataclass, field, replace
+from statistics import mean, median, stdev
 
 import numpy as np
 import torch
@@ -16,8 +17,14 @@ FEWEST_REPETITIONS = 3
 ENOUGH_FOR_P99 = 1000
 ALONE = 0.9
 """A measuring thread that had the CPU for less than this share of its time was crowded out by others."""
+CROWDED = "crowded"
+TRIES = 2
+"""A cell is given up after this many times the rounds that it needs undisturbed."""
+CONFIDENCE = 0.95
 
 Cell = Callable[[], object]
+Watch = Callable[[], str | None]
+"""Says what disturbs the device at this moment, if anything does."""
 
 
 class Clock:
@@ -53,39 +60,100 @@ class CudaClock(Clock):
         return start.elapsed_time(end)
 
 
+class ColdClock(CudaClock):
+    """Empties the second-level cache before each call, by writing twice its size; the writing is not timed."""
+
+    def __init__(self, device: torch.device) -> None:
+        size = torch.cuda.get_device_properties(device).L2_cache_size
+        self._filler = torch.empty(2 * size, dtype=torch.int8, device=device)
+
+    def latency_ms(self, cell: Cell) -> float:
+        """Milliseconds of one call on a cold cache."""
+        self._filler.zero_()
+        return super().latency_ms(cell)
+
+
+@dataclass(frozen=True)
+class Round:
+    """Latencies of one cell in one pass over all cells, the reference's median in it, and what disturbed it, if anything did."""
+
+    latencies_ms: list[float]
+    wall_seconds: float
+    cpu_seconds: float
+    reference_ms: float = 1.0
+    disturbed: str | None = None
+
+    @property
+    def median_ms(self) -> float:
+        """The middle latency."""
+        return median(self.latencies_ms)
+
+
 @dataclass
 class Timing:
-    """Latencies of one cell in ms, by round, and the wall and CPU seconds of the thread that measured; empty until measured."""
+    """The rounds of one cell, of which `needed` must be undisturbed; empty until measured."""
 
-    rounds: list[list[float]] = field(default_factory=list)
-    wall_seconds: float = 0.0
-    cpu_seconds: float = 0.0
+    needed: int = 1
+    passes: list[Round] = field(default_factory=list)
+
+    @property
+    def rounds(self) -> list[Round]:
+        """The undisturbed rounds, or all of them where those are too few."""
+        clean = [one for one in self.passes if one.disturbed is None]
+        return clean if len(clean) >= self.needed else self.passes
+
+    @property
+    def valid(self) -> bool:
+        """Whether enough rounds were undisturbed."""
+        return sum(one.disturbed is None for one in self.passes) >= self.needed
+
+    @property
+    def why_invalid(self) -> str | None:
+        """What disturbed most of the rounds; None of a valid measurement, and of none."""
+        reasons = Counter(one.disturbed for one in self.passes if one.disturbed)
+        return None if self.valid or not reasons else reasons.most_common(1)[0][0]
 
     @property
     def latencies_ms(self) -> list[float]:
-        """Every repetition."""
-        return [latency for latencies in self.rounds for latency in latencies]
+        """Every repetition that counts."""
+        return [latency for one in self.rounds for latency in one.latencies_ms]
 
     @property
-    def round_medians_ms(self) -> list[float]:
+    def medians_ms(self) -> list[float]:
         """The median of each round."""
-        return [median(latencies) for latencies in self.rounds]
+        return [one.median_ms for one in self.rounds]
 
     @property
-    def relative_spread(self) -> float | None:
-        """Standard deviation of the round medians over their median: the error of the latency, drift included."""
-        medians = self.round_medians_ms
-        return stdev(medians) / median(medians) if len(medians) > 1 else None
+    def ratios(self) -> list[float]:
+        """Each round's median over the reference's in the same round."""
+        return [one.median_ms / one.reference_ms for one in self.rounds]
+
+    @property
+    def ratio(self) -> float | None:
+        """The middle one of those ratios, which drift of the whole machine leaves alone."""
+        return median(self.ratios) if self.passes else None
+
+    @property
+    def relative_error(self) -> float | None:
+        """Half the 95 % interval of the median over it, from the spread between rounds (t): drift counts, the spread inside them does not."""
+        from scipy.special import stdtrit  # 0.1 s, where scipy.stats takes 0.7
+
+        medians = self.medians_ms
+        if len(medians) < 2:
+            return None
+        quantile = float(stdtrit(len(medians) - 1, (1 + CONFIDENCE) / 2))
+        return quantile * stdev(medians) / len(medians) ** 0.5 / float(np.median(self.latencies_ms))
+
+    @property
+    def interval_ms(self) -> tuple[float | None, float | None]:
+        """That interval of the median latency."""
+        middle, error = self.percentile_ms(50), self.relative_error
+        return (None, None) if middle is None or error is None else (middle * (1 - error), middle * (1 + error))
 
     @property
     def cpu_share(self) -> float | None:
         """CPU time over wall time of the measuring thread: what is missing to 1 it spent waiting for a CPU or for its helpers."""
-        return self.cpu_seconds / self.wall_seconds if self.rounds else None
-
-    @property
-    def valid(self) -> bool:
-        """Whether something was measured, and no neighbour crowded it out."""
-        return self.cpu_share is not None and self.cpu_share >= ALONE
+        return mean(one.cpu_seconds for one in self.rounds) / mean(one.wall_seconds for one in self.rounds) if self.passes else None
 
     def percentile_ms(self, percent: float) -> float | None:
         """The latency that `percent` of the repetitions stay under; None without any, and for p99 of fewer than 1,000."""
@@ -93,24 +161,44 @@ class Timing:
         fewest = ENOUGH_FOR_P99 if percent >= 99 else 1
         return float(np.percentile(latencies, percent)) if len(latencies) >= fewest else None
 
+    def wants_more(self, profiling: Profiling) -> bool:
+        """Whether another round could still help: too few are undisturbed, or the error is above the target and there is time."""
+        if not self.valid:
+            return len(self.passes) < TRIES * self.needed
+        spent = sum(one.wall_seconds for one in self.passes)
+        return (self.relative_error or 0) > profiling.target_relative_error and spent < profiling.max_seconds
 
-def measure_rounds(cells: Sequence[Cell], profiling: Profiling, clock: Clock, seed: int = 0) -> list[Timing]:
-    """Warm every cell up, then time all of them in each round, in an order drawn anew from `seed`; one Timing a cell."""
-    for cell in cells:
+
+def measure_rounds(
+    cells: Sequence[Cell],
+    reference: Cell,
+    profiling: Profiling,
+    clocks: Sequence[Clock],
+    watch: Watch = lambda: None,
+    seed: int = 0,
+) -> tuple[list[Timing], Timing]:
+    """Warm every cell up, then time those that want more in each round, in an order drawn anew from `seed`, the reference among them.
+
+    `clocks` has one a cell, and the reference's first. Returns a Timing a cell, and the reference's.
+    """
+    everything = [reference, *cells]
+    for cell, clock in zip(everything, clocks, strict=True):
         _repeat(cell, profiling.warmup_seconds, clock, fewest=1)
-    timings = [Timing() for _ in cells]
+    timings = [Timing(profiling.rounds) for _ in everything]
     generator = random.Random(seed)
-    for _ in range(profiling.rounds):
-        for position in generator.sample(range(len(cells)), len(cells)):
-            _measure(cells[position], timings[position], profiling.round_seconds, clock)
-    return timings
+    while wanting := [position for position in range(1, len(timings)) if timings[position].wants_more(profiling)]:
+        order = generator.sample([0, *wanting], len(wanting) + 1)
+        found = {position: _measure(everything[position], profiling.round_seconds, clocks[position], watch) for position in order}
+        for position, one in found.items():
+            timings[position].passes.append(replace(one, reference_ms=found[0].median_ms))
+    return timings[1:], timings[0]
 
 
-def _measure(cell: Cell, timing: Timing, seconds: float, clock: Clock) -> None:
+def _measure(cell: Cell, seconds: float, clock: Clock, watch: Watch) -> Round:
     wall, cpu = clock.wall(), clock.cpu()
-    timing.rounds.append(_repeat(cell, seconds, clock, FEWEST_REPETITIONS))
-    timing.cpu_seconds += clock.cpu() - cpu
-    timing.wall_seconds += clock.wall() - wall
+    latencies = _repeat(cell, seconds, clock, FEWEST_REPETITIONS)
+    took, used = clock.wall() - wall, clock.cpu() - cpu
+    return Round(latencies, took, used, disturbed=watch() or (CROWDED if used < ALONE * took else None))
 
 
 def _repeat(cell: Cell, seconds: float, clock: Clock, fewest: int) -> list[float]:

@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from resomap.report import titles
+from resomap.analysis.measurements import fastest, primary, single
+from resomap.report import cost_titles, titles
 from resomap.report.inputs import Tables
 from resomap.report.style import CHOSEN, INK, MUTED, PAPER, Drawing, draw_interval, draw_nothing, model_look, new_figure, resolution_axis
 
@@ -75,46 +76,47 @@ def _latency_axis(axes: Axes) -> None:
 
 
 def plot_cost_by_resolution(tables: Tables) -> Drawing:
-    """Latency at batch 1 and throughput at the profiled batch against resolution."""
-    profiles = tables.profiles[tables.profiles["status"] == "ok"]
-    title = titles.cost_title(profiles)
-    note = "Left: latency of one picture, median and 90th percentile (bar above). Right: pictures a second in batches. Hollow: invalid."
-    if profiles.empty:
-        return draw_nothing(title, "There is no latency to draw.", profiles)
-    figure = new_figure(title, note, (11, 5.2))
+    """Latency at batch 1 and throughput at the best batch against resolution."""
+    profiles = tables.profiles
+    singles, batches = single(profiles), fastest(profiles)
+    title, data = cost_titles.cost_title(profiles), primary(profiles, profiles)
+    note = (
+        "Left: latency of one picture, median with its 95 % interval between rounds (thick) and 90th percentile (bar above). "
+        "Right: pictures a second at the batch that gives most. Hollow: invalid."
+    )
+    if singles.empty:
+        return draw_nothing(title, "There is no latency to draw.", data)
+    figure = new_figure(title, note, (11, 5.4))
     latency, throughput = figure.subplots(1, 2)
     models = list(dict.fromkeys(tables.cells["model"]))
-    largest = profiles["batch_size"].max()
-    for model in dict.fromkeys(profiles["model"]):
-        rows, look = profiles[profiles["model"] == model].sort_values("resolution"), model_look(models, model)
-        _draw_latency(latency, rows[rows["batch_size"] == 1], look, model)
-        _draw_points(throughput, rows[rows["batch_size"] == largest], "inference_images_per_second", look, model)
-    resolutions = sorted(set(profiles["resolution"]))
+    for model in dict.fromkeys(singles["model"]):
+        look = model_look(models, model)
+        _draw_latency(latency, singles[singles["model"] == model], look, model)
+        _draw_throughput(throughput, batches[batches["model"] == model], look, model)
+    resolutions = sorted(set(singles["resolution"]))
     _finish_cost(latency, resolutions, "latency of one picture (ms)")
-    _finish_cost(throughput, resolutions, f"pictures a second, batch {largest}")
+    _finish_cost(throughput, resolutions, "pictures a second")
     latency.legend(loc="upper left")
-    return Drawing(figure, title, profiles)
+    return Drawing(figure, title, data)
 
 
 def _draw_latency(axes: Axes, rows: pd.DataFrame, look: dict[str, str], model: str) -> None:
     _draw_points(axes, rows, "latency_ms_p50", look, model)
-    axes.vlines(rows["resolution"], rows["latency_ms_p50"], rows["latency_ms_p90"], color=look["color"], linewidth=2)
-    axes.scatter(rows["resolution"], rows["latency_ms_p90"], marker="_", s=90, color=look["color"], linewidth=2)
+    axes.vlines(rows["resolution"], rows["latency_ms_p50"], rows["latency_ms_p90"], color=look["color"], linewidth=1.2)
+    axes.scatter(rows["resolution"], rows["latency_ms_p90"], marker="_", s=90, color=look["color"], linewidth=1.6)
+    axes.vlines(rows["resolution"], rows["latency_ms_low"], rows["latency_ms_high"], color=look["color"], linewidth=4)
+
+
+def _draw_throughput(axes: Axes, rows: pd.DataFrame, look: dict[str, str], model: str) -> None:
+    _draw_points(axes, rows, "inference_images_per_second", look, model)
+    ends = (1e3 * rows["batch_size"] / rows[f"latency_ms_{end}"] for end in ("low", "high"))
+    axes.vlines(rows["resolution"], *ends, color=look["color"], linewidth=4)
 
 
 def _draw_points(axes: Axes, rows: pd.DataFrame, column: str, look: dict[str, str], model: str) -> None:
     axes.plot(rows["resolution"], rows[column], markersize=7.5, markeredgecolor=PAPER, label=model, **look)
-    disturbed = rows[~rows["valid"].astype(bool)]
-    axes.scatter(
-        disturbed["resolution"],
-        disturbed[column],
-        s=52,
-        marker=look["marker"],
-        facecolor=PAPER,
-        edgecolor=look["color"],
-        linewidth=1.6,
-        zorder=4,
-    )
+    disturbed, look = rows[~rows["valid"].astype(bool)], {"marker": look["marker"], "edgecolor": look["color"]}
+    axes.scatter(disturbed["resolution"], disturbed[column], s=52, facecolor=PAPER, linewidth=1.6, zorder=4, **look)
 
 
 def _finish_cost(axes: Axes, resolutions: list[int], label: str) -> None:

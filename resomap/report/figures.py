@@ -11,6 +11,7 @@ class Entry(NamedTuple):
     caption: str
 
 
+COST = "2. Cost"
 DATA = "4. Data"
 CATALOGUE = {
     "accuracy_by_resolution": Entry(
@@ -36,15 +37,22 @@ CATALOGUE = {
         "The framed diagonal is a network at its own size. A value to the right of it that is higher means: train small, test larger.",
     ),
     "accuracy_by_cost": Entry(
-        "2. Cost",
+        COST,
         "",
         "Accuracy against the median latency of one picture at batch 1. The dashed stairs join the cells that no other beats on both; the ring "
         "marks the choice, which was made on validation pictures.",
     ),
     "cost_by_resolution": Entry(
-        "2. Cost",
+        COST,
         "",
-        "Cost does not depend on the weights, so there is one measurement a cell. A hollow point was measured on a disturbed machine.",
+        "Cost does not depend on the weights, so there is one measurement a cell. The thick bar is the 95 % interval between rounds of measuring "
+        "and often hides behind its dot. A hollow point was measured on a disturbed machine.",
+    ),
+    "cost_breakdown": Entry(
+        COST,
+        "",
+        "A smaller picture shortens what the network does, and hardly what stands before it. Every stage was timed alone, on one thread; with "
+        "several workers they overlap, and the longest decides.",
     ),
     "evidence_by_resolution": Entry(
         "3. Evidence",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 
-from resomap.report import accuracy, cost, dataset, evidence, information, panels, reef
+from resomap.report import accuracy, breakdown, cost, dataset, evidence, information, panels, reef
 from resomap.report.facts import Facts, read_facts
 from resomap.report.figures import data_figure_names, figure_names
 from resomap.report.inputs import Tables
@@ -43,6 +43,7 @@ def _sweep_drawers(tables: Tables, pictures: Pictures, runs: Path, confidence: f
         "train_test_matrix": lambda: accuracy.plot_train_test_matrix(tables),
         "accuracy_by_cost": lambda: cost.plot_accuracy_by_cost(tables, confidence),
         "cost_by_resolution": lambda: cost.plot_cost_by_resolution(tables),
+        "cost_breakdown": lambda: breakdown.plot_cost_breakdown(tables),
         "evidence_by_resolution": lambda: evidence.plot_evidence_by_resolution(tables),
         "explanations": lambda: panels.plot_explanations(tables, pictures, runs),
         "pictures": lambda: panels.plot_pictures(pictures, resolutions),

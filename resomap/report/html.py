@@ -7,12 +7,15 @@ from typing import Any
 import pandas as pd
 
 from resomap import recipe, sections
+from resomap.analysis.measurements import fastest, primary
 from resomap.analysis.verdict import points
-from resomap.report import data_sentences, limits, markup, sentences
-from resomap.report.data_titles import STORED
+from resomap.report import cost_sentences, data_sentences, limits, markup, sentences
+from resomap.report.cost_titles import mode_name
+from resomap.report.data_titles import STORED, percent
 from resomap.report.facts import Facts
-from resomap.report.figures import DATA, figure_names
+from resomap.report.figures import COST, DATA, figure_names
 from resomap.report.inputs import Tables
+from resomap.report.variants import variant_table
 
 
 def build_page(
@@ -36,9 +39,12 @@ def build_page(
         "rules": report,
         "findings": findings(tables, facts, report.confidence),
         "categories": markup.categories(figures, figure_names(manifest["dataset"], explain)),
+        "cost_category": COST,
+        "variants": variant_table(tables.profiles),
         "data_category": DATA,
         "data": markup.data_section(facts),
         "cells": cell_table(tables),
+        "energy": len(tables.energy) > 0,
         "limits": [*data_sentences.limit_sentences(facts), *limits.limit_sentences(tables, manifest["native_resolution"])],
         "protocol": protocol(tables, manifest, training, report, seeds),
         "provenance": {
@@ -54,7 +60,11 @@ def findings(tables: Tables, facts: Facts, confidence: float) -> dict[str, list[
     """What the sweep shows, by subject, alarms first; subjects of which nothing is known are left out."""
     pictures = data_sentences.information_sentences(facts, sorted(set(tables.cells["resolution"])))
     told = {
-        "Alarm": [*data_sentences.alarm_sentences(facts), *sentences.wrong_reason_sentences(tables.groups, tables.explanations)],
+        "Alarm": [
+            *data_sentences.alarm_sentences(facts),
+            *cost_sentences.inversion_sentences(tables.neighbours),
+            *sentences.wrong_reason_sentences(tables.groups, tables.explanations),
+        ],
         **_learnt(tables, confidence),
         "Pictures": pictures,
     }
@@ -69,7 +79,7 @@ def _learnt(tables: Tables, confidence: float) -> dict[str, Iterable[str]]:
         "Sampling": sentences.sampling_sentences(tables.groups, tables.cells, model, confidence),
         "Accuracy": sentences.accuracy_sentences(tables.cells, tables.knees, confidence),
         "Other sizes": sentences.transfer_sentences(tables.matrix),
-        "Cost": sentences.cost_sentences(tables.profiles),
+        "Cost": cost_sentences.cost_sentences(tables, confidence),
         "Evidence": sentences.evidence_sentences(tables.explanations, model),
     }
 
@@ -77,9 +87,12 @@ def _learnt(tables: Tables, confidence: float) -> dict[str, Iterable[str]]:
 def cell_table(tables: Tables) -> list[dict[str, Any]]:
     """One row a cell for the page: what it scores, what it costs, and what the comparison with the best said."""
     scores = tables.runs.groupby(["model", "resolution"], as_index=False)[["balanced_accuracy", "macro_f1", "ece", "train_seconds"]].mean()
-    batch = tables.profiles[tables.profiles["batch_size"] > 1].drop_duplicates(["model", "resolution"])
-    costs = batch[["model", "resolution", "inference_images_per_second", "macs", "num_parameters"]]
-    rows = tables.cells.merge(scores, on=["model", "resolution"], how="left").merge(costs, on=["model", "resolution"], how="left")
+    macs = tables.profiles.drop_duplicates(["model", "resolution"])[["model", "resolution", "macs"]]
+    rates = fastest(tables.profiles)[["model", "resolution", "inference_images_per_second"]]
+    energy = primary(tables.energy, tables.profiles).groupby(["model", "resolution"], as_index=False)["energy_j_per_image"].min()
+    rows = tables.cells
+    for more in (scores, macs, rates, energy):
+        rows = rows.merge(more, on=["model", "resolution"], how="left")
     return [row | {"verdict": _verdict(tables, row)} for row in rows.astype(object).where(rows.notna(), None).to_dict("records")]
 
 
@@ -122,15 +135,26 @@ def protocol(
         "Intervals": f"{100 * report.confidence:g} %; {', '.join(tables.cells['interval'].dropna().unique()) or 'none'} (seeds crossed with pictures; Obuchowski-Rockette, df of Hillis)",
         "Margin": f"{points(report.margin)}; shown by non-inferiority to every cell, error shared by the cheaper ones",
         "Cost": _cost_protocol(tables.profiles),
+        "Energy": _energy_protocol(tables.energy),
         **{name.capitalize(): ", ".join(map(str, values)) for name, values in tables.environment.items()},
     }
 
 
 def _cost_protocol(profiles: pd.DataFrame) -> str:
-    if profiles.empty:
+    measured = primary(profiles, profiles).dropna(subset="latency_ms_p50")
+    if measured.empty:
         return "not measured"
-    first = profiles.iloc[0]
-    return f"{first['device']}, {first['precision']}, {first['memory_format']}, {first['variant']}, {first['threads']} thread(s); at least {profiles['n'].min():.0f} repetitions a cell"
+    first, error = measured.iloc[0], measured["relative_error"].max()
+    return (
+        f"{first['device']}, {first['precision']}, {first['memory_format']}, {mode_name(first['variant'])}, {first['threads']} thread(s); "
+        f"at least {measured['n'].min():.0f} repetitions a cell{'' if pd.isna(error) else f', medians known to within {percent(error)} between rounds'}"
+    )
+
+
+def _energy_protocol(energy: pd.DataFrame) -> str:
+    if energy.empty:
+        return "not measured"
+    return f"by the counter of the device, whose idle power was {energy['idle_power_w'].median():.3g} W"
 
 
 def _splits(manifest: dict[str, Any]) -> dict[str, str]:

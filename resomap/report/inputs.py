@@ -17,6 +17,10 @@ class Tables:
     evaluation: pd.DataFrame
     classes: pd.DataFrame
     profiles: pd.DataFrame
+    stages: pd.DataFrame
+    neighbours: pd.DataFrame
+    cost: pd.DataFrame
+    energy: pd.DataFrame
     explanations: pd.DataFrame
     cells: pd.DataFrame
     groups: pd.DataFrame

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from resomap.report.cost_titles import measurement_name
 from resomap.report.inputs import Tables
 
 SMALLEST_GRID = 4
@@ -25,6 +26,7 @@ def limit_sentences(tables: Tables, native_resolution: int) -> list[str]:
     return [
         *_changed_recipes(tables.runs),
         *_disturbed(tables.profiles),
+        *_unmeasured(tables.profiles),
         *_few_seeds(tables.cells),
         *_confounds(tables.environment),
         *above_native(tables.cells["resolution"], native_resolution),
@@ -69,10 +71,26 @@ def _changed_recipes(runs: pd.DataFrame) -> Iterator[str]:
 def _disturbed(profiles: pd.DataFrame) -> Iterator[str]:
     disturbed = profiles[(profiles["status"] == "ok") & (profiles["valid"] == False)]  # noqa: E712
     if len(disturbed):
+        reasons = disturbed["why_invalid"].fillna("disturbed").value_counts()
+        told = reasons.index[0] if len(reasons) == 1 else ", ".join(f"{count} {reason}" for reason, count in reasons.items())
         yield (
-            f"{len(disturbed)} of {len(profiles)} cost measurements are marked invalid: the machine was disturbed or throttled. "
+            f"{len(disturbed)} of {len(profiles)} cost measurements are marked invalid ({told}){_measurements(disturbed, profiles)}. "
             "Compare them with care, or measure again on an idle machine."
         )
+
+
+def _unmeasured(profiles: pd.DataFrame) -> Iterator[str]:
+    for status, words in {"infeasible": "did not fit into memory", "unsupported": "cannot be run on this machine"}.items():
+        found = profiles[profiles["status"] == status]
+        if len(found):
+            yield f"{len(found)} of {len(profiles)} cost measurements {words}{_measurements(found, profiles)}."
+
+
+def _measurements(rows: pd.DataFrame, profiles: pd.DataFrame) -> str:
+    """Their names after a colon, unless they are all that there are."""
+    more = f" and {len(rows) - MOST_NAMED} more" if len(rows) > MOST_NAMED else ""
+    named = "; ".join(measurement_name(row) for row in rows[:MOST_NAMED].to_dict("records"))
+    return "" if len(rows) == len(profiles) else f": {named}{more}"
 
 
 def _few_seeds(cells: pd.DataFrame) -> Iterator[str]:

@@ -16,6 +16,7 @@ from resomap.report.data_sentences import fact_sentences
 from resomap.report.facts import Facts
 from resomap.report.figures import CATALOGUE
 from resomap.report.style import CHOSEN, GRID, INK, MUTED, PAPER
+from resomap.report.variants import digits, mebibytes
 
 LARGEST_SVG = 400_000
 """Larger drawings, in bytes, go into the page as PNG."""
@@ -60,6 +61,8 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["ms"] = milliseconds
+    environment.filters["digits"] = digits
+    environment.filters["mib"] = mebibytes
     environment.filters["unbroken"] = _unbroken
     return environment
 

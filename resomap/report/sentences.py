@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from resomap.analysis.verdict import milliseconds, points
+from resomap.analysis.verdict import points
 from resomap.report.evidence import METHOD_NAMES
 from resomap.report.inputs import Tables
 from resomap.report.titles import FOLLOWS, READ, gains, listing, lost_and_read, matrix_title, medium_minus_fine
@@ -90,23 +90,6 @@ def _staircase(groups: pd.DataFrame, cells: pd.DataFrame, model: str) -> Iterato
 
 def _series(values: Any, form: str = ".2f") -> str:
     return ", ".join(f"{value:{form}}" for value in values)
-
-
-def cost_sentences(profiles: pd.DataFrame) -> Iterator[str]:
-    """What one picture costs each model at the ends of its range, and whether the measurement was disturbed."""
-    single = profiles[(profiles["batch_size"] == 1) & profiles["latency_ms_p50"].notna()].sort_values("resolution")
-    for count, (model, rows) in enumerate(single.groupby("model", sort=False)):
-        first, last = rows.iloc[0], rows.iloc[-1]
-        told = f"{model} takes {_latency(first)}"
-        if len(rows) > 1:
-            pixels, latency = (last["resolution"] / first["resolution"]) ** 2, last["latency_ms_p50"] / first["latency_ms_p50"]
-            told += f" and {_latency(last)}: {latency:.2g} times the latency for {pixels:.3g} times the pixels"
-        if count < MOST_MODELS:
-            yield f"{told}."
-
-
-def _latency(row: pd.Series) -> str:
-    return f"{milliseconds(row['latency_ms_p50'])} a picture at {row['resolution']} px (p90 {milliseconds(row['latency_ms_p90'])})"
 
 
 def transfer_sentences(matrix: pd.DataFrame) -> Iterator[str]:

@@ -81,22 +81,6 @@ def choice_title(choice: dict[str, Any]) -> str:
             return f"{cell_name(choice['choice'])} is the most accurate cell"
 
 
-def cost_title(profiles: pd.DataFrame) -> str:
-    """What more pixels cost the model whose latency grows most."""
-    single = profiles[profiles["batch_size"] == 1].sort_values("resolution")
-    growth = {str(model): rows for model, rows in single.groupby("model", sort=False) if len(rows) > 1}
-    if not growth:
-        return "The cost of a picture" if len(single) else "No cost was measured"
-    model = max(growth, key=lambda name: float(_growth(growth[name], "latency_ms_p50")))
-    ends = growth[model]["resolution"]
-    pixels = (ends.iloc[-1] / ends.iloc[0]) ** 2
-    return f"{pixels:.3g} times the pixels cost {model} {_growth(growth[model], 'latency_ms_p50'):.2g} times the latency ({ends.iloc[0]} to {ends.iloc[-1]} px)"
-
-
-def _growth(rows: pd.DataFrame, column: str) -> float:
-    return float(rows[column].iloc[-1] / rows[column].iloc[0])
-
-
 def gains(matrix: pd.DataFrame) -> pd.DataFrame:
     """Every cell tested elsewhere: `gain` is its accuracy there minus that at its own resolution, `shown` and `lost` where the intervals part."""
     own = matrix.loc[matrix["train_resolution"] == matrix["eval_resolution"], ["model", "train_resolution"]].assign(

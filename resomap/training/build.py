@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from resomap.data.loader import EvalLoader, Normalise, TrainLoader, to_device
 from resomap.data.residency import place_pictures
@@ -24,7 +24,7 @@ def build_loaders(
     normalise = Normalise(store.mean, store.std, device)
     pictures, val = (place_pictures(store.images(split, resolution), device, runtime.pin_memory) for split in ("train", "val"))
     labels, val_labels = (to_device(store.labels(split), device) for split in ("train", "val"))
-    workers = 0 if pictures.device == device else runtime.num_workers
+    workers = 0 if isinstance(pictures, Tensor) and pictures.device == device else runtime.num_workers
     place = {"rank": group.rank, "world": group.world, "num_workers": workers}
     train = TrainLoader(pictures, labels, normalise, recipe.batch_size, seed, recipe.augmentation, sampling=recipe.sampling, **place)
     return train, EvalLoader(val, val_labels, normalise, 4 * recipe.batch_size)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from resomap import sections
+from resomap import dataset
 from resomap.data import reef
 
-SETTINGS = sections.Reef(train=8, val=8, test=8, seed=0, frequencies=(10.0, 20.0, 40.0), shortcut=0.95)
+SETTINGS = dataset.Reef(train=8, val=8, test=8, seed=0, frequencies=(10.0, 20.0, 40.0), shortcut=0.95)
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resomap.config import load_config
+from resomap.dataset import Data, Reef, Splits
 from resomap.jobs import Train
 from resomap.recipe import Monitor, Optimizer, Sgd
-from resomap.sections import Architecture, Data, Reef, Splits
+from resomap.sections import Architecture
 
 SHARES = st.floats(0, 1)
 RATES = st.floats(1e-12, 1e3)

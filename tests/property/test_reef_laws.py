@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resomap import sections
+from resomap import dataset
 from resomap.data import clutter, reef
 from resomap.data.shapes import SILHOUETTES
 
@@ -14,7 +14,7 @@ splits = st.sampled_from(["train", "val", "test"])
 
 
 def settings_of(seed):
-    return sections.Reef(train=8, val=8, test=8, seed=seed, frequencies=(10.0, 20.0, 40.0), shortcut=None)
+    return dataset.Reef(train=8, val=8, test=8, seed=seed, frequencies=(10.0, 20.0, 40.0), shortcut=None)
 
 
 def same(first, second):

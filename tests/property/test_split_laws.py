@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from resomap.data.entries import Entry
 from resomap.data.splits import deal
+from resomap.dataset import Splits
 from resomap.errors import DataError
-from resomap.sections import Splits
 
 SPLITS = Splits(val=0.15, test=0.2, seed=0)
 

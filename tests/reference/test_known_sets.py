@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 from torchvision import datasets
 
-from resomap import sections
 from resomap.data import known_sets
+from resomap.dataset import TORCHVISION
 from resomap.errors import DataError
 from tests import tiny_datasets
 
@@ -50,7 +50,7 @@ def test_importing_it_loads_no_torch():
 
 
 def test_the_tested_sets_are_those_that_the_configuration_names():
-    assert tuple(known_sets.TESTED) == sections.TORCHVISION == tuple(known_sets.ARCHIVES)
+    assert tuple(known_sets.TESTED) == TORCHVISION == tuple(known_sets.ARCHIVES)
 
 
 @every_tested

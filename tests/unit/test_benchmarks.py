@@ -3,17 +3,27 @@
 import csv
 import importlib
 import inspect
+import re
 import sys
+from argparse import Namespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from benchmarks.processes import job_module, measure
+from benchmarks import photos
+from benchmarks.ladder import run_ladder
+from benchmarks.mapped import run_mapped
+from benchmarks.pictures import draw_jpegs, prepare_store, take
+from benchmarks.preparing import REST, SHARES, run_listing, run_prepare, run_resize
+from benchmarks.processes import job_module, measure, module
 from benchmarks.startup import tiny_arguments
 from benchmarks.tables import put_section, ratios, spread
 from benchmarks.textbook import train
+from benchmarks.turns import Way, rates_told, take_turns
+from benchmarks.whole_jobs import reported
+from resomap.data.store import open_store
 
 
 @pytest.fixture
@@ -81,3 +91,72 @@ def test_the_cost_of_a_process_holds_that_of_its_children():
     cost = measure([sys.executable, "-c", program], [sys.executable, "-c", "print('told')"])
     assert cost.output == "told\n"
     assert cost.cpu > 0.05
+
+
+def test_the_store_of_a_benchmark_is_the_real_one_of_the_same_files(config, tmp_path):
+    draw_jpegs(config.data, tmp_path / "many", 32)
+    take(tmp_path / "many", tmp_path / "few", 16)
+    made = prepare_store(tmp_path / "few", tmp_path / "store", config.data, 24)
+    store = open_store(made.manifest)
+    assert (made.train, store.counts) == (16, {"train": 16, "val": 3, "test": 8})
+    assert store.images("train", 24).shape == (16, 24, 24, 3)
+    assert made.wall > 0 < made.cpu
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """The options of a trial with pictures out of a small field of noise."""
+    monkeypatch.setattr(photos, "FIELD", 640)
+    return Namespace(rounds=1, cores=1, pictures=40)
+
+
+DECODER = "ignore:The image decoding and encoding capabilities of TorchVision:DeprecationWarning"
+PARTS = {
+    run_prepare: ("prepare, 1 process", "Pillow", "torchvision", *SHARES, REST),
+    run_resize: ("128 px, resize, 1 process", "64 px, Pillow"),
+    run_listing: ("list_pictures", "listing_digest"),
+    run_mapped: ("in memory", "map, cold", "rows, warm", "rows, 8 readers"),
+    run_ladder: ("array, 512 to 64 px, resize", "array, 512 to 384 px, torch", "JPEG, 512 px, torchvision"),
+}
+
+
+@pytest.mark.filterwarnings(DECODER)
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
+def test_a_part_of_the_data_path_has_a_row_for_each_of_its_ways(part, few, tmp_path):
+    rows = re.findall(r"^\| (.+?) \| ([\d.,]+)", part(few, tmp_path), re.MULTILINE)
+    assert set(PARTS[part]) <= {name for name, _ in rows}
+
+
+@pytest.mark.filterwarnings(DECODER)
+def test_the_profile_of_a_preparation_finds_what_it_names(few, tmp_path):
+    shares = dict(re.findall(r"^\| (.+?) \| [\d.]+ \| (\d+)% \| [\d.]+ \| \d+% \|$", run_prepare(few, tmp_path), re.MULTILINE))
+    assert sum(map(int, shares.values())) == pytest.approx(100, abs=len(shares))
+    assert min(int(shares[name]) for name in ("JPEG decoding", "resize", "spectra and contact sheet")) > 0
+    assert int(shares[REST]) < 60
+
+
+def test_photos_differ_and_are_laid_out_in_all_splits(few, tmp_path):
+    drawn = photos.draw_photos(tmp_path / "drawn", 5, 50, 40)
+    assert len({path.read_bytes() for path in drawn}) == 5
+    folder = photos.lay_out(drawn, tmp_path / "folder", 40)
+    assert [len(list((folder / split).glob("class0?/*.jpg"))) for split in ("train", "val", "test")] == [32, 4, 4]
+
+
+def test_ways_take_turns_and_what_goes_before_is_not_measured():
+    order = []
+    slow = Way("slow", 10, lambda: order.append("slow"), lambda: order.append("before"))
+    fast = Way("fast", 10, lambda: order.append("fast"))
+    take_turns([slow, fast], 2)
+    assert order == ["before", "slow", "fast"] * 2
+    assert [row[0] for row in rates_told([slow, fast], fast)] == ["slow", "fast"]
+    assert len(slow.rates) == len(fast.per_cpu) == 2
+
+
+def test_a_peak_is_told_of_the_program_and_of_its_largest_child(tmp_path, monkeypatch):
+    holding = "import time; held = bytearray({mib} * 2**20); time.sleep({seconds})"
+    child = holding.format(mib=100, seconds=1)
+    program = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}]); {holding.format(mib=40, seconds=0)}"
+    (tmp_path / "held_program.py").write_text(program)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    told = reported(measure(module("benchmarks.peak_memory", "held_program")))
+    assert 40 < told["own"] < 100 < told["largest"] < 200

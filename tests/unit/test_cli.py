@@ -59,7 +59,7 @@ def test_a_check_looks_at_every_picture_and_says_what_the_sweep_needs(tmp_path, 
     write_classes(tmp_path / "pictures", {"cat": 30, "dog": 15})
     result = inspect()
     assert result.exit_code == 0, result.output
-    assert "the sweep needs: 45 pictures, 46 jobs (12 of them trainings), 0.00 GiB of disk" in result.output
+    assert "the sweep needs: 45 pictures, 47 jobs (12 of them trainings), 0.00 GiB of disk" in result.output
     assert "45 pictures" in result.output
     page = tmp_path / "work" / "results" / "check.html"
     assert f"The page with all of it: {page}" in result.output

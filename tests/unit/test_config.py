@@ -5,8 +5,9 @@ import pytest
 from pydantic import ValidationError
 
 from resomap.config import FILES, build_config, find_architecture, load_config, merge, read_yaml
+from resomap.dataset import SOURCES, TORCHVISION
 from resomap.errors import ConfigError
-from resomap.sections import SOURCES, TORCHVISION, Config
+from resomap.sections import Config
 
 
 def refusal(defaults: dict[str, Any], change: dict[str, Any]) -> str:

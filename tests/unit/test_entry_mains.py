@@ -11,10 +11,11 @@ import torch
 
 from resomap import jobs
 from resomap.config import build_config, merge
-from resomap.entry import evaluate, explain, prepare_data, profile, resize_data, train
+from resomap.dataset import Provision
+from resomap.entry import evaluate, explain, prepare_data, profile, resize_data, summarise, train
 from resomap.files import read_arrays, read_json, write_json
 from resomap.models.registry import build_model
-from resomap.sections import Provision, Runtime
+from resomap.sections import Runtime
 from resomap.training import build
 from resomap.training import run as training_run
 from resomap.training.build import build_trainer
@@ -149,7 +150,12 @@ def test_a_run_that_diverged_writes_every_file_and_no_number(diverged, finished)
 def test_a_profile_has_a_record_a_resolution_and_batch_size(tmp_path, data, asked):
     profile.main(asked(jobs.Profile), data, tmp_path / "tiny_cnn.json")
     measured = read_json(tmp_path / "tiny_cnn.json")
-    assert sorted((cell["resolution"], cell["batch_size"]) for cell in measured["cells"]) == [(16, 1), (16, 2), (24, 1), (24, 2)]
+    told = [(cell["resolution"], cell["batch_size"], cell["variant"]) for cell in measured["cells"]]
+    assert told == [(side, *rest) for side in (16, 24) for rest in ((1, "eager"), (2, "eager"), (2, "training_step"))]
+    assert [(stage["resolution"], stage["decoded_from"]) for stage in measured["stages"]] == [
+        (side, "JPEG of 32 x 32 px, quality 90") for side in (16, 24)
+    ]
+    assert all(stage[f"{name}_ms"] > 0 for stage in measured["stages"] for name in ("decode", "resize", "copy", "forward"))
     assert {cell["device"] for cell in measured["cells"]} == {"cpu"}
     assert measured["job"] == asked(jobs.Profile).model_dump(mode="json")
 
@@ -247,3 +253,19 @@ def test_other_pictures_under_the_same_job_are_trained_on(tmp_path, data, asked)
     write_json(copied, {**read_json(copied), "mean": [0.1, 0.2, 0.3]})
     train_into(tmp_path / "run", copied, asked)
     assert (tmp_path / "run.state" / "done" / "fingerprint.txt").read_text() != told
+
+
+def test_a_profile_without_stored_pictures_tells_no_stages(tmp_path, data, asked):
+    (tmp_path / "data").mkdir()
+    for name in ("manifest.json", "pictures.csv", "rows_test.npy"):
+        (tmp_path / "data" / name).write_bytes((data.parent / name).read_bytes())
+    profile.main(asked(jobs.Profile), tmp_path / "data" / "manifest.json", tmp_path / "tiny_cnn.json")
+    assert read_json(tmp_path / "tiny_cnn.json")["stages"] == []
+
+
+def test_every_network_is_written_down_at_every_resolution(tmp_path, data, asked):
+    paths = tuple(tmp_path / f"{number}" / "summary.txt" for number in range(2))
+    summarise.main(asked(jobs.Summarise), data, paths)
+    told = [read_json(path.with_suffix(".json")) for path in paths]
+    assert [(record["model"], record["resolution"]) for record in told] == [("tiny_cnn", 16), ("tiny_cnn", 24)]
+    assert all("Conv2d" in path.read_text(encoding="utf-8") for path in paths)

@@ -46,6 +46,11 @@ def test_splits_that_the_folder_gives_are_kept_by_any_of_their_names(tmp_path, n
     assert [entry.split for entry in listing.entries] == [split for split in splits for _ in range(2)]
 
 
+def test_a_class_called_train_is_a_class_where_it_holds_pictures(tmp_path):
+    write_classes(tmp_path / "pictures", {"train": 2, "tram": 2})
+    assert listed(tmp_path).classes == ("train", "tram")
+
+
 def test_a_class_called_test_is_a_class_where_nothing_is_called_train(tmp_path):
     write_classes(tmp_path / "pictures", {"test": 1, "control": 1})
     assert listed(tmp_path).classes == ("control", "test")

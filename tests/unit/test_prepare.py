@@ -4,21 +4,21 @@ import json
 import numpy as np
 import pytest
 
-from resomap import sections
+from resomap import dataset
 from resomap.data import reef
 from resomap.data.prepare import prepare
 from resomap.data.resize import resize_store
 from resomap.data.store import open_store
 from resomap.errors import DataError
 
-REEF = sections.Reef(train=24, val=8, test=12, seed=1, frequencies=(10.0, 20.0, 40.0), shortcut=None)
-DATA = sections.Data(
+REEF = dataset.Reef(train=24, val=8, test=12, seed=1, frequencies=(10.0, 20.0, 40.0), shortcut=None)
+DATA = dataset.Data(
     dataset="reef",
     native_resolution=32,
     filter="bilinear",
     aspect="squash",
     on_bad_image="error",
-    splits=sections.Splits(val=0.15, test=0.2, seed=0),
+    splits=dataset.Splits(val=0.15, test=0.2, seed=0),
     folder=None,
     csv=None,
     torchvision=None,
@@ -142,7 +142,7 @@ def test_a_truncated_array_is_refused(manifest):
         open_store(manifest).labels("val")
 
 
-@pytest.mark.parametrize(("content", "message"), [(None, "is missing"), ("{", "is not JSON"), ("{}", "lacks classes")])
+@pytest.mark.parametrize(("content", "message"), [(None, "is missing"), ("{", "is not JSON"), ("{}", "lacks aspect, classes")])
 def test_what_is_not_a_manifest_is_refused(tmp_path, content, message):
     if content is not None:
         (tmp_path / "manifest.json").write_text(content)

@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from resomap import sections
+from resomap import dataset
 from resomap.data import reef, scenes
 
-SETTINGS = sections.Reef(train=64, val=16, test=16, seed=3, frequencies=(10.0, 20.0, 40.0), shortcut=None)
+SETTINGS = dataset.Reef(train=64, val=16, test=16, seed=3, frequencies=(10.0, 20.0, 40.0), shortcut=None)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,9 @@ import pytest
 import torch
 
 from resomap.data import residency
-from resomap.data.residency import place_pictures
+from resomap.data.loader import EvalLoader, Normalise, TrainLoader
+from resomap.data.residency import StoredPictures, place_pictures
+from tests.recipes import augmentation
 
 CPU = torch.device("cpu")
 
@@ -24,9 +26,25 @@ def test_pictures_that_fit_are_read_into_memory(stored):
 def test_pictures_that_do_not_fit_stay_on_the_disk_and_are_the_same(stored, monkeypatch):
     monkeypatch.setattr(residency, "_free_memory", lambda: 2 * stored.nbytes - 1)
     placed = place_pictures(stored, CPU, pin_memory=False)
-    assert placed.data_ptr() == stored.ctypes.data
+    assert isinstance(placed, StoredPictures)
     order = torch.randperm(50)
     assert (placed[order].numpy() == stored[order.numpy()]).all()
+    assert (torch.cat(list(placed.split(7))).numpy() == stored).all()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_are_the_same_wherever_the_pictures_lie(stored, monkeypatch, workers):
+    def batches():
+        normalise = Normalise((0.5,) * 3, (0.2,) * 3, CPU)
+        images, labels = place_pictures(stored, CPU, pin_memory=False), torch.arange(50)
+        train = TrainLoader(images, labels, normalise, 16, 0, augmentation(), num_workers=workers)
+        return [*train, *EvalLoader(images, labels, normalise, 16)]
+
+    resident = batches()
+    monkeypatch.setattr(residency, "_free_memory", lambda: 0)
+    for (images, labels), (same, named) in zip(resident, batches(), strict=True):
+        assert torch.equal(images, same)
+        assert torch.equal(labels, named)
 
 
 def test_free_memory_is_what_could_be_taken():

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from resomap import files, scores
-from resomap.analysis import tables
+from resomap.analysis import cost, energy, tables
 from resomap.analysis.aggregate import write_tables
 from resomap.analysis.answers import Cell, cell_runs, run_status
 from resomap.locks import holding
@@ -25,6 +25,11 @@ SWEEP = Sweep(
 
 def aggregate(folder: Path, sweep: Sweep) -> dict[str, Any]:
     manifest = write_results(folder, sweep)
+    write_all(folder, sweep, manifest)
+    return manifest
+
+
+def write_all(folder: Path, sweep: Sweep, manifest: dict[str, Any]) -> None:
     write_tables(
         manifest,
         folder / "runs",
@@ -35,7 +40,6 @@ def aggregate(folder: Path, sweep: Sweep) -> dict[str, Any]:
         seeds=sweep.seeds,
         report=Report(margin=0.02, confidence=0.95, max_latency_ms=None, min_accuracy=None),
     )
-    return manifest
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +66,10 @@ def run_row(folder: Path, model: str, resolution: int, seed: int) -> dict[str, s
         ("evaluation", tables.EVALUATION),
         ("classes", tables.CLASSES),
         ("profiles", tables.PROFILES),
+        ("stages", tables.STAGES),
+        ("neighbours", cost.NEIGHBOURS),
+        ("cost", cost.COST),
+        ("energy", energy.ENERGY),
         ("explanations", tables.EXPLANATIONS),
     ],
 )
@@ -115,6 +123,36 @@ def test_pair_accuracy_asks_only_about_the_pair(folder: Path) -> None:
 
 def test_p99_is_blank_under_a_thousand_repetitions(folder: Path) -> None:
     assert {row["latency_ms_p99"] for row in read(folder, "profiles")} == {""}
+
+
+def test_a_profile_has_a_row_a_measurement_of_every_variant(folder: Path) -> None:
+    rows = [(row["resolution"], row["variant"], row["batch_size"]) for row in read(folder, "profiles") if row["model"] == "tiny_cnn"]
+    assert rows == [(px, *one) for px in ("24", "48") for one in (("eager", "1"), ("eager", "32"), ("training_step", "32"))]
+
+
+def test_a_cell_costs_what_its_models_first_variant_does(folder: Path) -> None:
+    measured = next(row for row in read(folder, "profiles") if (row["model"], row["batch_size"]) == ("tiny_cnn", "1"))
+    assert read(folder, "cells")[0]["latency_ms_p50"] == measured["latency_ms_p50"]
+
+
+def test_the_stages_of_a_picture_add_up(folder: Path) -> None:
+    rows = read(folder, "stages")
+    assert len(rows) == 4
+    for row in rows:
+        assert float(row["total_ms"]) == pytest.approx(sum(float(row[f"{stage}_ms"]) for stage in ("decode", "resize", "copy", "forward")))
+
+
+def test_a_profile_from_before_there_were_rounds_leaves_blanks(tmp_path: Path) -> None:
+    sweep = Sweep(models=("tiny_cnn",), resolutions=(24, 48), seeds=(0,), test=40, val=24, variants=("eager",))
+    manifest = write_results(tmp_path, sweep)
+    path = tmp_path / "profiles/custom/tiny_cnn.json"
+    known = {*tables.PROFILES[: tables.PROFILES.index("rounds")], "latency_ms_rounds"}
+    old = [{name: value for name, value in cell.items() if name in known} for cell in files.read_json(path)["cells"]]
+    files.write_json(path, {"job": {}, "environment": {}, "reference": {}, "cells": old})
+    write_all(tmp_path, sweep, manifest)
+    assert {row["latency_ms_low"] for row in read(tmp_path, "profiles")} == {""}
+    assert [read(tmp_path, name) for name in ("stages", "neighbours", "cost", "energy")] == [[], [], [], []]
+    assert float(read(tmp_path, "cells")[0]["latency_ms_p50"]) > 0
 
 
 def test_explanations_are_averaged_over_all_pictures_and_over_each_group(folder: Path) -> None:
@@ -173,9 +211,7 @@ def test_differing_environments_are_kept_as_confounds(tmp_path: Path) -> None:
     path = tmp_path / "runs/custom/tiny_cnn/r24/seed1/metrics.json"
     metrics = files.read_json(path)
     files.write_json(path, metrics | {"environment": metrics["environment"] | {"torch": "2.15.0"}})
-    report = Report(margin=0.02, confidence=0.95, max_latency_ms=None, min_accuracy=None)
-    grid = {"models": sweep.architectures, "resolutions": sweep.resolutions, "seeds": sweep.seeds}
-    write_tables(manifest, tmp_path / "runs", tmp_path / "profiles", tmp_path / "tables", report=report, **grid)  # type: ignore[arg-type]
+    write_all(tmp_path, sweep, manifest)
     assert files.read_json(tmp_path / "tables/environment.json")["torch"] == ["2.11.0", "2.15.0"]
 
 

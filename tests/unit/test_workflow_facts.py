@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
-from resomap import jobs, workflow
+from resomap import identity, jobs, workflow
 from resomap.config import build_config, merge
+from resomap.dataset import Provision
 from resomap.errors import ConfigError
 from resomap.files import write_json
-from resomap.sections import Config, Provision
+from resomap.sections import Config
 from tests.pictures import write_classes
 
 RUN = {"family": "custom", "model": "tiny_cnn", "resolution": "24", "seed": "1"}
@@ -20,7 +21,8 @@ KINDS = sorted(workflow.MAINS, key=lambda kind: kind.__name__)
 
 @pytest.fixture(autouse=True)
 def no_digests(monkeypatch):
-    monkeypatch.setattr(workflow, "code_digest", lambda *entries: "+".join(entry.stem for entry in entries))
+    for module in (workflow, identity):
+        monkeypatch.setattr(module, "code_digest", lambda *entries: "+".join(entry.stem for entry in entries))
 
 
 def text(config: Config, kind: type[jobs.Job]) -> str:
@@ -32,7 +34,7 @@ def changed(defaults: dict[str, Any], change: dict[str, Any]) -> Config:
 
 
 def test_every_kind_of_job_has_a_main_that_exists():
-    assert set(workflow.MAINS) == {*jobs.Job.__subclasses__(), jobs.PartialReport}
+    assert set(workflow.MAINS) == {*jobs.Job.__subclasses__(), jobs.PartialReport} - {jobs.MeasureSteps}
     assert [path for path in workflow.MAINS.values() if not path.is_file()] == []
 
 
@@ -59,7 +61,7 @@ CHANGES = {
     "another network": {"models": {"vgg11": {"min_resolution": 33}}},
 }
 TOLD = {jobs.Aggregate, jobs.BuildReport, jobs.PartialReport}
-SWEEP = TOLD | {jobs.Plot, jobs.Evaluate, jobs.Profile, jobs.Track}
+SWEEP = TOLD | {jobs.Plot, jobs.Evaluate, jobs.Profile, jobs.Summarise, jobs.Track}
 READ_PICTURES = {jobs.PrepareData, jobs.ResizeData, jobs.Train, jobs.Evaluate, jobs.Explain, jobs.BuildReport, jobs.PartialReport}
 AFFECTED = [
     ("report", TOLD),
@@ -171,7 +173,7 @@ def test_a_run_that_did_not_fit_is_trained_again_where_there_is_more_memory_and_
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
-    monkeypatch.delenv(workflow.FILES, raising=False)
+    monkeypatch.delenv(identity.FILES, raising=False)
     return write_classes(tmp_path / "pictures", {"cat": 40, "dog": 24})
 
 
@@ -180,39 +182,39 @@ def own(defaults: dict[str, Any], folder: Path, **change: Any) -> Config:
 
 
 def test_the_users_files_are_counted_and_named(defaults, folder):
-    files = workflow.files_of(own(defaults, folder))
+    files = identity.files_of(own(defaults, folder))
     assert (files.pictures, files.trained) == (64, 41)
     assert jobs.PrepareData.from_json(text(own(defaults, folder), jobs.PrepareData)).listing == files.digest
 
 
 def test_the_processes_of_one_invocation_ask_once(defaults, folder, monkeypatch):
-    first = workflow.data_identity(own(defaults, folder))
-    monkeypatch.setattr(workflow, "list_pictures", lambda data: pytest.fail("asked again"))
-    assert workflow.data_identity(own(defaults, folder)) == first
+    first = identity.data_identity(own(defaults, folder))
+    monkeypatch.setattr(identity, "list_pictures", lambda data: pytest.fail("asked again"))
+    assert identity.data_identity(own(defaults, folder)) == first
 
 
 def test_other_files_are_other_data(defaults, folder, monkeypatch):
-    first = workflow.data_identity(own(defaults, folder))
+    first = identity.data_identity(own(defaults, folder))
     write_classes(folder, {"cat": 1}, start=99)
-    monkeypatch.delenv(workflow.FILES)
-    assert workflow.data_identity(own(defaults, folder)) != first
+    monkeypatch.delenv(identity.FILES)
+    assert identity.data_identity(own(defaults, folder)) != first
 
 
 def test_whether_a_set_may_be_fetched_is_no_part_of_what_it_is(defaults):
     fetched, there = (changed(defaults, {"data": {"dataset": "CIFAR10", "root": "x", "download": word}}) for word in (True, False))
-    assert workflow.data_identity(fetched) == workflow.data_identity(there)
+    assert identity.data_identity(fetched) == identity.data_identity(there)
     assert [kind for kind in KINDS if text(fetched, kind) != text(there, kind)] == []
-    assert Provision.model_validate_json(workflow.provision(fetched)).download
-    assert not Provision.model_validate_json(workflow.provision(there)).download
+    assert Provision.model_validate_json(identity.provision(fetched)).download
+    assert not Provision.model_validate_json(identity.provision(there)).download
 
 
 def test_fewer_pictures_than_a_batch_are_refused(defaults, folder):
     with pytest.raises(ConfigError, match=r"training\.batch_size: 64 are more than the 41 training pictures of 64: take a smaller batch"):
-        workflow.data_identity(own(defaults, folder, training={"batch_size": 64}))
+        identity.data_identity(own(defaults, folder, training={"batch_size": 64}))
 
 
 def test_a_large_set_is_resized_by_every_core_and_a_small_one_beside_others(config, defaults, folder, monkeypatch):
-    assert workflow.resize_threads(config) == workflow.resize_threads(own(defaults, folder)) == 1
-    assert workflow.resize_threads(changed(defaults, {"data": {"dataset": "CIFAR10", "root": "x"}})) == workflow.EVERY_CORE
-    monkeypatch.setattr(workflow, "LARGE", 50)
-    assert workflow.resize_threads(own(defaults, folder)) == workflow.EVERY_CORE
+    assert identity.resize_threads(config) == identity.resize_threads(own(defaults, folder)) == 1
+    assert identity.resize_threads(changed(defaults, {"data": {"dataset": "CIFAR10", "root": "x"}})) == identity.EVERY_CORE
+    monkeypatch.setattr(identity, "LARGE", 50)
+    assert identity.resize_threads(own(defaults, folder)) == identity.EVERY_CORE

@@ -32,13 +32,13 @@ def test_a_finished_sweep_has_nothing_to_do(smoked):
         ),
         pytest.param(
             {"sweep": {"resolutions": [16, 24, 32]}},
-            {"resize_data": 1, "train_run": 1, "evaluate_run": 3, "explain_run": 1, "profile_model": 1, **ENDS},
+            {"resize_data": 1, "train_run": 1, "evaluate_run": 3, "explain_run": 1, "profile_model": 1, "summarise_models": 1, **ENDS},
             id="one more resolution",
         ),
         pytest.param({"sweep": {"resolutions": [24, 16]}}, {}, id="resolutions in another order"),
         pytest.param(
             {"sweep": {"models": ["tiny_cnn", "simple_cnn"]}},
-            {"train_run": 2, "evaluate_run": 2, "explain_run": 2, "profile_model": 1, **ENDS},
+            {"train_run": 2, "evaluate_run": 2, "explain_run": 2, "profile_model": 1, "summarise_models": 1, **ENDS},
             id="one more model",
         ),
         pytest.param({"sweep": {"models": ["tiny_cnn_224"]}}, {}, id="the same model by its alias"),
@@ -75,14 +75,14 @@ def test_an_edit_of_the_code_reruns_exactly(smoked, file, old, new, expected):
 def test_an_edit_of_the_reef_draws_resizes_and_trains_again(smoked):
     smoked.edit(REEF, "\nimport numpy", "\nANOTHER = 1\nimport numpy")
     assert smoked.planned() == {
-        "identify_data": 1, "prepare_data": 1, "resize_data": 2, "profile_model": 1, "train_run": 2, "evaluate_run": 2, "explain_run": 2, **ENDS,
+        "identify_data": 1, "prepare_data": 1, "resize_data": 2, "profile_model": 1, "summarise_models": 1, "train_run": 2, "evaluate_run": 2, "explain_run": 2, **ENDS,
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"shortcut": 0.95}])
 def test_other_pictures_train_again_in_the_same_invocation(smoked, change):
     assert smoked.planned({"data": {"reef": change}}) == {
-        "identify_data": 1, "prepare_data": 1, "resize_data": 2, "profile_model": 1, "train_run": 2, "evaluate_run": 2, "explain_run": 2, **ENDS,
+        "identify_data": 1, "prepare_data": 1, "resize_data": 2, "profile_model": 1, "summarise_models": 1, "train_run": 2, "evaluate_run": 2, "explain_run": 2, **ENDS,
     }  # fmt: skip
 
 

@@ -1,0 +1,27 @@
+"""Measure what a training of one network takes here, piece by piece, at every resolution; for `resomap plan`."""
+
+from pathlib import Path
+
+import torch
+
+from resomap.devices import keep_freed_memory, open_device
+from resomap.entry.arguments import run
+from resomap.files import write_json
+from resomap.jobs import MeasureSteps
+from resomap.training.precision import use_float32
+from resomap.training.steps import Pace, measure_cells
+
+
+def main(job: MeasureSteps, cells: tuple[Path, ...], threads: int) -> None:
+    """Write a record a resolution, each as soon as it is measured."""
+    device = open_device(job.device, threads)
+    use_float32()
+    keep_freed_memory()
+    torch.backends.cudnn.benchmark = job.runtime.cudnn_benchmark
+    records = measure_cells(job.architecture, job.training, job.resolutions, job.classes, job.runtime, device, Pace())
+    for resolution, path, record in zip(job.resolutions, cells, records, strict=True):
+        write_json(path, {"job": job.of_cell(resolution).model_dump(mode="json"), **record})
+
+
+if __name__ == "__main__":
+    run(main)
