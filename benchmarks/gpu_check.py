@@ -74,7 +74,7 @@ def train_cell(config: Config, cell: dict[str, str], data: Path, out: Path) -> d
 
 def row(model: str, resolution: int, timing: dict[str, Any], cells: list[dict[str, Any]]) -> str:
     """One line of the table."""
-    single, batch = (cell for cell in cells if cell["resolution"] == resolution)
+    single, batch = (cell for cell in cells if cell["resolution"] == resolution and cell["variant"] == "eager")
     cost = f"{timing['train_images_per_second']:,.0f} | {timing['peak_memory_mib']:,.0f}"
     return f"| {model} | {resolution} | {timing['device']} | {cost} | {single['latency_ms_p50']:.3f} | {batch['inference_images_per_second']:,.0f} |\n"
 

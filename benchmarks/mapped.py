@@ -47,11 +47,11 @@ def held(path: Path, count: int, rounds: int) -> str:
     """Whole epochs over the first `count` pictures of `path`."""
     import torch
 
-    from resomap.data.residency import place_pictures
+    from resomap.data.residency import place_pictures, take
 
     resident, epoch = place_pictures(np.load(path, mmap_mode="r")[:count], torch.device("cpu"), False), partial(read, count, count, BATCH)
     ways = [
-        Way("in memory", count, lambda: epoch(1, resident.__getitem__)),
+        Way("in memory", count, lambda: epoch(1, partial(take, resident))),
         Way("map, warm", count, lambda: epoch(1, mapped(path)), lambda: epoch(1, mapped(path))),
         Way("map, cold", count, lambda: epoch(1, mapped(path)), partial(drop, path)),
         Way("rows, warm", count, lambda: epoch(1, by_row(path)), lambda: epoch(1, by_row(path))),

@@ -92,12 +92,13 @@ def export_pictures(data: Path, folder: Path) -> None:
     if folder.exists():
         return
     classes = read_json(data / "manifest.json")["classes"]
+    native = np.load(data / "native.npy", mmap_mode="r")
     for split in ("train", "val", "test"):
-        images, labels = np.load(data / f"{split}.npy", mmap_mode="r"), np.load(data / f"labels_{split}.npy")
-        for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+        rows, labels = np.load(data / f"rows_{split}.npy"), np.load(data / f"labels_{split}.npy")
+        for number, (row, label) in enumerate(zip(rows, labels, strict=True)):
             path = folder / split / classes[label] / f"{number:06d}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(image).save(path)
+            Image.fromarray(native[row]).save(path)
 
 
 def sweep_rows(ours: list[Cost], theirs: list[Cost]) -> Iterator[tuple[str, ...]]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from resomap.data.augment import Draws, draw_epoch
-from resomap.data.residency import Pictures
+from resomap.data.residency import Pictures, take
 from resomap.data.transforms import LUMA, blur, color_affine, erase, resample, resample_bytes
 from resomap.recipe import Augmentation, Sampling
 
@@ -90,7 +90,7 @@ class TrainLoader:
 
     def _prepare(self, draws: Draws, positions: Tensor) -> Batch:
         device, index = self._normalise.device, torch.from_numpy(draws.order[positions.numpy()])
-        images = self._images[index.to(self._images.device)].to(device, non_blocking=True)
+        images = take(self._images, index.to(self._images.device)).to(device, non_blocking=True)
         labels = self._labels[index.to(self._labels.device)].to(device, non_blocking=True)
         return _change(images, _parameters(draws, draws.slot[positions.numpy()], device), self._normalise), labels
 

@@ -160,3 +160,16 @@ def test_a_peak_is_told_of_the_program_and_of_its_largest_child(tmp_path, monkey
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     told = reported(measure(module("benchmarks.peak_memory", "held_program")))
     assert 40 < told["own"] < 100 < told["largest"] < 200
+
+
+def test_a_row_of_the_gpu_sheet_holds_throughput_against_what_the_card_allows():
+    from benchmarks.gpu_sheet import rows
+
+    blank = dict.fromkeys(("latency_ms_p50_cold", "peak_memory_mib", "peak_reserved_mib", "energy_j_per_image", "why_invalid"))
+    cell = {"variant": "eager", "precision": "bf16", "resolution": 64, "status": "ok", "flops": 2e9, "latency_ms_p50": 1.0, **blank}
+    cells = [{**cell, "batch_size": size, "inference_images_per_second": rate} for size, rate in ((1, 1e3), (64, 2e5), (128, 1e5))]
+    (bound_by_arithmetic,) = rows("resnet18", cells, output_bytes=4, flops=1e15, bandwidth=1e12)
+    assert bound_by_arithmetic[2:6] == ("eager-bf16", 64, "200,000", "0.40")
+    (bound_by_memory,) = rows("resnet18", cells, output_bytes=4_000_000, flops=1e15, bandwidth=1e12)
+    assert bound_by_memory[5] == "0.80"  # 2 x 2 MB a picture: 250,000 a second
+    assert list(rows("resnet18", [{**cells[0], "status": "unsupported"}], 4, 1e15, 1e12)) == []

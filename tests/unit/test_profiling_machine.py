@@ -1,10 +1,9 @@
-"""What a profile says of this very machine: planted times are found, and a crowd is noticed."""
+"""What a profile says of this very machine: a crowd is noticed. (Planted times are measured by benchmarks/cost.py.)"""
 
 import multiprocessing
 import os
 import time
 
-import pytest
 import torch
 from torch import nn
 
@@ -31,13 +30,6 @@ class Spinning(nn.Module):
         while not images.is_meta and time.perf_counter() < deadline:
             pass
         return self.head(images.mean((2, 3)))
-
-
-@pytest.mark.parametrize("ms", [2.0, 8.0])
-def test_a_spin_that_is_planted_in_a_network_is_measured_within_three_percent(ms):
-    (single, _) = profile_model(Spinning(ms), (8,), SETTINGS, CPU, "fp32")["cells"]
-    floor = profile_model(Spinning(0.0), (8,), SETTINGS, CPU, "fp32")["cells"][0]["latency_ms_p50"]
-    assert single["latency_ms_p50"] - floor == pytest.approx(ms, rel=0.03)
 
 
 def burn() -> None:
