@@ -109,6 +109,11 @@ class Data(Section):
         """The section that says more about `dataset`."""
         return self.dataset if self.dataset in SOURCES else "torchvision"
 
+    @property
+    def download(self) -> bool:
+        """Whether pictures are fetched where they are missing."""
+        return self.torchvision is not None and self.torchvision.download
+
     @model_validator(mode="after")
     def _is_told_where(self) -> Self:
         for variant, key in (("folder", "path"), ("csv", "path"), ("torchvision", "root")):

@@ -19,9 +19,8 @@ EVERY_CORE = 1024  # capped by Snakemake at the cores there are
 
 def data_identity(config: Config) -> str:
     """A digest that names the data: its configuration, its files, and the code that prepares and resizes it."""
-    return hashlib.sha256(f"{named_data(config).model_dump_json()} {digest_of_files(config)} {code_of_data(config)}".encode()).hexdigest()[
-        :16
-    ]
+    told = f"{named_data(config).model_dump_json()} {digest_of_files(config)} {code_of_data(config)}"
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def digest_of_files(config: Config) -> str:
@@ -40,8 +39,7 @@ def named_data(config: Config) -> Data:
 
 def provision(config: Config) -> str:
     """How pictures are brought in, as JSON."""
-    download = config.data.torchvision is not None and config.data.torchvision.download
-    return Provision(download=download, resolutions=tuple(sorted(config.sweep.resolutions))).model_dump_json()
+    return Provision(download=config.data.download, resolutions=tuple(sorted(config.sweep.resolutions))).model_dump_json()
 
 
 class Files(NamedTuple):

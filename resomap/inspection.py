@@ -35,9 +35,9 @@ def inspect(config: Config, workers: int) -> tuple[list[str], list[str]]:
 
 def needs(config: Config) -> Iterator[str]:
     """Pictures, disk and jobs of the sweep."""
-    source = open_source(config.data, download=config.data.torchvision is not None and config.data.torchvision.download)
+    source = open_source(config.data, download=config.data.download)
     count = len(source.listing.entries)
-    needed = sum(_parts(config, source, count).values())
+    needed = bytes_of_store(config, source)
     runs, models = len(run_files(config, "{seed}")), len(config.sweep.models)
     jobs = 6 + len(config.sweep.resolutions) + runs * (3 if config.explainability.enabled else 2) + models
     free = shutil.disk_usage(Path()).free
@@ -46,5 +46,7 @@ def needs(config: Config) -> Iterator[str]:
         raise DataError(f"only {free / GIB:,.2f} GiB are free here: make room, or take fewer or smaller resolutions")
 
 
-def _parts(config: Config, source: Source, count: int) -> dict[str, int]:
-    return store_bytes(count, native_side(config.data, source, STORE), config.sweep.resolutions, source.listing.masked)
+def bytes_of_store(config: Config, source: Source) -> int:
+    """What the pictures take on the disk, at native size and at each resolution of the sweep."""
+    count, side = len(source.listing.entries), native_side(config.data, source, STORE)
+    return sum(store_bytes(count, side, config.sweep.resolutions, source.listing.masked).values())

@@ -16,15 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from resomap.data.native import native_side
-from resomap.data.room import store_bytes
 from resomap.data.sources import open_source
 from resomap.data.splits import HELD_OUT
 from resomap.devices import admitted, largest_memory_mib, list_gpus
 from resomap.errors import ConfigError, ResoMapError
 from resomap.files import read_json, write_json
 from resomap.forecast import Pictures, Record, Terms, forecast_cell, forecast_sweep
-from resomap.inspection import STORE
+from resomap.inspection import bytes_of_store
 from resomap.jobs import MeasureSteps
 from resomap.provenance import PACKAGE, code_digest
 from resomap.sections import Config
@@ -95,13 +93,12 @@ def agree(machine: Machine, gpus: int | None, jobs: int | None, rate: float | No
 
 def count_pictures(config: Config) -> Pictures:
     """How many there will be in each split (about, where they are still to be dealt), and the bytes that they will take."""
-    source = open_source(config.data, download=config.data.torchvision is not None and config.data.torchvision.download)
+    source = open_source(config.data, download=config.data.download)
     listing = source.listing
     counts = Counter(entry.split or "train" for entry in listing.entries)
     dealt = {split: round(counts["train"] * getattr(config.data.splits, split)) for split in HELD_OUT if not counts[split]}
     counts.update(dealt, train=-sum(dealt.values()))
-    parts = store_bytes(len(listing.entries), native_side(config.data, source, STORE), config.sweep.resolutions, listing.masked)
-    return Pictures(counts["train"], counts["val"], counts["test"], len(listing.classes), sum(parts.values()))
+    return Pictures(counts["train"], counts["val"], counts["test"], len(listing.classes), bytes_of_store(config, source))
 
 
 def jobs_of(config: Config, machine: Machine, classes: int) -> list[MeasureSteps]:

@@ -103,7 +103,7 @@ class Profiling(Section):
     end_to_end: bool
     """Whether decoding, resizing and copying a file are timed beside the network."""
     energy: bool
-    """Whether energy is measured where the machine can (NVML, RAPL): 20 s a cell."""
+    """Whether energy is measured where the machine can (NVML, RAPL): half a minute a cell."""
     warmup_seconds: PositiveFloat
     """Warm-up of every cell before its first measurement."""
     rounds: Annotated[int, Field(ge=5)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ class Account:
     rows: np.ndarray
     side: int
 
-    @property
+    @cached_property
     def labels(self) -> np.ndarray:
         """The class of every entry (N,)."""
         return np.array([entry.label for entry in self.source.listing.entries], np.int64)
@@ -48,7 +49,7 @@ class Account:
         files.write_rows(directory / "pictures.csv", self._picture_rows(), (*COLUMNS, *self.source.facts))
         bad = [{"source": printable(name), "reason": printable(reason)} for name, reason in self.survey.bad]
         files.write_rows(directory / "bad_pictures.csv", bad, ("source", "reason"))
-        files.write_rows(directory / "duplicates.csv", self._copy_rows(), COPY_COLUMNS)
+        files.write_rows(directory / "duplicates.csv", self._copy_rows, COPY_COLUMNS)
         trained = self.members("train")
         kept = trained[self.rows[trained] >= 0]
         chosen = kept[sample(self.labels[kept], len(self.source.listing.classes))]
@@ -59,7 +60,7 @@ class Account:
 
     def manifest(self) -> dict[str, Any]:
         """What the store holds."""
-        lines, copies = self.survey.lines, self._copy_rows()
+        lines, copies = self.survey.lines, self._copy_rows
         return {
             "dataset": self.data.dataset,
             "native_resolution": self.side,
@@ -110,6 +111,7 @@ class Account:
         facts = {name: f"{value:.5f}" for name, value in zip(self.source.facts, line["facts"], strict=False)}
         return {"width": line["width"], "height": line["height"], "note": note, "pixels": f"{line['pixels']:016x}", **facts}
 
+    @cached_property
     def _copy_rows(self) -> list[dict[str, Any]]:
         """Every picture whose pixels an earlier one has too, beside the earliest."""
         good = np.flatnonzero(self.survey.good)

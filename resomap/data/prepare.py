@@ -51,7 +51,7 @@ def look(data: dataset.Data, store: Path, directory: Path, workers: int) -> Acco
 
     Bad pictures are left out, whatever `data.on_bad_image` says; a set of torchvision is fetched if `data` says so.
     """
-    source = open_source(data, download=data.torchvision is not None and data.torchvision.download)
+    source = open_source(data, download=data.download)
     side = native_side(data, source, store)
     labels = np.array([entry.label for entry in source.listing.entries])
     chosen = sample(labels, len(source.listing.classes))

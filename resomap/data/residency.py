@@ -46,7 +46,7 @@ Pictures = Tensor | StoredPictures
 
 def take(pictures: Pictures, index: Tensor) -> Tensor:
     """The pictures of `index` (n,), in its order."""
-    # index_select copies bytes several times as fast as indexing does (benchmarks/data.md).
+    # index_select copies bytes two to ten times as fast as indexing does (docs/LOG.md).
     return pictures.index_select(0, index) if isinstance(pictures, Tensor) else pictures[index]
 
 

@@ -31,7 +31,8 @@ class Read(NamedTuple):
 class Source:
     """Pictures by name, and `read`, which turns an entry's place into a picture in any process, or raises BadPictureError.
 
-    `size` tells a place's width and height as cheaply as can be, None of no picture; `facts` names the numbers that come with each; groups, pairs, frequencies are what is known of the classes (see store.Store).
+    `size` tells a place's width and height as cheaply as can be, None of no picture; `facts` names the numbers that come with each;
+    `known` is what is known of the classes (groups, pairs, frequencies; see store.Store).
     """
 
     listing: Listing

@@ -13,7 +13,7 @@ from PIL import Image
 from resomap import dataset
 from resomap.data.aspect import make_square
 from resomap.data.decode import NOTES, BadPictureError
-from resomap.data.filling import Plan, fill
+from resomap.data.filling import DONE, Plan, fill
 from resomap.data.rowfile import RowFile
 from resomap.data.sources import Read, Source
 from resomap.errors import DataError
@@ -26,7 +26,7 @@ LINE = np.dtype(
         *(("kept", "u1", (32,)), ("sum", "i8", (3,)), ("squares", "i8", (3,)), ("facts", "f8", (MOST_FACTS,))),
     ]
 )
-GOOD, BAD = 1, 2
+BAD = 2
 LEVELS = np.arange(256)
 
 
@@ -40,7 +40,7 @@ class Survey:
     @property
     def good(self) -> np.ndarray:
         """Which entries are pictures (N,)."""
-        found: np.ndarray = self.lines["done"] == GOOD
+        found: np.ndarray = self.lines["done"] == DONE
         return found
 
 
@@ -65,7 +65,7 @@ class Look:
             self._describe(line, read)
             if row >= 0:
                 self._keep(arrays, row, line, read)
-            line["done"] = GOOD
+            line["done"] = DONE
         return lines
 
     def _describe(self, line: Any, read: Read) -> None:

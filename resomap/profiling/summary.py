@@ -8,6 +8,8 @@ from torchinfo import ModelStatistics, summary
 from resomap.profiling.flops import count_macs
 from resomap.profiling.twin import shape_twin
 
+COLUMNS = ("input_size", "output_size", "num_params", "kernel_size", "mult_adds")
+
 
 def summarise(model: nn.Module, resolution: int) -> tuple[str, dict[str, Any]]:
     """A network's table for reading and the same as a record: size of the whole and a line a layer, for one picture of `resolution` px.
@@ -25,9 +27,6 @@ def summarise(model: nn.Module, resolution: int) -> tuple[str, dict[str, Any]]:
         "layers": _layers(told),
     }
     return f"{told}\n", record
-
-
-COLUMNS = ("input_size", "output_size", "num_params", "kernel_size", "mult_adds")
 
 
 def _layers(told: ModelStatistics) -> list[dict[str, Any]]:
