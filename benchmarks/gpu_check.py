@@ -68,7 +68,8 @@ def train_cell(config: Config, cell: dict[str, str], data: Path, out: Path) -> d
     scores = {name: out / f"{name}.npz" for name in ("predictions", "val_predictions")}
     call(build_job(config, jobs.Evaluate, **cell), data=data, weights=weights, evaluation=out / "evaluation.csv", threads=1, **scores)
     maps = [out / f"{method}.npz" for method in config.explainability.methods]
-    call(build_job(config, jobs.Explain, **cell), data=data, weights=weights, localisation=out / "maps.csv", attributions=maps, threads=1)
+    judged = {name: out / f"{name}.csv" for name in ("localisation", "faithfulness", "sanity", "interventions")}
+    call(build_job(config, jobs.Explain, **cell), data=data, weights=weights, **judged, attributions=maps, threads=1)
     return {**read_json(files["timing"]), "device": read_json(files["metrics"])["environment"]["device"]}
 
 

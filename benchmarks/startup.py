@@ -105,7 +105,9 @@ def tiny_arguments(results: Path, methods: Iterable[str], runtime: str) -> list[
     tables, figures, maps = results / "tables", results / "figures", run / "explanations"
     trained = {"metrics": run / "metrics.json", "history": run / "history.csv", "timing": run / "timing.json", "state": results / ".state"}
     scored = {"evaluation": run / "evaluation.csv", **{name: run / f"{name}.npz" for name in ("predictions", "val_predictions")}}
-    explained = {"localisation": maps / "localisation.csv", "attributions": [maps / f"{method}.npz" for method in methods]}
+    judged = {name: maps / f"{name}.csv" for name in ("localisation", "faithfulness", "sanity", "interventions")}
+    explained = {**judged, "attributions": [maps / f"{method}.npz" for method in methods]}
+    agreement = results / "agreement"
     report = {"report": results / "report" / "index.html", "headline": results / "report" / "headline.txt"}
     return [
         (jobs.PrepareData, {"manifest": data, "provision": PROVISION, "threads": 1}),
@@ -117,7 +119,10 @@ def tiny_arguments(results: Path, methods: Iterable[str], runtime: str) -> list[
         (jobs.Evaluate, {"data": data, "weights": weights, **scored, "threads": 1}),
         (jobs.Explain, {"data": data, "weights": weights, **explained, "threads": 1}),
         (jobs.Profile, {"data": data, "profile": results / "profiles" / "custom" / "tiny_cnn.json"}),
-        (jobs.Aggregate, {"data": data, "runs": results / "runs", "profiles": results / "profiles", "tables": tables}),
+        (
+            jobs.Aggregate,
+            {"data": data, "runs": results / "runs", "profiles": results / "profiles", "agreement": agreement, "tables": tables},
+        ),
         (jobs.Plot, {"tables": tables, "data": data.parent, "runs": results / "runs", "figures": figures}),
         (jobs.BuildReport, {"data": data, "tables": tables, "figures": figures, **report}),
     ]

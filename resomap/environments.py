@@ -8,7 +8,7 @@ from resomap.files import write_text
 PYTHON = "3.11"
 # What the rules of each half import; everything else comes as their dependency.
 ENVIRONMENTS = {
-    "torch": ("torch", "torchvision", "captum", "numpy", "pillow", "pydantic", "pyyaml", "safetensors", "tqdm"),
+    "torch": ("torch", "torchvision", "captum", "grad-cam", "scipy", "pot", "numpy", "pillow", "pydantic", "pyyaml", "safetensors", "tqdm"),
     "report": ("pandas", "numpy", "scipy", "matplotlib", "seaborn", "jinja2", "pydantic", "pyyaml", "pillow"),
     "tracking": ("mlflow", "numpy", "pydantic", "tqdm"),
 }

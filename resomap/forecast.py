@@ -15,6 +15,8 @@ from resomap.sections import Architecture, Config, Explainability, Profiling, Ru
 
 MIB = 2**20
 STAGES = ("train", "evaluate", "explain", "profile")
+INNER_VIEWS = 6  # of a picture that faithfulness blurs: three shares of its area, deleted and inserted
+OCCLUDED = 48  # gradients that 144 forward passes without one are worth
 AUTOSAVE_SHARE = 0.02  # as training.autosave, which loads torch
 RESIDENT_SHARE = 0.5  # as data.residency, which loads torch
 STATE = 3  # a state of AdamW over its weights
@@ -125,9 +127,17 @@ def evaluation_seconds(record: Record, cells: Iterable[Record], pictures: Pictur
 
 def explanation_seconds(record: Record, batch_size: int, explainability: Explainability) -> np.ndarray:
     """Of explaining one run; rough, since a step of training stands for the gradient of each map."""
-    gradients = sum(explainability.ig_steps if method == "integrated_gradients" else 1 for method in explainability.methods)
-    step = np.array(record["step_seconds"]) / batch_size
-    return process_seconds(record) + explainability.pictures * gradients * step
+    gradients = sum(_gradients(method, explainability) for method in explainability.methods)
+    explained = explainability.pictures + (explainability.sanity.draws + 1) * explainability.sanity.pictures
+    faithfulness = explainability.faithfulness
+    views = INNER_VIEWS * faithfulness.pictures * len(faithfulness.bandwidths) * (len(explainability.methods) + 2)
+    step, forward = np.array(record["step_seconds"]) / batch_size, np.array(record["val_picture_seconds"])
+    return process_seconds(record) + explained * gradients * step + views * forward
+
+
+def _gradients(method: str, explainability: Explainability) -> int:
+    samples = {"integrated_gradients": explainability.ig_steps, "smoothgrad": explainability.smoothgrad_samples, "occlusion": OCCLUDED}
+    return samples.get(method, 1)
 
 
 def profile_seconds(cells: list[Record], profiling: Profiling) -> np.ndarray:

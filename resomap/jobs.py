@@ -100,8 +100,20 @@ class Explain(Job):
     architecture: Architecture
     resolution: int
     seed: int
+    smallest: int
+    """The smallest resolution of the sweep: it decides which one block is read at all of them."""
     explainability: Explainability
     device: Device
+
+
+class CompareExplanations(Job):
+    """The evidence of one network across resolutions and seeds."""
+
+    architecture: Architecture
+    models: tuple[Architecture, ...]
+    resolutions: tuple[int, ...]
+    seeds: tuple[int, ...]
+    methods: tuple[str, ...]
 
 
 class MeasureSteps(Job):

@@ -12,7 +12,9 @@ from resomap.fields import Count, Fraction, Name, Positive, PositiveFloat, Secti
 from resomap.recipe import Training
 
 Device = Literal["auto", "cpu", "cuda"]
-Method = Literal["gradcam", "integrated_gradients", "saliency"]
+Method = Literal[
+    "gradcam", "hirescam", "gradcam_plus_plus", "integrated_gradients", "saliency", "smoothgrad", "guided_backprop", "occlusion"
+]  # fmt: skip
 VariantName = Annotated[
     str, Field(pattern=r"^(eager|compiled|cuda_graph|training_step)(-(fp32|bf16|fp16))?(-(channels_last|contiguous))?$")
 ]
@@ -70,6 +72,30 @@ class Architecture(Section):
     """Millions of multiply-accumulates at 224 px, for the estimate before a run; null where nobody counted."""
 
 
+class Faithfulness(Section):
+    """Whether what a map points at is what the network uses: areas are blurred in the map's order, and restored in it."""
+
+    pictures: Count
+    """How many of the explained pictures are blurred and restored; 0 for none."""
+    bandwidths: Several[Positive]
+    """Cells a side that maps are reduced to before they are compared, so that a fine grid is no advantage; finer than a map: left out."""
+
+
+class Sanity(Section):
+    """Whether a map depends on what the network has learnt: its head and last block are drawn anew (Adebayo et al. 2018)."""
+
+    pictures: Count
+    """How many of the explained pictures are explained again, two or more; 0 for none."""
+    draws: Annotated[int, Field(ge=5)]
+    """How often the weights are drawn anew."""
+
+    @model_validator(mode="after")
+    def _can_compare(self) -> Self:
+        if self.pictures == 1:
+            raise ValueError("pictures: one has no other to be compared with: take 2 or more, or 0 for none")
+        return self
+
+
 class Explainability(Section):
     """Which evidence is asked for, and on how many pictures."""
 
@@ -85,6 +111,16 @@ class Explainability(Section):
     """Grad-CAM's block: auto (the deepest whose map is at least 6 wide), or a module name."""
     ig_steps: Annotated[int, Field(ge=2)]
     """Steps of Integrated Gradients."""
+    smoothgrad_samples: Annotated[int, Field(ge=2)]
+    """Noisy copies of a picture that SmoothGrad averages over."""
+    pointing_tolerance: Annotated[float, Field(ge=0, lt=0.5)]
+    """How far from the object, in picture widths, the pointing game still counts as a hit; its chance is reported beside it."""
+    faithfulness: Faithfulness
+    """Deletion and insertion."""
+    sanity: Sanity
+    """The gate of parameter randomisation; a method that fails it is struck out."""
+    interventions: bool
+    """Whether objects are laid on other pictures, and stickers reversed, to see what the answers follow; needs masks."""
 
 
 class Profiling(Section):

@@ -21,6 +21,7 @@ from resomap.identity import code_of_data, digest_of_files, files_of, named_data
 from resomap.jobs import (
     Aggregate,
     BuildReport,
+    CompareExplanations,
     Evaluate,
     Explain,
     Job,
@@ -35,13 +36,14 @@ from resomap.jobs import (
 )
 from resomap.locks import try_lock
 from resomap.provenance import PACKAGE, code_digest
-from resomap.sections import Architecture, Config
+from resomap.sections import Architecture, Config, Sweep
 
 ENTRY = PACKAGE / "entry"
 SCRIPTS = PACKAGE.parent / "workflow_scripts"
 TABLES = (
     *("runs", "evaluation", "classes", "profiles", "explanations", "cells"),
     *("groups", "matrix", "knees", "stages", "neighbours", "cost", "energy"),
+    *("agreement", "faithfulness", "sanity", "interventions", "alarms"),
 )
 # Of one core with AVX-512, measured on the default sweep within a factor of two: docs/LOG.md.
 CPU_MACS_PER_SECOND = 40e9
@@ -58,6 +60,7 @@ MAINS: dict[type[Job], Path] = {
     Evaluate: ENTRY / "evaluate.py",
     Profile: ENTRY / "profile.py",
     Explain: ENTRY / "explain.py",
+    CompareExplanations: ENTRY / "compare_explanations.py",
     Summarise: ENTRY / "summarise.py",
     Aggregate: SCRIPTS / "aggregate.py",
     Plot: SCRIPTS / "plot.py",
@@ -65,6 +68,16 @@ MAINS: dict[type[Job], Path] = {
     PartialReport: SCRIPTS / "partial_report.py",
     Track: SCRIPTS / "track.py",
 }
+
+
+PARTS: dict[str, Callable[[Config], Any]] = {
+    "explain": lambda config: config.explainability.enabled,
+    "methods": lambda config: config.explainability.methods,
+    "smallest": lambda config: min(config.sweep.resolutions),
+    "confidence": lambda config: config.report.confidence,
+    "precision": lambda config: config.training.precision,
+}
+"""Fields of a job that are one value out of a section."""
 
 
 def job_params(config: Config) -> Callable[[type[Job]], Callable[[Any], str]]:
@@ -99,14 +112,8 @@ def _field(config: Config, kind: type[Job], field: str, wildcards: dict[str, str
             return tuple(sorted(getattr(config.sweep, field)))
         case "device" | "profiling":
             return getattr(config.system, field)
-        case "explain":
-            return config.explainability.enabled
-        case "confidence":
-            return config.report.confidence
-        case "precision":
-            return config.training.precision
         case _:
-            return getattr(config, field)
+            return PARTS[field](config) if field in PARTS else getattr(config, field)
 
 
 def _architecture(config: Config, wildcards: dict[str, str]) -> Architecture:
@@ -143,9 +150,18 @@ def run_files(config: Config, *patterns: str) -> list[str]:
     ]
 
 
-def explained(config: Config, *patterns: str) -> list[str]:
-    """Each pattern for every run, where runs are explained at all."""
-    return run_files(config, *patterns) if config.explainability.enabled else []
+def runs_of_model(config: Config, *patterns: str) -> Callable[[Any], list[str]]:
+    """Each pattern for every run of the model that the wildcards name: an input function."""
+    return lambda wildcards: run_files(config.model_copy(update={"sweep": _sweep_of(config, wildcards.model)}), *patterns)
+
+
+def _sweep_of(config: Config, model: str) -> Sweep:
+    return config.sweep.model_copy(update={"models": (model,)})
+
+
+def explained(config: Config, run_pattern: str, model_pattern: str) -> list[str]:
+    """One pattern for every run and one for every model, where runs are explained at all."""
+    return [*run_files(config, run_pattern), *model_files(config, model_pattern)] if config.explainability.enabled else []
 
 
 def model_files(config: Config, pattern: str) -> list[str]:

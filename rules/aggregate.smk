@@ -1,4 +1,4 @@
-# INPUTS   every run's scores, logits and localisation; every model's profile
+# INPUTS   every run's scores, logits and evidence; every model's profile and agreement
 # OUTPUTS  results/tables/*.csv, tidy, one row an observation; results/tables/{choice,environment}.json
 
 
@@ -24,6 +24,7 @@ rule aggregate_tables:
         " --data {input.data:q}"
         " --runs results/runs"
         " --profiles results/profiles"
+        " --agreement results/agreement"
         " --tables results/tables"
         " > {log:q} 2>&1"
 

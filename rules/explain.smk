@@ -1,6 +1,12 @@
 # INPUTS   best.safetensors of a run, results/data/r{resolution}/test.npy, results/data/masks_test.npy
-# OUTPUTS  results/runs/.../explanations/{method}.npz        signed maps at their own grid
-#          results/runs/.../explanations/localisation.csv    one row a method and picture
+# OUTPUTS  results/runs/.../explanations/{method}.npz         signed maps at their own grid
+#          results/runs/.../explanations/localisation.csv     the maps against the masks: one row a method and picture
+#          results/runs/.../explanations/faithfulness.csv     answers while the picture is blurred in a map's order
+#          results/runs/.../explanations/sanity.csv           maps of networks whose last weights are drawn anew
+#          results/runs/.../explanations/interventions.csv    answers when all but the object is exchanged
+#          results/agreement/{family}/{model}.csv             maps of a model against each other, across resolutions and seeds
+EXPLANATIONS = "results/runs/{family}/{model}/r{resolution}/seed{seed}/explanations"
+AGREEMENT = "results/agreement/{family}/{model}.csv"
 
 
 rule explain_run:
@@ -10,11 +16,12 @@ rule explain_run:
         masks=ancient("results/data/masks_test.npy"),
         weights="results/checkpoints/{family}/{model}/r{resolution}/seed{seed}/best.safetensors",
     output:
-        localisation="results/runs/{family}/{model}/r{resolution}/seed{seed}/explanations/localisation.csv",
+        localisation=f"{EXPLANATIONS}/localisation.csv",
+        faithfulness=f"{EXPLANATIONS}/faithfulness.csv",
+        sanity=f"{EXPLANATIONS}/sanity.csv",
+        interventions=f"{EXPLANATIONS}/interventions.csv",
         attributions=expand(
-            "results/runs/{family}/{model}/r{resolution}/seed{seed}/explanations/{method}.npz",
-            method=METHODS,
-            allow_missing=True,
+            f"{EXPLANATIONS}/{{method}}.npz", method=METHODS, allow_missing=True
         ),
     log:
         "logs/explain/{family}/{model}/r{resolution}/seed{seed}.log",
@@ -32,14 +39,47 @@ rule explain_run:
         " --data {input.data:q}"
         " --weights {input.weights:q}"
         " --localisation {output.localisation:q}"
+        " --faithfulness {output.faithfulness:q}"
+        " --sanity {output.sanity:q}"
+        " --interventions {output.interventions:q}"
         " --attributions {output.attributions:q}"
+        " --threads {threads}"
+        " > {log:q} 2>&1"
+
+
+rule compare_explanations:
+    input:
+        workflow_facts.runs_of_model(CONFIG, f"{EXPLANATIONS}/localisation.csv"),
+        workflow_facts.run_files(
+            CONFIG,
+            "results/runs/{family}/{model}/r{resolution}/seed{seed}/predictions.npz",
+        ),
+        ancient(
+            expand(
+                "results/data/r{resolution}/test.npy",
+                resolution=CONFIG.sweep.resolutions,
+            )
+        ),
+        data=ancient("results/data/manifest.json"),
+    output:
+        agreement=AGREEMENT,
+    log:
+        "logs/compare/{family}/{model}.log",
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    params:
+        job=job(jobs.CompareExplanations),
+    shell:
+        "python -m resomap.entry.compare_explanations"
+        " --job {params.job:q}"
+        " --data {input.data:q}"
+        " --runs results/runs"
+        " --agreement {output.agreement:q}"
         " --threads {threads}"
         " > {log:q} 2>&1"
 
 
 rule explain:
     input:
-        workflow_facts.explained(
-            CONFIG,
-            "results/runs/{family}/{model}/r{resolution}/seed{seed}/explanations/localisation.csv",
-        ),
+        workflow_facts.explained(CONFIG, f"{EXPLANATIONS}/localisation.csv", AGREEMENT),

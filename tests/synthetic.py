@@ -9,18 +9,17 @@ import numpy as np
 
 from resomap import files, scores
 from resomap.sections import Architecture
+from tests.synthetic_evidence import Shown, reduce, write_agreement, write_explanations
 
 CLASSES = ["torpedo", "starfish", "disc-bars", "disc-stripes", "angel-bars", "angel-stripes", "ray-bars", "ray-stripes"]
 GROUPS = dict(zip(CLASSES, np.repeat(["outline", "broad", "medium", "fine"], 2).tolist(), strict=True))
 FREQUENCIES = {"broad": 10.0, "medium": 20.0, "fine": 40.0}
-METHODS = {"gradcam": 8, "integrated_gradients": None, "saliency": None}
-"""Attribution methods, and the side of their maps where it is not the picture's."""
 SKILL = {"tiny_cnn": 1.6, "simple_cnn": 2.4}
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What the tree holds; without `grouped` the pictures are files of a folder, of many sizes; `statuses` names runs (model, resolution, seed) that did not end well, `waiting` those whose files are missing."""
+    """What the tree holds; without `grouped` the pictures are files of a folder, of many sizes; `statuses` names runs (model, resolution, seed) that did not end well, `waiting` those whose files are missing; `struck` names methods that fail the gate of sanity."""
 
     models: tuple[str, ...] = ("tiny_cnn", "simple_cnn")
     resolutions: tuple[int, ...] = (24, 48, 96)
@@ -38,6 +37,7 @@ class Sweep:
     notes: dict[str, int] = field(default_factory=dict)
     profiled: bool = True
     valid: bool = True
+    struck: tuple[str, ...] = ()
     variants: tuple[str, ...] = ("eager", "training_step")
     energy: bool = False
     statuses: dict[tuple[str, int, int], str] = field(default_factory=dict)
@@ -59,6 +59,8 @@ def write_results(folder: Path, sweep: Sweep) -> dict[str, Any]:
                     _write_run(folder, sweep, manifest, model, resolution, seed)
         if sweep.profiled:
             _write_profile(folder / "profiles" / "custom" / f"{model}.json", sweep, model)
+        if sweep.explained:
+            write_agreement(folder / "agreement" / "custom" / f"{model}.csv", model, sweep.resolutions, sweep.seeds)
     return manifest
 
 
@@ -75,7 +77,7 @@ def _write_data(folder: Path, sweep: Sweep) -> dict[str, Any]:
     files.write_array(folder / "labels_test.npy", labels(sweep.test))
     files.write_array(folder / "masks_test.npy", masks if sweep.mask else masks[:0])
     for resolution in sweep.resolutions:
-        files.write_array(folder / f"r{resolution}" / "test.npy", _reduce(images, resolution))
+        files.write_array(folder / f"r{resolution}" / "test.npy", reduce(images, resolution))
     _write_facts(folder, sweep, images)
     across, conflicting = (sum(row[kind] != row[f"copy_{kind}"] for row in sweep.copies) for kind in ("split", "label"))
     manifest = {
@@ -129,7 +131,7 @@ def _write_facts(folder: Path, sweep: Sweep, images: np.ndarray) -> None:
     share = np.linspace(0, 1, sweep.native // 2 + 1) ** np.linspace(0.05, 0.4, len(CLASSES))[:, None]
     files.write_array(folder / "spectrum.npy", np.vstack([share.mean(axis=0), share]))
     shown = np.argsort(labels(min(sweep.test, 3 * len(CLASSES))), kind="stable")
-    files.write_arrays(folder / "contact_sheet.npz", images=_reduce(images[shown], 96), label=labels(sweep.test)[shown])
+    files.write_arrays(folder / "contact_sheet.npz", images=reduce(images[shown], 96), label=labels(sweep.test)[shown])
 
 
 @cache
@@ -147,11 +149,6 @@ def _draw(count: int, side: int) -> tuple[np.ndarray, np.ndarray]:
         images[index] = 255 * (ground * (1 - mask[..., None]) + body * mask[..., None])
         masks[index] = 255 * mask
     return images, masks
-
-
-def _reduce(images: np.ndarray, side: int) -> np.ndarray:
-    steps = (np.arange(side) * images.shape[1]) // side
-    return np.ascontiguousarray(images[:, steps][:, :, steps])
 
 
 def _write_run(folder: Path, sweep: Sweep, manifest: dict[str, Any], model: str, resolution: int, seed: int) -> None:
@@ -184,7 +181,23 @@ def _write_run(folder: Path, sweep: Sweep, manifest: dict[str, Any], model: str,
             ]
             files.write_rows(run / "evaluation.csv", rows, ("eval_resolution", "mode", "n", *scores.SCORES))
     if sweep.explained:
-        _write_explanations(run, sweep, resolution, seed, status)
+        write_explanations(run / "explanations", _shown(sweep, manifest, model, resolution, seed), sweep.struck)
+
+
+def _shown(sweep: Sweep, manifest: dict[str, Any], model: str, resolution: int, seed: int) -> Shown:
+    """The first test pictures, none of them where the run did not end well."""
+    ended = sweep.statuses.get((model, resolution, seed), "ok") == "ok"
+    label = labels(sweep.test)[: sweep.explained if ended else 0]
+    logits = _logits(labels(sweep.test), model, resolution, resolution, seed, "test")[: len(label)]
+    return Shown(
+        label=label,
+        group=[GROUPS[CLASSES[number]] for number in label] if sweep.grouped else None,
+        right=scores.pair_accuracy(logits, label, manifest["pairs"]) if manifest["pairs"] else logits.argmax(axis=1) == label,
+        survival=_survival(label, resolution),
+        masks=_draw(sweep.test, sweep.native)[1][: len(label)] / 255 if sweep.mask else None,
+        resolution=resolution,
+        seed=seed,
+    )
 
 
 def _survival(label: np.ndarray, resolution: int) -> np.ndarray:
@@ -254,34 +267,3 @@ def _measurement(sweep: Sweep, model: str, variant: str, px: int, batch: int) ->
         "energy_j_per_image": watts and watts / rate, "energy_j_per_image_above_idle": watts and (watts - 5) / rate,
         "power_w": watts, "idle_power_w": watts and 5.0,
     }  # fmt: skip
-
-
-LOCALISATION = (
-    "method", "target", "layer", "grid", "index", "label", "group", "relevance_mass", "relevance_rank", "pointing_game", "mask_area", "zero_map",
-)  # fmt: skip
-
-
-def _write_explanations(run: Path, sweep: Sweep, resolution: int, seed: int, status: str) -> None:
-    index = np.arange(sweep.explained if status == "ok" else 0)
-    label = labels(len(index))
-    masks = _draw(sweep.test, sweep.native)[1][index] / 255
-    rng = np.random.default_rng([seed, resolution])
-    rows = []
-    for method, grid in METHODS.items():
-        side = min(grid or resolution, resolution)
-        inside = _reduce(masks[..., None], side)[..., 0]
-        evidence = 0.15 + _survival(label, resolution)
-        noise = rng.normal(0, 0.35, (len(index), side, side))
-        attribution = (evidence[:, None, None] * inside * np.abs(rng.normal(1, 0.5, inside.shape)) + noise).astype(np.float32)
-        files.write_arrays(run / "explanations" / f"{method}.npz", attribution=attribution, index=index, target=label)
-        positive = np.maximum(attribution, 0)
-        mass = (positive * inside).sum((1, 2)) / positive.sum((1, 2))
-        for number, picture in enumerate(index):
-            measures = {
-                "relevance_mass": mass[number], "relevance_rank": mass[number], "pointing_game": int(mass[number] > 0.3), "mask_area": 0.13,
-                "zero_map": 0,
-            }  # fmt: skip
-            group = GROUPS[CLASSES[label[number]]] if sweep.grouped else None
-            where = {"method": method, "target": "contrast", "layer": "features.4" if grid else "input", "grid": side}
-            rows.append({**where, "index": picture, "label": label[number], "group": group, **(measures if sweep.mask else {})})
-    files.write_rows(run / "explanations" / "localisation.csv", rows, LOCALISATION)

@@ -47,7 +47,9 @@ MAY_IMPORT = {
     "report": {"analysis", "jobs"} | BOTTOM,
     "tracking": {"jobs"} | BOTTOM,
     "deployment": {"data", "profiling"} | BOTTOM,
-    "entry": {"data", "deployment", "models", "training", "profiling", "explain", "jobs", "provenance", "devices", "locks"} | BOTTOM,
+    "subject": {"data", "explain", "jobs", "models"} | BOTTOM,
+    "entry": {"data", "deployment", "models", "subject", "training", "profiling", "explain", "jobs", "provenance", "devices", "locks"}
+    | BOTTOM,
     "inspection": {"config", "data", "report", "workflow"} | BOTTOM,
     "forecast": BOTTOM,
     "planning": {"data", "devices", "forecast", "inspection", "jobs", "provenance", "workflow"} | BOTTOM,

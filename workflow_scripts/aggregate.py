@@ -8,12 +8,13 @@ from resomap.files import read_json
 from resomap.jobs import Aggregate
 
 
-def main(job: Aggregate, data: Path, runs: Path, profiles: Path, tables: Path) -> None:
-    """Write results/tables from the runs and profiles that exist."""
+def main(job: Aggregate, data: Path, runs: Path, profiles: Path, agreement: Path, tables: Path) -> None:
+    """Write results/tables from the runs, profiles and agreements that exist."""
     write_tables(
         read_json(data),
         runs,
         profiles,
+        agreement,
         tables,
         models=job.models,
         resolutions=job.resolutions,

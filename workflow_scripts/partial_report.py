@@ -18,7 +18,7 @@ def main(job: PartialReport, results: Path, partial: Path) -> None:
         write_text(partial / "headline.txt", f"{NOTHING}\n")
     else:
         tables, figures = partial / "tables", partial / "figures"
-        aggregate.main(job, data, runs, results / "profiles", tables)
+        aggregate.main(job, data, runs, results / "profiles", results / "agreement", tables)
         plot.main(job, tables, data.parent, runs, figures)
         report.main(job, data, tables, figures, page, partial / "headline.txt")
     print(f"Report of what there is: {page.resolve()}\n{(partial / 'headline.txt').read_text(encoding='utf-8').strip()}")

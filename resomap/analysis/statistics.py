@@ -125,6 +125,17 @@ def difference_interval(first: np.ndarray, second: np.ndarray, confidence: float
     return Interval(spread.mean, max(min(low, low_t), -1.0), min(max(high, high_t), 1.0), method)
 
 
+def mean_interval(values: np.ndarray, confidence: float, pool: Pool | None = None) -> Interval:
+    """Interval of the mean of any values (seeds, pictures): t over pictures for one seed, else crossed t, and no narrower than over pictures."""
+    spread = compute_spread(values)
+    error = float(values.mean(axis=0).std(ddof=1)) / np.sqrt(spread.pictures)
+    half = float(stats.t.isf((1 - confidence) / 2, spread.pictures - 1)) * error
+    if spread.seeds == 1:
+        return Interval(spread.mean, spread.mean - half, spread.mean + half, "t over pictures, this network only")
+    low, high, method = _crossed(spread, confidence, pool)
+    return Interval(spread.mean, min(spread.mean - half, low), max(spread.mean + half, high), method)
+
+
 def wilson(mean: float, count: int, confidence: float) -> tuple[float, float]:
     """Wilson's score interval of a proportion `mean` of `count` pictures."""
     z = stats.norm.isf((1 - confidence) / 2)

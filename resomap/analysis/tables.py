@@ -28,28 +28,26 @@ PROFILES = (
     "energy_j_per_image", "energy_j_per_image_above_idle", "power_w", "idle_power_w",
 )  # fmt: skip
 STAGES = ("family", "model", "resolution", "decode_ms", "resize_ms", "copy_ms", "forward_ms", "total_ms", "n", "valid", "decoded_from")
-EXPLANATIONS = (
-    "family", "model", "resolution", "seed", "method", "target", "group", "layer", "grid", "n",
-    "relevance_mass", "relevance_rank", "pointing_game", "mask_area", "zero_maps",
-)  # fmt: skip
 P99_FROM = 1000
 """Repetitions under which a 99th percentile is not reported."""
 
 
 def run_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: Path, manifest: dict[str, Any]) -> Iterator[Row]:
     """Rows of RUNS: every run of the sweep, also those that failed; scores on the test split at the training resolution."""
-    for run in _sweep_runs(cells, seeds, runs):
+    for run in sweep_runs(cells, seeds, runs):
         status = run_status(run)
-        row = {**_identity(run), "status": status, "n_train": manifest["splits"]["train"]["count"]}
+        row = {**identity(run), "status": status, "n_train": manifest["splits"]["train"]["count"]}
         yield row | (_training(run) if status in ENDED else {}) | (_own_scores(run) if status == "ok" else {})
 
 
-def _sweep_runs(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> Iterator[Run]:
+def sweep_runs(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> Iterator[Run]:
+    """Every run of the sweep, whether it exists or not."""
     for cell in cells:
         yield from cell_runs(cell, seeds, runs)
 
 
-def _identity(run: Run) -> Row:
+def identity(run: Run) -> Row:
+    """The columns that name a run."""
     return {**run.cell._asdict(), "seed": run.seed}
 
 
@@ -70,40 +68,42 @@ def _own_scores(run: Run) -> Row:
 
 
 def _evaluations(run: Run) -> list[Row]:
-    return _records(pd.read_csv(run.folder / "evaluation.csv"))
+    return records(pd.read_csv(run.folder / "evaluation.csv"))
 
 
-def _records(frame: pd.DataFrame) -> list[Row]:
+def records(frame: pd.DataFrame) -> list[Row]:
     """Rows with None for NaN, so that they are written blank."""
     return [{str(key): None if pd.isna(value) else value for key, value in row.items()} for row in frame.to_dict("records")]
 
 
-def _finished(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> Iterator[Run]:
-    return (run for run in _sweep_runs(cells, seeds, runs) if run_status(run) == "ok")
+def finished_runs(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> Iterator[Run]:
+    """Those that have numbers."""
+    return (run for run in sweep_runs(cells, seeds, runs) if run_status(run) == "ok")
 
 
 def evaluation_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> Iterator[Row]:
     """Rows of EVALUATION: every finished run at every resolution of the sweep."""
-    for run in _finished(cells, seeds, runs):
+    for run in finished_runs(cells, seeds, runs):
         for row in _evaluations(run):
-            identity = {"family": run.cell.family, "model": run.cell.model, "train_resolution": run.cell.resolution, "seed": run.seed}
-            yield identity | {name: row[name] for name in EVALUATION if name not in identity}
+            trained = {"family": run.cell.family, "model": run.cell.model, "train_resolution": run.cell.resolution, "seed": run.seed}
+            yield trained | {name: row[name] for name in EVALUATION if name not in trained}
 
 
 def class_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: Path, manifest: dict[str, Any]) -> Iterator[Row]:
     """Rows of CLASSES: every class of every finished run, on the test split at the training resolution."""
     groups = group_of_class(manifest)
-    for run in _finished(cells, seeds, runs):
+    for run in finished_runs(cells, seeds, runs):
         stored = files.read_arrays(run.folder / "predictions.npz")
         logits, label = stored[f"logits_r{run.cell.resolution}"], stored["label"]
         pair = scores.pair_accuracy(logits, label, manifest["pairs"])
         for index, name in enumerate(manifest["classes"]):
             shown = label == index
-            row = {**_identity(run), "class": name, "group": groups[index], "n": int(shown.sum())}
-            yield row | {"accuracy": _mean(logits[shown].argmax(axis=1) == index), "pair_accuracy": _mean(pair[shown])}
+            row = {**identity(run), "class": name, "group": groups[index], "n": int(shown.sum())}
+            yield row | {"accuracy": known_mean(logits[shown].argmax(axis=1) == index), "pair_accuracy": known_mean(pair[shown])}
 
 
-def _mean(values: np.ndarray) -> float | None:
+def known_mean(values: np.ndarray) -> float | None:
+    """Mean of what is known of the values; None where nothing is."""
     known = values[~np.isnan(values)] if values.dtype.kind == "f" else values
     return float(known.mean()) if known.size else None
 
@@ -120,25 +120,3 @@ def stage_rows(records: Iterable[Row]) -> Iterator[Row]:
     for record in records:
         total = sum(record[f"{stage}_ms"] or 0 for stage in ("decode", "resize", "copy", "forward"))
         yield {name: record.get(name) for name in STAGES} | {"total_ms": total}
-
-
-def explanation_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> Iterator[Row]:
-    """Rows of EXPLANATIONS: the means over the explained pictures of a run, over all of them and over each group."""
-    for run in _finished(cells, seeds, runs):
-        path = run.folder / "explanations" / "localisation.csv"
-        pictures = pd.read_csv(path, dtype={"group": "string"}) if path.exists() else pd.DataFrame(columns=["method"])
-        for _, of_method in pictures.groupby("method", sort=False):
-            yield _identity(run) | _localisation(of_method) | {"group": "all"}
-            for group, of_group in of_method.groupby("group", sort=False):
-                yield _identity(run) | _localisation(of_group) | {"group": group}
-
-
-def _localisation(pictures: pd.DataFrame) -> Row:
-    first = pictures.iloc[0]
-    measures = ("relevance_mass", "relevance_rank", "pointing_game", "mask_area")
-    return {
-        **{name: first[name] for name in ("method", "target", "layer", "grid")},
-        "n": len(pictures),
-        **{name: _mean(pictures[name].to_numpy(float)) for name in measures},
-        "zero_maps": int(pictures["zero_map"].sum()),
-    }

@@ -1,152 +1,112 @@
 """Attributions: how much each place of a picture speaks for what is explained, signed and unscaled, on the method's own grid."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from resomap.explain.methods import METHODS, Evidence, Settings
 from resomap.scores import pair_partners
+
+__all__ = ["METHODS", "Evidence", "Explained", "Settings", "Target", "attribute", "choose", "completeness", "frozen"]
 
 Target = Literal["label", "prediction", "contrast"]
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What a method may need: the block that Grad-CAM reads, the steps of Integrated Gradients, the pictures in one forward pass."""
+class Explained:
+    """What is explained of each picture: the network's logits float32 (n, C), the class and its rival int64 (n,), -1 where there is none.
 
-    layer: nn.Module
-    ig_steps: int
-    batch_size: int
+    `weights` float32 (n, C), on the CPU, make the evidence out of logits: 1 at the class, -1 at its rival.
+    """
 
-
-@dataclass(frozen=True)
-class Method:
-    """A way to attribute: `compute(evidence, images, weights, settings)` gives signed values (n, channels, h, w)."""
-
-    compute: Callable[["Evidence", Tensor, Tensor, Settings], Tensor]
-    reads: Literal["layer", "input"]
+    logits: np.ndarray
+    targets: np.ndarray
+    rivals: np.ndarray
+    weights: Tensor
 
 
-class Evidence(nn.Module):
-    """A network reduced to the one number a picture that is explained: a weighted sum of its logits."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor, weights: Tensor) -> Tensor:
-        """Evidence (n,) of images (n, 3, r, r) under weights (n, classes)."""
-        evidence: Tensor = (self.model(images) * weights).sum(dim=1)
-        return evidence
-
-
-def _gradcam(evidence: Evidence, images: Tensor, weights: Tensor, settings: Settings) -> Tensor:
-    """Grad-CAM (Selvaraju et al. 2017) without its last ReLU; with frozen weights the graph starts at the layer."""
-    from captum.attr import LayerGradCam
-
-    explainer = LayerGradCam(evidence, settings.layer)
-    attributions: Tensor = explainer.attribute(images, additional_forward_args=weights, relu_attributions=False)
-    return attributions
-
-
-def _integrated_gradients(evidence: Evidence, images: Tensor, weights: Tensor, settings: Settings) -> Tensor:
-    """Integrated Gradients (Sundararajan et al. 2017) from the baseline 0, which after normalisation is the mean training colour."""
-    from captum.attr import IntegratedGradients
-
-    explainer = IntegratedGradients(evidence)
-    attributions: Tensor = explainer.attribute(
-        images,
-        baselines=0,
-        additional_forward_args=weights,
-        n_steps=settings.ig_steps,
-        internal_batch_size=settings.batch_size,
-    )
-    return attributions
-
-
-def _saliency(evidence: Evidence, images: Tensor, weights: Tensor, settings: Settings) -> Tensor:
-    """The gradient (Simonyan et al. 2014) with its sign."""
-    from captum.attr import Saliency
-
-    attributions: Tensor = Saliency(evidence).attribute(images.requires_grad_(), abs=False, additional_forward_args=weights)
-    return attributions
-
-
-METHODS = {
-    "gradcam": Method(_gradcam, reads="layer"),
-    "integrated_gradients": Method(_integrated_gradients, reads="input"),
-    "saliency": Method(_saliency, reads="input"),
-}
-
-
-def attribute(
-    method: str,
+def choose(
     model: nn.Module,
     images: Tensor,
     labels: np.ndarray,
     *,
     target: Target,
     pairs: Sequence[Sequence[int]] | None,
-    layer: nn.Module,
-    ig_steps: int,
     batch_size: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Explain normalised float32 images (N, 3, r, r), N > 0, by one of METHODS, on the model's device.
+) -> Explained:
+    """Choose what is explained of normalised float32 images (n, 3, r, r), n > 0, with labels (n,), on the pictures as they are.
 
-    `target` is what is explained: the label's logit, the predicted class's, or for `contrast` the label's minus its pair partner's
-    (minus the strongest other one's where its class is in no pair). Classes are chosen on the pictures as they are, before any
-    method changes them.
-
-    Returns the attributions, channels summed, float32 (N, h, w), and the explained class of each picture, int64 (N,). `batch_size` bounds
-    the pictures (times steps) of a forward pass and changes nothing but rounding.
+    `target` is the label's logit, the predicted class's, or for `contrast` the label's minus its pair partner's (minus the strongest
+    other one's where its class is in no pair).
     """
-    settings = Settings(layer, ig_steps, batch_size)
-    with _frozen(model), torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
-        batches = [batch.to(_device(model), memory_format=torch.channels_last) for batch in torch.split(images, batch_size)]
-        targets, weights = _choose(target, _logits(model, batches), labels, pairs)
-        evidence = Evidence(model)
-        maps = [
-            METHODS[method].compute(evidence, batch, part.to(_device(model)), settings).detach().float().sum(dim=1).cpu()
-            for batch, part in zip(batches, torch.split(weights, batch_size), strict=True)
-        ]
-    return torch.cat(maps).numpy(), targets
+    with torch.no_grad(), frozen(model):
+        logits = torch.cat([model(batch).cpu() for batch in _batches(model, images, batch_size)]).numpy()
+    targets = logits.argmax(axis=1) if target == "prediction" else labels
+    rivals = _rivals(logits, labels, pairs) if target == "contrast" else np.full(len(labels), -1)
+    classes = np.arange(logits.shape[1])
+    weights = (classes == targets[:, None]).astype(np.float32) - (classes == rivals[:, None])
+    return Explained(logits, targets, rivals, torch.from_numpy(weights))
+
+
+def attribute(method: str, model: nn.Module, images: Tensor, weights: Tensor, settings: Settings) -> np.ndarray:
+    """Explain the evidence of normalised float32 images (n, 3, r, r), n > 0, by one of METHODS, on the model's device.
+
+    `weights` (n, C) make the evidence out of logits: see `choose`. Returns the attributions, signed, channels summed, float32
+    (n, h, w). `settings.batch_size` bounds the pictures (times steps) of a forward pass and changes nothing but rounding.
+    """
+    evidence, compute = Evidence(model), METHODS[method].compute
+    with frozen(model):
+        parts = zip(_batches(model, images, settings.batch_size), _batches(model, weights, settings.batch_size), strict=True)
+        maps = [compute(evidence, batch, part, settings).detach().float().sum(dim=1).cpu() for batch, part in parts]
+    return torch.cat(maps).numpy()
+
+
+def completeness(model: nn.Module, images: Tensor, weights: Tensor, attributions: np.ndarray, batch_size: int) -> np.ndarray:
+    """By how much attributions (n, h, w) fail to add up to what the picture changed: errors float64 (n,), 0 where they do.
+
+    What changed is the evidence of the picture minus that of the baseline 0 (Sundararajan et al. 2017, axiom 3); the difference is in units
+    of its mean magnitude over the pictures, so that no picture divides by almost nothing. NaN where the network says the same of all.
+    """
+    evidence = Evidence(model)
+    with torch.no_grad(), frozen(model):
+        parts = zip(_batches(model, images, batch_size), _batches(model, weights, batch_size), strict=True)
+        changes = torch.cat([(evidence(batch, part) - evidence(torch.zeros_like(batch), part)).cpu().double() for batch, part in parts])
+    error = torch.from_numpy(attributions).double().sum(dim=(1, 2)) - changes
+    return (error.abs() / changes.abs().mean()).numpy()
 
 
 @contextmanager
-def _frozen(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode, and weights that ask for no gradient; both as they were afterwards."""
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode, weights that ask for no gradient, no module that works in place, and reproducible convolutions; then all as it was.
+
+    An operation in place would overwrite what a layer put out before a method has read it, or the picture itself.
+    """
     modes = [(module, module.training) for module in model.modules()]
     trainable = [(weight, weight.requires_grad) for weight in model.parameters()]
+    in_place: list[Any] = [module for module in model.modules() if getattr(module, "inplace", False)]
     model.eval().requires_grad_(False)
+    for module in in_place:
+        module.inplace = False
     try:
-        yield
+        with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+            yield
     finally:
         for module, mode in modes:
             module.training = mode
         for weight, flag in trainable:
             weight.requires_grad_(flag)
+        for module in in_place:
+            module.inplace = True
 
 
-def _device(model: nn.Module) -> torch.device:
-    return next(model.parameters()).device
-
-
-@torch.no_grad()
-def _logits(model: nn.Module, batches: Sequence[Tensor]) -> np.ndarray:
-    return torch.cat([model(batch).cpu() for batch in batches]).numpy()
-
-
-def _choose(target: Target, logits: np.ndarray, labels: np.ndarray, pairs: Sequence[Sequence[int]] | None) -> tuple[np.ndarray, Tensor]:
-    """The explained classes (N,) and the weights (N, C) that make their evidence out of the logits."""
-    targets = logits.argmax(axis=1) if target == "prediction" else labels
-    weights = np.eye(logits.shape[1], dtype=np.float32)[targets]
-    if target == "contrast":
-        weights -= np.eye(logits.shape[1], dtype=np.float32)[_rivals(logits, labels, pairs)]
-    return targets, torch.from_numpy(weights)
+def _batches(model: nn.Module, tensor: Tensor, batch_size: int) -> Iterator[Tensor]:
+    device = next(model.parameters()).device
+    return (part.to(device) for part in torch.split(tensor, batch_size))
 
 
 def _rivals(logits: np.ndarray, labels: np.ndarray, pairs: Sequence[Sequence[int]] | None) -> np.ndarray:

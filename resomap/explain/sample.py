@@ -1,6 +1,10 @@
-"""Which test pictures are explained."""
+"""Which test pictures are explained, and which of them are answered right."""
+
+from collections.abc import Sequence
 
 import numpy as np
+
+from resomap.scores import pair_accuracy
 
 
 def stratified(labels: np.ndarray, count: int) -> np.ndarray:
@@ -13,3 +17,10 @@ def stratified(labels: np.ndarray, count: int) -> np.ndarray:
     classes = labels[by_class]
     turn = np.arange(len(labels)) - np.searchsorted(classes, classes)
     return np.sort(by_class[np.lexsort((classes, turn))[:count]])
+
+
+def answered_right(logits: np.ndarray, labels: np.ndarray, pairs: Sequence[Sequence[int]] | None) -> np.ndarray:
+    """Whether each picture (N,) is answered right: inside the pair of its label's class where that is in one, else among all classes."""
+    inside = pair_accuracy(logits, labels, pairs)
+    right: np.ndarray = np.where(np.isnan(inside), logits.argmax(axis=1) == labels, inside == 1)
+    return right

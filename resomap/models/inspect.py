@@ -56,6 +56,21 @@ def candidate_layers(model: nn.Module, resolution: int) -> list[tuple[str, int]]
     return list(_map_sides(model, resolution, _block_names(model)).items())
 
 
+def top_modules(model: nn.Module) -> tuple[str, ...]:
+    """Names of the last block's modules and of the head: what a network decides with, for a sanity check that draws it anew.
+
+    The head is the last child with parameters; the last block is what follows the block before it in the trunk, and learns.
+    """
+    learning = [name for name, module in model.named_modules() if name and any(True for _ in module.parameters())]
+    head = [name for name in learning if "." not in name][-1]
+    blocks = _block_names(model)
+    trunk = blocks[-1].rpartition(".")[0] if blocks else ""
+    siblings = [f"{trunk}.{name}".lstrip(".") for name, _ in model.get_submodule(trunk).named_children()]
+    start, stop = [0, 0, *(siblings.index(name) + 1 for name in blocks)][-2:]
+    block = [name for name in siblings[start:stop] if name in learning]
+    return (*block, head)
+
+
 def _deepest(candidates: Sequence[tuple[str, int]]) -> tuple[str, int]:
     if not candidates:
         raise ConfigError("this network has no blocks with square maps; name a module in explainability.layer")

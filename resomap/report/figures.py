@@ -12,6 +12,7 @@ class Entry(NamedTuple):
 
 
 COST = "2. Cost"
+EVIDENCE = "3. Evidence"
 DATA = "4. Data"
 CATALOGUE = {
     "accuracy_by_resolution": Entry(
@@ -54,16 +55,44 @@ CATALOGUE = {
         "A smaller picture shortens what the network does, and hardly what stands before it. Every stage was timed alone, on one thread; with "
         "several workers they overlap, and the longest decides.",
     ),
-    "evidence_by_resolution": Entry(
-        "3. Evidence",
+    "right_answer_wrong_reason": Entry(
+        EVIDENCE,
         "maps",
-        "Relevance mass on the object rises with resolution for any sharp map, an edge filter included. On the reef, what only a network that "
-        "uses the stripes does: where the medium ones survive and the fine ones do not, its evidence lies on the medium ones.",
+        "An alarm says: look. Its judge exchanges everything but the object (or reverses a sticker) and counts the answers that follow the change; "
+        "a network that uses the object follows none. Where the answer is a coin toss, half of them follow anything.",
+    ),
+    "correct_and_fooled": Entry(
+        EVIDENCE,
+        "maps",
+        "All of these answers are right. Pictures that raised an alarm stand first, and they are the ones to look at before a network is trusted.",
+    ),
+    "evidence_by_resolution": Entry(
+        EVIDENCE,
+        "maps",
+        "Relevance on the object rises with resolution for any sharp map, an edge filter included; and where stripes survive, an edge filter finds "
+        "them, too. So this figure tells where the evidence lies; whether the network uses it, only exchanges and blurring tell.",
+    ),
+    "agreement": Entry(
+        EVIDENCE,
+        "maps",
+        "Two trainings of one network never agree wholly, so a resolution is held against another seed, not against 1. A finding stands only where "
+        "Grad-CAM, with the block of the rule and with one block for all, and Integrated Gradients tell the same.",
+    ),
+    "faithfulness": Entry(
+        EVIDENCE,
+        "maps",
+        "A map on a fine grid can point more sharply than one on a coarse grid, and blur can help a noisy one; at one bandwidth only the order of "
+        "the areas counts.",
     ),
     "explanations": Entry(
-        "3. Evidence",
+        EVIDENCE,
         "maps",
-        "Maps are signed and drawn on their own grid. Each has its own scale, so colours say where the evidence lies, not how strong it is.",
+        "Maps are signed and drawn on their own grid. Colours may be compared down a column; methods, and resolutions, have units of their own.",
+    ),
+    "mean_maps": Entry(
+        EVIDENCE,
+        "maps",
+        "Objects lie now here, now there, so in a mean they blur. What stays sharp stays in its place: a border, a watermark, a sticker.",
     ),
     "class_balance": Entry(
         DATA, "", "Accuracy weighs every picture alike, so large classes count for more in it; balanced accuracy weighs every class alike."

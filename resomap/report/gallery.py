@@ -5,7 +5,22 @@ from pathlib import Path
 
 import matplotlib as mpl
 
-from resomap.report import accuracy, breakdown, cost, dataset, evidence, information, panels, reef
+from resomap.report import (
+    accuracy,
+    agreement,
+    breakdown,
+    cost,
+    dataset,
+    evidence,
+    explanations,
+    faithfulness,
+    fooled,
+    information,
+    mean_maps,
+    panels,
+    reef,
+    wrong_reason,
+)
 from resomap.report.facts import Facts, read_facts
 from resomap.report.figures import data_figure_names, figure_names
 from resomap.report.inputs import Tables
@@ -45,7 +60,12 @@ def _sweep_drawers(tables: Tables, pictures: Pictures, runs: Path, confidence: f
         "cost_by_resolution": lambda: cost.plot_cost_by_resolution(tables),
         "cost_breakdown": lambda: breakdown.plot_cost_breakdown(tables),
         "evidence_by_resolution": lambda: evidence.plot_evidence_by_resolution(tables),
-        "explanations": lambda: panels.plot_explanations(tables, pictures, runs),
+        "right_answer_wrong_reason": lambda: wrong_reason.plot_right_answer_wrong_reason(tables),
+        "agreement": lambda: agreement.plot_agreement(tables),
+        "faithfulness": lambda: faithfulness.plot_faithfulness(tables),
+        "explanations": lambda: explanations.plot_explanations(tables, pictures, runs),
+        "correct_and_fooled": lambda: fooled.plot_correct_and_fooled(tables, pictures, runs),
+        "mean_maps": lambda: mean_maps.plot_mean_maps(tables, pictures, runs),
         "pictures": lambda: panels.plot_pictures(pictures, resolutions),
     }
 

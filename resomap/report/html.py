@@ -9,7 +9,7 @@ import pandas as pd
 from resomap import recipe, sections
 from resomap.analysis.measurements import fastest, primary
 from resomap.analysis.verdict import points
-from resomap.report import cost_sentences, data_sentences, limits, markup, sentences
+from resomap.report import alarm_sentences, cost_sentences, data_sentences, evidence_sentences, limits, markup, sentences
 from resomap.report.cost_titles import mode_name
 from resomap.report.data_titles import STORED, percent
 from resomap.report.facts import Facts
@@ -63,7 +63,7 @@ def findings(tables: Tables, facts: Facts, confidence: float) -> dict[str, list[
         "Alarm": [
             *data_sentences.alarm_sentences(facts),
             *cost_sentences.inversion_sentences(tables.neighbours),
-            *sentences.wrong_reason_sentences(tables.groups, tables.explanations),
+            *alarm_sentences.wrong_reason_sentences(tables.alarms, tables.interventions, confidence),
         ],
         **_learnt(tables, confidence),
         "Pictures": pictures,
@@ -76,11 +76,11 @@ def _learnt(tables: Tables, confidence: float) -> dict[str, Iterable[str]]:
     if model is None:
         return {"Accuracy": ["No run has finished."]}
     return {
-        "Sampling": sentences.sampling_sentences(tables.groups, tables.cells, model, confidence),
+        "Sampling": sentences.sampling_sentences(tables.groups, tables.cells, tables.alarms, model, confidence),
         "Accuracy": sentences.accuracy_sentences(tables.cells, tables.knees, confidence),
         "Other sizes": sentences.transfer_sentences(tables.matrix),
         "Cost": cost_sentences.cost_sentences(tables, confidence),
-        "Evidence": sentences.evidence_sentences(tables.explanations, model),
+        "Evidence": evidence_sentences.evidence_sentences(tables, model, confidence),
     }
 
 

@@ -22,6 +22,11 @@ class Tables:
     cost: pd.DataFrame
     energy: pd.DataFrame
     explanations: pd.DataFrame
+    agreement: pd.DataFrame
+    faithfulness: pd.DataFrame
+    sanity: pd.DataFrame
+    interventions: pd.DataFrame
+    alarms: pd.DataFrame
     cells: pd.DataFrame
     groups: pd.DataFrame
     matrix: pd.DataFrame

@@ -6,8 +6,10 @@ from typing import Any
 
 import pandas as pd
 
+from resomap.report import evidence_sentences
 from resomap.report.cost_titles import measurement_name
 from resomap.report.inputs import Tables
+from resomap.report.methods import method_name
 
 SMALLEST_GRID = 4
 """Maps on a coarser grid than this are not meaningful."""
@@ -30,6 +32,7 @@ def limit_sentences(tables: Tables, native_resolution: int) -> list[str]:
         *_few_seeds(tables.cells),
         *_confounds(tables.environment),
         *above_native(tables.cells["resolution"], native_resolution),
+        *evidence_sentences.limit_sentences(tables),
         *_coarse_maps(tables.explanations),
         "Intervals hold for this training set: other training pictures would add to them.",
     ]
@@ -124,4 +127,4 @@ def _coarse_maps(explanations: pd.DataFrame) -> Iterator[str]:
     coarse = explanations[explanations["grid"] < SMALLEST_GRID]
     for method, rows in coarse.groupby("method", sort=False):
         places = ", ".join(f"{px} px" for px in sorted(set(rows["resolution"])))
-        yield f"{method} maps at {places} have fewer than {SMALLEST_GRID} x {SMALLEST_GRID} cells: not meaningful."
+        yield f"{method_name(str(method))} maps at {places} have fewer than {SMALLEST_GRID} x {SMALLEST_GRID} cells: not meaningful."

@@ -7,9 +7,8 @@ import numpy as np
 import pandas as pd
 
 from resomap.analysis.verdict import points
-from resomap.report.evidence import METHOD_NAMES
 from resomap.report.inputs import Tables
-from resomap.report.titles import FOLLOWS, READ, gains, listing, lost_and_read, matrix_title, medium_minus_fine
+from resomap.report.titles import gains, lost_and_read, matrix_title
 
 MOST_MODELS = 4
 
@@ -58,10 +57,12 @@ def _knee(knees: pd.DataFrame, model: str) -> str:
     return f" Its knee lies above {knee['lower']:.0f} px and at or below {knee['upper']} px, the first size shown to be {within}."
 
 
-def sampling_sentences(groups: pd.DataFrame, cells: pd.DataFrame, model: str, confidence: float) -> Iterator[str]:
+def sampling_sentences(groups: pd.DataFrame, cells: pd.DataFrame, alarms: pd.DataFrame, model: str, confidence: float) -> Iterator[str]:
     """For each group of stripes where they are a coin toss and from where they are read; then what sampling theory had predicted."""
     striped = groups.dropna(subset=["frequency"]).drop_duplicates("group").sort_values("frequency", ascending=False)
     own = groups[groups["model"] == model].set_index(["group", "resolution"])
+    fired = alarms[(alarms["model"] == model) & (alarms["state"] == "fires")]
+    wrong = set(zip(fired["group"], fired["resolution"], strict=True))
     for name, frequency in zip(striped["group"], striped["frequency"], strict=True):
         lost, read = lost_and_read(groups[groups["model"] == model], name)
         about = f"({frequency:g} cycles across the picture, Nyquist limit {2 * frequency:g} px)"
@@ -69,7 +70,8 @@ def sampling_sentences(groups: pd.DataFrame, cells: pd.DataFrame, model: str, co
         if lost is not None:
             told.append(f"a coin toss up to {lost} px: {number(own.loc[(name, lost)], 'pair_accuracy', confidence)}")
         if read is not None:
-            told.append(f"read from {read} px: {number(own.loc[(name, read)], 'pair_accuracy', None if told else confidence)}")
+            word = "answered right, by something else, from" if (name, read) in wrong else "read from"
+            told.append(f"{word} {read} px: {number(own.loc[(name, read)], 'pair_accuracy', None if told else confidence)}")
         if told:
             yield f"For {model} the {name} stripes {about} are {'; '.join(told)}."
     yield from _staircase(groups, cells, model)
@@ -102,47 +104,3 @@ def transfer_sentences(matrix: pd.DataFrame) -> Iterator[str]:
         f"{matrix_title(matrix)}: {top['model']} trained at {top['train_resolution']} px scores {number(top, 'accuracy_own')} there and "
         f"{number(top, 'accuracy')} at {top['eval_resolution']} px, the most favourable of {len(elsewhere)} pairs."
     )
-
-
-def evidence_sentences(explanations: pd.DataFrame, model: str) -> Iterator[str]:
-    """How much relevance lies on the object at the ends of the sweep, and whether it follows the cue."""
-    known = explanations[(explanations["model"] == model) & explanations["relevance_mass"].notna()]
-    if known.empty:
-        return
-    overall = (
-        known[known["group"] == "all"].groupby(["resolution", "method"], sort=False)["relevance_mass"].mean().unstack("method").sort_index()
-    )
-    told = [
-        f"{METHOD_NAMES.get(str(method), method)} {' to '.join(f'{values.loc[px]:.2f}' for px in dict.fromkeys((values.index[0], values.index[-1])))}"
-        for method, values in overall.items()
-    ]
-    span = " to ".join(f"{px}" for px in dict.fromkeys((overall.index[0], overall.index[-1])))
-    yield (
-        f"Share of {model}'s positive relevance on the object, {span} px: {', '.join(told)}; the object covers {known['mask_area'].mean():.2f}."
-    )
-    if {"medium", "fine"} <= set(known["group"]):
-        yield from _following(known)
-
-
-def _following(known: pd.DataFrame) -> Iterator[str]:
-    differences = medium_minus_fine(known).mean(axis=1)
-    told = ", ".join(f"{round(value, 2) + 0:+.2f} at {px} px".replace("-", "\N{MINUS SIGN}") for px, value in differences.items())
-    follows = [px for px, value in differences.items() if value > FOLLOWS]
-    ending = (
-        f"at {listing(follows)} px the evidence follows the cue that survives"
-        if follows
-        else "nowhere does the evidence tell the two apart"
-    )
-    yield f"Relevance on medium minus relevance on fine objects, mean over methods: {told}; {ending}."
-
-
-def wrong_reason_sentences(groups: pd.DataFrame, explanations: pd.DataFrame) -> Iterator[str]:
-    """The alarm: a group is answered right while less of the relevance lies on the object than chance would put there."""
-    keys = ["model", "resolution", "group"]
-    means = explanations.groupby(keys, as_index=False)[["relevance_mass", "mask_area"]].mean()
-    for row in groups.merge(means, on=keys).to_dict("records"):
-        if row["pair_accuracy"] >= READ and row["relevance_mass"] < row["mask_area"]:
-            yield (
-                f"Right answer, wrong reason? {row['model']} at {row['resolution']} px tells the {row['group']} pair apart ({row['pair_accuracy']:.2f}) "
-                f"with {row['relevance_mass']:.2f} of its relevance on an object that covers {row['mask_area']:.2f}."
-            )

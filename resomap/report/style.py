@@ -141,6 +141,13 @@ def draw_runs(axes: Axes, x: Any, y: Any, colour: str) -> None:
     axes.scatter(x * BESIDE, y, s=20, facecolor="none", edgecolor=colour, linewidth=1.1, alpha=0.8, zorder=3)
 
 
+def draw_struck(axes: Axes, points: pd.Series) -> None:
+    """Points (by their x) that do not count: hollow, grey, a line through each."""
+    look = {"color": MUTED, "linestyle": "none", "markeredgecolor": MUTED, "zorder": 5}
+    axes.plot(points.index, points, marker="o", markersize=8, markerfacecolor=PAPER, markeredgewidth=1.3, **look)
+    axes.plot(points.index, points, marker=(2, 2, -45), markersize=15, markeredgewidth=1.6, **look)
+
+
 def grid_of(figure: Figure, count: int, columns: int, **options: Any) -> list[Axes]:
     """`count` axes in rows of `columns`; the rest of the last row stays empty."""
     columns = min(columns, count)

@@ -3,15 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from resomap.analysis.verdict import cell_name, points
 
 COIN_TOSS, READ = 0.65, 0.9
 """Accuracy inside a pair under which its cue counts as lost, and from which as read."""
-FOLLOWS = 0.1
-"""Difference of relevance mass from which the evidence counts as following the cue."""
 
 
 def accuracy_title(cells: pd.DataFrame) -> str:
@@ -104,28 +101,3 @@ def matrix_title(matrix: pd.DataFrame) -> str:
     if elsewhere["lost"].all():
         return f"Every network loses {points(-top['gain'])} or more at a size it was not trained at"
     return "No network is shown to gain at a size it was not trained at"
-
-
-def evidence_title(evidence: pd.DataFrame) -> str:
-    """Whether the evidence follows the cue, or how much of it lies on the object."""
-    if evidence.empty:
-        return "No map was measured against a mask"
-    if {"medium", "fine"} <= set(evidence["group"]):
-        follows = medium_minus_fine(evidence)
-        where = follows[(follows > FOLLOWS).all(axis=1)].index
-        if len(where):
-            return f"At {listing(where)} px the evidence lies on the medium stripes, not on the fine ones, by every method"
-    largest = evidence[(evidence["resolution"] == evidence["resolution"].max()) & (evidence["group"] == "all")]
-    mass, area, resolution = largest["relevance_mass"].mean(), largest["mask_area"].mean(), largest["resolution"].iloc[0]
-    return f"At {resolution} px {mass:.0%} of the relevance lies on the object, which covers {area:.0%} of the picture"
-
-
-def medium_minus_fine(evidence: pd.DataFrame) -> pd.DataFrame:
-    """Relevance mass of the medium group minus that of the fine one: a row a resolution, a column a method, means over runs."""
-    means = evidence.pivot_table(index=["resolution", "method"], columns="group", values="relevance_mass")
-    return (means["medium"] - means["fine"]).unstack("method").replace(np.nan, 0.0)
-
-
-def explanations_title(cell: dict[str, Any]) -> str:
-    """Whose maps they are."""
-    return f"What {cell['model']} looks at (seed {cell['seed']})"

@@ -32,13 +32,13 @@ def test_averaging_in_two_nested_steps_is_averaging_once(mask, coarse, factor):
 
 @given(maps())
 def test_measures_lie_between_0_and_1(pair):
-    assert all(0 <= values[0] <= 1 + 1e-12 for values in localise(*pair).values())
+    assert all(0 <= values[0] <= 1 + 1e-12 for values in localise(*pair, 0.1).values())
 
 
 @given(maps(), st.sampled_from([0.25, 2.0, 1024.0]))
 def test_the_scale_of_a_map_does_not_matter(pair, scale):
     attribution, mask = pair
-    assert_same(localise(attribution * np.float32(scale), mask), localise(attribution, mask))
+    assert_same(localise(attribution * np.float32(scale), mask, 0.1), localise(attribution, mask, 0.1))
 
 
 @given(maps(), st.randoms(use_true_random=False))
@@ -46,14 +46,14 @@ def test_moving_cells_of_map_and_mask_alike_does_not_matter(pair, shuffler):
     order = list(range(pair[0].size))
     shuffler.shuffle(order)
     moved = (array.reshape(-1)[order].reshape(array.shape) for array in pair)
-    assert_same(localise(*moved), localise(*pair))
+    assert_same(localise(*moved, 0), localise(*pair, 0))
 
 
 @given(maps())
 def test_inside_and_outside_share_the_relevance(pair):
     attribution, mask = pair
     assume((mask < 255).any())
-    inside, outside = localise(attribution, mask), localise(attribution, 255 - mask)
+    inside, outside = localise(attribution, mask, 0), localise(attribution, 255 - mask, 0)
     np.testing.assert_allclose(inside["relevance_mass"] + outside["relevance_mass"], 1 - inside["zero_map"])
 
 
@@ -62,8 +62,51 @@ def test_on_a_binary_mask_the_rank_is_the_share_of_its_cells_among_as_many_of_th
     attribution = np.array([relevance], np.float32)
     inside = set(np.flatnonzero(mask))
     most_relevant = set(np.argsort(relevance)[-len(inside) :])
-    rank = localise(attribution.reshape(1, 4, 4), mask[None] * np.uint8(255))["relevance_rank"][0]
+    rank = localise(attribution.reshape(1, 4, 4), mask[None] * np.uint8(255), 0)["relevance_rank"][0]
     np.testing.assert_allclose(rank, len(inside & most_relevant) / len(inside))
+
+
+@given(maps())
+def test_no_map_ranks_better_than_the_best(pair):
+    found = localise(*pair, 0)
+    assert found["relevance_rank"][0] <= found["relevance_rank_best"][0] + 1e-12
+
+
+@given(maps())
+def test_the_mask_reduced_to_the_grid_ranks_best(pair):
+    mask = pair[1]
+    side = max(1, mask.shape[1] // 2)
+    found = localise(area_average(mask, side).astype(np.float32), mask, 0)
+    np.testing.assert_allclose(found["relevance_rank"], found["relevance_rank_best"], atol=1e-6)
+
+
+@given(maps())
+def test_no_map_that_holds_as_much_of_the_relevance_as_of_the_object_has_more_mass_than_the_best(pair):
+    """Even over any K cells, K whole and no less than the object's area."""
+    attribution, mask = pair
+    coverage = area_average(mask, mask.shape[1])[0].ravel()
+    size = int(np.ceil(coverage.sum() - 1e-6))
+    even = np.zeros(mask.size, np.float32)
+    even[np.argsort(attribution.ravel())[:size]] = 1
+    found = localise(even.reshape(mask.shape), mask, 0)
+    assert found["relevance_mass"][0] <= found["relevance_mass_best"][0] + 1e-6
+
+
+@given(masks.filter(np.any), st.integers(1, 8))
+def test_the_best_is_no_worse_than_knowing_nothing_and_no_better_than_all(mask, side):
+    found = localise(np.ones((len(mask), side, side), np.float32), mask, 0)
+    for measure in ("relevance_mass", "relevance_rank"):
+        there = ~np.isnan(found["mask_area"])
+        assert (found["mask_area"][there] <= found[f"{measure}_best"][there] + 1e-9).all()
+        assert (found[f"{measure}_best"][there] <= 1 + 1e-12).all()
+
+
+@given(maps(), st.floats(0, 0.5), st.floats(0, 0.5))
+def test_more_tolerance_never_makes_a_hit_a_miss(pair, some, more):
+    less, more = sorted((some, more))
+    strict, lenient = localise(*pair, less), localise(*pair, more)
+    assert strict["pointing_game"][0] <= lenient["pointing_game"][0]
+    assert strict["pointing_chance"][0] <= lenient["pointing_chance"][0]
 
 
 def assert_same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:

@@ -73,7 +73,8 @@ def test_silhouettes_have_the_area_of_a_unit_disc(name, side):
 @given(st.sampled_from(sorted(SILHOUETTES)), st.floats(0, 2 * math.pi))
 def test_nothing_of_a_silhouette_lies_beyond_its_reach(name, angle):
     silhouette = SILHOUETTES[name]
-    beyond = 1.01 * silhouette.reach * np.array([math.cos(angle), math.sin(angle)])
+    # Its reach is counted on points, which miss up to 1.2 % of a pointed tail; windows on a canvas are wider by a shadow, many times that.
+    beyond = 1.02 * silhouette.reach * np.array([math.cos(angle), math.sin(angle)])
     assert silhouette.distance(beyond[:1], beyond[1:]) > 0
 
 

@@ -8,22 +8,28 @@ import sys
 from argparse import Namespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
 
 from benchmarks import photos
+from benchmarks.alarm import alarm_rows, false_alarms
 from benchmarks.ladder import run_ladder
 from benchmarks.mapped import run_mapped
+from benchmarks.maps import run_gradcam, run_methods
 from benchmarks.pictures import draw_jpegs, prepare_store, take
 from benchmarks.preparing import REST, SHARES, run_listing, run_prepare, run_resize
 from benchmarks.processes import job_module, measure, module
+from benchmarks.stages import PARTS as STAGES
+from benchmarks.stages import run_agreement, run_run
 from benchmarks.startup import tiny_arguments
 from benchmarks.tables import put_section, ratios, spread
 from benchmarks.textbook import train
 from benchmarks.turns import Way, rates_told, take_turns
 from benchmarks.whole_jobs import reported
 from resomap.data.store import open_store
+from resomap.explain.attribution import METHODS
 
 
 @pytest.fixture
@@ -173,3 +179,54 @@ def test_a_row_of_the_gpu_sheet_holds_throughput_against_what_the_card_allows():
     (bound_by_memory,) = rows("resnet18", cells, output_bytes=4_000_000, flops=1e15, bandwidth=1e12)
     assert bound_by_memory[5] == "0.80"  # 2 x 2 MB a picture: 250,000 a second
     assert list(rows("resnet18", [{**cells[0], "status": "unsupported"}], 4, 1e15, 1e12)) == []
+
+
+@pytest.fixture
+def few_maps():
+    """The options of a trial of explaining."""
+    return Namespace(rounds=1, pictures=16, models=["tiny_cnn"], resolutions=[24])
+
+
+def table(text):
+    """The cells of the Markdown table in `text`, a dictionary a row."""
+    head, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+    return [dict(zip(head, row, strict=True)) for row in rows]
+
+
+def test_grad_cam_is_that_of_both_libraries(few_maps, tmp_path):
+    ours, *theirs = table(run_gradcam(few_maps, tmp_path))
+    assert ours["way"] == "resomap"
+    assert [(row["way"], row["batch"]) for row in theirs] == [("captum", "16"), ("pytorch_grad_cam", "16"), ("pytorch_grad_cam", "1")]
+    assert all(float(row["difference"].split(", ")[0]) < 1e-5 for row in theirs)
+    assert float(theirs[0]["in float64"]) < 1e-6
+
+
+def test_every_method_has_its_cost(few_maps, tmp_path):
+    rows = table(run_methods(few_maps, tmp_path))
+    assert [row["method"] for row in rows] == list(METHODS)
+    assert all(float(row["tiny_cnn, 24 px"]) > 0 for row in rows)
+
+
+def test_the_parts_of_a_run_add_up(few_maps, tmp_path):
+    (row,) = table(run_run(few_maps, tmp_path))
+    assert all(float(row[part]) > 0 for part in STAGES)
+    assert sum(float(row[part]) for part in (*STAGES, "rest")) == pytest.approx(float(row["all"]), abs=0.05)
+
+
+def test_maps_of_one_signal_and_independent_noise_agree_as_well_as_two_seeds(few_maps, tmp_path):
+    few_maps.resolutions = [24, 48]
+    for row in table(run_agreement(few_maps, tmp_path)):
+        assert float(row["normalised agreement found"].split()[0]) == pytest.approx(1, abs=0.2)
+
+
+def test_alarms_are_counted_by_resolution_and_group():
+    rows = [
+        ("medium", 0.9, 0.1, True, "fires", "agrees"),
+        ("medium", 0.8, 0.5, True, "silent", None),
+        ("fine", 0.5, None, False, "unknown", None),
+    ]
+    alarms = pd.DataFrame(rows, columns=["group", "accuracy", "share", "holds", "state", "judged"]).assign(resolution=24)
+    medium, fine = alarm_rows(alarms)
+    assert medium == (24, "medium", 2, "0.85 (0.80-0.90)", "0.30 (0.10-0.50)", 2, 1, 1, 0, "1 of 1")
+    assert fine == (24, "fine", 1, "0.50", "", 0, 0, 0, 1, "0 of 0")
+    assert false_alarms(alarms) == "1 of 2 (50.0%, at most 97.5%)"

@@ -30,7 +30,12 @@ SMALL = {
         "reef": {"train": 32, "val": 16, "test": 24, "frequencies": [4.0, 6.0, 10.0]},
     },
     "training": {"epochs": 2},
-    "explainability": {"pictures": 8, "ig_steps": 4},
+    "explainability": {
+        "pictures": 8,
+        "ig_steps": 4,
+        "faithfulness": {"pictures": 4, "bandwidths": [6, 24]},
+        "sanity": {"pictures": 4},
+    },
     "system": {"device": "cpu", "profiling": {"batch_size": 2, "warmup_seconds": 0.001, "rounds": 5, "round_seconds": 0.001}},
 }
 RUN = {"family": "custom", "model": "tiny_cnn", "resolution": "24", "seed": "0"}
@@ -74,7 +79,8 @@ def whole_run(folder: Path, data: Path, asked: Asked, change: dict[str, Any] | N
     outputs = (folder / "evaluation.csv", folder / "predictions.npz", folder / "val_predictions.npz")
     evaluate.main(asked(jobs.Evaluate, change), data, weights, *outputs, threads=1)
     maps = tuple(folder / f"{method}.npz" for method in asked(jobs.Explain).explainability.methods)
-    explain.main(asked(jobs.Explain, change), data, weights, folder / "localisation.csv", maps, threads=1)
+    tables = (folder / f"{name}.csv" for name in ("localisation", "faithfulness", "sanity", "interventions"))
+    explain.main(asked(jobs.Explain, change), data, weights, *tables, maps, threads=1)
     return folder
 
 
@@ -118,7 +124,10 @@ def test_a_run_is_scored_at_every_resolution(finished):
 def test_a_run_is_explained_by_every_method(finished):
     for method in ("gradcam", "integrated_gradients", "saliency"):
         assert len(read_arrays(finished / f"{method}.npz")["attribution"]) == 8
-    assert len(rows(finished / "localisation.csv")) == 3 * 8
+    assert len(rows(finished / "localisation.csv")) == (3 + 3) * 8
+    assert len(rows(finished / "faithfulness.csv")) == 4 * ((3 + 2) + 4)  # Grad-CAM's map has 12 cells a side, the finer bandwidth 24
+    assert len(rows(finished / "sanity.csv")) == 5 * (3 + 1)
+    assert len(rows(finished / "interventions.csv")) == 8
 
 
 def test_the_weights_kept_are_those_that_were_scored(finished):
@@ -144,7 +153,7 @@ def test_a_run_that_diverged_writes_every_file_and_no_number(diverged, finished)
     for name in ("predictions", "val_predictions", "gradcam"):
         assert all(len(array) == 0 for array in read_arrays(diverged / f"{name}.npz").values() if array.ndim)
     assert [(row["n"], row["accuracy"]) for row in rows(diverged / "evaluation.csv")] == [("0", ""), ("0", "")]
-    assert rows(diverged / "localisation.csv") == []
+    assert all(rows(diverged / f"{name}.csv") == [] for name in ("localisation", "faithfulness", "sanity", "interventions"))
 
 
 def test_a_profile_has_a_record_a_resolution_and_batch_size(tmp_path, data, asked):

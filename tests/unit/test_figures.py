@@ -12,10 +12,11 @@ from resomap import files
 from resomap.report import style
 from resomap.report.cost import pareto_front
 from resomap.report.evidence import group_order as evidence_groups
+from resomap.report.explanations import plot_explanations
 from resomap.report.figures import CATALOGUE, figure_names
 from resomap.report.gallery import draw_figures
 from resomap.report.inputs import Tables, read_tables
-from resomap.report.panels import Pictures, plot_explanations, plot_pictures
+from resomap.report.panels import Pictures, plot_pictures
 from resomap.report.reef import pair_accuracy_of_runs
 from tests.synthetic import CLASSES, Sweep, write_results
 from tests.unit.test_tables import aggregate

@@ -4,7 +4,8 @@ from torch import nn
 
 from resomap.errors import ConfigError
 from resomap.models import get_model_info, get_target_layer_for_gradcam, load_model_from_config
-from resomap.models.inspect import candidate_layers, find_layer
+from resomap.models.inspect import candidate_layers, find_layer, top_modules
+from resomap.models.registry import load_architectures
 
 torch.set_num_threads(1)
 
@@ -79,6 +80,39 @@ def test_an_unknown_layer_is_answered_with_near_names(tiny_cnn: nn.Module):
 def test_a_layer_without_a_map_is_refused(tiny_cnn: nn.Module):
     with pytest.raises(ConfigError, match="not a square map"):
         find_layer(tiny_cnn, 48, "head")
+
+
+TOPS = {
+    "vgg11": ("features.16", "features.18", "classifier"),
+    "vgg13": ("features.20", "features.22", "classifier"),
+    "vgg16": ("features.24", "features.26", "features.28", "classifier"),
+    **dict.fromkeys(("resnet18", "resnet34", "resnet50", "resnet101"), ("layer4", "fc")),
+    **dict.fromkeys(("mobilenet_v2", "mobilenet_v2_small"), ("features.18", "classifier")),
+    "mobilenet_v3_small": ("features.12", "classifier"),
+    "mobilenet_v3_large": ("features.16", "classifier"),
+    **dict.fromkeys(("efficientnet_b0", "efficientnet_b1"), ("features.8", "classifier")),
+    "efficientnet_v2_s": ("features.7", "classifier"),
+    **dict.fromkeys(("simple_cnn", "tiny_cnn"), ("stages.3", "head")),
+}
+
+
+@pytest.mark.parametrize("name", load_architectures())
+def test_the_top_of_a_network_is_its_last_block_and_its_head(name: str):
+    with torch.device("meta"):
+        model = load_model_from_config(name, num_classes=8)
+    assert top_modules(model) == TOPS[name]
+    assert all(list(model.get_submodule(top).parameters()) for top in TOPS[name])
+
+
+@pytest.mark.parametrize(
+    ("layers", "top"),
+    [
+        ([nn.Flatten(), nn.Linear(192, 2)], ("1",)),
+        ([nn.Sequential(nn.Conv2d(3, 4, 1)), nn.Flatten(), nn.Linear(256, 2), nn.Softmax(dim=1)], ("0", "2")),
+    ],
+)
+def test_of_a_network_with_no_more_than_one_block_the_top_is_that_and_the_head(layers: list, top: tuple):
+    assert top_modules(nn.Sequential(*layers)) == top
 
 
 def test_a_network_without_blocks_asks_for_a_layer():

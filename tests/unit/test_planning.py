@@ -81,9 +81,13 @@ def test_kept_epochs_and_states_cost_their_saving(defaults):
 
 
 def test_the_other_jobs_are_made_of_the_same_pieces(defaults):
-    config = changed(defaults, explainability={"methods": ["gradcam", "integrated_gradients"], "ig_steps": 5, "pictures": 16})
+    asked = {"methods": ["gradcam", "integrated_gradients"], "ig_steps": 5, "pictures": 16, "sanity": {"pictures": 0}}
+    config = changed(defaults, explainability={**asked, "faithfulness": {"pictures": 0}})
     assert forecast.evaluation_seconds(RECORD, [RECORD, RECORD], PICTURES) == pytest.approx([3 + 400 * 0.02, 4 + 400 * 0.04])
     assert forecast.explanation_seconds(RECORD, 32, config.explainability) == pytest.approx([3 + 1.5, 4 + 3])
+    judged = changed(defaults, explainability={**asked, "sanity": {"pictures": 4}, "faithfulness": {"pictures": 2, "bandwidths": [6]}})
+    more = np.array([24 * 6 * 0.5 / 32 + 6 * 2 * 4 * 0.01, 24 * 6 * 1 / 32 + 6 * 2 * 4 * 0.02])
+    assert forecast.explanation_seconds(RECORD, 32, judged.explainability) == pytest.approx(np.array([4.5, 7]) + more)
     profiling = config.system.profiling.model_copy(
         update={"warmup_seconds": 1.0, "rounds": 5, "round_seconds": 0.2, "variants": ("eager",), "cpu_threads": 2}
     )

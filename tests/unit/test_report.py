@@ -95,7 +95,7 @@ def test_text_from_users_is_escaped(page: str) -> None:
 
 
 def test_every_figure_is_on_the_page_with_its_data(page: str) -> None:
-    assert page.count("<figure ") == page.count('download="') == 13
+    assert page.count("<figure ") == page.count('download="') == 18
 
 
 def test_what_is_wrong_with_the_pictures_is_an_alarm_before_all_else_and_a_limit(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_a_lucky_small_resolution_is_not_where_reading_begins() -> None:
 
 
 def test_the_claim_about_stripes_has_its_number_and_interval(tables: Tables) -> None:
-    said = next(sentences.sampling_sentences(tables.groups, tables.cells, "simple_cnn", 0.95))
+    said = next(sentences.sampling_sentences(tables.groups, tables.cells, tables.alarms, "simple_cnn", 0.95))
     assert said.startswith(
         "For simple_cnn the fine stripes (40 cycles across the picture, Nyquist limit 80 px) are a coin toss up to 48 px: 0."
     )
@@ -50,12 +50,19 @@ def test_the_claim_about_stripes_has_its_number_and_interval(tables: Tables) -> 
 
 
 def test_what_sampling_theory_predicts_stands_beside_what_was_found(tables: Tables) -> None:
-    said = list(sentences.sampling_sentences(tables.groups, tables.cells, "simple_cnn", 0.95))[-1]
+    said = list(sentences.sampling_sentences(tables.groups, tables.cells, tables.alarms, "simple_cnn", 0.95))[-1]
     assert said.startswith("Sampling theory alone predicts 0.75, 0.88, 1.00 at 24, 48, 96 px; simple_cnn reaches 0.")
 
 
+def test_stripes_that_are_answered_right_for_the_wrong_reason_are_not_called_read(tables: Tables) -> None:
+    fires = pd.DataFrame([{"model": "simple_cnn", "group": "broad", "resolution": 24, "state": "fires"}])
+    said = list(sentences.sampling_sentences(tables.groups, tables.cells, fires, "simple_cnn", 0.95))[2]
+    assert "the broad stripes" in said
+    assert "answered right, by something else, from 24 px" in said
+
+
 def test_data_without_frequencies_makes_no_claim_about_sampling(tables: Tables) -> None:
-    assert list(sentences.sampling_sentences(tables.groups.iloc[:0], tables.cells, "simple_cnn", 0.95)) == []
+    assert list(sentences.sampling_sentences(tables.groups.iloc[:0], tables.cells, tables.alarms, "simple_cnn", 0.95)) == []
 
 
 @pytest.mark.parametrize(
@@ -96,20 +103,6 @@ def test_a_clear_gain_is_claimed() -> None:
     row = {"model": "net", "train_resolution": 24, "eval_resolution": 24, "accuracy": 0.80, "accuracy_low": 0.78, "accuracy_high": 0.82}
     matrix = pd.DataFrame([row, row | {"eval_resolution": 48, "accuracy": 0.90, "accuracy_low": 0.88, "accuracy_high": 0.92}])
     assert titles.matrix_title(matrix) == "Trained at 24 px, net gains 10 points when tested at 48 px"
-
-
-def test_the_evidence_follows_the_cue_only_where_it_alone_survives(tables: Tables) -> None:
-    assert list(sentences.evidence_sentences(tables.explanations, "simple_cnn"))[-1].endswith(
-        "at 48 px the evidence follows the cue that survives."
-    )
-
-
-def test_a_right_answer_off_the_object_raises_an_alarm() -> None:
-    keys = {"model": "net", "resolution": 24, "group": "broad"}
-    groups = pd.DataFrame([keys | {"pair_accuracy": 0.97}])
-    off, on = (pd.DataFrame([keys | {"relevance_mass": mass, "mask_area": 0.13}]) for mass in (0.05, 0.4))
-    assert next(sentences.wrong_reason_sentences(groups, off)).startswith("Right answer, wrong reason? net at 24 px")
-    assert list(sentences.wrong_reason_sentences(groups, on)) == []
 
 
 def test_limits_name_failed_runs_disturbed_profiles_and_single_seeds(tables: Tables) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from resomap import files, scores
-from resomap.analysis import cost, energy, tables
+from resomap.analysis import alarm, cost, energy, evidence, tables
 from resomap.analysis.aggregate import write_tables
 from resomap.analysis.answers import Cell, cell_runs, run_status
 from resomap.locks import holding
@@ -34,6 +34,7 @@ def write_all(folder: Path, sweep: Sweep, manifest: dict[str, Any]) -> None:
         manifest,
         folder / "runs",
         folder / "profiles",
+        folder / "agreement",
         folder / "tables",
         models=sweep.architectures,
         resolutions=sweep.resolutions,
@@ -70,7 +71,12 @@ def run_row(folder: Path, model: str, resolution: int, seed: int) -> dict[str, s
         ("neighbours", cost.NEIGHBOURS),
         ("cost", cost.COST),
         ("energy", energy.ENERGY),
-        ("explanations", tables.EXPLANATIONS),
+        ("explanations", evidence.EXPLANATIONS),
+        ("agreement", evidence.AGREEMENT),
+        ("faithfulness", evidence.FAITHFULNESS),
+        ("sanity", evidence.SANITY),
+        ("interventions", evidence.INTERVENTIONS),
+        ("alarms", alarm.ALARMS),
     ],
 )
 def test_each_table_has_its_columns_in_order(folder: Path, name: str, columns: tuple[str, ...]) -> None:

@@ -2,6 +2,7 @@ import os
 import sys
 from collections import OrderedDict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -61,12 +62,12 @@ CHANGES = {
     "another network": {"models": {"vgg11": {"min_resolution": 33}}},
 }
 TOLD = {jobs.Aggregate, jobs.BuildReport, jobs.PartialReport}
-SWEEP = TOLD | {jobs.Plot, jobs.Evaluate, jobs.Profile, jobs.Summarise, jobs.Track}
+SWEEP = TOLD | {jobs.Plot, jobs.Evaluate, jobs.Profile, jobs.Summarise, jobs.CompareExplanations, jobs.Track}
 READ_PICTURES = {jobs.PrepareData, jobs.ResizeData, jobs.Train, jobs.Evaluate, jobs.Explain, jobs.BuildReport, jobs.PartialReport}
 AFFECTED = [
     ("report", TOLD),
     ("a larger sweep", SWEEP),
-    ("explanations", {jobs.Explain}),
+    ("explanations", {jobs.Explain, jobs.CompareExplanations}),
     ("profiling", {jobs.Profile}),
     ("training", {jobs.Train, jobs.BuildReport, jobs.PartialReport}),
     ("test pictures", READ_PICTURES),
@@ -107,8 +108,18 @@ def test_several_files_a_run_stay_together(config):
 
 
 def test_without_explanations_none_are_asked_for(config, defaults):
-    assert len(workflow.explained(config, "{model}/{resolution}/{seed}")) == 8
-    assert workflow.explained(changed(defaults, {"explainability": {"enabled": False}}), "{model}") == []
+    assert len(workflow.explained(config, "{model}/{resolution}/{seed}", "{model}")) == 8 + 2
+    assert workflow.explained(changed(defaults, {"explainability": {"enabled": False}}), "{model}", "{model}") == []
+
+
+def test_a_comparison_waits_for_every_run_of_its_network_and_of_no_other(config):
+    files = workflow.runs_of_model(config, "{model}/{resolution}/{seed}")(SimpleNamespace(model="tiny_cnn"))
+    assert sorted(files) == ["tiny_cnn/24/0", "tiny_cnn/24/1", "tiny_cnn/48/0", "tiny_cnn/48/1"]
+
+
+def test_the_smallest_resolution_of_the_sweep_is_told_to_every_explanation(defaults):
+    config = changed(defaults, {"sweep": {"resolutions": [48, 24, 96]}})
+    assert jobs.Explain.from_json(text(config, jobs.Explain)).smallest == 24
 
 
 def test_a_profile_a_network_and_not_a_run(config):

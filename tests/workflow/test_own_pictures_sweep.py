@@ -13,7 +13,7 @@ from tests.workflow.conftest import Checkout
 
 ENDS = {"aggregate_tables": 1, "plot_figures": 1, "build_report": 1}
 EVERYTHING = {
-    "identify_data": 1, "prepare_data": 1, "resize_data": 2, "profile_model": 1, "summarise_models": 1, "train_run": 2, "evaluate_run": 2, "explain_run": 2, **ENDS,
+    "identify_data": 1, "prepare_data": 1, "resize_data": 2, "profile_model": 1, "summarise_models": 1, "train_run": 2, "evaluate_run": 2, "explain_run": 2, "compare_explanations": 1, **ENDS,
 }  # fmt: skip
 
 

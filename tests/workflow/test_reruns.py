@@ -21,28 +21,55 @@ def test_a_finished_sweep_has_nothing_to_do(smoked):
     [
         pytest.param({"experiment": {"name": "Another title"}}, {"build_report": 1}, id="the title"),
         pytest.param({"report": {"margin": 0.05}}, ENDS, id="the margin"),
-        pytest.param({"explainability": {"methods": ["gradcam", "saliency"]}}, {"explain_run": 2, **ENDS}, id="explainability.methods"),
         pytest.param(
-            {"training": {"optimizer": {"lr": 0.002}}}, {"train_run": 2, "evaluate_run": 2, "explain_run": 2, **ENDS}, id="learning rate"
+            {"explainability": {"methods": ["gradcam", "saliency"]}},
+            {"explain_run": 2, "compare_explanations": 1, **ENDS},
+            id="explainability.methods",
+        ),
+        pytest.param(
+            {"training": {"optimizer": {"lr": 0.002}}},
+            {"train_run": 2, "evaluate_run": 2, "explain_run": 2, "compare_explanations": 1, **ENDS},
+            id="learning rate",
         ),
         pytest.param(
             {"training": {"optimizer": {"lr": 0.01, "weight_decay": 0.005}}},
-            {"train_run": 2, "evaluate_run": 2, "explain_run": 2, **ENDS},
+            {"train_run": 2, "evaluate_run": 2, "explain_run": 2, "compare_explanations": 1, **ENDS},
             id="learning rate and weight decay swapped",
         ),
         pytest.param(
             {"sweep": {"resolutions": [16, 24, 32]}},
-            {"resize_data": 1, "train_run": 1, "evaluate_run": 3, "explain_run": 1, "profile_model": 1, "summarise_models": 1, **ENDS},
+            {
+                "resize_data": 1,
+                "train_run": 1,
+                "evaluate_run": 3,
+                "explain_run": 1,
+                "compare_explanations": 1,
+                "profile_model": 1,
+                "summarise_models": 1,
+                **ENDS,
+            },
             id="one more resolution",
         ),
         pytest.param({"sweep": {"resolutions": [24, 16]}}, {}, id="resolutions in another order"),
         pytest.param(
             {"sweep": {"models": ["tiny_cnn", "simple_cnn"]}},
-            {"train_run": 2, "evaluate_run": 2, "explain_run": 2, "profile_model": 1, "summarise_models": 1, **ENDS},
+            {
+                "train_run": 2,
+                "evaluate_run": 2,
+                "explain_run": 2,
+                "compare_explanations": 2,
+                "profile_model": 1,
+                "summarise_models": 1,
+                **ENDS,
+            },
             id="one more model",
         ),
         pytest.param({"sweep": {"models": ["tiny_cnn_224"]}}, {}, id="the same model by its alias"),
-        pytest.param({"sweep": {"seeds": [0, 1]}}, {"train_run": 2, "evaluate_run": 2, "explain_run": 2, **ENDS}, id="one more seed"),
+        pytest.param(
+            {"sweep": {"seeds": [0, 1]}},
+            {"train_run": 2, "evaluate_run": 2, "explain_run": 2, "compare_explanations": 1, **ENDS},
+            id="one more seed",
+        ),
         pytest.param({"system": {"training": {"gpus": 2, "num_workers": 0, "tensorboard": True}}}, {}, id="how trainings run"),
         pytest.param({"system": {"profiling": {"rounds": 6}}}, {"profile_model": 1, **ENDS}, id="rounds of the profile"),
     ],
@@ -60,10 +87,16 @@ def test_an_edit_of_the_configuration_reruns_exactly(smoked, overlay, expected):
             TRAINER,
             "self.scaler.scale(loss * (",
             "self.scaler.scale(1.0 * loss * (",
-            {"train_run": 2, "evaluate_run": 2, "explain_run": 2, **ENDS},
+            {"train_run": 2, "evaluate_run": 2, "explain_run": 2, "compare_explanations": 1, **ENDS},
             id="the trainer",
         ),
-        pytest.param("resomap/entry/evaluate.py", "BATCH = 128", "BATCH = 64", {"evaluate_run": 2, **ENDS}, id="the evaluation"),
+        pytest.param(
+            "resomap/entry/evaluate.py",
+            "BATCH = 128",
+            "BATCH = 64",
+            {"evaluate_run": 2, "compare_explanations": 1, **ENDS},
+            id="the evaluation",
+        ),
         pytest.param("resomap/report/html.py", "import ", "import this_is_never_run, ", {"build_report": 1}, id="the report"),
     ],
 )
@@ -75,14 +108,14 @@ def test_an_edit_of_the_code_reruns_exactly(smoked, file, old, new, expected):
 def test_an_edit_of_the_reef_draws_resizes_and_trains_again(smoked):
     smoked.edit(REEF, "\nimport numpy", "\nANOTHER = 1\nimport numpy")
     assert smoked.planned() == {
-        "identify_data": 1, "prepare_data": 1, "resize_data": 2, "profile_model": 1, "summarise_models": 1, "train_run": 2, "evaluate_run": 2, "explain_run": 2, **ENDS,
+        "identify_data": 1, "prepare_data": 1, "resize_data": 2, "profile_model": 1, "summarise_models": 1, "train_run": 2, "evaluate_run": 2, "explain_run": 2, "compare_explanations": 1, **ENDS,
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"shortcut": 0.95}])
 def test_other_pictures_train_again_in_the_same_invocation(smoked, change):
     assert smoked.planned({"data": {"reef": change}}) == {
-        "identify_data": 1, "prepare_data": 1, "resize_data": 2, "profile_model": 1, "summarise_models": 1, "train_run": 2, "evaluate_run": 2, "explain_run": 2, **ENDS,
+        "identify_data": 1, "prepare_data": 1, "resize_data": 2, "profile_model": 1, "summarise_models": 1, "train_run": 2, "evaluate_run": 2, "explain_run": 2, "compare_explanations": 1, **ENDS,
     }  # fmt: skip
 
 

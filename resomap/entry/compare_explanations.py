@@ -1,0 +1,40 @@
+"""Hold the maps of one network against each other, across resolutions and seeds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from resomap.data.store import Store, open_store
+from resomap.entry.arguments import run
+from resomap.explain.comparison import COLUMNS, ModelMaps, compare
+from resomap.explain.evidence import baselines, read_maps, right_everywhere
+from resomap.files import write_rows
+from resomap.jobs import CompareExplanations
+
+
+def main(job: CompareExplanations, data: Path, runs: Path, agreement: Path, threads: int) -> None:
+    """Write one row of `agreement` a method, block, population, measure and two resolutions, of what runs there are in `runs`."""
+    store = open_store(data)
+    models = [runs / model.family / model.name for model in job.models]
+    right = right_everywhere(models, job.resolutions, job.seeds, store.pairs)
+    named = {"family": job.architecture.family, "model": job.architecture.name}
+    rows = [
+        {**named, **row}
+        for evidence in _evidence(job, store, runs / job.architecture.family / job.architecture.name)
+        for row in compare(evidence, store.labels("test"), right)
+    ]
+    write_rows(agreement, rows, COLUMNS)
+
+
+def _evidence(job: CompareExplanations, store: Store, model: Path) -> Iterator[ModelMaps]:
+    """The maps of every method, and those of the baselines on the pictures that it explains."""
+    index = None
+    for method in job.methods:
+        for evidence in read_maps(model, method, job.resolutions, job.seeds):
+            index = evidence.index if index is None else index
+            yield evidence
+    if index is not None:
+        yield from baselines({resolution: store.images("test", resolution)[index] for resolution in job.resolutions}, index)
+
+
+if __name__ == "__main__":
+    run(main)

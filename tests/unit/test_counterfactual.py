@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+
+from resomap import dataset
+from resomap.data import reef
+from resomap.data.counterfactual import reversed_stickers
+from resomap.data.prepare import prepare
+from resomap.data.resize import resize_store
+from resomap.data.store import open_store
+
+SETTINGS = dataset.Reef(train=8, val=8, test=40, seed=3, frequencies=(4.0, 6.0, 10.0), shortcut=0.6)
+NATIVE = 64
+DATA = dataset.Data(
+    dataset="reef",
+    native_resolution=NATIVE,
+    filter="lanczos",
+    aspect="squash",
+    on_bad_image="error",
+    splits=dataset.Splits(val=0.15, test=0.2, seed=0),
+    folder=None,
+    csv=None,
+    torchvision=None,
+    reef=SETTINGS,
+)
+INDEX = np.delete(np.arange(40), [1, 6, 17, 24, 35])
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("store")
+    prepare(DATA, folder)
+    for resolution in (24, NATIVE):
+        resize_store(folder / "manifest.json", resolution, "lanczos")
+    return open_store(folder / "manifest.json")
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return reef.render(SETTINGS, "test", SETTINGS.test, NATIVE)
+
+
+def agreed(labels: np.ndarray) -> np.ndarray:
+    """Which of the first test pictures' stickers say what the label says."""
+    scenes = [scene for chunk in range(5) for scene in reef.draw_chunk(SETTINGS, "test", chunk)]
+    return np.array([scene.sticker.says_bars == reef.CLASSES[label].endswith("bars") for scene, label in zip(scenes, labels, strict=True)])
+
+
+@pytest.mark.parametrize("resolution", [24, NATIVE])
+def test_outside_the_sticker_a_picture_is_the_stores(store, drawn, resolution):
+    images = reversed_stickers(SETTINGS, INDEX, NATIVE, resolution, "lanczos")
+    stored = store.images("test", resolution)[INDEX]
+    assert (images.shape, images.dtype) == (stored.shape, np.uint8)
+    reach = 4  # lanczos reads three pixels of the resized picture
+    for image, original, sticker in zip(images, stored, drawn.sticker_masks[INDEX], strict=True):
+        rows, columns = (np.flatnonzero(sticker.any(axis=axis)) * resolution // NATIVE for axis in (1, 0))
+        outside = np.ones((resolution, resolution), bool)
+        outside[max(0, rows[0] - reach) : rows[-1] + reach + 1, max(0, columns[0] - reach) : columns[-1] + reach + 1] = False
+        assert outside.mean() > 0.5
+        assert (image[outside] == original[outside]).all()
+
+
+def test_exactly_the_stickers_that_agreed_are_turned(store, drawn):
+    changed = (reversed_stickers(SETTINGS, INDEX, NATIVE, NATIVE, "lanczos") != store.images("test", NATIVE)[INDEX]).any(axis=(1, 2, 3))
+    striped = drawn.groups[INDEX] != "outline"
+    agrees = agreed(drawn.labels)[INDEX]
+    assert 0 < agrees[striped].mean() < 1
+    assert (changed[striped] == agrees[striped]).all()
+    assert changed[~striped].all(), "without stripes a sticker says the opposite of what it said"
+
+
+def test_of_striped_fish_it_is_the_reef_whose_shortcut_never_agrees(drawn):
+    opposite = reef.render(SETTINGS.model_copy(update={"shortcut": 0.0}), "test", SETTINGS.test, NATIVE).images
+    striped = INDEX[drawn.groups[INDEX] != "outline"]
+    assert (reversed_stickers(SETTINGS, striped, NATIVE, NATIVE, "lanczos") == opposite[striped]).all()
