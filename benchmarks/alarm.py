@@ -22,7 +22,7 @@ MODEL = "tiny_cnn"
 RESOLUTIONS = (24, 48)
 STICKER = 0.95
 TEST = 400
-STEPS = ((jobs.Train, "weights"), (jobs.Evaluate, "val_predictions"), (jobs.Explain, "interventions"))
+STEPS = ((jobs.Train, "metrics"), (jobs.Evaluate, "evaluation"), (jobs.Explain, "interventions"))
 """The jobs of a run, in their order, and the last file that each writes."""
 STATES = ("fires", "silent", "unknown")
 KEYS = ["family", "model", "resolution", "group"]
