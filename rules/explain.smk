@@ -67,7 +67,6 @@ rule compare_explanations:
         "logs/compare/{family}/{model}.log",
     conda:
         "../envs/torch.yaml"
-    threads: 1
     params:
         job=job(jobs.CompareExplanations),
     shell:
@@ -76,7 +75,6 @@ rule compare_explanations:
         " --data {input.data:q}"
         " --runs results/runs"
         " --agreement {output.agreement:q}"
-        " --threads {threads}"
         " > {log:q} 2>&1"
 
 

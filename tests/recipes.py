@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from resomap import dataset
 from resomap.recipe import Augmentation, Exponential, Multistep, Optimizer, Plateau, Schedule, Sgd, Step
 
 NOTHING: dict[str, Any] = {
@@ -34,4 +35,20 @@ def schedule(kind: str = "cosine", warmup_epochs: float = 1.0, min_lr: float = 0
         multistep=Multistep(milestones=(1.0, 3.0), gamma=0.1),
         exponential=Exponential(gamma=0.9),
         plateau=Plateau(factor=0.1, patience=1),
+    )
+
+
+def reef_data(reef: dataset.Reef, native: int, filter: str) -> dataset.Data:
+    """The pictures of a reef."""
+    return dataset.Data(
+        dataset="reef",
+        native_resolution=native,
+        filter=filter,
+        aspect="squash",
+        on_bad_image="error",
+        splits=dataset.Splits(val=0.15, test=0.2, seed=0),
+        folder=None,
+        csv=None,
+        torchvision=None,
+        reef=reef,
     )

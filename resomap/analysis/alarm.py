@@ -1,6 +1,6 @@
 """Right answer, wrong reason: where accuracy holds while the evidence has left the object, and what an intervention says of it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from resomap.analysis.answers import Answers, Cell, Run, cell_runs, group_names, in_group
-from resomap.analysis.evidence import BASELINES, read_pictures
+from resomap.analysis.evidence import BASELINES, SANITY, read_pictures, share_on_object, struck_out
 from resomap.analysis.measurements import Row
 from resomap.analysis.statistics import Pool, accuracy_interval, compute_spread, mean_interval, pool_spreads
 
@@ -38,11 +38,10 @@ def alarm_rows(
     """
     groups = group_names(manifest) or ["all"]
     accuracy = {(cell, group): _answers(answers, manifest, group) for cell, answers in test.items() for group in groups}
-    evidence = {
-        cell: _evidence(cell_runs(cell, answers.seeds, runs), _struck_out(tables["sanity"], cell)) for cell, answers in test.items()
-    }
+    struck = struck_out(pd.DataFrame(tables["sanity"], columns=SANITY))
+    evidence = {cell: _evidence(cell_runs(cell, answers.seeds, runs), struck) for cell, answers in test.items()}
     shares = {(cell, group): _shares(evidence[cell], group) for cell in test for group in groups}
-    pool = pool_spreads([compute_spread(_mean(share)) for share in shares.values() if len(_mean(share))])
+    pool = pool_spreads([compute_spread(_mean(share).to_numpy(float)) for share in shares.values() if share])
     for (cell, group), share in shares.items():
         right = accuracy[cell, group]
         best = max(float(accuracy[other, group].mean()) for other in test if other[:2] == cell[:2])
@@ -59,22 +58,15 @@ def _answers(answers: Answers, manifest: dict[str, Any], group: str) -> np.ndarr
     return answers.own.astype(float) if group == "all" else answers.pair[:, in_group(answers.label, manifest, group)]
 
 
-def _struck_out(sanity: Sequence[Row], cell: Cell) -> set[str]:
-    """Methods that did not fail the gate at a cell for most of its seeds, as far as they were asked; those that were not are in no row."""
-    of_cell = [row for row in sanity if (row["model"], row["resolution"]) == (cell.model, cell.resolution)]
-    votes = pd.DataFrame(of_cell, columns=["method", "passed"]).groupby("method")["passed"].mean()
-    return set(votes.index[votes < COIN_TOSS])
-
-
-def _evidence(runs: Sequence[Run], struck_out: set[str]) -> pd.DataFrame:
+def _evidence(runs: Sequence[Run], struck: Set[tuple[str, int, str]]) -> pd.DataFrame:
     """Of every picture: its group, whether each network answers it right, and the share of each method's relevance on the object."""
     told = [read_pictures(run, "localisation").assign(seed=run.seed) for run in runs]
     rows = pd.concat(told) if told else pd.DataFrame()
     if rows.empty or "relevance_mass" not in rows:
         return pd.DataFrame()
-    rows = rows[~rows["method"].isin({*struck_out, *BASELINES})].dropna(subset=["relevance_mass"])
-    excess, possible = rows["relevance_mass"] - rows["mask_area"], rows["relevance_mass_best"] - rows["mask_area"]
-    return rows.assign(share=excess / possible.where(possible > 0))
+    gone = {method for model, resolution, method in struck if (model, resolution) == runs[0].cell[1:]}
+    rows = rows[~rows["method"].isin({*gone, *BASELINES})].dropna(subset=["relevance_mass"])
+    return rows.assign(share=share_on_object(rows))
 
 
 def _shares(evidence: pd.DataFrame, group: str) -> dict[str, pd.DataFrame]:
@@ -90,20 +82,15 @@ def _shares(evidence: pd.DataFrame, group: str) -> dict[str, pd.DataFrame]:
     return {method: table for method, table in tables.items() if table.shape[1] >= FEWEST}
 
 
-def _mean(shares: dict[str, pd.DataFrame]) -> np.ndarray:
-    """Mean over methods (seeds, pictures); of no seeds where there is none."""
-    values: np.ndarray = _mean_table(shares).to_numpy(float)
-    return values
-
-
-def _mean_table(shares: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    return sum(shares.values()) / len(shares) if shares else pd.DataFrame()
+def _mean(shares: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Mean over one method or more (seeds, pictures)."""
+    return sum(shares.values()) / len(shares)
 
 
 def _told(shares: dict[str, pd.DataFrame], holds: bool, confidence: float, pool: Pool | None) -> Row:
-    table = _mean_table(shares)
-    if table.empty:
+    if not shares:
         return {"n": 0, "state": "unknown"}
+    table = _mean(shares)
     share = mean_interval(table.to_numpy(float), confidence, pool)
     objects = any(one.to_numpy(float).mean() > 2 * LEFT for one in shares.values())
     fires = holds and share.high < LEFT and not objects

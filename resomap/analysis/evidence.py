@@ -38,6 +38,19 @@ def read_pictures(run: Run, name: str) -> pd.DataFrame:
     return pd.read_csv(path, keep_default_na=False, na_values=[""]) if path.exists() else pd.DataFrame()
 
 
+def struck_out(sanity: pd.DataFrame) -> set[tuple[str, int, str]]:
+    """Model, resolution and method of what failed the gate in most runs of a cell, from the columns of SANITY; baselines are not judged."""
+    methods = sanity[~sanity["method"].isin(BASELINES)]
+    failed = (methods["passed"] == False).groupby([methods[name] for name in ("model", "resolution", "method")], sort=False).mean()  # noqa: E712
+    return {(str(model), int(resolution), str(method)) for model, resolution, method in failed[failed > 0.5].index}
+
+
+def share_on_object(pictures: pd.DataFrame) -> pd.Series:
+    """How much of each map lies on the object: 0 what chance puts there, 1 all that its grid allows; NaN where a mask leaves no choice."""
+    excess, possible = (pictures[name] - pictures["mask_area"] for name in ("relevance_mass", "relevance_mass_best"))
+    return excess / possible.where(possible > 0)
+
+
 def explanation_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> Iterator[Row]:
     """Rows of EXPLANATIONS: the means over the explained pictures of a run, over all of them and over each group."""
     for run in finished_runs(cells, seeds, runs):

@@ -11,7 +11,7 @@ from resomap.files import write_rows
 from resomap.jobs import CompareExplanations
 
 
-def main(job: CompareExplanations, data: Path, runs: Path, agreement: Path, threads: int) -> None:
+def main(job: CompareExplanations, data: Path, runs: Path, agreement: Path) -> None:
     """Write one row of `agreement` a method, block, population, measure and two resolutions, of what runs there are in `runs`."""
     store = open_store(data)
     models = [runs / model.family / model.name for model in job.models]

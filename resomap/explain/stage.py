@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from resomap.explain.attribution import METHODS, Explained, Settings, attribute, choose, completeness
+from resomap.explain.attribution import METHODS, Explained, Settings, Target, attribute, choose, completeness
 from resomap.explain.baselines import BASELINES, baseline_maps
 from resomap.explain.faithfulness import perturb
 from resomap.explain.intervention import exchange, intervention_rows, partners, usable
@@ -103,15 +103,14 @@ class Subject:
         self.network, self.pictures, self.asked = network, pictures, asked
         self.images = pictures.normalised(pictures.images)
         self.batch_size = max(1, BATCH_PIXELS // self.images.shape[-1] ** 2)
-        self.explained = self._choose(self.images, asked.target)
+        self.explained = self._choose(self.images, pictures.labels, asked.target)
 
-    def _choose(self, images: Tensor, target: Any) -> Explained:
-        model, pictures = self.network.model, self.pictures
-        return choose(model, images, pictures.labels, target=target, pairs=pictures.pairs, batch_size=self.batch_size)
+    def _choose(self, images: Tensor, labels: np.ndarray, target: Target) -> Explained:
+        return choose(self.network.model, images, labels, target=target, pairs=self.pictures.pairs, batch_size=self.batch_size)
 
-    def logits(self, images: np.ndarray) -> np.ndarray:
-        """What the network says (n, C) of other uint8 images (n, r, r, 3) of the same labels."""
-        return self._choose(self.pictures.normalised(images), "label").logits
+    def logits(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """What the network says (n, C) of other uint8 images (n, r, r, 3)."""
+        return self._choose(self.pictures.normalised(images), labels, "label").logits
 
     def maps(self, method: str, model: nn.Module, layer: str, count: int | None = None) -> np.ndarray:
         """The maps of the first `count` pictures by a method, of any network of this architecture, read at the named block."""
@@ -212,16 +211,15 @@ class Subject:
         assert pictures.masks is not None
         labels, index = pictures.labels[kept], pictures.index[kept]
         partner = partners(labels, pictures.pairs)
-        changed = pictures.images.copy()
-        changed[kept] = exchange(pictures.images[kept], pictures.masks[kept], partner)
-        logits = (self.explained.logits[kept], self.logits(changed)[kept])
+        changed = exchange(pictures.images[kept], pictures.masks[kept], partner)
+        logits = (self.explained.logits[kept], self.logits(changed, labels))
         return intervention_rows("exchange", index, index[partner], labels, labels[partner], pictures.groups, logits)
 
     def _reversed(self) -> list[Row]:
         pictures = self.pictures
         if pictures.stickers is None:
             return []
-        logits = (self.explained.logits, self.logits(pictures.stickers))
+        logits = (self.explained.logits, self.logits(pictures.stickers, pictures.labels))
         others = pair_partners(pictures.pairs, logits[0].shape[1])[pictures.labels]
         return intervention_rows("sticker", pictures.index, pictures.index, pictures.labels, others, pictures.groups, logits)
 

@@ -9,11 +9,12 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from resomap.analysis.evidence import struck_out
 from resomap.report.evidence import most_telling
 from resomap.report.evidence_numbers import compared_maps, ends_of, plain, raw, reading_name, widest
 from resomap.report.evidence_titles import agreement_title
 from resomap.report.inputs import Tables
-from resomap.report.methods import method_order, struck_out, struck_resolutions
+from resomap.report.methods import method_order, struck_resolutions
 from resomap.report.sentences import focus_model
 from resomap.report.style import GRID, INK, MUTED, PAPER, Drawing, draw_nothing, new_figure
 

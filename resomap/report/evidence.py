@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from resomap.analysis.evidence import struck_out
 from resomap.report import evidence_titles
 from resomap.report.evidence_numbers import CONTRAST, corrected, medium_minus_fine
 from resomap.report.inputs import Tables
@@ -14,7 +15,6 @@ from resomap.report.methods import (
     method_name,
     method_order,
     more_methods,
-    struck_out,
     struck_resolutions,
     without_struck,
 )

@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from resomap.analysis.evidence import struck_out
 from resomap.report.agreement_sentences import agreement_sentences
 from resomap.report.alarm_sentences import exchange_sentences
 from resomap.report.data_titles import percent
 from resomap.report.evidence_numbers import CONTRAST, corrected, faithfulness_gains, following, medium_minus_fine
 from resomap.report.inputs import Tables
-from resomap.report.methods import BASELINE_NAMES, method_name, method_order, struck_out, without_struck
+from resomap.report.methods import BASELINE_NAMES, method_name, method_order, without_struck
 from resomap.report.titles import listing
 
 MOST_NAMED = 6

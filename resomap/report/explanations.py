@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from resomap.analysis.answers import group_names, in_group
+from resomap.analysis.evidence import struck_out
 from resomap.report.evidence_titles import explanations_title
 from resomap.report.inputs import Tables
 from resomap.report.maps import (
@@ -25,7 +26,7 @@ from resomap.report.maps import (
     read_maps,
     scale_bar,
 )
-from resomap.report.methods import MOST_METHODS, Struck, method_order, more_methods, struck_out
+from resomap.report.methods import MOST_METHODS, Struck, method_order, more_methods
 from resomap.report.panels import Pictures, blocks, show
 from resomap.report.style import Drawing, draw_nothing, new_figure, short
 

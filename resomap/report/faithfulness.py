@@ -6,11 +6,12 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from resomap.analysis.evidence import struck_out
 from resomap.report.evidence import STRUCK_NOTE, most_telling
 from resomap.report.evidence_numbers import faithfulness_gains
 from resomap.report.evidence_titles import faithfulness_title
 from resomap.report.inputs import Tables
-from resomap.report.methods import MOST_METHODS, method_name, method_order, more_methods, struck_out, without_struck
+from resomap.report.methods import MOST_METHODS, method_name, method_order, more_methods, without_struck
 from resomap.report.style import INK, MUTED, PAPER, Drawing, draw_nothing, draw_runs, draw_struck, new_figure, resolution_axis
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from resomap.analysis.evidence import share_on_object, struck_out
 from resomap.report.evidence_numbers import plain
 from resomap.report.evidence_titles import fooled_title
 from resomap.report.inputs import Tables
@@ -23,7 +24,7 @@ from resomap.report.maps import (
     row_name,
     scale_bar,
 )
-from resomap.report.methods import MOST_METHODS, Struck, method_order, struck_out, without_struck
+from resomap.report.methods import MOST_METHODS, Struck, method_order, without_struck
 from resomap.report.panels import Pictures, blocks, show
 from resomap.report.style import Drawing, draw_nothing, new_figure, short
 
@@ -85,8 +86,7 @@ def _evidence_of_right_answers(runs: Path, cell: Cell, struck: Struck) -> pd.Ser
     """By picture, the least first: relevance on the object beyond its area, over the most that the grid allows, in the mean of the methods."""
     rows = pd.read_csv(explanations_folder(runs, cell) / "localisation.csv").assign(model=cell["model"], resolution=cell["resolution"])
     rows = without_struck(rows[rows["method"].isin(method_order(rows)) & (rows["right"] == 1)], struck)
-    excess = (rows["relevance_mass"] - rows["mask_area"]) / (rows["relevance_mass_best"] - rows["mask_area"])
-    return excess.groupby(rows["index"]).mean().dropna().sort_values(kind="stable")
+    return share_on_object(rows).groupby(rows["index"]).mean().dropna().sort_values(kind="stable")
 
 
 def _draw_pictures(row: Any, pictures: Pictures, cell: Cell, shown: list[int], shares: pd.Series) -> None:

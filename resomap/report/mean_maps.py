@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from resomap.analysis.evidence import struck_out
 from resomap.report.evidence_titles import mean_maps_title
 from resomap.report.inputs import Tables
 from resomap.report.maps import FULL_SCALE, draw_map, ends_and_middle, explained_runs, full_scale, read_maps, row_name, scale_bar
-from resomap.report.methods import method_order, struck_out
+from resomap.report.methods import method_order
 from resomap.report.panels import MOST_CLASSES, Pictures, blocks
 from resomap.report.style import Drawing, draw_nothing, new_figure, short
 

@@ -34,13 +34,6 @@ def method_order(rows: pd.DataFrame) -> list[str]:
     return [method for method in dict.fromkeys(rows["method"]) if method not in BASELINE_NAMES]
 
 
-def struck_out(sanity: pd.DataFrame) -> set[tuple[str, int, str]]:
-    """Methods that failed the gate in most runs of a cell: maps that stay much as they are when the network's last weights are drawn anew."""
-    methods = sanity[~sanity["method"].isin(BASELINE_NAMES)]
-    failed = (methods["passed"] == False).groupby([methods[name] for name in ("model", "resolution", "method")], sort=False).mean()  # noqa: E712
-    return {(str(model), int(resolution), str(method)) for model, resolution, method in failed[failed > 0.5].index}
-
-
 def without_struck(rows: pd.DataFrame, struck: Struck, at: str = "resolution") -> pd.DataFrame:
     """Rows of methods that were not struck out at the resolution in column `at`."""
     keys = zip(rows["model"], rows[at], rows["method"], strict=True)

@@ -73,7 +73,7 @@ def table(sweep: Path, architecture: Architecture, runs: str = "runs") -> list[d
     job = CompareExplanations(
         code="", architecture=architecture, models=MODELS, resolutions=(12, 24), seeds=(0, 1), methods=("gradcam", "saliency")
     )
-    compare_explanations.main(job, sweep / "data/manifest.json", sweep / runs, sweep / "agreement.csv", threads=1)
+    compare_explanations.main(job, sweep / "data/manifest.json", sweep / runs, sweep / "agreement.csv")
     with (sweep / "agreement.csv").open(newline="") as stream:
         reader = csv.DictReader(stream)
         assert tuple(reader.fieldnames) == COLUMNS

@@ -7,21 +7,11 @@ from resomap.data.counterfactual import reversed_stickers
 from resomap.data.prepare import prepare
 from resomap.data.resize import resize_store
 from resomap.data.store import open_store
+from tests.recipes import reef_data
 
 SETTINGS = dataset.Reef(train=8, val=8, test=40, seed=3, frequencies=(4.0, 6.0, 10.0), shortcut=0.6)
 NATIVE = 64
-DATA = dataset.Data(
-    dataset="reef",
-    native_resolution=NATIVE,
-    filter="lanczos",
-    aspect="squash",
-    on_bad_image="error",
-    splits=dataset.Splits(val=0.15, test=0.2, seed=0),
-    folder=None,
-    csv=None,
-    torchvision=None,
-    reef=SETTINGS,
-)
+DATA = reef_data(SETTINGS, NATIVE, "lanczos")
 INDEX = np.delete(np.arange(40), [1, 6, 17, 24, 35])
 
 

@@ -3,9 +3,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from resomap.analysis.evidence import struck_out
 from resomap.report import evidence_titles
 from resomap.report.evidence_numbers import corrected, faithfulness_gains, following, medium_minus_fine, widest
-from resomap.report.methods import struck_out, without_struck
+from resomap.report.methods import without_struck
 
 RUN = {"family": "custom", "model": "net", "resolution": 48, "seed": 0}
 

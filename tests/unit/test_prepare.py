@@ -10,20 +10,10 @@ from resomap.data.prepare import prepare
 from resomap.data.resize import resize_store
 from resomap.data.store import open_store
 from resomap.errors import DataError
+from tests.recipes import reef_data
 
 REEF = dataset.Reef(train=24, val=8, test=12, seed=1, frequencies=(10.0, 20.0, 40.0), shortcut=None)
-DATA = dataset.Data(
-    dataset="reef",
-    native_resolution=32,
-    filter="bilinear",
-    aspect="squash",
-    on_bad_image="error",
-    splits=dataset.Splits(val=0.15, test=0.2, seed=0),
-    folder=None,
-    csv=None,
-    torchvision=None,
-    reef=REEF,
-)
+DATA = reef_data(REEF, 32, "bilinear")
 
 
 @pytest.fixture
