@@ -25,8 +25,9 @@ from resomap.forecast import Pictures, Record, Terms, forecast_cell, forecast_sw
 from resomap.inspection import bytes_of_store
 from resomap.jobs import MeasureSteps
 from resomap.provenance import PACKAGE, code_digest
+from resomap.scheduling import PLAN, what_is_planned
 from resomap.sections import Config
-from resomap.workflow import PLAN, gpus_wanted, swept_models, use_this_interpreter, what_is_planned
+from resomap.workflow import gpus_wanted, swept_models, use_this_interpreter
 
 ENTRY = PACKAGE / "entry" / "measure_steps.py"
 KEPT = Path("results/.plan")

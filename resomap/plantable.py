@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from resomap.data.room import GIB
-from resomap.workflow import PLAN
+from resomap.scheduling import PLAN
 
 HEAD = ("model", "px", "step ms", "images/s", "s a training", "CPU s", "peak MiB", "fits")
 BUSY = 1.3  # wall over CPU seconds of trainings that have a core each

@@ -4,17 +4,16 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import product
-from math import ceil
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from resomap.config import find_architecture
-from resomap.devices import SLOTS, largest_memory_mib
+from resomap.devices import largest_memory_mib
 from resomap.errors import ConfigError
 from resomap.files import read_json, write_text
 from resomap.identity import code_of_data, digest_of_files, files_of, named_data
@@ -50,9 +49,6 @@ CPU_MACS_PER_SECOND = 40e9
 TRAINING_FORWARDS = 3  # a training step costs about three forward passes
 RUN_OVERHEAD_SECONDS = 20  # start-up of train, evaluate and explain, and their own work
 REPORT = Path("results/report")
-PLAN = Path("results/plan.json")
-UNPLANNED_MINUTES, UNPLANNED_MB = 240, 8192  # a training that ends too early goes on from its last state, and asks for more
-MOST_MEMORY = 3  # times what the first attempt asks for
 MAINS: dict[type[Job], Path] = {
     PrepareData: ENTRY / "prepare_data.py",
     ResizeData: ENTRY / "resize_data.py",
@@ -202,17 +198,6 @@ def gpus_wanted(config: Config) -> int:
     return int(config.system.device == "cuda" or (config.system.device == "auto" and here))
 
 
-def gpu_slots(config: Config, gpus: int = 1, *, alone: bool = False) -> int:
-    """What a job counts for against `--resources gpu=`: a slot of a GPU, or all slots of each of its GPUs."""
-    slots = config.system.slots_per_gpu if alone or gpus > 1 else 1
-    return gpus_wanted(config) * gpus * slots
-
-
-def share_gpus(config: Config) -> None:
-    """Tell the jobs into how many slots a GPU is divided."""
-    os.environ[SLOTS] = str(config.system.slots_per_gpu)
-
-
 def use_this_interpreter(basedir: str) -> None:
     """Let jobs find the Python and the package that run Snakemake; a conda environment still comes before."""
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
@@ -261,40 +246,3 @@ def write_run_config(values: dict[str, Any], path: Path = Path("results/run_conf
     """Write the merged configuration that this run uses."""
     plain = json.loads(json.dumps(values, default=str))  # Snakemake reads a JSON file into OrderedDicts, which YAML refuses
     write_text(path, yaml.safe_dump(plain, sort_keys=False))
-
-
-def train_runtime(config: Config, plan: Path = PLAN) -> Callable[[Any, int], int]:
-    """Minutes that a training asks a scheduler for, each attempt more: half as long again as planned, and 5."""
-    planned = _planned(config, plan)
-
-    def minutes(wildcards: Any, attempt: int) -> int:
-        cell = planned.get((wildcards.model, wildcards.resolution))
-        return attempt * (ceil(1.5 * cell["wall_seconds"] / 60 + 5) if cell else UNPLANNED_MINUTES)
-
-    return minutes
-
-
-def train_memory(config: Config, plan: Path = PLAN) -> Callable[[Any, int], int]:
-    """MB of the machine's memory that a training asks a scheduler for, up to three times as many after failures."""
-    planned = _planned(config, plan)
-
-    def memory(wildcards: Any, attempt: int) -> int:
-        cell = planned.get((wildcards.model, wildcards.resolution))
-        return min(attempt, MOST_MEMORY) * (ceil(1.3 * cell["peak_rss_mib"] + 1024) if cell else UNPLANNED_MB)
-
-    return memory
-
-
-def what_is_planned(config: Config) -> dict[str, Any]:
-    """What the cells of a plan have in common, as plan.json holds it: another recipe or other pictures want another plan."""
-    return {"training": config.training.model_dump(mode="json"), "data": named_data(config).model_dump(mode="json")}
-
-
-def _planned(config: Config, plan: Path) -> Mapping[tuple[str, str], dict[str, Any]]:
-    """The cells that fit, by model and resolution, where `plan` is of these trainings."""
-    told = read_json(plan) if plan.exists() else {}
-    if told.get("of") != what_is_planned(config):
-        return {}
-    swept = {model.name: model.model_dump(mode="json") for model in swept_models(config)}
-    cells = [cell for cell in told["cells"] if cell["status"] == "ok" and cell["architecture"] == swept.get(cell["model"])]
-    return {(cell["model"], str(cell["resolution"])): cell for cell in cells}

@@ -1,14 +1,14 @@
 # What every rule shares: the frozen configuration, the job parameter, and the values that wildcards may take.
-from resomap import identity, jobs
+from resomap import identity, jobs, scheduling
 from resomap import workflow as workflow_facts
 from resomap.config import build_config
 
 workflow_facts.use_this_interpreter(str(workflow.basedir))
 
 CONFIG = build_config(config)
-workflow_facts.share_gpus(CONFIG)
-GPU = workflow_facts.gpu_slots(CONFIG)
-TRAINING_GPUS = workflow_facts.gpu_slots(CONFIG, CONFIG.system.training.gpus)
+scheduling.share_gpus(CONFIG)
+GPU = scheduling.gpu_slots(CONFIG)
+TRAINING_GPUS = scheduling.gpu_slots(CONFIG, CONFIG.system.training.gpus)
 # How trainings run, not what they compute: a resource and no part of the job, so that a change reruns nothing.
 RUNTIME = CONFIG.system.training.model_dump_json()
 MODELS = workflow_facts.swept_models(CONFIG)

@@ -14,7 +14,7 @@ rule profile_model:
         "../envs/torch.yaml"
     threads: 1024  # capped at the cores there are: the job runs alone on the machine
     resources:
-        gpu=workflow_facts.gpu_slots(CONFIG, alone=True),
+        gpu=scheduling.gpu_slots(CONFIG, alone=True),
     params:
         job=job(jobs.Profile),
     shell:

@@ -33,8 +33,8 @@ rule train_run:
     resources:
         gpu=TRAINING_GPUS,
         machine=RUNTIME,
-        runtime=workflow_facts.train_runtime(CONFIG),
-        mem_mb=workflow_facts.train_memory(CONFIG),
+        runtime=scheduling.train_runtime(CONFIG),
+        mem_mb=scheduling.train_memory(CONFIG),
     params:
         job=job(jobs.Train),
     shell:

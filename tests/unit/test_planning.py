@@ -13,7 +13,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from resomap import forecast, planning, workflow
+from resomap import forecast, planning, scheduling
 from resomap.cli import app
 from resomap.config import build_config, merge
 from resomap.data import residency
@@ -281,7 +281,7 @@ def measured(monkeypatch) -> list[tuple[str, tuple[int, ...]]]:
 def test_every_cell_is_measured_once(defaults, measured):
     told = planning.plan(changed(defaults), None, 2, None, silent)
     assert measured == [("tiny_cnn", (24, 48)), ("simple_cnn", (24, 48))]
-    assert planning.plan(changed(defaults), None, 2, None, silent) == told == read_json(workflow.PLAN)
+    assert planning.plan(changed(defaults), None, 2, None, silent) == told == read_json(scheduling.PLAN)
     assert len(measured) == 2
     assert read_json(Path("results/.plan/custom/tiny_cnn/r24.json"))["end_seconds"] == [5, 7]
 
@@ -398,7 +398,7 @@ def test_the_command_fails_in_one_line():
 
 def asked(config, attempt: int = 1, resolution: str = "24", model: str = "tiny_cnn") -> tuple[int, int]:
     wildcards = SimpleNamespace(model=model, resolution=resolution)
-    return workflow.train_runtime(config)(wildcards, attempt), workflow.train_memory(config)(wildcards, attempt)
+    return scheduling.train_runtime(config)(wildcards, attempt), scheduling.train_memory(config)(wildcards, attempt)
 
 
 @pytest.fixture
@@ -407,8 +407,8 @@ def planned(config) -> Path:
     cell = {"model": "tiny_cnn", "resolution": 24, "architecture": named["tiny_cnn"], "status": "ok"}
     cell |= {"wall_seconds": 1201.0, "peak_rss_mib": 1000.5}
     none = {"model": "tiny_cnn", "resolution": 48, "architecture": named["tiny_cnn"], "status": "infeasible"}
-    write_json(workflow.PLAN, {"of": workflow.what_is_planned(config), "cells": [cell, none]})
-    return workflow.PLAN
+    write_json(scheduling.PLAN, {"of": scheduling.what_is_planned(config), "cells": [cell, none]})
+    return scheduling.PLAN
 
 
 def test_a_training_asks_for_what_is_planned_with_a_margin_and_for_more_at_each_attempt(config, planned):
@@ -417,7 +417,7 @@ def test_a_training_asks_for_what_is_planned_with_a_margin_and_for_more_at_each_
 
 
 def test_a_training_that_nobody_planned_asks_for_plenty(config, defaults, planned):
-    plenty = (workflow.UNPLANNED_MINUTES, workflow.UNPLANNED_MB)
+    plenty = (scheduling.UNPLANNED_MINUTES, scheduling.UNPLANNED_MB)
     assert asked(config, resolution="48") == asked(config, model="simple_cnn") == plenty
     assert asked(changed(defaults, training={"epochs": 9})) == plenty
     assert asked(changed(defaults, models={"tiny_cnn": {"channels": [8, 32]}})) == plenty
@@ -426,5 +426,5 @@ def test_a_training_that_nobody_planned_asks_for_plenty(config, defaults, planne
 
 
 def test_snakemake_knows_what_these_functions_want_by_name(config):
-    for resource in (workflow.train_runtime(config), workflow.train_memory(config)):
+    for resource in (scheduling.train_runtime(config), scheduling.train_memory(config)):
         assert list(inspect.signature(resource).parameters) == ["wildcards", "attempt"]
