@@ -4,6 +4,7 @@ ResoMapError            anything a user can mend; printed without a traceback
 |-- ConfigError         a key, a value or a file of the configuration
 |-- DataError           pictures, masks or the prepared store
 |-- DeviceError         a device that was asked for and is not there
+|-- DiskError           a file system that cannot do what is asked of it
 `-- Stopped             a signal ended the job, and what it had reached is saved
 """
 
@@ -24,6 +25,10 @@ class DataError(ResoMapError):
 
 class DeviceError(ResoMapError):
     """The device that the job asks for cannot be used."""
+
+
+class DiskError(ResoMapError):
+    """The file system under a working directory lacks what jobs need of it."""
 
 
 class Stopped(ResoMapError):

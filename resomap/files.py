@@ -1,7 +1,9 @@
 """Files that are either whole or not there."""
 
 import csv
+import errno
 import hashlib
+import io
 import json
 import os
 import re
@@ -19,18 +21,32 @@ LEFTOVER = re.compile(r"\..+\.[0-9a-f]{32}(\..+)?|\.tmp\w+")
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` that takes its place, synced, when the block ends without an error."""
+    """Yield a temporary path beside `path` that takes its place, on the disk itself, when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{uuid4().hex}{path.suffix}")
+    temporary = temporary_beside(path)
     temporary.touch()
     mode = temporary.stat().st_mode
     try:
         yield temporary
         temporary.chmod(mode)  # safetensors makes files that only their user can read
-        sync(temporary)
-        os.replace(temporary, path)
+        put(temporary, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # what failed to be written or synced has no name otherwise
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_beside(path: Path) -> Path:
+    """A name that nobody else uses, for what will be put in the place of `path`."""
+    return path.with_name(f".{path.stem}.{uuid4().hex}{path.suffix}")
+
+
+def put(finished: Path, path: Path) -> None:
+    """Rename a file or a folder to `path`; both its content and its new name are on the disk itself then."""
+    sync(finished)
+    os.replace(finished, path)
+    sync(path.parent)
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -41,9 +57,19 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Wait until the file is on the disk itself."""
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())
+    """Wait until a file, or the names in a folder, are on the disk itself.
+
+    This is also where a network file system tells what it could not write (no space, over quota), if whoever wrote did not listen when
+    closing: safetensors does not.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # fsync(2): here is nothing that could be synced, as folders of some file systems
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -76,8 +102,10 @@ def _is_nan(value: Any) -> bool:
 
 def write_array(path: Path, array: np.ndarray) -> None:
     """Write one array as .npy, readable by memory mapping."""
+    stored = io.BytesIO()  # straight into a file, numpy does not tell why it could not write
+    np.save(stored, array, allow_pickle=False)
     with replacing(path) as temporary:
-        np.save(temporary, array, allow_pickle=False)
+        temporary.write_bytes(stored.getbuffer())
 
 
 def write_arrays(path: Path, **arrays: np.ndarray) -> None:

@@ -14,6 +14,7 @@ from resomap.sections import Config
 
 FILES = "RESOMAP_FILES"
 LARGE = 20_000
+MAINS = tuple(PACKAGE / "entry" / f"{main}.py" for main in ("prepare_data", "resize_data"))
 EVERY_CORE = 1024  # capped by Snakemake at the cores there are
 
 
@@ -87,4 +88,4 @@ def resize_threads(config: Config) -> int:
 
 def code_of_data(_: Config) -> str:
     """A digest of the code that prepares and resizes."""
-    return code_digest(*(PACKAGE / "entry" / f"{main}.py" for main in ("prepare_data", "resize_data")))
+    return code_digest(*MAINS)

@@ -55,14 +55,19 @@ def import_closure(entry: Path) -> frozenset[Path]:
 
 
 def _imports(path: Path) -> list[Path]:
+    inside = {name.removeprefix("resomap.") for name in _names(path.read_text(encoding="utf-8")) if name.startswith("resomap.")} - SILENT
+    return [file for name in sorted(inside) if (file := PACKAGE.joinpath(*name.split(".")).with_suffix(".py")).is_file()]
+
+
+@cache  # most entry points reach the same files
+def _names(source: str) -> frozenset[str]:
     names: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    inside = {name.removeprefix("resomap.") for name in names if name.startswith("resomap.")} - SILENT
-    return [file for name in sorted(inside) if (file := PACKAGE.joinpath(*name.split(".")).with_suffix(".py")).is_file()]
+    return frozenset(names)
 
 
 def _essence(path: Path) -> str:
@@ -70,6 +75,7 @@ def _essence(path: Path) -> str:
     return without_layout(text) if path.suffix == ".py" else text
 
 
+@cache
 def without_layout(source: str) -> str:
     """The tokens of `source` that matter to Python, blocks marked; equal on every Python (`ast.unparse` is not)."""
     kept, starts_line, depth = list[str](), True, 0

@@ -9,6 +9,7 @@ from contextlib import suppress
 from itertools import product
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import yaml
 
@@ -49,6 +50,7 @@ CPU_MACS_PER_SECOND = 40e9
 TRAINING_FORWARDS = 3  # a training step costs about three forward passes
 RUN_OVERHEAD_SECONDS = 20  # start-up of train, evaluate and explain, and their own work
 REPORT = Path("results/report")
+RUN_CONFIG = Path("results/run_config.yaml")
 MAINS: dict[type[Job], Path] = {
     PrepareData: ENTRY / "prepare_data.py",
     ResizeData: ENTRY / "resize_data.py",
@@ -232,17 +234,23 @@ def closing(report: Path = REPORT / "index.html", headline: Path = REPORT / "hea
 
 def clear_finished_states(folder: Path = Path("results/.state")) -> None:
     """Remove what trainings kept for the case of a kill, once their results are out; a training that is at work is left alone."""
-    for mark in sorted(folder.glob("**/done/fingerprint.txt")):
+    cleared = folder / "cleared"
+    for mark in sorted(folder.glob("train/**/done/fingerprint.txt")):
         state = mark.parents[1]
         lock = try_lock(state / "lock")
         if lock is not None:
             with lock:
-                shutil.rmtree(state)
+                cleared.mkdir(exist_ok=True)
+                state.rename(cleared / uuid4().hex)
             with suppress(OSError):  # the folders above it, as far as they are empty
                 os.removedirs(state.parent)
+    # Only now: on NFS a file that is open, as a lock is, keeps a name (.nfs...), and its folder cannot be removed.
+    shutil.rmtree(cleared, ignore_errors=True)  # what another node has open is removed after the next sweep
+    with suppress(OSError):
+        folder.rmdir()
 
 
-def write_run_config(values: dict[str, Any], path: Path = Path("results/run_config.yaml")) -> None:
+def write_run_config(values: dict[str, Any], path: Path = RUN_CONFIG) -> None:
     """Write the merged configuration that this run uses."""
     plain = json.loads(json.dumps(values, default=str))  # Snakemake reads a JSON file into OrderedDicts, which YAML refuses
     write_text(path, yaml.safe_dump(plain, sort_keys=False))

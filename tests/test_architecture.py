@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "sections": {"dataset", "fields", "recipe"},
     "files": {"errors"},
     "provenance": {"errors", "files"},
-    "locks": set(),
+    "locks": {"errors"},
     "devices": {"errors", "files", "locks"},
     "environments": {"files"},
     "config": {"dataset", "errors", "fields", "recipe", "sections"},
@@ -55,7 +55,13 @@ MAY_IMPORT = {
     "scheduling": {"devices", "identity", "workflow"} | BOTTOM,
     "planning": {"data", "devices", "forecast", "inspection", "jobs", "provenance", "scheduling", "workflow"} | BOTTOM,
     "plantable": {"data.room", "scheduling"} | BOTTOM,
-    "cli": {"config", "configdocs", "inspection", "planning", "plantable", "workflow", "provenance", "devices"} | BOTTOM,
+    "traces": {"files"},
+    "jobstates": {"locks", "traces", "workflow"} | BOTTOM,
+    "status": {"jobstates", "scheduling", "traces", "workflow"} | BOTTOM,
+    "wording": set(),
+    "statustable": {"jobstates", "status", "wording"},
+    "cli": {"config", "configdocs", "inspection", "planning", "plantable", "status", "statustable", "workflow", "provenance", "devices"}
+    | BOTTOM,
     "workflow_scripts": {"analysis", "report", "tracking", "jobs", "entry.arguments"} | BOTTOM,
 }
 DRIVER = (
@@ -72,6 +78,11 @@ DRIVER = (
     "forecast",
     "planning",
     "plantable",
+    "traces",
+    "jobstates",
+    "status",
+    "wording",
+    "statustable",
     "cli",
 )
 HEAVY = ("torch", "torchvision", "captum")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -53,11 +54,22 @@ def take(pictures: Pictures, index: Tensor) -> Tensor:
 def place_pictures(pictures: np.ndarray, device: torch.device, pin_memory: bool) -> Pictures:
     """The pictures of an array (N, r, r, 3), which may be the map of a file, as near to `device` as they fit."""
     if device.type == "cuda" and pictures.nbytes <= SHARE * torch.cuda.mem_get_info(device)[0]:
-        return torch.from_numpy(np.array(pictures)).to(device)
+        return _in_memory(pictures).to(device)
     if isinstance(pictures, np.memmap) and pictures.nbytes > SHARE * _free_memory():
         return StoredPictures(Path(str(pictures.filename)))
-    resident = torch.from_numpy(np.array(pictures))
+    resident = _in_memory(pictures)
     return resident.pin_memory() if pin_memory and device.type == "cuda" else resident
+
+
+def _in_memory(pictures: np.ndarray) -> Tensor:
+    """All of an array. A file is read, not mapped: a disk that fails, or a file that another node replaced, ends a map with SIGBUS."""
+    whole = np.empty(pictures.shape, pictures.dtype)
+    if isinstance(pictures, np.memmap):
+        with closing(RowFile.open(Path(str(pictures.filename)))) as stored:
+            stored.read_into(0, whole)
+    else:
+        whole[...] = pictures
+    return torch.from_numpy(whole)
 
 
 def _free_memory() -> int:

@@ -9,11 +9,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.lib import format as npy
 
+from resomap.errors import DataError
+
 
 @dataclass(frozen=True)
 class RowFile:
-    """A .npy file of `shape` and `dtype`, open by `descriptor`; its pixels begin at byte `offset`. Rows are written whole, by anyone."""
+    """The .npy file `path` of `shape` and `dtype`, open by `descriptor`; its pixels begin at byte `offset`. Rows are written whole, by anyone."""
 
+    path: Path
     descriptor: int
     offset: int
     shape: tuple[int, ...]
@@ -22,7 +25,7 @@ class RowFile:
     @classmethod
     def create(cls, path: Path, shape: tuple[int, ...], dtype: Any) -> None:
         """Make a file of zeros, its space taken on the disk at once: a disk that is full says so here and not in the middle."""
-        with path.open("wb") as stream:
+        with path.open("w+b") as stream:  # readable too: where a file system cannot reserve space (NFS 3), glibc reads and writes instead
             header = {"descr": npy.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
             npy.write_array_header_1_0(stream, header)
             stream.flush()
@@ -38,19 +41,34 @@ class RowFile:
             npy.read_magic(stream)
             shape, _, dtype = npy.read_array_header_1_0(stream)
             offset = stream.tell()
-        return cls(os.open(path, os.O_RDWR if writable else os.O_RDONLY), offset, shape, dtype)
+        return cls(path, os.open(path, os.O_RDWR if writable else os.O_RDONLY), offset, shape, dtype)
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, row: int) -> np.ndarray:
         """One row, read now."""
-        stored = os.pread(self.descriptor, self._stride, self.offset + row * self._stride)
-        return np.frombuffer(stored, self.dtype).reshape(self.shape[1:])
+        values = np.empty(self.shape[1:], self.dtype)
+        self.read_into(row, values)
+        return values
 
     def read_into(self, row: int, target: np.ndarray) -> None:
-        """Read one row into memory that is there."""
-        os.preadv(self.descriptor, [target.reshape(-1).view(np.uint8).data], self.offset + row * self._stride)
+        """Read rows from `row` on into memory that is there, as many as `target` holds: one row, or an array of them."""
+        data = target.reshape(-1).view(np.uint8)
+        place = self.offset + row * self._stride
+        while len(data):
+            read = self._read(data, place)  # less than was asked for where the disk fails in between: the next call tells the error
+            data, place = data[read:], place + read
+
+    def _read(self, data: np.ndarray, place: int) -> int:
+        try:
+            read = os.preadv(self.descriptor, [data.data], place)
+        except OSError as error:
+            error.filename = str(self.path)
+            raise
+        if not read:
+            raise DataError(f"{self.path} ends too early for {self.dtype} {self.shape}. Delete it and run again.")
+        return read
 
     def __setitem__(self, row: int, values: np.ndarray) -> None:
         """Write rows from `row` on, as many as `values` holds: one row, or an array of them."""

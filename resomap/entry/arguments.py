@@ -12,6 +12,15 @@ from resomap.errors import ResoMapError, Stopped
 from resomap.fields import Section
 from resomap.jobs import Job
 
+NO_SPACE = "no space left; what was saved before is whole: make room and run again"
+DISK = {
+    errno.ENOSPC: NO_SPACE,
+    errno.EDQUOT: f"over quota, {NO_SPACE}",
+    errno.EIO: "the disk or its server failed; what was saved before is whole: run again when it works (`dmesg` may say more)",
+    errno.ESTALE: "replaced or removed by another node while it was open here; what was saved before is whole: run again",
+}
+"""What a disk may tell in the middle of a job, and what a user can do."""
+
 
 def run(main: Callable[..., None]) -> None:
     """Call `main` with `--job JSON` and one `--name` for each further parameter (Path, int, a section as JSON, or a tuple of Paths)."""
@@ -26,9 +35,9 @@ def run(main: Callable[..., None]) -> None:
     except ResoMapError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in DISK:
             raise
-        sys.exit(f"error: {error.filename or 'results/'}: no space left; what was saved before is whole: make room and run again")
+        sys.exit(f"error: {error.filename or 'results/'}: {DISK[error.errno]}")
 
 
 def _option(annotation: Any) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Weights as safetensors, with what they are in the metadata."""
 
-import errno
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,14 @@ def save_weights(path: Path, weights: dict[str, Tensor], about: dict[str, Any]) 
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], about: Any) -> None:
-    """Write contiguous `tensors` on the CPU straight into `path`; OSError where the disk is full."""
+    """Write contiguous `tensors` on the CPU straight into `path`; OSError where the disk does not take them."""
     try:
         save_file(tensors, path, metadata={KEY: json.dumps(about, sort_keys=True)})
     except SafetensorError as error:
-        if f"os error {errno.ENOSPC}" not in str(error):
+        told = re.search(r"\(os error (\d+)\)", str(error))
+        if told is None:
             raise
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        raise OSError(int(told[1]), os.strerror(int(told[1])), str(path)) from error
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
-from resomap.files import remove_leftovers, replacing, write_text
+from resomap.files import put, remove_leftovers, replacing, write_text
 
 FINGERPRINT = "fingerprint.txt"
 
@@ -22,19 +23,21 @@ class Results:
     @property
     def finished(self) -> bool:
         """Whether an earlier process finished this very training."""
+        # A node remembers for up to a minute that a name was not there (NFS), and a lock does not make it forget: a listing does.
+        there = self.folder in self.folder.parent.glob("*")
         mark = self.folder / FINGERPRINT
-        return mark.is_file() and mark.read_text(encoding="utf-8") == self.fingerprint
+        return there and mark.is_file() and mark.read_text(encoding="utf-8") == self.fingerprint
 
     @contextmanager
     def writing(self) -> Iterator[tuple[Path, ...]]:
         """Yield a path for each output; when the block ends without an error, all of them are finished at once."""
-        draft = self.folder.with_name(f"{self.folder.name}.draft")
-        for leftover in (draft, self.folder):
+        for leftover in (*self.folder.parent.glob(f"{self.folder.name}.*"), self.folder):
             shutil.rmtree(leftover, ignore_errors=True)
+        draft = self.folder.with_name(f"{self.folder.name}.{uuid4().hex}")
         draft.mkdir(parents=True)
         yield tuple(draft / output.name for output in self.outputs)
         write_text(draft / FINGERPRINT, self.fingerprint)
-        draft.rename(self.folder)
+        put(draft, self.folder)
 
     def publish(self) -> None:
         """Copy every output to its place, each whole or not at all."""

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from resomap.files import file_sha256, remove_leftovers, sync
+from resomap.files import file_sha256, put, remove_leftovers, temporary_beside
 from resomap.training.treefile import load_tree, write_tree
 
 KEPT = 2
@@ -30,15 +30,15 @@ class States:
         """Keep `tree` as the newest state; the last good one stays where writing fails."""
         self.folder.mkdir(parents=True, exist_ok=True)
         number = max((_number(path) for path in self._paths()), default=0) + 1
-        unnamed = self.folder / "unnamed.safetensors"
+        # Its own name: two processes that both believe to hold the lock (a node that lost its network) must not write one file.
+        unnamed = temporary_beside(self.folder / "state.safetensors")
         try:
             write_tree(unnamed, {"fingerprint": self.fingerprint, "tree": tree})
-            sync(unnamed)
-            unnamed.rename(self.folder / f"state{number:08d}.{file_sha256(unnamed)}.safetensors")
+            put(unnamed, self.folder / f"state{number:08d}.{file_sha256(unnamed)}.safetensors")
         finally:
             unnamed.unlink(missing_ok=True)
         for old in self._paths()[KEPT:]:
-            old.unlink()
+            old.unlink(missing_ok=True)
 
     def load(self) -> Any:
         """The newest state that is whole; None where there is none of this training."""
