@@ -20,7 +20,7 @@ run: $(READY)
 	@echo "Report: $(CURDIR)/results/report/index.html"
 
 test: $(READY)
-	@$(BIN)/python -m pytest -n 2 --dist loadscope -m "not faults" $(TESTS) $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not faults" $(TESTS) $(ARGS)
 
 faults: $(READY)
 	@$(BIN)/python -m pytest -n 2 -m faults $(TESTS) $(ARGS)

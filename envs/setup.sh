@@ -21,6 +21,6 @@ if [ "$venv" = .venv ]; then
     $install --no-deps -e .
 else
     echo "resomap: installing into $venv what it lacks ..."
-    $install -e '.[dev,tracking]'
+    $install -e '.[dev,tracking,slurm]'
 fi
 echo "resomap: ready"

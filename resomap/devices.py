@@ -76,9 +76,9 @@ def keep_freed_memory() -> None:
 def lease_for_life(device: str, count: int = 1, *, alone: bool = False) -> None:
     """Wait for `count` GPUs and show only them to CUDA, which must not have started; kept over `exec` too.
 
-    Nothing to do on a CPU, inside a SLURM job, which was given its own, and in the processes of a torchrun that has them.
+    Nothing to do on a CPU, in a SLURM job that was given just so many, and in the processes of a torchrun that has them.
     """
-    if device == "cpu" or "SLURM_JOB_ID" in os.environ or "TORCHELASTIC_RUN_ID" in os.environ:
+    if device == "cpu" or "TORCHELASTIC_RUN_ID" in os.environ or _slurm_gave(count):
         return
     gpus = admitted(list_gpus())
     if not gpus:
@@ -91,6 +91,12 @@ def lease_for_life(device: str, count: int = 1, *, alone: bool = False) -> None:
         os.set_inheritable(lock.fileno(), True)
     _held.extend(lease.locks)
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(lease.uuids)
+
+
+def _slurm_gave(count: int) -> bool:
+    """Whether this SLURM job has no more GPUs than it needs; in an allocation of several, jobs side by side must share them out."""
+    given = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    return "SLURM_JOB_ID" in os.environ and len(given) <= count
 
 
 def list_gpus() -> list[Gpu]:

@@ -50,8 +50,18 @@ class Terms:
         return "GPU" if self.on_gpus else "core"
 
 
-def forecast_cell(config: Config, model: Architecture, resolution: int, record: Record, pictures: Pictures) -> dict[str, Any]:
-    """A training of the cell: step_ms, train_images_per_second, wall_seconds, cpu_seconds, peaks of memory; none where it does not fit."""
+def forecast_cells(config: Config, model: Architecture, records: Mapping[int, Record], pictures: Pictures) -> list[dict[str, Any]]:
+    """A training of each cell: step_ms, train_images_per_second, wall_seconds, cpu_seconds, peaks of memory; none where it does not fit.
+
+    `beside` has the wall seconds of its other jobs; the profile's are those of the whole model.
+    """
+    fitting = [record for record in records.values() if record["status"] == "ok"]
+    return [_forecast_cell(config, model, resolution, record, fitting, pictures) for resolution, record in records.items()]
+
+
+def _forecast_cell(
+    config: Config, model: Architecture, resolution: int, record: Record, cells: list[Record], pictures: Pictures
+) -> dict[str, Any]:
     cell = {"family": model.family, "model": model.name, "resolution": resolution, "architecture": model.model_dump(mode="json")}
     if record["status"] != "ok":
         return {**cell, "status": record["status"], "fits": "no", "reason": record["reason"]}
@@ -66,6 +76,7 @@ def forecast_cell(config: Config, model: Architecture, resolution: int, record: 
         "train_images_per_second": config.training.batch_size / step,
         "wall_seconds": wall,
         "cpu_seconds": cpu,
+        "beside": {stage: seconds[0] for stage, seconds in _beside(config, record, cells, pictures).items()},
         **peaks,
     }
 
@@ -89,6 +100,14 @@ def forecast_sweep(config: Config, measured: Mapping[str, list[Record]], picture
         "rate": terms.rate,
         "price": terms.rate and terms.rate * hours,
         "disk_bytes": {"pictures": pictures.stored_bytes, "checkpoints": len(config.sweep.seeds) * checkpoints},
+    }
+
+
+def _beside(config: Config, record: Record, cells: list[Record], pictures: Pictures) -> dict[str, np.ndarray]:
+    return {
+        "evaluate": evaluation_seconds(record, cells, pictures),
+        "explain": explanation_seconds(record, config.training.batch_size, config.explainability),
+        "profile": profile_seconds(cells, config.system.profiling),
     }
 
 

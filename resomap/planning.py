@@ -21,7 +21,7 @@ from resomap.data.splits import HELD_OUT
 from resomap.devices import admitted, largest_memory_mib, list_gpus
 from resomap.errors import ConfigError, ResoMapError
 from resomap.files import read_json, write_json
-from resomap.forecast import Pictures, Record, Terms, forecast_cell, forecast_sweep
+from resomap.forecast import Pictures, Record, Terms, forecast_cells, forecast_sweep
 from resomap.inspection import bytes_of_store
 from resomap.jobs import MeasureSteps
 from resomap.provenance import PACKAGE, code_digest
@@ -54,7 +54,7 @@ def plan(config: Config, gpus: int | None, jobs: int | None, rate: float | None,
     cells, measured = [], {}
     for job in jobs_of(config, machine, pictures.classes):
         records = measure(job, tell)
-        cells += [forecast_cell(config, job.architecture, side, record, pictures) for side, record in records.items()]
+        cells += forecast_cells(config, job.architecture, records, pictures)
         measured[job.architecture.name] = [record for record in records.values() if record["status"] == "ok"]
     told = {
         "machine": machine.name,

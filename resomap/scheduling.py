@@ -1,7 +1,12 @@
-"""What a job asks a scheduler for: GPUs, minutes, memory."""
+"""What a job asks of who schedules it: GPUs, processors, minutes, memory.
+
+On one machine that is Snakemake, which counts slots of GPUs and heeds nothing else; on a cluster each job gets an allocation of its own.
+"""
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -14,40 +19,111 @@ from resomap.workflow import gpus_wanted, swept_models
 
 PLAN = Path("results/plan.json")
 UNPLANNED_MINUTES, UNPLANNED_MB = 240, 8192  # a training that ends too early goes on from its last state, and asks for more
-MOST_MEMORY = 3  # times what the first attempt asks for
+TABLES_MB = 4096  # of jobs that no plan speaks of: they hold tables, or a few pictures
+MOST = 3  # times what the first attempt asks for
+SMALL_MINUTES = 10  # planned, with the margin: starting a job on a cluster costs half a minute of it
+WHOLE = 100  # percent of an allocation
+LEAD_SECONDS = 60  # for a step and a save of gigabytes; SLURM may take another minute
 
 
-def gpu_slots(config: Config, gpus: int = 1, *, alone: bool = False) -> int:
-    """What a job counts for against `--resources gpu=`: a slot of a GPU, or all slots of each of its GPUs."""
-    slots = config.system.slots_per_gpu if alone or gpus > 1 else 1
-    return gpus_wanted(config) * gpus * slots
+@dataclass(frozen=True)
+class Requests:
+    """What the jobs of a sweep ask for; `on_cluster` says whether each will get an allocation of its own."""
 
+    config: Config
+    on_cluster: Callable[[], bool]
 
-def share_gpus(config: Config) -> None:
-    """Tell the jobs into how many slots a GPU is divided."""
-    os.environ[SLOTS] = str(config.system.slots_per_gpu)
+    def training(self) -> dict[str, Any]:
+        """Its GPUs in one node, a core for each process and each thread that prepares batches, and a signal to save before time is up."""
+        runtime = self.config.system.training
+        helpers = runtime.num_workers if self.config.system.device != "cpu" else 0
+        placed = self._there(
+            nodes=1 if runtime.gpus > 1 else None,  # a number is added up over the jobs of a group
+            cpus_per_task=runtime.gpus * (1 + helpers),
+            slurm_extra=f"--signal=TERM@{LEAD_SECONDS}",
+        )
+        return self.on_gpus("train", runtime.gpus) | placed
 
+    def on_gpus(self, stage: str, gpus: int = 1) -> dict[str, Any]:
+        """A job of a run: GPUs, and the share of its allocation that leaves room for others where several share a GPU."""
+        shared = gpus == 1 and self.config.system.slots_per_gpu > 1
+        share = WHOLE // self.config.system.slots_per_gpu if shared else WHOLE
+        # A word is not added up over the jobs of a group, as a number would be: together they ask for one GPU.
+        gres = "gpu:1" if shared and self.config.system.device != "cpu" else None
+        return {"gpu": self._gpus(gpus, shared), **self._there(gres=gres, share=share), **self.planned(stage)}
 
-def train_runtime(config: Config, plan: Path = PLAN) -> Callable[[Any, int], int]:
-    """Minutes that a training asks a scheduler for, each attempt more: half as long again as planned, and 5."""
-    planned = _planned(config, plan)
+    def alone(self) -> dict[str, Any]:
+        """A profile: all slots of a GPU, and nobody else on the machine."""
+        return {"gpu": self._gpus(1, shared=False), **self._there(slurm_extra="--exclusive"), **self.planned("profile")}
 
-    def minutes(wildcards: Any, attempt: int) -> int:
-        cell = planned.get((wildcards.model, wildcards.resolution))
-        return attempt * (ceil(1.5 * cell["wall_seconds"] / 60 + 5) if cell else UNPLANNED_MINUTES)
+    def planned(self, stage: str) -> dict[str, Any]:
+        """Minutes (half as long again as planned, and 5) and MB of memory, more after a failure; plenty where there is no plan."""
+        return {"runtime": self._minutes(stage), "mem_mb": self._memory()}
 
-    return minutes
+    def plain(self, minutes: int) -> dict[str, Any]:
+        """A job that no plan speaks of: `minutes` and memory for tables, more after a failure."""
+        return {
+            "runtime": lambda wildcards, attempt: _scaled(minutes, attempt),
+            "mem_mb": lambda wildcards, attempt: _scaled(TABLES_MB, attempt),
+        }
 
+    def bundle(self, stage: str) -> Callable[[Any], str | None]:
+        """The group `small` for jobs that are planned to be short; a cluster gets several of them as one job."""
+        minutes = self._minutes(stage)
+        return lambda wildcards: "small" if minutes(wildcards, 1) <= SMALL_MINUTES else None
 
-def train_memory(config: Config, plan: Path = PLAN) -> Callable[[Any, int], int]:
-    """MB of the machine's memory that a training asks a scheduler for, up to three times as many after failures."""
-    planned = _planned(config, plan)
+    def together(self) -> str | None:
+        """The group `shared` for trainings that share a GPU: a cluster gets several of them as one job."""
+        return "shared" if self.config.system.slots_per_gpu > 1 and self.config.system.training.gpus == 1 else None
 
-    def memory(wildcards: Any, attempt: int) -> int:
-        cell = planned.get((wildcards.model, wildcards.resolution))
-        return min(attempt, MOST_MEMORY) * (ceil(1.3 * cell["peak_rss_mib"] + 1024) if cell else UNPLANNED_MB)
+    def _gpus(self, gpus: int, shared: bool) -> Callable[[Any], int]:
+        slots = 1 if shared else gpus * self.config.system.slots_per_gpu
 
-    return memory
+        def count(_: Any) -> int:
+            if not self.on_cluster():
+                return gpus_wanted(self.config) * slots
+            return 0 if shared or self.config.system.device == "cpu" else gpus
+
+        return count
+
+    def _there(self, **asked: int | str | None) -> dict[str, Callable[[Any], int | str | None]]:
+        """What is asked of a cluster alone."""
+
+        def only_there(value: int | str | None) -> Callable[[Any], int | str | None]:
+            return lambda _: value if self.on_cluster() else None
+
+        return {name: only_there(value) for name, value in asked.items()}
+
+    def _minutes(self, stage: str) -> Callable[[Any, int], int]:
+        def minutes(wildcards: Any, attempt: int) -> int:
+            cell = self._cell(wildcards)
+            return _scaled(ceil(1.5 * _seconds(cell, stage) / 60 + 5) if cell else UNPLANNED_MINUTES, attempt)
+
+        return minutes
+
+    def _memory(self) -> Callable[[Any, int], int]:
+        def memory(wildcards: Any, attempt: int) -> int:
+            cell = self._cell(wildcards)
+            return _scaled(ceil(1.3 * cell["peak_rss_mib"] + 1024) if cell else UNPLANNED_MB, attempt)
+
+        return memory
+
+    def _cell(self, wildcards: Any) -> dict[str, Any] | None:
+        return self._plan.get((wildcards.model, getattr(wildcards, "resolution", self._largest)))
+
+    @cached_property
+    def _largest(self) -> str:
+        return str(max(self.config.sweep.resolutions))
+
+    @cached_property
+    def _plan(self) -> Mapping[tuple[str, str], dict[str, Any]]:
+        """The cells that fit, by model and resolution, where the plan is of these trainings."""
+        told = read_json(PLAN) if PLAN.exists() else {}
+        if told.get("of") != what_is_planned(self.config):
+            return {}
+        swept = {model.name: model.model_dump(mode="json") for model in swept_models(self.config)}
+        cells = [cell for cell in told["cells"] if cell["status"] == "ok" and cell["architecture"] == swept.get(cell["model"])]
+        return {(cell["model"], str(cell["resolution"])): cell for cell in cells}
 
 
 def what_is_planned(config: Config) -> dict[str, Any]:
@@ -55,11 +131,14 @@ def what_is_planned(config: Config) -> dict[str, Any]:
     return {"training": config.training.model_dump(mode="json"), "data": named_data(config).model_dump(mode="json")}
 
 
-def _planned(config: Config, plan: Path) -> Mapping[tuple[str, str], dict[str, Any]]:
-    """The cells that fit, by model and resolution, where `plan` is of these trainings."""
-    told = read_json(plan) if plan.exists() else {}
-    if told.get("of") != what_is_planned(config):
-        return {}
-    swept = {model.name: model.model_dump(mode="json") for model in swept_models(config)}
-    cells = [cell for cell in told["cells"] if cell["status"] == "ok" and cell["architecture"] == swept.get(cell["model"])]
-    return {(cell["model"], str(cell["resolution"])): cell for cell in cells}
+def share_gpus(config: Config) -> None:
+    """Tell the jobs into how many slots a GPU is divided."""
+    os.environ[SLOTS] = str(config.system.slots_per_gpu)
+
+
+def _seconds(cell: Mapping[str, Any], stage: str) -> float:
+    return float(cell["wall_seconds"] if stage == "train" else cell["beside"][stage])
+
+
+def _scaled(first: int, attempt: int) -> int:
+    return min(attempt, MOST) * first

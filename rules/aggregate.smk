@@ -16,6 +16,8 @@ rule aggregate_tables:
         "logs/aggregate.log",
     conda:
         "../envs/report.yaml"
+    resources:
+        **ask.plain(minutes=60),
     params:
         job=job(jobs.Aggregate),
     shell:

@@ -7,8 +7,9 @@ workflow_facts.use_this_interpreter(str(workflow.basedir))
 
 CONFIG = build_config(config)
 scheduling.share_gpus(CONFIG)
-GPU = scheduling.gpu_slots(CONFIG)
-TRAINING_GPUS = scheduling.gpu_slots(CONFIG, CONFIG.system.training.gpus)
+ask = scheduling.Requests(
+    CONFIG, on_cluster=lambda: workflow.non_local_exec or workflow.remote_exec
+)
 # How trainings run, not what they compute: a resource and no part of the job, so that a change reruns nothing.
 RUNTIME = CONFIG.system.training.model_dump_json()
 MODELS = workflow_facts.swept_models(CONFIG)

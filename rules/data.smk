@@ -46,6 +46,7 @@ rule prepare_data:
         "../envs/torch.yaml"
     threads: identity.EVERY_CORE
     resources:
+        **ask.plain(minutes=240),
         machine=identity.provision(CONFIG),
     params:
         job=job(jobs.PrepareData),
@@ -74,6 +75,8 @@ rule resize_data:
     conda:
         "../envs/torch.yaml"
     threads: identity.resize_threads(CONFIG)
+    resources:
+        **ask.plain(minutes=60),
     params:
         job=job(jobs.ResizeData),
     shell:

@@ -20,11 +20,13 @@ rule evaluate_run:
     log:
         "logs/evaluate/{family}/{model}/r{resolution}/seed{seed}.log",
     priority: 40
+    group:
+        ask.bundle("evaluate")
     conda:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        gpu=GPU,
+        **ask.on_gpus("evaluate"),
     params:
         job=job(jobs.Evaluate),
     shell:

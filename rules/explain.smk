@@ -26,11 +26,13 @@ rule explain_run:
     log:
         "logs/explain/{family}/{model}/r{resolution}/seed{seed}.log",
     priority: 30
+    group:
+        ask.bundle("explain")
     conda:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        gpu=GPU,
+        **ask.on_gpus("explain"),
     params:
         job=job(jobs.Explain),
     shell:
@@ -67,6 +69,8 @@ rule compare_explanations:
         "logs/compare/{family}/{model}.log",
     conda:
         "../envs/torch.yaml"
+    resources:
+        **ask.plain(minutes=60),
     params:
         job=job(jobs.CompareExplanations),
     shell:

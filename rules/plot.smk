@@ -26,6 +26,8 @@ rule plot_figures:
         "logs/plot.log",
     conda:
         "../envs/report.yaml"
+    resources:
+        **ask.plain(minutes=60),
     params:
         job=job(jobs.Plot),
     shell:

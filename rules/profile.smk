@@ -14,7 +14,7 @@ rule profile_model:
         "../envs/torch.yaml"
     threads: 1024  # capped at the cores there are: the job runs alone on the machine
     resources:
-        gpu=scheduling.gpu_slots(CONFIG, alone=True),
+        **ask.alone(),
     params:
         job=job(jobs.Profile),
     shell:
@@ -35,6 +35,8 @@ rule summarise_models:
         "logs/summarise.log",
     conda:
         "../envs/torch.yaml"
+    resources:
+        **ask.plain(minutes=30),
     params:
         job=job(jobs.Summarise),
     shell:

@@ -20,6 +20,8 @@ rule build_report:
         "logs/report.log",
     conda:
         "../envs/report.yaml"
+    resources:
+        **ask.plain(minutes=30),
     params:
         job=job(jobs.BuildReport),
     shell:

@@ -19,6 +19,8 @@ rule track_runs:
         "logs/track.log",
     conda:
         "../envs/tracking.yaml"
+    resources:
+        **ask.plain(minutes=60),
     params:
         job=job(jobs.Track),
     shell:

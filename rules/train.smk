@@ -27,14 +27,14 @@ rule train_run:
     log:
         "logs/train/{family}/{model}/r{resolution}/seed{seed}.log",
     priority: 50
+    group:
+        ask.together()
     conda:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        gpu=TRAINING_GPUS,
+        **ask.training(),
         machine=RUNTIME,
-        runtime=scheduling.train_runtime(CONFIG),
-        mem_mb=scheduling.train_memory(CONFIG),
     params:
         job=job(jobs.Train),
     shell:

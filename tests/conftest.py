@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from resomap.config import FILES, build_config, merge, read_yaml
 from resomap.sections import Config
@@ -22,6 +23,17 @@ MODELS = {
     "resnet18": {"family": "resnet", "builder": "resnet18", "min_resolution": 16, "bn_momentum": 0.2},
     "vgg11": {"family": "vgg", "builder": "vgg11", "min_resolution": 32},
 }
+
+
+class OneCluster(LoadScopeScheduling):
+    """A module a worker; the tests on a cluster together, since a machine has one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/cluster" if nodeid.startswith("tests/cluster") else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneCluster:
+    return OneCluster(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

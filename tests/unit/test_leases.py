@@ -124,6 +124,23 @@ def test_a_job_that_was_given_gpus_leases_none(monkeypatch, cards, name, value):
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
 
 
+def test_a_slurm_job_with_just_its_gpus_keeps_them(monkeypatch, cards):
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,2")
+    lease_for_life("cuda", 2)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "1,2"
+
+
+def test_in_a_slurm_allocation_of_several_gpus_jobs_share_them_out(monkeypatch, cards):
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    taken = []
+    for _ in range(2):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,2")
+        lease_for_life("cuda")
+        taken.append(os.environ["CUDA_VISIBLE_DEVICES"])
+    assert taken == ["GPU-11", "GPU-22"]
+
+
 def test_a_cpu_job_leases_none(cards):
     lease_for_life("cpu")
     assert "CUDA_VISIBLE_DEVICES" not in os.environ

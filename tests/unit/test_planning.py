@@ -1,6 +1,5 @@
 """What a sweep will take: measured in pieces by the real trainer, added up, told, and handed to a scheduler."""
 
-import inspect
 import signal
 import subprocess
 from dataclasses import replace
@@ -124,7 +123,7 @@ def test_jobs_share_the_workers_the_longest_first(workers, wall):
     ],
 )
 def test_a_cell_says_whether_it_fits(config, change, said):
-    assert forecast.forecast_cell(config, config.models[0], 256, RECORD | change, PICTURES)["fits"] == said
+    assert forecast.forecast_cells(config, config.models[0], {256: RECORD | change}, PICTURES)[0]["fits"] == said
 
 
 @pytest.mark.parametrize(("on_gpus", "hours", "unit"), [(False, 4, "core"), (True, 2, "GPU")])
@@ -391,40 +390,3 @@ def test_the_command_measures_for_real_and_the_second_time_not_at_all(tmp_path, 
 def test_the_command_fails_in_one_line():
     result = CliRunner().invoke(app, ["plan", "--jobs", "0"])
     assert (result.exit_code, result.output) == (1, "error: --jobs: 0 is too few: give 1 or more\n")
-
-
-# What a scheduler is asked for
-
-
-def asked(config, attempt: int = 1, resolution: str = "24", model: str = "tiny_cnn") -> tuple[int, int]:
-    wildcards = SimpleNamespace(model=model, resolution=resolution)
-    return scheduling.train_runtime(config)(wildcards, attempt), scheduling.train_memory(config)(wildcards, attempt)
-
-
-@pytest.fixture
-def planned(config) -> Path:
-    named = {model.name: model.model_dump(mode="json") for model in config.models}
-    cell = {"model": "tiny_cnn", "resolution": 24, "architecture": named["tiny_cnn"], "status": "ok"}
-    cell |= {"wall_seconds": 1201.0, "peak_rss_mib": 1000.5}
-    none = {"model": "tiny_cnn", "resolution": 48, "architecture": named["tiny_cnn"], "status": "infeasible"}
-    write_json(scheduling.PLAN, {"of": scheduling.what_is_planned(config), "cells": [cell, none]})
-    return scheduling.PLAN
-
-
-def test_a_training_asks_for_what_is_planned_with_a_margin_and_for_more_at_each_attempt(config, planned):
-    assert asked(config) == (36, 2325)  # 1.5 x 20.02 + 5 minutes; 1.3 x 1000.5 + 1024
-    assert [asked(config, attempt) for attempt in (2, 3, 4)] == [(72, 4650), (108, 6975), (144, 6975)]
-
-
-def test_a_training_that_nobody_planned_asks_for_plenty(config, defaults, planned):
-    plenty = (scheduling.UNPLANNED_MINUTES, scheduling.UNPLANNED_MB)
-    assert asked(config, resolution="48") == asked(config, model="simple_cnn") == plenty
-    assert asked(changed(defaults, training={"epochs": 9})) == plenty
-    assert asked(changed(defaults, models={"tiny_cnn": {"channels": [8, 32]}})) == plenty
-    planned.unlink()
-    assert asked(config) == plenty
-
-
-def test_snakemake_knows_what_these_functions_want_by_name(config):
-    for resource in (scheduling.train_runtime(config), scheduling.train_memory(config)):
-        assert list(inspect.signature(resource).parameters) == ["wildcards", "attempt"]

@@ -1,0 +1,48 @@
+"""One training on two GPUs, and two trainings on one: each in one allocation."""
+
+import re
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from resomap.locks import holder
+from tests.cluster.conftest import TIMEOUT_SECONDS, Sweep
+from tests.cluster.test_faults_on_a_cluster import LONG
+
+# Without BatchNorm, whose statistics differ between parts of a batch, and without dropout.
+RUN = "vit/vit/r224/seed0"
+NETWORK = {
+    "models": {"vit": {"family": "vit", "builder": "vit_b_16", "min_resolution": 224}},
+    "sweep": {"models": ["vit"], "resolutions": [224]},
+    "data": {"native_resolution": 224, "reef": {"train": 16, "val": 8, "test": 8}},
+    "training": {"batch_size": 8, "optimizer": {"type": "sgd", "lr": 0.01}},
+}
+PARALLEL = {**NETWORK, "system": {"training": {"gpus": 2}}}
+METRICS = f"results/runs/{RUN}/metrics.json"
+
+
+def test_two_processes_in_one_allocation_train_what_one_does(slurm, tmp_path):
+    one, two = Sweep(tmp_path / "one", slurm).write(NETWORK), Sweep(tmp_path / "two", slurm).write(PARALLEL)
+    one.run(METRICS, here=True)
+    two.run(METRICS)
+    alone, together = (load_file(sweep.path / f"results/checkpoints/{RUN}/best.safetensors") for sweep in (one, two))
+    for name, weights in alone.items():
+        np.testing.assert_allclose(together[name], weights, rtol=1e-4, atol=1e-6, err_msg=name)
+    assert '"processes": 2' in (two.path / METRICS).read_text()
+    (allocation,) = [each for each in slurm.allocations() if len(each.gpus) > 1]
+    assert sorted(allocation.gpus) == ["0", "1"]
+    log = (two.path / f"logs/train/{RUN}.log").read_text()
+    assert len(re.findall("^epoch 1", log, flags=re.MULTILINE)) == 1, log
+    assert "waiting for" not in log
+
+
+def test_trainings_that_share_a_gpu_run_side_by_side_in_one_allocation(slurm, tmp_path):
+    before = {allocation.job for allocation in slurm.allocations()}
+    sharing = {**LONG, "system": {**LONG["system"], "slots_per_gpu": 2}}
+    sweep = Sweep(tmp_path / "sweep", slurm).write(sharing)
+    snakemake = sweep.start("train", "--group-components", "shared=2")
+    locks = [sweep.path / f"results/.state/train/custom/tiny_cnn/r{side}/seed0/lock" for side in (16, 24)]
+    slurm.wait_for(lambda: snakemake.poll() is not None or all(map(holder, locks)), TIMEOUT_SECONDS)
+    assert snakemake.poll() is None, f"they never ran at once: {sweep.said()}"
+    assert snakemake.wait(TIMEOUT_SECONDS) == 0, sweep.said()
+    assert [each.gpus for each in slurm.allocations() if each.job not in before and each.gpus] in ([("0",)], [("1",)])
