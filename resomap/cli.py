@@ -1,4 +1,4 @@
-"""`resomap` for people: is this configuration right, are the pictures whole, is this environment able, and what will a sweep take."""
+"""`resomap` for people: is this configuration right, are the pictures whole, is this environment able, what will a sweep take, and where does it stand."""
 
 import os
 import sys
@@ -10,14 +10,14 @@ from typing import Annotated
 
 import typer
 
-from resomap.config import load_config
+from resomap.config import build_config, load_config, read_yaml
 from resomap.devices import lease_holders, list_gpus
-from resomap.errors import ResoMapError
-from resomap.inspection import inspect, needs
-from resomap.planning import plan as plan_sweep
-from resomap.plantable import plan_lines
+from resomap.errors import ConfigError, ResoMapError
 from resomap.provenance import PACKAGE
-from resomap.workflow import gpus_wanted, opening
+from resomap.sections import Config
+from resomap.status import read_status
+from resomap.statustable import status_lines
+from resomap.workflow import RUN_CONFIG, gpus_wanted, opening
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 CONFIG = PACKAGE.parent / "config"
@@ -33,6 +33,8 @@ def check(
     configfile: Annotated[list[Path] | None, typer.Option(help="Your file on top of config/; may be given again.")] = None,
 ) -> None:
     """Check the configuration, the environment and every picture, and say what the sweep would need; exit 1 when something is wrong."""
+    from resomap.inspection import inspect, needs  # draws, so it loads pandas and seaborn
+
     with _one_error_boundary():
         config = load_config(CONFIG, configfile or [])
         typer.echo(f"configuration: fine. {opening(config)}")
@@ -56,10 +58,35 @@ def plan(
     rate: Annotated[float | None, typer.Option(help="Price of a GPU hour; without GPUs of a core hour.")] = None,
 ) -> None:
     """Measure a training step of every cell on this machine (once: it is kept), and say what the sweep will take and cost."""
+    from resomap.planning import plan as plan_sweep  # as above
+    from resomap.plantable import plan_lines
+
     with _one_error_boundary():
         config = load_config(CONFIG, configfile or [])
         told = plan_sweep(config, gpus, jobs, rate, lambda line: typer.echo(line, err=True))
     typer.echo("\n".join(plan_lines(told)))
+
+
+@app.command()
+def status(
+    configfile: Annotated[
+        list[Path] | None, typer.Option(help="The sweep's files on top of config/; left out: the sweep that ran here last.")
+    ] = None,
+) -> None:
+    """Say where the sweep in this directory stands: beside it or after it, here or on a cluster; nothing is started or changed."""
+    with _one_error_boundary():
+        config = load_config(CONFIG, configfile or []) if configfile or not RUN_CONFIG.exists() else _config_that_ran()
+        told = list(status_lines(read_status(config)))
+    typer.echo("\n".join(told))
+
+
+def _config_that_ran() -> Config:
+    try:
+        return build_config(read_yaml(RUN_CONFIG))
+    except ConfigError as error:
+        raise ConfigError(
+            f"{RUN_CONFIG}, which another version wrote: {error}\nname the sweep's own files: --configfile mine.yaml"
+        ) from error
 
 
 @contextmanager
