@@ -22,6 +22,10 @@ configfile: f"{workflow.basedir}/config/mlflow.yaml"
 report: "report/workflow.rst"
 
 
+# Only with `--sdm apptainer`; made from envs/Containerfile.
+container: f"{workflow.basedir}/resomap.sif"
+
+
 include: "rules/common.smk"
 
 

@@ -17,7 +17,7 @@ else
 fi
 if [ "$venv" = .venv ]; then
     echo "resomap: installing the locked packages (PyTorch with CUDA among them: 3 GB to download, 6 GB on disk) ..."
-    $install --require-hashes -r envs/requirements.lock
+    $install --no-deps --require-hashes -r envs/requirements.lock  # it is complete; plain pip knows no override of pyproject.toml
     $install --no-deps -e .
 else
     echo "resomap: installing into $venv what it lacks ..."
