@@ -49,7 +49,7 @@ include: "rules/track.smk"
 
 onstart:
     workflow_facts.write_run_config(config)
-    print(workflow_facts.opening(CONFIG), flush=True)
+    print(workflow_facts.opening(CONFIG, here=not ask.on_cluster()), flush=True)
 
 
 onsuccess:

@@ -206,12 +206,12 @@ def use_this_interpreter(basedir: str) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [basedir, os.environ.get("PYTHONPATH")]))
 
 
-def opening(config: Config) -> str:
-    """What the sweep holds and about how long it takes on this machine without a GPU, said before it runs."""
+def opening(config: Config, *, here: bool = True) -> str:
+    """What the sweep holds, said before it runs; where it runs `here`, and without a GPU, about how long it takes."""
     sweep = config.sweep
     models, resolutions, seeds = len(sweep.models), len(sweep.resolutions), len(sweep.seeds)
     count = f"{models} models x {resolutions} resolutions x {seeds} seeds = {models * resolutions * seeds} trainings"
-    return f"ResoMap: {count}{_estimate(config)}"
+    return f"ResoMap: {count}{_estimate(config) if here else ''}"
 
 
 def _estimate(config: Config) -> str:

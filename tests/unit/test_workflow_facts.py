@@ -150,6 +150,12 @@ def test_a_sweep_says_how_much_it_is(config):
     assert workflow.opening(config) == "ResoMap: 2 models x 2 resolutions x 2 seeds = 8 trainings"
 
 
+def test_a_sweep_that_runs_elsewhere_says_nothing_of_the_time_it_would_take_here(defaults):
+    counted = changed(defaults, {"models": {name: {"mmacs_224": 100} for name in ("tiny_cnn", "simple_cnn")}, "system": {"device": "cpu"}})
+    assert "minutes on" in workflow.opening(counted)
+    assert workflow.opening(counted, here=False) == "ResoMap: 2 models x 2 resolutions x 2 seeds = 8 trainings"
+
+
 def test_the_end_names_the_report_and_its_first_sentence(tmp_path):
     report, headline = tmp_path / "index.html", tmp_path / "headline.txt"
     assert workflow.closing(report, headline) == ""
