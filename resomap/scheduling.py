@@ -22,7 +22,6 @@ UNPLANNED_MINUTES, UNPLANNED_MB = 240, 8192  # a training that ends too early go
 TABLES_MB = 4096  # of jobs that no plan speaks of: they hold tables, or a few pictures
 MOST = 3  # times what the first attempt asks for
 SMALL_MINUTES = 10  # planned, with the margin: starting a job on a cluster costs half a minute of it
-WHOLE = 100  # percent of an allocation
 LEAD_SECONDS = 60  # for a step and a save of gigabytes; SLURM may take another minute
 
 
@@ -45,12 +44,10 @@ class Requests:
         return self.on_gpus("train", runtime.gpus) | placed
 
     def on_gpus(self, stage: str, gpus: int = 1) -> dict[str, Any]:
-        """A job of a run: GPUs, and the share of its allocation that leaves room for others where several share a GPU."""
+        """A job of a run: its GPUs, or a slot of one; and the one place that its allocation has for jobs of a group."""
         shared = gpus == 1 and self.config.system.slots_per_gpu > 1
-        share = WHOLE // self.config.system.slots_per_gpu if shared else WHOLE
-        # A word is not added up over the jobs of a group, as a number would be: together they ask for one GPU.
-        gres = "gpu:1" if shared and self.config.system.device != "cpu" else None
-        return {"gpu": self._gpus(gpus, shared), **self._there(gres=gres, share=share), **self.planned(stage)}
+        shard = "shard:1" if shared and self.config.system.device != "cpu" else None
+        return {"gpu": self._gpus(gpus, shared), **self._there(gres=shard, slot=1), **self.planned(stage)}
 
     def alone(self) -> dict[str, Any]:
         """A profile: all slots of a GPU, and nobody else on the machine."""
@@ -71,10 +68,6 @@ class Requests:
         """The group `small` for jobs that are planned to be short; a cluster gets several of them as one job."""
         minutes = self._minutes(stage)
         return lambda wildcards: "small" if minutes(wildcards, 1) <= SMALL_MINUTES else None
-
-    def together(self) -> str | None:
-        """The group `shared` for trainings that share a GPU: a cluster gets several of them as one job."""
-        return "shared" if self.config.system.slots_per_gpu > 1 and self.config.system.training.gpus == 1 else None
 
     def _gpus(self, gpus: int, shared: bool) -> Callable[[Any], int]:
         slots = 1 if shared else gpus * self.config.system.slots_per_gpu

@@ -4,6 +4,7 @@ from resomap import workflow as workflow_facts
 from resomap.config import build_config
 
 workflow_facts.use_this_interpreter(str(workflow.basedir))
+workflow_facts.collect_rarely()
 
 CONFIG = build_config(config)
 scheduling.share_gpus(CONFIG)

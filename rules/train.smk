@@ -27,8 +27,6 @@ rule train_run:
     log:
         "logs/train/{family}/{model}/r{resolution}/seed{seed}.log",
     priority: 50
-    group:
-        ask.together()
     conda:
         "../envs/torch.yaml"
     threads: 1

@@ -45,7 +45,7 @@ Prolog={folder}/prolog
 Epilog={folder}/epilog
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
-GresTypes=gpu
+GresTypes=gpu,shard
 DefMemPerCPU=500
 SchedulerType=sched/backfill
 SchedulerParameters=bf_interval=2,sched_interval=2,batch_sched_delay=0,sched_min_interval=100000
@@ -56,7 +56,7 @@ InactiveLimit=0
 KillWait=10
 MinJobAge=300
 SlurmdParameters=config_overrides
-NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory_mb} Gres=gpu:{gpus} State=UNKNOWN
+NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory_mb} Gres=gpu:{gpus},shard:{shards} State=UNKNOWN
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE DefaultTime=30 State=UP
 """
 NOTE = '#!/bin/sh\necho "{word} $SLURM_JOB_ID $(date +%s.%N) ${{SLURM_JOB_GPUS:-none}}" >> {folder}/allocations\n'
@@ -78,6 +78,7 @@ class Slurm:
     folder: Path
     cpus: int = 4
     gpus: int = 2
+    shards: int = 4
     memory_mb: int = 32_000  # what may be asked for; nobody looks whether it is there
 
     @property
@@ -117,9 +118,10 @@ class Slurm:
         (self.folder / "munge.key").write_bytes(os.urandom(1024))
         (self.folder / "munge.key").chmod(0o400)
         ports = dict(zip(("controller", "node"), free_ports(2), strict=True))
-        values = {name: getattr(self, name) for name in ("folder", "cpus", "gpus", "memory_mb")} | ports
+        values = {name: getattr(self, name) for name in ("folder", "cpus", "gpus", "shards", "memory_mb")} | ports
         (self.folder / "slurm.conf").write_text(CONFIGURATION.format(host=socket.gethostname().split(".")[0], **values))
-        (self.folder / "gres.conf").write_text(f"NodeName=n1 Name=gpu File={self.folder}/dev/fakegpu[0-{self.gpus - 1}]\n")
+        devices = f"NodeName=n1 Name=gpu File={self.folder}/dev/fakegpu[0-{self.gpus - 1}]"
+        (self.folder / "gres.conf").write_text(f"{devices}\nNodeName=n1 Name=shard Count={self.shards}\n")
         for name, word in (("prolog", "start"), ("epilog", "end")):
             (self.folder / name).write_text(NOTE.format(word=word, folder=self.folder))
             (self.folder / name).chmod(0o755)

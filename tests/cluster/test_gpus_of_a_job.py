@@ -1,4 +1,4 @@
-"""One training on two GPUs, and two trainings on one: each in one allocation."""
+"""One training on two GPUs, in one allocation; and four trainings on two."""
 
 import re
 
@@ -36,13 +36,11 @@ def test_two_processes_in_one_allocation_train_what_one_does(slurm, tmp_path):
     assert "waiting for" not in log
 
 
-def test_trainings_that_share_a_gpu_run_side_by_side_in_one_allocation(slurm, tmp_path):
-    before = {allocation.job for allocation in slurm.allocations()}
-    sharing = {**LONG, "system": {**LONG["system"], "slots_per_gpu": 2}}
+def test_more_trainings_than_gpus_run_at_once_where_they_share(slurm, tmp_path):
+    sharing = {**LONG, "sweep": {"seeds": [0, 1]}, "system": {**LONG["system"], "slots_per_gpu": 2}}
     sweep = Sweep(tmp_path / "sweep", slurm).write(sharing)
-    snakemake = sweep.start("train", "--group-components", "shared=2")
-    locks = [sweep.path / f"results/.state/train/custom/tiny_cnn/r{side}/seed0/lock" for side in (16, 24)]
-    slurm.wait_for(lambda: snakemake.poll() is not None or all(map(holder, locks)), TIMEOUT_SECONDS)
+    snakemake = sweep.start("train")
+    locks = [sweep.path / f"results/.state/train/custom/tiny_cnn/r{side}/seed{seed}/lock" for side in (16, 24) for seed in (0, 1)]
+    slurm.wait_for(lambda: snakemake.poll() is not None or sum(holder(lock) is not None for lock in locks) > slurm.gpus, TIMEOUT_SECONDS)
     assert snakemake.poll() is None, f"they never ran at once: {sweep.said()}"
     assert snakemake.wait(TIMEOUT_SECONDS) == 0, sweep.said()
-    assert [each.gpus for each in slurm.allocations() if each.job not in before and each.gpus] in ([("0",)], [("1",)])

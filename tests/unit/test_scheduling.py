@@ -86,7 +86,7 @@ def test_a_profile_asks_for_the_time_of_the_whole_model(defaults, planned):
 @pytest.mark.parametrize(("gpus", "cores"), [(1, 3), (4, 12)])
 def test_on_a_cluster_a_training_has_its_gpus_in_one_node_a_core_for_each_helper_and_a_warning(defaults, gpus, cores):
     told = of_job(requests(defaults, training={"gpus": gpus, "num_workers": 2}).training())
-    assert (told["gpu"], told["cpus_per_task"], told["share"], told["slurm_extra"]) == (gpus, cores, 100, "--signal=TERM@60")
+    assert (told["gpu"], told["cpus_per_task"], told["slot"], told["slurm_extra"]) == (gpus, cores, 1, "--signal=TERM@60")
     assert told.get("nodes") == (1 if gpus > 1 else None)
 
 
@@ -107,13 +107,14 @@ def test_on_one_machine_jobs_count_slots_and_ask_for_nothing_that_only_a_cluster
     assert of_job(requests(defaults, on_cluster=False, device="cpu").alone())["gpu"] == 0
 
 
-def test_jobs_that_share_a_gpu_ask_for_it_together_and_profiles_and_large_trainings_do_not_share(defaults):
+def test_on_a_cluster_a_slot_of_a_gpu_is_a_shard_and_profiles_and_large_trainings_have_whole_ones(defaults):
     ask = requests(defaults, device="cuda", slots_per_gpu=3)
-    told = of_job(ask.training())
-    assert (told["gpu"], told["gres"], told["share"], ask.together()) == (0, "gpu:1", 33, "shared")
-    assert (of_job(ask.alone())["gpu"], of_job(ask.on_gpus("train", gpus=2))["gpu"]) == (1, 2)
-    assert requests(defaults, device="cuda", slots_per_gpu=3, training={"gpus": 2}).together() is None
-    assert requests(defaults).together() is None
+    for asked in (ask.training(), ask.on_gpus("explain")):
+        told = of_job(asked)
+        assert (told["gpu"], told["gres"]) == (0, "shard:1")
+    for asked, gpus in ((ask.alone(), 1), (ask.on_gpus("train", gpus=2), 2)):
+        told = of_job(asked)
+        assert (told["gpu"], told.get("gres")) == (gpus, None)
 
 
 def test_a_job_that_no_plan_speaks_of_asks_for_more_after_a_failure(config):
