@@ -27,14 +27,22 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary.touch()
     mode = temporary.stat().st_mode
     try:
-        yield temporary
-        temporary.chmod(mode)  # safetensors makes files that only their user can read
-        put(temporary, path)
-    except OSError as error:
-        error.filename = error.filename or str(path)  # what failed to be written or synced has no name otherwise
-        raise
+        with naming(path):
+            yield temporary
+            temporary.chmod(mode)  # safetensors makes files that only their user can read
+            put(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an error of the disk be about `path` where it does not say on what, as those on open files do not."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def temporary_beside(path: Path) -> Path:

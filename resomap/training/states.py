@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from resomap.files import file_sha256, put, remove_leftovers, temporary_beside
+from resomap.files import file_sha256, naming, put, remove_leftovers, temporary_beside
 from resomap.training.treefile import load_tree, write_tree
 
 KEPT = 2
@@ -34,7 +34,8 @@ class States:
         unnamed = temporary_beside(self.folder / "state.safetensors")
         try:
             write_tree(unnamed, {"fingerprint": self.fingerprint, "tree": tree})
-            put(unnamed, self.folder / f"state{number:08d}.{file_sha256(unnamed)}.safetensors")
+            with naming(self.folder):
+                put(unnamed, self.folder / f"state{number:08d}.{file_sha256(unnamed)}.safetensors")
         finally:
             unnamed.unlink(missing_ok=True)
         for old in self._paths()[KEPT:]:

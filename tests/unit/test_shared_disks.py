@@ -128,8 +128,9 @@ def test_a_state_that_the_disk_does_not_take_leaves_the_one_before_it(tmp_path, 
     kept.save({"number": 0})
     with monkeypatch.context() as patched:
         patched.setattr(os, call, failing(errno.EDQUOT))
-        with pytest.raises(OSError, match="quota"):
+        with pytest.raises(OSError, match="quota") as caught:
             kept.save({"number": 1})
+    assert caught.value.filename == str(tmp_path)
     assert kept.load() == {"number": 0}
     assert len(list(tmp_path.iterdir())) == 1
 
