@@ -32,8 +32,9 @@ def test_a_sweep_on_a_cluster_ends_with_the_tables_of_one_machine(here, there):
     assert there.results() == here.results()
 
 
-def test_no_more_gpu_jobs_run_at_once_than_there_are_gpus_and_each_on_its_own(there):
-    took = [allocation for allocation in there.slurm.allocations() if allocation.gpus]
+def test_no_more_gpu_jobs_run_at_once_than_there_are_gpus_and_each_on_its_own(sent):
+    own = {int(number) for number in re.findall(r"SLURM jobid (\d+)", sent[1])}
+    took = [allocation for allocation in sent[0].slurm.allocations() if allocation.gpus and allocation.job in own]
     assert {gpu for allocation in took for gpu in allocation.gpus} == {"0", "1"}
     beside = [
         (one, other) for one in took for other in took if one.job < other.job and max(one.start, other.start) < min(one.end, other.end)
