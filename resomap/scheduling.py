@@ -110,13 +110,16 @@ class Requests:
 
     @cached_property
     def _plan(self) -> Mapping[tuple[str, str], dict[str, Any]]:
-        """The cells that fit, by model and resolution, where the plan is of these trainings."""
-        told = read_json(PLAN) if PLAN.exists() else {}
-        if told.get("of") != what_is_planned(self.config):
-            return {}
-        swept = {model.name: model.model_dump(mode="json") for model in swept_models(self.config)}
-        cells = [cell for cell in told["cells"] if cell["status"] == "ok" and cell["architecture"] == swept.get(cell["model"])]
-        return {(cell["model"], str(cell["resolution"])): cell for cell in cells}
+        return {(cell["model"], str(cell["resolution"])): cell for cell in planned_cells(self.config)}
+
+
+def planned_cells(config: Config) -> list[dict[str, Any]]:
+    """The cells of the plan that fit, where it is of these trainings; else none."""
+    told = read_json(PLAN) if PLAN.exists() else {}
+    if told.get("of") != what_is_planned(config):
+        return []
+    swept = {model.name: model.model_dump(mode="json") for model in swept_models(config)}
+    return [cell for cell in told["cells"] if cell["status"] == "ok" and cell["architecture"] == swept.get(cell["model"])]
 
 
 def what_is_planned(config: Config) -> dict[str, Any]:

@@ -10,10 +10,9 @@ from typing import Any, Literal
 
 from resomap.files import read_json
 from resomap.jobstates import MEASURED, Job, Place, State, read_jobs
-from resomap.scheduling import PLAN, what_is_planned
+from resomap.scheduling import planned_cells
 from resomap.sections import Config
 from resomap.traces import Driver, find_driver, read_record
-from resomap.workflow import swept_models
 
 SHORTEST = 0.5
 """Seconds that Python alone takes: of a job of a cluster, Snakemake 9.27 records its end as its start, too, give or take two clocks."""
@@ -49,7 +48,7 @@ class Status:
 
     @cached_property
     def seconds(self) -> Mapping[tuple[str, Place], float]:
-        """What each measured job that is done took: a training without its start-up, another with its time in a queue."""
+        """What each measured job that is done took, where that is known; a training without its start-up."""
         done = [job for stage in MEASURED for job in self.of(stage, "done")]
         return {(job.stage, job.place): taken for job in done if (taken := _taken(job)) is not None}
 
@@ -69,7 +68,10 @@ class Status:
 
     @cached_property
     def left(self) -> Left:
-        """The work of jobs that are not done, as far as a plan or finished jobs of the same model and resolution tell."""
+        """The work of jobs that are not done, as far as a plan or finished jobs of the same model and resolution tell.
+
+        What an interrupted training has saved is not taken off.
+        """
         planned, means = planned_seconds(self.config), self._means()
         known = means | planned
         seconds, counts = 0.0, Counter[str]()
@@ -107,11 +109,7 @@ def _taken(job: Job) -> float | None:
 
 def planned_seconds(config: Config) -> dict[tuple[str, str, int], float]:
     """Of one job by stage, model and resolution, where `resomap plan` planned these trainings; of a profile for the whole model."""
-    told = read_json(PLAN) if PLAN.exists() else {}
-    if told.get("of") != what_is_planned(config):
-        return {}
-    swept = {model.name: model.model_dump(mode="json") for model in swept_models(config)}
-    return dict(_planned(cell for cell in told["cells"] if cell["status"] == "ok" and cell["architecture"] == swept.get(cell["model"])))
+    return dict(_planned(planned_cells(config)))
 
 
 def _planned(cells: Iterable[Mapping[str, Any]]) -> Iterator[tuple[tuple[str, str, int], float]]:

@@ -1,3 +1,4 @@
+import gc
 import os
 import sys
 from collections import OrderedDict
@@ -144,6 +145,13 @@ def test_jobs_find_this_python_and_this_package(monkeypatch):
     monkeypatch.delenv("PYTHONPATH")
     workflow.use_this_interpreter("/repo")
     assert os.environ["PYTHONPATH"] == "/repo"
+
+
+def test_python_looks_for_garbage_seldom_while_a_dag_is_built(monkeypatch):
+    set_to = []
+    monkeypatch.setattr("gc.set_threshold", set_to.append)
+    workflow.collect_rarely()
+    assert set_to[0] > 10 * gc.get_threshold()[0]
 
 
 def test_a_sweep_says_how_much_it_is(config):
