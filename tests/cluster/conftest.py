@@ -20,7 +20,7 @@ from resomap.config import merge
 from tests.cluster.slurm import Slurm, why_not_here
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT_SECONDS = 900
+TIMEOUT_SECONDS = 1500
 RESULTS = (
     *("checkpoints/**/*.safetensors", "runs/**/*.csv", "runs/**/*.npz", "agreement/**/*.csv"),
     *(f"tables/{name}.csv" for name in ("evaluation", "classes", "groups", "matrix", "knees")),
