@@ -123,8 +123,9 @@ def planned_cells(config: Config) -> list[dict[str, Any]]:
 
 
 def what_is_planned(config: Config) -> dict[str, Any]:
-    """What the cells of a plan have in common, as plan.json holds it: another recipe or other pictures want another plan."""
-    return {"training": config.training.model_dump(mode="json"), "data": named_data(config).model_dump(mode="json")}
+    """What the cells of a plan have in common, as plan.json holds it: another recipe, other pictures or other evidence want another plan."""
+    parts = {"training": config.training, "data": named_data(config), "explainability": config.explainability}
+    return {name: part.model_dump(mode="json") for name, part in {**parts, "profiling": config.system.profiling}.items()}
 
 
 def share_gpus(config: Config) -> None:

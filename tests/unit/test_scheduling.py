@@ -58,7 +58,7 @@ def test_a_training_asks_for_what_is_planned_with_a_margin_and_for_up_to_three_t
 def test_what_nobody_planned_asks_for_plenty(config, defaults, planned):
     assert time_and_memory(requests(config).training(), resolution="48") == PLENTY
     assert time_and_memory(requests(config).training(), model="simple_cnn") == PLENTY
-    for change in ({"training": {"epochs": 9}}, {"models": {"tiny_cnn": {"channels": [8, 32]}}}):
+    for change in ({"training": {"epochs": 9}}, {"explainability": {"ig_steps": 99}}, {"models": {"tiny_cnn": {"channels": [8, 32]}}}):
         assert time_and_memory(requests(merge(defaults, change)).training()) == PLENTY
     planned.unlink()
     assert time_and_memory(requests(config).training()) == PLENTY
