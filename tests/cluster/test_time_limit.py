@@ -11,7 +11,7 @@ METRICS = f"results/runs/{RUN}/metrics.json"
 SHORT = {"sweep": {"resolutions": [24]}, "training": {"epochs": 20}}
 LIMIT = {"set-resources": {"train_run": {"runtime": 2, "slurm_extra": "'--signal=TERM@30'"}}}
 """Two minutes, which SLURM shortens: its signal comes 30 to 90 seconds before they are over."""
-SECONDS = 200
+SECONDS = 175
 """A job of the chain trains for 84 at most, so that two are not enough."""
 
 
