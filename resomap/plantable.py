@@ -7,6 +7,7 @@ from typing import Any
 
 from resomap.data.room import GIB
 from resomap.scheduling import PLAN
+from resomap.wording import counted, duration
 
 HEAD = ("model", "px", "step ms", "images/s", "s a training", "CPU s", "peak MiB", "fits")
 BUSY = 1.3  # wall over CPU seconds of trainings that have a core each
@@ -21,7 +22,7 @@ def plan_lines(plan: dict[str, Any]) -> Iterator[str]:
             yield f"does not fit: {cell['model']} at {cell['resolution']} px: {cell['reason']}"
     recipe, pictures = plan["of"]["training"], plan["pictures"]
     stopping = ", fewer where they stop early" if recipe["early_stopping"] else ""
-    work = f"{_counted(recipe['epochs'], 'epoch')} of {pictures['train']:,} pictures{stopping}, {_counted(plan['seeds'], 'seed')}"
+    work = f"{counted(recipe['epochs'], 'epoch')} of {pictures['train']:,} pictures{stopping}, {counted(plan['seeds'], 'seed')}"
     yield f"measured on {plan['machine']}; {work}"
     yield from _totals(plan["totals"])
     yield f"written to {PLAN}: trainings ask a scheduler for this time and memory, with a margin"
@@ -44,10 +45,10 @@ def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 def _totals(totals: dict[str, Any]) -> Iterator[str]:
     wall, cpu = totals["stage_wall_seconds"], totals["stage_cpu_seconds"]
     on_gpus = totals["unit"] == "GPU"
-    yield f"{_counted(totals['trainings'], 'training')}: {_duration(wall['train'])} one after the other, {cpu['train']:,.0f} CPU seconds"
-    yield f"beside them, roughly: {', '.join(f'{name} {_duration(wall[stage])}' for stage, name in ALSO.items())}"
-    together = _counted(totals["workers"], "GPU") if on_gpus else f"{_counted(totals['workers'], 'job')} at once"
-    yield f"in all {totals['hours']:,.2f} {totals['unit']} hours; {_duration(totals['sweep_seconds'])} with {together}"
+    yield f"{counted(totals['trainings'], 'training')}: {duration(wall['train'])} one after the other, {cpu['train']:,.0f} CPU seconds"
+    yield f"beside them, roughly: {', '.join(f'{name} {duration(wall[stage])}' for stage, name in ALSO.items())}"
+    together = counted(totals["workers"], "GPU") if on_gpus else f"{counted(totals['workers'], 'job')} at once"
+    yield f"in all {totals['hours']:,.2f} {totals['unit']} hours; {duration(totals['sweep_seconds'])} with {together}"
     if not on_gpus and wall["train"] > BUSY * cpu["train"]:
         yield "this machine was busy meanwhile, so times on the wall are too long; when it is idle, remove results/.plan and plan again"
     if totals["price"] is not None:
@@ -55,13 +56,3 @@ def _totals(totals: dict[str, Any]) -> Iterator[str]:
     pictures, checkpoints = (totals["disk_bytes"][part] / GIB for part in ("pictures", "checkpoints"))
     free = shutil.disk_usage(Path()).free / GIB
     yield f"disk: {pictures:,.2f} GiB for pictures and {checkpoints:,.2f} GiB for checkpoints, of {free:,.0f} GiB free"
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number} {word}{'s' * (number != 1)}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

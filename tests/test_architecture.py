@@ -54,7 +54,7 @@ MAY_IMPORT = {
     "forecast": BOTTOM,
     "scheduling": {"devices", "identity", "workflow"} | BOTTOM,
     "planning": {"data", "devices", "forecast", "inspection", "jobs", "provenance", "scheduling", "workflow"} | BOTTOM,
-    "plantable": {"data.room", "scheduling"} | BOTTOM,
+    "plantable": {"data.room", "scheduling", "wording"} | BOTTOM,
     "traces": {"files"},
     "jobstates": {"locks", "traces", "workflow"} | BOTTOM,
     "status": {"jobstates", "scheduling", "traces", "workflow"} | BOTTOM,
