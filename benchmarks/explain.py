@@ -16,7 +16,6 @@ thread; `alarm` uses --cores processes and measures no time.
 
 import argparse
 import os
-import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,8 +23,7 @@ from benchmarks.alarm import run_alarm
 from benchmarks.maps import run_gradcam, run_methods
 from benchmarks.processes import ROOT
 from benchmarks.stages import run_agreement, run_run
-from benchmarks.tables import protocol, put_section
-from resomap.files import write_text
+from benchmarks.tables import write_parts
 
 TITLE = "# Explaining: what evidence costs, and whether its alarm can be trusted\n"
 LIBRARIES = f"{', '.join(f'{name} {version(name)}' for name in ('captum', 'grad-cam', 'scipy', 'pot'))}."
@@ -40,17 +38,7 @@ PARTS = {
 
 def main() -> None:
     """Run the parts asked for."""
-    options = parse()
-    if not options.out.exists():
-        write_text(options.out, TITLE)
-    for name in PARTS if options.part == "all" else [options.part]:
-        title, run = PARTS[name]
-        load = os.getloadavg()[0]
-        with tempfile.TemporaryDirectory() as folder:
-            text = run(options, options.work or Path(folder))
-        where = f"{protocol('cpu', 1 if name == 'alarm' else options.rounds, load).strip()} {LIBRARIES}"
-        put_section(options.out, title, f"{where}\n\n{text}")
-    print(options.out.read_text(encoding="utf-8"))
+    write_parts(parse(), TITLE, PARTS, once="alarm", libraries=LIBRARIES)
 
 
 def parse() -> argparse.Namespace:

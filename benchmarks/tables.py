@@ -4,7 +4,9 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Iterable, Sequence
+import tempfile
+from argparse import Namespace
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -41,6 +43,25 @@ def put_section(path: Path, title: str, text: str) -> None:
     mine = [section.startswith(f"## {title}\n") for section in sections]
     kept = [new if own else f"{section.strip()}\n" for section, own in zip(sections, mine, strict=True)]
     write_text(path, "\n".join([f"{head.strip()}\n", *kept, *([] if any(mine) else [new])]))
+
+
+def write_parts(
+    options: Namespace, title: str, parts: Mapping[str, tuple[str, Callable[[Namespace, Path], str]]], once: str, libraries: str
+) -> None:
+    """Run `options.part` of `parts` (or all) in `options.work`, or a folder that goes again, and put each into the page `options.out`.
+
+    `once` is the part that is not repeated `options.rounds` times; `libraries` are told beside the protocol's own.
+    """
+    if not options.out.exists():
+        write_text(options.out, title)
+    for name in parts if options.part == "all" else [options.part]:
+        heading, run = parts[name]
+        load = os.getloadavg()[0]
+        with tempfile.TemporaryDirectory() as folder:
+            text = run(options, options.work or Path(folder))
+        where = protocol("cpu", 1 if name == once else options.rounds, load).strip()
+        put_section(options.out, heading, f"{where} {libraries}\n\n{text}")
+    print(options.out.read_text(encoding="utf-8"))
 
 
 def protocol(device: str, rounds: int, load: float) -> str:

@@ -31,9 +31,8 @@ from venv import EnvBuilder
 import yaml
 
 from benchmarks.processes import ROOT, job_module
-from benchmarks.tables import markdown, protocol, put_section, spread
+from benchmarks.tables import markdown, spread, write_parts
 from resomap import jobs
-from resomap.files import write_text
 
 TITLE = "# The workflow: what Snakemake itself costs\n"
 PRESET = ROOT / "config" / "presets" / "full.yaml"
@@ -223,17 +222,7 @@ PARTS = {"plan": ("Planning", run_plan), "start": ("Starting jobs", run_start)}
 
 def main() -> None:
     """Run the parts asked for."""
-    options = parse()
-    if not options.out.exists():
-        write_text(options.out, TITLE)
-    for name in PARTS if options.part == "all" else [options.part]:
-        title, run = PARTS[name]
-        load = os.getloadavg()[0]
-        with tempfile.TemporaryDirectory() as folder:
-            text = run(options, options.work or Path(folder))
-        where = f"{protocol('cpu', options.rounds if name == 'plan' else 1, load).strip()} Snakemake {version('snakemake')}."
-        put_section(options.out, title, f"{where}\n\n{text}")
-    print(options.out.read_text(encoding="utf-8"))
+    write_parts(parse(), TITLE, PARTS, once="start", libraries=f"Snakemake {version('snakemake')}.")
 
 
 def parse() -> Namespace:
