@@ -131,9 +131,8 @@ class Slurm:
 
     def stop(self) -> None:
         """End every job and every daemon."""
-        for job in self.jobs():
-            self.tell("scancel", job)
-        self.wait_for(lambda: not self.jobs())
+        self.tell("scancel", "--user=root", strict=False)
+        self.wait_for(lambda: not self.tell("squeue", "-h", strict=False))
         for daemon in reversed(DAEMONS):
             self.end(daemon)
         for name in ("slurm.conf", "gres.conf"):
@@ -154,24 +153,24 @@ class Slurm:
         subprocess.run(["slurmctld"], env=self.environment, check=True)
         self.wait_for(lambda: self.node_state() != "")
 
-    def tell(self, *command: str) -> str:
-        """What a SLURM command prints; nothing where it fails."""
+    def tell(self, *command: str, strict: bool = True) -> str:
+        """What a SLURM command prints; where it fails an error, or nothing if not `strict`."""
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+        assert done.returncode == 0 or not strict, f"{' '.join(command)}: {done.stderr}"
         return done.stdout
 
     def node_state(self) -> str:
-        """idle, mixed, allocated, drained ..."""
-        return self.tell("sinfo", "-h", "-n", "n1", "-o", "%T").strip()
+        """idle, mixed, allocated, drained ...; blank where nobody answers."""
+        return self.tell("sinfo", "-h", "-n", "n1", "-o", "%T", strict=False).strip()
 
-    def jobs(self, rule: str = "") -> list[str]:
-        """The jobs that wait or run, of one rule."""
-        lines = self.tell("squeue", "-h", "-o", "%i %k").splitlines()
+    def jobs(self, rule: str = "", *options: str) -> list[str]:
+        """The jobs of a rule that wait or run."""
+        lines = self.tell("squeue", "-h", *options, "-o", "%i %k").splitlines()
         return [line.split()[0] for line in lines if rule in line]
 
-    def running(self, rule: str) -> list[str]:
+    def running(self, rule: str = "") -> list[str]:
         """The jobs of a rule that run."""
-        lines = self.tell("squeue", "-h", "-t", "running", "-o", "%i %k").splitlines()
-        return [line.split()[0] for line in lines if rule in line]
+        return self.jobs(rule, "-t", "running")
 
     def ended(self) -> dict[str, dict[str, str]]:
         """What SLURM noted of each job that is over, by its number: JobState, TimeLimit, Tres ..."""
@@ -195,7 +194,7 @@ class Slurm:
         """Wait until `truth()`; an error where it does not come."""
         until = time.monotonic() + seconds
         while not truth():
-            assert time.monotonic() < until, f"waited {seconds} s in vain; jobs: {self.tell('squeue')}"
+            assert time.monotonic() < until, f"waited {seconds} s in vain; jobs: {self.tell('squeue', strict=False)}"
             time.sleep(0.2)
 
 

@@ -101,7 +101,7 @@ def test_a_drained_node_ends_its_jobs_and_takes_no_others_until_it_is_back(sweep
     trains(sweep, snakemake)
     slurm.tell("scontrol", "update", "NodeName=n1", "State=DRAIN", "Reason=test")
     slurm.wait_for(lambda: slurm.node_state() == "drained", TIMEOUT_SECONDS)
-    assert slurm.running("") == []
+    assert slurm.running() == []
     slurm.wait_for(slurm.jobs, TIMEOUT_SECONDS)
     slurm.tell("scontrol", "update", "NodeName=n1", "State=RESUME")
     finish(sweep, snakemake)
