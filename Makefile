@@ -39,7 +39,7 @@ report: $(READY)
 lock: $(READY)
 	@uv pip compile -q --universal --python-version 3.11 --all-extras --generate-hashes \
 		--no-annotate --no-header pyproject.toml -o envs/requirements.lock
-	@$(BIN)/python -m resomap.environments envs
+	@$(BIN)/python -m resomap.system.conda_files envs
 
 clean:
 	rm -rf results logs .snakemake

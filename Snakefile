@@ -33,7 +33,7 @@ rule all:
     default_target: True
     input:
         "results/report/index.html",
-        workflow_facts.tracked(CONFIG),
+        targets.tracked(CONFIG),
 
 
 include: "rules/data.smk"
@@ -48,10 +48,10 @@ include: "rules/track.smk"
 
 
 onstart:
-    workflow_facts.write_run_config(config)
-    print(workflow_facts.opening(CONFIG, here=not ask.on_cluster()), flush=True)
+    targets.write_run_config(config)
+    print(targets.opening(CONFIG, here=not ask.on_cluster()), flush=True)
 
 
 onsuccess:
-    workflow_facts.clear_finished_states()
-    print(workflow_facts.closing(), flush=True)
+    targets.clear_finished_states()
+    print(targets.closing(), flush=True)

@@ -15,18 +15,32 @@ from scipy.stats import binomtest
 from benchmarks.in_process import Sweep
 from benchmarks.processes import shipped_config
 from benchmarks.tables import markdown, spread
-from resomap import jobs
 from resomap.analysis.alarm import COIN_TOSS, HOLDS
+from resomap.workflow import jobs
 
 MODEL = "tiny_cnn"
 RESOLUTIONS = (24, 48)
 STICKER = 0.95
 TEST = 400
-STEPS = ((jobs.Train, "metrics"), (jobs.Evaluate, "evaluation"), (jobs.Explain, "interventions"))
+STEPS = (
+    (jobs.Train, "metrics"),
+    (jobs.Evaluate, "evaluation"),
+    (jobs.Explain, "interventions"),
+)
 """The jobs of a run, in their order, and the last file that each writes."""
 STATES = ("fires", "silent", "unknown")
 KEYS = ["family", "model", "resolution", "group"]
-HEAD = ("reef", "px", "group", "seeds", "accuracy", "share", "holds", *STATES, "intervention agrees")
+HEAD = (
+    "reef",
+    "px",
+    "group",
+    "seeds",
+    "accuracy",
+    "share",
+    "holds",
+    *STATES,
+    "intervention agrees",
+)
 NOTE = """{model} by the shipped recipe, each network judged alone: a row of `alarms.csv` a seed, resolution and group, from {pictures} explained pictures
 of {test}. `clean` has no shortcut; in `sticker`, a sticker agrees with the stripes 95 times in 100, and the alarm ought to fire for medium and fine
 at 24 px and for fine at 48 px. `accuracy`: inside the pair. `share`: of the evidence of right answers that lies on the object, 0 by chance, 1 as good as
@@ -40,14 +54,24 @@ network were independent).
 
 def reefs(options: Namespace, work: Path) -> dict[str, Sweep]:
     """The sweep of clean pictures and that of pictures with a sticker, by name."""
-    kinds = {"clean": (None, options.seeds[0]), f"sticker {STICKER}": (STICKER, options.seeds[1])}
-    return {name: Sweep(work / name.replace(" ", "_"), reef_config(options, *kind)) for name, kind in kinds.items()}
+    kinds = {
+        "clean": (None, options.seeds[0]),
+        f"sticker {STICKER}": (STICKER, options.seeds[1]),
+    }
+    return {
+        name: Sweep(work / name.replace(" ", "_"), reef_config(options, *kind))
+        for name, kind in kinds.items()
+    }
 
 
 def reef_config(options: Namespace, shortcut: float | None, seeds: int) -> Any:
     """The shipped configuration with fewer test pictures, without what the alarm does not read."""
     changes: dict[str, Any] = {
-        "sweep": {"models": [MODEL], "resolutions": list(options.resolutions or RESOLUTIONS), "seeds": list(range(seeds))},
+        "sweep": {
+            "models": [MODEL],
+            "resolutions": list(options.resolutions or RESOLUTIONS),
+            "seeds": list(range(seeds)),
+        },
         "data": {"reef": {"test": TEST, "shortcut": shortcut}},
         "explainability": {"pictures": options.pictures, "faithfulness": {"pictures": 0}},
         "system": {"device": "cpu"},
@@ -59,9 +83,15 @@ def explain_all(sweeps: Sequence[Sweep], cores: int) -> None:
     """Train, evaluate and explain what is not there yet, `cores` runs at a time, the costliest first."""
     for sweep in sweeps:
         sweep.prepare()
-    runs = [(sweep, *cell) for sweep in sweeps for cell in product(sweep.config.sweep.resolutions, sweep.config.sweep.seeds)]
+    runs = [
+        (sweep, *cell)
+        for sweep in sweeps
+        for cell in product(sweep.config.sweep.resolutions, sweep.config.sweep.seeds)
+    ]
     with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool:
-        for number, told in enumerate(pool.map(finish, sorted(runs, key=lambda run: -run[1])), start=1):
+        for number, told in enumerate(
+            pool.map(finish, sorted(runs, key=lambda run: -run[1])), start=1
+        ):
             print(f"{number} of {len(runs)}: {told}", file=sys.stderr)
 
 
@@ -82,20 +112,28 @@ def run_alarm(options: Namespace, work: Path) -> str:
     explain_all(list(sweeps.values()), options.cores)
     found = {name: read_alarms(sweep) for name, sweep in sweeps.items()}
     rows = [(name, *row) for name, alarms in found.items() for row in alarm_rows(alarms)]
-    note = NOTE.format(model=MODEL, pictures=options.pictures, test=TEST, false=false_alarms(found["clean"]))
+    note = NOTE.format(
+        model=MODEL, pictures=options.pictures, test=TEST, false=false_alarms(found["clean"])
+    )
     return f"{note}\n{markdown(HEAD, rows)}"
 
 
 def read_alarms(sweep: Sweep) -> pd.DataFrame:
     """The rows of tables/alarms.csv, as every seed by itself gives them."""
-    return pd.concat([alarms_of(sweep, seed) for seed in sweep.config.sweep.seeds], ignore_index=True)
+    return pd.concat(
+        [alarms_of(sweep, seed) for seed in sweep.config.sweep.seeds], ignore_index=True
+    )
 
 
 def alarms_of(sweep: Sweep, seed: int) -> pd.DataFrame:
     """The rows of a sweep of this one seed, with `holds`: whether accuracy holds as the alarm understands it."""
-    alone = sweep.config.model_copy(update={"sweep": sweep.config.sweep.model_copy(update={"seeds": (seed,)})})
+    alone = sweep.config.model_copy(
+        update={"sweep": sweep.config.sweep.model_copy(update={"seeds": (seed,)})}
+    )
     Sweep(sweep.results, alone).do(jobs.Aggregate)
-    alarms, groups = (pd.read_csv(sweep.results / "tables" / f"{name}.csv") for name in ("alarms", "groups"))
+    alarms, groups = (
+        pd.read_csv(sweep.results / "tables" / f"{name}.csv") for name in ("alarms", "groups")
+    )
     found = alarms.merge(groups[[*KEYS, "pair_accuracy_low"]], on=KEYS, validate="one_to_one")
     enough = found["accuracy"] >= found["accuracy_best"] - HOLDS
     return found.assign(holds=enough & (found["pair_accuracy_low"] > COIN_TOSS))
@@ -104,9 +142,20 @@ def alarms_of(sweep: Sweep, seed: int) -> pd.DataFrame:
 def alarm_rows(alarms: pd.DataFrame) -> Iterator[tuple[object, ...]]:
     """A row a resolution and group."""
     for (resolution, group), seeds in alarms.groupby(["resolution", "group"], sort=False):
-        told = (spread(known.tolist()) if len(known := seeds[name].dropna()) else "" for name in ("accuracy", "share"))
+        told = (
+            spread(known.tolist()) if len(known := seeds[name].dropna()) else ""
+            for name in ("accuracy", "share")
+        )
         states = [int((seeds["state"] == state).sum()) for state in STATES]
-        yield resolution, group, len(seeds), *told, int(seeds["holds"].sum()), *states, _agrees(seeds["judged"].dropna())
+        yield (
+            resolution,
+            group,
+            len(seeds),
+            *told,
+            int(seeds["holds"].sum()),
+            *states,
+            _agrees(seeds["judged"].dropna()),
+        )
 
 
 def _agrees(judged: pd.Series) -> str:

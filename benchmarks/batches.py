@@ -12,10 +12,18 @@ from benchmarks.pictures import Pictures, draw_jpegs
 from benchmarks.processes import shipped_config
 from benchmarks.tables import markdown, ratios, spread
 from benchmarks.whole_jobs import CROP, FLIP_ONLY, pictures_of, store_of
-from resomap.recipe import Augmentation
+from resomap.config.training import Augmentation
 
 SECONDS = 1.0
-HEAD = ("px", "arm", "batches/s", "images/s", "images a CPU s", "batches/s / textbook", "images a CPU s / textbook")
+HEAD = (
+    "px",
+    "arm",
+    "batches/s",
+    "images/s",
+    "images a CPU s",
+    "batches/s / textbook",
+    "images a CPU s / textbook",
+)
 NOTE = """Random resized crop (0.08-1, 3/4-4/3), flip, normalise, batch {batch}, float32 batches {where}, no network. `textbook`:
 ImageFolder of 256 px JPEG files, Pillow, DataLoader with {workers} persistent workers, its first epoch not counted. `resomap`: TrainLoader over
 the store in memory, {threads}. Each round is whole epochs of {pictures} pictures for at least {seconds:.0f} s. CPU seconds are of the process
@@ -47,11 +55,18 @@ def run_batches(options: Namespace, work: Path) -> str:
         rows += run_resolution(options, resolution, store_of(config, work, resolution, count))
     where = "on the GPU" if options.device == "cuda" else "in memory"
     threads = "batches made on the GPU" if options.device == "cuda" else "one thread"
-    about = {"batch": options.batch_size, "workers": options.workers, "pictures": count, "seconds": SECONDS}
+    about = {
+        "batch": options.batch_size,
+        "workers": options.workers,
+        "pictures": count,
+        "seconds": SECONDS,
+    }
     return f"{NOTE.format(where=where, threads=threads, **about)}\n{markdown(HEAD, rows)}"
 
 
-def run_resolution(options: Namespace, resolution: int, pictures: Pictures) -> Iterator[tuple[object, ...]]:
+def run_resolution(
+    options: Namespace, resolution: int, pictures: Pictures
+) -> Iterator[tuple[object, ...]]:
     """Rows of one resolution, both loaders interleaved."""
     ours, theirs = (
         Arm("resomap", our_loader(options, resolution, pictures)),
@@ -62,12 +77,27 @@ def run_resolution(options: Namespace, resolution: int, pictures: Pictures) -> I
     for number in range(options.rounds):
         for arm in (ours, theirs):
             measure_epochs(arm, options.device)
-            print(f"{resolution} px, round {number + 1}, {arm.name}: {arm.images[-1]:,.0f} images/s", file=sys.stderr)
+            print(
+                f"{resolution} px, round {number + 1}, {arm.name}: {arm.images[-1]:,.0f} images/s",
+                file=sys.stderr,
+            )
     for arm in (ours, theirs):
         against = (
-            (spread(ratios(arm.batches, theirs.batches), 1), spread(ratios(arm.per_cpu, theirs.per_cpu), 1)) if arm is ours else ("", "")
+            (
+                spread(ratios(arm.batches, theirs.batches), 1),
+                spread(ratios(arm.per_cpu, theirs.per_cpu), 1),
+            )
+            if arm is ours
+            else ("", "")
         )
-        yield resolution, arm.name, spread(arm.batches, 0), spread(arm.images, 0), spread(arm.per_cpu, 0), *against
+        yield (
+            resolution,
+            arm.name,
+            spread(arm.batches, 0),
+            spread(arm.images, 0),
+            spread(arm.per_cpu, 0),
+            *against,
+        )
 
 
 def measure_epochs(arm: Arm, device: str) -> None:
@@ -111,19 +141,44 @@ def our_loader(options: Namespace, resolution: int, pictures: Pictures) -> Itera
     """What a training job of ResoMap iterates over."""
     import torch
 
-    from resomap.data.loader import Normalise, TrainLoader, to_device
-    from resomap.data.residency import place_pictures
-    from resomap.data.store import open_store
+    from resomap.data.loading.loader import Normalise, TrainLoader, to_device
+    from resomap.data.loading.placement import place_pictures
+    from resomap.data.store.store import open_store
 
     store, device = open_store(pictures.manifest), torch.device(options.device)
-    augmentation = Augmentation.model_validate({"horizontal_flip": 0.5, **FLIP_ONLY, "random_resized_crop": CROP}, strict=False)
-    images, labels = place_pictures(store.images("train", resolution), device, True), to_device(store.labels("train"), device)
-    return TrainLoader(images, labels, Normalise(store.mean, store.std, device), options.batch_size, 0, augmentation)
+    augmentation = Augmentation.model_validate(
+        {"horizontal_flip": 0.5, **FLIP_ONLY, "random_resized_crop": CROP}, strict=False
+    )
+    images, labels = (
+        place_pictures(store.images("train", resolution), device, True),
+        to_device(store.labels("train"), device),
+    )
+    return TrainLoader(
+        images,
+        labels,
+        Normalise(store.mean, store.std, device),
+        options.batch_size,
+        0,
+        augmentation,
+    )
 
 
 def textbook_loader(options: Namespace, resolution: int, pictures: Pictures) -> Iterable:
     """What the textbook script iterates over."""
     from benchmarks.textbook.train import get_args, get_loader
 
-    size = ["--size", resolution, "--batch-size", options.batch_size, "--workers", options.workers, "--device", options.device]
-    return get_loader(get_args([str(word) for word in [pictures.folder, "--out", "unused", *size]]), "train", resolution)
+    size = [
+        "--size",
+        resolution,
+        "--batch-size",
+        options.batch_size,
+        "--workers",
+        options.workers,
+        "--device",
+        options.device,
+    ]
+    return get_loader(
+        get_args([str(word) for word in [pictures.folder, "--out", "unused", *size]]),
+        "train",
+        resolution,
+    )

@@ -14,12 +14,20 @@ from typing import Any
 import jinja2
 
 from benchmarks.failures import daly_interval, expected_waste, kept_interval, young_interval
-from benchmarks.large_sweep import ASSUMED, FLOAT, HOUR, OF_PAPER, Sweep, paper_sweep, planned_sweep
+from benchmarks.large_sweep import (
+    ASSUMED,
+    FLOAT,
+    HOUR,
+    OF_PAPER,
+    Sweep,
+    paper_sweep,
+    planned_sweep,
+)
 from benchmarks.tables import markdown
-from resomap.config import load_config
-from resomap.files import read_json, write_text
-from resomap.forecast import AUTOSAVE_SHARE
-from resomap.sections import Config
+from resomap.config.load import load_config
+from resomap.config.schema import Config
+from resomap.plan.forecast import AUTOSAVE_SHARE
+from resomap.system.files import read_json, write_text
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "past-one-cluster.md"
@@ -37,13 +45,17 @@ Assumed = dict[str, float]
 
 def main() -> None:
     """Write the page of ImageNet, or print that of a plan or of other assumptions."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--plan", type=Path)
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE")
     options = parser.parse_args()
     assumed = assume(options.set)
     config = load_config(ROOT / "config", [ROOT / "config" / "presets" / "full.yaml"])
-    sweep = planned_sweep(read_json(options.plan)) if options.plan else paper_sweep(config, assumed)
+    sweep = (
+        planned_sweep(read_json(options.plan)) if options.plan else paper_sweep(config, assumed)
+    )
     page = render(sweep, assumed, config)
     if options.plan or options.set:
         print(page)
@@ -66,12 +78,21 @@ def assume(replaced: list[str]) -> Assumed:
 
 def render(sweep: Sweep, assumed: Assumed, config: Config) -> str:
     """The page."""
-    template = jinja2.Template(TEMPLATE.read_text(encoding="utf-8"), undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+    template = jinja2.Template(
+        TEMPLATE.read_text(encoding="utf-8"),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
     seconds = config.system.training.save_every_seconds
     parts = (hours, disk, network, saving, jobs)
     facts = {name: value for part in parts for name, value in part(sweep, assumed).items()}
     return template.render(
-        number=number, sweep=sweep, **assumed, **facts, assumptions=assumption_table(sweep, assumed), **failing(sweep, assumed, seconds)
+        number=number,
+        sweep=sweep,
+        **assumed,
+        **facts,
+        assumptions=assumption_table(sweep, assumed),
+        **failing(sweep, assumed, seconds),
     )
 
 
@@ -83,7 +104,10 @@ def number(value: float) -> str:
 def assumption_table(sweep: Sweep, assumed: Assumed) -> str:
     """Every number that was neither derived nor measured."""
     named = [name for name in ASSUMED if not (sweep.measured_on and name in OF_PAPER)]
-    rows = ((f"`{name}`", f"{assumed[name]:,.12g}", ASSUMED[name].what, ASSUMED[name].source) for name in named)
+    rows = (
+        (f"`{name}`", f"{assumed[name]:,.12g}", ASSUMED[name].what, ASSUMED[name].source)
+        for name in named
+    )
     return markdown(("name", "value", "what", "from"), rows)
 
 
@@ -94,15 +118,34 @@ def hours(sweep: Sweep, assumed: Assumed) -> dict[str, Any]:
     for model in sweep.models:
         cells = [one.get((model, side)) for side in sweep.resolutions]
         told = [number(sweep.hours(cell)) if cell else "" for cell in cells]
-        rows.append((model, *told, number(sweep.seeds * sum(sweep.hours(cell) for cell in cells if cell))))
+        rows.append(
+            (
+                model,
+                *told,
+                number(sweep.seeds * sum(sweep.hours(cell) for cell in cells if cell)),
+            )
+        )
     longest = max(sweep.cells, key=sweep.hours)
     total = sweep.training_hours + sweep.evaluation_hours()
     return {
-        "hours_table": markdown((f"{sweep.unit} hours a training", *(f"{side} px" for side in sweep.resolutions), "all seeds"), rows),
+        "hours_table": markdown(
+            (
+                f"{sweep.unit} hours a training",
+                *(f"{side} px" for side in sweep.resolutions),
+                "all seeds",
+            ),
+            rows,
+        ),
         "total_hours": total,
         "cost": assumed["price"] * total,
         "days": total / assumed["gpus"] / 24,
-        "largest_share": sweep.seeds * sum(sweep.hours(cell) for cell in sweep.cells if cell.resolution == sweep.resolutions[-1]) / total,
+        "largest_share": sweep.seeds
+        * sum(
+            sweep.hours(cell)
+            for cell in sweep.cells
+            if cell.resolution == sweep.resolutions[-1]
+        )
+        / total,
         "longest": longest,
         "longest_hours": sweep.hours(longest),
     }
@@ -117,16 +160,24 @@ def disk(sweep: Sweep, assumed: Assumed) -> dict[str, Any]:
     logits = FLOAT * 2 * sweep.held_out * sweep.classes * len(sweep.resolutions) * runs
     heaviest = COPIES * FLOAT * max(sweep.models.values())
     rows = [
-        ("pictures: an array a resolution, and the native one (built)", 3 * pictures * (area + native)),
+        (
+            "pictures: an array a resolution, and the native one (built)",
+            3 * pictures * (area + native),
+        ),
         ("pictures: one array at the largest resolution (not built)", 3 * pictures * native),
         ("pictures: JPEG at 512 px in one file (not built)", assumed["jpeg"] * pictures),
         (f"best weights of {runs} runs", weights),
         ("the same once more until the sweep is done (`.state/done`)", weights),
-        (f"logits, before compression: {runs} runs x {len(sweep.resolutions)} resolutions x {sweep.classes:,.0f} classes", logits),
+        (
+            f"logits, before compression: {runs} runs x {len(sweep.resolutions)} resolutions x {sweep.classes:,.0f} classes",
+            logits,
+        ),
         ("two states of each run under way, at most", STATES * assumed["gpus"] * heaviest),
     ]
     return {
-        "disk_table": markdown(("what", "GB"), [(what, number(size / GB)) for what, size in rows]),
+        "disk_table": markdown(
+            ("what", "GB"), [(what, number(size / GB)) for what, size in rows]
+        ),
         "logits_gb": logits / GB,
         "weights_gb": weights / GB,
     }
@@ -142,7 +193,15 @@ def network(sweep: Sweep, assumed: Assumed) -> dict[str, Any]:
         rates = [3 * side**2 * cell.rate / GB for cell in cells]
         cold += runs * sweep.epochs * size
         warm += runs * size * (1 if fits else sweep.epochs)
-        rows.append((side, number(size / GB), number(fmean(rates)), number(max(rates)), "once" if fits else "every epoch"))
+        rows.append(
+            (
+                side,
+                number(size / GB),
+                number(fmean(rates)),
+                number(max(rates)),
+                "once" if fits else "every epoch",
+            )
+        )
     head = (
         "px",
         "GB an epoch",
@@ -167,16 +226,28 @@ def save_seconds(parameters: int, assumed: Assumed) -> float:
 
 def typical_save(sweep: Sweep, assumed: Assumed) -> float:
     """The geometric mean over the networks: what one setting for all of them is reckoned from."""
-    return exp(fmean(log(save_seconds(parameters, assumed)) for parameters in sweep.models.values()))
+    return exp(
+        fmean(log(save_seconds(parameters, assumed)) for parameters in sweep.models.values())
+    )
 
 
 def saving(sweep: Sweep, assumed: Assumed) -> dict[str, Any]:
     """The networks that the tables of failures show: their states and the seconds of a save."""
-    shown = [name for name in SHOWN if name in sweep.models] or [max(sweep.models, key=lambda name: sweep.models[name])]
-    rows = [
-        (name, f"{COPIES * FLOAT * sweep.models[name] / 1e6:,.0f}", f"{save_seconds(sweep.models[name], assumed):.2f}") for name in shown
+    shown = [name for name in SHOWN if name in sweep.models] or [
+        max(sweep.models, key=lambda name: sweep.models[name])
     ]
-    return {"shown": shown, "states_table": markdown(("network", "MB a state", "s a save"), rows)}
+    rows = [
+        (
+            name,
+            f"{COPIES * FLOAT * sweep.models[name] / 1e6:,.0f}",
+            f"{save_seconds(sweep.models[name], assumed):.2f}",
+        )
+        for name in shown
+    ]
+    return {
+        "shown": shown,
+        "states_table": markdown(("network", "MB a state", "s a save"), rows),
+    }
 
 
 def recommended(sweep: Sweep, assumed: Assumed, between: float) -> float:
@@ -199,10 +270,24 @@ def failing(sweep: Sweep, assumed: Assumed, seconds: float) -> dict[str, Any]:
         advised = recommended(sweep, assumed, between)
         for name in shown:
             save = save_seconds(sweep.models[name], assumed)
-            optimum, kept, then = daly_interval(save, between), *(kept_interval(save, each, AUTOSAVE_SHARE) for each in (seconds, advised))
-            wastes = (f"{expected_waste(each, save, between, assumed['restart']):.2%}" for each in (optimum, kept, then))
+            optimum, kept, then = (
+                daly_interval(save, between),
+                *(kept_interval(save, each, AUTOSAVE_SHARE) for each in (seconds, advised)),
+            )
+            wastes = (
+                f"{expected_waste(each, save, between, assumed['restart']):.2%}"
+                for each in (optimum, kept, then)
+            )
             told = (f"{each:,.0f}" for each in (young_interval(save, between), optimum, kept))
-            rows.append((f"{situation}, {between / HOUR:,.4g} h", name, *told, *wastes, f"{advised:,.0f}"))
+            rows.append(
+                (
+                    f"{situation}, {between / HOUR:,.4g} h",
+                    name,
+                    *told,
+                    *wastes,
+                    f"{advised:,.0f}",
+                )
+            )
     head = (
         *("hours between failures", "network", "Young s", "Daly s", "ours s"),
         *("waste Daly", "ours", "advised"),
@@ -210,7 +295,9 @@ def failing(sweep: Sweep, assumed: Assumed, seconds: float) -> dict[str, Any]:
     )
     node = assumed["node_hours"] * HOUR
     spared = sum(
-        sweep.seeds * sweep.hours(cell) * (_waste(cell.parameters, seconds, assumed) - _waste(cell.parameters, advice, assumed))
+        sweep.seeds
+        * sweep.hours(cell)
+        * (_waste(cell.parameters, seconds, assumed) - _waste(cell.parameters, advice, assumed))
         for advice in [recommended(sweep, assumed, node)]
         for cell in sweep.cells
     )
@@ -229,7 +316,12 @@ def failing(sweep: Sweep, assumed: Assumed, seconds: float) -> dict[str, Any]:
 
 def _waste(parameters: int, seconds: float, assumed: Assumed) -> float:
     save = save_seconds(parameters, assumed)
-    return expected_waste(kept_interval(save, seconds, AUTOSAVE_SHARE), save, assumed["node_hours"] * HOUR, assumed["restart"])
+    return expected_waste(
+        kept_interval(save, seconds, AUTOSAVE_SHARE),
+        save,
+        assumed["node_hours"] * HOUR,
+        assumed["restart"],
+    )
 
 
 def one_job_table(sweep: Sweep, assumed: Assumed) -> str:
@@ -240,7 +332,12 @@ def one_job_table(sweep: Sweep, assumed: Assumed) -> str:
         between = assumed["node_hours"] * HOUR / nodes
         interval = daly_interval(save, between)
         rows.append(
-            (nodes, number(between / HOUR), number(interval / 60), f"{expected_waste(interval, save, between, assumed['restart']):.2%}")
+            (
+                nodes,
+                number(between / HOUR),
+                number(interval / 60),
+                f"{expected_waste(interval, save, between, assumed['restart']):.2%}",
+            )
         )
     return markdown(("nodes a training", "h between failures", "Daly min", "waste"), rows)
 
@@ -249,14 +346,32 @@ def jobs(sweep: Sweep, assumed: Assumed) -> dict[str, Any]:
     """What a scheduler and a file system see."""
     models, resolutions = len(sweep.models), len(sweep.resolutions)
     runs, cells = len(sweep.cells) * sweep.seeds, len(sweep.cells)
-    links = sweep.seeds * sum(ceil(sweep.hours(cell) / assumed["limit"]) for cell in sweep.cells)
+    links = sweep.seeds * sum(
+        ceil(sweep.hours(cell) / assumed["limit"]) for cell in sweep.cells
+    )
     others = 1 + resolutions + 2 * models + 4
     each = 2 * OUTPUTS + LOGS + FOLDERS
-    files = runs * each + models * MODEL_FILES + cells * CELL_FILES + resolutions * RESOLUTION_FILES + REST
+    files = (
+        runs * each
+        + models * MODEL_FILES
+        + cells * CELL_FILES
+        + resolutions * RESOLUTION_FILES
+        + REST
+    )
     rows = [
         ("trainings", runs, links, f"chains under a limit of {assumed['limit']:g} h"),
-        ("evaluations, explanations", 2 * runs, f"{2 * ceil(runs / 8)} to {2 * runs}", "eight at a time where planned to be short"),
-        ("all else", others, others, "preparing, resizing, profiles, agreement, summaries, tables, figures, report"),
+        (
+            "evaluations, explanations",
+            2 * runs,
+            f"{2 * ceil(runs / 8)} to {2 * runs}",
+            "eight at a time where planned to be short",
+        ),
+        (
+            "all else",
+            others,
+            others,
+            "preparing, resizing, profiles, agreement, summaries, tables, figures, report",
+        ),
     ]
     return {
         "jobs_table": markdown(("jobs", "count", "submissions", ""), rows),

@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 from benchmarks.processes import Cost, job_command, measure, shipped_config
 from benchmarks.tables import markdown, protocol, put_section, spread
-from resomap import jobs
-from resomap.config import find_architecture
-from resomap.files import read_json, write_text
-from resomap.identity import provision
+from resomap.config.load import find_architecture
+from resomap.config.schema import Config
 from resomap.profiling.profile import profile_model
-from resomap.sections import Config
-from resomap.workflow import build_job
+from resomap.system.files import read_json, write_text
+from resomap.workflow import jobs
+from resomap.workflow.data_digest import provision
+from resomap.workflow.targets import build_job
 
 OUT = Path(__file__).with_suffix(".md")
 TITLE = "# Cost: whether a profile says the same again\n"
@@ -33,7 +33,17 @@ wall.
 CROWDED = "The same once, beside {neighbours} processes that burn every core.\n"
 PLANTED = "A spin to a deadline in a network's forward pass, over what the network takes without it.\n"
 PLANTED_MS = (0.5, 2.0, 8.0, 32.0)
-HEAD = ("network", "px", "variant", "batch", "p50 ms", "range of p50", "ratio", "range of ratio", "flagged")
+HEAD = (
+    "network",
+    "px",
+    "variant",
+    "batch",
+    "p50 ms",
+    "range of p50",
+    "ratio",
+    "range of ratio",
+    "flagged",
+)
 Cell = tuple[str, int, str, int]
 
 
@@ -46,13 +56,22 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=5)
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
-    config = shipped_config({"sweep": {"models": options.models, "resolutions": options.resolutions}, "system": {"device": "cpu"}})
+    config = shipped_config(
+        {
+            "sweep": {"models": options.models, "resolutions": options.resolutions},
+            "system": {"device": "cpu"},
+        }
+    )
     load = getloadavg()[0]
     if not options.out.exists():
         write_text(options.out, TITLE)
-    text = {"repeated": repeated, "crowded": crowded, "planted": planted}[options.part](config, options.times)
+    text = {"repeated": repeated, "crowded": crowded, "planted": planted}[options.part](
+        config, options.times
+    )
     put_section(
-        options.out, options.part.capitalize(), f"{protocol('cpu', 1 if options.part == 'crowded' else options.times, load)}\n{text}"
+        options.out,
+        options.part.capitalize(),
+        f"{protocol('cpu', 1 if options.part == 'crowded' else options.times, load)}\n{text}",
     )
     print(options.out.read_text(encoding="utf-8"))
 
@@ -60,13 +79,20 @@ def main() -> None:
 def repeated(config: Config, times: int) -> str:
     """Each network's profile, `times` over, the networks in turn."""
     records, costs = profiles(config, times)
-    note = REPEATED.format(times=times, seconds=mean(cost.cpu for cost in costs), wall=mean(cost.wall for cost in costs))
+    note = REPEATED.format(
+        times=times,
+        seconds=mean(cost.cpu for cost in costs),
+        wall=mean(cost.wall for cost in costs),
+    )
     return f"{note}\n{markdown(HEAD, rows(records))}"
 
 
 def crowded(config: Config, _: int) -> str:
     """One profile a network in a crowd."""
-    neighbours = [get_context("spawn").Process(target=burn, daemon=True) for _ in range(len(sched_getaffinity(0)))]
+    neighbours = [
+        get_context("spawn").Process(target=burn, daemon=True)
+        for _ in range(len(sched_getaffinity(0)))
+    ]
     for neighbour in neighbours:
         neighbour.start()
     try:
@@ -98,11 +124,16 @@ def planted(config: Config, times: int) -> str:
     profiling = config.system.profiling.model_copy(update={"variants": ("eager",)})
 
     def latency(ms: float) -> float:
-        return profile_model(Spinning(ms), (8,), profiling, torch.device("cpu"), "fp32")["cells"][0]["latency_ms_p50"]
+        return profile_model(Spinning(ms), (8,), profiling, torch.device("cpu"), "fp32")[
+            "cells"
+        ][0]["latency_ms_p50"]
 
     floor = latency(0.0)
     found = {ms: [latency(ms) - floor for _ in range(times)] for ms in PLANTED_MS}
-    told = [(ms, spread(each, 3), f"{max(abs(one / ms - 1) for one in each):.1%}") for ms, each in found.items()]
+    told = [
+        (ms, spread(each, 3), f"{max(abs(one / ms - 1) for one in each):.1%}")
+        for ms, each in found.items()
+    ]
     return f"{PLANTED}\n{markdown(('planted ms', 'found ms', 'largest error'), told)}"
 
 
@@ -118,13 +149,30 @@ def profiles(config: Config, times: int) -> tuple[dict[Cell, list[dict[str, Any]
     costs = []
     with tempfile.TemporaryDirectory() as folder:
         data, out = Path(folder) / "data" / "manifest.json", Path(folder) / "profile.json"
-        measure(job_command(build_job(config, jobs.PrepareData), manifest=data, provision=provision(config), threads=1))
+        measure(
+            job_command(
+                build_job(config, jobs.PrepareData),
+                manifest=data,
+                provision=provision(config),
+                threads=1,
+            )
+        )
         for _ in range(times):
             for name in config.sweep.models:
                 family = find_architecture(config.models, name).family
-                costs.append(measure(job_command(build_job(config, jobs.Profile, family=family, model=name), data=data, profile=out)))
+                costs.append(
+                    measure(
+                        job_command(
+                            build_job(config, jobs.Profile, family=family, model=name),
+                            data=data,
+                            profile=out,
+                        )
+                    )
+                )
                 for cell in read_json(out)["cells"]:
-                    records[name, cell["resolution"], cell["variant"], cell["batch_size"]].append(cell)
+                    records[
+                        name, cell["resolution"], cell["variant"], cell["batch_size"]
+                    ].append(cell)
     return records, costs
 
 
@@ -133,12 +181,19 @@ def rows(records: dict[Cell, list[dict[str, Any]]]) -> list[Sequence[object]]:
     told: list[Sequence[object]] = [(*cell, *_spread(found)) for cell, found in records.items()]
     everything = [record for found in records.values() for record in found]
     flagged = sum(not record["valid"] for record in everything)
-    widest = max(_range([record["ratio_to_reference"] for record in found]) for found in records.values())
-    return [*told, ("all", "", "", "", "", "", "", f"{widest:.1%}", f"{flagged} of {len(everything)}")]
+    widest = max(
+        _range([record["ratio_to_reference"] for record in found]) for found in records.values()
+    )
+    return [
+        *told,
+        ("all", "", "", "", "", "", "", f"{widest:.1%}", f"{flagged} of {len(everything)}"),
+    ]
 
 
 def _spread(found: Sequence[dict[str, Any]]) -> tuple[str, ...]:
-    latencies, ratios = ([record[name] for record in found] for name in ("latency_ms_p50", "ratio_to_reference"))
+    latencies, ratios = (
+        [record[name] for record in found] for name in ("latency_ms_p50", "ratio_to_reference")
+    )
     flagged = sum(not record["valid"] for record in found)
     return (
         f"{median(latencies):.3g}",

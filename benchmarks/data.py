@@ -24,7 +24,7 @@ from benchmarks.memory import run_memory
 from benchmarks.preparing import run_listing, run_prepare, run_resize
 from benchmarks.processes import ROOT
 from benchmarks.tables import protocol, put_section
-from resomap.files import write_text
+from resomap.system.files import write_text
 
 TITLE = "# The data path: what a picture costs on its way to a training\n"
 PARTS = {
@@ -40,7 +40,9 @@ PARTS = {
 def main() -> None:
     """Run the parts asked for."""
     options = parse()
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.cores])  # every child inherits it
+    os.sched_setaffinity(
+        0, sorted(os.sched_getaffinity(0))[: options.cores]
+    )  # every child inherits it
     if not options.out.exists():
         write_text(options.out, TITLE)
     for name in PARTS if options.part == "all" else [options.part]:
@@ -48,17 +50,25 @@ def main() -> None:
         load = os.getloadavg()[0]
         with tempfile.TemporaryDirectory(dir=options.work) as folder:
             text = run(options, Path(folder))
-        put_section(options.out, title, f"{protocol('cpu', 1 if name == 'memory' else options.rounds, load)}\n{text}")
+        put_section(
+            options.out,
+            title,
+            f"{protocol('cpu', 1 if name == 'memory' else options.rounds, load)}\n{text}",
+        )
     print(options.out.read_text(encoding="utf-8"))
 
 
 def parse() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("part", choices=[*PARTS, "all"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--cores", type=int, default=2, help="at most so many are used")
-    parser.add_argument("--pictures", type=int, help="by default so many that a part takes a minute or four")
+    parser.add_argument(
+        "--pictures", type=int, help="by default so many that a part takes a minute or four"
+    )
     parser.add_argument("--work", type=Path, help="folder for temporary files, up to 6 GB")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "data.md")
     return parser.parse_args()

@@ -43,14 +43,27 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("part", choices=[*PARTS, "all"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--pictures", type=int, default=96)
     parser.add_argument("--models", nargs="+", help="networks instead of a part's own")
     parser.add_argument("--resolutions", type=int, nargs="+", help="px instead of a part's own")
-    parser.add_argument("--seeds", type=int, nargs=2, default=(20, 5), help="alarm: clean trainings a cell, and those with a sticker")
-    parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)), help="alarm: processes at once")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        nargs=2,
+        default=(20, 5),
+        help="alarm: clean trainings a cell, and those with a sticker",
+    )
+    parser.add_argument(
+        "--cores",
+        type=int,
+        default=len(os.sched_getaffinity(0)),
+        help="alarm: processes at once",
+    )
     parser.add_argument("--work", type=Path, help="keep what the parts run and alarm make")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "explain.md")
     return parser.parse_args()

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.processes import job_module
-from resomap import jobs
-from resomap.config import find_architecture
-from resomap.dataset import Provision
-from resomap.identity import provision
-from resomap.sections import Config
-from resomap.workflow import build_job
+from resomap.config.data import Provision
+from resomap.config.load import find_architecture
+from resomap.config.schema import Config
+from resomap.workflow import jobs
+from resomap.workflow.data_digest import provision
+from resomap.workflow.targets import build_job
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,9 @@ class Sweep:
         """Do one job: the main of its rule on the files of its rule; wildcards are model, resolution and seed as text, as it needs them."""
         main = importlib.import_module(job_module(kind)).main
         if "model" in wildcards:
-            wildcards["family"] = find_architecture(self.config.models, wildcards["model"]).family
+            wildcards["family"] = find_architecture(
+                self.config.models, wildcards["model"]
+            ).family
         there = self.shared() | self.of_model(**wildcards) | self.of_run(**wildcards)
         asked = [name for name in inspect.signature(main).parameters if name != "job"]
         main(build_job(self.config, kind, **wildcards), **{name: there[name] for name in asked})
@@ -42,23 +44,45 @@ class Sweep:
     def shared(self) -> dict[str, Any]:
         """What every job may ask for."""
         manifest = self.results / "data" / "manifest.json"
-        asked = {"provision": Provision.model_validate_json(provision(self.config)), "runtime": self.config.system.training}
-        folders = {name: self.results / name for name in ("runs", "profiles", "agreement", "tables")}
+        asked = {
+            "provision": Provision.model_validate_json(provision(self.config)),
+            "runtime": self.config.system.training,
+        }
+        folders = {
+            name: self.results / name for name in ("runs", "profiles", "agreement", "tables")
+        }
         return {"data": manifest, "manifest": manifest, "threads": 1, **folders, **asked}
 
     def of_model(self, family: str = "", model: str = "", **_: str) -> dict[str, Any]:
         """What the jobs of one network may ask for."""
-        return {"agreement": self.results / "agreement" / family / f"{model}.csv"} if model else {}
+        return (
+            {"agreement": self.results / "agreement" / family / f"{model}.csv"} if model else {}
+        )
 
-    def of_run(self, family: str = "", model: str = "", resolution: str = "", seed: str = "", **_: str) -> dict[str, Any]:
+    def of_run(
+        self, family: str = "", model: str = "", resolution: str = "", seed: str = "", **_: str
+    ) -> dict[str, Any]:
         """What the jobs of one run may ask for."""
         cell = Path(family, model, f"r{resolution}", f"seed{seed}")
         run, maps = self.results / "runs" / cell, self.results / "runs" / cell / "explanations"
-        endings = {"csv": ("evaluation", "history"), "json": ("metrics", "timing"), "npz": ("predictions", "val_predictions")}
+        endings = {
+            "csv": ("evaluation", "history"),
+            "json": ("metrics", "timing"),
+            "npz": ("predictions", "val_predictions"),
+        }
         return {
             "weights": self.results / "checkpoints" / cell / "best.safetensors",
             "state": self.results / ".state" / cell,
-            **{name: run / f"{name}.{ending}" for ending, names in endings.items() for name in names},
-            **{name: maps / f"{name}.csv" for name in ("localisation", "faithfulness", "sanity", "interventions")},
-            "attributions": tuple(maps / f"{method}.npz" for method in self.config.explainability.methods),
+            **{
+                name: run / f"{name}.{ending}"
+                for ending, names in endings.items()
+                for name in names
+            },
+            **{
+                name: maps / f"{name}.csv"
+                for name in ("localisation", "faithfulness", "sanity", "interventions")
+            },
+            "attributions": tuple(
+                maps / f"{method}.npz" for method in self.config.explainability.methods
+            ),
         }

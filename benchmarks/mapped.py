@@ -40,23 +40,35 @@ def run_mapped(options: Namespace, work: Path) -> str:
     write_noise(path, count)
     about = {"side": SIDE, "kib": size / 1024, "pictures": count, "mib": count * size / 2**20}
     note = NOTE.format(**about, ahead=read_ahead(path), readers=READERS)
-    return f"{note}\n{held(path, count // 5, options.rounds)}\n{far(path, count, options.rounds)}"
+    return (
+        f"{note}\n{held(path, count // 5, options.rounds)}\n{far(path, count, options.rounds)}"
+    )
 
 
 def held(path: Path, count: int, rounds: int) -> str:
     """Whole epochs over the first `count` pictures of `path`."""
     import torch
 
-    from resomap.data.residency import place_pictures, take
+    from resomap.data.loading.placement import place_pictures, take
 
-    resident, epoch = place_pictures(np.load(path, mmap_mode="r")[:count], torch.device("cpu"), False), partial(read, count, count, BATCH)
+    resident, epoch = (
+        place_pictures(np.load(path, mmap_mode="r")[:count], torch.device("cpu"), False),
+        partial(read, count, count, BATCH),
+    )
     ways = [
         Way("in memory", count, lambda: epoch(1, partial(take, resident))),
         Way("map, warm", count, lambda: epoch(1, mapped(path)), lambda: epoch(1, mapped(path))),
         Way("map, cold", count, lambda: epoch(1, mapped(path)), partial(drop, path)),
-        Way("rows, warm", count, lambda: epoch(1, by_row(path)), lambda: epoch(1, by_row(path))),
+        Way(
+            "rows, warm", count, lambda: epoch(1, by_row(path)), lambda: epoch(1, by_row(path))
+        ),
         Way("rows, cold", count, lambda: epoch(1, by_row(path)), partial(drop, path)),
-        Way(f"rows, cold, {READERS} readers", count, lambda: epoch(READERS, by_row(path)), partial(drop, path)),
+        Way(
+            f"rows, cold, {READERS} readers",
+            count,
+            lambda: epoch(READERS, by_row(path)),
+            partial(drop, path),
+        ),
     ]
     take_turns(ways, rounds)
     return f"{HELD_NOTE.format(pictures=count, batch=BATCH)}\n{markdown((*HEAD, 'pictures/s / in memory'), rates_told(ways, ways[0]))}"
@@ -67,18 +79,28 @@ def far(path: Path, rows: int, rounds: int) -> str:
     count = min(FAR, rows)
     scattered = partial(read, rows, count, FAR_BATCH)
     ways = [
-        Way(name + more, count, lambda readers=readers, take=take: scattered(readers, take(path)), partial(drop, path))  # type: ignore[misc]
+        Way(
+            name + more,
+            count,
+            lambda readers=readers, take=take: scattered(readers, take(path)),
+            partial(drop, path),
+        )  # type: ignore[misc]
         for name, take in (("map", mapped), ("rows", by_row))
         for readers, more in ((1, ""), (READERS, f", {READERS} readers"))
     ]
     take_turns(ways, rounds)
-    body = ((*row, asked(way, path)) for way, row in zip(ways, rates_told(ways, ways[0]), strict=True))
+    body = (
+        (*row, asked(way, path))
+        for way, row in zip(ways, rates_told(ways, ways[0]), strict=True)
+    )
     return f"{FAR_NOTE.format(pictures=count, batch=FAR_BATCH)}\n{markdown((*HEAD, 'pictures/s / map', 'KiB a picture'), body)}"
 
 
 def write_noise(path: Path, count: int) -> None:
     """An array of `count` pictures of SIDE px; the same few over and over, which no disk knows."""
-    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, SIDE, SIDE, 3))
+    array = np.lib.format.open_memmap(
+        path, mode="w+", dtype=np.uint8, shape=(count, SIDE, SIDE, 3)
+    )
     noise = np.random.default_rng(0).integers(0, 256, (BATCH, SIDE, SIDE, 3), np.uint8)
     for start in range(0, count, BATCH):
         array[start : start + BATCH] = noise[: count - start]
@@ -96,7 +118,7 @@ def mapped(path: Path) -> Callable[[Any], Any]:
 
 def by_row(path: Path) -> Callable[[Any], Any]:
     """What takes pictures by index with a read for each, as a training does."""
-    from resomap.data.residency import StoredPictures
+    from resomap.data.loading.placement import StoredPictures
 
     return StoredPictures(path).__getitem__
 

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from benchmarks.processes import shipped_config
 from benchmarks.tables import markdown, ratios, spread
 from benchmarks.turns import Way, take_turns
-from resomap.config import find_architecture
-from resomap.devices import keep_freed_memory
+from resomap.config.load import find_architecture
 from resomap.explain.attribution import METHODS, Settings, attribute
-from resomap.explain.stage import BATCH_PIXELS
+from resomap.explain.run import BATCH_PIXELS
 from resomap.models.inspect import find_layer
 from resomap.models.registry import build_model
+from resomap.system.gpus import keep_freed_memory
 
 CLASSES = 8
 EQUAL = 1e-5
@@ -37,7 +37,19 @@ difference (one library differs from itself by as much from one batch size to an
 METHODS_NOTE = """CPU seconds for {pictures} pictures of noise, one torch thread, fresh weights in channels_last, {steps} steps of Integrated Gradients,
 {samples} samples of SmoothGrad. What takes more than {slow} s has {few} rounds.
 """
-GRADCAM_HEAD = ("model", "px", "block", "grid", "way", "batch", "CPU s", "CPU / resomap", "difference", "above", "in float64")
+GRADCAM_HEAD = (
+    "model",
+    "px",
+    "block",
+    "grid",
+    "way",
+    "batch",
+    "CPU s",
+    "CPU / resomap",
+    "difference",
+    "above",
+    "in float64",
+)
 CELLS = (("tiny_cnn", 24), ("tiny_cnn", 48), ("tiny_cnn", 96), ("resnet18", 64))
 Maps = Callable[[Tensor, Tensor], np.ndarray]
 
@@ -56,7 +68,9 @@ def prepare_process() -> None:
     keep_freed_memory()
 
 
-def gradcam_rows(options: Namespace, model_name: str, resolution: int) -> Iterator[tuple[object, ...]]:
+def gradcam_rows(
+    options: Namespace, model_name: str, resolution: int
+) -> Iterator[tuple[object, ...]]:
     """A row a way, the ways in turn; resomap, which the others are held against, first."""
     model = network(model_name)
     name, layer, side = find_layer(model, resolution, "auto")
@@ -68,16 +82,36 @@ def gradcam_rows(options: Namespace, model_name: str, resolution: int) -> Iterat
         ("pytorch_grad_cam", batch, torch_gradcam(model, layer)),
         ("pytorch_grad_cam", 1, torch_gradcam(model, layer)),
     ]
-    found = [in_batches(maps, images, labels, size) for _, size, maps in called]  # imports, too, so that they are not measured
+    found = [
+        in_batches(maps, images, labels, size) for _, size, maps in called
+    ]  # imports, too, so that they are not measured
     ways = [
-        Way(f"{way}, {resolution} px, batch {size}", options.pictures, partial(in_batches, maps, images, labels, size))
+        Way(
+            f"{way}, {resolution} px, batch {size}",
+            options.pictures,
+            partial(in_batches, maps, images, labels, size),
+        )
         for way, size, maps in called
     ]
     take_turns(ways, options.rounds)
     exact = exact_difference(model, name, images, labels, batch)
     for (way, size, _), maps, measured in zip(called, found, ways, strict=True):
-        against = (spread(ratios(cpu(measured), cpu(ways[0]))), *told(differences(maps, found[0]))) if measured is not ways[0] else [""] * 3
-        yield model_name, resolution, name, f"{side} x {side}", way, size, spread(cpu(measured)), *against, exact if way == "captum" else ""
+        against = (
+            (spread(ratios(cpu(measured), cpu(ways[0]))), *told(differences(maps, found[0])))
+            if measured is not ways[0]
+            else [""] * 3
+        )
+        yield (
+            model_name,
+            resolution,
+            name,
+            f"{side} x {side}",
+            way,
+            size,
+            spread(cpu(measured)),
+            *against,
+            exact if way == "captum" else "",
+        )
 
 
 def cpu(way: Way) -> list[float]:
@@ -93,20 +127,30 @@ def network(name: str) -> nn.Module:
 
 def noise(count: int, resolution: int) -> tuple[Tensor, Tensor]:
     """Normalised pictures (count, 3, r, r), and a class for each (count,)."""
-    return torch.randn(count, 3, resolution, resolution, generator=torch.Generator().manual_seed(0)), torch.arange(count) % CLASSES
+    return torch.randn(
+        count, 3, resolution, resolution, generator=torch.Generator().manual_seed(0)
+    ), torch.arange(count) % CLASSES
 
 
 def in_batches(maps: Maps, images: Tensor, labels: Tensor, batch: int) -> np.ndarray:
     """The maps of all pictures, `batch` in a call."""
-    return np.concatenate([maps(*part) for part in zip(images.split(batch), labels.split(batch), strict=True)])
+    return np.concatenate(
+        [maps(*part) for part in zip(images.split(batch), labels.split(batch), strict=True)]
+    )
 
 
 def our_gradcam(model: nn.Module, name: str, batch: int) -> Maps:
     """As the explain job does it."""
     ours = deepcopy(model).to(memory_format=torch.channels_last)
-    settings = Settings(layer=ours.get_submodule(name), ig_steps=2, smoothgrad_samples=2, batch_size=batch)
+    settings = Settings(
+        layer=ours.get_submodule(name), ig_steps=2, smoothgrad_samples=2, batch_size=batch
+    )
     return lambda images, labels: attribute(
-        "gradcam", ours, images.to(memory_format=torch.channels_last), nn.functional.one_hot(labels, CLASSES).to(images.dtype), settings
+        "gradcam",
+        ours,
+        images.to(memory_format=torch.channels_last),
+        nn.functional.one_hot(labels, CLASSES).to(images.dtype),
+        settings,
     )
 
 
@@ -115,7 +159,9 @@ def captum_gradcam(model: nn.Module, layer: nn.Module) -> Maps:
     from captum.attr import LayerGradCam
 
     explainer = LayerGradCam(model, layer)
-    return lambda images, labels: explainer.attribute(images, target=labels)[:, 0].detach().numpy()
+    return lambda images, labels: (
+        explainer.attribute(images, target=labels)[:, 0].detach().numpy()
+    )
 
 
 def torch_gradcam(model: nn.Module, layer: nn.Module) -> Maps:
@@ -127,8 +173,13 @@ def torch_gradcam(model: nn.Module, layer: nn.Module) -> Maps:
         targets = [ClassifierOutputTarget(label) for label in labels.tolist()]
         with GradCAM(model, [layer]) as cam:
             cam(input_tensor=images, targets=targets)
-            (activations,), (gradients,) = cam.activations_and_grads.activations, cam.activations_and_grads.gradients
-            raw: np.ndarray = cam.get_cam_image(images, layer, targets, activations.numpy(), gradients.numpy())
+            (activations,), (gradients,) = (
+                cam.activations_and_grads.activations,
+                cam.activations_and_grads.gradients,
+            )
+            raw: np.ndarray = cam.get_cam_image(
+                images, layer, targets, activations.numpy(), gradients.numpy()
+            )
         return raw
 
     return maps
@@ -136,32 +187,49 @@ def torch_gradcam(model: nn.Module, layer: nn.Module) -> Maps:
 
 def differences(theirs: np.ndarray, ours: np.ndarray) -> np.ndarray:
     """The largest difference of each picture's map (n,), of maps (n, h, w), in units of its largest magnitude."""
-    largest: np.ndarray = np.abs(theirs - ours).max(axis=(1, 2)) / np.abs(theirs).max(axis=(1, 2))
+    largest: np.ndarray = np.abs(theirs - ours).max(axis=(1, 2)) / np.abs(theirs).max(
+        axis=(1, 2)
+    )
     return largest
 
 
 def told(found: np.ndarray) -> tuple[str, str]:
     """The median and the largest difference, and how many are above EQUAL."""
-    return f"{np.median(found):.1e}, {found.max():.1e}", f"{(found > EQUAL).sum()} of {len(found)}"
+    return (
+        f"{np.median(found):.1e}, {found.max():.1e}",
+        f"{(found > EQUAL).sum()} of {len(found)}",
+    )
 
 
-def exact_difference(model: nn.Module, name: str, images: Tensor, labels: Tensor, batch: int) -> str:
+def exact_difference(
+    model: nn.Module, name: str, images: Tensor, labels: Tensor, batch: int
+) -> str:
     """The largest difference from captum where rounding turns no ReLU."""
     exact, doubles = deepcopy(model).double(), images.double()
-    theirs = in_batches(captum_gradcam(exact, exact.get_submodule(name)), doubles, labels, batch)
+    theirs = in_batches(
+        captum_gradcam(exact, exact.get_submodule(name)), doubles, labels, batch
+    )
     return f"{differences(theirs, in_batches(our_gradcam(exact, name, batch), doubles, labels, batch)).max():.1e}"
 
 
 def run_methods(options: Namespace, _: Path) -> str:
     """Every method on each network, as text for the page."""
     prepare_process()
-    cells = list(product(options.models, options.resolutions)) if options.models and options.resolutions else CELLS
+    cells = (
+        list(product(options.models, options.resolutions))
+        if options.models and options.resolutions
+        else CELLS
+    )
     costs = [method_costs(options, *cell) for cell in cells]
     head = ("method", *(f"{model}, {resolution} px" for model, resolution in cells))
     rows = ((method, *(spread(cost[method], 3) for cost in costs)) for method in METHODS)
     chosen = shipped_config().explainability
     note = METHODS_NOTE.format(
-        pictures=options.pictures, steps=chosen.ig_steps, samples=chosen.smoothgrad_samples, slow=SLOW_SECONDS, few=FEW_ROUNDS
+        pictures=options.pictures,
+        steps=chosen.ig_steps,
+        samples=chosen.smoothgrad_samples,
+        slow=SLOW_SECONDS,
+        few=FEW_ROUNDS,
     )
     return f"{note}\n{markdown(head, rows)}"
 
@@ -172,13 +240,24 @@ def method_costs(options: Namespace, name: str, resolution: int) -> dict[str, li
     layer, _, _ = find_layer(model, resolution, "auto")
     model.to(memory_format=torch.channels_last)
     batch = min(options.pictures, max(1, BATCH_PIXELS // resolution**2))
-    settings = Settings(model.get_submodule(layer), chosen.ig_steps, chosen.smoothgrad_samples, batch)
+    settings = Settings(
+        model.get_submodule(layer), chosen.ig_steps, chosen.smoothgrad_samples, batch
+    )
     images, labels = noise(options.pictures, resolution)
-    images, weights = images.to(memory_format=torch.channels_last), nn.functional.one_hot(labels, CLASSES).float()
+    images, weights = (
+        images.to(memory_format=torch.channels_last),
+        nn.functional.one_hot(labels, CLASSES).float(),
+    )
     for method in METHODS:
-        attribute(method, model, images[:2], weights[:2], settings)  # its imports are not measured
+        attribute(
+            method, model, images[:2], weights[:2], settings
+        )  # its imports are not measured
     ways = {
-        method: Way(f"{method}, {name}, {resolution} px", options.pictures, partial(attribute, method, model, images, weights, settings))
+        method: Way(
+            f"{method}, {name}, {resolution} px",
+            options.pictures,
+            partial(attribute, method, model, images, weights, settings),
+        )
         for method in METHODS
     }
     take_slow_turns(ways.values(), options.rounds)
@@ -189,4 +268,6 @@ def take_slow_turns(ways: Iterable[Way], rounds: int) -> None:
     """Run all of them FEW_ROUNDS times over, and those that do not take long `rounds` times."""
     everything: Sequence[Way] = list(ways)
     take_turns(everything, min(rounds, FEW_ROUNDS))
-    take_turns([way for way in everything if median(way.walls) < SLOW_SECONDS], rounds - FEW_ROUNDS)
+    take_turns(
+        [way for way in everything if median(way.walls) < SLOW_SECONDS], rounds - FEW_ROUNDS
+    )

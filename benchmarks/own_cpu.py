@@ -20,5 +20,7 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     finally:
-        told = json.dumps({"own": seconds(resource.RUSAGE_SELF), "jobs": seconds(resource.RUSAGE_CHILDREN)})
+        told = json.dumps(
+            {"own": seconds(resource.RUSAGE_SELF), "jobs": seconds(resource.RUSAGE_CHILDREN)}
+        )
         print(f"\n{told}", flush=True)

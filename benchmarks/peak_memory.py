@@ -16,7 +16,9 @@ EVERY_SECONDS = 0.1
 
 def peak_mib(pid: int | str) -> float:
     """What a process held at most since it began to run its program; ru_maxrss would count what its parent held when it forked, too."""
-    told = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    told = dict(
+        line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+    )
     return int(told.get("VmHWM", "0 kB").split()[0]) / 1024
 
 

@@ -19,7 +19,9 @@ def draw_photos(folder: Path, count: int, width: int, height: int) -> list[Path]
     paths = [folder / f"{number:06d}.jpg" for number in range(count)]
     for path in paths:
         left, top = generator.integers(FIELD - width), generator.integers(FIELD - height)
-        Image.fromarray(field[top : top + height, left : left + width]).save(path, quality=QUALITY)
+        Image.fromarray(field[top : top + height, left : left + width]).save(
+            path, quality=QUALITY
+        )
     return paths
 
 
@@ -29,7 +31,9 @@ def draw_field(generator: np.random.Generator) -> np.ndarray:
     frequency[0, 0] = np.inf
     waves = generator.standard_normal((2, 4, *frequency.shape)) / frequency
     light, *colours = np.fft.irfft2(waves[0] + 1j * waves[1])
-    noise = CONTRAST * light[..., None] / light.std() + COLOUR * np.stack(colours, -1) / light.std()
+    noise = (
+        CONTRAST * light[..., None] / light.std() + COLOUR * np.stack(colours, -1) / light.std()
+    )
     field: np.ndarray = np.clip(128 + noise, 0, 255).astype(np.uint8)
     return field
 
@@ -38,7 +42,12 @@ def lay_out(photos: list[Path], folder: Path, count: int, classes: int = 2) -> P
     """`count` links to `photos`, over and over, in a folder a class, four fifths of them under train/, the rest under val/ and test/."""
     splits = ["train"] * 8 + ["val", "test"]
     for number in range(count):
-        target = folder / splits[number // classes % len(splits)] / f"class{number % classes:02d}" / f"{number:07d}.jpg"
+        target = (
+            folder
+            / splits[number // classes % len(splits)]
+            / f"class{number % classes:02d}"
+            / f"{number:07d}.jpg"
+        )
         target.parent.mkdir(parents=True, exist_ok=True)
         os.link(photos[number % len(photos)], target)
     return folder

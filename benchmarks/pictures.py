@@ -7,11 +7,11 @@ from time import perf_counter, process_time
 
 from PIL import Image
 
-from resomap.data import reef
-from resomap.data.prepare import prepare
-from resomap.data.resize import resize_store
-from resomap.data.store import open_store
-from resomap.dataset import Data, Folder
+from resomap.config.data import Data, Folder
+from resomap.data.reef import reef
+from resomap.data.store.prepare import prepare
+from resomap.data.store.resize import resize_store
+from resomap.data.store.store import open_store
 
 NATIVE = 256
 QUALITY = 95
@@ -49,7 +49,9 @@ def draw_jpegs(data: Data, folder: Path, train: int) -> None:
 def take(source: Path, folder: Path, train: int) -> None:
     """Link the first `train` pictures of `source`, and those of the other splits, into `folder`."""
     for split, count in counts(train).items():
-        for path in sorted((source / split).glob("*/*.jpg"), key=lambda path: path.name)[:count]:
+        for path in sorted((source / split).glob("*/*.jpg"), key=lambda path: path.name)[
+            :count
+        ]:
             target = folder / split / path.parent.name / path.name
             target.parent.mkdir(parents=True, exist_ok=True)
             os.link(path, target)
@@ -58,7 +60,9 @@ def take(source: Path, folder: Path, train: int) -> None:
 def of_folder(data: Data, folder: Path, side: int) -> Data:
     """The section `data`, but of the pictures in `folder`, stored at `side`."""
     there = Folder(path=str(folder), masks=None, group=None)
-    return data.model_copy(update={"dataset": "folder", "native_resolution": side, "folder": there, "reef": None})
+    return data.model_copy(
+        update={"dataset": "folder", "native_resolution": side, "folder": there, "reef": None}
+    )
 
 
 def prepare_store(folder: Path, directory: Path, data: Data, resolution: int) -> Pictures:
@@ -66,4 +70,10 @@ def prepare_store(folder: Path, directory: Path, data: Data, resolution: int) ->
     wall, cpu, manifest = perf_counter(), process_time(), directory / "manifest.json"
     prepare(of_folder(data, folder, NATIVE), directory)
     resize_store(manifest, resolution, data.filter)
-    return Pictures(folder, manifest, open_store(manifest).counts["train"], perf_counter() - wall, process_time() - cpu)
+    return Pictures(
+        folder,
+        manifest,
+        open_store(manifest).counts["train"],
+        perf_counter() - wall,
+        process_time() - cpu,
+    )

@@ -11,10 +11,10 @@ from pathlib import Path
 from time import monotonic
 from typing import IO, Any
 
-from resomap import jobs
-from resomap.config import FILES, build_config, merge, read_yaml
-from resomap.sections import Config
-from resomap.workflow import MAINS
+from resomap.config.load import FILES, build_config, merge, read_yaml
+from resomap.config.schema import Config
+from resomap.workflow import jobs
+from resomap.workflow.targets import MAINS
 
 ROOT = Path(__file__).parent.parent
 STARTED = "RESOMAP_BENCHMARK_STARTED"
@@ -31,13 +31,17 @@ class Cost:
 
 def measure(*commands: Sequence[str]) -> Cost:
     """Run `commands` side by side from the root of the repository; what fails ends the benchmark with its output."""
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment = {
+        name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+    }
     with ExitStack() as stack:
         logs = [stack.enter_context(tempfile.TemporaryFile()) for _ in commands]
         started = monotonic()
         environment[STARTED] = repr(started)
         running = [
-            subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+            subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
+            )
             for command, log in zip(commands, logs, strict=True)
         ]
         cpu = sum(_wait(process) for process in running)
@@ -45,7 +49,9 @@ def measure(*commands: Sequence[str]) -> Cost:
         outputs = [_read(log) for log in logs]
     for process, output in zip(running, outputs, strict=True):
         if process.returncode:
-            sys.exit(f"{' '.join(map(str, process.args))[:500]}\n{output[-3000:]}\nexit status {process.returncode}")
+            sys.exit(
+                f"{' '.join(map(str, process.args))[:500]}\n{output[-3000:]}\nexit status {process.returncode}"
+            )
     return Cost(wall, cpu, "".join(outputs))
 
 
@@ -70,7 +76,10 @@ def job_command(job: jobs.Job, **arguments: Any) -> list[str]:
     """The command of a rule: the entry point of `job`, and one `--name` an argument."""
     command = module(job_module(type(job)), "--job", job.to_json())
     for name, value in arguments.items():
-        command += [f"--{name.replace('_', '-')}", *map(str, value if isinstance(value, list) else [value])]
+        command += [
+            f"--{name.replace('_', '-')}",
+            *map(str, value if isinstance(value, list) else [value]),
+        ]
     return command
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from benchmarks.gpu_check import configure
-from resomap.config import find_architecture
-from resomap.data.loader import EvalLoader, Normalise, TrainLoader
-from resomap.files import write_text
+from resomap.config.load import find_architecture
+from resomap.data.loading.loader import EvalLoader, Normalise, TrainLoader
 from resomap.models.registry import build_model
+from resomap.system.files import write_text
 from resomap.training.autosave import Autosave
 from resomap.training.fit import fit
 from resomap.training.optimizers import build_optimizer
@@ -54,7 +54,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=100)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    rows = [measure(name, options.resolution, torch.device(options.device), options.seconds) for name in options.models]
+    rows = [
+        measure(name, options.resolution, torch.device(options.device), options.seconds)
+        for name in options.models
+    ]
     write_text(OUT, HEAD + "".join(rows))
     print(OUT.read_text(encoding="utf-8"))
 
@@ -64,23 +67,45 @@ def measure(name: str, resolution: int, device: torch.device, seconds: float) ->
     config = configure(str(device), [name], [resolution])
     recipe = config.training
     torch.manual_seed(0)
-    model = build_model(find_architecture(config.models, name), num_classes=8).to(device, memory_format=torch.channels_last)
-    images = torch.randint(0, 256, (PICTURES, resolution, resolution, 3), dtype=torch.uint8, device=device)
-    labels, normalise = torch.arange(PICTURES, device=device) % 8, Normalise((0.5,) * 3, (0.25,) * 3, device)
+    model = build_model(find_architecture(config.models, name), num_classes=8).to(
+        device, memory_format=torch.channels_last
+    )
+    images = torch.randint(
+        0, 256, (PICTURES, resolution, resolution, 3), dtype=torch.uint8, device=device
+    )
+    labels, normalise = (
+        torch.arange(PICTURES, device=device) % 8,
+        Normalise((0.5,) * 3, (0.25,) * 3, device),
+    )
     train = TrainLoader(images, labels, normalise, 32, 0, recipe.augmentation)
     optimizer = build_optimizer(recipe.optimizer, model)
     rates = build_schedule(recipe.schedule, optimizer, len(train), 1000, recipe.monitor)
     val = EvalLoader(images[:32], labels[:32], normalise, 32)
-    trainer = Trainer(model, device, torch.nn.CrossEntropyLoss(), optimizer, train, val, scheduler=rates, seed=0)
+    trainer = Trainer(
+        model,
+        device,
+        torch.nn.CrossEntropyLoss(),
+        optimizer,
+        train,
+        val,
+        scheduler=rates,
+        seed=0,
+    )
     with tempfile.TemporaryDirectory(dir=OUT.parent) as folder:
-        autosave = Measured(States(Path(folder), "measured"), config.system.training.save_every_seconds)
+        autosave = Measured(
+            States(Path(folder), "measured"), config.system.training.save_every_seconds
+        )
         started = perf_counter()
-        fit(trainer, 1000, recipe.monitor, autosave=autosave, early_stopping=Until(started + seconds))  # type: ignore[arg-type]
+        fit(
+            trainer,
+            1000,
+            recipe.monitor,
+            autosave=autosave,
+            early_stopping=Until(started + seconds),
+        )  # type: ignore[arg-type]
         trained = perf_counter() - started
     saves = max(autosave.saves, 1)
-    figures = (
-        f"{trained:.0f} | {autosave.saves} | {autosave.bytes / 2**20:.1f} | {autosave.busy / saves:.2f} | {autosave.busy / trained:.2%}"
-    )
+    figures = f"{trained:.0f} | {autosave.saves} | {autosave.bytes / 2**20:.1f} | {autosave.busy / saves:.2f} | {autosave.busy / trained:.2%}"
     return f"| {name} | {resolution} | {device} | {figures} |\n"
 
 

@@ -18,14 +18,14 @@ from benchmarks.maps import cpu, network, prepare_process
 from benchmarks.processes import shipped_config
 from benchmarks.tables import markdown, spread
 from benchmarks.turns import Way, take_turns
-from resomap import jobs
-from resomap.config import find_architecture
-from resomap.data.store import open_store
+from resomap.config.load import find_architecture
+from resomap.data.store.store import open_store
 from resomap.explain.grids import reduce_maps
-from resomap.explain.stage import Subject
-from resomap.files import write_arrays
+from resomap.explain.run import Subject
 from resomap.models.inspect import find_layer
+from resomap.system.files import write_arrays
 from resomap.training.checkpoint import save_weights
+from resomap.workflow import jobs
 
 MODEL = "tiny_cnn"
 MODELS = (MODEL, "simple_cnn")
@@ -33,7 +33,9 @@ RESOLUTIONS = (24, 48, 96)
 METHODS = ("gradcam", "integrated_gradients", "saliency")
 SEEDS = (2, 5)
 UNTRAINED = 24
-PARTS = {"attributions": "explain"} | {name: name for name in ("localisation", "faithfulness", "sanity", "interventions")}
+PARTS = {"attributions": "explain"} | {
+    name: name for name in ("localisation", "faithfulness", "sanity", "interventions")
+}
 """The parts of the job, and the methods of a stage's Subject that do them."""
 RUN_NOTE = """CPU seconds of `resomap.entry.explain` after imports, fresh weights, one torch thread, the shipped configuration on {pictures} pictures of the
 reef: {methods}; sanity on {sanity}, faithfulness on {faithfulness}. `rest`: reading, what is explained, writing.
@@ -48,9 +50,15 @@ def run_run(options: Namespace, work: Path) -> str:
     """The explain job of each cell, as text for the page."""
     prepare_process()
     models, resolutions = options.models or MODELS, options.resolutions or RESOLUTIONS
-    sweep = Sweep(work / "fresh", shipped_config(small_reef(options.pictures, resolutions, 1, models)))
+    sweep = Sweep(
+        work / "fresh", shipped_config(small_reef(options.pictures, resolutions, 1, models))
+    )
     sweep.prepare()
-    rows = [row for cell in product(models, resolutions) for row in run_rows(sweep, *cell, options.rounds)]
+    rows = [
+        row
+        for cell in product(models, resolutions)
+        for row in run_rows(sweep, *cell, options.rounds)
+    ]
     chosen = sweep.config.explainability
     note = RUN_NOTE.format(
         pictures=options.pictures,
@@ -61,12 +69,22 @@ def run_run(options: Namespace, work: Path) -> str:
     return f"{note}\n{markdown(('model', 'px', 'all', *PARTS, 'rest'), rows)}"
 
 
-def run_rows(sweep: Sweep, model: str, resolution: int, rounds: int) -> Iterator[tuple[object, ...]]:
+def run_rows(
+    sweep: Sweep, model: str, resolution: int, rounds: int
+) -> Iterator[tuple[object, ...]]:
     """The row of one cell."""
     cell = {"model": model, "resolution": str(resolution), "seed": "0"}
     family = find_architecture(sweep.config.models, model).family
-    save_weights(sweep.of_run(family, **cell)["weights"], network(model).state_dict(), {"status": "ok", "model": model})
-    way = Way(f"{model}, {resolution} px", sweep.config.explainability.pictures, partial(sweep.do, jobs.Explain, **cell))
+    save_weights(
+        sweep.of_run(family, **cell)["weights"],
+        network(model).state_dict(),
+        {"status": "ok", "model": model},
+    )
+    way = Way(
+        f"{model}, {resolution} px",
+        sweep.config.explainability.pictures,
+        partial(sweep.do, jobs.Explain, **cell),
+    )
     way.call()  # its imports are not measured
     found: list[dict[str, float]] = []
     for _ in range(rounds):
@@ -74,7 +92,13 @@ def run_rows(sweep: Sweep, model: str, resolution: int, rounds: int) -> Iterator
             take_turns([way], 1)
         found.append(spent)
     rest = [whole - sum(parts.values()) for whole, parts in zip(cpu(way), found, strict=True)]
-    yield model, resolution, spread(cpu(way)), *(spread([parts[part] for parts in found]) for part in PARTS), spread(rest)
+    yield (
+        model,
+        resolution,
+        spread(cpu(way)),
+        *(spread([parts[part] for parts in found]) for part in PARTS),
+        spread(rest),
+    )
 
 
 @contextmanager
@@ -93,14 +117,22 @@ def parts_timed() -> Iterator[dict[str, float]]:
 
     with ExitStack() as stack:
         for part, name in PARTS.items():
-            stack.enter_context(patch.object(Subject, name, timed(part, getattr(Subject, name))))
+            stack.enter_context(
+                patch.object(Subject, name, timed(part, getattr(Subject, name)))
+            )
         yield spent
 
 
-def small_reef(pictures: int, resolutions: Sequence[int], seeds: int, models: Sequence[str]) -> dict[str, object]:
+def small_reef(
+    pictures: int, resolutions: Sequence[int], seeds: int, models: Sequence[str]
+) -> dict[str, object]:
     """Changes of the shipped configuration: `pictures` test pictures, all of them explained by the default methods."""
     return {
-        "sweep": {"models": list(models), "resolutions": list(resolutions), "seeds": list(range(seeds))},
+        "sweep": {
+            "models": list(models),
+            "resolutions": list(resolutions),
+            "seeds": list(range(seeds)),
+        },
         "data": {"reef": {"train": 16, "val": 8, "test": pictures}},
         "explainability": {"pictures": pictures, "methods": list(METHODS)},
         "system": {"device": "cpu"},
@@ -112,19 +144,30 @@ def run_agreement(options: Namespace, work: Path) -> str:
     prepare_process()
     resolutions = options.resolutions or RESOLUTIONS
     sweeps = [
-        Sweep(work / f"planted_{seeds}_seeds", shipped_config(small_reef(options.pictures, resolutions, seeds, [MODEL]))) for seeds in SEEDS
+        Sweep(
+            work / f"planted_{seeds}_seeds",
+            shipped_config(small_reef(options.pictures, resolutions, seeds, [MODEL])),
+        )
+        for seeds in SEEDS
     ]
     for sweep in sweeps:
         sweep.prepare()
         plant(sweep)
     ways = [
-        Way(str(seeds), options.pictures, partial(sweep.do, jobs.CompareExplanations, model=MODEL))
+        Way(
+            str(seeds),
+            options.pictures,
+            partial(sweep.do, jobs.CompareExplanations, model=MODEL),
+        )
         for seeds, sweep in zip(SEEDS, sweeps, strict=True)
     ]
     ways[0].call()  # its imports are not measured
     take_turns(ways, options.rounds)
     note = AGREEMENT_NOTE.format(
-        methods=", ".join(METHODS), model=MODEL, resolutions=", ".join(map(str, resolutions)), pictures=options.pictures
+        methods=", ".join(METHODS),
+        model=MODEL,
+        resolutions=", ".join(map(str, resolutions)),
+        pictures=options.pictures,
     )
     head = ("seeds", "CPU s", "normalised agreement found")
     return f"{note}\n{markdown(head, ((way.name, spread(cpu(way)), normalised_found(sweep)) for way, sweep in zip(ways, sweeps, strict=True)))}"
@@ -132,7 +175,11 @@ def run_agreement(options: Namespace, work: Path) -> str:
 
 def normalised_found(sweep: Sweep) -> str:
     """What the comparison made of the planted maps, over all its measures, blocks, populations and resolutions."""
-    found = pd.read_csv(sweep.of_model("custom", MODEL)["agreement"])["normalised"].dropna().tolist()
+    found = (
+        pd.read_csv(sweep.of_model("custom", MODEL)["agreement"])["normalised"]
+        .dropna()
+        .tolist()
+    )
     return f"{spread(found)} in {len(found)} rows"
 
 
@@ -151,13 +198,28 @@ def plant(sweep: Sweep) -> None:
     fixed = find_layer(model, min(resolutions), "auto")[0]
     for resolution, seed in product(resolutions, seeds):
         files = sweep.of_run("custom", MODEL, str(resolution), str(seed))
-        logits = np.eye(8, dtype=np.float32)[labels] + rng.normal(scale=0.2, size=(len(labels), 8))
-        write_arrays(files["predictions"], label=labels, index=index, **{f"logits_r{resolution}": logits})
+        logits = np.eye(8, dtype=np.float32)[labels] + rng.normal(
+            scale=0.2, size=(len(labels), 8)
+        )
+        write_arrays(
+            files["predictions"], label=labels, index=index, **{f"logits_r{resolution}": logits}
+        )
         layer, _, rule_side = find_layer(model, resolution, "auto")
         fixed_side = find_layer(model, resolution, fixed)[2]
         for path in files["attributions"]:
-            found = {"index": index, "target": labels, "layer": np.array("input"), "attribution": maps(resolution)}
+            found = {
+                "index": index,
+                "target": labels,
+                "layer": np.array("input"),
+                "attribution": maps(resolution),
+            }
             if path.stem == "gradcam":
                 found |= {"layer": np.array(layer), "attribution": maps(rule_side)}
                 found |= {"fixed_layer": np.array(fixed), "fixed_attribution": maps(fixed_side)}
-            write_arrays(path, **found, untrained=maps(found.get("fixed_attribution", found["attribution"]).shape[-1])[:UNTRAINED])
+            write_arrays(
+                path,
+                **found,
+                untrained=maps(found.get("fixed_attribution", found["attribution"]).shape[-1])[
+                    :UNTRAINED
+                ],
+            )

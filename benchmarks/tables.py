@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-from resomap.files import write_text
+from resomap.system.files import write_text
 
 TITLE = "# Training: ResoMap against how people train\n"
 
@@ -41,12 +41,19 @@ def put_section(path: Path, title: str, text: str) -> None:
     head, *sections = re.split(r"^(?=## )", page, flags=re.MULTILINE)
     new = f"## {title}\n\n{text.strip()}\n"
     mine = [section.startswith(f"## {title}\n") for section in sections]
-    kept = [new if own else f"{section.strip()}\n" for section, own in zip(sections, mine, strict=True)]
+    kept = [
+        new if own else f"{section.strip()}\n"
+        for section, own in zip(sections, mine, strict=True)
+    ]
     write_text(path, "\n".join([f"{head.strip()}\n", *kept, *([] if any(mine) else [new])]))
 
 
 def write_parts(
-    options: Namespace, title: str, parts: Mapping[str, tuple[str, Callable[[Namespace, Path], str]]], once: str, libraries: str
+    options: Namespace,
+    title: str,
+    parts: Mapping[str, tuple[str, Callable[[Namespace, Path], str]]],
+    once: str,
+    libraries: str,
 ) -> None:
     """Run `options.part` of `parts` (or all) in `options.work`, or a folder that goes again, and put each into the page `options.out`.
 
@@ -66,8 +73,12 @@ def write_parts(
 
 def protocol(device: str, rounds: int, load: float) -> str:
     """One sentence on where, when and how often something was measured; `load` is the machine's before it began."""
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "torchvision", "pillow", "numpy"))
-    machine = f"{_processor()}, {len(os.sched_getaffinity(0))} cores" + (f", {_card()}" if device == "cuda" else "")
+    libraries = ", ".join(
+        f"{name} {version(name)}" for name in ("torch", "torchvision", "pillow", "numpy")
+    )
+    machine = f"{_processor()}, {len(os.sched_getaffinity(0))} cores" + (
+        f", {_card()}" if device == "cuda" else ""
+    )
     return (
         f"{date.today()}, commit {_commit()}, {machine}, Python {platform.python_version()}, {libraries}. "
         f"{rounds} round{'s' * (rounds != 1)}, interleaved; median (lowest-highest). Load average before it began {load:.2f}.\n"
@@ -75,7 +86,11 @@ def protocol(device: str, rounds: int, load: float) -> str:
 
 
 def _processor() -> str:
-    names = [line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    names = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
     return names[0] if names else platform.machine()
 
 
@@ -87,10 +102,24 @@ def _card() -> str:
 
 def _commit() -> str:
     def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], capture_output=True, text=True, cwd=Path(__file__).parent, check=True).stdout.strip()
+        return subprocess.run(
+            ["git", *arguments],
+            capture_output=True,
+            text=True,
+            cwd=Path(__file__).parent,
+            check=True,
+        ).stdout.strip()
 
     try:
-        changed = git("status", "--porcelain", "--untracked-files=no", "--", "../resomap", "../rules", "../config")
+        changed = git(
+            "status",
+            "--porcelain",
+            "--untracked-files=no",
+            "--",
+            "../resomap",
+            "../rules",
+            "../config",
+        )
         return git("rev-parse", "--short", "HEAD") + (" and changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

@@ -35,7 +35,9 @@ class Way:
 
 def cpu_seconds() -> float:
     """Of this process and of its children that have ended."""
-    used = [resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    used = [
+        resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    ]
     return sum(each.ru_utime + each.ru_stime for each in used)
 
 
@@ -44,7 +46,10 @@ def take_turns(ways: Sequence[Way], rounds: int) -> None:
     for number in range(rounds):
         for way in ways:
             way.run()
-            print(f"round {number + 1}, {way.name}: {way.rates[-1]:,.0f} pictures/s", file=sys.stderr)
+            print(
+                f"round {number + 1}, {way.name}: {way.rates[-1]:,.0f} pictures/s",
+                file=sys.stderr,
+            )
 
 
 def rates_told(ways: Sequence[Way], *bases: Way) -> Iterator[tuple[str, ...]]:

@@ -16,14 +16,16 @@ from typing import Any
 from benchmarks.pictures import Pictures, draw_jpegs, prepare_store, take
 from benchmarks.processes import Cost, job_command, measure, module, shipped_config
 from benchmarks.tables import markdown, ratios, spread
-from resomap import jobs
-from resomap.config import find_architecture
-from resomap.files import read_json
-from resomap.sections import Config
-from resomap.workflow import build_job
+from resomap.config.load import find_architecture
+from resomap.config.schema import Config
+from resomap.system.files import read_json
+from resomap.workflow import jobs
+from resomap.workflow.targets import build_job
 
 CROP = {"scale": [0.08, 1.0], "ratio": [0.75, 1.3333]}
-FLIP_ONLY: dict[str, Any] = dict.fromkeys(("random_resized_crop", "color_jitter", "blur", "erasing")) | {"rotation_degrees": 0.0}
+FLIP_ONLY: dict[str, Any] = dict.fromkeys(
+    ("random_resized_crop", "color_jitter", "blur", "erasing")
+) | {"rotation_degrees": 0.0}
 # Pictures of one epoch on a CPU, so that every job ends in about ten seconds: fewer where a picture costs more.
 PICTURES = {64: 2000, 128: 400, 224: 128}
 DEAR = {64: 600, 128: 160, 224: 64}
@@ -83,7 +85,13 @@ Arms = Callable[[Namespace, str, int, Pictures], Iterator[Arm]]
 def run_jobs(options: Namespace, work: Path, arms: Arms | None = None, note: str = "") -> str:
     """Every cell of models and resolutions by `arms`, as text for the page."""
     config = shipped_config()
-    draw_jpegs(config.data, work / "jpeg", max(pictures_of(options, *cell) for cell in product(options.models, options.resolutions)))
+    draw_jpegs(
+        config.data,
+        work / "jpeg",
+        max(
+            pictures_of(options, *cell) for cell in product(options.models, options.resolutions)
+        ),
+    )
     rows: list[tuple[object, ...]] = []
     stores: dict[tuple[int, int], Pictures] = {}
     for resolution in options.resolutions:
@@ -91,8 +99,15 @@ def run_jobs(options: Namespace, work: Path, arms: Arms | None = None, note: str
             key = (resolution, pictures_of(options, model, resolution))
             stores[key] = stores.get(key) or store_of(config, work, *key)
             cell = (arms or build_arms)(options, model, resolution, stores[key])
-            rows += run_cell(list(cell), options.rounds, (model, resolution, stores[key].train), work / "runs")
-    note = note or NOTE.format(epochs=options.epochs, batch=options.batch_size, workers=options.workers)
+            rows += run_cell(
+                list(cell),
+                options.rounds,
+                (model, resolution, stores[key].train),
+                work / "runs",
+            )
+    note = note or NOTE.format(
+        epochs=options.epochs, batch=options.batch_size, workers=options.workers
+    )
     took = [(*key, f"{made.wall:.1f}", f"{made.cpu:.1f}") for key, made in stores.items()]
     prepared = markdown(("px", "pictures", "store wall s", "store CPU s"), took)
     return f"{note}\n{markdown(HEAD, rows)}\nPreparing the store, once a sweep (decoding and one resize, one process; n = 1):\n\n{prepared}"
@@ -112,25 +127,36 @@ def store_of(config: Config, work: Path, resolution: int, count: int) -> Picture
     return prepare_store(folder, work / f"store{count}_{resolution}", config.data, resolution)
 
 
-def run_cell(arms: list[Arm], rounds: int, cell: tuple[str, int, int], folder: Path) -> Iterator[tuple[object, ...]]:
+def run_cell(
+    arms: list[Arm], rounds: int, cell: tuple[str, int, int], folder: Path
+) -> Iterator[tuple[object, ...]]:
     """Rows of one cell (model, px, pictures), its arms interleaved."""
     for number in range(rounds):
         for arm in arms:
             arm.run(folder)
-            print(f"{cell[0]} {cell[1]} px, round {number + 1}, {arm.precision} {arm.name}: {arm.costs[-1].wall:.1f} s", file=sys.stderr)
+            print(
+                f"{cell[0]} {cell[1]} px, round {number + 1}, {arm.precision} {arm.name}: {arm.costs[-1].wall:.1f} s",
+                file=sys.stderr,
+            )
     by_name = {(arm.precision, arm.name): arm for arm in arms}
     for arm in arms:
         base, plain = by_name[arm.precision, "textbook"], by_name["fp32", "textbook"]
         against = (
-            "" if arm is base else spread(ratios(arm.walls, [arm.count * wall for wall in base.walls])),
-            "" if arm is base else spread(ratios(arm.cpus, [arm.count * cpu for cpu in base.cpus])),
+            ""
+            if arm is base
+            else spread(ratios(arm.walls, [arm.count * wall for wall in base.walls])),
+            ""
+            if arm is base
+            else spread(ratios(arm.cpus, [arm.count * cpu for cpu in base.cpus])),
             "" if base is plain else spread(ratios(arm.walls, plain.walls)),
         )
         took = (spread(arm.rates, 0), spread(arm.walls), spread(arm.cpus), *against)
         yield *cell, arm.precision, arm.name, *took, f"{median(arm.accuracies):.3f}"
 
 
-def build_arms(options: Namespace, model: str, resolution: int, pictures: Pictures) -> Iterator[Arm]:
+def build_arms(
+    options: Namespace, model: str, resolution: int, pictures: Pictures
+) -> Iterator[Arm]:
     """The arms of one cell: at 64 px also bf16, and on a CPU all its threads and two jobs at once."""
     ours = partial(our_command, options, model, resolution, pictures.manifest)
     theirs = partial(textbook_command, options, model, resolution, pictures.folder)
@@ -141,31 +167,77 @@ def build_arms(options: Namespace, model: str, resolution: int, pictures: Pictur
     yield Arm("resomap", "bf16", partial(ours, precision="bf16"), our_result)
     yield Arm("textbook", "bf16", partial(theirs, more=("--amp",)), textbook_result)
     if options.device == "cpu":
-        yield Arm(f"resomap, {options.cores} threads", "fp32", partial(ours, threads=options.cores), our_result)
+        yield Arm(
+            f"resomap, {options.cores} threads",
+            "fp32",
+            partial(ours, threads=options.cores),
+            our_result,
+        )
         yield Arm("resomap x 2", "fp32", ours, our_result, count=2)
 
 
 def our_command(
-    options: Namespace, model: str, resolution: int, manifest: Path, out: Path, precision: str = "fp32", threads: int = 1
+    options: Namespace,
+    model: str,
+    resolution: int,
+    manifest: Path,
+    out: Path,
+    precision: str = "fp32",
+    threads: int = 1,
 ) -> list[str]:
     """The command of the rule `train_run`."""
-    training = {"epochs": options.epochs, "batch_size": options.batch_size, "precision": precision}
+    training = {
+        "epochs": options.epochs,
+        "batch_size": options.batch_size,
+        "precision": precision,
+    }
     recipe = {"augmentation": {**FLIP_ONLY, "random_resized_crop": CROP}}
-    config = shipped_config({"system": {"device": options.device}, "training": {**training, **recipe}})
+    config = shipped_config(
+        {"system": {"device": options.device}, "training": {**training, **recipe}}
+    )
     family = find_architecture(config.models, model).family
-    job = build_job(config, jobs.Train, family=family, model=model, resolution=str(resolution), seed="0")
-    files = {"weights": out / "kept" / "best.safetensors", **{name: out / name for name in ("metrics", "history", "timing", "state")}}
-    return job_command(job, data=manifest, **files, runtime=config.system.training.model_dump_json(), threads=threads)
+    job = build_job(
+        config, jobs.Train, family=family, model=model, resolution=str(resolution), seed="0"
+    )
+    files = {
+        "weights": out / "kept" / "best.safetensors",
+        **{name: out / name for name in ("metrics", "history", "timing", "state")},
+    }
+    return job_command(
+        job,
+        data=manifest,
+        **files,
+        runtime=config.system.training.model_dump_json(),
+        threads=threads,
+    )
 
 
 def our_result(out: Path) -> tuple[float, float]:
     """Images a second of the last epoch, and the validation accuracy of the weights kept."""
-    return read_json(out / "timing")["epochs"][-1]["images_per_second"], read_json(out / "metrics")["scores"]["val_accuracy"]
+    return read_json(out / "timing")["epochs"][-1]["images_per_second"], read_json(
+        out / "metrics"
+    )["scores"]["val_accuracy"]
 
 
-def textbook_command(options: Namespace, model: str, resolution: int, folder: Path, out: Path, more: tuple[Any, ...] = ()) -> list[str]:
+def textbook_command(
+    options: Namespace,
+    model: str,
+    resolution: int,
+    folder: Path,
+    out: Path,
+    more: tuple[Any, ...] = (),
+) -> list[str]:
     """The command of a user."""
-    size = ("--model", model, "--size", resolution, "--epochs", options.epochs, "--batch-size", options.batch_size)
+    size = (
+        "--model",
+        model,
+        "--size",
+        resolution,
+        "--epochs",
+        options.epochs,
+        "--batch-size",
+        options.batch_size,
+    )
     machine = ("--workers", options.workers, "--device", options.device, "--out", out)
     return module("benchmarks.textbook.train", folder, *size, *machine, *more)
 
@@ -173,8 +245,13 @@ def textbook_command(options: Namespace, model: str, resolution: int, folder: Pa
 def textbook_result(out: Path) -> tuple[float, float]:
     """The same of the textbook script's history."""
     with (out / "history.csv").open(newline="") as stream:
-        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(stream)]
-    return rows[-1]["images_per_second"], min(rows, key=lambda row: row["val_loss"])["val_accuracy"]
+        rows = [
+            {name: float(value) for name, value in row.items()}
+            for row in csv.DictReader(stream)
+        ]
+    return rows[-1]["images_per_second"], min(rows, key=lambda row: row["val_loss"])[
+        "val_accuracy"
+    ]
 
 
 def reported(cost: Cost) -> dict[str, Any]:

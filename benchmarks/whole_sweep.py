@@ -18,10 +18,10 @@ from benchmarks.processes import ROOT, Cost, measure, module, shipped_config
 from benchmarks.startup import measure_starts, start_name
 from benchmarks.tables import markdown, ratios, spread
 from benchmarks.whole_jobs import reported
-from resomap import jobs
-from resomap.config import find_architecture
-from resomap.files import read_json
-from resomap.sections import Config
+from resomap.config.load import find_architecture
+from resomap.config.schema import Config
+from resomap.system.files import read_json
+from resomap.workflow import jobs
 
 NOTE = """`resomap`: `snakemake --cores {cores}` in an empty directory: draws and stores the pictures, {trainings} trainings ({cells}), scores each
 at every resolution, profiles, explains, then tables, figures and the report. `textbook`: benchmarks/textbook/sweep.sh, one process after the
@@ -42,13 +42,21 @@ def run_sweep(options: Namespace, work: Path) -> str:
     for number in range(options.rounds):
         ours.append(our_sweep(options, work))
         own.append(reported(ours[-1])["own"])
-        print(f"round {number + 1}, resomap: {ours[-1].wall:.0f} s, {ours[-1].cpu:.0f} CPU s", file=sys.stderr)
+        print(
+            f"round {number + 1}, resomap: {ours[-1].wall:.0f} s, {ours[-1].cpu:.0f} CPU s",
+            file=sys.stderr,
+        )
         export_pictures(work / "ours" / "results" / "data", work / "png")
         theirs.append(textbook_sweep(config, work))
-        print(f"round {number + 1}, textbook: {theirs[-1].wall:.0f} s, {theirs[-1].cpu:.0f} CPU s", file=sys.stderr)
+        print(
+            f"round {number + 1}, textbook: {theirs[-1].wall:.0f} s, {theirs[-1].cpu:.0f} CPU s",
+            file=sys.stderr,
+        )
     starts = start_costs(options, work / "starts", config)
     both = markdown(HEAD, sweep_rows(ours, theirs))
-    accuracy = markdown(("model", "px", "test accuracy, resomap", "textbook"), accuracies(config, work))
+    accuracy = markdown(
+        ("model", "px", "test accuracy, resomap", "textbook"), accuracies(config, work)
+    )
     share = shares(starts, own, [cost.cpu for cost in ours])
     return f"{note(config)}\n{both}\n{accuracy}\n{share}"
 
@@ -72,8 +80,17 @@ def our_sweep(options: Namespace, work: Path) -> Cost:
     directory, changes = work / "ours", work / "changes.json"
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir()
-    changes.write_text(json.dumps({"system": {"device": options.device}} | json.loads(options.changes)))
-    where = ("--snakefile", ROOT / "Snakefile", "--directory", directory, "--cores", len(os.sched_getaffinity(0)))
+    changes.write_text(
+        json.dumps({"system": {"device": options.device}} | json.loads(options.changes))
+    )
+    where = (
+        "--snakefile",
+        ROOT / "Snakefile",
+        "--directory",
+        directory,
+        "--cores",
+        len(os.sched_getaffinity(0)),
+    )
     return measure(module("benchmarks.own_cpu", *where, "--configfile", changes))
 
 
@@ -81,9 +98,20 @@ def textbook_sweep(config: Config, work: Path) -> Cost:
     """The same cells by the shell loop."""
     out, sweep = work / "theirs", config.sweep
     shutil.rmtree(out, ignore_errors=True)
-    words = {"MODELS": sweep.models, "SIZES": sweep.resolutions, "SEEDS": sweep.seeds, "EPOCHS": [config.training.epochs]}
+    words = {
+        "MODELS": sweep.models,
+        "SIZES": sweep.resolutions,
+        "SEEDS": sweep.seeds,
+        "EPOCHS": [config.training.epochs],
+    }
     settings = [f"{name}={' '.join(map(str, values))}" for name, values in words.items()]
-    script = ["bash", str(ROOT / "benchmarks" / "textbook" / "sweep.sh"), str(work / "png"), str(out), config.system.device]
+    script = [
+        "bash",
+        str(ROOT / "benchmarks" / "textbook" / "sweep.sh"),
+        str(work / "png"),
+        str(out),
+        config.system.device,
+    ]
     return measure(["env", f"PYTHON={sys.executable}", *settings, *script])
 
 
@@ -94,7 +122,10 @@ def export_pictures(data: Path, folder: Path) -> None:
     classes = read_json(data / "manifest.json")["classes"]
     native = np.load(data / "native.npy", mmap_mode="r")
     for split in ("train", "val", "test"):
-        rows, labels = np.load(data / f"rows_{split}.npy"), np.load(data / f"labels_{split}.npy")
+        rows, labels = (
+            np.load(data / f"rows_{split}.npy"),
+            np.load(data / f"labels_{split}.npy"),
+        )
         for number, (row, label) in enumerate(zip(rows, labels, strict=True)):
             path = folder / split / classes[label] / f"{number:06d}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,8 +134,17 @@ def export_pictures(data: Path, folder: Path) -> None:
 
 def sweep_rows(ours: list[Cost], theirs: list[Cost]) -> Iterator[tuple[str, ...]]:
     """One row a way to sweep."""
-    walls, cpus = ([[getattr(cost, what) for cost in costs] for costs in (ours, theirs)] for what in ("wall", "cpu"))
-    yield "resomap", spread(walls[0], 0), spread(cpus[0], 0), spread(ratios(*walls)), spread(ratios(*cpus))
+    walls, cpus = (
+        [[getattr(cost, what) for cost in costs] for costs in (ours, theirs)]
+        for what in ("wall", "cpu")
+    )
+    yield (
+        "resomap",
+        spread(walls[0], 0),
+        spread(cpus[0], 0),
+        spread(ratios(*walls)),
+        spread(ratios(*cpus)),
+    )
     yield "textbook", spread(walls[1], 0), spread(cpus[1], 0), "", ""
 
 
@@ -114,9 +154,21 @@ def accuracies(config: Config, work: Path) -> Iterator[tuple[str, ...]]:
         family = find_architecture(config.models, name).family
         for side in config.sweep.resolutions:
             ours = [
-                work / "ours" / "results" / "runs" / family / name / f"r{side}" / f"seed{s}" / "evaluation.csv" for s in config.sweep.seeds
+                work
+                / "ours"
+                / "results"
+                / "runs"
+                / family
+                / name
+                / f"r{side}"
+                / f"seed{s}"
+                / "evaluation.csv"
+                for s in config.sweep.seeds
             ]
-            theirs = [work / "theirs" / name / str(side) / str(s) / "test.csv" for s in config.sweep.seeds]
+            theirs = [
+                work / "theirs" / name / str(side) / str(s) / "test.csv"
+                for s in config.sweep.seeds
+            ]
             means = (
                 fmean(_accuracy(*where, side) for where in found)
                 for found in (
@@ -129,7 +181,9 @@ def accuracies(config: Config, work: Path) -> Iterator[tuple[str, ...]]:
 
 def _accuracy(path: Path, key: str, column: str, side: int) -> float:
     with path.open(newline="") as stream:
-        return next(float(row[column]) for row in csv.DictReader(stream) if int(row[key]) == side)
+        return next(
+            float(row[column]) for row in csv.DictReader(stream) if int(row[key]) == side
+        )
 
 
 def start_costs(options: Namespace, work: Path, config: Config) -> list[tuple[str, int, float]]:
@@ -138,15 +192,27 @@ def start_costs(options: Namespace, work: Path, config: Config) -> list[tuple[st
     costs = measure_starts(Namespace(**{**vars(options), "rounds": 3}), work)
     models, sides = len(config.sweep.models), len(config.sweep.resolutions)
     runs = models * sides * len(config.sweep.seeds)
-    counts = {jobs.PrepareData: 1, jobs.ResizeData: sides, jobs.Train: runs, jobs.Evaluate: runs, jobs.Explain: runs}
+    counts = {
+        jobs.PrepareData: 1,
+        jobs.ResizeData: sides,
+        jobs.Train: runs,
+        jobs.Evaluate: runs,
+        jobs.Explain: runs,
+    }
     counts |= {jobs.Profile: models, jobs.Aggregate: 1, jobs.Plot: 1, jobs.BuildReport: 1}
-    return [(start_name(kind), count, median(cost.cpu for cost in costs[start_name(kind)])) for kind, count in counts.items()]
+    return [
+        (start_name(kind), count, median(cost.cpu for cost in costs[start_name(kind)]))
+        for kind, count in counts.items()
+    ]
 
 
 def shares(starts: list[tuple[str, int, float]], own: list[float], cpus: list[float]) -> str:
     """Where the CPU that is not compute went, and its share of all."""
     started = sum(count * each for _, count, each in starts)
     rows = [(name, count, f"{each:.2f}", f"{count * each:.1f}") for name, count, each in starts]
-    table = markdown(("start-up of", "jobs", "CPU s each", "CPU s"), [*rows, ("Snakemake itself", 1, spread(own), spread(own, 1))])
+    table = markdown(
+        ("start-up of", "jobs", "CPU s each", "CPU s"),
+        [*rows, ("Snakemake itself", 1, spread(own), spread(own, 1))],
+    )
     share = [(mine + started) / cpu for mine, cpu in zip(own, cpus, strict=True)]
     return f"Not compute: {spread(share)} of the CPU of the sweep.\n\n{table}"

@@ -32,7 +32,7 @@ import yaml
 
 from benchmarks.processes import ROOT, job_module
 from benchmarks.tables import markdown, spread, write_parts
-from resomap import jobs
+from resomap.workflow import jobs
 
 TITLE = "# The workflow: what Snakemake itself costs\n"
 PRESET = ROOT / "config" / "presets" / "full.yaml"
@@ -79,7 +79,13 @@ def call(program: Sequence[str | Path], folder: Path) -> Cost:
     """Run it in `folder`; what fails ends the benchmark with its output."""
     started = monotonic()
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(program, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            program,
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         wall = monotonic() - started
@@ -96,11 +102,17 @@ class Sweep:
     def __init__(self, folder: Path, seeds: int, python: Path) -> None:
         self.folder, self.python = folder, python
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._overlay("seeds", {"sweep": {"seeds": list(range(seeds))}, "system": {"device": "cpu"}})
+        self._overlay(
+            "seeds", {"sweep": {"seeds": list(range(seeds))}, "system": {"device": "cpu"}}
+        )
 
     def snakemake(self, *arguments: str, change: dict[str, Any] | None = None) -> Cost:
         """Call it, with a `change` of the configuration."""
-        overlays = [PRESET, self.folder / "seeds.yaml", *([self._overlay("change", change)] if change else [])]
+        overlays = [
+            PRESET,
+            self.folder / "seeds.yaml",
+            *([self._overlay("change", change)] if change else []),
+        ]
         asked = [*arguments, "--directory", self.folder, "--configfile", *overlays]
         cost = call([self.python, "-m", "benchmarks.own_cpu", *asked], ROOT)
         told = json.loads(cost.output.strip().splitlines()[-1])
@@ -108,7 +120,9 @@ class Sweep:
 
     def status(self) -> Cost:
         """Call `resomap status`."""
-        return call([sys.executable, "-c", "from resomap.cli import app; app()", "status"], self.folder)
+        return call(
+            [sys.executable, "-c", "from resomap.cli import app; app()", "status"], self.folder
+        )
 
     def planned(self, change: dict[str, Any] | None = None) -> int:
         """How many jobs would run."""
@@ -148,12 +162,17 @@ def tell_outputs(sweep: Sweep) -> None:
         if told:
             made[told[1]].append(path)
     for rule, kind in QUIET.items():
-        (sweep.python.parent / job_module(kind)).write_text("\n".join(made[rule]), encoding="utf-8")
+        (sweep.python.parent / job_module(kind)).write_text(
+            "\n".join(made[rule]), encoding="utf-8"
+        )
 
 
 def run_plan(options: Namespace, work: Path) -> str:
     """Dry runs, as text for the page."""
-    fresh, complete = prepared(options, work, "fresh", options.seeds), prepared(options, work, "complete", options.seeds)
+    fresh, complete = (
+        prepared(options, work, "fresh", options.seeds),
+        prepared(options, work, "complete", options.seeds),
+    )
     if complete.planned():
         complete.snakemake("--scheduler-subsample", str(options.subsample))
     ways = {
@@ -165,10 +184,21 @@ def run_plan(options: Namespace, work: Path) -> str:
     for number in range(options.rounds):
         for name, way in ways.items():
             costs[name].append(way())
-        print(f"round {number + 1}: {', '.join(f'{name} {each[-1].own:.1f} s' for name, each in costs.items())}", file=sys.stderr)
+        print(
+            f"round {number + 1}: {', '.join(f'{name} {each[-1].own:.1f} s' for name, each in costs.items())}",
+            file=sys.stderr,
+        )
     assert complete.planned() == 0, "the complete sweep is not complete"
     count, redone = fresh.planned(), complete.planned({"training": {"epochs": 51}})
-    rows = [(name, spread([one.own for one in each]), spread([one.wall for one in each], 1), peak(each)) for name, each in costs.items()]
+    rows = [
+        (
+            name,
+            spread([one.own for one in each]),
+            spread([one.wall for one in each], 1),
+            peak(each),
+        )
+        for name, each in costs.items()
+    ]
     told = f"{count:,} jobs. `training.epochs: 51` on top of the complete sweep: {redone:,} jobs would run.\n"
     return f"{PLAN_NOTE}\n{markdown(('', 'CPU s', 'wall s', 'peak MiB'), rows)}\n{told}"
 
@@ -195,16 +225,39 @@ def run_start(options: Namespace, work: Path) -> str:
             if name == "ilp" and tenths == 10:  # would take an hour
                 continue
             sweep = prepared(options, work, f"{seeds}_{name.replace(' ', '_')}", seeds)
-            rows.append(start_row(name, sweep.planned(), sweep.snakemake("-n", "-q"), sweep.snakemake(*arguments)))
+            rows.append(
+                start_row(
+                    name,
+                    sweep.planned(),
+                    sweep.snakemake("-n", "-q"),
+                    sweep.snakemake(*arguments),
+                )
+            )
             print(*rows[-1], sep=" | ", file=sys.stderr)
-    head = ("scheduler", "jobs", "Snakemake, CPU s", "jobs, CPU s", "a job, ms", "starting, ms", "peak MiB")
+    head = (
+        "scheduler",
+        "jobs",
+        "Snakemake, CPU s",
+        "jobs, CPU s",
+        "a job, ms",
+        "starting, ms",
+        "peak MiB",
+    )
     return f"{START_NOTE.format(cores=os.cpu_count())}\n{markdown(head, rows)}"
 
 
 def start_row(name: str, count: int, dry: Cost, whole: Cost) -> tuple[str, ...]:
     """A row of the table of whole sweeps."""
     each, starting = 1e3 * whole.own / count, 1e3 * (whole.own - dry.own) / count
-    return name, f"{count:,}", f"{whole.own:.1f}", f"{whole.jobs:.1f}", f"{each:.1f}", f"{starting:.1f}", f"{whole.peak_mib:.0f}"
+    return (
+        name,
+        f"{count:,}",
+        f"{whole.own:.1f}",
+        f"{whole.jobs:.1f}",
+        f"{each:.1f}",
+        f"{starting:.1f}",
+        f"{whole.peak_mib:.0f}",
+    )
 
 
 def prepared(options: Namespace, work: Path, name: str, seeds: int) -> Sweep:
@@ -222,12 +275,16 @@ PARTS = {"plan": ("Planning", run_plan), "start": ("Starting jobs", run_start)}
 
 def main() -> None:
     """Run the parts asked for."""
-    write_parts(parse(), TITLE, PARTS, once="start", libraries=f"Snakemake {version('snakemake')}.")
+    write_parts(
+        parse(), TITLE, PARTS, once="start", libraries=f"Snakemake {version('snakemake')}."
+    )
 
 
 def parse() -> Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("part", choices=[*PARTS, "all"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=10)

@@ -35,5 +35,7 @@ class Stopped(ResoMapError):
     """A signal ended the job after its state was saved; `exit_code` is the shell's for it, so that a scheduler tries again."""
 
     def __init__(self, signum: int) -> None:
-        super().__init__(f"stopped by {Signals(signum).name}; the state is saved, and the same command goes on from there")
+        super().__init__(
+            f"stopped by {Signals(signum).name}; the state is saved, and the same command goes on from there"
+        )
         self.exit_code = 128 + signum

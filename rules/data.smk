@@ -13,12 +13,12 @@ rule identify_data:
     output:
         identity="results/data/identity.txt",
     log:
-        "logs/data/identity.log",
+        "logs/data/data_digest.log",
     localrule: True
     conda:
         "../envs/torch.yaml"
     params:
-        identity=identity.data_identity(CONFIG),
+        identity=data_digest.data_identity(CONFIG),
     shell:
         "echo {params.identity:q} > {output.identity:q} 2> {log:q}"
 
@@ -44,10 +44,10 @@ rule prepare_data:
     priority: 100
     conda:
         "../envs/torch.yaml"
-    threads: identity.EVERY_CORE
+    threads: data_digest.EVERY_CORE
     resources:
         **ask.plain(minutes=240),
-        machine=identity.provision(CONFIG),
+        machine=data_digest.provision(CONFIG),
     params:
         job=job(jobs.PrepareData),
     shell:
@@ -74,7 +74,7 @@ rule resize_data:
     priority: 90
     conda:
         "../envs/torch.yaml"
-    threads: identity.resize_threads(CONFIG)
+    threads: data_digest.resize_threads(CONFIG)
     resources:
         **ask.plain(minutes=60),
     params:

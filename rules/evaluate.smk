@@ -43,7 +43,7 @@ rule evaluate_run:
 
 rule evaluate:
     input:
-        workflow_facts.run_files(
+        targets.run_files(
             CONFIG,
             "results/runs/{family}/{model}/r{resolution}/seed{seed}/evaluation.csv",
         ),

@@ -51,8 +51,8 @@ rule explain_run:
 
 rule compare_explanations:
     input:
-        workflow_facts.runs_of_model(CONFIG, f"{EXPLANATIONS}/localisation.csv"),
-        workflow_facts.run_files(
+        targets.runs_of_model(CONFIG, f"{EXPLANATIONS}/localisation.csv"),
+        targets.run_files(
             CONFIG,
             "results/runs/{family}/{model}/r{resolution}/seed{seed}/predictions.npz",
         ),
@@ -84,4 +84,4 @@ rule compare_explanations:
 
 rule explain:
     input:
-        workflow_facts.explained(CONFIG, f"{EXPLANATIONS}/localisation.csv", AGREEMENT),
+        targets.explained(CONFIG, f"{EXPLANATIONS}/localisation.csv", AGREEMENT),

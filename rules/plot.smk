@@ -1,6 +1,6 @@
 # INPUTS   results/tables/*.csv; pictures and maps for the panels
 # OUTPUTS  results/figures/*.{svg,png,csv}: the picture and its data
-from resomap.report.figures import CATALOGUE, figure_names
+from resomap.report.catalogue import CATALOGUE, figure_names
 
 FIGURES = figure_names(CONFIG.data.dataset, CONFIG.explainability.enabled)
 

@@ -29,8 +29,8 @@ rule summarise_models:
     input:
         data="results/data/manifest.json",
     output:
-        texts=workflow_facts.summary_files(CONFIG, "txt"),
-        records=workflow_facts.summary_files(CONFIG, "json"),
+        texts=targets.summary_files(CONFIG, "txt"),
+        records=targets.summary_files(CONFIG, "json"),
     log:
         "logs/summarise.log",
     conda:
@@ -50,4 +50,4 @@ rule summarise_models:
 rule profile:
     input:
         rules.summarise_models.output,
-        workflow_facts.model_files(CONFIG, "results/profiles/{family}/{model}.json"),
+        targets.model_files(CONFIG, "results/profiles/{family}/{model}.json"),

@@ -5,7 +5,7 @@
 
 rule track_runs:
     input:
-        workflow_facts.run_files(
+        targets.run_files(
             CONFIG,
             "results/runs/{family}/{model}/r{resolution}/seed{seed}/metrics.json",
             "results/runs/{family}/{model}/r{resolution}/seed{seed}/history.csv",

@@ -9,7 +9,7 @@
 
 rule train_run:
     input:
-        start=workflow_facts.start_files(CONFIG),
+        start=targets.start_files(CONFIG),
         identity="results/data/identity.txt",
         data=ancient("results/data/manifest.json"),
         images=ancient(
@@ -51,7 +51,7 @@ rule train_run:
 
 rule train:
     input:
-        workflow_facts.run_files(
+        targets.run_files(
             CONFIG,
             "results/runs/{family}/{model}/r{resolution}/seed{seed}/metrics.json",
         ),

@@ -8,9 +8,9 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from resomap.config import load_config
-from resomap.dataset import Data
-from resomap.files import write_text
+from resomap.config.data import Data
+from resomap.config.load import load_config
+from resomap.system.files import write_text
 
 CONFIG = Path(__file__).parents[1] / "config"
 
@@ -48,7 +48,9 @@ def write_digits(folder: Path) -> Path:
 
     digits = load_digits()
     for index, (image, label) in enumerate(zip(digits.images, digits.target, strict=True)):
-        save(folder / str(label) / f"{index:04d}.png", np.rint(image * 255 / 16).astype(np.uint8))
+        save(
+            folder / str(label) / f"{index:04d}.png", np.rint(image * 255 / 16).astype(np.uint8)
+        )
     return folder
 
 
@@ -58,7 +60,9 @@ def write_good(folder: Path) -> dict[str, np.ndarray]:
     pixels = noise(1)
     picture = Image.fromarray(pixels)
 
-    def add(name: str, image: Image.Image, expected: np.ndarray | None = None, **options) -> None:
+    def add(
+        name: str, image: Image.Image, expected: np.ndarray | None = None, **options
+    ) -> None:
         path = save(folder / name, image, **options)
         made[name] = _converted(path) if expected is None else expected
 
@@ -80,8 +84,15 @@ def write_good(folder: Path) -> dict[str, np.ndarray]:
         made[path.name] = _on_white(stored)
     deep = np.random.default_rng(3).integers(0, 2**16, (16, 20), np.uint16)
     for name in ("deep.png", "deep.tif"):
-        add(name, Image.fromarray(deep), np.repeat(np.rint(deep / 257).astype(np.uint8)[..., None], 3, axis=2))
-    for turn, name in enumerate(("plain", "mirrored", "half", "flipped", "transposed", "right", "transversed", "left"), start=1):
+        add(
+            name,
+            Image.fromarray(deep),
+            np.repeat(np.rint(deep / 257).astype(np.uint8)[..., None], 3, axis=2),
+        )
+    for turn, name in enumerate(
+        ("plain", "mirrored", "half", "flipped", "transposed", "right", "transversed", "left"),
+        start=1,
+    ):
         exif = Image.Exif()
         exif[0x0112] = turn
         add(f"exif_{name}.png", picture, _upright(pixels, turn), exif=exif)
@@ -110,7 +121,9 @@ def _converted(path: Path) -> np.ndarray:
 
 def _on_white(image: Image.Image) -> np.ndarray:
     layers = image.convert("RGBA")
-    return np.asarray(Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers).convert("RGB"))
+    return np.asarray(
+        Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers).convert("RGB")
+    )
 
 
 def _upright(pixels: np.ndarray, turn: int) -> np.ndarray:
@@ -145,7 +158,10 @@ def write_bad(folder: Path) -> dict[str, str]:
     damaged = bytearray(encoded("crc.png"))
     damaged[len(damaged) // 2] ^= 0xFF
     add("crc.png", bytes(damaged), "decoded")
-    save(folder / "floats.tif", Image.fromarray(np.linspace(0, 1, 256, dtype=np.float32).reshape(16, 16)))
+    save(
+        folder / "floats.tif",
+        Image.fromarray(np.linspace(0, 1, 256, dtype=np.float32).reshape(16, 16)),
+    )
     made["floats.tif"] = "floating point"
     save(folder / "integers.tif", Image.fromarray(np.full((16, 16), 2**20, np.int32)))
     made["integers.tif"] = "32 bit integers"
@@ -159,7 +175,17 @@ def bomb(width: int, height: int) -> bytes:
     """A PNG of a few hundred bytes whose header promises width x height pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data))
+            + kind
+            + data
+            + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(bytes(1000)))
+        + chunk(b"IEND", b"")
+    )

@@ -2,8 +2,17 @@
 
 from typing import Any
 
-from resomap import dataset
-from resomap.recipe import Augmentation, Exponential, Multistep, Optimizer, Plateau, Schedule, Sgd, Step
+from resomap.config import data
+from resomap.config.training import (
+    Augmentation,
+    Exponential,
+    Multistep,
+    Optimizer,
+    Plateau,
+    Schedule,
+    Sgd,
+    Step,
+)
 
 NOTHING: dict[str, Any] = {
     "horizontal_flip": 0.0,
@@ -38,15 +47,15 @@ def schedule(kind: str = "cosine", warmup_epochs: float = 1.0, min_lr: float = 0
     )
 
 
-def reef_data(reef: dataset.Reef, native: int, filter: str) -> dataset.Data:
+def reef_data(reef: data.Reef, native: int, filter: str) -> data.Data:
     """The pictures of a reef."""
-    return dataset.Data(
+    return data.Data(
         dataset="reef",
         native_resolution=native,
         filter=filter,
         aspect="squash",
         on_bad_image="error",
-        splits=dataset.Splits(val=0.15, test=0.2, seed=0),
+        splits=data.Splits(val=0.15, test=0.2, seed=0),
         folder=None,
         csv=None,
         torchvision=None,

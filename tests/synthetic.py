@@ -7,12 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from resomap import files, scores
-from resomap.sections import Architecture
+from resomap import metrics
+from resomap.config.schema import Architecture
+from resomap.system import files
 from tests.synthetic_evidence import Shown, reduce, write_agreement, write_explanations
 
-CLASSES = ["torpedo", "starfish", "disc-bars", "disc-stripes", "angel-bars", "angel-stripes", "ray-bars", "ray-stripes"]
-GROUPS = dict(zip(CLASSES, np.repeat(["outline", "broad", "medium", "fine"], 2).tolist(), strict=True))
+CLASSES = [
+    "torpedo",
+    "starfish",
+    "disc-bars",
+    "disc-stripes",
+    "angel-bars",
+    "angel-stripes",
+    "ray-bars",
+    "ray-stripes",
+]
+GROUPS = dict(
+    zip(CLASSES, np.repeat(["outline", "broad", "medium", "fine"], 2).tolist(), strict=True)
+)
 FREQUENCIES = {"broad": 10.0, "medium": 20.0, "fine": 40.0}
 SKILL = {"tiny_cnn": 1.6, "simple_cnn": 2.4}
 
@@ -46,7 +58,10 @@ class Sweep:
     @property
     def architectures(self) -> tuple[Architecture, ...]:
         """The networks as the configuration names them."""
-        return tuple(Architecture(name=name, family="custom", builder=name, min_resolution=8) for name in self.models)
+        return tuple(
+            Architecture(name=name, family="custom", builder=name, min_resolution=8)
+            for name in self.models
+        )
 
 
 def write_results(folder: Path, sweep: Sweep) -> dict[str, Any]:
@@ -60,7 +75,12 @@ def write_results(folder: Path, sweep: Sweep) -> dict[str, Any]:
         if sweep.profiled:
             _write_profile(folder / "profiles" / "custom" / f"{model}.json", sweep, model)
         if sweep.explained:
-            write_agreement(folder / "agreement" / "custom" / f"{model}.csv", model, sweep.resolutions, sweep.seeds)
+            write_agreement(
+                folder / "agreement" / "custom" / f"{model}.csv",
+                model,
+                sweep.resolutions,
+                sweep.seeds,
+            )
     return manifest
 
 
@@ -79,7 +99,10 @@ def _write_data(folder: Path, sweep: Sweep) -> dict[str, Any]:
     for resolution in sweep.resolutions:
         files.write_array(folder / f"r{resolution}" / "test.npy", reduce(images, resolution))
     _write_facts(folder, sweep, images)
-    across, conflicting = (sum(row[kind] != row[f"copy_{kind}"] for row in sweep.copies) for kind in ("split", "label"))
+    across, conflicting = (
+        sum(row[kind] != row[f"copy_{kind}"] for row in sweep.copies)
+        for kind in ("split", "label")
+    )
     manifest = {
         "dataset": "reef" if sweep.grouped else "folder",
         "native_resolution": sweep.native,
@@ -93,9 +116,17 @@ def _write_data(folder: Path, sweep: Sweep) -> dict[str, Any]:
         "drawn": list(sweep.drawn),
         "bad": len(sweep.bad),
         "notes": sweep.notes,
-        "duplicates": {"copies": len(sweep.copies), "across_splits": across, "conflicting": conflicting},
+        "duplicates": {
+            "copies": len(sweep.copies),
+            "across_splits": across,
+            "conflicting": conflicting,
+        },
         "splits": {
-            name: {"count": count, "sha256": "0" * 64, "per_class": np.bincount(labels(count), minlength=8).tolist()}
+            name: {
+                "count": count,
+                "sha256": "0" * 64,
+                "per_class": np.bincount(labels(count), minlength=8).tolist(),
+            }
             for name, count in _counts(sweep).items()
         },
         "mean": [0.4, 0.4, 0.4],
@@ -105,7 +136,18 @@ def _write_data(folder: Path, sweep: Sweep) -> dict[str, Any]:
     return manifest
 
 
-PICTURES = ("split", "index", "label", "group", "source", "row", "width", "height", "note", "pixels")
+PICTURES = (
+    "split",
+    "index",
+    "label",
+    "group",
+    "source",
+    "row",
+    "width",
+    "height",
+    "note",
+    "pixels",
+)
 COPIES = ("source", "split", "label", "copy_of", "copy_split", "copy_label")
 
 
@@ -123,15 +165,28 @@ def _write_facts(folder: Path, sweep: Sweep, images: np.ndarray) -> None:
         }
         for row, (split, index) in enumerate(rows)
     ]  # fmt: skip
-    files.write_rows(folder / "pictures.csv", [{"group": None, "note": None} | picture for picture in pictures], PICTURES)
     files.write_rows(
-        folder / "bad_pictures.csv", [{"source": source, "reason": reason} for source, reason in sweep.bad], ("source", "reason")
+        folder / "pictures.csv",
+        [{"group": None, "note": None} | picture for picture in pictures],
+        PICTURES,
+    )
+    files.write_rows(
+        folder / "bad_pictures.csv",
+        [{"source": source, "reason": reason} for source, reason in sweep.bad],
+        ("source", "reason"),
     )
     files.write_rows(folder / "duplicates.csv", sweep.copies, COPIES)
-    share = np.linspace(0, 1, sweep.native // 2 + 1) ** np.linspace(0.05, 0.4, len(CLASSES))[:, None]
+    share = (
+        np.linspace(0, 1, sweep.native // 2 + 1)
+        ** np.linspace(0.05, 0.4, len(CLASSES))[:, None]
+    )
     files.write_array(folder / "spectrum.npy", np.vstack([share.mean(axis=0), share]))
     shown = np.argsort(labels(min(sweep.test, 3 * len(CLASSES))), kind="stable")
-    files.write_arrays(folder / "contact_sheet.npz", images=reduce(images[shown], 96), label=labels(sweep.test)[shown])
+    files.write_arrays(
+        folder / "contact_sheet.npz",
+        images=reduce(images[shown], 96),
+        label=labels(sweep.test)[shown],
+    )
 
 
 @cache
@@ -139,11 +194,16 @@ def _draw(count: int, side: int) -> tuple[np.ndarray, np.ndarray]:
     """Striped discs on a plain ground, and their masks."""
     rng = np.random.default_rng(0)
     y, x = (np.mgrid[:side, :side] + 0.5) / side
-    images, masks = np.empty((count, side, side, 3), np.uint8), np.empty((count, side, side), np.uint8)
+    images, masks = (
+        np.empty((count, side, side, 3), np.uint8),
+        np.empty((count, side, side), np.uint8),
+    )
     for index, label in enumerate(labels(count)):
         centre_x, centre_y = rng.uniform(0.3, 0.7, 2)
         mask = np.clip((0.2 - np.hypot(x - centre_x, y - centre_y)) * side + 0.5, 0, 1)
-        stripes = np.cos(2 * np.pi * (10, 10, 20, 40)[label // 2] * (x if label % 2 == 0 else y))
+        stripes = np.cos(
+            2 * np.pi * (10, 10, 20, 40)[label // 2] * (x if label % 2 == 0 else y)
+        )
         ground = rng.uniform(0.15, 0.35, 3) + 0.1 * y[..., None]
         body = rng.uniform(0.5, 0.7, 3) + 0.2 * stripes[..., None]
         images[index] = 255 * (ground * (1 - mask[..., None]) + body * mask[..., None])
@@ -151,10 +211,18 @@ def _draw(count: int, side: int) -> tuple[np.ndarray, np.ndarray]:
     return images, masks
 
 
-def _write_run(folder: Path, sweep: Sweep, manifest: dict[str, Any], model: str, resolution: int, seed: int) -> None:
+def _write_run(
+    folder: Path, sweep: Sweep, manifest: dict[str, Any], model: str, resolution: int, seed: int
+) -> None:
     run = folder / "runs" / "custom" / model / f"r{resolution}" / f"seed{seed}"
     status = sweep.statuses.get((model, resolution, seed), "ok")
-    environment = {"device": "cpu", "precision": "fp32", "python": "3.11.9", "torch": "2.11.0", "numpy": "2.4.0"}
+    environment = {
+        "device": "cpu",
+        "precision": "fp32",
+        "python": "3.11.9",
+        "torch": "2.11.0",
+        "numpy": "2.4.0",
+    }
     files.write_json(
         run / "metrics.json",
         {
@@ -165,34 +233,68 @@ def _write_run(folder: Path, sweep: Sweep, manifest: dict[str, Any], model: str,
             "environment": environment,
         },
     )
-    history = [{"epoch": epoch, "train_loss": 2 / (epoch + 1), "val_loss": 2 / (epoch + 1), "val_accuracy": 0.5} for epoch in range(8)]
-    files.write_rows(run / "history.csv", history, ("epoch", "train_loss", "val_loss", "val_accuracy"))
+    history = [
+        {
+            "epoch": epoch,
+            "train_loss": 2 / (epoch + 1),
+            "val_loss": 2 / (epoch + 1),
+            "val_accuracy": 0.5,
+        }
+        for epoch in range(8)
+    ]
+    files.write_rows(
+        run / "history.csv", history, ("epoch", "train_loss", "val_loss", "val_accuracy")
+    )
     files.write_json(
-        run / "timing.json", {"train_seconds": resolution / 8, "train_images_per_second": 9e4 / resolution, "peak_memory_mib": 310.0}
+        run / "timing.json",
+        {
+            "train_seconds": resolution / 8,
+            "train_images_per_second": 9e4 / resolution,
+            "peak_memory_mib": 310.0,
+        },
     )
     for split, name in (("test", "predictions"), ("val", "val_predictions")):
         count = getattr(sweep, split) if status == "ok" else 0
         label = labels(count)
-        logits = {f"logits_r{px}": _logits(label, model, resolution, px, seed, split) for px in sweep.resolutions}
+        logits = {
+            f"logits_r{px}": _logits(label, model, resolution, px, seed, split)
+            for px in sweep.resolutions
+        }
         files.write_arrays(run / f"{name}.npz", label=label, index=np.arange(count), **logits)
         if split == "test":
             rows = [
-                {"eval_resolution": int(k[8:]), "mode": "raw", "n": count, **scores.compute_scores(v, label)} for k, v in logits.items()
+                {
+                    "eval_resolution": int(k[8:]),
+                    "mode": "raw",
+                    "n": count,
+                    **metrics.compute_scores(v, label),
+                }
+                for k, v in logits.items()
             ]
-            files.write_rows(run / "evaluation.csv", rows, ("eval_resolution", "mode", "n", *scores.SCORES))
+            files.write_rows(
+                run / "evaluation.csv", rows, ("eval_resolution", "mode", "n", *metrics.SCORES)
+            )
     if sweep.explained:
-        write_explanations(run / "explanations", _shown(sweep, manifest, model, resolution, seed), sweep.struck)
+        write_explanations(
+            run / "explanations", _shown(sweep, manifest, model, resolution, seed), sweep.struck
+        )
 
 
-def _shown(sweep: Sweep, manifest: dict[str, Any], model: str, resolution: int, seed: int) -> Shown:
+def _shown(
+    sweep: Sweep, manifest: dict[str, Any], model: str, resolution: int, seed: int
+) -> Shown:
     """The first test pictures, none of them where the run did not end well."""
     ended = sweep.statuses.get((model, resolution, seed), "ok") == "ok"
     label = labels(sweep.test)[: sweep.explained if ended else 0]
-    logits = _logits(labels(sweep.test), model, resolution, resolution, seed, "test")[: len(label)]
+    logits = _logits(labels(sweep.test), model, resolution, resolution, seed, "test")[
+        : len(label)
+    ]
     return Shown(
         label=label,
         group=[GROUPS[CLASSES[number]] for number in label] if sweep.grouped else None,
-        right=scores.pair_accuracy(logits, label, manifest["pairs"]) if manifest["pairs"] else logits.argmax(axis=1) == label,
+        right=metrics.pair_accuracy(logits, label, manifest["pairs"])
+        if manifest["pairs"]
+        else logits.argmax(axis=1) == label,
         survival=_survival(label, resolution),
         masks=_draw(sweep.test, sweep.native)[1][: len(label)] / 255 if sweep.mask else None,
         resolution=resolution,
@@ -206,7 +308,9 @@ def _survival(label: np.ndarray, resolution: int) -> np.ndarray:
     return np.clip((resolution / np.maximum(frequency, 1) - 1.3) / 0.9, 0, 1)
 
 
-def _logits(label: np.ndarray, model: str, trained: int, px: int, seed: int, split: str) -> np.ndarray:
+def _logits(
+    label: np.ndarray, model: str, trained: int, px: int, seed: int, split: str
+) -> np.ndarray:
     """The pair is always told; inside it the cue counts by what survives; difficulty belongs to the picture, luck to the run."""
     pictures = np.random.default_rng([len(label), split == "test"])
     difficulty = pictures.normal(0, 0.6, len(label))
@@ -214,7 +318,11 @@ def _logits(label: np.ndarray, model: str, trained: int, px: int, seed: int, spl
     strange = abs(np.log2(px / trained))
     skill = SKILL.get(model, 2.0) + run.normal(0, 0.1) - 1.2 * strange
     cue = skill * _survival(label, min(px, trained)) * np.where(label < 2, 0.45, 1.0)
-    logits = run.normal(0, 0.5, (len(label), len(CLASSES))) - 3.0 + strange * run.normal(0, 1.5, (len(label), len(CLASSES)))
+    logits = (
+        run.normal(0, 0.5, (len(label), len(CLASSES)))
+        - 3.0
+        + strange * run.normal(0, 1.5, (len(label), len(CLASSES)))
+    )
     rows = np.arange(len(label))
     noise = run.normal(0, 0.4, len(label))
     has_cue = cue > 0
@@ -231,7 +339,9 @@ def _write_profile(path: Path, sweep: Sweep, model: str) -> None:
         for batch in ((32,) if variant == "training_step" else (1, 32))
     ]
     forward = {
-        cell["resolution"]: cell["latency_ms_p50"] for cell in cells if (cell["variant"], cell["batch_size"]) == (sweep.variants[0], 1)
+        cell["resolution"]: cell["latency_ms_p50"]
+        for cell in cells
+        if (cell["variant"], cell["batch_size"]) == (sweep.variants[0], 1)
     }
     stages = [
         {
@@ -244,14 +354,29 @@ def _write_profile(path: Path, sweep: Sweep, model: str) -> None:
     reference = {"latency_ms_p50": 1.0}
     files.write_json(
         path,
-        {"job": {}, "environment": {"device": "cpu"}, "reference": reference, "cells": cells, "stages": stages, "conditions": conditions},
+        {
+            "job": {},
+            "environment": {"device": "cpu"},
+            "reference": reference,
+            "cells": cells,
+            "stages": stages,
+            "conditions": conditions,
+        },
     )
 
 
 def _measurement(sweep: Sweep, model: str, variant: str, px: int, batch: int) -> dict[str, Any]:
     """A record of `cells` as a profile has it: seven rounds, 1 % apart, of a law that flattens where pictures are small."""
-    size, trains = {"tiny_cnn": 1.0, "simple_cnn": 2.2}.get(model, 3.0), variant == "training_step"
-    latency = size * batch**0.8 * (0.3 + (px / 64) ** 2) * {"eager": 1.0, "compiled": 0.8, "training_step": 3.1}[variant]
+    size, trains = (
+        {"tiny_cnn": 1.0, "simple_cnn": 2.2}.get(model, 3.0),
+        variant == "training_step",
+    )
+    latency = (
+        size
+        * batch**0.8
+        * (0.3 + (px / 64) ** 2)
+        * {"eager": 1.0, "compiled": 0.8, "training_step": 3.1}[variant]
+    )
     rounds = latency * np.exp(np.random.default_rng([px, batch]).normal(0, 0.01, 7))
     rate, watts = 1e3 * batch / latency, 20.0 if sweep.energy else None
     return {

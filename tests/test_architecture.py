@@ -10,86 +10,57 @@ from statistics import median, quantiles
 
 import pytest
 
-from resomap import jobs, workflow
+from resomap.workflow import jobs, targets
 
 ROOT = Path(__file__).parents[1]
 PACKAGE, SCRIPTS = ROOT / "resomap", ROOT / "workflow_scripts"
 MODULES = sorted([*PACKAGE.rglob("*.py"), *SCRIPTS.glob("*.py")])
 RULES = sorted((ROOT / "rules").glob("*.smk"))
 
-BOTTOM = {"dataset", "errors", "fields", "files", "recipe", "sections", "scores"}
-# From each part to those that it may import; siblings (data, models, profiling, explain) do not know each other.
+CORE = {"errors", "text", "metrics", "system", "config"}
+# From each part to those that it may import. data, models, profiling and explain are siblings that do not know each other.
 MAY_IMPORT = {
     "errors": set(),
-    "fields": set(),
-    "recipe": {"fields"},
-    "scores": set(),
-    "dataset": {"fields"},
-    "sections": {"dataset", "fields", "recipe"},
-    "files": {"errors"},
-    "provenance": {"errors", "files"},
-    "locks": {"errors"},
-    "devices": {"errors", "files", "locks"},
-    "environments": {"files"},
-    "config": {"dataset", "errors", "fields", "recipe", "sections"},
-    "configdocs": {"config", "dataset", "files", "fields", "recipe", "sections"},
-    "jobs": {"config", "dataset", "errors", "fields", "recipe", "sections"},
-    "identity": {"data.entries", "data.listing", "provenance"} | BOTTOM,
-    "workflow": {"config", "devices", "identity", "jobs", "locks", "provenance"} | BOTTOM,
-    "data": BOTTOM,
-    "models": BOTTOM,
-    "profiling": BOTTOM,
-    "explain": BOTTOM,
-    "training": {"data", "models", "devices"} | BOTTOM,
+    "text": set(),
+    "metrics": set(),
+    "system": {"errors"},
+    "config": {"errors", "system", "text"},
+    "workflow": CORE | {"data.sources"},
+    "plan": CORE | {"workflow", "data", "check"},
+    "status": CORE | {"workflow"},
+    "analysis": CORE | {"workflow"},
+    "report": CORE | {"workflow", "analysis"},
+    "data": CORE,
+    "models": CORE,
+    "profiling": CORE,
+    "explain": CORE,
+    "training": CORE | {"data", "models"},
     "trainer": {"training"},
     "callbacks": {"training"},
-    "analysis": {"jobs", "locks"} | BOTTOM,
-    "report": {"analysis", "jobs"} | BOTTOM,
-    "tracking": {"jobs"} | BOTTOM,
-    "deployment": {"data", "profiling"} | BOTTOM,
-    "subject": {"data", "explain", "jobs", "models"} | BOTTOM,
-    "entry": {"data", "deployment", "models", "subject", "training", "profiling", "explain", "jobs", "provenance", "devices", "locks"}
-    | BOTTOM,
-    "inspection": {"config", "data", "report", "workflow"} | BOTTOM,
-    "forecast": BOTTOM,
-    "scheduling": {"devices", "identity", "workflow"} | BOTTOM,
-    "planning": {"data", "devices", "forecast", "inspection", "jobs", "provenance", "scheduling", "workflow"} | BOTTOM,
-    "plantable": {"data.room", "scheduling", "wording"} | BOTTOM,
-    "traces": {"files"},
-    "jobstates": {"locks", "traces", "workflow"} | BOTTOM,
-    "status": {"jobstates", "scheduling", "traces", "workflow"} | BOTTOM,
-    "wording": set(),
-    "statustable": {"jobstates", "status", "wording"},
-    "cli": {"config", "configdocs", "inspection", "planning", "plantable", "status", "statustable", "workflow", "provenance", "devices"}
-    | BOTTOM,
-    "workflow_scripts": {"analysis", "report", "tracking", "jobs", "entry.arguments"} | BOTTOM,
+    "mlflow_copy": CORE | {"workflow"},
+    "check": CORE | {"workflow", "data", "report"},
+    "entry": CORE | {"workflow", "data", "models", "training", "profiling", "explain"},
+    "cli": CORE | {"workflow", "plan", "status", "check"},
+    "workflow_scripts": CORE
+    | {"workflow", "analysis", "report", "mlflow_copy", "entry.arguments"},
 }
 DRIVER = (
     "config",
-    "identity",
-    "jobs",
     "workflow",
-    "scheduling",
-    "provenance",
-    "devices",
+    "system",
+    "plan",
+    "status",
     "analysis",
     "report",
-    "inspection",
-    "forecast",
-    "planning",
-    "plantable",
-    "traces",
-    "jobstates",
-    "status",
-    "wording",
-    "statustable",
+    "check",
+    "text",
     "cli",
 )
 HEAVY = ("torch", "torchvision", "captum")
 
 
 def part_of(path: Path) -> str:
-    """The part of the tree that a file belongs to: `data` for resomap/data/loader.py, `config` for resomap/config.py."""
+    """The part of the tree that a file belongs to: `data` for resomap/data/loading/loader.py, `config` for resomap/config/load.py."""
     inside = path.relative_to(ROOT).with_suffix("").parts
     return inside[1] if inside[0] == "resomap" else inside[0]
 
@@ -100,29 +71,43 @@ def imports(path: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{named(path)}, line {node.lineno}: imports are absolute here"
+            assert node.level == 0, (
+                f"{named(path)}, line {node.lineno}: imports are absolute here"
+            )
             is_package = ROOT.joinpath(*str(node.module).split(".")).is_dir()
-            yield from [f"{node.module}.{alias.name}" for alias in node.names] if is_package else [str(node.module)]
+            yield from (
+                [f"{node.module}.{alias.name}" for alias in node.names]
+                if is_package
+                else [str(node.module)]
+            )
 
 
 def named(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if path.stem != "__init__"], ids=named)
+@pytest.mark.parametrize(
+    "path", [path for path in MODULES if path.stem != "__init__"], ids=named
+)
 def test_a_part_imports_only_what_stands_under_it(path):
     part = part_of(path)
-    assert part in MAY_IMPORT, f"{named(path)} is a new part: say in MAY_IMPORT whom it may import"
+    assert part in MAY_IMPORT, (
+        f"{named(path)} is a new part: say in MAY_IMPORT whom it may import"
+    )
     for name in imports(path):
         if name.startswith("resomap."):
             inside = name.removeprefix("resomap.")
-            assert {inside, inside.split(".")[0]} & (MAY_IMPORT[part] | {part}), f"{named(path)} imports {name}: {part} may not know it"
+            assert {inside, inside.split(".")[0], inside.rpartition(".")[0]} & (
+                MAY_IMPORT[part] | {part}
+            ), f"{named(path)} imports {name}: {part} may not know it"
 
 
 def test_the_walls_leave_no_way_round():
     above = {part: {name.split(".")[0] for name in below} for part, below in MAY_IMPORT.items()}
     for part in above:
-        assert part not in reachable(part, above), f"{part} can reach itself through what it may import"
+        assert part not in reachable(part, above), (
+            f"{part} can reach itself through what it may import"
+        )
 
 
 def reachable(part: str, below: dict[str, set[str]]) -> set[str]:
@@ -136,34 +121,67 @@ def reachable(part: str, below: dict[str, set[str]]) -> set[str]:
 
 
 def test_the_driver_never_loads_torch():
-    files = [path for path in MODULES if part_of(path) in (*DRIVER, "workflow_scripts") and path.stem not in ("__init__", "track")]
+    files = [
+        path
+        for path in MODULES
+        if part_of(path) in (*DRIVER, "workflow_scripts")
+        and path.stem not in ("__init__", "track")
+    ]
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files]
     program = f"import sys, {', '.join(names)}; print(*sorted({set(HEAVY)} & set(sys.modules)))"
-    loaded = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert loaded.stdout.split() == [], f"importing the driver half loads {loaded.stdout.strip()}"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout.split() == [], (
+        f"importing the driver half loads {loaded.stdout.strip()}"
+    )
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if path.stem != "__init__"], ids=named)
+@pytest.mark.parametrize(
+    "path", [path for path in MODULES if path.stem != "__init__"], ids=named
+)
 def test_nobody_inside_asks_the_face_of_a_package(path):
     asked = [name for name in imports(path) if name.startswith("resomap.")]
-    faces = [name for name in asked if not ROOT.joinpath(*name.split(".")).with_suffix(".py").is_file()]
-    assert faces == [], f"{named(path)} imports {faces}: what stands behind a face is missing from the digest of the code"
+    faces = [
+        name
+        for name in asked
+        if not ROOT.joinpath(*name.split(".")).with_suffix(".py").is_file()
+    ]
+    assert faces == [], (
+        f"{named(path)} imports {faces}: what stands behind a face is missing from the digest of the code"
+    )
 
 
 def test_a_package_face_only_shows_what_stands_behind_it():
     for path in PACKAGE.rglob("__init__.py"):
         body = ast.parse(path.read_text(encoding="utf-8")).body
-        told = [ast.unparse(node).partition(" ")[0] for node in body if not isinstance(node, ast.Expr | ast.ImportFrom)]
-        assert set(told) <= {"__all__"}, f"{named(path)} does more than import: its code is in no digest"
+        told = [
+            ast.unparse(node).partition(" ")[0]
+            for node in body
+            if not isinstance(node, ast.Expr | ast.ImportFrom)
+        ]
+        assert set(told) <= {"__all__"}, (
+            f"{named(path)} does more than import: its code is in no digest"
+        )
 
 
 def test_mlflow_is_known_in_one_place():
-    known = [named(path) for path in MODULES if any(name.split(".")[0] == "mlflow" for name in imports(path))]
-    assert known in ([], ["resomap/tracking.py"]), f"only resomap/tracking.py imports mlflow, not {known}"
+    known = [
+        named(path)
+        for path in MODULES
+        if any(name.split(".")[0] == "mlflow" for name in imports(path))
+    ]
+    assert known in ([], ["resomap/mlflow_copy.py"]), (
+        f"only resomap/mlflow_copy.py imports mlflow, not {known}"
+    )
 
 
 def test_every_file_is_named_for_what_it_holds():
-    vague = [named(path) for path in MODULES if path.stem in ("utils", "util", "helpers", "common", "misc", "tools")]
+    vague = [
+        named(path)
+        for path in MODULES
+        if path.stem in ("utils", "util", "helpers", "common", "misc", "tools")
+    ]
     assert vague == [], f"{vague}: say what is inside"
 
 
@@ -172,11 +190,15 @@ def lines(path: Path) -> int:
 
 
 def too_long(paths: list[Path], most: int) -> list[str]:
-    return [f"{named(path)} has {lines(path)} lines, {most} are the most: it holds two ideas" for path in paths if lines(path) > most]
+    return [
+        f"{named(path)} has {lines(path)} lines, {most} are the most: it holds two ideas"
+        for path in paths
+        if lines(path) > most
+    ]
 
 
 def test_no_file_holds_two_ideas():
-    assert too_long(MODULES, 300) == []
+    assert too_long(MODULES, 350) == []
     assert too_long(RULES, 90) == []
     assert too_long([ROOT / "Snakefile"], 60) == []
     assert median(lines(path) for path in MODULES if lines(path)) <= 150
@@ -188,16 +210,26 @@ def test_an_entry_point_is_a_short_story():
 
 def test_functions_are_short():
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in MODULES]
-    functions = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    functions = [
+        node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)
+    ]
     lengths = [node.end_lineno - node.lineno + 1 for node in functions]
-    assert median(lengths) <= 10, f"the median function has {median(lengths)} lines, 10 are the most"
-    assert quantiles(lengths, n=10)[-1] <= 30, "more than one function in ten is longer than 30 lines"
+    assert median(lengths) <= 10, (
+        f"the median function has {median(lengths)} lines, 10 are the most"
+    )
+    assert quantiles(lengths, n=10)[-1] <= 30, (
+        "more than one function in ten is longer than 30 lines"
+    )
 
 
 @pytest.mark.parametrize("path", [ROOT / "Snakefile", *RULES], ids=named)
 def test_rules_hold_no_python_of_their_own(path):
-    found = re.findall(r"^\s*(?:def |class |run:|script:).*", path.read_text(encoding="utf-8"), re.MULTILINE)
-    assert found == [], f"{named(path)} holds {found}: functions live in resomap/workflow.py, work in entry points"
+    found = re.findall(
+        r"^\s*(?:def |class |run:|script:).*", path.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert found == [], (
+        f"{named(path)} holds {found}: functions live in resomap/targets.py, work in entry points"
+    )
 
 
 def work_rules() -> list[tuple[str, str]]:
@@ -212,9 +244,13 @@ def test_a_rule_and_its_main_speak_of_the_same_job_and_the_same_files(body):
     kind = getattr(jobs, re.search(r"job\(jobs\.(\w+)\)", body)[1])
     module = re.search(r'"python -m ([\w.]+)"', body)[1]
     path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
-    assert workflow.MAINS[kind] == path, f"{kind.__name__} is run by {named(workflow.MAINS[kind])}, and the rule calls {module}"
+    assert targets.MAINS[kind] == path, (
+        f"{kind.__name__} is run by {named(targets.MAINS[kind])}, and the rule calls {module}"
+    )
     main = next(
-        node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef) and node.name == "main"
+        node
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef) and node.name == "main"
     )
     asked = {argument.arg: ast.unparse(argument.annotation) for argument in main.args.args}
     assert re.findall(r'" --([\w-]+) ', body) == [name.replace("_", "-") for name in asked]

@@ -17,8 +17,30 @@ from PIL import Image
 from scipy.io import savemat
 from torchvision import datasets
 
-CIFAR10_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-STL10_NAMES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
+CIFAR10_NAMES = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
+STL10_NAMES = (
+    "airplane",
+    "bird",
+    "car",
+    "cat",
+    "deer",
+    "dog",
+    "horse",
+    "monkey",
+    "ship",
+    "truck",
+)
 PETS = {"Abyssinian": 1, "american_bulldog": 2, "american_pit_bull_terrier": 2}
 """Breed to species, 1 for cats and 2 for dogs."""
 WNIDS = {"n01440764": "tench", "n02102040": "English springer", "n02979186": "cassette player"}
@@ -34,11 +56,17 @@ class Tiny:
     labels: dict[str, list[int]] = field(default_factory=dict)
     masks: dict[str, list[np.ndarray]] = field(default_factory=dict)
 
-    def draw(self, split: str, each: int, height: int, width: int, mixed: bool) -> list[tuple[np.ndarray, int]]:
+    def draw(
+        self, split: str, each: int, height: int, width: int, mixed: bool
+    ) -> list[tuple[np.ndarray, int]]:
         """Pictures and labels of a split, `each` of a class, the classes one after the other or `mixed`."""
         labels = np.repeat(np.arange(len(self.classes)), each)
-        self.labels[split] = (np.random.default_rng(1).permutation(labels) if mixed else labels).tolist()
-        self.pictures[split] = [_picture(split, number, height, width) for number in range(len(labels))]
+        self.labels[split] = (
+            np.random.default_rng(1).permutation(labels) if mixed else labels
+        ).tolist()
+        self.pictures[split] = [
+            _picture(split, number, height, width) for number in range(len(labels))
+        ]
         return list(zip(self.pictures[split], self.labels[split], strict=True))
 
 
@@ -53,7 +81,9 @@ def md5(path: Path) -> str:
 
 def _picture(split: str, number: int, height: int, width: int) -> np.ndarray:
     """Colours that change differently downwards and to the right: smooth enough for JPEG, and unlike any other picture."""
-    ground, down, right = np.random.default_rng([*split.encode(), number]).integers(20, 80, (3, 3))
+    ground, down, right = np.random.default_rng([*split.encode(), number]).integers(
+        20, 80, (3, 3)
+    )
     y, x = np.linspace(0, 1, height)[:, None, None], np.linspace(0, 1, width)[None, :, None]
     return np.round(ground + down * y + right * x**2).astype(np.uint8)
 
@@ -78,33 +108,58 @@ def _planes(pictures: list[np.ndarray]) -> np.ndarray:
 def _cifar10(root: Path, monkeypatch: pytest.MonkeyPatch, each: int) -> Tiny:
     kind, tiny = datasets.CIFAR10, Tiny(CIFAR10_NAMES, lossless=True)
     batches: dict[str, list[list[str]]] = {"train": [], "test": []}
-    for split, names in {"train": [f"data_batch_{n}" for n in range(1, 6)], "test": ["test_batch"]}.items():
+    for split, names in {
+        "train": [f"data_batch_{n}" for n in range(1, 6)],
+        "test": ["test_batch"],
+    }.items():
         drawn = tiny.draw(split, each, 32, 32, mixed=True)
-        for name, part in zip(names, np.array_split(np.arange(len(drawn)), len(names)), strict=True):
+        for name, part in zip(
+            names, np.array_split(np.arange(len(drawn)), len(names)), strict=True
+        ):
             pictures, labels = zip(*[drawn[i] for i in part], strict=True)
-            batch = {"batch_label": name, "labels": list(labels), "data": _planes(pictures), "filenames": [f"{i}.png" for i in part]}
+            batch = {
+                "batch_label": name,
+                "labels": list(labels),
+                "data": _planes(pictures),
+                "filenames": [f"{i}.png" for i in part],
+            }
             batches[split].append(_pickle(root / kind.base_folder / name, batch))
     meta = _pickle(
-        root / kind.base_folder / "batches.meta", {"num_cases_per_batch": 2, "label_names": list(CIFAR10_NAMES), "num_vis": 3072}
+        root / kind.base_folder / "batches.meta",
+        {"num_cases_per_batch": 2, "label_names": list(CIFAR10_NAMES), "num_vis": 3072},
     )
     _trust_cifar(kind, monkeypatch, batches, meta)
     return tiny
 
 
 def _cifar100(root: Path, monkeypatch: pytest.MonkeyPatch, each: int) -> Tiny:
-    kind, tiny = datasets.CIFAR100, Tiny(tuple(f"thing_{n:02}" for n in range(100)), lossless=True)
+    kind, tiny = (
+        datasets.CIFAR100,
+        Tiny(tuple(f"thing_{n:02}" for n in range(100)), lossless=True),
+    )
     batches = {}
     for split in ("train", "test"):
         pictures, labels = zip(*tiny.draw(split, each, 32, 32, mixed=True), strict=True)
         fine = {"fine_labels": list(labels), "coarse_labels": [label // 5 for label in labels]}
-        batches[split] = [_pickle(root / kind.base_folder / split, {"batch_label": split, **fine, "data": _planes(pictures)})]
-    names = {"fine_label_names": list(tiny.classes), "coarse_label_names": [f"kind_{n:02}" for n in range(20)]}
+        batches[split] = [
+            _pickle(
+                root / kind.base_folder / split,
+                {"batch_label": split, **fine, "data": _planes(pictures)},
+            )
+        ]
+    names = {
+        "fine_label_names": list(tiny.classes),
+        "coarse_label_names": [f"kind_{n:02}" for n in range(20)],
+    }
     _trust_cifar(kind, monkeypatch, batches, _pickle(root / kind.base_folder / "meta", names))
     return tiny
 
 
 def _trust_cifar(
-    kind: type[datasets.CIFAR10], monkeypatch: pytest.MonkeyPatch, batches: dict[str, list[list[str]]], meta: list[str]
+    kind: type[datasets.CIFAR10],
+    monkeypatch: pytest.MonkeyPatch,
+    batches: dict[str, list[list[str]]],
+    meta: list[str],
 ) -> None:
     monkeypatch.setattr(kind, "train_list", batches["train"])
     monkeypatch.setattr(kind, "test_list", batches["test"])
@@ -117,12 +172,18 @@ def _stl10(root: Path, monkeypatch: pytest.MonkeyPatch, each: int) -> Tiny:
     folder.mkdir(parents=True)
     for split in ("train", "test"):
         pictures, labels = zip(*tiny.draw(split, each, 96, 96, mixed=True), strict=True)
-        (folder / f"{split}_X.bin").write_bytes(np.stack(pictures).transpose(0, 3, 2, 1).tobytes())
+        (folder / f"{split}_X.bin").write_bytes(
+            np.stack(pictures).transpose(0, 3, 2, 1).tobytes()
+        )
         (folder / f"{split}_y.bin").write_bytes(bytes(label + 1 for label in labels))
     (folder / "unlabeled_X.bin").write_bytes(bytes(3 * 96 * 96))
     (folder / "class_names.txt").write_text("\n".join(STL10_NAMES) + "\n")
     for name in ("train_list", "test_list"):
-        monkeypatch.setattr(datasets.STL10, name, [[file, md5(folder / file)] for file, _ in getattr(datasets.STL10, name)])
+        monkeypatch.setattr(
+            datasets.STL10,
+            name,
+            [[file, md5(folder / file)] for file, _ in getattr(datasets.STL10, name)],
+        )
     return tiny
 
 
@@ -132,7 +193,13 @@ def _svhn(root: Path, monkeypatch: pytest.MonkeyPatch, each: int) -> Tiny:
     for split in ("train", "test"):
         pictures, labels = zip(*tiny.draw(split, each, 32, 32, mixed=True), strict=True)
         url, file, _ = known[split]
-        savemat(root / file, {"X": np.stack(pictures, axis=-1), "y": np.array([[label or 10] for label in labels], np.uint8)})
+        savemat(
+            root / file,
+            {
+                "X": np.stack(pictures, axis=-1),
+                "y": np.array([[label or 10] for label in labels], np.uint8),
+            },
+        )
         known[split] = [url, file, md5(root / file)]
     monkeypatch.setattr(datasets.SVHN, "split_list", known)
     return tiny
@@ -140,16 +207,28 @@ def _svhn(root: Path, monkeypatch: pytest.MonkeyPatch, each: int) -> Tiny:
 
 def _flowers102(root: Path, monkeypatch: pytest.MonkeyPatch, each: int) -> Tiny:
     """Numbered pictures whose labels from 1 stand in one file, and their splits in another."""
-    tiny, folder = Tiny(tuple(datasets.Flowers102.classes), lossless=False), root / "flowers-102"
+    tiny, folder = (
+        Tiny(tuple(datasets.Flowers102.classes), lossless=False),
+        root / "flowers-102",
+    )
     ids = np.random.default_rng(2).permutation(3 * 102 * each) + 1
     splits = dict(zip(("train", "val", "test"), np.split(ids, 3), strict=True))
     by_id = np.zeros((1, len(ids)), np.uint8)
     for split, chosen in splits.items():
-        for number, (picture, label) in zip(chosen, tiny.draw(split, each, 18, 24, mixed=True), strict=True):
+        for number, (picture, label) in zip(
+            chosen, tiny.draw(split, each, 18, 24, mixed=True), strict=True
+        ):
             save(folder / "jpg" / f"image_{number:05}.jpg", picture)
             by_id[0, number - 1] = label + 1
     savemat(folder / "imagelabels.mat", {"labels": by_id})
-    savemat(folder / "setid.mat", {"trnid": splits["train"][None], "valid": splits["val"][None], "tstid": splits["test"][None]})
+    savemat(
+        folder / "setid.mat",
+        {
+            "trnid": splits["train"][None],
+            "valid": splits["val"][None],
+            "tstid": splits["test"][None],
+        },
+    )
     known = datasets.Flowers102._file_dict
     trusted = {key: (known[key][0], md5(folder / known[key][0])) for key in ("label", "setid")}
     monkeypatch.setattr(datasets.Flowers102, "_file_dict", {**known, **trusted})
@@ -158,7 +237,10 @@ def _flowers102(root: Path, monkeypatch: pytest.MonkeyPatch, each: int) -> Tiny:
 
 def _pets(root: Path, monkeypatch: pytest.MonkeyPatch, each: int) -> Tiny:
     """A line a picture (name, class from 1, species, breed), and a trimap: 1 the animal, 2 around it, 3 between."""
-    tiny, folder = Tiny(("Abyssinian", "American Bulldog", "American Pit Bull Terrier"), lossless=False), root / "oxford-iiit-pet"
+    tiny, folder = (
+        Tiny(("Abyssinian", "American Bulldog", "American Pit Bull Terrier"), lossless=False),
+        root / "oxford-iiit-pet",
+    )
     for split, file in {"train": "trainval", "test": "test"}.items():
         lines, tiny.masks[split] = [], []
         for number, (picture, label) in enumerate(tiny.draw(split, each, 30, 40, mixed=True)):
@@ -176,11 +258,17 @@ def _pets(root: Path, monkeypatch: pytest.MonkeyPatch, each: int) -> Tiny:
 
 
 def _dtd(root: Path, monkeypatch: pytest.MonkeyPatch, each: int) -> Tiny:
-    tiny, folder = Tiny(("banded", "blotchy", "zigzagged"), lossless=False), root / "dtd" / "dtd"
+    tiny, folder = (
+        Tiny(("banded", "blotchy", "zigzagged"), lossless=False),
+        root / "dtd" / "dtd",
+    )
     (folder / "labels").mkdir(parents=True)
     for split in ("train", "val", "test"):
         drawn = tiny.draw(split, each, 30, 40, mixed=True)
-        names = [f"{tiny.classes[label]}/{tiny.classes[label]}_{split}{number:04}.jpg" for number, (_, label) in enumerate(drawn)]
+        names = [
+            f"{tiny.classes[label]}/{tiny.classes[label]}_{split}{number:04}.jpg"
+            for number, (_, label) in enumerate(drawn)
+        ]
         for name, (picture, _) in zip(names, drawn, strict=True):
             save(folder / "images" / name, picture)
         (folder / "labels" / f"{split}1.txt").write_text("".join(f"{name}\n" for name in names))
@@ -200,7 +288,9 @@ def _gtsrb(root: Path, monkeypatch: pytest.MonkeyPatch, each: int) -> Tiny:
     tiny, folder = Tiny(("0", "1", "2"), lossless=True), root / "gtsrb"
     for number, (picture, label) in enumerate(tiny.draw("train", each, 25, 31, mixed=False)):
         save(folder / "GTSRB" / "Training" / f"{label:05}" / f"00000_{number:05}.ppm", picture)
-    rows: list[list[Any]] = [["Filename", "Width", "Height", "Roi.X1", "Roi.Y1", "Roi.X2", "Roi.Y2", "ClassId"]]
+    rows: list[list[Any]] = [
+        ["Filename", "Width", "Height", "Roi.X1", "Roi.Y1", "Roi.X2", "Roi.Y2", "ClassId"]
+    ]
     for number, (picture, label) in enumerate(tiny.draw("test", each, 25, 31, mixed=True)):
         save(folder / "GTSRB" / "Final_Test" / "Images" / f"{number:05}.ppm", picture)
         rows.append([f"{number:05}.ppm", 31, 25, 5, 5, 26, 20, label])
@@ -214,7 +304,11 @@ def _imagenette(root: Path, monkeypatch: pytest.MonkeyPatch, each: int) -> Tiny:
     for split, folder in {"train": "train", "test": "val"}.items():
         for number, (picture, label) in enumerate(tiny.draw(split, each, 30, 40, mixed=False)):
             wnid = list(WNIDS)[label]
-            name = f"{wnid}_{10000 + number}" if folder == "train" else f"ILSVRC2012_val_{number:08}"
+            name = (
+                f"{wnid}_{10000 + number}"
+                if folder == "train"
+                else f"ILSVRC2012_val_{number:08}"
+            )
             save(root / "imagenette2" / folder / wnid / f"{name}.JPEG", picture)
     return tiny
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from resomap.files import write_json, write_rows
-from resomap.scores import SCORES
+from resomap.metrics import SCORES
+from resomap.system.files import write_json, write_rows
 
 HISTORY = ("epoch", "train_loss", "val_loss", "lr")
 
@@ -31,13 +31,34 @@ def write_run(
     }
     scores = {"epoch": 2, "val_loss": 1.5} if ok else {}
     environment = {"device": "cpu", "torch": "2.11.0", "processes": 1}
-    told = {"status": status, "steps": 7 if status == "diverged" else None, "scores": scores, "learning_rate": 0.005, "micro_batch": None}
+    told = {
+        "status": status,
+        "steps": 7 if status == "diverged" else None,
+        "scores": scores,
+        "learning_rate": 0.005,
+        "micro_batch": None,
+    }
     write_json(folder / "metrics.json", {"job": job, **told, "environment": environment})
-    history = [{"epoch": epoch, "train_loss": 2.0 / (epoch + 1), "val_loss": 1.5, "lr": 0.005} for epoch in range(epochs if ok else 0)]
+    history = [
+        {"epoch": epoch, "train_loss": 2.0 / (epoch + 1), "val_loss": 1.5, "lr": 0.005}
+        for epoch in range(epochs if ok else 0)
+    ]
     write_rows(folder / "history.csv", history, HISTORY)
-    write_json(folder / "timing.json", {"train_seconds": 8.0, "peak_memory_mib": None, "epochs": [{"epoch": 0, "epoch_seconds": 4.0}]})
+    write_json(
+        folder / "timing.json",
+        {
+            "train_seconds": 8.0,
+            "peak_memory_mib": None,
+            "epochs": [{"epoch": 0, "epoch_seconds": 4.0}],
+        },
+    )
     tests = [
-        {"eval_resolution": px, "mode": "raw", **(dict.fromkeys(SCORES, accuracy) if ok else {})} for px in (resolution, 2 * resolution)
+        {
+            "eval_resolution": px,
+            "mode": "raw",
+            **(dict.fromkeys(SCORES, accuracy) if ok else {}),
+        }
+        for px in (resolution, 2 * resolution)
     ]
     write_rows(folder / "evaluation.csv", tests, ("eval_resolution", "mode", "n", *SCORES))
     return folder

@@ -4,11 +4,13 @@ from pathlib import Path
 
 from resomap.analysis.aggregate import write_tables
 from resomap.entry.arguments import run
-from resomap.files import read_json
-from resomap.jobs import Aggregate
+from resomap.system.files import read_json
+from resomap.workflow.jobs import Aggregate
 
 
-def main(job: Aggregate, data: Path, runs: Path, profiles: Path, agreement: Path, tables: Path) -> None:
+def main(
+    job: Aggregate, data: Path, runs: Path, profiles: Path, agreement: Path, tables: Path
+) -> None:
     """Write results/tables from the runs, profiles and agreements that exist."""
     write_tables(
         read_json(data),

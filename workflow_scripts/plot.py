@@ -3,17 +3,24 @@
 from pathlib import Path
 
 from resomap.entry.arguments import run
-from resomap.files import read_json
-from resomap.jobs import Plot
-from resomap.report.gallery import draw_figures
-from resomap.report.inputs import read_tables
-from resomap.report.panels import Pictures
+from resomap.report.figures.draw import draw_figures
+from resomap.report.figures.panels import Pictures
+from resomap.report.tables import read_tables
+from resomap.system.files import read_json
+from resomap.workflow.jobs import Plot
 
 
 def main(job: Plot, tables: Path, data: Path, runs: Path, figures: Path) -> None:
     """Write results/figures: each picture and its data."""
     pictures = Pictures(read_json(data / "manifest.json"), data)
-    draw_figures(read_tables(tables), pictures, runs, figures, explain=job.explain, confidence=job.confidence)
+    draw_figures(
+        read_tables(tables),
+        pictures,
+        runs,
+        figures,
+        explain=job.explain,
+        confidence=job.confidence,
+    )
 
 
 if __name__ == "__main__":

@@ -3,14 +3,16 @@
 from pathlib import Path
 
 from resomap.entry.arguments import run
-from resomap.files import write_text
-from resomap.jobs import BuildReport
 from resomap.report.facts import read_facts
-from resomap.report.html import build_page
-from resomap.report.inputs import read_tables
+from resomap.report.page import build_page
+from resomap.report.tables import read_tables
+from resomap.system.files import write_text
+from resomap.workflow.jobs import BuildReport
 
 
-def main(job: BuildReport, data: Path, tables: Path, figures: Path, report: Path, headline: Path) -> None:
+def main(
+    job: BuildReport, data: Path, tables: Path, figures: Path, report: Path, headline: Path
+) -> None:
     """Write the page, and its first sentence for the terminal."""
     read = read_tables(tables)
     page = build_page(

@@ -12,7 +12,9 @@ from torch import nn
 from torch.utils.data import DataLoader, Subset
 from torchvision import datasets, transforms
 
-from resomap.models.inspect import get_target_layer_for_gradcam  # only for the same network and the same layer
+from resomap.models.inspect import (
+    get_target_layer_for_gradcam,
+)  # only for the same network and the same layer
 from resomap.models.registry import load_model_from_config
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -35,16 +37,31 @@ def get_args() -> argparse.Namespace:
 
 def get_pictures(args: argparse.Namespace) -> DataLoader:
     """Every n-th picture of the test split, so that all classes are among them."""
-    steps = [transforms.Resize((args.size, args.size)), transforms.ToTensor(), transforms.Normalize(MEAN, STD)]
+    steps = [
+        transforms.Resize((args.size, args.size)),
+        transforms.ToTensor(),
+        transforms.Normalize(MEAN, STD),
+    ]
     dataset = datasets.ImageFolder(args.data / "test", transforms.Compose(steps))
     chosen = np.linspace(0, len(dataset) - 1, min(args.pictures, len(dataset))).astype(int)
     return DataLoader(Subset(dataset, chosen.tolist()), batch_size=args.batch_size)
 
 
-def explain(args: argparse.Namespace, model: nn.Module, cam: GradCAM, images: torch.Tensor, labels: torch.Tensor) -> dict[str, np.ndarray]:
+def explain(
+    args: argparse.Namespace,
+    model: nn.Module,
+    cam: GradCAM,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+) -> dict[str, np.ndarray]:
     """The maps of one batch."""
-    gradcam = cam(input_tensor=images, targets=[ClassifierOutputTarget(label) for label in labels.tolist()])
-    gradients = IntegratedGradients(model).attribute(images, target=labels, n_steps=args.ig_steps, internal_batch_size=args.batch_size)
+    gradcam = cam(
+        input_tensor=images,
+        targets=[ClassifierOutputTarget(label) for label in labels.tolist()],
+    )
+    gradients = IntegratedGradients(model).attribute(
+        images, target=labels, n_steps=args.ig_steps, internal_batch_size=args.batch_size
+    )
     saliency = Saliency(model).attribute(images.requires_grad_(), target=labels)
     return {
         "gradcam": gradcam,
@@ -60,10 +77,17 @@ def main() -> None:
     model = load_model_from_config(args.model, len(loader.dataset.dataset.classes))
     model.load_state_dict(torch.load(args.weights, map_location="cpu", weights_only=True))
     model.to(args.device).eval()
-    with GradCAM(model=model, target_layers=[get_target_layer_for_gradcam(model, resolution=args.size)]) as cam:
-        maps = [explain(args, model, cam, images.to(args.device), labels.to(args.device)) for images, labels in loader]
+    with GradCAM(
+        model=model, target_layers=[get_target_layer_for_gradcam(model, resolution=args.size)]
+    ) as cam:
+        maps = [
+            explain(args, model, cam, images.to(args.device), labels.to(args.device))
+            for images, labels in loader
+        ]
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(args.out, **{name: np.concatenate([batch[name] for batch in maps]) for name in maps[0]})
+    np.savez_compressed(
+        args.out, **{name: np.concatenate([batch[name] for batch in maps]) for name in maps[0]}
+    )
 
 
 if __name__ == "__main__":

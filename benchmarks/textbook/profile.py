@@ -48,8 +48,15 @@ def main() -> None:
     model = load_model_from_config(args.model, args.classes).to(args.device).eval()
     rows = []
     for size in args.sizes:
-        latency = measure(model, torch.randn(1, 3, size, size, device=args.device), args.warmup, args.repeats)
-        batch = measure(model, torch.randn(args.batch_size, 3, size, size, device=args.device), args.warmup, args.repeats)
+        latency = measure(
+            model, torch.randn(1, 3, size, size, device=args.device), args.warmup, args.repeats
+        )
+        batch = measure(
+            model,
+            torch.randn(args.batch_size, 3, size, size, device=args.device),
+            args.warmup,
+            args.repeats,
+        )
         rows.append(
             {
                 "size": size,

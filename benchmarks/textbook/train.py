@@ -28,8 +28,14 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 def get_args(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path, help="folder with train/, val/ and perhaps test/, one folder a class in each")
-    parser.add_argument("--out", type=Path, required=True, help="folder for history.csv and best.pt")
+    parser.add_argument(
+        "data",
+        type=Path,
+        help="folder with train/, val/ and perhaps test/, one folder a class in each",
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder for history.csv and best.pt"
+    )
     parser.add_argument("--model", default="resnet18")
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--epochs", type=int, default=8)
@@ -39,13 +45,23 @@ def get_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--label-smoothing", type=float, default=0.05)
     parser.add_argument("--warmup-epochs", type=float, default=1.0)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=0, help="torch's threads; 0 leaves torch's own choice")
+    parser.add_argument(
+        "--threads", type=int, default=0, help="torch's threads; 0 leaves torch's own choice"
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-crop", action="store_true", help="no random crops, only flips")
     parser.add_argument("--amp", action="store_true", help="autocast to bfloat16")
-    parser.add_argument("--test-sizes", type=int, nargs="*", default=[], help="score the best weights on test/ at these sizes")
-    parser.add_argument("--plot", action="store_true", help="draw the confusion matrix and the curves")
+    parser.add_argument(
+        "--test-sizes",
+        type=int,
+        nargs="*",
+        default=[],
+        help="score the best weights on test/ at these sizes",
+    )
+    parser.add_argument(
+        "--plot", action="store_true", help="draw the confusion matrix and the curves"
+    )
     return parser.parse_args(arguments)
 
 
@@ -54,14 +70,19 @@ def get_transform(size: int, train: bool, crop: bool) -> transforms.Compose:
     if not train:
         first: list[Any] = [transforms.Resize((size, size))]
     else:
-        first = [transforms.RandomResizedCrop(size) if crop else transforms.Resize((size, size)), transforms.RandomHorizontalFlip()]
+        first = [
+            transforms.RandomResizedCrop(size) if crop else transforms.Resize((size, size)),
+            transforms.RandomHorizontalFlip(),
+        ]
     return transforms.Compose([*first, transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
 
 
 def get_loader(args: argparse.Namespace, split: str, size: int) -> DataLoader:
     """Batches of one split."""
     train = split == "train"
-    dataset = datasets.ImageFolder(args.data / split, get_transform(size, train, not args.no_crop))
+    dataset = datasets.ImageFolder(
+        args.data / split, get_transform(size, train, not args.no_crop)
+    )
     return DataLoader(
         dataset,
         batch_size=args.batch_size,
@@ -72,29 +93,45 @@ def get_loader(args: argparse.Namespace, split: str, size: int) -> DataLoader:
     )
 
 
-def get_optimizer(args: argparse.Namespace, model: nn.Module, steps: int) -> tuple[torch.optim.Optimizer, Any]:
+def get_optimizer(
+    args: argparse.Namespace, model: nn.Module, steps: int
+) -> tuple[torch.optim.Optimizer, Any]:
     """AdamW without decay of norms and biases, and a cosine after a linear warm-up, both stepped every batch."""
     decayed = [p for p in model.parameters() if p.ndim >= 2]
     others = [p for p in model.parameters() if p.ndim < 2]
-    groups = [{"params": decayed, "weight_decay": args.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    groups = [
+        {"params": decayed, "weight_decay": args.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
     optimizer = torch.optim.AdamW(groups, lr=args.lr)
     warmup = round(args.warmup_epochs * steps)
     cosine = CosineAnnealingLR(optimizer, max(1, steps * args.epochs - warmup))
     if not warmup:
         return optimizer, cosine
-    linear = LinearLR(optimizer, start_factor=1 / warmup, total_iters=warmup - 1) if warmup > 1 else LinearLR(optimizer, 1.0)
+    linear = (
+        LinearLR(optimizer, start_factor=1 / warmup, total_iters=warmup - 1)
+        if warmup > 1
+        else LinearLR(optimizer, 1.0)
+    )
     return optimizer, SequentialLR(optimizer, [linear, cosine], [warmup])
 
 
 def train_one_epoch(
-    args: argparse.Namespace, model: nn.Module, loader: DataLoader, criterion: nn.Module, optimizer: Any, scheduler: Any
+    args: argparse.Namespace,
+    model: nn.Module,
+    loader: DataLoader,
+    criterion: nn.Module,
+    optimizer: Any,
+    scheduler: Any,
 ) -> dict[str, float]:
     """Train on every batch once."""
     model.train()
     start, total_loss, correct, seen = time.perf_counter(), 0.0, 0, 0
     for batch in loader:
         images, labels = (tensor.to(args.device, non_blocking=True) for tensor in batch)
-        with torch.autocast(torch.device(args.device).type, dtype=torch.bfloat16, enabled=args.amp):
+        with torch.autocast(
+            torch.device(args.device).type, dtype=torch.bfloat16, enabled=args.amp
+        ):
             output = model(images)
             loss = criterion(output, labels)
         optimizer.zero_grad()
@@ -105,16 +142,24 @@ def train_one_epoch(
         correct += (output.argmax(1) == labels).sum().item()
         seen += len(labels)
     seconds = time.perf_counter() - start
-    return {"train_loss": total_loss / seen, "train_accuracy": correct / seen, "images_per_second": seen / seconds}
+    return {
+        "train_loss": total_loss / seen,
+        "train_accuracy": correct / seen,
+        "images_per_second": seen / seconds,
+    }
 
 
 @torch.inference_mode()
-def evaluate(args: argparse.Namespace, model: nn.Module, loader: DataLoader, name: str) -> tuple[dict[str, float], np.ndarray]:
+def evaluate(
+    args: argparse.Namespace, model: nn.Module, loader: DataLoader, name: str
+) -> tuple[dict[str, float], np.ndarray]:
     """Loss, accuracy and F1 on a held-out split, and its confusion matrix."""
     model.eval()
     outputs, targets = [], []
     for images, labels in loader:
-        with torch.autocast(torch.device(args.device).type, dtype=torch.bfloat16, enabled=args.amp):
+        with torch.autocast(
+            torch.device(args.device).type, dtype=torch.bfloat16, enabled=args.amp
+        ):
             outputs.append(model(images.to(args.device, non_blocking=True)).float().cpu())
         targets.append(labels)
     logits, truth = torch.cat(outputs), torch.cat(targets)
@@ -138,7 +183,10 @@ def draw(history: pd.DataFrame, confusion: np.ndarray, out: Path) -> None:
 def test(args: argparse.Namespace, model: nn.Module) -> None:
     """Score the best weights on test/ at every size asked for."""
     model.load_state_dict(torch.load(args.out / "best.pt", weights_only=True))
-    rows = [{"size": size, **evaluate(args, model, get_loader(args, "test", size), "test")[0]} for size in args.test_sizes]
+    rows = [
+        {"size": size, **evaluate(args, model, get_loader(args, "test", size), "test")[0]}
+        for size in args.test_sizes
+    ]
     pd.DataFrame(rows).to_csv(args.out / "test.csv", index=False)
 
 
@@ -152,8 +200,13 @@ def main(arguments: list[str] | None = None) -> None:
     if args.threads:
         torch.set_num_threads(args.threads)
     torch.backends.cudnn.benchmark = True
-    train_loader, val_loader = get_loader(args, "train", args.size), get_loader(args, "val", args.size)
-    model = load_model_from_config(args.model, len(train_loader.dataset.classes)).to(args.device)
+    train_loader, val_loader = (
+        get_loader(args, "train", args.size),
+        get_loader(args, "val", args.size),
+    )
+    model = load_model_from_config(args.model, len(train_loader.dataset.classes)).to(
+        args.device
+    )
     criterion = nn.CrossEntropyLoss(label_smoothing=args.label_smoothing)
     optimizer, scheduler = get_optimizer(args, model, len(train_loader))
     rows: list[dict[str, float]] = []

@@ -36,11 +36,21 @@ def get_args() -> argparse.Namespace:
 def get_loader(args: argparse.Namespace, split: str) -> DataLoader:
     """Batches of one split."""
     first = transforms.Resize((args.size, args.size))
-    changed = transforms.Compose([transforms.RandomResizedCrop(args.size), transforms.RandomHorizontalFlip()])
+    changed = transforms.Compose(
+        [transforms.RandomResizedCrop(args.size), transforms.RandomHorizontalFlip()]
+    )
     train = split == "train"
-    steps = [changed if train else first, transforms.ToTensor(), transforms.Normalize(MEAN, STD)]
+    steps = [
+        changed if train else first,
+        transforms.ToTensor(),
+        transforms.Normalize(MEAN, STD),
+    ]
     dataset = datasets.ImageFolder(args.data / split, transforms.Compose(steps))
-    settings = {"num_workers": args.workers, "pin_memory": args.device != "cpu", "persistent_workers": args.workers > 0}
+    settings = {
+        "num_workers": args.workers,
+        "pin_memory": args.device != "cpu",
+        "persistent_workers": args.workers > 0,
+    }
     return DataLoader(dataset, batch_size=args.batch_size, shuffle=train, **settings)
 
 
@@ -49,7 +59,11 @@ class Classifier(pl.LightningModule):
 
     def __init__(self, name: str, classes: int, epochs: int, steps: int) -> None:
         super().__init__()
-        self.model, self.epochs, self.steps = load_model_from_config(name, classes), epochs, steps
+        self.model, self.epochs, self.steps = (
+            load_model_from_config(name, classes),
+            epochs,
+            steps,
+        )
         self.criterion = nn.CrossEntropyLoss(label_smoothing=0.05)
 
     def training_step(self, batch: Any, number: int) -> torch.Tensor:
@@ -73,10 +87,15 @@ class Classifier(pl.LightningModule):
             {"params": [p for p in self.parameters() if p.ndim < 2], "weight_decay": 0.0},
         ]
         optimizer = torch.optim.AdamW(groups, lr=0.005)
-        warm = LinearLR(optimizer, start_factor=1 / self.steps, total_iters=max(1, self.steps - 1))
+        warm = LinearLR(
+            optimizer, start_factor=1 / self.steps, total_iters=max(1, self.steps - 1)
+        )
         cosine = CosineAnnealingLR(optimizer, max(1, self.steps * (self.epochs - 1)))
         scheduler = SequentialLR(optimizer, [warm, cosine], [self.steps])
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
 
 
 class History(Callback):
@@ -91,14 +110,23 @@ class History(Callback):
         """Start the clock."""
         self.start, self.seen = time.perf_counter(), 0
 
-    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, number: int) -> None:
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        number: int,
+    ) -> None:
         """Count the pictures."""
         self.seen += len(batch[1])
         self.end = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Keep the row; the validation has run."""
-        scores = {name: float(trainer.callback_metrics[name]) for name in ("val_loss", "val_accuracy")}
+        scores = {
+            name: float(trainer.callback_metrics[name]) for name in ("val_loss", "val_accuracy")
+        }
         rate = self.seen / (self.end - self.start)
         self.rows.append({"epoch": trainer.current_epoch, "images_per_second": rate, **scores})
 
@@ -109,7 +137,9 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     pl.seed_everything(0)
     train_loader, val_loader = get_loader(args, "train"), get_loader(args, "val")
-    classifier = Classifier(args.model, len(train_loader.dataset.classes), args.epochs, len(train_loader))
+    classifier = Classifier(
+        args.model, len(train_loader.dataset.classes), args.epochs, len(train_loader)
+    )
     history = History()
     trainer = pl.Trainer(
         max_epochs=args.epochs,

@@ -33,7 +33,9 @@ def get_args() -> argparse.Namespace:
 
 def get_loader(args: argparse.Namespace, split: str, train: bool) -> Any:
     """timm's loader, its augmentation down to crop and flip."""
-    dataset = create_dataset("", root=str(args.data), split=split, is_training=train, batch_size=args.batch_size)
+    dataset = create_dataset(
+        "", root=str(args.data), split=split, is_training=train, batch_size=args.batch_size
+    )
     return create_loader(
         dataset,
         input_size=(3, args.size, args.size),
@@ -52,7 +54,14 @@ def get_loader(args: argparse.Namespace, split: str, train: bool) -> Any:
     )
 
 
-def train_one_epoch(epoch: int, model: nn.Module, loader: Any, criterion: nn.Module, optimizer: Any, scheduler: Any) -> float:
+def train_one_epoch(
+    epoch: int,
+    model: nn.Module,
+    loader: Any,
+    criterion: nn.Module,
+    optimizer: Any,
+    scheduler: Any,
+) -> float:
     """One epoch; returns pictures a second."""
     model.train()
     losses, seen, start, done = AverageMeter(), 0, time.perf_counter(), epoch * len(loader)
@@ -65,7 +74,10 @@ def train_one_epoch(epoch: int, model: nn.Module, loader: Any, criterion: nn.Mod
         losses.update(loss.item(), len(labels))
         seen += len(labels)
         if number % 50 == 0:
-            print(f"train {epoch} [{number}/{len(loader)}] loss {losses.val:.4f} ({losses.avg:.4f})", flush=True)
+            print(
+                f"train {epoch} [{number}/{len(loader)}] loss {losses.val:.4f} ({losses.avg:.4f})",
+                flush=True,
+            )
     return seen / (time.perf_counter() - start)
 
 
@@ -91,10 +103,18 @@ def main() -> None:
     optimizer = create_optimizer_v2(model, opt="adamw", lr=0.005, weight_decay=0.01)
     steps = {"step_on_epochs": False, "updates_per_epoch": len(train_loader)}
     scheduler, epochs = create_scheduler_v2(
-        optimizer, sched="cosine", num_epochs=args.epochs, warmup_epochs=1, warmup_lr=0.0, cooldown_epochs=0, **steps
+        optimizer,
+        sched="cosine",
+        num_epochs=args.epochs,
+        warmup_epochs=1,
+        warmup_lr=0.0,
+        cooldown_epochs=0,
+        **steps,
     )
     criterion = LabelSmoothingCrossEntropy(smoothing=0.05)
-    saver = CheckpointSaver(model, optimizer, checkpoint_dir=str(args.out), decreasing=True, max_history=1)
+    saver = CheckpointSaver(
+        model, optimizer, checkpoint_dir=str(args.out), decreasing=True, max_history=1
+    )
     rows = []
     for epoch in range(epochs):
         rate = train_one_epoch(epoch, model, train_loader, criterion, optimizer, scheduler)

@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from resomap import files, scores, sections
-from resomap.locks import holder
+from resomap import metrics
+from resomap.config import schema
+from resomap.system import files
+from resomap.system.locks import holder
 
 ENDED = ("ok", "diverged", "infeasible")
 """How a training ends; the last two are results, too."""
@@ -53,14 +55,23 @@ class Answers:
         return self.correct[self.cell.resolution]
 
 
-def sweep_cells(models: Sequence[sections.Architecture], resolutions: Sequence[int]) -> list[Cell]:
+def sweep_cells(
+    models: Sequence[schema.Architecture], resolutions: Sequence[int]
+) -> list[Cell]:
     """Every cell of the sweep, in its order."""
-    return [Cell(model.family, model.name, resolution) for model in models for resolution in resolutions]
+    return [
+        Cell(model.family, model.name, resolution)
+        for model in models
+        for resolution in resolutions
+    ]
 
 
 def cell_runs(cell: Cell, seeds: Sequence[int], runs: Path) -> list[Run]:
     """The runs of a cell under the folder `runs`, whether they exist or not."""
-    return [Run(cell, seed, runs / cell.family / cell.model / f"r{cell.resolution}" / f"seed{seed}") for seed in seeds]
+    return [
+        Run(cell, seed, runs / cell.family / cell.model / f"r{cell.resolution}" / f"seed{seed}")
+        for seed in seeds
+    ]
 
 
 def run_status(run: Run) -> str:
@@ -77,10 +88,20 @@ def run_status(run: Run) -> str:
 def _state(run: Run) -> Path:
     """Where the training keeps its state: results/.state/train beside results/runs."""
     cell = run.cell
-    return run.folder.parents[4] / ".state" / "train" / cell.family / cell.model / f"r{cell.resolution}" / f"seed{run.seed}"
+    return (
+        run.folder.parents[4]
+        / ".state"
+        / "train"
+        / cell.family
+        / cell.model
+        / f"r{cell.resolution}"
+        / f"seed{run.seed}"
+    )
 
 
-def read_answers(cell: Cell, seeds: Sequence[int], runs: Path, manifest: dict[str, Any], split: str) -> Answers | None:
+def read_answers(
+    cell: Cell, seeds: Sequence[int], runs: Path, manifest: dict[str, Any], split: str
+) -> Answers | None:
     """Read what the finished runs of a cell answered on `split` (val or test); None without a finished run."""
     name = "predictions.npz" if split == "test" else f"{split}_predictions.npz"
     finished = [run for run in cell_runs(cell, seeds, runs) if run_status(run) == "ok"]
@@ -92,8 +113,17 @@ def read_answers(cell: Cell, seeds: Sequence[int], runs: Path, manifest: dict[st
         cell=cell,
         seeds=tuple(run.seed for run in finished),
         label=stored[0]["label"],
-        correct={_eval_resolution(key): _stack(stored, key) for key in stored[0] if key.startswith("logits_r")},
-        pair=np.stack([scores.pair_accuracy(arrays[own], arrays["label"], manifest["pairs"]) for arrays in stored]),
+        correct={
+            _eval_resolution(key): _stack(stored, key)
+            for key in stored[0]
+            if key.startswith("logits_r")
+        },
+        pair=np.stack(
+            [
+                metrics.pair_accuracy(arrays[own], arrays["label"], manifest["pairs"])
+                for arrays in stored
+            ]
+        ),
     )
 
 
@@ -111,7 +141,9 @@ def paired(first: Answers, second: Answers) -> tuple[list[int], list[int]]:
     if not common:
         count = min(len(first.seeds), len(second.seeds))
         return list(range(count)), list(range(count))
-    return [first.seeds.index(seed) for seed in common], [second.seeds.index(seed) for seed in common]
+    return [first.seeds.index(seed) for seed in common], [
+        second.seeds.index(seed) for seed in common
+    ]
 
 
 def group_of_class(manifest: dict[str, Any]) -> list[str | None]:
@@ -127,4 +159,6 @@ def group_names(manifest: dict[str, Any]) -> list[str]:
 
 def in_group(label: np.ndarray, manifest: dict[str, Any], group: str) -> np.ndarray:
     """Which pictures (N,) belong to the group."""
-    return np.isin(label, [index for index, name in enumerate(group_of_class(manifest)) if name == group])
+    return np.isin(
+        label, [index for index, name in enumerate(group_of_class(manifest)) if name == group]
+    )

@@ -7,7 +7,13 @@ from itertools import combinations
 import numpy as np
 
 from resomap.analysis.answers import Answers, Cell, paired
-from resomap.analysis.statistics import Interval, Pool, compute_spread, difference_interval, pool_spreads
+from resomap.analysis.statistics import (
+    Interval,
+    Pool,
+    compute_spread,
+    difference_interval,
+    pool_spreads,
+)
 
 
 @dataclass(frozen=True)
@@ -81,13 +87,26 @@ def hold_contest(candidates: Sequence[Candidate], margin: float, confidence: flo
     """
     best = max(candidates, key=lambda candidate: candidate.rank)
     pool = pool_differences([candidate.val for candidate in candidates])
-    error = (1 - confidence) / max(sum(candidate.price < best.price < np.inf for candidate in candidates), 1)
+    error = (1 - confidence) / max(
+        sum(candidate.price < best.price < np.inf for candidate in candidates), 1
+    )
     others = [candidate for candidate in candidates if candidate is not best]
-    return Contest(best, tuple(_compare(one, best, candidates, margin, pool, error) for one in others), pool, error, margin)
+    return Contest(
+        best,
+        tuple(_compare(one, best, candidates, margin, pool, error) for one in others),
+        pool,
+        error,
+        margin,
+    )
 
 
 def _compare(
-    candidate: Candidate, best: Candidate, candidates: Sequence[Candidate], margin: float, pool: Pool | None, error: float
+    candidate: Candidate,
+    best: Candidate,
+    candidates: Sequence[Candidate],
+    margin: float,
+    pool: Pool | None,
+    error: float,
 ) -> Comparison:
     against = {
         other.cell: difference_interval(*matched(candidate.val, other.val), 1 - 2 * error, pool)
@@ -96,8 +115,12 @@ def _compare(
     }
     difference = against[best.cell]
     shown_within = max(0.0, -min(interval.low for interval in against.values()))
-    verdict = "within" if shown_within <= margin else "worse" if difference.high < -margin else "open"
-    return Comparison(candidate, difference, shown_within, verdict, candidate.price < best.price < np.inf)
+    verdict = (
+        "within" if shown_within <= margin else "worse" if difference.high < -margin else "open"
+    )
+    return Comparison(
+        candidate, difference, shown_within, verdict, candidate.price < best.price < np.inf
+    )
 
 
 def matched(first: Answers, second: Answers) -> tuple[np.ndarray, np.ndarray]:
@@ -114,5 +137,7 @@ def difference(first: Answers, second: Answers) -> np.ndarray:
 
 def pool_differences(answers: Sequence[Answers]) -> Pool | None:
     """Seed variance shared by the differences of all pairs of cells."""
-    spreads = [compute_spread(difference(first, second)) for first, second in combinations(answers, 2)]
+    spreads = [
+        compute_spread(difference(first, second)) for first, second in combinations(answers, 2)
+    ]
     return pool_spreads(spreads, max_df=len(answers) - 1)

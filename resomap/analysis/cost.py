@@ -26,7 +26,17 @@ COST = (
     "memory_exponent", "memory_exponent_low", "memory_exponent_high", "memory_misfit",
     "crossover_px", "crossover_ratio", "crossover_ratio_low", "crossover_ratio_high", "inversions",
 )  # fmt: skip
-NEIGHBOURS = (*SERIES, "resolution", "larger", "n_rounds", "ratio", "ratio_low", "ratio_high", "ratio_at_most", "verdict")
+NEIGHBOURS = (
+    *SERIES,
+    "resolution",
+    "larger",
+    "n_rounds",
+    "ratio",
+    "ratio_low",
+    "ratio_high",
+    "ratio_at_most",
+    "verdict",
+)
 
 
 class Estimate(NamedTuple):
@@ -47,7 +57,11 @@ def series(records: Iterable[Row]) -> list[list[Row]]:
     for record in records:
         if record["status"] == "ok" and record["valid"] and record.get("ratio_rounds"):
             found.setdefault(tuple(record[name] for name in SERIES), []).append(record)
-    return [sorted(rows, key=lambda row: row["resolution"]) for rows in found.values() if len(rows) > 1]
+    return [
+        sorted(rows, key=lambda row: row["resolution"])
+        for rows in found.values()
+        if len(rows) > 1
+    ]
 
 
 def neighbour_rows(records: Iterable[Row], confidence: float) -> list[Row]:
@@ -56,7 +70,9 @@ def neighbour_rows(records: Iterable[Row], confidence: float) -> list[Row]:
     `verdict` is `saves` (the smaller one is shown to save time), `flat` (shown not to), `inverted` (the larger one is shown to be faster:
     `ratio_at_most`, the end of an interval that holds for all pairs of the sweep at once, is below 1) or `open`.
     """
-    pairs = [(smaller, larger) for rows in series(records) for smaller, larger in pairwise(rows)]
+    pairs = [
+        (smaller, larger) for rows in series(records) for smaller, larger in pairwise(rows)
+    ]
     at_once = 1 - (1 - ALARM) / max(len(pairs), 1)
     return [_neighbours(smaller, larger, confidence, at_once) for smaller, larger in pairs]
 
@@ -64,8 +80,16 @@ def neighbour_rows(records: Iterable[Row], confidence: float) -> list[Row]:
 def _neighbours(smaller: Row, larger: Row, confidence: float, at_once: float) -> Row:
     logs = _log_ratios(smaller, larger)
     ratio, at_most = _ratio(logs, confidence), _ratio(logs, at_once).high
-    identity = {name: smaller[name] for name in SERIES} | {"resolution": smaller["resolution"], "larger": larger["resolution"]}
-    return identity | {"n_rounds": len(logs), **ratio.named("ratio"), "ratio_at_most": at_most, "verdict": _verdict(ratio, at_most)}
+    identity = {name: smaller[name] for name in SERIES} | {
+        "resolution": smaller["resolution"],
+        "larger": larger["resolution"],
+    }
+    return identity | {
+        "n_rounds": len(logs),
+        **ratio.named("ratio"),
+        "ratio_at_most": at_most,
+        "verdict": _verdict(ratio, at_most),
+    }
 
 
 def _verdict(ratio: Estimate, at_most: float) -> str:
@@ -93,10 +117,14 @@ def _ratio(logs: np.ndarray, confidence: float) -> Estimate:
 def _mean(values: np.ndarray, confidence: float) -> Estimate:
     """Student's interval of the mean of values (n,)."""
     half = stats.t.isf((1 - confidence) / 2, len(values) - 1) * stats.sem(values)
-    return Estimate(float(values.mean()), float(values.mean() - half), float(values.mean() + half))
+    return Estimate(
+        float(values.mean()), float(values.mean() - half), float(values.mean() + half)
+    )
 
 
-def cost_rows(records: Sequence[Row], neighbours: Iterable[Row], confidence: float) -> Iterator[Row]:
+def cost_rows(
+    records: Sequence[Row], neighbours: Iterable[Row], confidence: float
+) -> Iterator[Row]:
     """Rows of COST: a network's growth of time and memory over the resolutions at which it was measured in one way.
 
     An exponent is the slope of log cost over log pixels; a `misfit` is the largest factor, less 1, by which a resolution departs from that
@@ -104,18 +132,37 @@ def cost_rows(records: Sequence[Row], neighbours: Iterable[Row], confidence: flo
     the least and the greatest slope from one resolution to the next. Up to `crossover_px` no resolution is shown to take more than SAVES
     times as long as the smallest.
     """
-    inverted = [[row[name] for name in SERIES] for row in neighbours if row["verdict"] == "inverted"]
+    inverted = [
+        [row[name] for name in SERIES] for row in neighbours if row["verdict"] == "inverted"
+    ]
     for rows in series(records):
         identity = {name: rows[0][name] for name in SERIES}
-        span = {"smallest": rows[0]["resolution"], "largest": rows[-1]["resolution"], "n_resolutions": len(rows)}
-        growth = {**_latency_growth(rows, confidence), **_memory_growth(rows)} if len(rows) >= FEWEST else {}
-        yield identity | span | growth | _crossover(rows, confidence) | {"inversions": inverted.count(list(identity.values()))}
+        span = {
+            "smallest": rows[0]["resolution"],
+            "largest": rows[-1]["resolution"],
+            "n_resolutions": len(rows),
+        }
+        growth = (
+            {**_latency_growth(rows, confidence), **_memory_growth(rows)}
+            if len(rows) >= FEWEST
+            else {}
+        )
+        yield (
+            identity
+            | span
+            | growth
+            | _crossover(rows, confidence)
+            | {"inversions": inverted.count(list(identity.values()))}
+        )
 
 
 def _latency_growth(rows: Sequence[Row], confidence: float) -> Row:
     logs = np.log(_rounds(rows))
     slopes, residuals = _fit(rows, logs)
-    return {**_mean(slopes, confidence).named("latency_exponent"), "latency_misfit": _misfit(residuals.mean(axis=1))}
+    return {
+        **_mean(slopes, confidence).named("latency_exponent"),
+        "latency_misfit": _misfit(residuals.mean(axis=1)),
+    }
 
 
 def _memory_growth(rows: Sequence[Row]) -> Row:

@@ -18,8 +18,30 @@ EXPLANATIONS = (
     "relevance_mass", "relevance_mass_best", "relevance_rank", "relevance_rank_best", "pointing_game", "pointing_chance", "mask_area",
     "zero_maps", "completeness_error",
 )  # fmt: skip
-FAITHFULNESS = ("family", "model", "resolution", "seed", "method", "bandwidth", "n", "deletion", "insertion")
-SANITY = ("family", "model", "resolution", "seed", "method", "draws", "correlation", "floor", "retained", "retained_low", "passed")
+FAITHFULNESS = (
+    "family",
+    "model",
+    "resolution",
+    "seed",
+    "method",
+    "bandwidth",
+    "n",
+    "deletion",
+    "insertion",
+)
+SANITY = (
+    "family",
+    "model",
+    "resolution",
+    "seed",
+    "method",
+    "draws",
+    "correlation",
+    "floor",
+    "retained",
+    "retained_low",
+    "passed",
+)
 INTERVENTIONS = (
     "family", "model", "resolution", "group", "kind", "n_seeds", "n", "changed", "follows_rest", "follows_rest_low", "follows_rest_high",
 )  # fmt: skip
@@ -35,19 +57,33 @@ _MEANS = EXPLANATIONS[EXPLANATIONS.index("relevance_mass") : EXPLANATIONS.index(
 def read_pictures(run: Run, name: str) -> pd.DataFrame:
     """The rows of one file of a run's explanations; none where it was not explained. A blank is missing, and nothing else (a group may be NA)."""
     path = run.folder / "explanations" / f"{name}.csv"
-    return pd.read_csv(path, keep_default_na=False, na_values=[""]) if path.exists() else pd.DataFrame()
+    return (
+        pd.read_csv(path, keep_default_na=False, na_values=[""])
+        if path.exists()
+        else pd.DataFrame()
+    )
 
 
 def struck_out(sanity: pd.DataFrame) -> set[tuple[str, int, str]]:
     """Model, resolution and method of what failed the gate in most runs of a cell, from the columns of SANITY; baselines are not judged."""
     methods = sanity[~sanity["method"].isin(BASELINES)]
-    failed = (methods["passed"] == False).groupby([methods[name] for name in ("model", "resolution", "method")], sort=False).mean()  # noqa: E712
-    return {(str(model), int(resolution), str(method)) for model, resolution, method in failed[failed > 0.5].index}
+    failed = (
+        (methods["passed"] == False)  # noqa: E712
+        .groupby([methods[name] for name in ("model", "resolution", "method")], sort=False)
+        .mean()
+    )
+    return {
+        (str(model), int(resolution), str(method))
+        for model, resolution, method in failed[failed > 0.5].index
+    }
 
 
 def share_on_object(pictures: pd.DataFrame) -> pd.Series:
     """How much of each map lies on the object: 0 what chance puts there, 1 all that its grid allows; NaN where a mask leaves no choice."""
-    excess, possible = (pictures[name] - pictures["mask_area"] for name in ("relevance_mass", "relevance_mass_best"))
+    excess, possible = (
+        pictures[name] - pictures["mask_area"]
+        for name in ("relevance_mass", "relevance_mass_best")
+    )
     return excess / possible.where(possible > 0)
 
 
@@ -88,33 +124,78 @@ def agreement_rows(cells: Sequence[Cell], folder: Path) -> Iterator[Row]:
 def faithfulness_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> Iterator[Row]:
     """Rows of FAITHFULNESS: the means over the pictures of a run, an order and a bandwidth each."""
     for run in finished_runs(cells, seeds, runs):
-        for (method, bandwidth), pictures in _split(read_pictures(run, "faithfulness"), ["method", "bandwidth"]):
-            means = {name: known_mean(pictures[name].to_numpy(float)) for name in ("deletion", "insertion")}
-            yield identity(run) | {"method": method, "bandwidth": bandwidth, "n": len(pictures)} | means
+        for (method, bandwidth), pictures in _split(
+            read_pictures(run, "faithfulness"), ["method", "bandwidth"]
+        ):
+            means = {
+                name: known_mean(pictures[name].to_numpy(float))
+                for name in ("deletion", "insertion")
+            }
+            yield (
+                identity(run)
+                | {"method": method, "bandwidth": bandwidth, "n": len(pictures)}
+                | means
+            )
 
 
 def sanity_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> Iterator[Row]:
     """Rows of SANITY: how much of its maps a method keeps when the network's last weights are drawn anew."""
     for run in finished_runs(cells, seeds, runs):
         for method, draws in _split(read_pictures(run, "sanity"), ["method"]):
-            correlations, floor = draws["correlation"].to_numpy(float), float(draws["floor"].iloc[0])
-            told = {"method": method, "draws": len(draws), "correlation": float(correlations.mean()), "floor": floor}
+            correlations, floor = (
+                draws["correlation"].to_numpy(float),
+                float(draws["floor"].iloc[0]),
+            )
+            told = {
+                "method": method,
+                "draws": len(draws),
+                "correlation": float(correlations.mean()),
+                "floor": floor,
+            }
             yield identity(run) | told | gate(correlations, floor)._asdict()
 
 
-def intervention_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: Path, confidence: float) -> Iterator[Row]:
+def intervention_rows(
+    cells: Sequence[Cell], seeds: Sequence[int], runs: Path, confidence: float
+) -> Iterator[Row]:
     """Rows of INTERVENTIONS: how often the answer of a cell changes, and follows what was exchanged around the object."""
-    follows, rows = dict[tuple[Cell, str, str], np.ndarray](), dict[tuple[Cell, str, str], Row]()
+    follows, rows = (
+        dict[tuple[Cell, str, str], np.ndarray](),
+        dict[tuple[Cell, str, str], Row](),
+    )
     for cell in cells:
-        found = [read_pictures(run, "interventions") for run in cell_runs(cell, seeds, runs) if run_status(run) == "ok"]
-        pictures = pd.concat([one.assign(network=number) for number, one in enumerate(found)]) if found else pd.DataFrame()
+        found = [
+            read_pictures(run, "interventions")
+            for run in cell_runs(cell, seeds, runs)
+            if run_status(run) == "ok"
+        ]
+        pictures = (
+            pd.concat([one.assign(network=number) for number, one in enumerate(found)])
+            if found
+            else pd.DataFrame()
+        )
         for kind, of_kind in _split(pictures, ["kind"]):
             for group, of_group in [("all", of_kind), *_split(of_kind, ["group"])]:
                 key = (cell, str(group), str(kind))
-                follows[key] = (of_group["follows"] == "rest").to_numpy().reshape(of_group["network"].nunique(), -1)
+                follows[key] = (
+                    (of_group["follows"] == "rest")
+                    .to_numpy()
+                    .reshape(of_group["network"].nunique(), -1)
+                )
                 rows[key] = {"changed": float((of_group["before"] != of_group["after"]).mean())}
     pool = pool_spreads([compute_spread(values.astype(float)) for values in follows.values()])
     for (cell, group, kind), values in follows.items():
         interval = accuracy_interval(values, confidence, pool)
-        row = {**cell._asdict(), "group": group, "kind": kind, "n_seeds": values.shape[0], "n": values.shape[1], **rows[cell, group, kind]}
-        yield row | {"follows_rest": interval.mean, "follows_rest_low": interval.low, "follows_rest_high": interval.high}
+        row = {
+            **cell._asdict(),
+            "group": group,
+            "kind": kind,
+            "n_seeds": values.shape[0],
+            "n": values.shape[1],
+            **rows[cell, group, kind],
+        }
+        yield row | {
+            "follows_rest": interval.mean,
+            "follows_rest_low": interval.low,
+            "follows_rest_high": interval.high,
+        }

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from resomap import files
 from resomap.analysis.answers import Cell
+from resomap.system import files
 
 Row = dict[str, Any]
 
@@ -32,13 +32,15 @@ def primary(table: pd.DataFrame, profiles: pd.DataFrame) -> pd.DataFrame:
 def single(profiles: pd.DataFrame) -> pd.DataFrame:
     """One row a cell that was measured: its latency, at batch 1, smallest resolution first."""
     found = primary(profiles, profiles)
-    return found[(found["batch_size"] == 1) & found["latency_ms_p50"].notna()].sort_values("resolution", kind="stable")
+    return found[(found["batch_size"] == 1) & found["latency_ms_p50"].notna()].sort_values(
+        "resolution", kind="stable"
+    )
 
 
 def fastest(profiles: pd.DataFrame) -> pd.DataFrame:
     """One row a cell that was measured: its throughput, at the batch that gives most pictures a second, smallest resolution first."""
     found = primary(profiles, profiles).dropna(subset="inference_images_per_second")
-    best = found.sort_values("inference_images_per_second", ascending=False, kind="stable").drop_duplicates(
-        ["family", "model", "resolution"]
-    )
+    best = found.sort_values(
+        "inference_images_per_second", ascending=False, kind="stable"
+    ).drop_duplicates(["family", "model", "resolution"])
     return best.sort_values("resolution", kind="stable")

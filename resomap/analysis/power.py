@@ -34,13 +34,19 @@ class Plan:
         total = varying + seeds * self.shared / pictures
         own_df = self.df if seeds == self.seeds else seeds - 1.0
         df = own_df * (total / varying) ** 2 if varying > 0 else np.inf
-        return float((stats.t.isf(error, df) + stats.t.isf(1 - POWER, df)) * np.sqrt(total / seeds))
+        return float(
+            (stats.t.isf(error, df) + stats.t.isf(1 - POWER, df)) * np.sqrt(total / seeds)
+        )
 
     def seeds_needed(self, difference: float, error: float) -> int | None:
         """Seeds in all that would find `difference`; None when MOST_SEEDS do not, or when one seed leaves their variance unknown."""
         if self.seeds == 1:
             return None
-        enough = (seeds for seeds in range(self.seeds + 1, MOST_SEEDS + 1) if self.detectable(seeds, self.pictures, error) <= difference)
+        enough = (
+            seeds
+            for seeds in range(self.seeds + 1, MOST_SEEDS + 1)
+            if self.detectable(seeds, self.pictures, error) <= difference
+        )
         return next(enough, None)
 
     def pictures_needed(self, difference: float, error: float) -> int | None:
@@ -49,7 +55,8 @@ class Plan:
         enough = (
             int(np.ceil(multiple * self.pictures))
             for multiple in multiples
-            if self.detectable(self.seeds, int(np.ceil(multiple * self.pictures)), error) <= difference
+            if self.detectable(self.seeds, int(np.ceil(multiple * self.pictures)), error)
+            <= difference
         )
         return next(enough, None)
 
@@ -61,4 +68,11 @@ def plan(spread: Spread, pool: Pool | None) -> Plan:
     variance, df, _ = seed_variance(spread, pool)
     shared = spread.covariance * spread.pictures
     alone = max(spread.unit_variance - shared, 0.0)
-    return Plan(max(variance - alone / spread.pictures, 0.0), alone, shared, spread.seeds, spread.pictures, df)
+    return Plan(
+        max(variance - alone / spread.pictures, 0.0),
+        alone,
+        shared,
+        spread.seeds,
+        spread.pictures,
+        df,
+    )

@@ -89,7 +89,11 @@ def pool_spreads(spreads: Sequence[Spread], max_df: float = np.inf) -> Pool | No
     Cochran's C test sets unlike ones aside, one by one. `max_df` bounds the degrees of freedom where spreads are not independent
     (all differences between K cells hold K - 1).
     """
-    values = sorted(spread.dispersion for spread in spreads if spread.seeds == 2 and np.isfinite(spread.dispersion))
+    values = sorted(
+        spread.dispersion
+        for spread in spreads
+        if spread.seeds == 2 and np.isfinite(spread.dispersion)
+    )
     while len(values) > 1 and values[-1] > _cochran_limit(len(values)) * sum(values):
         values.pop()
     if not values:
@@ -102,7 +106,9 @@ def _cochran_limit(count: int) -> float:
     return float(1 / (1 + (count - 1) / stats.f.isf(UNLIKE / count, 1, count - 1)))
 
 
-def accuracy_interval(correct: np.ndarray, confidence: float, pool: Pool | None = None) -> Interval:
+def accuracy_interval(
+    correct: np.ndarray, confidence: float, pool: Pool | None = None
+) -> Interval:
     """Interval of the mean of correct (seeds, pictures): Wilson for one seed, else crossed t; Wilson is the least width."""
     spread = compute_spread(correct)
     low, high = wilson(spread.mean, spread.pictures, confidence)
@@ -112,7 +118,9 @@ def accuracy_interval(correct: np.ndarray, confidence: float, pool: Pool | None 
     return Interval(spread.mean, max(min(low, low_t), 0.0), min(max(high, high_t), 1.0), method)
 
 
-def difference_interval(first: np.ndarray, second: np.ndarray, confidence: float, pool: Pool | None = None) -> Interval:
+def difference_interval(
+    first: np.ndarray, second: np.ndarray, confidence: float, pool: Pool | None = None
+) -> Interval:
     """Interval of mean(first) - mean(second), both (seeds, pictures) of the same seeds and pictures.
 
     The interval over pictures (Bonett and Price 2012) stands alone for one seed, and is the least width for more.
@@ -122,7 +130,9 @@ def difference_interval(first: np.ndarray, second: np.ndarray, confidence: float
     if spread.seeds == 1:
         return Interval(spread.mean, low, high, "Bonett-Price, this network only")
     low_t, high_t, method = _crossed(spread, confidence, pool)
-    return Interval(spread.mean, max(min(low, low_t), -1.0), min(max(high, high_t), 1.0), method)
+    return Interval(
+        spread.mean, max(min(low, low_t), -1.0), min(max(high, high_t), 1.0), method
+    )
 
 
 def mean_interval(values: np.ndarray, confidence: float, pool: Pool | None = None) -> Interval:
@@ -131,9 +141,16 @@ def mean_interval(values: np.ndarray, confidence: float, pool: Pool | None = Non
     error = float(values.mean(axis=0).std(ddof=1)) / np.sqrt(spread.pictures)
     half = float(stats.t.isf((1 - confidence) / 2, spread.pictures - 1)) * error
     if spread.seeds == 1:
-        return Interval(spread.mean, spread.mean - half, spread.mean + half, "t over pictures, this network only")
+        return Interval(
+            spread.mean,
+            spread.mean - half,
+            spread.mean + half,
+            "t over pictures, this network only",
+        )
     low, high, method = _crossed(spread, confidence, pool)
-    return Interval(spread.mean, min(spread.mean - half, low), max(spread.mean + half, high), method)
+    return Interval(
+        spread.mean, min(spread.mean - half, low), max(spread.mean + half, high), method
+    )
 
 
 def wilson(mean: float, count: int, confidence: float) -> tuple[float, float]:
@@ -144,19 +161,27 @@ def wilson(mean: float, count: int, confidence: float) -> tuple[float, float]:
     return float(max(centre - half, 0.0)), float(min(centre + half, 1.0))
 
 
-def _paired_over_pictures(first: np.ndarray, second: np.ndarray, confidence: float) -> tuple[float, float]:
+def _paired_over_pictures(
+    first: np.ndarray, second: np.ndarray, confidence: float
+) -> tuple[float, float]:
     """Adjusted Wald: one picture is added to each kind of disagreement, so agreement everywhere still has a width."""
     count = first.shape[1] + 2
     gained = (np.mean(first > second) * first.shape[1] + 1) / count
     lost = (np.mean(first < second) * first.shape[1] + 1) / count
-    half = stats.norm.isf((1 - confidence) / 2) * np.sqrt((gained + lost - (gained - lost) ** 2) / count)
+    half = stats.norm.isf((1 - confidence) / 2) * np.sqrt(
+        (gained + lost - (gained - lost) ** 2) / count
+    )
     return max(float(gained - lost - half), -1.0), min(float(gained - lost + half), 1.0)
 
 
 def _crossed(spread: Spread, confidence: float, pool: Pool | None) -> tuple[float, float, str]:
     error, df, pooled = crossed_error(spread, pool)
     half = float(stats.t.isf((1 - confidence) / 2, df)) * error
-    return spread.mean - half, spread.mean + half, "crossed t, pooled" if pooled else "crossed t"
+    return (
+        spread.mean - half,
+        spread.mean + half,
+        "crossed t, pooled" if pooled else "crossed t",
+    )
 
 
 def crossed_error(spread: Spread, pool: Pool | None = None) -> tuple[float, float, bool]:

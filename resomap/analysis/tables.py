@@ -7,18 +7,29 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from resomap import files, scores
+from resomap import metrics
 from resomap.analysis.answers import ENDED, Cell, Run, cell_runs, group_of_class, run_status
 from resomap.analysis.measurements import Row
+from resomap.system import files
 
 RUNS = (
-    "family", "model", "resolution", "seed", "status", "reason", "n_train", "n_test", *scores.SCORES,
+    "family", "model", "resolution", "seed", "status", "reason", "n_train", "n_test", *metrics.SCORES,
     "epochs", "learning_rate", "micro_batch", "train_seconds", "train_images_per_second", "peak_memory_mib", "device", "precision", "code",
 )  # fmt: skip
 EVALUATION = (
     "family", "model", "train_resolution", "eval_resolution", "mode", "seed", "n", "accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece",
 )  # fmt: skip
-CLASSES = ("family", "model", "resolution", "seed", "class", "group", "n", "accuracy", "pair_accuracy")
+CLASSES = (
+    "family",
+    "model",
+    "resolution",
+    "seed",
+    "class",
+    "group",
+    "n",
+    "accuracy",
+    "pair_accuracy",
+)
 PROFILES = (
     "family", "model", "resolution", "device", "precision", "memory_format", "variant", "threads", "batch_size", "n", "valid", "status",
     "latency_ms_p50", "latency_ms_p90", "latency_ms_p99", "inference_images_per_second",
@@ -27,17 +38,39 @@ PROFILES = (
     "training_images_per_second", "activations_mib", "peak_reserved_mib",
     "energy_j_per_image", "energy_j_per_image_above_idle", "power_w", "idle_power_w",
 )  # fmt: skip
-STAGES = ("family", "model", "resolution", "decode_ms", "resize_ms", "copy_ms", "forward_ms", "total_ms", "n", "valid", "decoded_from")
+STAGES = (
+    "family",
+    "model",
+    "resolution",
+    "decode_ms",
+    "resize_ms",
+    "copy_ms",
+    "forward_ms",
+    "total_ms",
+    "n",
+    "valid",
+    "decoded_from",
+)
 P99_FROM = 1000
 """Repetitions under which a 99th percentile is not reported."""
 
 
-def run_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: Path, manifest: dict[str, Any]) -> Iterator[Row]:
+def run_rows(
+    cells: Sequence[Cell], seeds: Sequence[int], runs: Path, manifest: dict[str, Any]
+) -> Iterator[Row]:
     """Rows of RUNS: every run of the sweep, also those that failed; scores on the test split at the training resolution."""
     for run in sweep_runs(cells, seeds, runs):
         status = run_status(run)
-        row = {**identity(run), "status": status, "n_train": manifest["splits"]["train"]["count"]}
-        yield row | (_training(run) if status in ENDED else {}) | (_own_scores(run) if status == "ok" else {})
+        row = {
+            **identity(run),
+            "status": status,
+            "n_train": manifest["splits"]["train"]["count"],
+        }
+        yield (
+            row
+            | (_training(run) if status in ENDED else {})
+            | (_own_scores(run) if status == "ok" else {})
+        )
 
 
 def sweep_runs(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> Iterator[Run]:
@@ -52,10 +85,15 @@ def identity(run: Run) -> Row:
 
 
 def _training(run: Run) -> Row:
-    metrics, timing = (files.read_json(run.folder / name) for name in ("metrics.json", "timing.json"))
+    metrics, timing = (
+        files.read_json(run.folder / name) for name in ("metrics.json", "timing.json")
+    )
     return {
         "epochs": len(pd.read_csv(run.folder / "history.csv")) or None,
-        **{name: timing.get(name) for name in ("train_seconds", "train_images_per_second", "peak_memory_mib")},
+        **{
+            name: timing.get(name)
+            for name in ("train_seconds", "train_images_per_second", "peak_memory_mib")
+        },
         **{name: metrics.get(name) for name in ("reason", "learning_rate", "micro_batch")},
         **{name: metrics["environment"].get(name) for name in ("device", "precision")},
         "code": metrics["job"].get("code"),
@@ -63,8 +101,12 @@ def _training(run: Run) -> Row:
 
 
 def _own_scores(run: Run) -> Row:
-    own = next(row for row in _evaluations(run) if row["eval_resolution"] == run.cell.resolution and row["mode"] == "raw")
-    return {"n_test": own["n"], **{name: own[name] for name in scores.SCORES}}
+    own = next(
+        row
+        for row in _evaluations(run)
+        if row["eval_resolution"] == run.cell.resolution and row["mode"] == "raw"
+    )
+    return {"n_test": own["n"], **{name: own[name] for name in metrics.SCORES}}
 
 
 def _evaluations(run: Run) -> list[Row]:
@@ -73,7 +115,10 @@ def _evaluations(run: Run) -> list[Row]:
 
 def records(frame: pd.DataFrame) -> list[Row]:
     """Rows with None for NaN, so that they are written blank."""
-    return [{str(key): None if pd.isna(value) else value for key, value in row.items()} for row in frame.to_dict("records")]
+    return [
+        {str(key): None if pd.isna(value) else value for key, value in row.items()}
+        for row in frame.to_dict("records")
+    ]
 
 
 def finished_runs(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> Iterator[Run]:
@@ -85,21 +130,36 @@ def evaluation_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> 
     """Rows of EVALUATION: every finished run at every resolution of the sweep."""
     for run in finished_runs(cells, seeds, runs):
         for row in _evaluations(run):
-            trained = {"family": run.cell.family, "model": run.cell.model, "train_resolution": run.cell.resolution, "seed": run.seed}
+            trained = {
+                "family": run.cell.family,
+                "model": run.cell.model,
+                "train_resolution": run.cell.resolution,
+                "seed": run.seed,
+            }
             yield trained | {name: row[name] for name in EVALUATION if name not in trained}
 
 
-def class_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: Path, manifest: dict[str, Any]) -> Iterator[Row]:
+def class_rows(
+    cells: Sequence[Cell], seeds: Sequence[int], runs: Path, manifest: dict[str, Any]
+) -> Iterator[Row]:
     """Rows of CLASSES: every class of every finished run, on the test split at the training resolution."""
     groups = group_of_class(manifest)
     for run in finished_runs(cells, seeds, runs):
         stored = files.read_arrays(run.folder / "predictions.npz")
         logits, label = stored[f"logits_r{run.cell.resolution}"], stored["label"]
-        pair = scores.pair_accuracy(logits, label, manifest["pairs"])
+        pair = metrics.pair_accuracy(logits, label, manifest["pairs"])
         for index, name in enumerate(manifest["classes"]):
             shown = label == index
-            row = {**identity(run), "class": name, "group": groups[index], "n": int(shown.sum())}
-            yield row | {"accuracy": known_mean(logits[shown].argmax(axis=1) == index), "pair_accuracy": known_mean(pair[shown])}
+            row = {
+                **identity(run),
+                "class": name,
+                "group": groups[index],
+                "n": int(shown.sum()),
+            }
+            yield row | {
+                "accuracy": known_mean(logits[shown].argmax(axis=1) == index),
+                "pair_accuracy": known_mean(pair[shown]),
+            }
 
 
 def known_mean(values: np.ndarray) -> float | None:
@@ -118,5 +178,7 @@ def profile_rows(records: Iterable[Row]) -> Iterator[Row]:
 def stage_rows(records: Iterable[Row]) -> Iterator[Row]:
     """Rows of STAGES, a record of `stages` each: where the time of one picture goes from its file to its logits."""
     for record in records:
-        total = sum(record[f"{stage}_ms"] or 0 for stage in ("decode", "resize", "copy", "forward"))
+        total = sum(
+            record[f"{stage}_ms"] or 0 for stage in ("decode", "resize", "copy", "forward")
+        )
         yield {name: record.get(name) for name in STAGES} | {"total_ms": total}

@@ -10,7 +10,10 @@ MOST_NAMED = 4
 def explain(record: Record) -> Record:
     """Add `headline` (one sentence) and `reasons` (sentences) to a choice."""
     headlines = {"none": _none, "chosen": _chosen, "best": _best, "undecided": _undecided}
-    return record | {"headline": headlines[record["status"]](record), "reasons": list(_reasons(record))}
+    return record | {
+        "headline": headlines[record["status"]](record),
+        "reasons": list(_reasons(record)),
+    }
 
 
 def _none(record: Record) -> str:
@@ -29,9 +32,7 @@ def _chosen(record: Record) -> str:
 def _best(record: Record) -> str:
     choice = record["choice"]
     if choice["latency_ms_p50"] is None:
-        return (
-            f"Choose {_told(choice, record['rules'])}: the most accurate cell; without a measured latency nothing is known to be cheaper."
-        )
+        return f"Choose {_told(choice, record['rules'])}: the most accurate cell; without a measured latency nothing is known to be cheaper."
     if not any(one["cheaper"] for one in record["comparisons"]):
         return f"Choose {_told(choice, record['rules'])}: {'the only cell' if not record['comparisons'] else 'the most accurate cell and the cheapest'}."
     return f"Choose {_told(choice, record['rules'])}: the most accurate cell; every cheaper one is shown to be worse by more than {points(record['rules']['margin'])}."
@@ -48,7 +49,10 @@ def _undecided(record: Record) -> str:
 def _remedy(needed: Record) -> str:
     ways = [
         f"{count} more {what}{'' if count == 1 else 's'}"
-        for count, what in ((needed["more_seeds"], "seed"), (needed["more_pictures"], "validation picture"))
+        for count, what in (
+            (needed["more_seeds"], "seed"),
+            (needed["more_pictures"], "validation picture"),
+        )
         if count
     ]
     if not ways:
@@ -93,9 +97,14 @@ def _cheaper(record: Record, margin: str) -> Iterator[str]:
         "open": f"neither shown to be within {margin} nor to be worse",
     }
     for verdict, words in told.items():
-        cells = [one for one in record["comparisons"] if one["cheaper"] and one["verdict"] == verdict]
+        cells = [
+            one for one in record["comparisons"] if one["cheaper"] and one["verdict"] == verdict
+        ]
         cells.sort(key=lambda one: -one["difference"]["mean"])
-        names = [f"{cell_name(one)} ({difference_text(one['difference'])})" for one in cells[:MOST_NAMED]]
+        names = [
+            f"{cell_name(one)} ({difference_text(one['difference'])})"
+            for one in cells[:MOST_NAMED]
+        ]
         more = [f"{len(cells) - MOST_NAMED} more"] if len(cells) > MOST_NAMED else []
         if cells:
             yield f"Cheaper than the best, and {words}: {'; '.join(names + more)}."
@@ -110,8 +119,14 @@ def _costs(record: Record) -> Iterator[str]:
 
 
 def _told(cell: Record, rules: Record) -> str:
-    cost = "" if cell["latency_ms_p50"] is None else f", {milliseconds(cell['latency_ms_p50'])} a picture"
-    return f"{cell_name(cell)} ({interval_text(cell['test_accuracy'], rules['confidence'])}{cost})"
+    cost = (
+        ""
+        if cell["latency_ms_p50"] is None
+        else f", {milliseconds(cell['latency_ms_p50'])} a picture"
+    )
+    return (
+        f"{cell_name(cell)} ({interval_text(cell['test_accuracy'], rules['confidence'])}{cost})"
+    )
 
 
 def _saving(choice: Record, best: Record) -> str:

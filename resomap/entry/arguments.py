@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
+from resomap.config.types import Section
 from resomap.errors import ResoMapError, Stopped
-from resomap.fields import Section
-from resomap.jobs import Job
+from resomap.workflow.jobs import Job
 
 NO_SPACE = "no space left; what was saved before is whole: make room and run again"
 DISK = {
@@ -26,7 +26,9 @@ def run(main: Callable[..., None]) -> None:
     """Call `main` with `--job JSON` and one `--name` for each further parameter (Path, int, a section as JSON, or a tuple of Paths)."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     for name, parameter in inspect.signature(main).parameters.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", required=True, **_option(parameter.annotation))
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", required=True, **_option(parameter.annotation)
+        )
     try:
         main(**vars(parser.parse_args()))
     except Stopped as stop:

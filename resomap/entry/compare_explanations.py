@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from resomap.data.store import Store, open_store
+from resomap.data.store.store import Store, open_store
 from resomap.entry.arguments import run
-from resomap.explain.comparison import COLUMNS, ModelMaps, compare
-from resomap.explain.evidence import baselines, read_maps, right_everywhere
-from resomap.files import write_rows
-from resomap.jobs import CompareExplanations
+from resomap.explain.agreement.compare import COLUMNS, ModelMaps, compare
+from resomap.explain.agreement.read import baselines, read_maps, right_everywhere
+from resomap.system.files import write_rows
+from resomap.workflow.jobs import CompareExplanations
 
 
 def main(job: CompareExplanations, data: Path, runs: Path, agreement: Path) -> None:
@@ -19,7 +19,9 @@ def main(job: CompareExplanations, data: Path, runs: Path, agreement: Path) -> N
     named = {"family": job.architecture.family, "model": job.architecture.name}
     rows = [
         {**named, **row}
-        for evidence in _evidence(job, store, runs / job.architecture.family / job.architecture.name)
+        for evidence in _evidence(
+            job, store, runs / job.architecture.family / job.architecture.name
+        )
         for row in compare(evidence, store.labels("test"), right)
     ]
     write_rows(agreement, rows, COLUMNS)
@@ -33,7 +35,13 @@ def _evidence(job: CompareExplanations, store: Store, model: Path) -> Iterator[M
             index = evidence.index if index is None else index
             yield evidence
     if index is not None:
-        yield from baselines({resolution: store.images("test", resolution)[index] for resolution in job.resolutions}, index)
+        yield from baselines(
+            {
+                resolution: store.images("test", resolution)[index]
+                for resolution in job.resolutions
+            },
+            index,
+        )
 
 
 if __name__ == "__main__":

@@ -6,24 +6,32 @@ import numpy as np
 import torch
 from torch import nn
 
-from resomap.data.loader import EvalLoader, Normalise, to_device
-from resomap.data.residency import place_pictures
-from resomap.data.store import Store, open_store
-from resomap.devices import keep_freed_memory, open_device
+from resomap.data.loading.loader import EvalLoader, Normalise, to_device
+from resomap.data.loading.placement import place_pictures
+from resomap.data.store.store import Store, open_store
 from resomap.entry.arguments import run
-from resomap.files import write_arrays, write_rows
-from resomap.jobs import Evaluate
+from resomap.metrics import SCORES, compute_scores
 from resomap.models.registry import build_model
-from resomap.scores import SCORES, compute_scores
+from resomap.system.files import write_arrays, write_rows
+from resomap.system.gpus import keep_freed_memory, open_device
 from resomap.training.checkpoint import load_weights
 from resomap.training.precision import use_float32
 from resomap.training.predict import predict
+from resomap.workflow.jobs import Evaluate
 
 COLUMNS = ("eval_resolution", "mode", "n", *SCORES)
 BATCH = 128
 
 
-def main(job: Evaluate, data: Path, weights: Path, evaluation: Path, predictions: Path, val_predictions: Path, threads: int) -> None:
+def main(
+    job: Evaluate,
+    data: Path,
+    weights: Path,
+    evaluation: Path,
+    predictions: Path,
+    val_predictions: Path,
+    threads: int,
+) -> None:
     """Write test scores a resolution, and the logits of both held-out splits; a run without a result has no pictures."""
     device = open_device(job.device, threads)
     use_float32()
@@ -40,14 +48,23 @@ def main(job: Evaluate, data: Path, weights: Path, evaluation: Path, predictions
     write_arrays(predictions, **test)
     write_arrays(val_predictions, **held_out(model, store, "val", job.resolutions, device))
     rows = [
-        {"eval_resolution": r, "mode": "raw", "n": len(test["label"]), **compute_scores(test[f"logits_r{r}"], test["label"])}
+        {
+            "eval_resolution": r,
+            "mode": "raw",
+            "n": len(test["label"]),
+            **compute_scores(test[f"logits_r{r}"], test["label"]),
+        }
         for r in job.resolutions
     ]
     write_rows(evaluation, rows, COLUMNS)
 
 
 def held_out(
-    model: nn.Module | None, store: Store, split: str, resolutions: tuple[int, ...], device: torch.device
+    model: nn.Module | None,
+    store: Store,
+    split: str,
+    resolutions: tuple[int, ...],
+    device: torch.device,
 ) -> dict[str, np.ndarray]:
     """Labels, indices and logits of `split` at each resolution; of no pictures where there is no model."""
     labels = store.labels(split) if model else np.zeros(0, np.int64)
@@ -57,7 +74,9 @@ def held_out(
         logits = np.zeros((0, len(store.classes)), np.float32)
         if model:
             images = place_pictures(store.images(split, resolution), device, pin_memory=False)
-            logits = predict(model, EvalLoader(images, to_device(labels, device), normalise, BATCH)).numpy()
+            logits = predict(
+                model, EvalLoader(images, to_device(labels, device), normalise, BATCH)
+            ).numpy()
         arrays[f"logits_r{resolution}"] = logits
     return arrays
 

@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from resomap.data.store import open_store
-from resomap.devices import keep_freed_memory, open_device
-from resomap.entry.arguments import run
-from resomap.explain import stage
+from resomap.data.store.store import open_store
+from resomap.entry import arguments
+from resomap.entry.explained_run import open_subject
+from resomap.explain import run
 from resomap.explain.intervention import COLUMNS as INTERVENTIONS
 from resomap.explain.sanity import COLUMNS as SANITY
-from resomap.files import write_arrays, write_rows
-from resomap.jobs import Explain
-from resomap.subject import open_subject
+from resomap.system.files import write_arrays, write_rows
+from resomap.system.gpus import keep_freed_memory, open_device
 from resomap.training.checkpoint import load_weights
+from resomap.workflow.jobs import Explain
 
 
 def main(
@@ -29,19 +29,24 @@ def main(
     device = open_device(job.device, threads)
     keep_freed_memory()
     state, about = load_weights(weights)
-    explanations = stage.unexplained(job.explainability)
-    tables: list[list[stage.Row]] = [[], [], [], []]
+    explanations = run.unexplained(job.explainability)
+    tables: list[list[run.Row]] = [[], [], [], []]
     if about["status"] == "ok":
         subject = open_subject(job, open_store(data), state, device)
         explanations = list(subject.explain())
-        of_maps = [judge(explanations) for judge in (subject.localisation, subject.faithfulness, subject.sanity)]
+        of_maps = [
+            judge(explanations)
+            for judge in (subject.localisation, subject.faithfulness, subject.sanity)
+        ]
         tables = [*of_maps, subject.interventions()]
     for path, explanation in zip(attributions, explanations, strict=True):
         write_arrays(path, **explanation.arrays())
     files = (localisation, faithfulness, sanity, interventions)
-    for path, rows, columns in zip(files, tables, (stage.LOCALISATION, stage.FAITHFULNESS, SANITY, INTERVENTIONS), strict=True):
+    for path, rows, columns in zip(
+        files, tables, (run.LOCALISATION, run.FAITHFULNESS, SANITY, INTERVENTIONS), strict=True
+    ):
         write_rows(path, rows, columns)
 
 
 if __name__ == "__main__":
-    run(main)
+    arguments.run(main)

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import torch
 
-from resomap.devices import keep_freed_memory, open_device
 from resomap.entry.arguments import run
-from resomap.files import write_json
-from resomap.jobs import MeasureSteps
+from resomap.system.files import write_json
+from resomap.system.gpus import keep_freed_memory, open_device
 from resomap.training.precision import use_float32
 from resomap.training.steps import Pace, measure_cells
+from resomap.workflow.jobs import MeasureSteps
 
 
 def main(job: MeasureSteps, cells: tuple[Path, ...], threads: int) -> None:
@@ -18,7 +18,15 @@ def main(job: MeasureSteps, cells: tuple[Path, ...], threads: int) -> None:
     use_float32()
     keep_freed_memory()
     torch.backends.cudnn.benchmark = job.runtime.cudnn_benchmark
-    records = measure_cells(job.architecture, job.training, job.resolutions, job.classes, job.runtime, device, Pace())
+    records = measure_cells(
+        job.architecture,
+        job.training,
+        job.resolutions,
+        job.classes,
+        job.runtime,
+        device,
+        Pace(),
+    )
     for resolution, path, record in zip(job.resolutions, cells, records, strict=True):
         write_json(path, {"job": job.of_cell(resolution).model_dump(mode="json"), **record})
 

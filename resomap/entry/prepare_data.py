@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from resomap.data.prepare import prepare
-from resomap.dataset import Provision
+from resomap.config.data import Provision
+from resomap.data.store.prepare import prepare
 from resomap.entry.arguments import run
-from resomap.jobs import PrepareData
-from resomap.locks import holding
+from resomap.system.locks import holding
+from resomap.workflow.jobs import PrepareData
 
 
 def main(job: PrepareData, manifest: Path, provision: Provision, threads: int) -> None:

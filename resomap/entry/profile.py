@@ -4,16 +4,16 @@ from pathlib import Path
 
 import torch
 
-from resomap.data.store import open_store
-from resomap.deployment import end_to_end
-from resomap.devices import device_name, keep_freed_memory, open_device
+from resomap.data.store.store import open_store
 from resomap.entry.arguments import run
-from resomap.files import write_json
-from resomap.jobs import Profile
+from resomap.entry.end_to_end import end_to_end
 from resomap.models.registry import build_model
 from resomap.profiling.profile import profile_model
-from resomap.provenance import environment
+from resomap.system.files import write_json
+from resomap.system.gpus import device_name, keep_freed_memory, open_device
 from resomap.training.precision import use_float32
+from resomap.workflow.code_digest import environment
+from resomap.workflow.jobs import Profile
 
 
 def main(job: Profile, data: Path, profile: Path) -> None:
@@ -25,11 +25,23 @@ def main(job: Profile, data: Path, profile: Path) -> None:
     store = open_store(data)
     model = build_model(job.architecture, num_classes=store.num_classes)
     measured = profile_model(model, job.resolutions, job.profiling, device, job.precision)
-    stages = end_to_end(model, store, job.resolutions, job.profiling, device) if job.profiling.end_to_end else []
+    stages = (
+        end_to_end(model, store, job.resolutions, job.profiling, device)
+        if job.profiling.end_to_end
+        else []
+    )
     name = device_name(device)
     for cell in measured["cells"]:
         cell["device"] = name
-    write_json(profile, {"job": job.model_dump(mode="json"), "environment": environment(name), **measured, "stages": stages})
+    write_json(
+        profile,
+        {
+            "job": job.model_dump(mode="json"),
+            "environment": environment(name),
+            **measured,
+            "stages": stages,
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from resomap.data.resize import resize_store
+from resomap.data.store.resize import resize_store
 from resomap.entry.arguments import run
-from resomap.jobs import ResizeData
-from resomap.locks import holding
+from resomap.system.locks import holding
+from resomap.workflow.jobs import ResizeData
 
 
 def main(job: ResizeData, data: Path, threads: int) -> None:

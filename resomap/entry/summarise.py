@@ -3,19 +3,21 @@
 from itertools import product
 from pathlib import Path
 
-from resomap.data.store import open_store
+from resomap.data.store.store import open_store
 from resomap.entry.arguments import run
-from resomap.files import write_json, write_text
-from resomap.jobs import Summarise
 from resomap.models.registry import build_model
 from resomap.profiling.summary import summarise
+from resomap.system.files import write_json, write_text
+from resomap.workflow.jobs import Summarise
 
 
 def main(job: Summarise, data: Path, summaries: tuple[Path, ...]) -> None:
     """Write each network's summary at each resolution, in that order: a table in `summaries`, and beside it the same as JSON."""
     classes = open_store(data).num_classes
     models = {model.name: build_model(model, num_classes=classes) for model in job.models}
-    for path, (name, resolution) in zip(summaries, product(models, job.resolutions), strict=True):
+    for path, (name, resolution) in zip(
+        summaries, product(models, job.resolutions), strict=True
+    ):
         text, record = summarise(models[name], resolution)
         write_text(path, text)
         write_json(path.with_suffix(".json"), {"model": name, **record})

@@ -10,9 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from resomap.explain.methods import METHODS, Evidence, Settings
-from resomap.scores import pair_partners
+from resomap.metrics import pair_partners
 
-__all__ = ["METHODS", "Evidence", "Explained", "Settings", "Target", "attribute", "choose", "completeness", "frozen"]
+__all__ = [
+    "METHODS",
+    "Evidence",
+    "Explained",
+    "Settings",
+    "Target",
+    "attribute",
+    "choose",
+    "completeness",
+    "frozen",
+]
 
 Target = Literal["label", "prediction", "contrast"]
 
@@ -45,15 +55,21 @@ def choose(
     other one's where its class is in no pair).
     """
     with torch.no_grad(), frozen(model):
-        logits = torch.cat([model(batch).cpu() for batch in _batches(model, images, batch_size)]).numpy()
+        logits = torch.cat(
+            [model(batch).cpu() for batch in _batches(model, images, batch_size)]
+        ).numpy()
     targets = logits.argmax(axis=1) if target == "prediction" else labels
-    rivals = _rivals(logits, labels, pairs) if target == "contrast" else np.full(len(labels), -1)
+    rivals = (
+        _rivals(logits, labels, pairs) if target == "contrast" else np.full(len(labels), -1)
+    )
     classes = np.arange(logits.shape[1])
     weights = (classes == targets[:, None]).astype(np.float32) - (classes == rivals[:, None])
     return Explained(logits, targets, rivals, torch.from_numpy(weights))
 
 
-def attribute(method: str, model: nn.Module, images: Tensor, weights: Tensor, settings: Settings) -> np.ndarray:
+def attribute(
+    method: str, model: nn.Module, images: Tensor, weights: Tensor, settings: Settings
+) -> np.ndarray:
     """Explain the evidence of normalised float32 images (n, 3, r, r), n > 0, by one of METHODS, on the model's device.
 
     `weights` (n, C) make the evidence out of logits: see `choose`. Returns the attributions, signed, channels summed, float32
@@ -61,12 +77,21 @@ def attribute(method: str, model: nn.Module, images: Tensor, weights: Tensor, se
     """
     evidence, compute = Evidence(model), METHODS[method].compute
     with frozen(model):
-        parts = zip(_batches(model, images, settings.batch_size), _batches(model, weights, settings.batch_size), strict=True)
-        maps = [compute(evidence, batch, part, settings).detach().float().sum(dim=1).cpu() for batch, part in parts]
+        parts = zip(
+            _batches(model, images, settings.batch_size),
+            _batches(model, weights, settings.batch_size),
+            strict=True,
+        )
+        maps = [
+            compute(evidence, batch, part, settings).detach().float().sum(dim=1).cpu()
+            for batch, part in parts
+        ]
     return torch.cat(maps).numpy()
 
 
-def completeness(model: nn.Module, images: Tensor, weights: Tensor, attributions: np.ndarray, batch_size: int) -> np.ndarray:
+def completeness(
+    model: nn.Module, images: Tensor, weights: Tensor, attributions: np.ndarray, batch_size: int
+) -> np.ndarray:
     """By how much attributions (n, h, w) fail to add up to what the picture changed: errors float64 (n,), 0 where they do.
 
     What changed is the evidence of the picture minus that of the baseline 0 (Sundararajan et al. 2017, axiom 3); the difference is in units
@@ -74,8 +99,17 @@ def completeness(model: nn.Module, images: Tensor, weights: Tensor, attributions
     """
     evidence = Evidence(model)
     with torch.no_grad(), frozen(model):
-        parts = zip(_batches(model, images, batch_size), _batches(model, weights, batch_size), strict=True)
-        changes = torch.cat([(evidence(batch, part) - evidence(torch.zeros_like(batch), part)).cpu().double() for batch, part in parts])
+        parts = zip(
+            _batches(model, images, batch_size),
+            _batches(model, weights, batch_size),
+            strict=True,
+        )
+        changes = torch.cat(
+            [
+                (evidence(batch, part) - evidence(torch.zeros_like(batch), part)).cpu().double()
+                for batch, part in parts
+            ]
+        )
     error = torch.from_numpy(attributions).double().sum(dim=(1, 2)) - changes
     return (error.abs() / changes.abs().mean()).numpy()
 
@@ -88,7 +122,9 @@ def frozen(model: nn.Module) -> Iterator[None]:
     """
     modes = [(module, module.training) for module in model.modules()]
     trainable = [(weight, weight.requires_grad) for weight in model.parameters()]
-    in_place: list[Any] = [module for module in model.modules() if getattr(module, "inplace", False)]
+    in_place: list[Any] = [
+        module for module in model.modules() if getattr(module, "inplace", False)
+    ]
     model.eval().requires_grad_(False)
     for module in in_place:
         module.inplace = False
@@ -109,7 +145,9 @@ def _batches(model: nn.Module, tensor: Tensor, batch_size: int) -> Iterator[Tens
     return (part.to(device) for part in torch.split(tensor, batch_size))
 
 
-def _rivals(logits: np.ndarray, labels: np.ndarray, pairs: Sequence[Sequence[int]] | None) -> np.ndarray:
+def _rivals(
+    logits: np.ndarray, labels: np.ndarray, pairs: Sequence[Sequence[int]] | None
+) -> np.ndarray:
     others = logits.copy()
     np.put_along_axis(others, labels[:, None], -np.inf, axis=1)
     partners = pair_partners(pairs, logits.shape[1])[labels]

@@ -13,7 +13,10 @@ def baseline_maps(name: str, images: np.ndarray, index: np.ndarray) -> np.ndarra
     - `edge`: the magnitude of the Laplacian of the luminance; strong where the object has more detail than what lies around it.
     - `centre`: a Gaussian hill of standard deviation 0.2 picture widths, a thousandth of a width off the middle, so that it points at one cell.
     """
-    maps = [BASELINES[name](picture, int(number)) for picture, number in zip(images, index, strict=True)]
+    maps = [
+        BASELINES[name](picture, int(number))
+        for picture, number in zip(images, index, strict=True)
+    ]
     return np.array(maps, np.float32).reshape(images.shape[:3])
 
 

@@ -67,19 +67,27 @@ def cover(ranks: np.ndarray, fraction: float) -> np.ndarray:
     return covered
 
 
-def _orders(maps: Mapping[str, np.ndarray], bandwidth: int, count: int) -> Iterator[tuple[str, np.ndarray]]:
+def _orders(
+    maps: Mapping[str, np.ndarray], bandwidth: int, count: int
+) -> Iterator[tuple[str, np.ndarray]]:
     """The ranks of every order that `bandwidth` is not too fine for; the draws know a picture by its place alone."""
     draws = np.random.default_rng(bandwidth).random((count, bandwidth**2))
-    fitting = {method: values for method, values in maps.items() if bandwidth <= min(values.shape[1:])}
+    fitting = {
+        method: values for method, values in maps.items() if bandwidth <= min(values.shape[1:])
+    }
     middle = (np.arange(bandwidth) + 0.5) / bandwidth - 0.5
-    nearness = np.broadcast_to(-np.hypot(middle[:, None], middle), (count, bandwidth, bandwidth))
+    nearness = np.broadcast_to(
+        -np.hypot(middle[:, None], middle), (count, bandwidth, bandwidth)
+    )
     if fitting:
         references = {"random": draws.reshape(nearness.shape), "centre": nearness}
         for method, values in (fitting | references).items():
             yield method, rank_cells(values, bandwidth, draws)
 
 
-def _areas(views: "_Views", ranks: np.ndarray, ends: tuple[np.ndarray, np.ndarray], *, symmetric: bool) -> tuple[np.ndarray, np.ndarray]:
+def _areas(
+    views: "_Views", ranks: np.ndarray, ends: tuple[np.ndarray, np.ndarray], *, symmetric: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """Areas (n,) under the curves from `ends`, the scores of the sharp and the blurred pictures.
 
     What is deleted in an order is inserted in its reverse, so in a `symmetric` set of orders both have one expectation: their mean.
@@ -94,33 +102,50 @@ def _areas(views: "_Views", ranks: np.ndarray, ends: tuple[np.ndarray, np.ndarra
 class _Views:
     """Pictures, the same blurred, and what the network says of mixtures of the two."""
 
-    def __init__(self, model: nn.Module, images: Tensor, explained: Explained, batch_size: int) -> None:
+    def __init__(
+        self, model: nn.Module, images: Tensor, explained: Explained, batch_size: int
+    ) -> None:
         self._model, self._explained = model, explained
         self._device = next(model.parameters()).device
         weights = torch.from_numpy(smoother(images.shape[-1])).float()
         self._sharp, self._blurred = (
-            view.to(memory_format=torch.channels_last).split(batch_size) for view in (images, weights @ images @ weights.T)
+            view.to(memory_format=torch.channels_last).split(batch_size)
+            for view in (images, weights @ images @ weights.T)
         )
         self._batch_size = batch_size
 
     def ends(self) -> tuple[np.ndarray, np.ndarray]:
         """Scores (n,) of the pictures as they are, and of the blurred ones."""
-        blurred = torch.cat([self._model(batch.to(self._device)).cpu() for batch in self._blurred])
-        return self._probability(torch.from_numpy(self._explained.logits)), self._probability(blurred)
+        blurred = torch.cat(
+            [self._model(batch.to(self._device)).cpu() for batch in self._blurred]
+        )
+        return self._probability(torch.from_numpy(self._explained.logits)), self._probability(
+            blurred
+        )
 
     def scores(self, covered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Scores (n,) with the covered area (n, b, b) blurred, and with all but that area blurred."""
         rows = torch.from_numpy(overlap(covered.shape[-1], self._sharp[0].shape[-1])).float()
-        masks = (rows @ torch.from_numpy(covered).float() @ rows.T)[:, None].split(self._batch_size)
+        masks = (rows @ torch.from_numpy(covered).float() @ rows.T)[:, None].split(
+            self._batch_size
+        )
         deleted, inserted = [], []
         for sharp, blurred, mask in zip(self._sharp, self._blurred, masks, strict=True):
             deleted.append(self._model(torch.lerp(sharp, blurred, mask).to(self._device)).cpu())
-            inserted.append(self._model(torch.lerp(blurred, sharp, mask).to(self._device)).cpu())
+            inserted.append(
+                self._model(torch.lerp(blurred, sharp, mask).to(self._device)).cpu()
+            )
         return self._probability(torch.cat(deleted)), self._probability(torch.cat(inserted))
 
     def _probability(self, logits: Tensor) -> np.ndarray:
         """Of the explained class among all, or against its rival where there is one: float64 (n,)."""
-        logits, targets, rivals = logits.double(), *map(torch.from_numpy, (self._explained.targets, self._explained.rivals))
-        chosen, against = (logits.gather(1, classes[:, None])[:, 0] for classes in (targets, rivals.clamp(min=0)))
+        logits, targets, rivals = (
+            logits.double(),
+            *map(torch.from_numpy, (self._explained.targets, self._explained.rivals)),
+        )
+        chosen, against = (
+            logits.gather(1, classes[:, None])[:, 0]
+            for classes in (targets, rivals.clamp(min=0))
+        )
         alone = (chosen - logits.logsumexp(dim=1)).exp()
         return torch.where(rivals < 0, alone, torch.sigmoid(chosen - against)).numpy()

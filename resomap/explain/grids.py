@@ -24,7 +24,11 @@ def reduce_maps(maps: np.ndarray, side: int) -> np.ndarray:
     """
     height, width = maps.shape[1:]
     if side > min(height, width):
-        raise DataError(f"Maps of {height} x {width} cells cannot be brought to {side} x {side}: a map is reduced, never enlarged")
-    reduced: np.ndarray = overlap(height, side) @ maps.astype(np.float64) @ overlap(width, side).T
+        raise DataError(
+            f"Maps of {height} x {width} cells cannot be brought to {side} x {side}: a map is reduced, never enlarged"
+        )
+    reduced: np.ndarray = (
+        overlap(height, side) @ maps.astype(np.float64) @ overlap(width, side).T
+    )
     _, exponent = np.frexp(np.abs(maps).max(axis=(1, 2), keepdims=True))
     return np.ldexp(np.rint(np.ldexp(reduced, BITS - exponent)), exponent - BITS)

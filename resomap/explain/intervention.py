@@ -13,7 +13,17 @@ import numpy as np
 from resomap.explain.blur import smoother
 from resomap.explain.grids import overlap
 
-COLUMNS = ("kind", "index", "other", "label", "other_label", "group", "before", "after", "follows")
+COLUMNS = (
+    "kind",
+    "index",
+    "other",
+    "label",
+    "other_label",
+    "group",
+    "before",
+    "after",
+    "follows",
+)
 RIM = 0.02
 """How far around its mask an object is taken out, in picture widths: soft edges tell of it."""
 FAINT = 1e-6
@@ -37,7 +47,10 @@ def partners(labels: np.ndarray, pairs: Sequence[Sequence[int]] | None) -> np.nd
     places = np.empty(len(labels), np.int64)
     for own, following in zip(classes.tolist(), np.roll(classes, -1).tolist(), strict=True):
         other = paired.get(own, following)
-        mine, theirs = (np.flatnonzero(labels == name) for name in (own, other if other in classes else following))
+        mine, theirs = (
+            np.flatnonzero(labels == name)
+            for name in (own, other if other in classes else following)
+        )
         places[mine] = np.resize(theirs, len(mine))
     return places
 
@@ -47,7 +60,9 @@ def exchange(images: np.ndarray, masks: np.ndarray, partner: np.ndarray) -> np.n
 
     Masks, uint8 (n, H, W) of any size, say which share of a pixel the object covers (times 255); `partner` (n,) are places of pictures.
     """
-    return np.stack([_laid(images, masks, object_, rest) for object_, rest in enumerate(partner.tolist())])
+    return np.stack(
+        [_laid(images, masks, object_, rest) for object_, rest in enumerate(partner.tolist())]
+    )
 
 
 def answers(logits: np.ndarray, labels: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -76,7 +91,10 @@ def intervention_rows(
     """
     before, after = (answers(values, labels, others) for values in logits)
     columns = (index, other, labels, others, before, after, follow(logits[1], labels, others))
-    rows = [dict(zip(COLUMNS, (kind, *row[:4], None, *row[4:]), strict=True)) for row in zip(*map(np.ndarray.tolist, columns), strict=True)]
+    rows = [
+        dict(zip(COLUMNS, (kind, *row[:4], None, *row[4:]), strict=True))
+        for row in zip(*map(np.ndarray.tolist, columns), strict=True)
+    ]
     return rows if groups is None else [row | {"group": groups[row["label"]]} for row in rows]
 
 
@@ -107,6 +125,8 @@ def _filled(image: np.ndarray, covered: np.ndarray) -> np.ndarray:
         outside = 1 - covered
     weights = smoother(len(image))
     known = np.concatenate([image * outside, outside], axis=2)
-    spread = (weights @ known.transpose(2, 0, 1) @ weights.T).transpose(1, 2, 0) + FAINT * known.mean(axis=(0, 1))
+    spread = (weights @ known.transpose(2, 0, 1) @ weights.T).transpose(
+        1, 2, 0
+    ) + FAINT * known.mean(axis=(0, 1))
     filled: np.ndarray = known[..., :3] + (1 - outside) * spread[..., :3] / spread[..., 3:]
     return filled

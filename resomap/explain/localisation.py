@@ -9,7 +9,9 @@ import numpy as np
 from resomap.explain.grids import overlap
 
 
-def localise(attributions: np.ndarray, masks: np.ndarray, tolerance: float) -> dict[str, np.ndarray]:
+def localise(
+    attributions: np.ndarray, masks: np.ndarray, tolerance: float
+) -> dict[str, np.ndarray]:
     """Measure signed attributions (n, h, h) against uint8 masks (n, H, W); every value is an array (n,).
 
     - `relevance_mass`: the share of the positive relevance that falls inside the mask (Arras et al. 2022).
@@ -63,12 +65,16 @@ def _distances(masks: np.ndarray, side: int) -> np.ndarray:
     from scipy.ndimage import distance_transform_edt
 
     height, width = masks.shape[1:]
-    rows, columns = (((2 * np.arange(side) + 1) * length // (2 * side)) for length in (height, width))
+    rows, columns = (
+        ((2 * np.arange(side) + 1) * length // (2 * side)) for length in (height, width)
+    )
     distances = np.full((len(masks), side, side), np.inf)
     for distance, mask in zip(distances, masks, strict=True):
         outside = mask < 128
         if not outside.all():
-            distance[:] = distance_transform_edt(outside, sampling=(1 / height, 1 / width))[np.ix_(rows, columns)]
+            distance[:] = distance_transform_edt(outside, sampling=(1 / height, 1 / width))[
+                np.ix_(rows, columns)
+            ]
     return distances
 
 
@@ -85,7 +91,9 @@ def _mass_best(coverage: np.ndarray) -> np.ndarray:
     A single cell inside the object reaches 1 on almost any grid, so that is no bound for a map of the whole object; this is the one of all
     maps in which no cell holds a larger share of the relevance than it could of the object. A map that is peaked inside it can exceed it.
     """
-    size = np.ceil(np.round(coverage.sum(axis=1), 6)).astype(np.int64)  # 16 cells may add up to a little more than 16
+    size = np.ceil(np.round(coverage.sum(axis=1), 6)).astype(
+        np.int64
+    )  # 16 cells may add up to a little more than 16
     falling = -np.sort(-coverage, axis=1)
     return np.cumsum(falling, axis=1)[np.arange(len(size)), size - 1] / np.maximum(size, 1)
 
@@ -96,7 +104,9 @@ def _relevance_rank(cells: np.ndarray, coverage: np.ndarray) -> np.ndarray:
     last = np.take_along_axis(np.sort(cells, axis=1), cells.shape[1] - size[:, None], axis=1)
     above, tied = cells > last, cells == last
     places = (size - above.sum(axis=1)) / tied.sum(axis=1)
-    share: np.ndarray = ((coverage * above).sum(axis=1) + places * (coverage * tied).sum(axis=1)) / size
+    share: np.ndarray = (
+        (coverage * above).sum(axis=1) + places * (coverage * tied).sum(axis=1)
+    ) / size
     return share
 
 

@@ -41,11 +41,15 @@ def _gradcam(evidence: Evidence, images: Tensor, weights: Tensor, settings: Sett
     from captum.attr import LayerGradCam
 
     explainer = LayerGradCam(evidence, settings.layer)
-    attributions: Tensor = explainer.attribute(images, additional_forward_args=weights, relu_attributions=False)
+    attributions: Tensor = explainer.attribute(
+        images, additional_forward_args=weights, relu_attributions=False
+    )
     return attributions
 
 
-def _hirescam(evidence: Evidence, images: Tensor, weights: Tensor, settings: Settings) -> Tensor:
+def _hirescam(
+    evidence: Evidence, images: Tensor, weights: Tensor, settings: Settings
+) -> Tensor:
     """HiResCAM (Draelos & Carin 2020): gradient times activation in every cell, where Grad-CAM averages the gradient over the map first.
 
     The two are the same where nothing but global pooling and a linear layer follow the block.
@@ -57,7 +61,9 @@ def _hirescam(evidence: Evidence, images: Tensor, weights: Tensor, settings: Set
     return attributions
 
 
-def _gradcam_plus_plus(evidence: Evidence, images: Tensor, weights: Tensor, settings: Settings) -> Tensor:
+def _gradcam_plus_plus(
+    evidence: Evidence, images: Tensor, weights: Tensor, settings: Settings
+) -> Tensor:
     """Grad-CAM++ (Chattopadhay et al. 2018) before pytorch-grad-cam clips and scales it.
 
     Meant for a layer whose output is nowhere negative. It is not linear in the evidence, and the library's 1e-6 against division by zero
@@ -72,8 +78,13 @@ def _gradcam_plus_plus(evidence: Evidence, images: Tensor, weights: Tensor, sett
         hooks.callback(cam.activations_and_grads.release)
         hooks.enter_context(layer.register_forward_hook(_copy))
         cam.activations_and_grads(images).sum().backward()
-        (activations,), (gradients,) = cam.activations_and_grads.activations, cam.activations_and_grads.gradients
-        attributions = cam.get_cam_image(images, layer, None, activations.numpy(), gradients.numpy())
+        (activations,), (gradients,) = (
+            cam.activations_and_grads.activations,
+            cam.activations_and_grads.gradients,
+        )
+        attributions = cam.get_cam_image(
+            images, layer, None, activations.numpy(), gradients.numpy()
+        )
     return torch.from_numpy(attributions)[:, None]
 
 
@@ -98,7 +109,9 @@ def _copy(_layer: nn.Module, _inputs: object, output: Tensor) -> Tensor:
     return output.clone()
 
 
-def _integrated_gradients(evidence: Evidence, images: Tensor, weights: Tensor, settings: Settings) -> Tensor:
+def _integrated_gradients(
+    evidence: Evidence, images: Tensor, weights: Tensor, settings: Settings
+) -> Tensor:
     """Integrated Gradients (Sundararajan et al. 2017) from the baseline 0, which after normalisation is the mean training colour."""
     from captum.attr import IntegratedGradients
 
@@ -113,21 +126,29 @@ def _integrated_gradients(evidence: Evidence, images: Tensor, weights: Tensor, s
     return attributions
 
 
-def _saliency(evidence: Evidence, images: Tensor, weights: Tensor, _settings: Settings) -> Tensor:
+def _saliency(
+    evidence: Evidence, images: Tensor, weights: Tensor, _settings: Settings
+) -> Tensor:
     """The gradient (Simonyan et al. 2014) with its sign."""
     from captum.attr import Saliency
 
-    attributions: Tensor = Saliency(evidence).attribute(images.requires_grad_(), abs=False, additional_forward_args=weights)
+    attributions: Tensor = Saliency(evidence).attribute(
+        images.requires_grad_(), abs=False, additional_forward_args=weights
+    )
     return attributions
 
 
-def _smoothgrad(evidence: Evidence, images: Tensor, weights: Tensor, settings: Settings) -> Tensor:
+def _smoothgrad(
+    evidence: Evidence, images: Tensor, weights: Tensor, settings: Settings
+) -> Tensor:
     """SmoothGrad (Smilkov et al. 2017): the mean gradient with its sign over noisy copies of the picture.
 
     The noises are drawn on the CPU for one picture and shared by all, so that neither the batch nor the device changes them; captum's
     NoiseTunnel draws anew for every batch.
     """
-    spread = NOISE * (images.amax(dim=(1, 2, 3), keepdim=True) - images.amin(dim=(1, 2, 3), keepdim=True))
+    spread = NOISE * (
+        images.amax(dim=(1, 2, 3), keepdim=True) - images.amin(dim=(1, 2, 3), keepdim=True)
+    )
     draw = torch.Generator().manual_seed(0)
     total = torch.zeros_like(images)
     for _ in range(settings.smoothgrad_samples):
@@ -136,7 +157,9 @@ def _smoothgrad(evidence: Evidence, images: Tensor, weights: Tensor, settings: S
     return total / settings.smoothgrad_samples
 
 
-def _guided_backprop(evidence: Evidence, images: Tensor, weights: Tensor, _settings: Settings) -> Tensor:
+def _guided_backprop(
+    evidence: Evidence, images: Tensor, weights: Tensor, _settings: Settings
+) -> Tensor:
     """Guided backpropagation (Springenberg et al. 2015): the gradient, of which every ReLU lets only positive parts through.
 
     It changes modules of type nn.ReLU alone, also those that are used twice: a network without them (F.relu, GELU, SiLU) gets its plain
@@ -145,12 +168,18 @@ def _guided_backprop(evidence: Evidence, images: Tensor, weights: Tensor, _setti
     from captum.attr import GuidedBackprop
 
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Setting backward hooks on ReLU")  # said at every call, and they are removed again
-        attributions: Tensor = GuidedBackprop(evidence).attribute(images.requires_grad_(), additional_forward_args=weights)
+        warnings.filterwarnings(
+            "ignore", message="Setting backward hooks on ReLU"
+        )  # said at every call, and they are removed again
+        attributions: Tensor = GuidedBackprop(evidence).attribute(
+            images.requires_grad_(), additional_forward_args=weights
+        )
     return attributions
 
 
-def _occlusion(evidence: Evidence, images: Tensor, weights: Tensor, settings: Settings) -> Tensor:
+def _occlusion(
+    evidence: Evidence, images: Tensor, weights: Tensor, settings: Settings
+) -> Tensor:
     """Occlusion (Zeiler & Fergus 2014) on a grid: the evidence that is lost with each cell painted in the mean training colour.
 
     The map has a value for each of 12 x 12 cells, equal but for a pixel, or for each pixel of a smaller picture.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from resomap.scores import pair_accuracy
+from resomap.metrics import pair_accuracy
 
 
 def stratified(labels: np.ndarray, count: int) -> np.ndarray:
@@ -19,7 +19,9 @@ def stratified(labels: np.ndarray, count: int) -> np.ndarray:
     return np.sort(by_class[np.lexsort((classes, turn))[:count]])
 
 
-def answered_right(logits: np.ndarray, labels: np.ndarray, pairs: Sequence[Sequence[int]] | None) -> np.ndarray:
+def answered_right(
+    logits: np.ndarray, labels: np.ndarray, pairs: Sequence[Sequence[int]] | None
+) -> np.ndarray:
     """Whether each picture (N,) is answered right: inside the pair of its label's class where that is in one, else among all classes."""
     inside = pair_accuracy(logits, labels, pairs)
     right: np.ndarray = np.where(np.isnan(inside), logits.argmax(axis=1) == labels, inside == 1)

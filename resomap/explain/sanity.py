@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from resomap.explain.agreement import correlation, ranks
+from resomap.explain.agreement.measures import correlation, ranks
 
 COLUMNS = ("method", "draw", "correlation", "floor", "n")
 SHIFTS = 3
@@ -38,7 +38,15 @@ def compute_sanity(
         for method, explain in explainers.items():
             places, order = orders[method]
             kept = np.nan_to_num(correlation(order, ranks(explain(twin))[places]))
-            rows.append({"method": method, "draw": draw, "correlation": _mean(kept), "floor": _floor(order), "n": len(order)})
+            rows.append(
+                {
+                    "method": method,
+                    "draw": draw,
+                    "correlation": _mean(kept),
+                    "floor": _floor(order),
+                    "n": len(order),
+                }
+            )
     return rows
 
 
@@ -58,7 +66,9 @@ def _telling(order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _floor(order: np.ndarray) -> float:
     shifts = range(1, min(SHIFTS + 1, len(order)))
-    return _mean(np.array([correlation(order, np.roll(order, shift, axis=0)) for shift in shifts]))
+    return _mean(
+        np.array([correlation(order, np.roll(order, shift, axis=0)) for shift in shifts])
+    )
 
 
 def _mean(values: np.ndarray) -> float:

@@ -17,7 +17,9 @@ class SimpleCNN(nn.Module):
     def __init__(self, num_classes: int, *, channels: Sequence[int]) -> None:
         super().__init__()
         stages = [_stage(inputs, outputs) for inputs, outputs in pairwise((3, *channels))]
-        self.stages = nn.Sequential(stages[0], *(nn.Sequential(nn.MaxPool2d(2), *stage) for stage in stages[1:]))
+        self.stages = nn.Sequential(
+            stages[0], *(nn.Sequential(nn.MaxPool2d(2), *stage) for stage in stages[1:])
+        )
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.head = nn.Linear(channels[-1], num_classes)
 

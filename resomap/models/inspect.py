@@ -22,7 +22,9 @@ def get_model_info(model: nn.Module) -> dict[str, int | float]:
     size = sum(tensor.nbytes for tensor in [*parameters, *model.buffers()])
     return {
         "total_params": total,
-        "trainable_params": sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
+        "trainable_params": sum(
+            parameter.numel() for parameter in parameters if parameter.requires_grad
+        ),
         "params_millions": total / 1e6,
         "model_size_mb": size / 1e6,
     }
@@ -44,10 +46,14 @@ def find_layer(model: nn.Module, resolution: int, layer: str) -> tuple[str, nn.M
         return name, model.get_submodule(name), side
     modules = dict(model.named_modules())
     if layer not in modules:
-        raise ConfigError(f"unknown layer '{layer}'; close to it are {', '.join(get_close_matches(layer, modules, cutoff=0.3)) or 'none'}")
+        raise ConfigError(
+            f"unknown layer '{layer}'; close to it are {', '.join(get_close_matches(layer, modules, cutoff=0.3)) or 'none'}"
+        )
     sides = _map_sides(model, resolution, [layer])
     if layer not in sides:
-        raise ConfigError(f"layer '{layer}': its output is not a square map, so Grad-CAM cannot read it")
+        raise ConfigError(
+            f"layer '{layer}': its output is not a square map, so Grad-CAM cannot read it"
+        )
     return layer, modules[layer], sides[layer]
 
 
@@ -61,11 +67,17 @@ def top_modules(model: nn.Module) -> tuple[str, ...]:
 
     The head is the last child with parameters; the last block is what follows the block before it in the trunk, and learns.
     """
-    learning = [name for name, module in model.named_modules() if name and any(True for _ in module.parameters())]
+    learning = [
+        name
+        for name, module in model.named_modules()
+        if name and any(True for _ in module.parameters())
+    ]
     head = [name for name in learning if "." not in name][-1]
     blocks = _block_names(model)
     trunk = blocks[-1].rpartition(".")[0] if blocks else ""
-    siblings = [f"{trunk}.{name}".lstrip(".") for name, _ in model.get_submodule(trunk).named_children()]
+    siblings = [
+        f"{trunk}.{name}".lstrip(".") for name, _ in model.get_submodule(trunk).named_children()
+    ]
     start, stop = [0, 0, *(siblings.index(name) + 1 for name in blocks)][-2:]
     block = [name for name in siblings[start:stop] if name in learning]
     return (*block, head)
@@ -73,7 +85,9 @@ def top_modules(model: nn.Module) -> tuple[str, ...]:
 
 def _deepest(candidates: Sequence[tuple[str, int]]) -> tuple[str, int]:
     if not candidates:
-        raise ConfigError("this network has no blocks with square maps; name a module in explainability.layer")
+        raise ConfigError(
+            "this network has no blocks with square maps; name a module in explainability.layer"
+        )
     enough = min(ENOUGH_CELLS, max(side for _, side in candidates))
     return [candidate for candidate in candidates if candidate[1] >= enough][-1]
 
@@ -83,7 +97,11 @@ def _block_names(model: nn.Module) -> list[str]:
     trunk = next((name for name in ("stages", "features") if hasattr(model, name)), "")
     children = list(model.get_submodule(trunk).named_children())
     compound = [name for name, child in children if any(True for _ in child.children())]
-    before_pooling = [name for (name, _), (_, following) in pairwise(children) if isinstance(following, nn.MaxPool2d)]
+    before_pooling = [
+        name
+        for (name, _), (_, following) in pairwise(children)
+        if isinstance(following, nn.MaxPool2d)
+    ]
     return [f"{trunk}.{name}".lstrip(".") for name in compound or before_pooling]
 
 
@@ -93,11 +111,17 @@ def _map_sides(model: nn.Module, resolution: int, names: Sequence[str]) -> dict[
     sides: dict[str, int] = {}
 
     def note(name: str, output: Any) -> None:
-        if isinstance(output, Tensor) and output.ndim == 4 and output.shape[2] == output.shape[3]:
+        if (
+            isinstance(output, Tensor)
+            and output.ndim == 4
+            and output.shape[2] == output.shape[3]
+        ):
             sides[name] = output.shape[3]
 
     for name in names:
-        twin.get_submodule(name).register_forward_hook(lambda _module, _inputs, output, name=name: note(name, output))
+        twin.get_submodule(name).register_forward_hook(
+            lambda _module, _inputs, output, name=name: note(name, output)
+        )
     with torch.no_grad():
         twin(torch.empty(1, 3, resolution, resolution, device="meta"))
     return sides

@@ -10,9 +10,9 @@ import yaml
 from pydantic import ValidationError
 from torch import nn
 
+from resomap.config.schema import Architecture
 from resomap.errors import ConfigError
 from resomap.models.custom import SimpleCNN
-from resomap.sections import Architecture
 
 SHIPPED = Path(__file__).with_name("models.yaml")
 CUSTOM: dict[str, Callable[..., nn.Module]] = {"simple_cnn": SimpleCNN, "tiny_cnn": SimpleCNN}
@@ -30,7 +30,9 @@ def build_model(architecture: Architecture | Mapping[str, Any], num_classes: int
     try:
         model = _builder(architecture.builder)(num_classes=num_classes, **settings)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"models.{architecture.name}: {architecture.builder} with {settings or 'no settings'}: {error}") from error
+        raise ConfigError(
+            f"models.{architecture.name}: {architecture.builder} with {settings or 'no settings'}: {error}"
+        ) from error
     _settle(model, architecture.bn_momentum)
     return model
 
@@ -43,7 +45,9 @@ def _settle(model: nn.Module, bn_momentum: float | None) -> None:
             module.momentum = bn_momentum
 
 
-def load_model_from_config(name: str, num_classes: int, config: Path | None = None) -> nn.Module:
+def load_model_from_config(
+    name: str, num_classes: int, config: Path | None = None
+) -> nn.Module:
     """Build the network called `name` (or `<name>_224`) in the models.yaml at `config`, by default the one shipped."""
     architectures = load_architectures(config or SHIPPED)
     plain = name if name in architectures else name.removesuffix("_224")
@@ -60,7 +64,9 @@ def load_architectures(path: Path = SHIPPED) -> dict[str, Architecture]:
         models = yaml.safe_load(path.read_text(encoding="utf-8"))["models"]
         return {name: _validate({"name": name, **entry}) for name, entry in models.items()}
     except (OSError, yaml.YAMLError, LookupError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{path}: expected 'models:' with one entry a network; {error}") from error
+        raise ConfigError(
+            f"{path}: expected 'models:' with one entry a network; {error}"
+        ) from error
 
 
 def _validate(entry: Mapping[str, Any]) -> Architecture:
@@ -68,7 +74,9 @@ def _validate(entry: Mapping[str, Any]) -> Architecture:
         # JSON, because pydantic's strict Python mode refuses lists for tuples.
         return Architecture.model_validate_json(json.dumps(entry), strict=True)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        problems = "; ".join(
+            f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()
+        )
         raise ConfigError(f"models.{entry.get('name', '?')}: {problems}") from error
 
 

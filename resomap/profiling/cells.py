@@ -10,12 +10,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from resomap.config.schema import Profiling
 from resomap.profiling.batches import largest_batch, sweep_sizes
 from resomap.profiling.energy import Energy
 from resomap.profiling.memory import activation_bytes, growth_bytes
 from resomap.profiling.timing import Clock, Timing
-from resomap.profiling.variants import TRAINING_STEP, UnsupportedError, Variant, Workload, build_workload
-from resomap.sections import Profiling
+from resomap.profiling.variants import (
+    TRAINING_STEP,
+    UnsupportedError,
+    Variant,
+    Workload,
+    build_workload,
+)
 
 LARGEST_BATCH = 4096
 OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
@@ -46,26 +52,53 @@ class Measured:
 
 
 def build_cells(
-    prepared: dict[Variant, nn.Module], resolutions: Sequence[int], profiling: Profiling, device: torch.device
+    prepared: dict[Variant, nn.Module],
+    resolutions: Sequence[int],
+    profiling: Profiling,
+    device: torch.device,
 ) -> dict[Spec, Measured]:
     """Every cell of the networks, which are prepared for their variants; what does not fit has no workload."""
     measured: dict[Spec, Measured] = {}
     for resolution in resolutions:
         specs = list(_specs(prepared, resolution, profiling, device))
         pictures = _draw_pictures(resolution, max(spec.batch_size for spec in specs)).to(device)
-        measured |= {spec: _try(prepared[spec.variant], spec.variant, pictures[: spec.batch_size]) for spec in specs}
+        measured |= {
+            spec: _try(prepared[spec.variant], spec.variant, pictures[: spec.batch_size])
+            for spec in specs
+        }
     return measured
 
 
-def _specs(prepared: dict[Variant, nn.Module], resolution: int, profiling: Profiling, device: torch.device) -> Iterator[Spec]:
+def _specs(
+    prepared: dict[Variant, nn.Module],
+    resolution: int,
+    profiling: Profiling,
+    device: torch.device,
+) -> Iterator[Spec]:
     for number, (variant, model) in enumerate(prepared.items()):
-        sizes = {profiling.batch_size} if variant.mode == TRAINING_STEP else {1, profiling.batch_size}
+        sizes = (
+            {profiling.batch_size}
+            if variant.mode == TRAINING_STEP
+            else {1, profiling.batch_size}
+        )
         if profiling.batch_sweep and number == 0:
-            sizes |= set(sweep_sizes(largest_batch(_fits(model, variant, resolution, profiling, device), LARGEST_BATCH)))
+            sizes |= set(
+                sweep_sizes(
+                    largest_batch(
+                        _fits(model, variant, resolution, profiling, device), LARGEST_BATCH
+                    )
+                )
+            )
         yield from (Spec(variant, resolution, size) for size in sorted(sizes))
 
 
-def _fits(model: nn.Module, variant: Variant, resolution: int, profiling: Profiling, device: torch.device) -> Callable[[int], bool]:
+def _fits(
+    model: nn.Module,
+    variant: Variant,
+    resolution: int,
+    profiling: Profiling,
+    device: torch.device,
+) -> Callable[[int], bool]:
     """Whether a batch fits: on CUDA tried; on a CPU, which would swap or be killed, told by its activations and by the time it would take."""
     alone = activation_bytes(model, shapes_of(resolution, 1))
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -83,7 +116,9 @@ def _fits(model: nn.Module, variant: Variant, resolution: int, profiling: Profil
     return fits
 
 
-def _fits_on_cuda(model: nn.Module, variant: Variant, resolution: int, size: int, device: torch.device) -> bool:
+def _fits_on_cuda(
+    model: nn.Module, variant: Variant, resolution: int, size: int, device: torch.device
+) -> bool:
     try:
         pictures = torch.zeros(size, 3, resolution, resolution, device=device)
     except OUT_OF_MEMORY:

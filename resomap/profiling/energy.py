@@ -53,7 +53,9 @@ class RaplMeter:
     """
 
     def __init__(self, domains: Sequence[Path]) -> None:
-        self._ranges = {domain: _read_number(domain / "max_energy_range_uj") for domain in domains}
+        self._ranges = {
+            domain: _read_number(domain / "max_energy_range_uj") for domain in domains
+        }
         self._last = self._read()
         self._total = 0
 
@@ -164,14 +166,18 @@ def _summarise(windows: Sequence[_Window], idle_power_w: float, images_per_call:
     )
 
 
-def _measure_window(meter: EnergyMeter, step: Callable[[], object], seconds: float, clock: Callable[[], float]) -> _Window:
+def _measure_window(
+    meter: EnergyMeter, step: Callable[[], object], seconds: float, clock: Callable[[], float]
+) -> _Window:
     start = _next_edge(meter, step, clock)
     calls = _repeat(step, seconds, clock)
     end = _next_edge(meter, step, clock)
     return _Window(end.joules - start.joules, end.seconds - start.seconds, calls + end.calls)
 
 
-def _next_edge(meter: EnergyMeter, step: Callable[[], object], clock: Callable[[], float]) -> _Edge:
+def _next_edge(
+    meter: EnergyMeter, step: Callable[[], object], clock: Callable[[], float]
+) -> _Edge:
     """Step until the counter moves: read only here, because reading NVML takes time from the work."""
     before, calls = meter.joules(), 0
     while True:
@@ -197,7 +203,9 @@ def _open(device: torch.device, powercap: Path) -> EnergyMeter:
         sleep(POLL_SECONDS)
         if meter.joules() != before:
             return meter
-    raise DeviceError(f"the energy counter stood still for {LONGEST_STILL_SECONDS:g} s, as on some virtual machines")
+    raise DeviceError(
+        f"the energy counter stood still for {LONGEST_STILL_SECONDS:g} s, as on some virtual machines"
+    )
 
 
 def _open_nvml(device: torch.device) -> NvmlMeter:
@@ -210,12 +218,18 @@ def _open_nvml(device: torch.device) -> NvmlMeter:
     try:
         meter.joules()
     except card.nvml.NVMLError as error:
-        raise DeviceError(f"this GPU has no energy counter (Volta and newer have): {error}") from error
+        raise DeviceError(
+            f"this GPU has no energy counter (Volta and newer have): {error}"
+        ) from error
     return meter
 
 
 def _open_rapl(powercap: Path) -> RaplMeter:
-    domains = [folder for folder in sorted(powercap.glob("intel-rapl:*")) if _name(folder).startswith("package")]
+    domains = [
+        folder
+        for folder in sorted(powercap.glob("intel-rapl:*"))
+        if _name(folder).startswith("package")
+    ]
     if not domains:
         raise DeviceError(f"no CPU package has a RAPL counter under {powercap}")
     try:

@@ -20,7 +20,11 @@ from torch.utils._pytree import tree_leaves
 from resomap.profiling.twin import shape_twin
 
 MIB = 2**20
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # of glibc's malloc.h; the values set are its defaults
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = (
+    -1,
+    -3,
+    -4,
+)  # of glibc's malloc.h; the values set are its defaults
 
 
 def model_bytes(model: nn.Module) -> int:
@@ -41,7 +45,9 @@ def growth_bytes(run: Callable[[], object], device: torch.device) -> tuple[int, 
     torch.cuda.reset_peak_memory_stats(device)
     run()
     torch.cuda.synchronize(device)
-    return torch.cuda.max_memory_allocated(device) - before, torch.cuda.max_memory_reserved(device)
+    return torch.cuda.max_memory_allocated(device) - before, torch.cuda.max_memory_reserved(
+        device
+    )
 
 
 def resident_growth_bytes(run: Callable[[], object]) -> int:
@@ -54,7 +60,9 @@ def resident_growth_bytes(run: Callable[[], object]) -> int:
     ctypes.CDLL(None).malloc_trim(0)
     reading, writing = os.pipe()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12 on forks of processes with threads: the child starts none
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # of Python 3.12 on forks of processes with threads: the child starts none
         child = os.fork()
     if child == 0:
         _tell_growth(run, writing)
@@ -63,7 +71,9 @@ def resident_growth_bytes(run: Callable[[], object]) -> int:
         told = pipe.read()
     _, status = os.waitpid(child, 0)
     if status or not told:
-        raise RuntimeError(f"a process that measured memory ended with status {os.waitstatus_to_exitcode(status)}")
+        raise RuntimeError(
+            f"a process that measured memory ended with status {os.waitstatus_to_exitcode(status)}"
+        )
     return int(told)
 
 
@@ -88,12 +98,18 @@ def _tell_growth(run: Callable[[], object], pipe: int) -> None:
 def _map_large_blocks() -> None:
     """Let malloc take large blocks from the system and give them back at once, so that holes in its heap do not count as use."""
     libc = ctypes.CDLL(None)
-    for parameter, value in ((M_MMAP_MAX, 65536), (M_MMAP_THRESHOLD, 128 * 1024), (M_TRIM_THRESHOLD, 128 * 1024)):
+    for parameter, value in (
+        (M_MMAP_MAX, 65536),
+        (M_MMAP_THRESHOLD, 128 * 1024),
+        (M_TRIM_THRESHOLD, 128 * 1024),
+    ):
         libc.mallopt(parameter, value)
 
 
 def _status_bytes(key: str) -> int:
-    found = re.search(rf"{key}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
+    found = re.search(
+        rf"{key}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii")
+    )
     assert found is not None
     return 1024 * int(found[1])
 
@@ -126,7 +142,13 @@ class LiveMemory(TorchDispatchMode):
         self.peak = 0
         self._known = weakref.WeakSet(tensor.untyped_storage() for tensor in apart_from)
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
         """Run the operator and enter what it made."""
         result = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(result):

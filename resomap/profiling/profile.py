@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from resomap.config.schema import Profiling
+from resomap.config.training import Precision
 from resomap.profiling.cells import Measured, Spec, build_cells, shapes_of
 from resomap.profiling.energy import measure_energy, open_meter, why_not_measured
 from resomap.profiling.flops import count_macs
@@ -15,9 +17,13 @@ from resomap.profiling.memory import MIB, activation_bytes, model_bytes
 from resomap.profiling.reference import reference_cell
 from resomap.profiling.sensors import Watch, read_gpu, why_invalid
 from resomap.profiling.timing import Clock, ColdClock, CudaClock, Timing, measure_rounds
-from resomap.profiling.variants import TRAINING_STEP, Variant, finished, parse_variant, prepare_model
-from resomap.recipe import Precision
-from resomap.sections import Profiling
+from resomap.profiling.variants import (
+    TRAINING_STEP,
+    Variant,
+    finished,
+    parse_variant,
+    prepare_model,
+)
 
 ENERGY = ("energy_j_per_image", "energy_j_per_image_above_idle", "power_w", "idle_power_w")
 
@@ -36,7 +42,9 @@ def profile_model(
     hold or run has no measurements. The CPU threads are those torch has been given.
     """
     before = os.getloadavg()[0]
-    variants = [parse_variant(name, precision, profiling.memory_format) for name in profiling.variants]
+    variants = [
+        parse_variant(name, precision, profiling.memory_format) for name in profiling.variants
+    ]
     prepared = {variant: prepare_model(model, variant, device) for variant in variants}
     measured = build_cells(prepared, resolutions, profiling, device)
     watch = Watch(device)
@@ -48,7 +56,10 @@ def profile_model(
     watch.note("after")
     macs = {resolution: count_macs(model, resolution) for resolution in resolutions}
     return {
-        "cells": [_describe_cell(model, spec, macs[spec.resolution], found, device) for spec, found in measured.items()],
+        "cells": [
+            _describe_cell(model, spec, macs[spec.resolution], found, device)
+            for spec, found in measured.items()
+        ],
         "reference": _describe(reference),
         "conditions": {
             "load_average": {"before": before, "after": os.getloadavg()[0]},
@@ -61,11 +72,17 @@ def profile_model(
 def _time(measured: dict[Spec, Measured], profiling: Profiling, device: torch.device) -> Timing:
     """Time every cell that fits, and on CUDA batch 1 with a cold cache, too; returns the reference's timing."""
     able = [found for found in measured.values() if found.workload]
-    cold = [found for spec, found in measured.items() if found.workload and device.type == "cuda" and _is_cold(spec)]
+    cold = [
+        found
+        for spec, found in measured.items()
+        if found.workload and device.type == "cuda" and _is_cold(spec)
+    ]
     clock = CudaClock() if device.type == "cuda" else Clock()
     clocks = [clock] * (1 + len(able)) + [ColdClock(device) for _ in cold]
     cells = [found.workload.run for found in [*able, *cold] if found.workload]
-    timings, reference = measure_rounds(cells, reference_cell(device), profiling, clocks, partial(disturbed, device))
+    timings, reference = measure_rounds(
+        cells, reference_cell(device), profiling, clocks, partial(disturbed, device)
+    )
     for found, timing in zip(able, timings, strict=False):
         found.timing = timing
     for found, timing in zip(cold, timings[len(able) :], strict=True):
@@ -79,22 +96,30 @@ def disturbed(device: torch.device) -> str | None:
     return why_invalid([state]) if state else None
 
 
-def _measure_energy(measured: dict[Spec, Measured], first: Variant, device: torch.device) -> None:
+def _measure_energy(
+    measured: dict[Spec, Measured], first: Variant, device: torch.device
+) -> None:
     """Joules of the cells of the first variant, where the machine has a counter; half a minute each."""
     meter = open_meter(device)
     for spec, found in measured.items():
         if meter and found.workload and spec.variant == first:
-            found.energy = measure_energy(meter, finished(found.workload, device), spec.batch_size)
+            found.energy = measure_energy(
+                meter, finished(found.workload, device), spec.batch_size
+            )
 
 
 def _is_cold(spec: Spec) -> bool:
     return spec.batch_size == 1 and spec.variant.mode == "eager"
 
 
-def _describe_cell(model: nn.Module, spec: Spec, macs: int, found: Measured, device: torch.device) -> dict[str, Any]:
+def _describe_cell(
+    model: nn.Module, spec: Spec, macs: int, found: Measured, device: torch.device
+) -> dict[str, Any]:
     trains, latency = spec.variant.mode == TRAINING_STEP, found.timing.percentile_ms(50)
     rate = latency and 1e3 * spec.batch_size / latency
-    activations = activation_bytes(model, shapes_of(spec.resolution, spec.batch_size), training=trains)
+    activations = activation_bytes(
+        model, shapes_of(spec.resolution, spec.batch_size), training=trains
+    )
     return {
         "resolution": spec.resolution,
         "batch_size": spec.batch_size,

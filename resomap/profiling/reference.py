@@ -12,7 +12,9 @@ KERNELS = ((32, 3, 3, 3), (64, 32, 3, 3), (64, 64, 3, 3))
 def reference_cell(device: torch.device) -> Cell:
     """Three convolutions with stride 2 and their ReLUs on one float32 picture, contiguous, all drawn from a fixed seed."""
     generator = torch.Generator().manual_seed(0)
-    picture, *kernels = (torch.randn(shape, generator=generator).to(device) for shape in (PICTURE, *KERNELS))
+    picture, *kernels = (
+        torch.randn(shape, generator=generator).to(device) for shape in (PICTURE, *KERNELS)
+    )
 
     def run() -> torch.Tensor:
         output = picture

@@ -22,7 +22,9 @@ REASONS = {
     0x400: "reliability voltage",
 }
 """NVML's other bits (nvmlClocksEventReason* in nvml.h) by the names that nvidia-smi gives them."""
-THROTTLED = frozenset({"HW slowdown", "SW thermal slowdown", "HW thermal slowdown", "HW power brake"})
+THROTTLED = frozenset(
+    {"HW slowdown", "SW thermal slowdown", "HW thermal slowdown", "HW power brake"}
+)
 """Reasons that spoil a measurement: heat or a failing supply, which the next machine, or this one an hour later, has not.
 
 The software power cap is not among them. A card of the H100's class reaches its rated power under any large batch, and the cap
@@ -107,9 +109,15 @@ def read_gpu(device: torch.device) -> GpuState | None:
     nvml, whole = card.nvml, card.whole
     return GpuState(
         sm_mhz=_ask(nvml, nvml.nvmlDeviceGetClockInfo, whole, nvml.NVML_CLOCK_SM),
-        temperature_c=_ask(nvml, nvml.nvmlDeviceGetTemperature, whole, nvml.NVML_TEMPERATURE_GPU),
-        throttle_reasons=_name_reasons(_ask(nvml, nvml.nvmlDeviceGetCurrentClocksThrottleReasons, whole) or 0),
-        other_processes=_count_others(_ask(nvml, nvml.nvmlDeviceGetComputeRunningProcesses, card.seen), device),
+        temperature_c=_ask(
+            nvml, nvml.nvmlDeviceGetTemperature, whole, nvml.NVML_TEMPERATURE_GPU
+        ),
+        throttle_reasons=_name_reasons(
+            _ask(nvml, nvml.nvmlDeviceGetCurrentClocksThrottleReasons, whole) or 0
+        ),
+        other_processes=_count_others(
+            _ask(nvml, nvml.nvmlDeviceGetComputeRunningProcesses, card.seen), device
+        ),
     )
 
 
@@ -129,7 +137,9 @@ def _find_card(nvml: Any, uuid: str) -> Card:
     # CUDA writes UUIDs without a prefix and, in a MIG slice, has told the slice's or the whole card's, by its version.
     part = _ask(nvml, nvml.nvmlDeviceGetHandleByUUID, f"MIG-{uuid}")
     if part is not None:
-        return Card(nvml, nvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(part), part, is_slice=True)
+        return Card(
+            nvml, nvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(part), part, is_slice=True
+        )
     whole = nvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
     current, _ = _ask(nvml, nvml.nvmlDeviceGetMigMode, whole) or (0, 0)
     return Card(nvml, whole, whole, is_slice=bool(current))

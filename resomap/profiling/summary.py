@@ -16,7 +16,14 @@ def summarise(model: nn.Module, resolution: int) -> tuple[str, dict[str, Any]]:
 
     torchinfo's own count of operations leaves out attention and functions that are no modules; `macs` is ours.
     """
-    told = summary(shape_twin(model), input_size=(1, 3, resolution, resolution), device="meta", depth=6, verbose=0, col_names=COLUMNS)
+    told = summary(
+        shape_twin(model),
+        input_size=(1, 3, resolution, resolution),
+        device="meta",
+        depth=6,
+        verbose=0,
+        col_names=COLUMNS,
+    )
     record = {
         "resolution": resolution,
         "macs": count_macs(model, resolution),

@@ -10,7 +10,7 @@ from statistics import mean, median, stdev
 import numpy as np
 import torch
 
-from resomap.sections import Profiling
+from resomap.config.schema import Profiling
 
 FEWEST_REPETITIONS = 3
 """Of a cell in one round, however long one takes."""
@@ -142,18 +142,32 @@ class Timing:
         if len(medians) < 2:
             return None
         quantile = float(stdtrit(len(medians) - 1, (1 + CONFIDENCE) / 2))
-        return quantile * stdev(medians) / len(medians) ** 0.5 / float(np.median(self.latencies_ms))
+        return (
+            quantile
+            * stdev(medians)
+            / len(medians) ** 0.5
+            / float(np.median(self.latencies_ms))
+        )
 
     @property
     def interval_ms(self) -> tuple[float | None, float | None]:
         """That interval of the median latency."""
         middle, error = self.percentile_ms(50), self.relative_error
-        return (None, None) if middle is None or error is None else (middle * (1 - error), middle * (1 + error))
+        return (
+            (None, None)
+            if middle is None or error is None
+            else (middle * (1 - error), middle * (1 + error))
+        )
 
     @property
     def cpu_share(self) -> float | None:
         """CPU time over wall time of the measuring thread: what is missing to 1 it spent waiting for a CPU or for its helpers."""
-        return mean(one.cpu_seconds for one in self.rounds) / mean(one.wall_seconds for one in self.rounds) if self.passes else None
+        return (
+            mean(one.cpu_seconds for one in self.rounds)
+            / mean(one.wall_seconds for one in self.rounds)
+            if self.passes
+            else None
+        )
 
     def percentile_ms(self, percent: float) -> float | None:
         """The latency that `percent` of the repetitions stay under; None without any, and for p99 of fewer than 1,000."""
@@ -166,7 +180,9 @@ class Timing:
         if not self.valid:
             return len(self.passes) < TRIES * self.needed
         spent = sum(one.wall_seconds for one in self.passes)
-        return (self.relative_error or 0) > profiling.target_relative_error and spent < profiling.max_seconds
+        return (
+            self.relative_error or 0
+        ) > profiling.target_relative_error and spent < profiling.max_seconds
 
 
 def measure_rounds(
@@ -186,9 +202,18 @@ def measure_rounds(
         _repeat(cell, profiling.warmup_seconds, clock, fewest=1)
     timings = [Timing(profiling.rounds) for _ in everything]
     generator = random.Random(seed)
-    while wanting := [position for position in range(1, len(timings)) if timings[position].wants_more(profiling)]:
+    while wanting := [
+        position
+        for position in range(1, len(timings))
+        if timings[position].wants_more(profiling)
+    ]:
         order = generator.sample([0, *wanting], len(wanting) + 1)
-        found = {position: _measure(everything[position], profiling.round_seconds, clocks[position], watch) for position in order}
+        found = {
+            position: _measure(
+                everything[position], profiling.round_seconds, clocks[position], watch
+            )
+            for position in order
+        }
         for position, one in found.items():
             timings[position].passes.append(replace(one, reference_ms=found[0].median_ms))
     return timings[1:], timings[0]
@@ -198,7 +223,9 @@ def _measure(cell: Cell, seconds: float, clock: Clock, watch: Watch) -> Round:
     wall, cpu = clock.wall(), clock.cpu()
     latencies = _repeat(cell, seconds, clock, FEWEST_REPETITIONS)
     took, used = clock.wall() - wall, clock.cpu() - cpu
-    return Round(latencies, took, used, disturbed=watch() or (CROWDED if used < ALONE * took else None))
+    return Round(
+        latencies, took, used, disturbed=watch() or (CROWDED if used < ALONE * took else None)
+    )
 
 
 def _repeat(cell: Cell, seconds: float, clock: Clock, fewest: int) -> list[float]:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import AdamW
 
+from resomap.config.training import Precision
 from resomap.profiling.memory import model_bytes
-from resomap.recipe import Precision
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 MEMORY_FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
@@ -62,7 +62,11 @@ def parse_variant(name: str, precision: Precision, memory_format: str) -> Varian
 def prepare_model(model: nn.Module, variant: Variant, device: torch.device) -> nn.Module:
     """A copy of the network as the variant wants it: weights in its precision for inference, in float32 (autocast) for training."""
     dtype = torch.float32 if variant.mode == TRAINING_STEP else DTYPES[variant.precision]
-    copied = copy.deepcopy(model).to(device, dtype).to(memory_format=MEMORY_FORMATS[variant.memory_format])
+    copied = (
+        copy.deepcopy(model)
+        .to(device, dtype)
+        .to(memory_format=MEMORY_FORMATS[variant.memory_format])
+    )
     return copied.train(variant.mode == TRAINING_STEP)
 
 
@@ -72,9 +76,15 @@ def build_workload(model: nn.Module, variant: Variant, pictures: Tensor) -> Work
     UnsupportedError where the machine cannot run the variant; torch.OutOfMemoryError, from its first call too, where it does not fit.
     """
     if variant.mode == TRAINING_STEP:
-        return _training_step(model, variant, pictures.to(memory_format=MEMORY_FORMATS[variant.memory_format]))
-    batch = pictures.to(DTYPES[variant.precision]).to(memory_format=MEMORY_FORMATS[variant.memory_format])
-    run = {"eager": _eager, "compiled": _compiled, "cuda_graph": _cuda_graph}[variant.mode](model, batch)
+        return _training_step(
+            model, variant, pictures.to(memory_format=MEMORY_FORMATS[variant.memory_format])
+        )
+    batch = pictures.to(DTYPES[variant.precision]).to(
+        memory_format=MEMORY_FORMATS[variant.memory_format]
+    )
+    run = {"eager": _eager, "compiled": _compiled, "cuda_graph": _cuda_graph}[variant.mode](
+        model, batch
+    )
     return Workload(run, lambda: model_bytes(model) + batch.nbytes)
 
 
@@ -92,8 +102,12 @@ def _compiled(model: nn.Module, batch: Tensor) -> Callable[[], object]:
         run()
     except torch.OutOfMemoryError:
         raise
-    except RuntimeError as error:  # of the backend: no compiler, or an operator it does not know
-        raise UnsupportedError(f"torch.compile: {str(error).strip().splitlines()[0]}") from error
+    except (
+        RuntimeError
+    ) as error:  # of the backend: no compiler, or an operator it does not know
+        raise UnsupportedError(
+            f"torch.compile: {str(error).strip().splitlines()[0]}"
+        ) from error
     return run
 
 
@@ -120,7 +134,9 @@ def _training_step(model: nn.Module, variant: Variant, batch: Tensor) -> Workloa
     enabled = variant.precision != "fp32"
 
     def run() -> object:
-        with torch.autocast(batch.device.type, DTYPES[variant.precision] if enabled else None, enabled=enabled):
+        with torch.autocast(
+            batch.device.type, DTYPES[variant.precision] if enabled else None, enabled=enabled
+        ):
             loss = cross_entropy(model(batch), labels)
         optimizer.zero_grad()
         scaler.scale(loss).backward()
@@ -129,8 +145,19 @@ def _training_step(model: nn.Module, variant: Variant, batch: Tensor) -> Workloa
         return loss.detach()
 
     def held() -> int:
-        state = [tensor for values in optimizer.state.values() for tensor in values.values() if isinstance(tensor, Tensor)]
-        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-        return model_bytes(model) + batch.nbytes + sum(tensor.nbytes for tensor in [*state, *gradients])
+        state = [
+            tensor
+            for values in optimizer.state.values()
+            for tensor in values.values()
+            if isinstance(tensor, Tensor)
+        ]
+        gradients = [
+            parameter.grad for parameter in model.parameters() if parameter.grad is not None
+        ]
+        return (
+            model_bytes(model)
+            + batch.nbytes
+            + sum(tensor.nbytes for tensor in [*state, *gradients])
+        )
 
     return Workload(run, held)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from resomap import files
+from resomap.system import files
 
 SPLITS = ("train", "val", "test")
 SIDES = {"squash": "short", "center_crop": "short", "letterbox": "long"}
@@ -45,7 +45,10 @@ class Facts:
     def counts(self) -> pd.DataFrame:
         """Pictures of every class (rows, by name) in every split (columns)."""
         splits = self.manifest["splits"]
-        return pd.DataFrame({split: splits[split]["per_class"] for split in SPLITS}, index=self.manifest["classes"])
+        return pd.DataFrame(
+            {split: splits[split]["per_class"] for split in SPLITS},
+            index=self.manifest["classes"],
+        )
 
     @property
     def leaks(self) -> pd.DataFrame:
@@ -66,12 +69,22 @@ class Facts:
     def sides(self) -> pd.Series:
         """Pictures by the length of that side in pixels, the shortest first."""
         pick = np.minimum if self.side_name == "short" else np.maximum
-        return self.sizes["pictures"].groupby(pick(self.sizes["width"], self.sizes["height"])).sum().sort_index()
+        return (
+            self.sizes["pictures"]
+            .groupby(pick(self.sizes["width"], self.sizes["height"]))
+            .sum()
+            .sort_index()
+        )
 
     @property
     def ratios(self) -> pd.Series:
         """Pictures by width over height, the tallest first."""
-        return self.sizes["pictures"].groupby(self.sizes["width"] / self.sizes["height"]).sum().sort_index()
+        return (
+            self.sizes["pictures"]
+            .groupby(self.sizes["width"] / self.sizes["height"])
+            .sum()
+            .sort_index()
+        )
 
     def share_under(self, side: int) -> float:
         """Share of the pictures whose deciding side is shorter than `side` pixels."""
@@ -84,8 +97,14 @@ class Facts:
 
     def copied_from_train(self) -> int:
         """Test pictures that stand in train, too."""
-        firsts = self.copies[["copy_of", "copy_split"]].rename(columns={"copy_split": "split"}).assign(source=self.copies["copy_of"])
-        same = pd.concat([self.copies[["copy_of", "source", "split"]], firsts]).drop_duplicates()
+        firsts = (
+            self.copies[["copy_of", "copy_split"]]
+            .rename(columns={"copy_split": "split"})
+            .assign(source=self.copies["copy_of"])
+        )
+        same = pd.concat(
+            [self.copies[["copy_of", "source", "split"]], firsts]
+        ).drop_duplicates()
         learnt = same.loc[same["split"] == "train", "copy_of"]
         return int((same["copy_of"].isin(learnt) & (same["split"] == "test")).sum())
 
@@ -96,7 +115,9 @@ def read_facts(folder: Path) -> Facts:
     sizes = pd.read_csv(folder / "pictures.csv", usecols=["width", "height"], dtype=np.int32)
     name = dict(enumerate(manifest["classes"]))
     copies = pd.read_csv(folder / "duplicates.csv", keep_default_na=False, dtype=str)
-    labels = {column: copies[column].astype(int).map(name) for column in ("label", "copy_label")}
+    labels = {
+        column: copies[column].astype(int).map(name) for column in ("label", "copy_label")
+    }
     return Facts(
         manifest=manifest,
         sizes=sizes.groupby(["width", "height"]).size().reset_index(name="pictures"),

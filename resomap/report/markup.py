@@ -12,10 +12,10 @@ import jinja2
 from PIL import Image
 
 from resomap.analysis.verdict import milliseconds
-from resomap.report.data_sentences import fact_sentences
+from resomap.report.catalogue import CATALOGUE
 from resomap.report.facts import Facts
-from resomap.report.figures import CATALOGUE
-from resomap.report.style import CHOSEN, GRID, INK, MUTED, PAPER
+from resomap.report.figures.style import CHOSEN, GRID, INK, MUTED, PAPER
+from resomap.report.text.data import fact_sentences
 from resomap.report.variants import digits, mebibytes
 
 LARGEST_SVG = 400_000
@@ -69,31 +69,51 @@ def _templates() -> jinja2.Environment:
 
 def _unbroken(text: str) -> str:
     """Keep `0.983-0.994` on one line."""
-    return re.sub(r"(?<=\d)\N{EN DASH}(?=\d)", "\N{WORD JOINER}\N{EN DASH}\N{WORD JOINER}", text)
+    return re.sub(
+        r"(?<=\d)\N{EN DASH}(?=\d)", "\N{WORD JOINER}\N{EN DASH}\N{WORD JOINER}", text
+    )
 
 
 def categories(folder: Path, names: Iterable[str]) -> dict[str, list[Figure]]:
     """The figures of `folder` by the category that they stand under, both in their order."""
     shown = [_read_figure(folder, name) for name in names]
-    return {category: [figure for figure in shown if figure.category == category] for category in dict.fromkeys(f.category for f in shown)}
+    return {
+        category: [figure for figure in shown if figure.category == category]
+        for category in dict.fromkeys(f.category for f in shown)
+    }
 
 
 def _read_figure(folder: Path, name: str) -> Figure:
     svg = (folder / f"{name}.svg").read_text(encoding="utf-8")
     found = re.search(r"<dc:title>(.*?)</dc:title>", svg, re.DOTALL)
     title = unescape(found.group(1)) if found else name
-    markup = inline_svg(svg, name, title) if len(svg) <= LARGEST_SVG else _inline_raster(folder / f"{name}.png", title)
-    return Figure(name, CATALOGUE[name].category, markup, CATALOGUE[name].caption, _data_link(folder / f"{name}.csv"))
+    markup = (
+        inline_svg(svg, name, title)
+        if len(svg) <= LARGEST_SVG
+        else _inline_raster(folder / f"{name}.png", title)
+    )
+    return Figure(
+        name,
+        CATALOGUE[name].category,
+        markup,
+        CATALOGUE[name].caption,
+        _data_link(folder / f"{name}.csv"),
+    )
 
 
 def inline_svg(svg: str, name: str, title: str) -> str:
     """The drawing as an element of a page: ids unique by `name`, neutral colours as CSS variables, as wide as its column."""
-    drawing = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    drawing = re.sub(
+        r"<metadata>.*?</metadata>|<!--.*?-->", "", svg[svg.index("<svg") :], flags=re.DOTALL
+    )
     drawing = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{name}-", drawing)
     for colour, variable in VARIABLES.items():
         drawing = drawing.replace(colour, variable)
     size = re.compile(r'^<svg ([^>]*?)(?:width|height)="[^"]*"([^>]*?)(?:width|height)="[^"]*"')
-    return size.sub(lambda found: f'<svg role="img" aria-label="{escape(title)}" {found[1]}{found[2]}', drawing)
+    return size.sub(
+        lambda found: f'<svg role="img" aria-label="{escape(title)}" {found[1]}{found[2]}',
+        drawing,
+    )
 
 
 def _inline_raster(path: Path, title: str) -> str:
@@ -122,7 +142,9 @@ def _data_link(path: Path) -> str:
 def data_section(facts: Facts) -> dict[str, Any]:
     """What the section on the data says: sentences by subject, and the first bad pictures and copies, the gravest first."""
     copies = facts.copies
-    gravest = (copies["split"] == copies["copy_split"]).astype(int) + (copies["label"] == copies["copy_label"])
+    gravest = (copies["split"] == copies["copy_split"]).astype(int) + (
+        copies["label"] == copies["copy_label"]
+    )
     return {
         "facts": fact_sentences(facts),
         "bad": facts.bad[:MOST_LISTED].to_dict("records"),

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from resomap.analysis.measurements import WAY
-from resomap.report.cost_titles import mode_name
+from resomap.report.text.cost_titles import mode_name
 
 STATUSES = {"infeasible": "does not fit", "unsupported": "unsupported"}
 SHOWN = ("latency_ms_p50", "latency_ms_low", "latency_ms_high", "peak_memory_mib")
@@ -28,17 +28,31 @@ def variant_table(profiles: pd.DataFrame) -> dict[str, Any]:
     """
     ways = list(dict.fromkeys(profiles[list(WAY)].itertuples(index=False, name=None)))
     rows = []
-    for place, found in profiles.groupby(["family", "model", "resolution", "batch_size"], sort=False):
+    for place, found in profiles.groupby(
+        ["family", "model", "resolution", "batch_size"], sort=False
+    ):
         if len(found) > 1:
-            records = {tuple(record[name] for name in WAY): _record(record) for record in found.to_dict("records")}
-            rows.append({"model": place[1], "resolution": place[2], "batch_size": place[3], "ways": [records.get(way) for way in ways]})
+            records = {
+                tuple(record[name] for name in WAY): _record(record)
+                for record in found.to_dict("records")
+            }
+            rows.append(
+                {
+                    "model": place[1],
+                    "resolution": place[2],
+                    "batch_size": place[3],
+                    "ways": [records.get(way) for way in ways],
+                }
+            )
     return {"ways": _names(ways), "rows": rows}
 
 
 def _names(ways: list[tuple]) -> list[str]:
     """The mode of each, and what else tells it from the others."""
     telling = [column for column in (1, 2) if len({way[column] for way in ways}) > 1]
-    return [", ".join([mode_name(way[0]), *(way[column] for column in telling)]) for way in ways]
+    return [
+        ", ".join([mode_name(way[0]), *(way[column] for column in telling)]) for way in ways
+    ]
 
 
 def _record(row: dict[Any, Any]) -> dict[str, Any]:

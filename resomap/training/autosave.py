@@ -37,7 +37,9 @@ class Autosave:
     def consider(self, take: Callable[[], Any]) -> None:
         """Between two steps: save what `take` returns if it is time to, and end if a signal came. Every process must ask."""
         self._count += 1
-        if self.group.world > 1 and os.getppid() != self._parent:  # torchrun died, and the lease of the GPUs with it
+        if (
+            self.group.world > 1 and os.getppid() != self._parent
+        ):  # torchrun died, and the lease of the GPUs with it
             self._signal = signal.SIGTERM
         if self.group.world > 1 and self._count % TOGETHER:
             return

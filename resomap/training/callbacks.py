@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from resomap.files import remove_leftovers, write_json
+from resomap.system.files import remove_leftovers, write_json
 from resomap.training.checkpoint import save_weights
 from resomap.training.monitor import Mode, is_better, read_metric
 from resomap.training.treefile import save_tree
@@ -21,8 +21,19 @@ class EarlyStopping:
     The first `warmup_epochs` neither count nor set the best. NaN is no improvement.
     """
 
-    def __init__(self, patience: int = 5, warmup_epochs: int = 0, mode: Mode = "min", min_delta: float = 0.0) -> None:
-        self.patience, self.warmup_epochs, self.mode, self.min_delta = patience, warmup_epochs, mode, min_delta
+    def __init__(
+        self,
+        patience: int = 5,
+        warmup_epochs: int = 0,
+        mode: Mode = "min",
+        min_delta: float = 0.0,
+    ) -> None:
+        self.patience, self.warmup_epochs, self.mode, self.min_delta = (
+            patience,
+            warmup_epochs,
+            mode,
+            min_delta,
+        )
         self.best: float | None = None
         self.waited = 0
 
@@ -66,14 +77,24 @@ class ModelCheckpoint:
     """
 
     def __init__(
-        self, save_dir: str | Path, monitor: str = "val_loss", mode: Mode = "min", save_top_k: int = 1, save_optimizer: bool = False
+        self,
+        save_dir: str | Path,
+        monitor: str = "val_loss",
+        mode: Mode = "min",
+        save_top_k: int = 1,
+        save_optimizer: bool = False,
     ) -> None:
         self.save_dir, self.monitor, self.mode = Path(save_dir), monitor, mode
         self.save_top_k, self.save_optimizer = save_top_k, save_optimizer
         self.kept: list[Kept] = []
 
     def step(
-        self, epoch: int, metrics: Mapping[str, float], model: nn.Module, optimizer: Optimizer | None = None, resolution: int = 0
+        self,
+        epoch: int,
+        metrics: Mapping[str, float],
+        model: nn.Module,
+        optimizer: Optimizer | None = None,
+        resolution: int = 0,
     ) -> None:
         """Keep `model` if `metrics` puts it among the best; ConfigError when the monitored metric is not there."""
         value = read_metric(metrics, self.monitor)
@@ -81,7 +102,10 @@ class ModelCheckpoint:
             return
         new = Kept(value, epoch, f"r{resolution}_epoch{epoch:04d}")
         self._write(new, metrics, model, optimizer, resolution)
-        ranked = sorted([*self.kept, new], key=lambda kept: (kept.value if self.mode == "min" else -kept.value, kept.epoch))
+        ranked = sorted(
+            [*self.kept, new],
+            key=lambda kept: (kept.value if self.mode == "min" else -kept.value, kept.epoch),
+        )
         self.kept = ranked[: self.save_top_k]
         for worse in ranked[self.save_top_k :]:
             self._remove(worse.name)
@@ -93,7 +117,9 @@ class ModelCheckpoint:
     def tidy(self) -> None:
         """Remove from `save_dir` what is not kept: another training's, or of epochs that will be trained again."""
         remove_leftovers(self.save_dir)
-        self.kept = [kept for kept in self.kept if (self.save_dir / f"{kept.name}.safetensors").exists()]
+        self.kept = [
+            kept for kept in self.kept if (self.save_dir / f"{kept.name}.safetensors").exists()
+        ]
         for path in self.save_dir.glob("r*_epoch*.json"):
             if path.stem not in {kept.name for kept in self.kept}:
                 self._remove(path.stem)
@@ -110,11 +136,26 @@ class ModelCheckpoint:
         worst = self.kept[-1].value if len(self.kept) >= self.save_top_k else None
         return is_better(value, worst, self.mode)
 
-    def _write(self, new: Kept, metrics: Mapping[str, float], model: nn.Module, optimizer: Optimizer | None, resolution: int) -> None:
+    def _write(
+        self,
+        new: Kept,
+        metrics: Mapping[str, float],
+        model: nn.Module,
+        optimizer: Optimizer | None,
+        resolution: int,
+    ) -> None:
         finite = {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
-        about = {"epoch": new.epoch, "resolution": resolution, "monitor": self.monitor, "mode": self.mode, "metrics": finite}
+        about = {
+            "epoch": new.epoch,
+            "resolution": resolution,
+            "monitor": self.monitor,
+            "mode": self.mode,
+            "metrics": finite,
+        }
         if self.save_optimizer and optimizer is not None:
-            save_tree(self.save_dir / f"{new.name}.optimizer.safetensors", optimizer.state_dict())
+            save_tree(
+                self.save_dir / f"{new.name}.optimizer.safetensors", optimizer.state_dict()
+            )
         write_json(self.save_dir / f"{new.name}.json", about)
         save_weights(self.save_dir / f"{new.name}.safetensors", model.state_dict(), about)
 

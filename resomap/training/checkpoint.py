@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from resomap.files import replacing
+from resomap.system.files import replacing
 
 KEY = "resomap"
 

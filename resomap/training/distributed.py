@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resomap.devices import lease_for_life
+from resomap.system.gpus import lease_for_life
 
 PATIENCE = timedelta(days=1)
 """How long a process waits for the others, which may be validating; one that died ends all at once through torchrun."""
@@ -55,7 +55,9 @@ class Group:
             return model
         if device.type == "cuda":
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-        return nn.parallel.DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
+        return nn.parallel.DistributedDataParallel(
+            model, device_ids=[device] if device.type == "cuda" else None
+        )
 
 
 def relaunch(processes: int, device: str) -> None:
@@ -65,8 +67,15 @@ def relaunch(processes: int, device: str) -> None:
     """
     if processes > 1 and "TORCHELASTIC_RUN_ID" not in os.environ:
         lease_for_life(device, processes)
-        module = ["-m", spec.name] if (spec := sys.modules["__main__"].__spec__) else [sys.argv[0]]
-        torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        module = (
+            ["-m", spec.name] if (spec := sys.modules["__main__"].__spec__) else [sys.argv[0]]
+        )
+        torchrun = [
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            f"--nproc-per-node={processes}",
+        ]
         os.execv(sys.executable, [sys.executable, *torchrun, *module, *sys.argv[1:]])
 
 
@@ -79,7 +88,9 @@ def joined(device: torch.device) -> Iterator[tuple[Group, torch.device]]:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
-    torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    torch.distributed.init_process_group(
+        "nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE
+    )
     try:
         yield Group(torch.distributed.get_rank(), torch.distributed.get_world_size()), device
     finally:

@@ -21,7 +21,9 @@ def events_into(directory: Path | None) -> Iterator[OnEpoch | None]:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise ResoMapError("config/system.yaml: system.training.tensorboard: install it with `pip install 'resomap[tracking]'`") from error
+        raise ResoMapError(
+            "config/system.yaml: system.training.tensorboard: install it with `pip install 'resomap[tracking]'`"
+        ) from error
 
     writers: list[SummaryWriter] = []
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from resomap.data.loader import TrainLoader
-from resomap.recipe import Monitor
+from resomap.config.training import Monitor
+from resomap.data.loading.loader import TrainLoader
 from resomap.training.autosave import Autosave
 from resomap.training.callbacks import EarlyStopping, ModelCheckpoint
 from resomap.training.memory import Infeasible
@@ -18,7 +18,12 @@ from resomap.training.monitor import is_better
 from resomap.training.tally import METRICS, Tally
 from resomap.training.trainer import Trainer
 
-HISTORY_COLUMNS = ("epoch", *(f"train_{name}" for name in METRICS), *(f"val_{name}" for name in METRICS), "lr")
+HISTORY_COLUMNS = (
+    "epoch",
+    *(f"train_{name}" for name in METRICS),
+    *(f"val_{name}" for name in METRICS),
+    "lr",
+)
 RATES = ("epoch_seconds", "images_per_second", "peak_memory_mib")
 OnEpoch = Callable[[int, dict[str, float]], None]
 
@@ -43,16 +48,33 @@ class Outcome:
 
     def told(self) -> dict[str, Any]:
         """How it ended, for metrics.json."""
-        return {"status": self.status, "reason": self.reason, "steps": self.steps, "scores": self.scores}
+        return {
+            "status": self.status,
+            "reason": self.reason,
+            "steps": self.steps,
+            "scores": self.scores,
+        }
 
     def cost(self) -> dict[str, Any]:
         """What it took, for timing.json; pictures a second with validation included."""
         seen = sum(rates["epoch_seconds"] * rates["images_per_second"] for rates in self.rates)
-        return {"train_seconds": self.seconds, "train_images_per_second": seen / self.seconds, "epochs": self.rates}
+        return {
+            "train_seconds": self.seconds,
+            "train_images_per_second": seen / self.seconds,
+            "epochs": self.rates,
+        }
 
-    def end(self, status: Literal["diverged", "infeasible"], reason: str, steps: int | None = None) -> None:
+    def end(
+        self, status: Literal["diverged", "infeasible"], reason: str, steps: int | None = None
+    ) -> None:
         """End without a result; weights and scores are discarded."""
-        self.status, self.reason, self.steps, self.weights, self.scores = status, reason, steps, {}, {}
+        self.status, self.reason, self.steps, self.weights, self.scores = (
+            status,
+            reason,
+            steps,
+            {},
+            {},
+        )
 
     def tell(self, line: str) -> None:
         """Say a line now, and again when the training goes on elsewhere."""
@@ -76,7 +98,9 @@ def fit(
     A train_loader with `set_epoch` is told each epoch. `on_epoch` gets the epoch and all that was measured in it. With `autosave` it
     goes on from the state that lies there: at any step where the loader can be sought (TrainLoader), else at the end of an epoch.
     """
-    course = Course(trainer, epochs, monitor, resolution, early_stopping, checkpoint, on_epoch, autosave)
+    course = Course(
+        trainer, epochs, monitor, resolution, early_stopping, checkpoint, on_epoch, autosave
+    )
     course.resume()
     course.run()
     return course.outcome
@@ -104,7 +128,9 @@ class Course:
     def resume(self) -> None:
         """Go on from the newest state that was saved, if any."""
         state = self.autosave.states.load() if self.autosave else None
-        self.trainer.group.share(None)  # every process has read before the leader removes anything
+        self.trainer.group.share(
+            None
+        )  # every process has read before the leader removes anything
         if state is not None:
             self.load_state_dict(state)
         if self.trainer.group.leads:
@@ -121,16 +147,24 @@ class Course:
 
     def run(self) -> None:
         """Train to the end, saving on the way."""
-        if isinstance(self.trainer.train_loader, TrainLoader):  # another cannot be brought back to a step
+        if isinstance(
+            self.trainer.train_loader, TrainLoader
+        ):  # another cannot be brought back to a step
             self.trainer.between = self._pause
         try:
-            while self.outcome.status == "ok" and len(self.outcome.history) < self.epochs and not self._stops_early():
+            while (
+                self.outcome.status == "ok"
+                and len(self.outcome.history) < self.epochs
+                and not self._stops_early()
+            ):
                 self._run_epoch(len(self.outcome.history))
                 self.tally = Tally(self.trainer.device, self.trainer.group)
                 self._pause()
         except Infeasible as error:
             self.outcome.end("infeasible", str(error))
-        if self.autosave and self.outcome.status != "ok":  # so that nobody goes through it again
+        if (
+            self.autosave and self.outcome.status != "ok"
+        ):  # so that nobody goes through it again
             self.autosave.save(self.state_dict)
         self.outcome.seconds = perf_counter() - self._started
 
@@ -141,7 +175,9 @@ class Course:
             "trainer": self.trainer.state_dict(),
             "tally": self.tally.state_dict(),
             "rate": self.rate,
-            "outcome": {each.name: getattr(self.outcome, each.name) for each in fields(Outcome)},
+            "outcome": {
+                each.name: getattr(self.outcome, each.name) for each in fields(Outcome)
+            },
             "early_stopping": self.early_stopping.state_dict() if self.early_stopping else None,
             "checkpoint": self.checkpoint.state_dict() if self.checkpoint else None,
         }
@@ -152,7 +188,10 @@ class Course:
         self.tally.load_state_dict(state["tally"])
         self.rate, self.outcome = state["rate"], Outcome(**state["outcome"])
         self._started = perf_counter() - self.outcome.seconds
-        for part, stored in ((self.early_stopping, state["early_stopping"]), (self.checkpoint, state["checkpoint"])):
+        for part, stored in (
+            (self.early_stopping, state["early_stopping"]),
+            (self.checkpoint, state["checkpoint"]),
+        ):
             if part:
                 part.load_state_dict(stored)
 
@@ -171,12 +210,21 @@ class Course:
         bad = self.tally.first_bad_step()
         validated = self.trainer.validate() if bad is None else {}
         if math.isfinite(validated.get("loss", math.nan)):
-            row = {"epoch": epoch, **_named("train", trained), **_named("val", validated), "lr": self.rate}
+            row = {
+                "epoch": epoch,
+                **_named("train", trained),
+                **_named("val", validated),
+                "lr": self.rate,
+            }
             self._record(row, {"epoch": epoch, **{name: trained[name] for name in RATES}})
         else:
             steps = epoch * self.tally.steps + (bad or self.tally.steps)
             which = "training" if bad else "validation"
-            self.outcome.end("diverged", f"the {which} loss is not finite at step {steps}, in epoch {epoch + 1}", steps)
+            self.outcome.end(
+                "diverged",
+                f"the {which} loss is not finite at step {steps}, in epoch {epoch + 1}",
+                steps,
+            )
 
     def _seek(self, epoch: int) -> None:
         loader: Any = self.trainer.train_loader
@@ -193,16 +241,29 @@ class Course:
         if self.trainer.group.leads:
             self.outcome.tell(_line(row, rates, self.epochs))
             if self.checkpoint:
-                self.checkpoint.step(epoch, row, self.trainer.evaluated, self.trainer.optimizer, self.resolution)
+                self.checkpoint.step(
+                    epoch, row, self.trainer.evaluated, self.trainer.optimizer, self.resolution
+                )
             if self.on_epoch:
                 self.on_epoch(epoch, {**row, **rates})
         if self.early_stopping:
             self.early_stopping.step(epoch, row[self.monitor.name])
 
     def _keep_best(self, row: dict[str, float]) -> None:
-        if is_better(row[self.monitor.name], self.outcome.scores.get(self.monitor.name), self.monitor.mode):
-            self.outcome.scores = {name: value for name, value in row.items() if name == "epoch" or name.startswith("val_")}
-            self.outcome.weights = {name: tensor.detach().clone() for name, tensor in self.trainer.evaluated.state_dict().items()}
+        if is_better(
+            row[self.monitor.name],
+            self.outcome.scores.get(self.monitor.name),
+            self.monitor.mode,
+        ):
+            self.outcome.scores = {
+                name: value
+                for name, value in row.items()
+                if name == "epoch" or name.startswith("val_")
+            }
+            self.outcome.weights = {
+                name: tensor.detach().clone()
+                for name, tensor in self.trainer.evaluated.state_dict().items()
+            }
 
 
 def _named(split: str, scores: Mapping[str, float]) -> dict[str, float]:

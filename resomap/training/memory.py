@@ -33,16 +33,29 @@ class Portion:
         """Half of what a batch of `count` put through at once; Infeasible where that was the least."""
         size = min(self.size or count, count)
         if size <= self.least:
-            raise Infeasible(f"not even {size} picture{'s' * (size > 1)} at once fit into memory")
+            raise Infeasible(
+                f"not even {size} picture{'s' * (size > 1)} at once fit into memory"
+            )
         self.size = max(self.least, size // 2)
 
 
 def fewest_pictures(model: nn.Module) -> int:
     """2 for a network with BatchNorm, whose statistics of one picture on a map of one cell are none; else 1."""
-    return 2 if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()) else 1
+    return (
+        2
+        if any(
+            isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()
+        )
+        else 1
+    )
 
 
-def within_memory(portion: Portion, count: int, work: Callable[[], Result], undo: Callable[[], None] = lambda: None) -> Result:
+def within_memory(
+    portion: Portion,
+    count: int,
+    work: Callable[[], Result],
+    undo: Callable[[], None] = lambda: None,
+) -> Result:
     """What `work` returns for a batch of `count`; each time that memory runs out, `undo`, and again with half the portion."""
     while (results := _attempt(work)) is None:
         undo()
@@ -66,10 +79,14 @@ class Snapshot:
     """The buffers of a network (BatchNorm's statistics) as they were before a step."""
 
     def __init__(self, model: nn.Module) -> None:
-        of_type: dict[torch.dtype, list[Tensor]] = {}  # one operation copies all tensors of a type
+        of_type: dict[
+            torch.dtype, list[Tensor]
+        ] = {}  # one operation copies all tensors of a type
         for buffer in model.buffers():
             of_type.setdefault(buffer.dtype, []).append(buffer)
-        self._pairs = [(buffers, [buffer.clone() for buffer in buffers]) for buffers in of_type.values()]
+        self._pairs = [
+            (buffers, [buffer.clone() for buffer in buffers]) for buffers in of_type.values()
+        ]
 
     def take(self) -> None:
         """Remember the buffers."""
@@ -84,11 +101,17 @@ class Snapshot:
 
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether torch, or a library under it, found no memory."""
-    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in SAID)
+    return isinstance(error, torch.OutOfMemoryError) or any(
+        words in str(error) for words in SAID
+    )
 
 
 def in_portions(network: nn.Module, images: Tensor, portion: Portion) -> Tensor:
     """Logits of `images` in evaluation, as many at once as memory allows."""
     return within_memory(
-        portion, len(images), lambda: torch.cat([network(some).float() for some in images.tensor_split(portion.pieces(len(images)))])
+        portion,
+        len(images),
+        lambda: torch.cat(
+            [network(some).float() for some in images.tensor_split(portion.pieces(len(images)))]
+        ),
     )

@@ -5,18 +5,30 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW
 from torch.optim import Optimizer as TorchOptimizer
 
-from resomap.recipe import Optimizer
+from resomap.config.training import Optimizer
 
 
 def build_optimizer(optimizer: Optimizer, model: nn.Module) -> TorchOptimizer:
     """The optimizer of a recipe over `model`, fused; parameters of fewer than two dimensions (norms, biases) are not decayed."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
-        {"params": [parameter for parameter in parameters if parameter.ndim >= 2], "weight_decay": optimizer.weight_decay},
-        {"params": [parameter for parameter in parameters if parameter.ndim < 2], "weight_decay": 0.0},
+        {
+            "params": [parameter for parameter in parameters if parameter.ndim >= 2],
+            "weight_decay": optimizer.weight_decay,
+        },
+        {
+            "params": [parameter for parameter in parameters if parameter.ndim < 2],
+            "weight_decay": 0.0,
+        },
     ]
     if optimizer.type == "sgd":
-        return SGD(groups, lr=optimizer.lr, momentum=optimizer.sgd.momentum, nesterov=optimizer.sgd.nesterov, fused=True)
+        return SGD(
+            groups,
+            lr=optimizer.lr,
+            momentum=optimizer.sgd.momentum,
+            nesterov=optimizer.sgd.nesterov,
+            fused=True,
+        )
     return {"adam": Adam, "adamw": AdamW}[optimizer.type](groups, lr=optimizer.lr, fused=True)
 
 

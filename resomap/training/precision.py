@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
-from resomap.recipe import Precision
+from resomap.config.training import Precision
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -16,7 +16,9 @@ def use_float32() -> None:
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager:
     """The context in which a network computes at `precision`; nothing at all for fp32."""
-    return nullcontext() if precision == "fp32" else torch.autocast(device.type, DTYPES[precision])
+    return (
+        nullcontext() if precision == "fp32" else torch.autocast(device.type, DTYPES[precision])
+    )
 
 
 def build_scaler(precision: Precision, device: torch.device) -> torch.amp.GradScaler:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from resomap.files import put, remove_leftovers, replacing, write_text
+from resomap.system.files import put, remove_leftovers, replacing, write_text
 
 FINGERPRINT = "fingerprint.txt"
 

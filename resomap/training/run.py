@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from resomap.data.store import Store
-from resomap.recipe import Training
-from resomap.sections import Architecture, Runtime
+from resomap.config.schema import Architecture, Runtime
+from resomap.config.training import Training
+from resomap.data.store.store import Store
 from resomap.training.autosave import Autosave
 from resomap.training.build import build_loaders, build_trainer
 from resomap.training.callbacks import EarlyStopping, ModelCheckpoint
@@ -39,13 +39,23 @@ class Setup:
     store: Store
 
 
-def train_run(setup: Setup, places: Places, runtime: Runtime, group: Group, device: torch.device) -> tuple[Outcome, dict[str, Any]]:
+def train_run(
+    setup: Setup, places: Places, runtime: Runtime, group: Group, device: torch.device
+) -> tuple[Outcome, dict[str, Any]]:
     """The outcome, and how it was trained in the end: learning_rate, micro_batch, and what made a first attempt fail."""
-    outcome, how = attempt(setup, replace(places, states=places.states / "first"), runtime, group, device)
+    outcome, how = attempt(
+        setup, replace(places, states=places.states / "first"), runtime, group, device
+    )
     if outcome.status != "diverged" or setup.recipe.on_divergence == "stop":
         return outcome, {**how, "retried_because": None}
     first = outcome.reason
-    outcome, how = attempt(at_half_rate(setup), replace(places, states=places.states / "second"), runtime, group, device)
+    outcome, how = attempt(
+        at_half_rate(setup),
+        replace(places, states=places.states / "second"),
+        runtime,
+        group,
+        device,
+    )
     return outcome, {**how, "retried_because": first}
 
 
@@ -56,19 +66,47 @@ def at_half_rate(setup: Setup) -> Setup:
     return replace(setup, recipe=setup.recipe.model_copy(update={"optimizer": slower}))
 
 
-def attempt(setup: Setup, places: Places, runtime: Runtime, group: Group, device: torch.device) -> tuple[Outcome, dict[str, Any]]:
+def attempt(
+    setup: Setup, places: Places, runtime: Runtime, group: Group, device: torch.device
+) -> tuple[Outcome, dict[str, Any]]:
     """One training from its first step, or from the state that it left, to its end."""
     recipe, stop = setup.recipe, setup.recipe.early_stopping
-    train, val = build_loaders(recipe, setup.store, setup.resolution, setup.seed, runtime, group, device)
-    trainer = build_trainer(recipe, setup.architecture, setup.seed, setup.store, train, val, device, group)
-    autosave = Autosave(States(places.states, places.fingerprint), runtime.save_every_seconds, runtime.save_every_steps, group)
+    train, val = build_loaders(
+        recipe, setup.store, setup.resolution, setup.seed, runtime, group, device
+    )
+    trainer = build_trainer(
+        recipe, setup.architecture, setup.seed, setup.store, train, val, device, group
+    )
+    autosave = Autosave(
+        States(places.states, places.fingerprint),
+        runtime.save_every_seconds,
+        runtime.save_every_steps,
+        group,
+    )
     parts: dict[str, Any] = {
-        "early_stopping": stop and EarlyStopping(stop.patience, stop.warmup_epochs, recipe.monitor.mode, stop.min_delta),
+        "early_stopping": stop
+        and EarlyStopping(
+            stop.patience, stop.warmup_epochs, recipe.monitor.mode, stop.min_delta
+        ),
         "checkpoint": ModelCheckpoint(
-            places.checkpoints, recipe.monitor.name, recipe.monitor.mode, recipe.save_top_k, recipe.save_optimizer
+            places.checkpoints,
+            recipe.monitor.name,
+            recipe.monitor.mode,
+            recipe.save_top_k,
+            recipe.save_optimizer,
         ),
         "autosave": autosave,
     }
-    with events_into(places.events if runtime.tensorboard and group.leads else None) as on_epoch, autosave.listening():
-        outcome = fit(trainer, recipe.epochs, recipe.monitor, resolution=setup.resolution, on_epoch=on_epoch, **parts)
+    with (
+        events_into(places.events if runtime.tensorboard and group.leads else None) as on_epoch,
+        autosave.listening(),
+    ):
+        outcome = fit(
+            trainer,
+            recipe.epochs,
+            recipe.monitor,
+            resolution=setup.resolution,
+            on_epoch=on_epoch,
+            **parts,
+        )
     return outcome, {"learning_rate": recipe.optimizer.lr, "micro_batch": trainer.portion.size}

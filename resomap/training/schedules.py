@@ -5,10 +5,16 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, MultiStepLR, ReduceLROnPlateau, StepLR
+from torch.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    ExponentialLR,
+    MultiStepLR,
+    ReduceLROnPlateau,
+    StepLR,
+)
 
+from resomap.config.training import Monitor, Schedule
 from resomap.errors import ConfigError
-from resomap.recipe import Monitor, Schedule
 from resomap.training.monitor import read_metric
 
 SCHEDULERS: dict[str, Any] = {
@@ -41,9 +47,16 @@ class LRSchedulerCallback:
         params = dict(scheduler_params or {})
         self.monitor = params.pop("monitor", "val_loss")
         self.by_metric = scheduler_type == "plateau"
-        self.optimizer, self.verbose, self.warmup, self.interval = optimizer, verbose, warmup, interval
+        self.optimizer, self.verbose, self.warmup, self.interval = (
+            optimizer,
+            verbose,
+            warmup,
+            interval,
+        )
         if scheduler_type not in SCHEDULERS:
-            raise ConfigError(f"no schedule is called {scheduler_type!r}; there are {', '.join(SCHEDULERS)}")
+            raise ConfigError(
+                f"no schedule is called {scheduler_type!r}; there are {', '.join(SCHEDULERS)}"
+            )
         try:
             self.scheduler = SCHEDULERS[scheduler_type](optimizer, **params)
         except TypeError as error:
@@ -52,7 +65,9 @@ class LRSchedulerCallback:
         self._count = 0
         self._warm_up()
 
-    def step(self, epoch: int | None = None, metrics: Mapping[str, float] | None = None) -> None:
+    def step(
+        self, epoch: int | None = None, metrics: Mapping[str, float] | None = None
+    ) -> None:
         """Count one epoch or step; a plateau is told its metric."""
         before = self.get_last_lr()
         if self._count < self.warmup:
@@ -64,9 +79,15 @@ class LRSchedulerCallback:
         elif metrics is not None:
             self.scheduler.step(read_metric(metrics, self.monitor))
         elif self.interval == "epoch":
-            raise ConfigError(f"schedule plateau: step(metrics=...) with {self.monitor} is what it goes by")
+            raise ConfigError(
+                f"schedule plateau: step(metrics=...) with {self.monitor} is what it goes by"
+            )
         if self.verbose and self.get_last_lr() != before:
-            print(f"learning rate: {self.get_last_lr()[0]:.3g}" + ("" if epoch is None else f" after epoch {epoch}"), file=sys.stderr)
+            print(
+                f"learning rate: {self.get_last_lr()[0]:.3g}"
+                + ("" if epoch is None else f" after epoch {epoch}"),
+                file=sys.stderr,
+            )
 
     def get_last_lr(self) -> list[float]:
         """The learning rate of each parameter group now."""
@@ -87,21 +108,36 @@ class LRSchedulerCallback:
                 group["lr"] = peak * min(1.0, (self._count + 1) / self.warmup)
 
 
-def build_schedule(schedule: Schedule, optimizer: Optimizer, steps_per_epoch: int, epochs: int, monitor: Monitor) -> LRSchedulerCallback:
+def build_schedule(
+    schedule: Schedule,
+    optimizer: Optimizer,
+    steps_per_epoch: int,
+    epochs: int,
+    monitor: Monitor,
+) -> LRSchedulerCallback:
     """The schedule of a recipe, stepped once an optimizer step (a plateau also once an epoch, by `monitor`)."""
     warmup = round(schedule.warmup_epochs * steps_per_epoch)
-    params = _params(schedule, steps_per_epoch, max(1, steps_per_epoch * epochs - warmup), monitor)
+    params = _params(
+        schedule, steps_per_epoch, max(1, steps_per_epoch * epochs - warmup), monitor
+    )
     return LRSchedulerCallback(optimizer, schedule.type, params, warmup=warmup, interval="step")
 
 
-def _params(schedule: Schedule, steps_per_epoch: int, steps: int, monitor: Monitor) -> dict[str, Any]:
+def _params(
+    schedule: Schedule, steps_per_epoch: int, steps: int, monitor: Monitor
+) -> dict[str, Any]:
     match schedule.type:
         case "cosine":
             return {"T_max": steps, "eta_min": schedule.min_lr}
         case "step":
-            return {"step_size": max(1, round(schedule.step.epochs * steps_per_epoch)), "gamma": schedule.step.gamma}
+            return {
+                "step_size": max(1, round(schedule.step.epochs * steps_per_epoch)),
+                "gamma": schedule.step.gamma,
+            }
         case "multistep":
-            milestones = [round(epoch * steps_per_epoch) for epoch in schedule.multistep.milestones]
+            milestones = [
+                round(epoch * steps_per_epoch) for epoch in schedule.multistep.milestones
+            ]
             return {"milestones": milestones, "gamma": schedule.multistep.gamma}
         case "exponential":
             return {"gamma": schedule.exponential.gamma ** (1 / steps_per_epoch)}

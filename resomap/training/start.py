@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from resomap.config.schema import Architecture
 from resomap.errors import ConfigError, ResoMapError
-from resomap.sections import Architecture
 from resomap.training.checkpoint import load_weights
 
 HEAD_TENSORS = 2  # weight and bias of the layer that knows the classes
@@ -26,8 +26,12 @@ def load_start(model: nn.Module, architecture: Architecture, start: str) -> None
     strange = set(own) ^ set(weights)
     if strange or not _is_head(other, own):
         first = sorted(strange or other)[0]
-        raise ConfigError(f"config/training.yaml: training.start: {start} does not fit {architecture.name}: {first} differs")
-    model.load_state_dict({name: own[name] if name in other else tensor for name, tensor in weights.items()})
+        raise ConfigError(
+            f"config/training.yaml: training.start: {start} does not fit {architecture.name}: {first} differs"
+        )
+    model.load_state_dict(
+        {name: own[name] if name in other else tensor for name, tensor in weights.items()}
+    )
 
 
 def _is_head(names: Iterable[str], own: dict[str, Tensor]) -> bool:
@@ -39,9 +43,13 @@ def _stored(path: Path) -> dict[str, Tensor]:
     try:
         weights, about = load_weights(path)
     except Exception as error:  # safetensors raises its own kinds, and a file of others has no metadata of ours
-        raise ResoMapError(f"config/training.yaml: training.start: {path} cannot be read as weights of this tool: {error}") from error
+        raise ResoMapError(
+            f"config/training.yaml: training.start: {path} cannot be read as weights of this tool: {error}"
+        ) from error
     if about.get("status", "ok") != "ok":
-        raise ConfigError(f"config/training.yaml: training.start: {path} holds no weights: that training {about['status']}")
+        raise ConfigError(
+            f"config/training.yaml: training.start: {path} holds no weights: that training {about['status']}"
+        )
     return weights
 
 
@@ -51,12 +59,16 @@ def _pretrained(architecture: Architecture) -> dict[str, Tensor]:
     try:
         weights = get_model_weights(architecture.builder).DEFAULT
     except (ValueError, AttributeError):
-        raise ConfigError(f"config/training.yaml: training.start: pretrained: torchvision has no weights for {architecture.name}") from None
+        raise ConfigError(
+            f"config/training.yaml: training.start: pretrained: torchvision has no weights for {architecture.name}"
+        ) from None
     try:
         return dict(weights.get_state_dict(progress=False, check_hash=True, weights_only=True))
     except OSError as error:
         cache = Path(torch.hub.get_dir()) / "checkpoints"
-        raise ResoMapError(f"{weights.url} could not be fetched ({error}); put that file into {cache} and run again") from error
+        raise ResoMapError(
+            f"{weights.url} could not be fetched ({error}); put that file into {cache} and run again"
+        ) from error
 
 
 def class_weights(labels: Tensor, num_classes: int) -> Tensor:

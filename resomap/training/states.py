@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from resomap.files import file_sha256, naming, put, remove_leftovers, temporary_beside
+from resomap.system.files import file_sha256, naming, put, remove_leftovers, temporary_beside
 from resomap.training.treefile import load_tree, write_tree
 
 KEPT = 2
@@ -35,7 +35,10 @@ class States:
         try:
             write_tree(unnamed, {"fingerprint": self.fingerprint, "tree": tree})
             with naming(self.folder):
-                put(unnamed, self.folder / f"state{number:08d}.{file_sha256(unnamed)}.safetensors")
+                put(
+                    unnamed,
+                    self.folder / f"state{number:08d}.{file_sha256(unnamed)}.safetensors",
+                )
         finally:
             unnamed.unlink(missing_ok=True)
         for old in self._paths()[KEPT:]:
@@ -45,7 +48,11 @@ class States:
         """The newest state that is whole; None where there is none of this training."""
         for path in self._paths():
             if file_sha256(path) != path.name.split(".")[1]:
-                print(f"warning: {path} is damaged; going back to the state before it", file=sys.stderr, flush=True)
+                print(
+                    f"warning: {path} is damaged; going back to the state before it",
+                    file=sys.stderr,
+                    flush=True,
+                )
                 continue
             stored = load_tree(path)
             return stored["tree"] if stored["fingerprint"] == self.fingerprint else None

@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from torch.optim import Optimizer
 
-from resomap.data.loader import TrainLoader
-from resomap.data.store import Store
-from resomap.devices import device_memory_mib, peak_memory_mib
-from resomap.recipe import Training
-from resomap.sections import Architecture, Runtime
+from resomap.config.schema import Architecture, Runtime
+from resomap.config.training import Training
+from resomap.data.loading.loader import TrainLoader
+from resomap.data.store.store import Store
+from resomap.system.gpus import device_memory_mib, peak_memory_mib
 from resomap.training.build import build_loaders, build_trainer
 from resomap.training.checkpoint import save_weights
 from resomap.training.distributed import Group
@@ -51,7 +51,9 @@ class Noise(Store):
 
     def images(self, split: str, resolution: int) -> np.ndarray:
         """Random bytes (N, resolution, resolution, 3)."""
-        return np.random.default_rng(0).integers(0, 256, (self.counts[split], resolution, resolution, 3), np.uint8)
+        return np.random.default_rng(0).integers(
+            0, 256, (self.counts[split], resolution, resolution, 3), np.uint8
+        )
 
     def labels(self, split: str) -> np.ndarray:
         """The classes in turn: int64 (N,)."""
@@ -62,7 +64,11 @@ def draw_noise(batch_size: int, resolution: int, classes: int) -> Noise:
     """Pictures of a short epoch, and one batch of validation."""
     steps = min(MOST_STEPS, max(2, NOISE_BYTES // (3 * resolution**2 * batch_size)))
     counts = {"train": steps * batch_size, "val": VAL_BATCH * batch_size}
-    known = {"native_resolution": resolution, "classes": tuple(map(str, range(classes))), "counts": counts}
+    known = {
+        "native_resolution": resolution,
+        "classes": tuple(map(str, range(classes))),
+        "counts": counts,
+    }
     unknown: dict[str, Any] = dict.fromkeys(each.name for each in fields(Store))
     return Noise(**unknown | known | {"mean": (0.5,) * 3, "std": (0.25,) * 3})
 
@@ -86,23 +92,36 @@ def measure_cells(
     for resolution in resolutions:
         noise = draw_noise(recipe.batch_size, resolution, classes)
         try:
-            record = {"status": "ok", **_measure(noise, architecture, recipe, runtime, device, pace)}
+            record = {
+                "status": "ok",
+                **_measure(noise, architecture, recipe, runtime, device, pace),
+            }
             startup = startup or record["startup_seconds"]  # that of the process's first cell
             record["startup_seconds"] = startup
         except (Infeasible, torch.OutOfMemoryError) as error:
             record = {"status": "infeasible", "reason": str(error).partition("\n")[0]}
-        yield record | {"device_memory_mib": device_memory_mib(device), "age_seconds": age().tolist()}
+        yield record | {
+            "device_memory_mib": device_memory_mib(device),
+            "age_seconds": age().tolist(),
+        }
         gc.collect()
         torch.cuda.empty_cache()
 
 
 def _measure(
-    noise: Noise, architecture: Architecture, recipe: Training, runtime: Runtime, device: torch.device, pace: Pace
+    noise: Noise,
+    architecture: Architecture,
+    recipe: Training,
+    runtime: Runtime,
+    device: torch.device,
+    pace: Pace,
 ) -> dict[str, Any]:
     group, resolution = Group(), noise.native_resolution
     train, val = build_loaders(recipe, noise, resolution, 0, runtime, group, device)
     trainer = build_trainer(recipe, architecture, 0, noise, train, val, device, group)
-    best = {name: tensor.detach().clone() for name, tensor in trainer.evaluated.state_dict().items()}  # as a training keeps them
+    best = {
+        name: tensor.detach().clone() for name, tensor in trainer.evaluated.state_dict().items()
+    }  # as a training keeps them
     warm = _train(trainer, train, Steps(device, 1, 2, pace.warm_up, pace.longest))
     # Between steps, as in a training: memory that was given back in other pieces is not all found again.
     validation = repeated(trainer.validate, pace.stretch)
@@ -118,7 +137,8 @@ def _measure(
         "weights_bytes": sum(tensor.nbytes for tensor in best.values()),
         "optimizer_bytes": _state_bytes(trainer.optimizer),
         "peak_memory_mib": peak_memory_mib(device) - pictures_mib,
-        "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10 - pictures_mib,
+        "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+        - pictures_mib,
     }
 
 
@@ -139,4 +159,9 @@ def _save(weights: dict[str, torch.Tensor]) -> None:
 
 
 def _state_bytes(optimizer: Optimizer) -> int:
-    return sum(value.nbytes for state in optimizer.state.values() for value in state.values() if isinstance(value, torch.Tensor))
+    return sum(
+        value.nbytes
+        for state in optimizer.state.values()
+        for value in state.values()
+        if isinstance(value, torch.Tensor)
+    )

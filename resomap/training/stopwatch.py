@@ -48,7 +48,9 @@ class Steps:
         _wait(self.device)
         here = now()
         self.stretches.append((here - self._since) / self._taken)
-        if len(self.stretches) == self.wanted or (len(self.stretches) >= 2 and here[0] > self._deadline):
+        if len(self.stretches) == self.wanted or (
+            len(self.stretches) >= 2 and here[0] > self._deadline
+        ):
             raise Enough
         self._taken, self._since = 0, here
 

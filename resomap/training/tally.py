@@ -8,11 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from resomap.devices import peak_memory_mib
-from resomap.scores import class_scores
+from resomap.metrics import class_scores
+from resomap.system.gpus import peak_memory_mib
 from resomap.training.distributed import Group
 
-NAMES = {"accuracy": "accuracy", "precision": "macro_precision", "recall": "macro_recall", "f1": "macro_f1"}
+NAMES = {
+    "accuracy": "accuracy",
+    "precision": "macro_precision",
+    "recall": "macro_recall",
+    "f1": "macro_f1",
+}
 METRICS = ("loss", *NAMES)
 
 
@@ -36,8 +41,12 @@ class Tally:
         """One batch: its mean loss, its logits (B, C) and labels (B,)."""
         classes = logits.shape[1]
         if self.confusion is None:
-            self.confusion = torch.zeros(classes * classes, dtype=torch.int64, device=self.device)
-        self.confusion.index_add_(0, labels * classes + logits.argmax(1), torch.ones_like(labels))
+            self.confusion = torch.zeros(
+                classes * classes, dtype=torch.int64, device=self.device
+            )
+        self.confusion.index_add_(
+            0, labels * classes + logits.argmax(1), torch.ones_like(labels)
+        )
         self.loss += loss * len(labels)
         self.count += len(labels)
 
@@ -65,16 +74,28 @@ class Tally:
 
     def rates(self) -> dict[str, float]:
         """The scores, and the seconds, pictures a second and MiB that they took."""
-        scores = self.scores()  # reads from the device, so the clock is stopped after the last kernel
+        scores = (
+            self.scores()
+        )  # reads from the device, so the clock is stopped after the last kernel
         seconds, seen = self.seconds, self.count * self.group.world
-        return {**scores, "epoch_seconds": seconds, "images_per_second": seen / seconds, "peak_memory_mib": peak_memory_mib(self.device)}
+        return {
+            **scores,
+            "epoch_seconds": seconds,
+            "images_per_second": seen / seconds,
+            "peak_memory_mib": peak_memory_mib(self.device),
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed epoch needs: the loss of each process (W,), the rest summed over them. Each of them must ask."""
         losses = torch.zeros(self.group.world, device=self.device)
         losses[self.group.rank] = self.loss
         confusion = None if self.confusion is None else self.group.sum(self.confusion.clone())
-        counted = {"finite": self.group.least(self.finite.clone()), "steps": self.steps, "count": self.count, "seconds": self.seconds}
+        counted = {
+            "finite": self.group.least(self.finite.clone()),
+            "steps": self.steps,
+            "count": self.count,
+            "seconds": self.seconds,
+        }
         return {"losses": self.group.sum(losses), "confusion": confusion, **counted}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -12,10 +12,16 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 
+from resomap.config.training import Precision
 from resomap.errors import ResoMapError
-from resomap.recipe import Precision
 from resomap.training.distributed import Group, bare
-from resomap.training.memory import Portion, Snapshot, fewest_pictures, in_portions, within_memory
+from resomap.training.memory import (
+    Portion,
+    Snapshot,
+    fewest_pictures,
+    in_portions,
+    within_memory,
+)
 from resomap.training.optimizers import align_state
 from resomap.training.precision import autocast, build_scaler
 from resomap.training.schedules import LRSchedulerCallback
@@ -63,13 +69,19 @@ class Trainer:
     ) -> None:
         self.device = torch.device(device)
         self.group = group or Group()
-        self.precision: Precision = precision or ("bf16" if use_amp and self.device.type == "cuda" else "fp32")
+        self.precision: Precision = precision or (
+            "bf16" if use_amp and self.device.type == "cuda" else "fp32"
+        )
         self.model = self.group.wrap(model.to(self.device), self.device)
         self.criterion = criterion.to(self.device)
         self.val_criterion = (val_criterion or criterion).to(self.device)
         self.optimizer, self.scheduler = optimizer, scheduler
         self.train_loader, self.val_loader = train_loader, val_loader
-        self.accumulation_steps, self.clip_norm, self.seed = gradient_accumulation_steps, gradient_clip_norm, seed
+        self.accumulation_steps, self.clip_norm, self.seed = (
+            gradient_accumulation_steps,
+            gradient_clip_norm,
+            seed,
+        )
         self.scaler = build_scaler(self.precision, self.device)
         self.ema = _averaged(bare(self.model), ema_decay) if ema_decay else None
         self.portion, self.val_portion = Portion(micro_batch, fewest_pictures(model)), Portion()
@@ -95,7 +107,11 @@ class Trainer:
             self._seed_draws(epoch, tally.steps)
             self._step(window, tally)
             self.between()
-        if self.scheduler and not self._by_step and not getattr(self.scheduler, "by_metric", False):
+        if (
+            self.scheduler
+            and not self._by_step
+            and not getattr(self.scheduler, "by_metric", False)
+        ):
             self.scheduler.step()
         return tally.rates()
 
@@ -135,16 +151,25 @@ class Trainer:
 
     @property
     def _by_step(self) -> bool:
-        return isinstance(self.scheduler, LRSchedulerCallback) and self.scheduler.interval == "step"
+        return (
+            isinstance(self.scheduler, LRSchedulerCallback)
+            and self.scheduler.interval == "step"
+        )
 
     def _validate(self) -> dict[str, float]:
         tally, network = Tally(self.device, Group()), self.evaluated.eval()
         logits, labels = [], []
         for images, batch_labels in self.val_loader:
             with autocast(self.precision, self.device):
-                logits.append(in_portions(network, images.to(self.device, non_blocking=True), self.val_portion))
+                logits.append(
+                    in_portions(
+                        network, images.to(self.device, non_blocking=True), self.val_portion
+                    )
+                )
             labels.append(batch_labels.to(self.device, non_blocking=True))
-            if self.group.world == 1:  # the others wait for these scores, and could not take part in what is done between
+            if (
+                self.group.world == 1
+            ):  # the others wait for these scores, and could not take part in what is done between
                 self.between()
         every, targets = torch.cat(logits), torch.cat(labels)
         tally.add(self.val_criterion(every, targets), every, targets)
@@ -154,7 +179,13 @@ class Trainer:
         """The batches of each optimizer step; the last step has what is left."""
         window: list[Batch] = []
         for batch in tqdm(
-            self.train_loader, desc="train", unit="batch", file=sys.stderr, mininterval=5, leave=False, disable=not self.group.leads
+            self.train_loader,
+            desc="train",
+            unit="batch",
+            file=sys.stderr,
+            mininterval=5,
+            leave=False,
+            disable=not self.group.leads,
         ):
             window.append(batch)
             if len(window) == self.accumulation_steps:
@@ -171,7 +202,9 @@ class Trainer:
     def _step(self, window: list[Batch], tally: Tally) -> None:
         self._before_step.take()
         largest = max(len(images) for images, _ in window)
-        for loss, logits, labels in within_memory(self.portion, largest, lambda: self._accumulate(window), self._undo):
+        for loss, logits, labels in within_memory(
+            self.portion, largest, lambda: self._accumulate(window), self._undo
+        ):
             tally.add(loss, logits, labels)
         tally.close_step()
         self._update()
@@ -179,7 +212,9 @@ class Trainer:
     def _undo(self) -> None:
         """Forget the gradients and BatchNorm statistics of a step that did not fit."""
         if self.group.world > 1:
-            raise ResoMapError("config/training.yaml: training.micro_batch: one of several processes ran out of memory; name a smaller one")
+            raise ResoMapError(
+                "config/training.yaml: training.micro_batch: one of several processes ran out of memory; name a smaller one"
+            )
         self.optimizer.zero_grad(set_to_none=True)
         self._before_step.restore()
 
@@ -190,7 +225,13 @@ class Trainer:
         pieces = [piece for images, labels in window for piece in self._pieces(images, labels)]
         for number, (images, labels) in enumerate(pieces, start=1):
             with nullcontext() if number == len(pieces) else self._without_sync():
-                told.append(self._backward(images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True), total))
+                told.append(
+                    self._backward(
+                        images.to(self.device, non_blocking=True),
+                        labels.to(self.device, non_blocking=True),
+                        total,
+                    )
+                )
         return told
 
     def _pieces(self, images: Tensor, labels: Tensor) -> Iterator[Batch]:
@@ -205,7 +246,11 @@ class Trainer:
         return loss.detach(), logits.detach(), labels
 
     def _without_sync(self) -> AbstractContextManager:
-        return self.model.no_sync() if isinstance(self.model, nn.parallel.DistributedDataParallel) else nullcontext()
+        return (
+            self.model.no_sync()
+            if isinstance(self.model, nn.parallel.DistributedDataParallel)
+            else nullcontext()
+        )
 
     def _weight(self, labels: Tensor) -> Tensor | float:
         weight = getattr(self.criterion, "weight", None)
@@ -215,7 +260,10 @@ class Trainer:
         """The weight of a step in all processes, over their number, since their gradients are averaged."""
         if self.group.world == 1:
             return weight
-        return self.group.sum(torch.as_tensor(weight, device=self.device, dtype=torch.float32)) / self.group.world
+        return (
+            self.group.sum(torch.as_tensor(weight, device=self.device, dtype=torch.float32))
+            / self.group.world
+        )
 
     def _update(self) -> None:
         if self.clip_norm:

@@ -8,7 +8,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from resomap.files import replacing
+from resomap.system.files import replacing
 from resomap.training.checkpoint import KEY, write_tensors
 
 
@@ -23,7 +23,10 @@ def write_tree(path: Path, tree: Any) -> None:
     tensors: dict[str, Tensor] = {}
     shape = _pack(tree, tensors)
     # Two entries may share memory, which safetensors refuses: each is written for itself.
-    own = {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
+    own = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
     write_tensors(path, own, shape)
 
 
@@ -39,7 +42,9 @@ def _pack(value: Any, tensors: dict[str, Tensor]) -> Any:
         tensors[name] = value
         return {"tensor": name}
     if isinstance(value, dict):
-        return {"dict": [[_pack(key, tensors), _pack(item, tensors)] for key, item in value.items()]}
+        return {
+            "dict": [[_pack(key, tensors), _pack(item, tensors)] for key, item in value.items()]
+        }
     if isinstance(value, list | tuple):
         return {type(value).__name__: [_pack(item, tensors) for item in value]}
     if value is None or isinstance(value, bool | int | float | str):

@@ -95,7 +95,10 @@ class Slurm:
         self._configure()
         for folder in map(Path, ("/usr/sbin", "/usr/bin")):
             for program in folder.iterdir():
-                if program.name != "sacct" and not (self.folder / "bin" / program.name).is_symlink():
+                if (
+                    program.name != "sacct"
+                    and not (self.folder / "bin" / program.name).is_symlink()
+                ):
                     (self.folder / "bin" / program.name).symlink_to(program)
         munge = [
             "--key-file=munge.key",
@@ -104,24 +107,38 @@ class Slurm:
             "--log-file=munged.log",
             "--seed-file=munge.seed",
         ]
-        files = [f"{option}={self.folder}/{name}" for option, name in (word.split("=") for word in munge)]
+        files = [
+            f"{option}={self.folder}/{name}"
+            for option, name in (word.split("=") for word in munge)
+        ]
         subprocess.run(["munged", *files, "--num-threads=2"], check=True)
         for daemon in (["slurmctld"], ["slurmd", "-N", "n1"]):
             subprocess.run(daemon, env=self.environment, check=True)
         self.wait_for(lambda: self.node_state() == "idle")
         seen = self.tell("srun", "--gpus=1", "sh", "-c", "echo $CUDA_VISIBLE_DEVICES").strip()
-        assert seen in map(str, range(self.gpus)), f"a job with a GPU sees CUDA_VISIBLE_DEVICES={seen!r}: the fake devices are not taken"
+        assert seen in map(str, range(self.gpus)), (
+            f"a job with a GPU sees CUDA_VISIBLE_DEVICES={seen!r}: the fake devices are not taken"
+        )
 
     def _configure(self) -> None:
         for number in range(self.gpus):
-            (self.folder / f"dev/fakegpu{number}").symlink_to("/dev/null")  # must be a device; its last digit is the index
+            (self.folder / f"dev/fakegpu{number}").symlink_to(
+                "/dev/null"
+            )  # must be a device; its last digit is the index
         (self.folder / "munge.key").write_bytes(os.urandom(1024))
         (self.folder / "munge.key").chmod(0o400)
         ports = dict(zip(("controller", "node"), free_ports(2), strict=True))
-        values = {name: getattr(self, name) for name in ("folder", "cpus", "gpus", "shards", "memory_mb")} | ports
-        (self.folder / "slurm.conf").write_text(CONFIGURATION.format(host=socket.gethostname().split(".")[0], **values))
+        values = {
+            name: getattr(self, name)
+            for name in ("folder", "cpus", "gpus", "shards", "memory_mb")
+        } | ports
+        (self.folder / "slurm.conf").write_text(
+            CONFIGURATION.format(host=socket.gethostname().split(".")[0], **values)
+        )
         devices = f"NodeName=n1 Name=gpu File={self.folder}/dev/fakegpu[0-{self.gpus - 1}]"
-        (self.folder / "gres.conf").write_text(f"{devices}\nNodeName=n1 Name=shard Count={self.shards}\n")
+        (self.folder / "gres.conf").write_text(
+            f"{devices}\nNodeName=n1 Name=shard Count={self.shards}\n"
+        )
         for name, word in (("prolog", "start"), ("epilog", "end")):
             (self.folder / name).write_text(NOTE.format(word=word, folder=self.folder))
             (self.folder / name).chmod(0o755)
@@ -155,7 +172,14 @@ class Slurm:
 
     def tell(self, *command: str, strict: bool = True) -> str:
         """What a SLURM command prints; where it fails an error, or nothing if not `strict`."""
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+        done = subprocess.run(
+            command,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
         assert done.returncode == 0 or not strict, f"{' '.join(command)}: {done.stderr}"
         return done.stdout
 
@@ -175,7 +199,10 @@ class Slurm:
     def ended(self) -> dict[str, dict[str, str]]:
         """What SLURM noted of each job that is over, by its number: JobState, TimeLimit, Tres ..."""
         log = self.folder / "ended.log"
-        lines = [dict(word.split("=", 1) for word in line.split() if "=" in word) for line in log.read_text().splitlines()]
+        lines = [
+            dict(word.split("=", 1) for word in line.split() if "=" in word)
+            for line in log.read_text().splitlines()
+        ]
         return {noted["JobId"]: noted for noted in lines}
 
     def allocations(self) -> list[Allocation]:
@@ -186,7 +213,12 @@ class Slurm:
             found.setdefault(job, {})[word] = (float(moment), gpus)
         whole = {job: notes for job, notes in found.items() if len(notes) == 2}
         return [
-            Allocation(int(job), tuple(gpus for gpus in notes["start"][1].split(",") if gpus != "none"), notes["start"][0], notes["end"][0])
+            Allocation(
+                int(job),
+                tuple(gpus for gpus in notes["start"][1].split(",") if gpus != "none"),
+                notes["start"][0],
+                notes["end"][0],
+            )
             for job, notes in whole.items()
         ]
 
@@ -194,7 +226,9 @@ class Slurm:
         """Wait until `truth()`; an error where it does not come."""
         until = time.monotonic() + seconds
         while not truth():
-            assert time.monotonic() < until, f"waited {seconds} s in vain; jobs: {self.tell('squeue', strict=False)}"
+            assert time.monotonic() < until, (
+                f"waited {seconds} s in vain; jobs: {self.tell('squeue', strict=False)}"
+            )
             time.sleep(0.2)
 
 
@@ -215,7 +249,11 @@ def is_alive(pid: int) -> bool:
 
 def why_not_here() -> str | None:
     """Why no cluster can be brought up on this machine; None where one can."""
-    missing = [program for program in (*DAEMONS, "sbatch", "srun", "squeue") if shutil.which(program) is None]
+    missing = [
+        program
+        for program in (*DAEMONS, "sbatch", "srun", "squeue")
+        if shutil.which(program) is None
+    ]
     if missing:
         return f"needs SLURM and munge: {', '.join(missing)} not found"
     if os.geteuid() != 0:

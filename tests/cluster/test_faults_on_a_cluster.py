@@ -50,7 +50,11 @@ def ends_well(undisturbed, slurm) -> Callable[[Sweep], None]:
 
 
 def states(sweep: Sweep) -> list[Path]:
-    return list(sweep.path.glob("results/.state/train/custom/tiny_cnn/r*/seed0/first/state*.safetensors"))
+    return list(
+        sweep.path.glob(
+            "results/.state/train/custom/tiny_cnn/r*/seed0/first/state*.safetensors"
+        )
+    )
 
 
 def trains(sweep: Sweep, snakemake: subprocess.Popen) -> str:
@@ -82,7 +86,9 @@ def test_a_training_that_somebody_cancels_goes_on_in_another_job(sweep, slurm, e
 def test_a_training_that_takes_too_much_memory_is_given_more(sweep, slurm, ends_well):
     sweep.write(LONG, {"set-resources": {"train_run": {"mem_mb": "400 * attempt**2"}}})
     sweep.run("tables")
-    told = [path.read_text() for path in sweep.path.glob(".snakemake/slurm_logs/**/*.log")]  # of the jobs that failed
+    told = [
+        path.read_text() for path in sweep.path.glob(".snakemake/slurm_logs/**/*.log")
+    ]  # of the jobs that failed
     assert len(told) == 2
     assert all("exceeded memory limit" in each for each in told)
     ends_well(sweep)
@@ -96,7 +102,9 @@ def test_a_controller_may_be_away_for_a_while(sweep, slurm, ends_well):
     ends_well(sweep)
 
 
-def test_a_drained_node_ends_its_jobs_and_takes_no_others_until_it_is_back(sweep, slurm, ends_well):
+def test_a_drained_node_ends_its_jobs_and_takes_no_others_until_it_is_back(
+    sweep, slurm, ends_well
+):
     snakemake = sweep.start("tables")
     trains(sweep, snakemake)
     slurm.tell("scontrol", "update", "NodeName=n1", "State=DRAIN", "Reason=test")
@@ -119,7 +127,9 @@ def test_interrupted_snakemake_takes_its_jobs_along_and_goes_on_later(sweep, slu
     ends_well(sweep)
 
 
-def test_jobs_of_a_killed_snakemake_are_waited_for_and_nothing_is_trained_twice(sweep, slurm, ends_well):
+def test_jobs_of_a_killed_snakemake_are_waited_for_and_nothing_is_trained_twice(
+    sweep, slurm, ends_well
+):
     snakemake = sweep.start("tables")
     trains(sweep, snakemake)
     snakemake.kill()

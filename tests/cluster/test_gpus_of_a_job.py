@@ -5,7 +5,7 @@ import re
 import numpy as np
 from safetensors.numpy import load_file
 
-from resomap.locks import holder
+from resomap.system.locks import holder
 from tests.cluster.conftest import TIMEOUT_SECONDS, Sweep
 from tests.cluster.test_faults_on_a_cluster import LONG
 
@@ -22,10 +22,16 @@ METRICS = f"results/runs/{RUN}/metrics.json"
 
 
 def test_two_processes_in_one_allocation_train_what_one_does(slurm, tmp_path):
-    one, two = Sweep(tmp_path / "one", slurm).write(NETWORK), Sweep(tmp_path / "two", slurm).write(PARALLEL)
+    one, two = (
+        Sweep(tmp_path / "one", slurm).write(NETWORK),
+        Sweep(tmp_path / "two", slurm).write(PARALLEL),
+    )
     one.run(METRICS, here=True)
     two.run(METRICS)
-    alone, together = (load_file(sweep.path / f"results/checkpoints/{RUN}/best.safetensors") for sweep in (one, two))
+    alone, together = (
+        load_file(sweep.path / f"results/checkpoints/{RUN}/best.safetensors")
+        for sweep in (one, two)
+    )
     for name, weights in alone.items():
         np.testing.assert_allclose(together[name], weights, rtol=1e-4, atol=1e-6, err_msg=name)
     assert '"processes": 2' in (two.path / METRICS).read_text()
@@ -37,10 +43,24 @@ def test_two_processes_in_one_allocation_train_what_one_does(slurm, tmp_path):
 
 
 def test_more_trainings_than_gpus_run_at_once_where_they_share(slurm, tmp_path):
-    sharing = {**LONG, "sweep": {"seeds": [0, 1]}, "system": {**LONG["system"], "slots_per_gpu": 2}}
+    sharing = {
+        **LONG,
+        "sweep": {"seeds": [0, 1]},
+        "system": {**LONG["system"], "slots_per_gpu": 2},
+    }
     sweep = Sweep(tmp_path / "sweep", slurm).write(sharing)
     snakemake = sweep.start("train")
-    locks = [sweep.path / f"results/.state/train/custom/tiny_cnn/r{side}/seed{seed}/lock" for side in (16, 24) for seed in (0, 1)]
-    slurm.wait_for(lambda: snakemake.poll() is not None or sum(holder(lock) is not None for lock in locks) > slurm.gpus, TIMEOUT_SECONDS)
+    locks = [
+        sweep.path / f"results/.state/train/custom/tiny_cnn/r{side}/seed{seed}/lock"
+        for side in (16, 24)
+        for seed in (0, 1)
+    ]
+    slurm.wait_for(
+        lambda: (
+            snakemake.poll() is not None
+            or sum(holder(lock) is not None for lock in locks) > slurm.gpus
+        ),
+        TIMEOUT_SECONDS,
+    )
     assert snakemake.poll() is None, f"they never ran at once: {sweep.said()}"
     assert snakemake.wait(TIMEOUT_SECONDS) == 0, sweep.said()

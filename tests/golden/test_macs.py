@@ -39,7 +39,9 @@ def test_macs_of_a_small_network_are_those_counted_by_hand():
 
 
 def test_groups_and_strides_divide_the_macs():
-    model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, stride=2, padding=1, groups=8))
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, stride=2, padding=1, groups=8)
+    )
     assert count_macs(model, 16) == 16 * 16 * 8 * 3 * 9 + 8 * 8 * 8 * 9
 
 

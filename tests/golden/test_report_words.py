@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from resomap import files
 from resomap.report.facts import Facts, read_facts
-from resomap.report.html import findings
-from resomap.report.inputs import Tables, read_tables
+from resomap.report.page import findings
+from resomap.report.tables import Tables, read_tables
+from resomap.system import files
 from tests.synthetic import Sweep
 from tests.unit.test_tables import aggregate
 

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from resomap.explain.agreement import emd, spearman, top_k
-from resomap.explain.comparison import ModelMaps, compare
+from resomap.explain.agreement.compare import ModelMaps, compare
+from resomap.explain.agreement.measures import emd, spearman, top_k
+from resomap.explain.agreement.normalise import Parts, SeedPairs, summarise
 from resomap.explain.grids import reduce_maps
-from resomap.explain.normalise import Parts, SeedPairs, summarise
 
 MEASURES = (spearman, top_k, emd)
 QUICK = settings(max_examples=40, deadline=None)
@@ -20,7 +20,9 @@ levels = st.integers(-5, 5).map(float)
 
 def varied(side: int) -> st.SearchStrategy[np.ndarray]:
     """Maps (1, side, side) of which every measure is defined."""
-    return arrays(np.float64, (1, side, side), elements=levels).filter(lambda cells: np.ptp(cells) > 0 and cells.max() > 0)
+    return arrays(np.float64, (1, side, side), elements=levels).filter(
+        lambda cells: np.ptp(cells) > 0 and cells.max() > 0
+    )
 
 
 pairs = sides.flatmap(lambda side: st.tuples(varied(side), varied(side)))
@@ -45,10 +47,14 @@ def test_a_map_and_its_exact_copy_on_a_finer_grid_are_one_map_on_every_coarser_g
 
 @QUICK
 @given(varied(6), varied(6), st.integers(1, 6))
-def test_a_map_and_its_exact_copy_on_a_finer_grid_score_the_same_at_every_bandwidth(maps, other, side):
+def test_a_map_and_its_exact_copy_on_a_finer_grid_score_the_same_at_every_bandwidth(
+    maps, other, side
+):
     copy = maps.repeat(2, axis=1).repeat(2, axis=2)
     for measure in MEASURES:
-        one, two = (measure(reduce_maps(each, side), reduce_maps(other, side)) for each in (maps, copy))
+        one, two = (
+            measure(reduce_maps(each, side), reduce_maps(other, side)) for each in (maps, copy)
+        )
         np.testing.assert_allclose(one, two, atol=1e-9)
 
 
@@ -56,7 +62,9 @@ def test_a_map_and_its_exact_copy_on_a_finer_grid_score_the_same_at_every_bandwi
 @given(sides, sides, arrays(np.float32, (2, 12, 12), elements=levels))
 def test_reducing_keeps_the_mean(side, factor, maps):
     fine = maps.repeat(factor, axis=1)[:, :12]
-    np.testing.assert_allclose(reduce_maps(fine, side).mean(axis=(1, 2)), fine.mean(axis=(1, 2)), atol=1e-6)
+    np.testing.assert_allclose(
+        reduce_maps(fine, side).mean(axis=(1, 2)), fine.mean(axis=(1, 2)), atol=1e-6
+    )
 
 
 # One map, two maps
@@ -115,7 +123,10 @@ def test_the_distance_does_not_hear_of_negative_cells(pair, data):
 @given(st.integers(4, 12), st.data())
 def test_a_blob_that_moves_by_d_lies_d_apart(side, data):
     blob = data.draw(arrays(np.float64, (2, 2), elements=st.integers(1, 5).map(float)))
-    place, moved = (data.draw(st.tuples(st.integers(0, side - 2), st.integers(0, side - 2))) for _ in range(2))
+    place, moved = (
+        data.draw(st.tuples(st.integers(0, side - 2), st.integers(0, side - 2)))
+        for _ in range(2)
+    )
     one, other = np.zeros((2, 1, side, side))
     one[0, place[0] : place[0] + 2, place[1] : place[1] + 2] = blob
     other[0, moved[0] : moved[0] + 2, moved[1] : moved[1] + 2] = blob
@@ -127,7 +138,9 @@ def test_a_blob_that_moves_by_d_lies_d_apart(side, data):
 @given(st.floats(0, 1), st.integers(1, 11))
 def test_a_mixture_of_two_places_lies_as_far_from_one_as_it_holds_of_the_other(weight, step):
     here, there = unit(12, (0, 0)), unit(12, (0, step))
-    np.testing.assert_allclose(emd(weight * here + (1 - weight) * there, here), (1 - weight) * step / 12, atol=1e-9)
+    np.testing.assert_allclose(
+        emd(weight * here + (1 - weight) * there, here), (1 - weight) * step / 12, atol=1e-9
+    )
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.25, 0.5, 0.75, 1.0])
@@ -161,7 +174,9 @@ def test_maps_that_say_nothing_but_in_one_cell_each_do_not_agree_in_the_rest():
 # What a comparison makes of planted networks: a signal for each picture, and what each training adds to it
 
 
-def compared(low: np.ndarray, high: np.ndarray, seeds: int = 2, quiet: float = 1) -> dict[str, dict]:
+def compared(
+    low: np.ndarray, high: np.ndarray, seeds: int = 2, quiet: float = 1
+) -> dict[str, dict]:
     """Rows, by measure, of networks whose maps are these signals (n, 6, 6), at 6 x 6 and 12 x 12 cells, with noise of their own.
 
     On the common grid the noise has unit variance, at the high resolution that over `quiet` squared.
@@ -170,11 +185,22 @@ def compared(low: np.ndarray, high: np.ndarray, seeds: int = 2, quiet: float = 1
     signals = {24: low, 48: high.repeat(2, axis=1).repeat(2, axis=2)}
     noise = {24: 1, 48: 2 / quiet}
     maps = {
-        resolution: {seed: signal + noise[resolution] * rng.normal(size=signal.shape) for seed in range(seeds)}
+        resolution: {
+            seed: signal + noise[resolution] * rng.normal(size=signal.shape)
+            for seed in range(seeds)
+        }
         for resolution, signal in signals.items()
     }
-    rows = compare(ModelMaps("gradcam", "rule", "trained", np.arange(len(low)), maps), np.arange(len(low)) % 6, np.arange(0))
-    return {row["measure"]: row for row in rows if row["low"] < row["high"] and row["population"] == "all"}
+    rows = compare(
+        ModelMaps("gradcam", "rule", "trained", np.arange(len(low)), maps),
+        np.arange(len(low)) % 6,
+        np.arange(0),
+    )
+    return {
+        row["measure"]: row
+        for row in rows
+        if row["low"] < row["high"] and row["population"] == "all"
+    }
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +211,9 @@ def signals() -> np.ndarray:
 
 
 @pytest.mark.parametrize("seeds", [2, 5])
-def test_resolutions_that_share_all_but_the_noise_of_trainings_reach_their_ceiling(signals, seeds):
+def test_resolutions_that_share_all_but_the_noise_of_trainings_reach_their_ceiling(
+    signals, seeds
+):
     for row in compared(signals[0], signals[0], seeds).values():
         assert row["normalised"] == pytest.approx(1, abs=0.1)
         assert row["normalised_low"] < 1 < row["normalised_high"]
@@ -198,7 +226,9 @@ def test_a_resolution_whose_trainings_differ_less_does_not_lower_the_agreement(s
 
 
 @pytest.mark.parametrize("seeds", [2, 5])
-def test_resolutions_that_share_no_more_than_their_pictures_do_stay_on_their_floor(signals, seeds):
+def test_resolutions_that_share_no_more_than_their_pictures_do_stay_on_their_floor(
+    signals, seeds
+):
     own, other, shared = signals
     rows = compared(own + shared, other + shared, seeds)
     assert rows["spearman"]["floor"] > 0.2
@@ -216,7 +246,9 @@ def test_resolutions_that_share_a_part_stand_at_that_part(signals, weight):
 
 @pytest.mark.parametrize("seeds", [2, 5])
 @pytest.mark.parametrize("signal", ["none", "shared by all pictures"])
-def test_where_the_ceiling_is_no_higher_than_the_floor_nothing_is_normalised(signals, seeds, signal):
+def test_where_the_ceiling_is_no_higher_than_the_floor_nothing_is_normalised(
+    signals, seeds, signal
+):
     same = signals[2] * (signal != "none")
     for row in compared(same, same, seeds).values():
         assert row["observed"] == pytest.approx(row["floor"], abs=0.05)
@@ -226,8 +258,18 @@ def test_where_the_ceiling_is_no_higher_than_the_floor_nothing_is_normalised(sig
 def test_nineteen_of_twenty_intervals_hold_what_they_are_of():
     rng, held = np.random.default_rng(9), []
     for _ in range(200):
-        observed, floor, *ceilings = (SeedPairs([(0, 1)], rng.normal(expected, 0.3, size=(1, 60))) for expected in (0.5, 0.1, 0.9, 0.4))
-        told = summarise(Parts(observed, floor, (ceilings[0], ceilings[1])), (0, 1), "correlation")
+        observed, floor, *ceilings = (
+            SeedPairs([(0, 1)], rng.normal(expected, 0.3, size=(1, 60)))
+            for expected in (0.5, 0.1, 0.9, 0.4)
+        )
+        told = summarise(
+            Parts(observed, floor, (ceilings[0], ceilings[1])), (0, 1), "correlation"
+        )
         truth = {"observed": 0.5, "normalised": 0.4 / (0.6 - 0.1)}
-        held.append([told[f"{name}_low"] < value < told[f"{name}_high"] for name, value in truth.items()])
+        held.append(
+            [
+                told[f"{name}_low"] < value < told[f"{name}_high"]
+                for name, value in truth.items()
+            ]
+        )
     assert all(0.9 < share < 0.99 for share in np.mean(held, axis=0))

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resomap.data.augment import draw_epoch
+from resomap.data.loading.augment import draw_epoch
 from tests.recipes import augmentation
 
 LABELS = st.lists(st.sampled_from([0, 1, 2, 5, 9]), min_size=1, max_size=80).map(np.array)
@@ -37,7 +37,9 @@ def test_a_balanced_picture_repeats_only_after_all_of_its_class(seed, epoch, lab
 
 @settings(deadline=None)
 @given(**NUMBERS, labels=LABELS)
-def test_every_row_of_changes_is_taken_once_and_a_picture_takes_its_own_first(seed, epoch, labels):
+def test_every_row_of_changes_is_taken_once_and_a_picture_takes_its_own_first(
+    seed, epoch, labels
+):
     draws = draw_epoch(seed, epoch, len(labels), augmentation(), labels)
     np.testing.assert_array_equal(np.sort(draws.slot), np.arange(len(labels)))
     pictures, first = np.unique(draws.order, return_index=True)
@@ -47,6 +49,8 @@ def test_every_row_of_changes_is_taken_once_and_a_picture_takes_its_own_first(se
 @settings(deadline=None)
 @given(**NUMBERS, size=st.integers(1, 20), classes=st.integers(1, 4))
 def test_equal_classes_balanced_are_every_picture_once(seed, epoch, size, classes):
-    draws = draw_epoch(seed, epoch, size * classes, augmentation(), np.arange(size * classes) % classes)
+    draws = draw_epoch(
+        seed, epoch, size * classes, augmentation(), np.arange(size * classes) % classes
+    )
     np.testing.assert_array_equal(np.sort(draws.order), np.arange(size * classes))
     np.testing.assert_array_equal(draws.slot, draws.order)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from resomap.analysis.answers import Answers, Cell
 from resomap.analysis.choose import choose
 from resomap.analysis.compare import Candidate, Cost
-from resomap.sections import Report
+from resomap.config.schema import Report
 
 
 @st.composite
@@ -17,7 +17,13 @@ def sweeps(draw: st.DrawFn) -> list[Candidate]:
     for number, accuracy in enumerate(accuracies):
         cell, shape = Cell("custom", "net", 24 * (number + 1)), (seeds, 150)
         val, test = (
-            Answers(cell, tuple(range(seeds)), np.zeros(150, int), {cell.resolution: rng.random(shape) < accuracy}, np.full(shape, np.nan))
+            Answers(
+                cell,
+                tuple(range(seeds)),
+                np.zeros(150, int),
+                {cell.resolution: rng.random(shape) < accuracy},
+                np.full(shape, np.nan),
+            )
             for _ in range(2)
         )
         candidates.append(Candidate(val, test, Cost(1.0 + number, 2.0 + number, valid=True)))
@@ -31,7 +37,9 @@ def rules(margin: float = 0.05) -> Report:
 @settings(deadline=None, max_examples=40)
 @given(sweeps())
 def test_the_order_of_the_cells_does_not_matter(candidates: list[Candidate]) -> None:
-    assert choose(candidates, rules())["headline"] == choose(candidates[::-1], rules())["headline"]
+    assert (
+        choose(candidates, rules())["headline"] == choose(candidates[::-1], rules())["headline"]
+    )
 
 
 @settings(deadline=None, max_examples=40)
@@ -56,13 +64,23 @@ def test_what_is_chosen_is_shown_within_the_margin(candidates: list[Candidate]) 
         assert made["regret"]["at_most"] <= 0.05
 
 
-def test_of_two_open_cells_that_are_equally_accurate_the_cheaper_is_asked_about_in_any_order() -> None:
+def test_of_two_open_cells_that_are_equally_accurate_the_cheaper_is_asked_about_in_any_order() -> (
+    None
+):
     rng, candidates = np.random.default_rng(0), []
     for number, right in enumerate((144, 144, 150)):
         cell = Cell("custom", "net", 24 * (number + 1))
         correct = np.stack([rng.permutation(150) < right for _ in range(2)])
-        answers = Answers(cell, (0, 1), np.zeros(150, int), {cell.resolution: correct}, np.full((2, 150), np.nan))
-        candidates.append(Candidate(answers, answers, Cost(1.0 + number, 2.0 + number, valid=True)))
+        answers = Answers(
+            cell,
+            (0, 1),
+            np.zeros(150, int),
+            {cell.resolution: correct},
+            np.full((2, 150), np.nan),
+        )
+        candidates.append(
+            Candidate(answers, answers, Cost(1.0 + number, 2.0 + number, valid=True))
+        )
     needed = [choose(order, rules())["needed"] for order in (candidates, candidates[::-1])]
     assert needed[0] == needed[1]
     assert needed[0]["resolution"] == 24

@@ -5,14 +5,40 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from resomap.config import build_config, merge, read_yaml
+from resomap.config.load import build_config, merge, read_yaml
 from resomap.errors import ConfigError
 
-WORDS = st.sampled_from(["sweep", "models", "training", "optimizer", "lr", "type", "name", "seed", "device", "tiny_cnn", "vgg11_224", "<<"])
-LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | WORDS | st.dates()
+WORDS = st.sampled_from(
+    [
+        "sweep",
+        "models",
+        "training",
+        "optimizer",
+        "lr",
+        "type",
+        "name",
+        "seed",
+        "device",
+        "tiny_cnn",
+        "vgg11_224",
+        "<<",
+    ]
+)
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | WORDS
+    | st.dates()
+)
 JUNK = st.recursive(
     LEAVES,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS | st.text(max_size=8) | st.integers(), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(WORDS | st.text(max_size=8) | st.integers(), inner, max_size=4)
+    ),
     max_leaves=8,
 )
 
@@ -32,7 +58,9 @@ def laid_at(place: tuple[str, ...], junk: Any) -> dict[str, Any]:
 
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
-def test_whatever_is_laid_over_the_configuration_it_is_valid_or_refused_in_three_lines(defaults, data):
+def test_whatever_is_laid_over_the_configuration_it_is_valid_or_refused_in_three_lines(
+    defaults, data
+):
     place = data.draw(st.sampled_from(list(places(defaults))), label="place")
     judged(merge(defaults, laid_at(place, data.draw(JUNK, label="junk"))))
 

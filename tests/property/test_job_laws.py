@@ -6,11 +6,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resomap.config import load_config
-from resomap.dataset import Data, Reef, Splits
-from resomap.jobs import Train
-from resomap.recipe import Monitor, Optimizer, Sgd
-from resomap.sections import Architecture
+from resomap.config.data import Data, Reef, Splits
+from resomap.config.load import load_config
+from resomap.config.schema import Architecture
+from resomap.config.training import Monitor, Optimizer, Sgd
+from resomap.workflow.jobs import Train
 
 SHARES = st.floats(0, 1)
 RATES = st.floats(1e-12, 1e3)
@@ -27,7 +27,13 @@ architectures = st.builds(
     bn_momentum=st.none() | st.just(0.1),
 )
 reefs = st.builds(
-    Reef, train=COUNTS, val=COUNTS, test=COUNTS, seed=COUNTS, frequencies=st.tuples(RATES, RATES, RATES), shortcut=st.none() | SHARES
+    Reef,
+    train=COUNTS,
+    val=COUNTS,
+    test=COUNTS,
+    seed=COUNTS,
+    frequencies=st.tuples(RATES, RATES, RATES),
+    shortcut=st.none() | SHARES,
 )
 data = st.builds(
     Data,
@@ -52,9 +58,17 @@ trainings = st.fixed_dictionaries(
         "ema_decay": st.none() | st.floats(0.1, 0.9),
         "start": st.sampled_from(["random", "pretrained", "weights.safetensors"]),
         "optimizer": st.builds(
-            Optimizer, type=st.sampled_from(["adamw", "sgd"]), lr=RATES, weight_decay=RATES, sgd=st.builds(Sgd, momentum=st.floats(0, 0.9))
+            Optimizer,
+            type=st.sampled_from(["adamw", "sgd"]),
+            lr=RATES,
+            weight_decay=RATES,
+            sgd=st.builds(Sgd, momentum=st.floats(0, 0.9)),
         ),
-        "monitor": st.builds(Monitor, name=st.sampled_from(["val_loss", "val_f1"]), mode=st.sampled_from(["min", "max"])),
+        "monitor": st.builds(
+            Monitor,
+            name=st.sampled_from(["val_loss", "val_f1"]),
+            mode=st.sampled_from(["min", "max"]),
+        ),
     }
 ).map(lambda changes: SHIPPED.model_copy(update=changes))
 jobs = st.builds(
@@ -118,6 +132,10 @@ def test_a_change_of_any_field_changes_the_text(job, other, pick):
 @given(job=jobs)
 def test_swapping_two_values_changes_the_text(job):
     optimizer = job.training.optimizer
-    swapped = optimizer.model_copy(update={"lr": optimizer.weight_decay, "weight_decay": optimizer.lr})
-    other = job.model_copy(update={"training": job.training.model_copy(update={"optimizer": swapped})})
+    swapped = optimizer.model_copy(
+        update={"lr": optimizer.weight_decay, "weight_decay": optimizer.lr}
+    )
+    other = job.model_copy(
+        update={"training": job.training.model_copy(update={"optimizer": swapped})}
+    )
     assert (other.to_json() == job.to_json()) == (optimizer.lr == optimizer.weight_decay)

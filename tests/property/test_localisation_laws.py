@@ -11,14 +11,20 @@ masks = arrays(np.uint8, st.tuples(st.integers(1, 2), st.integers(1, 17), st.int
 @st.composite
 def maps(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
     side = draw(st.integers(2, 6))
-    mask = draw(arrays(np.uint8, (1, side, side)).filter(np.any))  # without an object there is no measure
-    return draw(arrays(np.float32, (1, side, side), elements=st.integers(-3, 3).map(float))), mask
+    mask = draw(
+        arrays(np.uint8, (1, side, side)).filter(np.any)
+    )  # without an object there is no measure
+    return draw(
+        arrays(np.float32, (1, side, side), elements=st.integers(-3, 3).map(float))
+    ), mask
 
 
 @given(masks, st.integers(1, 25))
 def test_area_averaging_keeps_the_area_and_stays_between_0_and_1(mask, side):
     average = area_average(mask, side)
-    np.testing.assert_allclose(average.mean(axis=(1, 2)), mask.mean(axis=(1, 2)) / 255, atol=1e-12)
+    np.testing.assert_allclose(
+        average.mean(axis=(1, 2)), mask.mean(axis=(1, 2)) / 255, atol=1e-12
+    )
     assert average.min() >= 0
     assert average.max() <= 1 + 1e-12
 
@@ -38,7 +44,9 @@ def test_measures_lie_between_0_and_1(pair):
 @given(maps(), st.sampled_from([0.25, 2.0, 1024.0]))
 def test_the_scale_of_a_map_does_not_matter(pair, scale):
     attribution, mask = pair
-    assert_same(localise(attribution * np.float32(scale), mask, 0.1), localise(attribution, mask, 0.1))
+    assert_same(
+        localise(attribution * np.float32(scale), mask, 0.1), localise(attribution, mask, 0.1)
+    )
 
 
 @given(maps(), st.randoms(use_true_random=False))
@@ -54,15 +62,21 @@ def test_inside_and_outside_share_the_relevance(pair):
     attribution, mask = pair
     assume((mask < 255).any())
     inside, outside = localise(attribution, mask, 0), localise(attribution, 255 - mask, 0)
-    np.testing.assert_allclose(inside["relevance_mass"] + outside["relevance_mass"], 1 - inside["zero_map"])
+    np.testing.assert_allclose(
+        inside["relevance_mass"] + outside["relevance_mass"], 1 - inside["zero_map"]
+    )
 
 
 @given(st.permutations(range(16)), arrays(np.bool_, (4, 4)).filter(np.any))
-def test_on_a_binary_mask_the_rank_is_the_share_of_its_cells_among_as_many_of_the_most_relevant(relevance, mask):
+def test_on_a_binary_mask_the_rank_is_the_share_of_its_cells_among_as_many_of_the_most_relevant(
+    relevance, mask
+):
     attribution = np.array([relevance], np.float32)
     inside = set(np.flatnonzero(mask))
     most_relevant = set(np.argsort(relevance)[-len(inside) :])
-    rank = localise(attribution.reshape(1, 4, 4), mask[None] * np.uint8(255), 0)["relevance_rank"][0]
+    rank = localise(attribution.reshape(1, 4, 4), mask[None] * np.uint8(255), 0)[
+        "relevance_rank"
+    ][0]
     np.testing.assert_allclose(rank, len(inside & most_relevant) / len(inside))
 
 
@@ -81,7 +95,9 @@ def test_the_mask_reduced_to_the_grid_ranks_best(pair):
 
 
 @given(maps())
-def test_no_map_that_holds_as_much_of_the_relevance_as_of_the_object_has_more_mass_than_the_best(pair):
+def test_no_map_that_holds_as_much_of_the_relevance_as_of_the_object_has_more_mass_than_the_best(
+    pair,
+):
     """Even over any K cells, K whole and no less than the object's area."""
     attribution, mask = pair
     coverage = area_average(mask, mask.shape[1])[0].ravel()

@@ -20,7 +20,9 @@ def model(request: pytest.FixtureRequest) -> torch.nn.Module:
 
 @settings(max_examples=15, deadline=None)
 @given(resolution=st.integers(8, 512))
-def test_no_block_deeper_than_the_chosen_one_is_wide_enough(model: torch.nn.Module, resolution: int):
+def test_no_block_deeper_than_the_chosen_one_is_wide_enough(
+    model: torch.nn.Module, resolution: int
+):
     blocks = candidate_layers(model, resolution)
     name, _, grid = find_layer(model, resolution, "auto")
     deeper = blocks[blocks.index((name, grid)) + 1 :]
@@ -30,17 +32,29 @@ def test_no_block_deeper_than_the_chosen_one_is_wide_enough(model: torch.nn.Modu
 
 @settings(max_examples=15, deadline=None)
 @given(resolution=st.integers(8, 512))
-def test_maps_never_grow_with_depth_and_never_shrink_with_resolution(model: torch.nn.Module, resolution: int):
+def test_maps_never_grow_with_depth_and_never_shrink_with_resolution(
+    model: torch.nn.Module, resolution: int
+):
     sides = [side for _, side in candidate_layers(model, resolution)]
     assert sides == sorted(sides, reverse=True)
-    assert all(larger >= side for (_, larger), side in zip(candidate_layers(model, resolution + 1), sides, strict=True))
+    assert all(
+        larger >= side
+        for (_, larger), side in zip(
+            candidate_layers(model, resolution + 1), sides, strict=True
+        )
+    )
 
 
 @settings(max_examples=15, deadline=None)
 @given(channels=channels, more=st.integers(0, 9), classes=st.integers(1, 4))
-def test_a_staged_network_takes_every_picture_that_it_can_halve(channels: list[int], more: int, classes: int):
+def test_a_staged_network_takes_every_picture_that_it_can_halve(
+    channels: list[int], more: int, classes: int
+):
     side = 2 ** (len(channels) - 1) + more
-    assert SimpleCNN(classes, channels=channels)(torch.zeros(2, 3, side, side)).shape == (2, classes)
+    assert SimpleCNN(classes, channels=channels)(torch.zeros(2, 3, side, side)).shape == (
+        2,
+        classes,
+    )
 
 
 @settings(max_examples=15, deadline=None)

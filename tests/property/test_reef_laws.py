@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resomap import dataset
-from resomap.data import clutter, reef
-from resomap.data.shapes import SILHOUETTES
+from resomap.config import data
+from resomap.data.reef import clutter, reef
+from resomap.data.reef.shapes import SILHOUETTES
 
 few = settings(max_examples=15, deadline=None)
 seeds = st.integers(0, 2**31)
@@ -14,7 +14,9 @@ splits = st.sampled_from(["train", "val", "test"])
 
 
 def settings_of(seed):
-    return dataset.Reef(train=8, val=8, test=8, seed=seed, frequencies=(10.0, 20.0, 40.0), shortcut=None)
+    return data.Reef(
+        train=8, val=8, test=8, seed=seed, frequencies=(10.0, 20.0, 40.0), shortcut=None
+    )
 
 
 def same(first, second):
@@ -24,14 +26,19 @@ def same(first, second):
 @few
 @given(seeds, splits)
 def test_the_same_seed_draws_the_same_pictures(seed, split):
-    assert same(reef.render(settings_of(seed), split, 8, 16), reef.render(settings_of(seed), split, 8, 16))
+    assert same(
+        reef.render(settings_of(seed), split, 8, 16),
+        reef.render(settings_of(seed), split, 8, 16),
+    )
 
 
 @few
 @given(seeds, splits, st.integers(1, 20), st.integers(1, 12))
 def test_a_longer_split_starts_with_the_shorter_one(seed, split, count, more):
     short, long = (reef.render(settings_of(seed), split, n, 16) for n in (count, count + more))
-    assert same(short, reef.Pictures(**{name: array[:count] for name, array in vars(long).items()}))
+    assert same(
+        short, reef.Pictures(**{name: array[:count] for name, array in vars(long).items()})
+    )
 
 
 @few
@@ -39,7 +46,10 @@ def test_a_longer_split_starts_with_the_shorter_one(seed, split, count, more):
 def test_chunks_join_to_the_rendered_split(seed, split):
     parts = list(reef.chunks(settings_of(seed), split, 20, 16))
     assert [len(part.labels) for part in parts] == [8, 8, 4]
-    assert (np.concatenate([part.images for part in parts]) == reef.render(settings_of(seed), split, 20, 16).images).all()
+    assert (
+        np.concatenate([part.images for part in parts])
+        == reef.render(settings_of(seed), split, 20, 16).images
+    ).all()
 
 
 @few
@@ -53,10 +63,16 @@ def test_any_canvas_will_do(seed, canvas):
 @settings(max_examples=6, deadline=None)
 @given(seeds, st.sampled_from([48, 64, 128]))
 def test_a_scene_is_the_same_on_a_canvas_of_twice_the_side(seed, canvas):
-    small, large = (reef.render(settings_of(seed), "val", 4, side) for side in (canvas, 2 * canvas))
+    small, large = (
+        reef.render(settings_of(seed), "val", 4, side) for side in (canvas, 2 * canvas)
+    )
     for name, tolerance in {"images": 3.0, "masks": 2.5, "cue_masks": 6.0}.items():
         fine = getattr(large, name).astype(float)
-        reduced = fine.reshape(4, canvas, 2, canvas, 2, -1).mean(axis=(2, 4)).reshape(getattr(small, name).shape)
+        reduced = (
+            fine.reshape(4, canvas, 2, canvas, 2, -1)
+            .mean(axis=(2, 4))
+            .reshape(getattr(small, name).shape)
+        )
         assert np.sqrt(np.mean((reduced - getattr(small, name)) ** 2)) < tolerance
     assert (small.frequency == large.frequency).all()
 
@@ -83,7 +99,9 @@ def test_nothing_of_a_silhouette_lies_beyond_its_reach(name, angle):
 def test_doubling_a_spline_grid_is_exact(seed, cells, canvas):
     points = clutter.draw_points(np.random.default_rng(seed), 2, cells)
     doubled = clutter.double(clutter.double(points))
-    np.testing.assert_allclose(clutter.evaluate(doubled, canvas), clutter.evaluate(points, canvas), atol=1e-5)
+    np.testing.assert_allclose(
+        clutter.evaluate(doubled, canvas), clutter.evaluate(points, canvas), atol=1e-5
+    )
 
 
 @few

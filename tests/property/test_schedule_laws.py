@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.optim import SGD
 
-from resomap.recipe import Monitor
+from resomap.config.training import Monitor
 from resomap.training.schedules import build_schedule
 from tests.recipes import schedule
 
@@ -16,7 +16,9 @@ KINDS = st.sampled_from(["cosine", "step", "multistep", "exponential", "plateau"
 def course(kind: str, warmup_epochs: int, epochs: int, min_lr: float = 0.0) -> list[float]:
     """The rate at each step of a training, and the one after its last."""
     optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=PEAK)
-    rates = build_schedule(schedule(kind, float(warmup_epochs), min_lr), optimizer, STEPS_PER_EPOCH, epochs, LOSS)
+    rates = build_schedule(
+        schedule(kind, float(warmup_epochs), min_lr), optimizer, STEPS_PER_EPOCH, epochs, LOSS
+    )
     found = [optimizer.param_groups[0]["lr"]]
     for step in range(STEPS_PER_EPOCH * epochs):
         optimizer.step()
@@ -39,7 +41,9 @@ def test_the_rate_rises_to_its_peak_and_then_only_falls(kind, warmup, extra):
 
 @given(warmup=st.integers(0, 5), extra=st.integers(1, 12), floor=st.floats(0, PEAK))
 def test_a_cosine_ends_on_its_floor(warmup, extra, floor):
-    assert course("cosine", warmup, warmup + extra, floor)[-1] == pytest.approx(floor, rel=1e-9, abs=1e-15)
+    assert course("cosine", warmup, warmup + extra, floor)[-1] == pytest.approx(
+        floor, rel=1e-9, abs=1e-15
+    )
 
 
 @given(kind=KINDS, warmup=st.integers(1, 5), extra=st.integers(0, 5))

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resomap.data.entries import Entry
-from resomap.data.splits import deal
-from resomap.dataset import Splits
+from resomap.config.data import Splits
+from resomap.data.sources.entries import Entry
+from resomap.data.store.splits import deal
 from resomap.errors import DataError
 
 SPLITS = Splits(val=0.15, test=0.2, seed=0)
@@ -28,7 +28,9 @@ def different(count):
 @given(st.lists(st.integers(3, 60), min_size=2, max_size=5), st.integers(0, 99))
 def test_each_class_has_its_share_in_every_split(counts, seed):
     labels = [label for label, count in enumerate(counts) for _ in range(count)]
-    dealt, drawn = deal(entries(labels), different(len(labels)), SPLITS.model_copy(update={"seed": seed}))
+    dealt, drawn = deal(
+        entries(labels), different(len(labels)), SPLITS.model_copy(update={"seed": seed})
+    )
     assert drawn == ["test", "val", "train"]
     for label, count in enumerate(counts):
         found = Counter(split for split, own in zip(dealt, labels, strict=True) if own == label)
@@ -40,8 +42,15 @@ def test_each_class_has_its_share_in_every_split(counts, seed):
 @given(st.data(), st.integers(9, 60))
 def test_a_group_and_copies_never_stand_on_two_sides(data, count):
     labels = [index % 3 for index in range(count)]
-    groups = data.draw(st.lists(st.sampled_from(["a", "b", "c", "d", "e", None]), min_size=count, max_size=count))
-    pixels = np.array(data.draw(st.lists(st.integers(0, 3 * count), min_size=count, max_size=count)), np.uint64)
+    groups = data.draw(
+        st.lists(
+            st.sampled_from(["a", "b", "c", "d", "e", None]), min_size=count, max_size=count
+        )
+    )
+    pixels = np.array(
+        data.draw(st.lists(st.integers(0, 3 * count), min_size=count, max_size=count)),
+        np.uint64,
+    )
     try:
         dealt, _ = deal(entries(labels, groups), pixels, SPLITS)
     except DataError:
@@ -70,7 +79,10 @@ def test_the_order_of_the_listing_says_nothing():
 
 def test_another_seed_deals_other_pictures():
     whole = entries([index % 2 for index in range(40)])
-    assert deal(whole, different(40), SPLITS)[0] != deal(whole, different(40), SPLITS.model_copy(update={"seed": 1}))[0]
+    assert (
+        deal(whole, different(40), SPLITS)[0]
+        != deal(whole, different(40), SPLITS.model_copy(update={"seed": 1}))[0]
+    )
 
 
 def test_splits_that_are_given_stay():
@@ -95,5 +107,7 @@ def test_a_class_in_one_group_is_for_training():
 
 
 def test_too_few_groups_are_refused():
-    with pytest.raises(DataError, match="too few pictures, or too few groups, to keep some for val"):
+    with pytest.raises(
+        DataError, match="too few pictures, or too few groups, to keep some for val"
+    ):
         deal(entries([0, 0, 1, 1]), different(4), SPLITS)

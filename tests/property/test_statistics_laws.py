@@ -4,16 +4,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from resomap.analysis.statistics import accuracy_interval, compute_spread, crossed_error, difference_interval, pool_spreads, wilson
+from resomap.analysis.statistics import (
+    accuracy_interval,
+    compute_spread,
+    crossed_error,
+    difference_interval,
+    pool_spreads,
+    wilson,
+)
 
 MATRICES = st.tuples(st.integers(1, 5), st.integers(2, 60), st.integers(0, 2**31)).map(
-    lambda shape: np.random.default_rng(shape[2]).random(shape[:2]) < np.random.default_rng(shape[2]).random()
+    lambda shape: (
+        np.random.default_rng(shape[2]).random(shape[:2])
+        < np.random.default_rng(shape[2]).random()
+    )
 )
 
 
 @settings(deadline=None)
 @given(MATRICES, st.floats(0.5, 0.99))
-def test_an_interval_holds_its_mean_and_stays_in_range(correct: np.ndarray, confidence: float) -> None:
+def test_an_interval_holds_its_mean_and_stays_in_range(
+    correct: np.ndarray, confidence: float
+) -> None:
     interval = accuracy_interval(correct, confidence)
     assert 0 <= interval.low <= interval.mean + 1e-12
     assert interval.mean - 1e-12 <= interval.high <= 1
@@ -31,22 +43,32 @@ def test_wilson_is_the_least_width(correct: np.ndarray) -> None:
 @settings(deadline=None)
 @given(MATRICES, st.floats(0.5, 0.9))
 def test_more_confidence_is_wider(correct: np.ndarray, confidence: float) -> None:
-    narrow, wide = accuracy_interval(correct, confidence), accuracy_interval(correct, confidence + 0.05)
+    narrow, wide = (
+        accuracy_interval(correct, confidence),
+        accuracy_interval(correct, confidence + 0.05),
+    )
     assert wide.low <= narrow.low + 1e-12
     assert wide.high >= narrow.high - 1e-12
 
 
 @settings(deadline=None)
 @given(st.floats(0, 1), st.integers(2, 500), st.integers(2, 5))
-def test_the_same_accuracy_on_more_pictures_narrows_wilson(mean: float, pictures: int, times: int) -> None:
+def test_the_same_accuracy_on_more_pictures_narrows_wilson(
+    mean: float, pictures: int, times: int
+) -> None:
     few, many = wilson(mean, pictures, 0.95), wilson(mean, times * pictures, 0.95)
     assert many[1] - many[0] <= few[1] - few[0]
 
 
 @settings(deadline=None)
 @given(MATRICES.filter(lambda correct: len(correct) > 1), st.integers(2, 5))
-def test_the_same_answers_on_more_pictures_never_raise_the_standard_error(correct: np.ndarray, times: int) -> None:
-    few, many = (crossed_error(compute_spread(np.tile(correct, (1, repeats))))[0] for repeats in (1, times))
+def test_the_same_answers_on_more_pictures_never_raise_the_standard_error(
+    correct: np.ndarray, times: int
+) -> None:
+    few, many = (
+        crossed_error(compute_spread(np.tile(correct, (1, repeats))))[0]
+        for repeats in (1, times)
+    )
     assert many <= few + 1e-12
 
 
@@ -54,22 +76,35 @@ def test_the_same_answers_on_more_pictures_never_raise_the_standard_error(correc
 @given(MATRICES)
 def test_a_difference_turned_round_changes_its_sign(correct: np.ndarray) -> None:
     other = correct[:, ::-1]
-    there, back = difference_interval(correct, other, 0.9), difference_interval(other, correct, 0.9)
+    there, back = (
+        difference_interval(correct, other, 0.9),
+        difference_interval(other, correct, 0.9),
+    )
     assert there.low == pytest.approx(-back.high)
     assert there.mean == pytest.approx(-back.mean)
 
 
 @settings(deadline=None)
 @given(MATRICES, st.integers(0, 100))
-def test_the_order_of_seeds_and_pictures_does_not_matter(correct: np.ndarray, order: int) -> None:
+def test_the_order_of_seeds_and_pictures_does_not_matter(
+    correct: np.ndarray, order: int
+) -> None:
     rng = np.random.default_rng(order)
     shuffled = correct[rng.permutation(len(correct))][:, rng.permutation(correct.shape[1])]
-    assert accuracy_interval(shuffled, 0.95).low == pytest.approx(accuracy_interval(correct, 0.95).low)
+    assert accuracy_interval(shuffled, 0.95).low == pytest.approx(
+        accuracy_interval(correct, 0.95).low
+    )
 
 
 def draw(rng: np.random.Generator, seeds: int, luck: float) -> np.ndarray:
     """Answers of networks whose luck differs by seed, on pictures whose difficulty is shared; the true accuracy is Phi(1 / sd)."""
-    return 1 + rng.normal(0, luck, (seeds, 1)) + rng.normal(0, 1, 200) + rng.normal(0, 1, (seeds, 200)) > 0
+    return (
+        1
+        + rng.normal(0, luck, (seeds, 1))
+        + rng.normal(0, 1, 200)
+        + rng.normal(0, 1, (seeds, 200))
+        > 0
+    )
 
 
 @pytest.mark.parametrize(("seeds", "luck"), [(2, 0.1), (2, 0.3), (3, 0.3), (5, 0.3)])
@@ -78,12 +113,17 @@ def test_intervals_cover_the_truth_as_often_as_they_claim(seeds: int, luck: floa
     covered = []
     for _ in range(150):
         cells = [draw(rng, seeds, luck) for _ in range(6)]
-        interval = accuracy_interval(cells[0], 0.9, pool_spreads([compute_spread(cell) for cell in cells]))
+        interval = accuracy_interval(
+            cells[0], 0.9, pool_spreads([compute_spread(cell) for cell in cells])
+        )
         covered.append(interval.low <= truth <= interval.high)
     assert np.mean(covered) > 0.84
 
 
 def test_one_seed_covers_too_seldom_which_is_why_it_is_labelled() -> None:
     rng, truth = np.random.default_rng(1), norm.cdf(1 / np.sqrt(2 + 0.5**2))
-    covered = [(i := accuracy_interval(draw(rng, 1, 0.5), 0.9)).low <= truth <= i.high for _ in range(150)]
+    covered = [
+        (i := accuracy_interval(draw(rng, 1, 0.5), 0.9)).low <= truth <= i.high
+        for _ in range(150)
+    ]
     assert np.mean(covered) < 0.7

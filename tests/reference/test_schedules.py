@@ -16,8 +16,8 @@ from torch.optim.lr_scheduler import (
     StepLR,
 )
 
+from resomap.config.training import Monitor
 from resomap.errors import ConfigError
-from resomap.recipe import Monitor
 from resomap.training.schedules import LRSchedulerCallback, build_schedule
 from tests.recipes import schedule
 
@@ -40,21 +40,34 @@ def rates(build: Callable[[Optimizer], LRScheduler], steps: int) -> list[float]:
 
 def ours(warmup_epochs: float, min_lr: float, steps_per_epoch: int, epochs: int) -> list[float]:
     recipe = schedule("cosine", warmup_epochs, min_lr)
-    return rates(lambda optimizer: build_schedule(recipe, optimizer, steps_per_epoch, epochs, LOSS), steps_per_epoch * epochs)
+    return rates(
+        lambda optimizer: build_schedule(recipe, optimizer, steps_per_epoch, epochs, LOSS),
+        steps_per_epoch * epochs,
+    )
 
 
 @pytest.mark.parametrize("min_lr", [0.0, 1e-4])
 @pytest.mark.parametrize("steps", [1, 2, 57])
 def test_without_warm_up_it_is_torchs_cosine(min_lr, steps):
-    theirs = rates(lambda optimizer: CosineAnnealingLR(optimizer, T_max=steps, eta_min=min_lr), steps)
+    theirs = rates(
+        lambda optimizer: CosineAnnealingLR(optimizer, T_max=steps, eta_min=min_lr), steps
+    )
     assert ours(0.0, min_lr, steps, 1) == pytest.approx(theirs, rel=1e-12, abs=1e-17)
 
 
 @pytest.mark.parametrize(("warmup_epochs", "warmup"), [(1.0, 10), (0.5, 5), (2.5, 25)])
 def test_with_warm_up_it_is_torchs_linear_and_then_torchs_cosine(warmup_epochs, warmup):
-    linear = rates(lambda optimizer: LinearLR(optimizer, start_factor=1 / warmup, total_iters=warmup - 1), warmup - 1)
-    cosine = rates(lambda optimizer: CosineAnnealingLR(optimizer, T_max=40 - warmup, eta_min=1e-5), 40 - warmup)
-    assert ours(warmup_epochs, 1e-5, 10, 4) == pytest.approx(linear + cosine, rel=1e-12, abs=1e-17)
+    linear = rates(
+        lambda optimizer: LinearLR(optimizer, start_factor=1 / warmup, total_iters=warmup - 1),
+        warmup - 1,
+    )
+    cosine = rates(
+        lambda optimizer: CosineAnnealingLR(optimizer, T_max=40 - warmup, eta_min=1e-5),
+        40 - warmup,
+    )
+    assert ours(warmup_epochs, 1e-5, 10, 4) == pytest.approx(
+        linear + cosine, rel=1e-12, abs=1e-17
+    )
 
 
 def test_the_peak_is_reached_and_the_floor_is_the_end():
@@ -87,12 +100,21 @@ THEIRS = {
 def test_after_its_warm_up_each_schedule_is_torchs(kind, warmup):
     scheduler, params = THEIRS[kind]
     theirs = rates(lambda optimizer: scheduler(optimizer, **params), 25)
-    found = rates(lambda optimizer: LRSchedulerCallback(optimizer, kind, params, warmup=warmup), 25 + warmup)
-    assert found[:warmup] == pytest.approx([PEAK * (step + 1) / warmup for step in range(warmup)], rel=1e-12)
+    found = rates(
+        lambda optimizer: LRSchedulerCallback(optimizer, kind, params, warmup=warmup),
+        25 + warmup,
+    )
+    assert found[:warmup] == pytest.approx(
+        [PEAK * (step + 1) / warmup for step in range(warmup)], rel=1e-12
+    )
     assert found[warmup:] == pytest.approx(theirs, rel=1e-12)
 
 
-@given(values=st.lists(st.floats(0, 2), min_size=1, max_size=30), patience=st.integers(0, 3), mode=st.sampled_from(["min", "max"]))
+@given(
+    values=st.lists(st.floats(0, 2), min_size=1, max_size=30),
+    patience=st.integers(0, 3),
+    mode=st.sampled_from(["min", "max"]),
+)
 def test_a_plateau_is_torchs_for_any_course_of_its_metric(values, patience, mode):
     params = {"mode": mode, "factor": 0.3, "patience": patience}
     optimizers = [SGD([torch.zeros(1, requires_grad=True)], lr=PEAK) for _ in range(2)]
@@ -113,12 +135,16 @@ def test_a_plateau_is_torchs_for_any_course_of_its_metric(values, patience, mode
     ],
 )
 def test_the_epochs_of_a_recipe_count_from_the_end_of_the_warm_up(kind, expected):
-    found = rates(lambda optimizer: build_schedule(schedule(kind, 2.0), optimizer, 10, 7, LOSS), 70)
+    found = rates(
+        lambda optimizer: build_schedule(schedule(kind, 2.0), optimizer, 10, 7, LOSS), 70
+    )
     assert [rate / PEAK for rate in found[20:70:10]] == pytest.approx(expected, rel=1e-9)
 
 
 def test_a_state_goes_on_where_it_was():
-    whole = rates(lambda optimizer: LRSchedulerCallback(optimizer, "cosine", {"T_max": 20}, warmup=4), 24)
+    whole = rates(
+        lambda optimizer: LRSchedulerCallback(optimizer, "cosine", {"T_max": 20}, warmup=4), 24
+    )
     for cut in (2, 4, 11):
         optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=PEAK)
         first = LRSchedulerCallback(optimizer, "cosine", {"T_max": 20}, warmup=4)

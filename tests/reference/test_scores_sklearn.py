@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn import metrics
+from sklearn import metrics as sklearn_metrics
 
-from resomap import scores
+from resomap import metrics
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(2, 8))
@@ -15,18 +15,29 @@ def test_scores_equal_scikit_learn(seed, pictures, classes):
     logits = draw.normal(0, 3, (pictures, classes)).astype(np.float32)
     labels = draw.integers(draw.integers(1, classes + 1), size=pictures)
     predicted = logits.argmax(axis=1)
-    result = scores.compute_scores(logits, labels)
+    result = metrics.compute_scores(logits, labels)
     macro = {"average": "macro", "zero_division": 0}
-    assert result["accuracy"] == pytest.approx(metrics.accuracy_score(labels, predicted))
-    assert result["macro_precision"] == pytest.approx(metrics.precision_score(labels, predicted, **macro))
-    assert result["macro_recall"] == pytest.approx(metrics.recall_score(labels, predicted, **macro))
-    assert result["macro_f1"] == pytest.approx(metrics.f1_score(labels, predicted, **macro))
+    assert result["accuracy"] == pytest.approx(
+        sklearn_metrics.accuracy_score(labels, predicted)
+    )
+    assert result["macro_precision"] == pytest.approx(
+        sklearn_metrics.precision_score(labels, predicted, **macro)
+    )
+    assert result["macro_recall"] == pytest.approx(
+        sklearn_metrics.recall_score(labels, predicted, **macro)
+    )
+    assert result["macro_f1"] == pytest.approx(
+        sklearn_metrics.f1_score(labels, predicted, **macro)
+    )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "y_pred contains classes not in y_true")
         warnings.filterwarnings("ignore", "A single label was found")
-        assert result["balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(labels, predicted))
+        assert result["balanced_accuracy"] == pytest.approx(
+            sklearn_metrics.balanced_accuracy_score(labels, predicted)
+        )
     np.testing.assert_array_equal(
-        scores.confusion_matrix(predicted, labels, classes), metrics.confusion_matrix(labels, predicted, labels=range(classes))
+        metrics.confusion_matrix(predicted, labels, classes),
+        sklearn_metrics.confusion_matrix(labels, predicted, labels=range(classes)),
     )
 
 
@@ -36,5 +47,7 @@ def test_log_loss_equals_scikit_learn(seed, pictures, classes):
     logits = draw.normal(0, 3, (pictures, classes))
     labels = draw.integers(classes, size=pictures)
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    reference = metrics.log_loss(labels, probabilities, labels=range(classes))
-    assert scores.compute_scores(logits.astype(np.float32), labels)["log_loss"] == pytest.approx(reference, rel=1e-5, abs=1e-6)
+    reference = sklearn_metrics.log_loss(labels, probabilities, labels=range(classes))
+    assert metrics.compute_scores(logits.astype(np.float32), labels)[
+        "log_loss"
+    ] == pytest.approx(reference, rel=1e-5, abs=1e-6)

@@ -11,17 +11,28 @@ from resomap.analysis.statistics import accuracy_interval, wilson
 @pytest.mark.parametrize("confidence", [0.8, 0.95])
 def test_wilson_equals_scipys(right: int, count: int, confidence: float) -> None:
     expected = stats.binomtest(right, count).proportion_ci(confidence, method="wilson")
-    assert wilson(right / count, count, confidence) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    assert wilson(right / count, count, confidence) == pytest.approx(
+        (expected.low, expected.high), abs=1e-12
+    )
 
 
 def test_the_crossed_interval_is_obuchowski_rockettes_with_hillis_degrees_of_freedom() -> None:
     rng = np.random.default_rng(0)
-    correct = (rng.normal(0, 1, 120) + rng.normal(0, 1, (4, 120)) + rng.normal(0, 0.5, (4, 1)) < 0.2).astype(float)
+    correct = (
+        rng.normal(0, 1, 120) + rng.normal(0, 1, (4, 120)) + rng.normal(0, 0.5, (4, 1)) < 0.2
+    ).astype(float)
     readers, cases = correct.shape
     mean_square = correct.mean(axis=1).var(ddof=1)
-    covariance = np.mean([np.cov(correct[i], correct[j])[0, 1] / cases for i, j in combinations(range(readers), 2)])
+    covariance = np.mean(
+        [
+            np.cov(correct[i], correct[j])[0, 1] / cases
+            for i, j in combinations(range(readers), 2)
+        ]
+    )
     error = np.sqrt((mean_square + readers * covariance) / readers)
     df = (readers - 1) * ((mean_square + readers * covariance) / mean_square) ** 2
     half = stats.t.ppf(0.9, df) * error
     interval = accuracy_interval(correct, 0.8)
-    assert (interval.low, interval.high) == pytest.approx((correct.mean() - half, correct.mean() + half))
+    assert (interval.low, interval.high) == pytest.approx(
+        (correct.mean() - half, correct.mean() + half)
+    )

@@ -10,7 +10,11 @@ from resomap.profiling.flops import count_macs
 
 torch.set_num_threads(1)
 
-KNOWN = {name: entry for name, entry in load_architectures().items() if entry.builder not in CUSTOM and entry.width_mult is None}
+KNOWN = {
+    name: entry
+    for name, entry in load_architectures().items()
+    if entry.builder not in CUSTOM and entry.width_mult is None
+}
 
 
 @pytest.mark.parametrize("name", KNOWN)
@@ -19,7 +23,9 @@ def test_parameters_and_macs_are_those_that_torchvision_publishes(name: str):
     with torch.device("meta"):
         model = build_model(KNOWN[name], num_classes=1000)
     assert get_model_info(model)["total_params"] == weights.meta["num_params"]
-    assert count_macs(model, weights.transforms.keywords["crop_size"]) / 1e9 == pytest.approx(weights.meta["_ops"], rel=0.01)
+    assert count_macs(model, weights.transforms.keywords["crop_size"]) / 1e9 == pytest.approx(
+        weights.meta["_ops"], rel=0.01
+    )
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "efficientnet_b0"])

@@ -5,7 +5,7 @@ import pytest
 
 from resomap.entry.arguments import run
 from resomap.errors import DataError
-from resomap.jobs import PrepareData
+from resomap.workflow.jobs import PrepareData
 
 
 @pytest.fixture
@@ -21,12 +21,33 @@ def call(monkeypatch, main, *arguments: str) -> None:
 def test_the_signature_of_a_main_is_its_command_line(monkeypatch, job):
     seen = {}
 
-    def main(job: PrepareData, val_predictions: Path, attributions: tuple[Path, ...], threads: int) -> None:
+    def main(
+        job: PrepareData, val_predictions: Path, attributions: tuple[Path, ...], threads: int
+    ) -> None:
         """Do it."""
-        seen.update(job=job, val_predictions=val_predictions, attributions=attributions, threads=threads)
+        seen.update(
+            job=job, val_predictions=val_predictions, attributions=attributions, threads=threads
+        )
 
-    call(monkeypatch, main, "--job", job.to_json(), "--val-predictions", "a b.npz", "--attributions", "x.npz", "y.npz", "--threads", "3")
-    assert seen == {"job": job, "val_predictions": Path("a b.npz"), "attributions": [Path("x.npz"), Path("y.npz")], "threads": 3}
+    call(
+        monkeypatch,
+        main,
+        "--job",
+        job.to_json(),
+        "--val-predictions",
+        "a b.npz",
+        "--attributions",
+        "x.npz",
+        "y.npz",
+        "--threads",
+        "3",
+    )
+    assert seen == {
+        "job": job,
+        "val_predictions": Path("a b.npz"),
+        "attributions": [Path("x.npz"), Path("y.npz")],
+        "threads": 3,
+    }
 
 
 def test_a_list_of_paths_may_be_empty(monkeypatch):
@@ -62,7 +83,10 @@ def test_a_wrong_job_is_told_without_a_traceback(monkeypatch):
 
     with pytest.raises(SystemExit) as stopped:
         call(monkeypatch, main, "--job", '{"code": "c"}')
-    assert stopped.value.code == "error: --job is no PrepareData job: data: Field required; listing: Field required"
+    assert (
+        stopped.value.code
+        == "error: --job is no PrepareData job: data: Field required; listing: Field required"
+    )
 
 
 def test_a_missing_option_is_named(monkeypatch, capsys):

@@ -27,7 +27,9 @@ def test_no_pictures_have_no_baselines(images, name):
 
 def test_random_maps_depend_on_the_number_of_the_picture_alone(images):
     maps = baseline_maps("random", images, INDEX)
-    np.testing.assert_array_equal(baseline_maps("random", images[::-1] // 2, INDEX[::-1]), maps[::-1])
+    np.testing.assert_array_equal(
+        baseline_maps("random", images[::-1] // 2, INDEX[::-1]), maps[::-1]
+    )
     assert len({float(one.sum()) for one in maps}) == 5
 
 
@@ -66,4 +68,6 @@ def test_the_hill_stands_in_the_middle_and_has_one_top(side):
 def test_the_hill_falls_by_its_spread():
     (hill,) = baseline_maps("centre", np.zeros((1, 501, 501, 3), np.uint8), np.arange(1))
     middle = hill[250]
-    assert middle[250 + 100] / middle.max() == pytest.approx(np.exp(-1 / 2), rel=0.01)  # 0.2 widths are 100 cells
+    assert middle[250 + 100] / middle.max() == pytest.approx(
+        np.exp(-1 / 2), rel=0.01
+    )  # 0.2 widths are 100 cells

@@ -120,10 +120,17 @@ def test_the_resolution_sweep_experiment_runs_as_it_stood(inside):
     assert names["optimizer"].param_groups[0]["lr"] < 0.001
 
 
-@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")  # the snippet steps schedules of an optimizer that never stepped
+@pytest.mark.filterwarnings(
+    "ignore:Detected call of `lr_scheduler.step"
+)  # the snippet steps schedules of an optimizer that never stepped
 def test_the_callback_snippets_run_as_they_stood(inside):
     model = torch.nn.Linear(2, 2)
-    names = {"epoch": 4, "val_loss": 0.5, "model": model, "optimizer": torch.optim.AdamW(model.parameters())}
+    names = {
+        "epoch": 4,
+        "val_loss": 0.5,
+        "model": model,
+        "optimizer": torch.optim.AdamW(model.parameters()),
+    }
     exec(CALLBACKS, names)
     assert names["best_path"].is_file()
     assert names["best_path"].with_suffix(".optimizer.safetensors").is_file()

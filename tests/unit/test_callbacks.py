@@ -36,7 +36,9 @@ def stopped_at(stopping: EarlyStopping, values: list[float]) -> int | None:
         ({"patience": 2}, [1, math.nan, math.nan], 2),
     ],
 )
-def test_a_training_stops_after_so_many_epochs_in_a_row_that_were_no_better(options, values, end):
+def test_a_training_stops_after_so_many_epochs_in_a_row_that_were_no_better(
+    options, values, end
+):
     assert stopped_at(EarlyStopping(**options), values) == end
 
 
@@ -65,12 +67,18 @@ def test_the_kept_epochs_are_the_first_of_all_in_order(tmp_path_factory, mode, t
     numbers = [epoch for epoch, value in enumerate(values) if not math.isnan(value)]
     expected = sorted(numbers, key=lambda epoch: (sign * values[epoch], epoch))[:top]
     assert [kept.epoch for kept in checkpoint.kept] == expected
-    assert {path.name for path in folder.glob("*.safetensors")} == {f"r48_epoch{epoch:04d}.safetensors" for epoch in expected}
+    assert {path.name for path in folder.glob("*.safetensors")} == {
+        f"r48_epoch{epoch:04d}.safetensors" for epoch in expected
+    }
     best = checkpoint.get_best_checkpoint_path()
     assert (best is None) == (not expected)
     if best:
         weights, about = load_weights(best)
-        assert (weights["weight"].item(), about["epoch"], about["resolution"]) == (expected[0], expected[0], 48)
+        assert (weights["weight"].item(), about["epoch"], about["resolution"]) == (
+            expected[0],
+            expected[0],
+            48,
+        )
         assert json.loads(best.with_suffix(".json").read_text()) == about
     checkpoint.kept = []
     checkpoint.tidy()
@@ -88,19 +96,33 @@ def test_the_optimizer_is_kept_where_it_is_asked_for(tmp_path):
     other = torch.optim.AdamW(model.parameters(), lr=0.2)
     other.load_state_dict(stored)
     assert other.param_groups[0]["lr"] == 0.1
-    torch.testing.assert_close(other.state_dict()["state"], optimizer.state_dict()["state"], rtol=0, atol=0)
+    torch.testing.assert_close(
+        other.state_dict()["state"], optimizer.state_dict()["state"], rtol=0, atol=0
+    )
 
 
 def test_a_monitor_that_is_not_measured_is_named_beside_those_that_are(tmp_path):
-    with pytest.raises(ConfigError, match="no metric is called 'val_auc'; there are val_loss, val_f1"):
-        ModelCheckpoint(tmp_path, "val_auc").step(0, {"val_loss": 1.0, "val_f1": 0.5}, nn.Linear(1, 1))
+    with pytest.raises(
+        ConfigError, match="no metric is called 'val_auc'; there are val_loss, val_f1"
+    ):
+        ModelCheckpoint(tmp_path, "val_auc").step(
+            0, {"val_loss": 1.0, "val_f1": 0.5}, nn.Linear(1, 1)
+        )
 
 
-LEAVES = st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.floats(allow_nan=False) | st.text(max_size=4)
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**40), 2**40)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=4)
+)
 TREES = st.recursive(
     LEAVES,
     lambda inner: (
-        st.lists(inner, max_size=3) | st.tuples(inner, inner) | st.dictionaries(st.integers() | st.text(max_size=3), inner, max_size=3)
+        st.lists(inner, max_size=3)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.integers() | st.text(max_size=3), inner, max_size=3)
     ),
     max_leaves=8,
 )

@@ -14,7 +14,9 @@ ABOUT = {"status": "ok", "resolution": 24, "model": "tiny_cnn"}
 @pytest.fixture
 def weights() -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).to(memory_format=torch.channels_last)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).to(
+        memory_format=torch.channels_last
+    )
     return model.state_dict()
 
 
@@ -30,8 +32,14 @@ def test_weights_and_what_is_said_of_them_come_back(tmp_path, weights):
 
 def test_equal_weights_make_equal_files(tmp_path, weights):
     save_weights(tmp_path / "one.safetensors", weights, ABOUT)
-    save_weights(tmp_path / "two.safetensors", dict(reversed(weights.items())), dict(reversed(ABOUT.items())))
-    assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "two.safetensors").read_bytes()
+    save_weights(
+        tmp_path / "two.safetensors",
+        dict(reversed(weights.items())),
+        dict(reversed(ABOUT.items())),
+    )
+    assert (tmp_path / "one.safetensors").read_bytes() == (
+        tmp_path / "two.safetensors"
+    ).read_bytes()
 
 
 def test_a_run_without_a_result_has_no_weights_and_says_why(tmp_path):
@@ -45,7 +53,9 @@ def test_a_file_of_weights_is_a_header_and_numbers_and_nothing_that_runs(tmp_pat
     (length,) = struct.unpack("<Q", stored[:8])
     header = json.loads(stored[8 : 8 + length])
     assert header.pop("__metadata__") == {"resomap": json.dumps(ABOUT, sort_keys=True)}
-    assert len(stored) == 8 + length + max(entry["data_offsets"][1] for entry in header.values())
+    assert len(stored) == 8 + length + max(
+        entry["data_offsets"][1] for entry in header.values()
+    )
 
 
 def test_weights_are_as_readable_as_any_other_file(tmp_path, weights):

@@ -6,16 +6,20 @@ import pytest
 from resomap.analysis.answers import Answers, Cell
 from resomap.analysis.choose import choose
 from resomap.analysis.compare import Candidate, Cost
-from resomap.sections import Report
+from resomap.config.schema import Report
 
 
-def answers(resolution: int, accuracy: float, seeds: tuple[int, ...], pictures: int, model: str) -> Answers:
+def answers(
+    resolution: int, accuracy: float, seeds: tuple[int, ...], pictures: int, model: str
+) -> Answers:
     """Networks that get the same share of pictures right, each seed with a few of its own mistakes."""
     right = np.tile(np.arange(pictures) < round(accuracy * pictures), (len(seeds), 1))
     for row, seed in enumerate(seeds):
         right[row, seed % pictures] ^= True
     cell = Cell("custom", model, resolution)
-    return Answers(cell, seeds, np.zeros(pictures, int), {resolution: right}, np.full(right.shape, np.nan))
+    return Answers(
+        cell, seeds, np.zeros(pictures, int), {resolution: right}, np.full(right.shape, np.nan)
+    )
 
 
 def candidate(
@@ -29,16 +33,28 @@ def candidate(
     model: str = "net",
 ) -> Candidate:
     cost = None if latency is None else Cost(latency, 1.5 * latency, valid)
-    val, test = (answers(resolution, accuracy, seeds, count, model) for count in (pictures, 2 * pictures))
+    val, test = (
+        answers(resolution, accuracy, seeds, count, model) for count in (pictures, 2 * pictures)
+    )
     return Candidate(val, test, cost)
 
 
 def rules(**changes: Any) -> Report:
-    return Report(**{"margin": 0.02, "confidence": 0.95, "max_latency_ms": None, "min_accuracy": None, **changes})
+    return Report(
+        **{
+            "margin": 0.02,
+            "confidence": 0.95,
+            "max_latency_ms": None,
+            "min_accuracy": None,
+            **changes,
+        }
+    )
 
 
 def test_a_cheaper_cell_shown_within_the_margin_is_chosen() -> None:
-    made = choose([candidate(24, 0.70, 1.0), candidate(48, 0.949, 2.0), candidate(96, 0.95, 8.0)], rules())
+    made = choose(
+        [candidate(24, 0.70, 1.0), candidate(48, 0.949, 2.0), candidate(96, 0.95, 8.0)], rules()
+    )
     assert made["status"] == "chosen"
     assert made["choice"]["resolution"] == 48
     assert made["best"]["resolution"] == 96
@@ -46,8 +62,13 @@ def test_a_cheaper_cell_shown_within_the_margin_is_chosen() -> None:
     assert "25% of its latency" in made["headline"]
 
 
-def test_the_cheapest_of_several_within_the_margin_is_chosen_and_the_next_is_the_runner_up() -> None:
-    made = choose([candidate(24, 0.948, 1.0), candidate(48, 0.949, 2.0), candidate(96, 0.95, 8.0)], rules())
+def test_the_cheapest_of_several_within_the_margin_is_chosen_and_the_next_is_the_runner_up() -> (
+    None
+):
+    made = choose(
+        [candidate(24, 0.948, 1.0), candidate(48, 0.949, 2.0), candidate(96, 0.95, 8.0)],
+        rules(),
+    )
     assert made["choice"]["resolution"] == 24
     assert made["runner_up"]["resolution"] == 48
 
@@ -85,7 +106,9 @@ def test_selection_is_on_validation_and_the_report_on_test() -> None:
 
 
 def test_a_budget_on_latency_is_on_p90_and_leaves_cells_out() -> None:
-    made = choose([candidate(48, 0.80, 2.0), candidate(96, 0.95, 8.0)], rules(max_latency_ms=10.0))
+    made = choose(
+        [candidate(48, 0.80, 2.0), candidate(96, 0.95, 8.0)], rules(max_latency_ms=10.0)
+    )
     assert made["choice"]["resolution"] == 48
     assert made["excluded"][0]["reason"] == "p90 latency 12 ms is above 10 ms"
 
@@ -125,12 +148,16 @@ def test_one_cell_is_the_only_choice() -> None:
 
 
 def test_one_seed_is_said_to_speak_of_these_networks() -> None:
-    made = choose([candidate(24, 0.7, 1.0, seeds=(0,)), candidate(48, 0.9, 2.0, seeds=(0,))], rules())
+    made = choose(
+        [candidate(24, 0.7, 1.0, seeds=(0,)), candidate(48, 0.9, 2.0, seeds=(0,))], rules()
+    )
     assert any("With one seed" in reason for reason in made["reasons"])
 
 
 def test_cells_whose_seeds_failed_differently_can_still_be_compared() -> None:
-    made = choose([candidate(24, 0.7, 1.0, seeds=(0,)), candidate(48, 0.9, 2.0, seeds=(1, 2))], rules())
+    made = choose(
+        [candidate(24, 0.7, 1.0, seeds=(0,)), candidate(48, 0.9, 2.0, seeds=(1, 2))], rules()
+    )
     assert made["choice"]["resolution"] == 48
 
 

@@ -29,7 +29,10 @@ def test_a_right_configuration_passes_and_says_what_it_holds(check):
     ("text", "said"),
     [
         ("sweep:\n  seeds: [0\n", "mine.yaml, line 3"),
-        ("sweep: {seeds: [0]}\nsweep: {seeds: [1]}\n", "mine.yaml, line 2: the key 'sweep' is written twice"),
+        (
+            "sweep: {seeds: [0]}\nsweep: {seeds: [1]}\n",
+            "mine.yaml, line 2: the key 'sweep' is written twice",
+        ),
         ("sweep: {seed: [0]}\n", "did you mean seeds?"),
         ("- sweep\n", "expected sections"),
     ],
@@ -52,14 +55,19 @@ def inspect(tmp_path, monkeypatch, check):
     """Check a sweep over tmp_path/pictures, from an empty working directory."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    return lambda: check(f"data: {{dataset: folder, path: {tmp_path / 'pictures'}}}\ntraining: {{batch_size: 8}}\n")
+    return lambda: check(
+        f"data: {{dataset: folder, path: {tmp_path / 'pictures'}}}\ntraining: {{batch_size: 8}}\n"
+    )
 
 
 def test_a_check_looks_at_every_picture_and_says_what_the_sweep_needs(tmp_path, inspect):
     write_classes(tmp_path / "pictures", {"cat": 30, "dog": 15})
     result = inspect()
     assert result.exit_code == 0, result.output
-    assert "the sweep needs: 45 pictures, 47 jobs (12 of them trainings), 0.00 GiB of disk" in result.output
+    assert (
+        "the sweep needs: 45 pictures, 47 jobs (12 of them trainings), 0.00 GiB of disk"
+        in result.output
+    )
     assert "45 pictures" in result.output
     page = tmp_path / "work" / "results" / "check.html"
     assert f"The page with all of it: {page}" in result.output
@@ -73,7 +81,10 @@ def test_a_check_names_every_bad_picture_and_exits_with_1(tmp_path, inspect):
     (tmp_path / "pictures" / "dog" / "b.png").write_bytes(b"no picture")
     result = inspect()
     assert result.exit_code == 1
-    assert "error: 2 of the files are no pictures that can be used:\n  cat/a.png: 0 bytes\n  dog/b.png: not an image" in result.output
+    assert (
+        "error: 2 of the files are no pictures that can be used:\n  cat/a.png: 0 bytes\n  dog/b.png: not an image"
+        in result.output
+    )
 
 
 def test_a_check_of_a_folder_that_is_not_there_fails_in_one_line(inspect):

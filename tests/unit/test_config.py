@@ -4,10 +4,17 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from resomap.config import FILES, build_config, find_architecture, load_config, merge, read_yaml
-from resomap.dataset import SOURCES, TORCHVISION
+from resomap.config.data import SOURCES, TORCHVISION
+from resomap.config.load import (
+    FILES,
+    build_config,
+    find_architecture,
+    load_config,
+    merge,
+    read_yaml,
+)
+from resomap.config.schema import Config
 from resomap.errors import ConfigError
-from resomap.sections import Config
 
 
 def refusal(defaults: dict[str, Any], change: dict[str, Any]) -> str:
@@ -19,23 +26,62 @@ def refusal(defaults: dict[str, Any], change: dict[str, Any]) -> str:
 KNOWN_SETS = ", ".join((*SOURCES, *TORCHVISION))
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"swep": {}}, "config/config.yaml: unknown key swep; did you mean sweep?"),
-    ({"sweep": {"resolution": [24]}}, "config/sweep.yaml: unknown key sweep.resolution; did you mean resolutions?"),
-    ({"training": {"optimizer": {"lrr": 1}}}, "config/training.yaml: unknown key training.optimizer.lrr; did you mean lr?"),
-    ({"system": {"profiling": {"Rounds": 9}}}, "config/system.yaml: unknown key system.profiling.Rounds; did you mean rounds?"),
-    ({"models": {"vgg11": {"famly": "vgg"}}}, "config/models.yaml: unknown key models.vgg11.famly; did you mean family?"),
+    (
+        {"sweep": {"resolution": [24]}},
+        "config/sweep.yaml: unknown key sweep.resolution; did you mean resolutions?",
+    ),
+    (
+        {"training": {"optimizer": {"lrr": 1}}},
+        "config/training.yaml: unknown key training.optimizer.lrr; did you mean lr?",
+    ),
+    (
+        {"system": {"profiling": {"Rounds": 9}}},
+        "config/system.yaml: unknown key system.profiling.Rounds; did you mean rounds?",
+    ),
+    (
+        {"models": {"vgg11": {"famly": "vgg"}}},
+        "config/models.yaml: unknown key models.vgg11.famly; did you mean family?",
+    ),
     (
         {"mlflow": {"zzz": 1}},
         "config/mlflow.yaml: unknown key mlflow.zzz; known are enabled, tracking_uri, experiment",
     ),
-    ({"training": {"epochs": "many"}}, 'config/training.yaml: training.epochs: Input should be a valid integer, not "many"'),
-    ({"training": {"epochs": 8.5}}, "config/training.yaml: training.epochs: Input should be a valid integer, not 8.5"),
-    ({"training": {"epochs": True}}, "config/training.yaml: training.epochs: Input should be a valid integer, not true"),
-    ({"explainability": {"enabled": 1}}, "config/explainability.yaml: explainability.enabled: Input should be a valid boolean, not 1"),
-    ({"sweep": {"models": "vgg11"}}, 'config/sweep.yaml: sweep.models: Input should be a valid array, not "vgg11"'),
-    ({"sweep": {"seeds": [0, False]}}, "config/sweep.yaml: sweep.seeds.1: Input should be a valid integer, not false"),
-    ({"sweep": {"seeds": [-1]}}, "config/sweep.yaml: sweep.seeds.0: Input should be greater than or equal to 0, not -1"),
-    ({"report": {"margin": 2}}, "config/config.yaml: report.margin: Input should be less than 1, not 2"),
-    ({"training": {"optimizer": {"lr": 0}}}, "config/training.yaml: training.optimizer.lr: Input should be greater than 0, not 0"),
+    (
+        {"training": {"epochs": "many"}},
+        'config/training.yaml: training.epochs: Input should be a valid integer, not "many"',
+    ),
+    (
+        {"training": {"epochs": 8.5}},
+        "config/training.yaml: training.epochs: Input should be a valid integer, not 8.5",
+    ),
+    (
+        {"training": {"epochs": True}},
+        "config/training.yaml: training.epochs: Input should be a valid integer, not true",
+    ),
+    (
+        {"explainability": {"enabled": 1}},
+        "config/explainability.yaml: explainability.enabled: Input should be a valid boolean, not 1",
+    ),
+    (
+        {"sweep": {"models": "vgg11"}},
+        'config/sweep.yaml: sweep.models: Input should be a valid array, not "vgg11"',
+    ),
+    (
+        {"sweep": {"seeds": [0, False]}},
+        "config/sweep.yaml: sweep.seeds.1: Input should be a valid integer, not false",
+    ),
+    (
+        {"sweep": {"seeds": [-1]}},
+        "config/sweep.yaml: sweep.seeds.0: Input should be greater than or equal to 0, not -1",
+    ),
+    (
+        {"report": {"margin": 2}},
+        "config/config.yaml: report.margin: Input should be less than 1, not 2",
+    ),
+    (
+        {"training": {"optimizer": {"lr": 0}}},
+        "config/training.yaml: training.optimizer.lr: Input should be greater than 0, not 0",
+    ),
     (
         {"training": {"optimizer": {"lr": float("inf")}}},
         "config/training.yaml: training.optimizer.lr: Input should be a finite number, not Infinity",
@@ -57,16 +103,34 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         {"training": {"epochs": "1e3"}},
         'config/training.yaml: training.epochs: Input should be a valid integer, not "1e3" (YAML reads it as text: write 1000)',
     ),
-    ({"training": {"optimizer": {"lr": "nan"}}}, 'config/training.yaml: training.optimizer.lr: Input should be a valid number, not "nan"'),
+    (
+        {"training": {"optimizer": {"lr": "nan"}}},
+        'config/training.yaml: training.optimizer.lr: Input should be a valid number, not "nan"',
+    ),
     (
         {"data": {"dataset": "1"}},
         f"config/data.yaml: data.dataset: unknown data set '1'; known are {KNOWN_SETS} and other classes of torchvision",
     ),
-    ({"data": {"dataset": "cifar10", "root": "x"}}, "config/data.yaml: data.dataset: unknown data set 'cifar10'; did you mean CIFAR10?"),
-    ({"data": {"dataset": "folder"}}, "config/data.yaml: data: dataset: folder needs folder.path, or path beside it for short"),
-    ({"data": {"dataset": "csv", "csv": {}}}, "config/data.yaml: data: dataset: csv needs csv.path, or path beside it for short"),
-    ({"data": {"dataset": "SVHN"}}, "config/data.yaml: data: dataset: SVHN needs torchvision.root, or root beside it for short"),
-    ({"data": {"dataset": "folder", "path": 3}}, "config/data.yaml: data.folder.path: Input should be a valid string, not 3"),
+    (
+        {"data": {"dataset": "cifar10", "root": "x"}},
+        "config/data.yaml: data.dataset: unknown data set 'cifar10'; did you mean CIFAR10?",
+    ),
+    (
+        {"data": {"dataset": "folder"}},
+        "config/data.yaml: data: dataset: folder needs folder.path, or path beside it for short",
+    ),
+    (
+        {"data": {"dataset": "csv", "csv": {}}},
+        "config/data.yaml: data: dataset: csv needs csv.path, or path beside it for short",
+    ),
+    (
+        {"data": {"dataset": "SVHN"}},
+        "config/data.yaml: data: dataset: SVHN needs torchvision.root, or root beside it for short",
+    ),
+    (
+        {"data": {"dataset": "folder", "path": 3}},
+        "config/data.yaml: data.folder.path: Input should be a valid string, not 3",
+    ),
     (
         {"data": {"folder": {"group": "p("}}},
         "config/data.yaml: data.folder.group: 'p(' is no regular expression: missing ), unterminated subpattern at position 1",
@@ -84,40 +148,92 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "config/training.yaml: training.optimizer.type: Input should be 'adamw', 'adam' or 'sgd', not \"AdamW\"",
     ),
     ({"sweep": None}, "config/sweep.yaml: sweep: Input should be an object, not null"),
-    ({"models": {"vgg11": None}}, "config/models.yaml: models.vgg11: Input should be an object, not null"),
+    (
+        {"models": {"vgg11": None}},
+        "config/models.yaml: models.vgg11: Input should be an object, not null",
+    ),
     (
         {"models": {"VGG-11": {"family": "vgg", "builder": "vgg11", "min_resolution": 32}}},
         "config/models.yaml: models.VGG-11.name: String should match pattern '^[a-z][a-z0-9_]*$', not \"VGG-11\"",
     ),
-    ({"sweep": {"models": []}}, "config/sweep.yaml: sweep.models: Tuple should have at least 1 item, not []"),
-    ({"sweep": {"resolutions": []}}, "config/sweep.yaml: sweep.resolutions: Tuple should have at least 1 item, not []"),
-    ({"sweep": {"resolutions": [48, 24, 48]}}, "config/sweep.yaml: sweep.resolutions: 48 is listed more than once"),
-    ({"sweep": {"models": ["vgg11", "vgg11"]}}, "config/sweep.yaml: sweep.models: vgg11 is listed more than once"),
-    ({"sweep": {"models": ["vgg11", "vgg11_224"]}}, "config/sweep.yaml: sweep.models: a model is listed twice, once by its alias"),
-    ({"sweep": {"models": ["resnt18"]}}, "config/sweep.yaml: sweep.models: unknown model 'resnt18'; did you mean resnet18?"),
-    ({"sweep": {"models": ["TinyCNN_224"]}}, "config/sweep.yaml: sweep.models: unknown model 'TinyCNN_224'; did you mean tiny_cnn?"),
+    (
+        {"sweep": {"models": []}},
+        "config/sweep.yaml: sweep.models: Tuple should have at least 1 item, not []",
+    ),
+    (
+        {"sweep": {"resolutions": []}},
+        "config/sweep.yaml: sweep.resolutions: Tuple should have at least 1 item, not []",
+    ),
+    (
+        {"sweep": {"resolutions": [48, 24, 48]}},
+        "config/sweep.yaml: sweep.resolutions: 48 is listed more than once",
+    ),
+    (
+        {"sweep": {"models": ["vgg11", "vgg11"]}},
+        "config/sweep.yaml: sweep.models: vgg11 is listed more than once",
+    ),
+    (
+        {"sweep": {"models": ["vgg11", "vgg11_224"]}},
+        "config/sweep.yaml: sweep.models: a model is listed twice, once by its alias",
+    ),
+    (
+        {"sweep": {"models": ["resnt18"]}},
+        "config/sweep.yaml: sweep.models: unknown model 'resnt18'; did you mean resnet18?",
+    ),
+    (
+        {"sweep": {"models": ["TinyCNN_224"]}},
+        "config/sweep.yaml: sweep.models: unknown model 'TinyCNN_224'; did you mean tiny_cnn?",
+    ),
     (
         {"sweep": {"models": ["tiny_cnn", "vgg11"], "resolutions": [48, 24]}},
         "config/sweep.yaml: sweep.resolutions: vgg11 takes pictures of 32 px or more, not 24",
     ),
-    ({"sweep": {"resolutions": [2]}}, "config/sweep.yaml: sweep.resolutions.0: Input should be greater than or equal to 8, not 2"),
-    ({"data": {"reef": {"frequencies": [5.0, 9.0]}}}, "config/data.yaml: data.reef.frequencies.2 is missing"),
+    (
+        {"sweep": {"resolutions": [2]}},
+        "config/sweep.yaml: sweep.resolutions.0: Input should be greater than or equal to 8, not 2",
+    ),
+    (
+        {"data": {"reef": {"frequencies": [5.0, 9.0]}}},
+        "config/data.yaml: data.reef.frequencies.2 is missing",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("change", "message"), WRONG, ids=[message.partition(": ")[2][:60] for _, message in WRONG])
-def test_a_wrong_value_is_told_in_one_line_with_its_file_its_key_and_what_would_be_right(defaults, change, message):
+@pytest.mark.parametrize(
+    ("change", "message"), WRONG, ids=[message.partition(": ")[2][:60] for _, message in WRONG]
+)
+def test_a_wrong_value_is_told_in_one_line_with_its_file_its_key_and_what_would_be_right(
+    defaults, change, message
+):
     assert refusal(defaults, change) == message
 
 
 RENAMED = [
-    ({"training": {"learning_rate": 0.001}}, "config/training.yaml: training.learning_rate is now training.optimizer.lr"),
-    ({"training": {"optimizer": "AdamW"}}, "config/training.yaml: training.optimizer is now training.optimizer.type: adamw"),
-    ({"training": {"weight_decay": 0.01}}, "config/training.yaml: training.weight_decay is now training.optimizer.weight_decay"),
-    ({"device": {"use_amp": True, "cudnn_benchmark": True}}, "config/training.yaml: device.use_amp is now training.precision: bf16"),
-    ({"device": {"use_cuda": True}}, "config/system.yaml: device.use_cuda is now system.device: cuda"),
+    (
+        {"training": {"learning_rate": 0.001}},
+        "config/training.yaml: training.learning_rate is now training.optimizer.lr",
+    ),
+    (
+        {"training": {"optimizer": "AdamW"}},
+        "config/training.yaml: training.optimizer is now training.optimizer.type: adamw",
+    ),
+    (
+        {"training": {"weight_decay": 0.01}},
+        "config/training.yaml: training.weight_decay is now training.optimizer.weight_decay",
+    ),
+    (
+        {"device": {"use_amp": True, "cudnn_benchmark": True}},
+        "config/training.yaml: device.use_amp is now training.precision: bf16",
+    ),
+    (
+        {"device": {"use_cuda": True}},
+        "config/system.yaml: device.use_cuda is now system.device: cuda",
+    ),
     ({"experiment": {"seed": 42}}, "config/sweep.yaml: experiment.seed is now sweep.seeds"),
-    ({"models": ["vgg11_224", "resnet18_224"]}, "config/sweep.yaml: models is now sweep.models"),
+    (
+        {"models": ["vgg11_224", "resnet18_224"]},
+        "config/sweep.yaml: models is now sweep.models",
+    ),
     ({"resolutions": [224, 256]}, "config/sweep.yaml: resolutions is now sweep.resolutions"),
 ]
 
@@ -142,7 +258,9 @@ def test_a_date_is_text_where_text_is_asked_and_refused_elsewhere(defaults, tmp_
     path.write_text("experiment: {name: 2026-01-31}\n")
     assert build_config(merge(defaults, read_yaml(path))).experiment.name == "2026-01-31"
     path.write_text("training: {epochs: 2026-01-31}\n")
-    assert 'training.epochs: Input should be a valid integer, not "2026-01-31"' in refusal(defaults, read_yaml(path))
+    assert 'training.epochs: Input should be a valid integer, not "2026-01-31"' in refusal(
+        defaults, read_yaml(path)
+    )
 
 
 def test_a_mapping_that_holds_itself_is_refused(defaults, tmp_path):
@@ -152,11 +270,18 @@ def test_a_mapping_that_holds_itself_is_refused(defaults, tmp_path):
 
 
 def test_whole_numbers_are_welcome_where_fractions_are(defaults):
-    assert build_config(merge(defaults, {"training": {"optimizer": {"weight_decay": 0}}})).training.optimizer.weight_decay == 0.0
+    assert (
+        build_config(
+            merge(defaults, {"training": {"optimizer": {"weight_decay": 0}}})
+        ).training.optimizer.weight_decay
+        == 0.0
+    )
 
 
 def test_a_network_answers_to_its_name_of_old(config):
-    assert find_architecture(config.models, "vgg11_224") == find_architecture(config.models, "vgg11")
+    assert find_architecture(config.models, "vgg11_224") == find_architecture(
+        config.models, "vgg11"
+    )
 
 
 def test_a_network_keeps_the_name_that_its_key_gives_it(defaults):
@@ -173,11 +298,20 @@ def test_the_tree_is_frozen_down_to_its_leaves(config):
 
 def test_overlays_are_laid_on_top_in_turn(tmp_path, defaults):
     write_files(tmp_path, defaults)
-    (tmp_path / "one.yaml").write_text("training: {epochs: 3, optimizer: {lr: 0.5}}\nsweep: {seeds: [7]}\n")
+    (tmp_path / "one.yaml").write_text(
+        "training: {epochs: 3, optimizer: {lr: 0.5}}\nsweep: {seeds: [7]}\n"
+    )
     (tmp_path / "two.yaml").write_text("training: {epochs: 4}\n")
     config = load_config(tmp_path, [tmp_path / "one.yaml", tmp_path / "two.yaml"])
-    assert (config.training.epochs, config.training.optimizer.lr, config.sweep.seeds) == (4, 0.5, (7,))
-    assert config.training.optimizer.weight_decay == defaults["training"]["optimizer"]["weight_decay"]
+    assert (config.training.epochs, config.training.optimizer.lr, config.sweep.seeds) == (
+        4,
+        0.5,
+        (7,),
+    )
+    assert (
+        config.training.optimizer.weight_decay
+        == defaults["training"]["optimizer"]["weight_decay"]
+    )
 
 
 def write_files(directory: Path, values: dict[str, Any]) -> None:
@@ -191,7 +325,10 @@ def write_files(directory: Path, values: dict[str, Any]) -> None:
 
 MALFORMED = [
     ("sweep:\n  models: [a, b\n", "line 3: expected ',' or ']', but got '<stream end>'"),
-    ("training:\n  epochs: 3\n\tbatch_size: 2\n", "line 3: found character '\\t' that cannot start any token"),
+    (
+        "training:\n  epochs: 3\n\tbatch_size: 2\n",
+        "line 3: found character '\\t' that cannot start any token",
+    ),
     ("training:\n  epochs: 3\n  epochs: 4\n", "line 3: the key 'epochs' is written twice"),
     ("sweep: {seeds: [1]}\nsweep: {seeds: [2]}\n", "line 2: the key 'sweep' is written twice"),
     ("a: b: c\n", "line 1: mapping values are not allowed here"),
@@ -206,7 +343,9 @@ MALFORMED = [
 ]
 
 
-@pytest.mark.parametrize(("text", "message"), MALFORMED, ids=[message[:40] for _, message in MALFORMED])
+@pytest.mark.parametrize(
+    ("text", "message"), MALFORMED, ids=[message[:40] for _, message in MALFORMED]
+)
 def test_a_file_that_is_not_yaml_is_told_with_its_name_and_line(tmp_path, text, message):
     path = tmp_path / "mine.yaml"
     path.write_text(text)
@@ -242,26 +381,43 @@ def test_a_folder_is_no_file(tmp_path):
 def test_merging_leaves_both_sides_as_they_were():
     below, above = {"a": {"x": 1, "l": [1, 2]}, "b": 1}, {"a": {"l": [3]}, "c": {"y": 2}}
     assert merge(below, above) == {"a": {"x": 1, "l": [3]}, "b": 1, "c": {"y": 2}}
-    assert (below, above) == ({"a": {"x": 1, "l": [1, 2]}, "b": 1}, {"a": {"l": [3]}, "c": {"y": 2}})
+    assert (below, above) == (
+        {"a": {"x": 1, "l": [1, 2]}, "b": 1},
+        {"a": {"l": [3]}, "c": {"y": 2}},
+    )
 
 
 SHORT: list[tuple[dict[str, Any], dict[str, Any]]] = [
-    ({"dataset": "folder", "path": "DIR"}, {"folder": {"path": "DIR", "masks": None, "group": None}}),
-    ({"dataset": "folder", "path": "DIR", "group": "p"}, {"folder": {"path": "DIR", "masks": None, "group": "p"}}),
+    (
+        {"dataset": "folder", "path": "DIR"},
+        {"folder": {"path": "DIR", "masks": None, "group": None}},
+    ),
+    (
+        {"dataset": "folder", "path": "DIR", "group": "p"},
+        {"folder": {"path": "DIR", "masks": None, "group": "p"}},
+    ),
     ({"dataset": "csv", "path": "FILE"}, {"csv": {"path": "FILE"}}),
-    ({"dataset": "CIFAR10", "root": "DIR", "download": True}, {"torchvision": {"root": "DIR", "download": True}}),
+    (
+        {"dataset": "CIFAR10", "root": "DIR", "download": True},
+        {"torchvision": {"root": "DIR", "download": True}},
+    ),
 ]
 
 
 @pytest.mark.parametrize(("short", "whole"), SHORT)
-def test_one_line_names_the_pictures_and_no_other_source_is_left_in_what_names_a_job(defaults, short, whole):
+def test_one_line_names_the_pictures_and_no_other_source_is_left_in_what_names_a_job(
+    defaults, short, whole
+):
     data = build_config(merge(defaults, {"data": short})).data
     told = data.model_dump()
     assert {name: told[name] for name in ("folder", "csv", "torchvision", "reef")} == {
         **dict.fromkeys(("folder", "csv", "torchvision", "reef")),
         **whole,
     }
-    assert data == build_config(merge(defaults, {"data": {"dataset": short["dataset"], **whole}})).data
+    assert (
+        data
+        == build_config(merge(defaults, {"data": {"dataset": short["dataset"], **whole}})).data
+    )
 
 
 def test_a_configuration_that_was_narrowed_can_be_read_again(config):

@@ -18,16 +18,37 @@ Record = dict[str, Any]
 
 def record(resolution: int, rounds: Sequence[float], **others: Any) -> Record:
     """A record of a profile's `cells`, as far as findings read it."""
-    way = {"family": "custom", "model": "net", "variant": "eager", "precision": "fp32", "memory_format": "channels_last"}
-    made = {"batch_size": 1, "status": "ok", "valid": True, "ratio_rounds": list(rounds), "peak_memory_mib": 1.0}
+    way = {
+        "family": "custom",
+        "model": "net",
+        "variant": "eager",
+        "precision": "fp32",
+        "memory_format": "channels_last",
+    }
+    made = {
+        "batch_size": 1,
+        "status": "ok",
+        "valid": True,
+        "ratio_rounds": list(rounds),
+        "peak_memory_mib": 1.0,
+    }
     return {**way, "resolution": resolution, **made, **others}
 
 
-def curve(times: Sequence[float], seed: int = 0, noise: float = 0.0, sizes: Sequence[int] = SIZES, **others: Any) -> list[Record]:
+def curve(
+    times: Sequence[float],
+    seed: int = 0,
+    noise: float = 0.0,
+    sizes: Sequence[int] = SIZES,
+    **others: Any,
+) -> list[Record]:
     """Records of times by resolution, with noise of its own in every round, and a drift from round to round that all share."""
     rng = np.random.default_rng(seed)
     drift = np.exp(rng.normal(0, 5 * noise, ROUNDS))
-    return [record(px, time * drift * np.exp(rng.normal(0, noise, ROUNDS)), **others) for px, time in zip(sizes, times, strict=True)]
+    return [
+        record(px, time * drift * np.exp(rng.normal(0, noise, ROUNDS)), **others)
+        for px, time in zip(sizes, times, strict=True)
+    ]
 
 
 def verdicts(records: list[Record]) -> list[str]:
@@ -50,19 +71,29 @@ def test_a_larger_picture_that_is_faster_is_found_and_only_there() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_flat_cells_raise_no_alarm_however_often_they_are_measured(seed: int) -> None:
-    sweep = [one for number in range(4) for one in curve([1.0] * 5, seed=100 * seed + number, noise=0.02, model=f"net_{number}")]
+    sweep = [
+        one
+        for number in range(4)
+        for one in curve([1.0] * 5, seed=100 * seed + number, noise=0.02, model=f"net_{number}")
+    ]
     assert "inverted" not in verdicts(sweep)
 
 
 def test_an_alarm_takes_account_of_how_many_steps_a_sweep_has() -> None:
     alone = curve([1.0, 0.96], noise=0.01, sizes=(16, 24))
-    among_many = [one for number in range(200) for one in curve([1.0, 0.96], noise=0.01, sizes=(16, 24), model=f"net_{number}")]
+    among_many = [
+        one
+        for number in range(200)
+        for one in curve([1.0, 0.96], noise=0.01, sizes=(16, 24), model=f"net_{number}")
+    ]
     assert verdicts(alone) == ["inverted"]
     assert set(verdicts(among_many)) == {"flat"}
 
 
 def test_false_alarms_stay_as_rare_as_promised() -> None:
-    alarms = ["inverted" in verdicts(curve([1.0] * 5, seed=seed, noise=0.02)) for seed in range(1000)]
+    alarms = [
+        "inverted" in verdicts(curve([1.0] * 5, seed=seed, noise=0.02)) for seed in range(1000)
+    ]
     assert sum(alarms) <= 12  # half of the 1 % lies on the side of alarms: 5 are expected
 
 
@@ -77,21 +108,36 @@ def test_rounds_that_only_one_of_two_resolutions_has_are_left_out() -> None:
     assert row["n_rounds"] == 7
 
 
-@pytest.mark.parametrize("ways", [{"variant": "compiled"}, {"precision": "bf16"}, {"memory_format": "contiguous"}, {"batch_size": 32}])
-def test_only_measurements_that_differ_in_nothing_but_resolution_are_compared(ways: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "ways",
+    [
+        {"variant": "compiled"},
+        {"precision": "bf16"},
+        {"memory_format": "contiguous"},
+        {"batch_size": 32},
+    ],
+)
+def test_only_measurements_that_differ_in_nothing_but_resolution_are_compared(
+    ways: dict[str, Any],
+) -> None:
     assert neighbour_rows([record(16, [1.0] * 5), record(24, [0.5] * 5, **ways)], 0.95) == []
 
 
 def test_what_was_disturbed_or_does_not_fit_takes_no_part() -> None:
     records = curve([1.0, 0.5, 2.0], sizes=(16, 24, 32))
     records[1]["valid"] = False
-    assert [(row["resolution"], row["larger"]) for row in neighbour_rows(records, 0.95)] == [(16, 32)]
+    assert [(row["resolution"], row["larger"]) for row in neighbour_rows(records, 0.95)] == [
+        (16, 32)
+    ]
     records[1] |= {"valid": True, "status": "infeasible"}
     assert len(neighbour_rows(records, 0.95)) == 1
 
 
 def test_a_profile_without_rounds_makes_no_claim() -> None:
-    old = [{name: value for name, value in one.items() if name != "ratio_rounds"} for one in curve([1.0, 0.5], sizes=(16, 24))]
+    old = [
+        {name: value for name, value in one.items() if name != "ratio_rounds"}
+        for one in curve([1.0, 0.5], sizes=(16, 24))
+    ]
     assert neighbour_rows(old, 0.95) == list(cost_rows(old, [], 0.95)) == []
 
 
@@ -102,8 +148,12 @@ def test_the_exponents_of_power_laws_are_exact(exponent: float) -> None:
     for one, memory in zip(records, 5 * pixels ** (exponent / 2), strict=True):
         one["peak_memory_mib"] = memory
     row = growth(records)
-    assert [row[f"latency_exponent{end}"] for end in ("", "_low", "_high")] == pytest.approx([exponent] * 3)
-    assert [row[f"memory_exponent{end}"] for end in ("", "_low", "_high")] == pytest.approx([exponent / 2] * 3)
+    assert [row[f"latency_exponent{end}"] for end in ("", "_low", "_high")] == pytest.approx(
+        [exponent] * 3
+    )
+    assert [row[f"memory_exponent{end}"] for end in ("", "_low", "_high")] == pytest.approx(
+        [exponent / 2] * 3
+    )
     assert (row["latency_misfit"], row["memory_misfit"]) == pytest.approx((0, 0))
     assert (row["smallest"], row["largest"], row["n_resolutions"]) == (16, 64, 5)
 
@@ -111,7 +161,16 @@ def test_the_exponents_of_power_laws_are_exact(exponent: float) -> None:
 def test_the_interval_of_an_exponent_covers_it_as_often_as_promised() -> None:
     times = np.array(SIZES) ** 1.6
     found = [growth(curve(times.tolist(), seed=seed, noise=0.02)) for seed in range(300)]
-    assert 0.92 <= np.mean([row["latency_exponent_low"] <= 0.8 <= row["latency_exponent_high"] for row in found]) <= 0.98
+    assert (
+        0.92
+        <= np.mean(
+            [
+                row["latency_exponent_low"] <= 0.8 <= row["latency_exponent_high"]
+                for row in found
+            ]
+        )
+        <= 0.98
+    )
 
 
 def test_a_curve_that_is_no_power_law_says_by_how_much() -> None:
@@ -124,7 +183,9 @@ def test_the_exponent_of_memory_lies_between_those_from_step_to_step() -> None:
     records = curve([1.0, 2.0, 4.0], sizes=(16, 32, 64))
     for one, memory in zip(records, (1.0, 2.0, 8.0), strict=True):
         one["peak_memory_mib"] = memory
-    assert [growth(records)[f"memory_exponent{end}"] for end in ("_low", "", "_high")] == pytest.approx([0.5, 0.75, 1.0])
+    assert [
+        growth(records)[f"memory_exponent{end}"] for end in ("_low", "", "_high")
+    ] == pytest.approx([0.5, 0.75, 1.0])
 
 
 def test_two_resolutions_have_no_exponent_but_a_crossover() -> None:
@@ -169,18 +230,29 @@ ENERGY_RECORD = record(
     24, [1.0], batch_size=32, power_w=20.0, idle_power_w=5.0, energy_j_per_image=0.02, energy_j_per_image_above_idle=0.015,
     latency_ms_p50=32.0, latency_ms_low=30.0, latency_ms_high=40.0,
 )  # fmt: skip
-CELL_ROW = {"family": "custom", "model": "net", "resolution": 24, "accuracy": 0.8, "accuracy_low": 0.5, "accuracy_high": 1.0}
+CELL_ROW = {
+    "family": "custom",
+    "model": "net",
+    "resolution": 24,
+    "accuracy": 0.8,
+    "accuracy_low": 0.5,
+    "accuracy_high": 1.0,
+}
 
 
 def test_a_correct_picture_takes_what_a_picture_takes_over_the_accuracy() -> None:
     (row,) = energy_rows([ENERGY_RECORD], [CELL_ROW])
     assert tuple(row) == ENERGY
-    assert [row[f"energy_j_per_correct_image{end}"] for end in ("", "_low", "_high")] == pytest.approx([0.025, 0.02, 0.04])
+    assert [
+        row[f"energy_j_per_correct_image{end}"] for end in ("", "_low", "_high")
+    ] == pytest.approx([0.025, 0.02, 0.04])
 
 
 def test_pictures_a_second_a_watt_have_the_interval_of_the_latency() -> None:
     (row,) = energy_rows([ENERGY_RECORD], [])
-    assert [row[f"images_per_second_per_watt{end}"] for end in ("", "_low", "_high")] == pytest.approx([50, 40, 1600 / 30])
+    assert [
+        row[f"images_per_second_per_watt{end}"] for end in ("", "_low", "_high")
+    ] == pytest.approx([50, 40, 1600 / 30])
     assert row["energy_j_per_correct_image"] is None
 
 
@@ -190,7 +262,10 @@ def test_a_step_of_training_has_no_correct_picture() -> None:
 
 
 def test_without_a_measured_power_there_is_no_energy() -> None:
-    assert list(energy_rows([ENERGY_RECORD | {"power_w": None}, record(24, [1.0])], [CELL_ROW])) == []
+    assert (
+        list(energy_rows([ENERGY_RECORD | {"power_w": None}, record(24, [1.0])], [CELL_ROW]))
+        == []
+    )
 
 
 def frame(*records: Record) -> pd.DataFrame:
@@ -204,13 +279,25 @@ def test_a_model_is_stood_for_by_how_its_first_measurement_ran() -> None:
         record(24, [], variant="compiled", precision="bf16", latency_ms_p50=3.0),
         record(24, [], model="other", variant="eager", latency_ms_p50=4.0),
     )
-    assert primary(profiles, profiles)["latency_ms_p50"].tolist() == single(profiles)["latency_ms_p50"].tolist() == [1.0, 4.0]
+    assert (
+        primary(profiles, profiles)["latency_ms_p50"].tolist()
+        == single(profiles)["latency_ms_p50"].tolist()
+        == [1.0, 4.0]
+    )
     other = profiles.iloc[::-1].assign(exponent=1.0)
     assert primary(other, profiles)["variant"].tolist() == ["eager", "compiled"]
 
 
 def test_throughput_is_that_of_the_best_batch_that_was_measured() -> None:
     rates = {1: 50.0, 32: 80.0, 64: 70.0}
-    rows = [record(px, [], batch_size=size, inference_images_per_second=rate) for px in (48, 24) for size, rate in rates.items()]
-    training = record(24, [], variant="training_step", batch_size=32, inference_images_per_second=None)
-    assert fastest(frame(*rows, training))[["resolution", "batch_size"]].to_numpy().tolist() == [[24, 32], [48, 32]]
+    rows = [
+        record(px, [], batch_size=size, inference_images_per_second=rate)
+        for px in (48, 24)
+        for size, rate in rates.items()
+    ]
+    training = record(
+        24, [], variant="training_step", batch_size=32, inference_images_per_second=None
+    )
+    assert fastest(frame(*rows, training))[
+        ["resolution", "batch_size"]
+    ].to_numpy().tolist() == [[24, 32], [48, 32]]

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from resomap import files
-from resomap.report.datapage import write_data_page
+from resomap.report.catalogue import data_figure_names
+from resomap.report.data_page import write_data_page
 from resomap.report.facts import read_facts
-from resomap.report.figures import data_figure_names
-from resomap.report.gallery import draw_data_figures
+from resomap.report.figures.draw import draw_data_figures
+from resomap.report.figures.style import short
 from resomap.report.markup import data_section, inline_svg
-from resomap.report.style import short
+from resomap.system import files
 from tests.synthetic import Sweep, write_results
 from tests.unit.test_data_facts import copy
 from tests.unit.test_report import Page
@@ -73,7 +73,9 @@ def test_the_page_on_the_data_is_well_formed(page: str) -> None:
 
 def test_names_of_files_are_text_whatever_they_hold(page: str) -> None:
     assert "&lt;My&gt; cats &amp; dogs" in page
-    assert "cats/&lt;img src=x&gt; &amp; &#34;quoted&#34; &#39;name&#39; $x^2$ \\udce9.jpg" in page
+    assert (
+        "cats/&lt;img src=x&gt; &amp; &#34;quoted&#34; &#39;name&#39; $x^2$ \\udce9.jpg" in page
+    )
     assert "<img src=x>" not in page
     assert "truncated &lt;b&gt;" in page
 
@@ -90,22 +92,33 @@ def test_the_gravest_copies_are_listed_first(tmp_path: Path) -> None:
     assert [row["source"] for row in listed[:3]] == [EVIL, "leak", "plain/0"]
 
 
-def test_alarms_are_told_first_and_everything_on_the_page_is_told(written: tuple[str, list[str]]) -> None:
+def test_alarms_are_told_first_and_everything_on_the_page_is_told(
+    written: tuple[str, list[str]],
+) -> None:
     page, told = written
     assert [sentence.partition(":")[0] for sentence in told[:2]] == ["Leak", "Contradiction"]
     assert page.count("<p>Leak: ") == 1
-    assert any(sentence.startswith("Left out as unusable: 31 of 1,695 files") for sentence in told)
+    assert any(
+        sentence.startswith("Left out as unusable: 31 of 1,695 files") for sentence in told
+    )
     assert any(sentence.startswith("24 px keep ") for sentence in told)
     assert "1,664 pictures of 8 classes (folder): 1,600 train, 24 val, 40 test." in told
 
 
 def test_every_figure_that_needs_no_training_is_on_the_page(page: str) -> None:
     assert re.findall(r'<figure id="(\w+)"', page) == list(data_figure_names("folder"))
-    assert data_figure_names("folder") == ("class_balance", "picture_sizes", "information_by_resolution", "contact_sheet")
+    assert data_figure_names("folder") == (
+        "class_balance",
+        "picture_sizes",
+        "information_by_resolution",
+        "contact_sheet",
+    )
 
 
 def test_resolutions_above_the_stored_size_are_told(tmp_path: Path) -> None:
-    _, told = write_page(tmp_path, Sweep(models=(), resolutions=(96, 224), test=40, val=24, native=48))
+    _, told = write_page(
+        tmp_path, Sweep(models=(), resolutions=(96, 224), test=40, val=24, native=48)
+    )
     assert any(sentence.startswith("Information ends at 48 px") for sentence in told)
     assert not any(sentence.startswith("Leak") for sentence in told)
 
@@ -114,12 +127,26 @@ def test_a_thousand_classes_of_noise_make_a_page_that_can_be_mailed(tmp_path: Pa
     write_results(tmp_path, SWEEP)
     rng = np.random.default_rng(0)
     label = np.repeat(np.arange(24), 10)
-    files.write_arrays(tmp_path / "data/contact_sheet.npz", images=rng.integers(0, 256, (240, 96, 96, 3), np.uint8), label=label)
+    files.write_arrays(
+        tmp_path / "data/contact_sheet.npz",
+        images=rng.integers(0, 256, (240, 96, 96, 3), np.uint8),
+        label=label,
+    )
     curve = np.linspace(0, 1, 129) ** rng.uniform(0.05, 0.4, (1001, 1))
     files.write_array(tmp_path / "data/spectrum.npy", curve)
-    counts = {split: {"count": 9_000, "sha256": "0", "per_class": rng.integers(5, 99, 1000).tolist()} for split in ("train", "val", "test")}
-    about = {"classes": [f"n{number:08d} <{'long ' * 9}>" for number in range(1000)], "splits": counts, "native_resolution": 256}
-    files.write_json(tmp_path / "data/manifest.json", files.read_json(tmp_path / "data/manifest.json") | about)
+    counts = {
+        split: {"count": 9_000, "sha256": "0", "per_class": rng.integers(5, 99, 1000).tolist()}
+        for split in ("train", "val", "test")
+    }
+    about = {
+        "classes": [f"n{number:08d} <{'long ' * 9}>" for number in range(1000)],
+        "splits": counts,
+        "native_resolution": 256,
+    }
+    files.write_json(
+        tmp_path / "data/manifest.json",
+        files.read_json(tmp_path / "data/manifest.json") | about,
+    )
     page = tmp_path / "page.html"
     write_data_page(tmp_path / "data", [32, 64, 224], page, "many")
     assert page.stat().st_size < 3e6
@@ -148,15 +175,21 @@ def test_the_numbers_behind_the_figures_are_those_of_the_data(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("native", [47, 48])
-def test_a_resolution_just_under_the_stored_one_may_lose_nothing(native: int, tmp_path: Path) -> None:
-    _, told = write_page(tmp_path, Sweep(models=(), resolutions=(24, 46), test=40, val=24, native=native))
+def test_a_resolution_just_under_the_stored_one_may_lose_nothing(
+    native: int, tmp_path: Path
+) -> None:
+    _, told = write_page(
+        tmp_path, Sweep(models=(), resolutions=(24, 46), test=40, val=24, native=native)
+    )
     assert any(sentence.startswith("24 px keep ") for sentence in told)
 
 
 def test_a_title_with_quotes_and_backslashes_stays_inside_its_attribute() -> None:
     svg = '<svg width="10pt" height="5pt" viewBox="0 0 10 5"><!-- "a" --></svg>'
     inlined = inline_svg(svg, "balance", 'of "x" \\1 & <y>')
-    assert inlined.startswith('<svg role="img" aria-label="of &quot;x&quot; \\1 &amp; &lt;y&gt;"')
+    assert inlined.startswith(
+        '<svg role="img" aria-label="of &quot;x&quot; \\1 &amp; &lt;y&gt;"'
+    )
     assert "<!--" not in inlined
 
 

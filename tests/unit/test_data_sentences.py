@@ -7,13 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resomap.report import data_titles
-from resomap.report.data_sentences import alarm_sentences, fact_sentences, information_sentences, limit_sentences
 from resomap.report.facts import Facts
+from resomap.report.text import data_titles
+from resomap.report.text.data import (
+    alarm_sentences,
+    fact_sentences,
+    information_sentences,
+    limit_sentences,
+)
 from tests.unit.test_data_facts import copy, facts_of, with_sizes
 
 LEAKS = (
-    *(copy(f"test/{number}.jpg", "test", f"train/{number}.jpg", "train") for number in range(3)),
+    *(
+        copy(f"test/{number}.jpg", "test", f"train/{number}.jpg", "train")
+        for number in range(3)
+    ),
     copy("val/0.jpg", "val", "train/9.jpg", "train"),
 )
 
@@ -26,12 +34,16 @@ def test_pictures_in_two_splits_raise_an_alarm_with_the_first_of_them(tmp_path: 
 
 
 def test_equal_pictures_with_different_labels_raise_an_alarm(tmp_path: Path) -> None:
-    assert list(alarm_sentences(facts_of(tmp_path, copies=(copy("a", "train", "b", "train", 1, 0),)))) == [
+    assert list(
+        alarm_sentences(facts_of(tmp_path, copies=(copy("a", "train", "b", "train", 1, 0),)))
+    ) == [
         "Contradiction: 1 picture with the same pixels as one of another label, such as b (torpedo) and a (starfish): no network is right on both."
     ]
 
 
-def test_copies_inside_a_split_with_one_label_are_told_and_raise_no_alarm(tmp_path: Path) -> None:
+def test_copies_inside_a_split_with_one_label_are_told_and_raise_no_alarm(
+    tmp_path: Path,
+) -> None:
     facts = facts_of(tmp_path, copies=(copy("a", "train", "b", "train"),))
     assert list(alarm_sentences(facts)) == list(limit_sentences(facts)) == []
     assert fact_sentences(facts)["Copies"] == [
@@ -51,7 +63,9 @@ def test_limits_name_a_leak_that_spares_the_test(tmp_path: Path) -> None:
     ]
 
 
-def test_limits_count_what_was_left_out_and_name_classes_without_pictures(tmp_path: Path) -> None:
+def test_limits_count_what_was_left_out_and_name_classes_without_pictures(
+    tmp_path: Path,
+) -> None:
     facts = facts_of(tmp_path, test=6, bad=(("a.jpg", "no picture"), ("b.jpg", "no picture")))
     assert list(limit_sentences(facts)) == [
         "Left out as unusable: 2 of 1,632 files; each is listed with its reason.",
@@ -59,7 +73,9 @@ def test_limits_count_what_was_left_out_and_name_classes_without_pictures(tmp_pa
     ]
 
 
-def test_information_is_told_at_the_ends_of_the_sweep_and_for_the_class_that_loses_most(tmp_path: Path) -> None:
+def test_information_is_told_at_the_ends_of_the_sweep_and_for_the_class_that_loses_most(
+    tmp_path: Path,
+) -> None:
     facts = facts_of(tmp_path, grouped=True)
     facts.spectrum[0, [12, 18]] = 0.61, 0.974
     facts.spectrum[8, 12] = 0.5
@@ -82,9 +98,21 @@ def test_classes_that_nobody_looked_at_are_not_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sizes", "resolutions", "told"),
     [
-        ([(30, 40, 12), (300, 400, 88)], [24, 40], "12 % of the pictures are smaller than 40 px: there they are enlarged"),
-        ([(30, 40, 12), (300, 400, 88)], [24, 224], "12 % of the pictures are smaller than 48 px: there they are enlarged"),
-        ([(60, 60, 1), (90, 60, 1)], [24, 224], "No picture is smaller than 48 px, the most that is asked of them"),
+        (
+            [(30, 40, 12), (300, 400, 88)],
+            [24, 40],
+            "12 % of the pictures are smaller than 40 px: there they are enlarged",
+        ),
+        (
+            [(30, 40, 12), (300, 400, 88)],
+            [24, 224],
+            "12 % of the pictures are smaller than 48 px: there they are enlarged",
+        ),
+        (
+            [(60, 60, 1), (90, 60, 1)],
+            [24, 224],
+            "No picture is smaller than 48 px, the most that is asked of them",
+        ),
         ([(32, 24, 7)], [24], "Every picture is 32 × 24 px"),
     ],
     ids=["up to the largest resolution", "never more than is stored", "none", "one size"],
@@ -111,13 +139,21 @@ def test_what_becoming_square_does_is_told(aspect: str, told: str, tmp_path: Pat
 @pytest.mark.parametrize(
     ("counts", "told"),
     [
-        ([[4, 1, 0], [20, 3, 3]], "The largest class has 5.2 times the pictures of the smallest"),
+        (
+            [[4, 1, 0], [20, 3, 3]],
+            "The largest class has 5.2 times the pictures of the smallest",
+        ),
         ([[4, 1, 0], [3, 1, 1]], "Every class has 5 pictures"),
         ([[0, 0, 0], [3, 1, 1]], "1 of 2 classes have no picture"),
-        ([[1, 0, 0], [1200, 3, 1]], "The largest class has 1,204 times the pictures of the smallest"),
+        (
+            [[1, 0, 0], [1200, 3, 1]],
+            "The largest class has 1,204 times the pictures of the smallest",
+        ),
     ],
 )
-def test_balance_is_the_largest_over_the_smallest(counts: list[list[int]], told: str, tmp_path: Path) -> None:
+def test_balance_is_the_largest_over_the_smallest(
+    counts: list[list[int]], told: str, tmp_path: Path
+) -> None:
     assert data_titles.balance_title(pd.DataFrame(counts)) == told
 
 
@@ -134,12 +170,17 @@ def facts_about(folder: Path, **about: Any) -> dict[str, list[str]]:
     ],
 )
 def test_splits_are_given_or_dealt(drawn: tuple[str, ...], told: str, tmp_path: Path) -> None:
-    assert facts_about(tmp_path, drawn=drawn)["Pictures"] == ["1,664 pictures of 8 classes (folder): 1,600 train, 24 val, 40 test.", told]
+    assert facts_about(tmp_path, drawn=drawn)["Pictures"] == [
+        "1,664 pictures of 8 classes (folder): 1,600 train, 24 val, 40 test.",
+        told,
+    ]
 
 
 def test_the_reef_has_neither_files_nor_splits_of_a_source(tmp_path: Path) -> None:
     told = facts_about(tmp_path, grouped=True)
-    assert told["Pictures"] == ["1,664 pictures of 8 classes (reef): 1,600 train, 24 val, 40 test."]
+    assert told["Pictures"] == [
+        "1,664 pictures of 8 classes (reef): 1,600 train, 24 val, 40 test."
+    ]
     assert "Sizes" not in told
 
 
@@ -163,7 +204,14 @@ def test_a_part_is_never_told_as_nothing_or_all(share: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "told"), [(0.1234, "12 %"), (0.997, "99.7 %"), (0.004, "0.4 %"), (1e-6, "less than 0.01 %"), (1 - 1e-6, "more than 99.99 %")]
+    ("share", "told"),
+    [
+        (0.1234, "12 %"),
+        (0.997, "99.7 %"),
+        (0.004, "0.4 %"),
+        (1e-6, "less than 0.01 %"),
+        (1 - 1e-6, "more than 99.99 %"),
+    ],
 )
 def test_percents_have_as_many_digits_as_they_need(share: float, told: str) -> None:
     assert data_titles.percent(share) == told

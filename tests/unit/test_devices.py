@@ -1,15 +1,17 @@
 import pytest
 import torch
 
-from resomap import devices
-from resomap.devices import device_name, open_device
 from resomap.errors import DeviceError
+from resomap.system import gpus
+from resomap.system.gpus import device_name, open_device
 from resomap.training.precision import use_float32
 
 
 @pytest.fixture(autouse=True)
 def settings_as_they_were(monkeypatch):
-    monkeypatch.setattr(devices, "lease_for_life", lambda *arguments, **named: None)  # this process goes on
+    monkeypatch.setattr(
+        gpus, "lease_for_life", lambda *arguments, **named: None
+    )  # this process goes on
     threads, tf32 = torch.get_num_threads(), torch.backends.cudnn.allow_tf32
     yield
     torch.set_num_threads(threads)

@@ -4,7 +4,13 @@ import pytest
 import torch
 
 from resomap.profiling import energy
-from resomap.profiling.energy import WINDOWS, Windows, measure_energy, open_meter, why_not_measured
+from resomap.profiling.energy import (
+    WINDOWS,
+    Windows,
+    measure_energy,
+    open_meter,
+    why_not_measured,
+)
 from resomap.profiling.sensors import Card
 
 GPU, CPU = torch.device("cuda", 0), torch.device("cpu")
@@ -54,12 +60,16 @@ def test_a_constant_power_is_measured_exactly_in_total_and_above_idle():
     assert measured.power_w == pytest.approx(LOAD_W, rel=1e-9)
     assert measured.idle_power_w == pytest.approx(IDLE_W, rel=1e-9)
     assert measured.energy_j_per_image == pytest.approx(LOAD_W * 0.002 / 8, rel=1e-9)
-    assert measured.energy_j_per_image_above_idle == pytest.approx((LOAD_W - IDLE_W) * 0.002 / 8, rel=1e-9)
+    assert measured.energy_j_per_image_above_idle == pytest.approx(
+        (LOAD_W - IDLE_W) * 0.002 / 8, rel=1e-9
+    )
     assert measured.relative_spread == pytest.approx(0, abs=1e-9)
 
 
 @pytest.mark.parametrize(("call_ms", "tick_ms"), [(1, 100), (7, 100), (33, 20), (900, 100)])
-def test_calls_that_do_not_meet_the_counter_are_off_by_less_than_a_call_or_a_step(call_ms, tick_ms):
+def test_calls_that_do_not_meet_the_counter_are_off_by_less_than_a_call_or_a_step(
+    call_ms, tick_ms
+):
     measured = Machine(call_ms, tick_ms).measure()
     most = min(call_ms, tick_ms) / 5000
     assert measured.power_w == pytest.approx(LOAD_W, rel=most)
@@ -103,7 +113,13 @@ class Powercap:
     def __init__(self, root: Path):
         self.root = root
         self.counters = {"package-0": 1_000, "core": 500, "package-1": 2_000, "psys": 9_000}
-        self.folders = dict(zip(self.counters, ("intel-rapl:0", "intel-rapl:0:0", "intel-rapl:1", "intel-rapl:2"), strict=True))
+        self.folders = dict(
+            zip(
+                self.counters,
+                ("intel-rapl:0", "intel-rapl:0:0", "intel-rapl:1", "intel-rapl:2"),
+                strict=True,
+            )
+        )
         for name, folder in self.folders.items():
             (root / folder).mkdir()
             (root / folder / "name").write_text(f"{name}\n")
@@ -112,7 +128,9 @@ class Powercap:
 
     def spend(self, **microjoules):
         for name, folder in self.folders.items():
-            self.counters[name] = (self.counters[name] + microjoules.get(name.replace("-", ""), 0)) % RANGE_UJ
+            self.counters[name] = (
+                self.counters[name] + microjoules.get(name.replace("-", ""), 0)
+            ) % RANGE_UJ
             (self.root / folder / "energy_uj").write_text(f"{self.counters[name]}\n")
 
 
@@ -144,11 +162,16 @@ def test_rapl_goes_on_where_a_counter_starts_again(powercap):
 
 def test_a_cpu_without_rapl_is_not_measured(tmp_path):
     assert open_meter(CPU, tmp_path) is None
-    assert why_not_measured(CPU, tmp_path) == f"not measured: no CPU package has a RAPL counter under {tmp_path}"
+    assert (
+        why_not_measured(CPU, tmp_path)
+        == f"not measured: no CPU package has a RAPL counter under {tmp_path}"
+    )
     assert open_meter(CPU, tmp_path / "powercap") is None
 
 
-def test_counters_that_only_root_may_read_are_not_measured_and_it_is_said(powercap, monkeypatch):
+def test_counters_that_only_root_may_read_are_not_measured_and_it_is_said(
+    powercap, monkeypatch
+):
     read = Path.read_text
 
     def refuse(path, *args, **kwargs):
@@ -158,13 +181,18 @@ def test_counters_that_only_root_may_read_are_not_measured_and_it_is_said(powerc
 
     monkeypatch.setattr(Path, "read_text", refuse)
     assert open_meter(CPU, powercap.root) is None
-    assert why_not_measured(CPU, powercap.root) == f"not measured: {powercap.root} is readable by root only"
+    assert (
+        why_not_measured(CPU, powercap.root)
+        == f"not measured: {powercap.root} is readable by root only"
+    )
 
 
 def test_a_counter_that_stands_still_is_not_measured(powercap, monkeypatch):
     monkeypatch.setattr(energy, "sleep", lambda seconds: None)
     assert open_meter(CPU, powercap.root) is None
-    assert why_not_measured(CPU, powercap.root).startswith("not measured: the energy counter stood still for 2 s")
+    assert why_not_measured(CPU, powercap.root).startswith(
+        "not measured: the energy counter stood still for 2 s"
+    )
 
 
 class FakeNvml:
@@ -185,7 +213,12 @@ class FakeNvml:
 
 
 def plug(monkeypatch, **card):
-    found = Card(nvml=FakeNvml(**card.pop("nvml", {})), whole="the card", seen="what torch sees", is_slice=card.get("is_slice", False))
+    found = Card(
+        nvml=FakeNvml(**card.pop("nvml", {})),
+        whole="the card",
+        seen="what torch sees",
+        is_slice=card.get("is_slice", False),
+    )
     monkeypatch.setattr(energy, "open_card", lambda device: found)
 
 
@@ -199,13 +232,19 @@ def test_a_gpu_is_measured_by_the_cards_own_counter_of_millijoules(monkeypatch):
 def test_a_gpu_older_than_its_counter_is_not_measured(monkeypatch):
     plug(monkeypatch, nvml={"counts": False})
     assert open_meter(GPU) is None
-    assert why_not_measured(GPU) == "not measured: this GPU has no energy counter (Volta and newer have): Not Supported"
+    assert (
+        why_not_measured(GPU)
+        == "not measured: this GPU has no energy counter (Volta and newer have): Not Supported"
+    )
 
 
 def test_a_slice_is_not_measured_by_what_the_whole_card_takes(monkeypatch):
     plug(monkeypatch, is_slice=True)
     assert open_meter(GPU) is None
-    assert why_not_measured(GPU) == "not measured: the counter is the whole card's, and this is a MIG slice of it"
+    assert (
+        why_not_measured(GPU)
+        == "not measured: the counter is the whole card's, and this is a MIG slice of it"
+    )
 
 
 def test_a_gpu_without_nvml_is_not_measured(monkeypatch):
@@ -217,4 +256,6 @@ def test_a_gpu_without_nvml_is_not_measured(monkeypatch):
 def test_the_real_library_knows_the_counter_by_this_name():
     import pynvml
 
-    assert callable(pynvml.nvmlDeviceGetTotalEnergyConsumption) and issubclass(pynvml.NVMLError, Exception)
+    assert callable(pynvml.nvmlDeviceGetTotalEnergyConsumption) and issubclass(
+        pynvml.NVMLError, Exception
+    )

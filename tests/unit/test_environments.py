@@ -7,8 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from resomap.environments import ENVIRONMENTS, conda_file, container_file, locked_versions, write_environments
-from resomap.provenance import PACKAGE
+from resomap.system.conda_files import (
+    ENVIRONMENTS,
+    conda_file,
+    container_file,
+    locked_versions,
+    write_environments,
+)
+from resomap.workflow.code_digest import PACKAGE
 
 ROOT = PACKAGE.parent
 ENVS = ROOT / "envs"
@@ -21,14 +27,22 @@ def imported(path: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield from [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
+            yield from [
+                str(node.module),
+                *(f"{node.module}.{alias.name}" for alias in node.names),
+            ]
 
 
 def files_of(name: str) -> list[Path]:
     """What Python runs to import `name` of ours: the faces of its packages, and the module."""
     steps = name.split(".")
     above = [ROOT.joinpath(*steps[:end]) for end in range(1, len(steps) + 1)]
-    return [file for path in above for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()]
+    return [
+        file
+        for path in above
+        for file in (path / "__init__.py", path.with_suffix(".py"))
+        if file.is_file()
+    ]
 
 
 def foreign(module: str) -> set[str]:
@@ -46,7 +60,11 @@ def foreign(module: str) -> set[str]:
 
 def mains(environment: str) -> set[str]:
     rules = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "rules").glob("*.smk"))
-    bodies = [body for body in re.split(r"^rule ", rules, flags=re.MULTILINE) if f"envs/{environment}.yaml" in body]
+    bodies = [
+        body
+        for body in re.split(r"^rule ", rules, flags=re.MULTILINE)
+        if f"envs/{environment}.yaml" in body
+    ]
     return set(re.findall(r"python -m ([\w.]+)", "".join(bodies)))
 
 
@@ -54,14 +72,20 @@ def mains(environment: str) -> set[str]:
 def test_an_environment_holds_what_its_rules_import_and_nothing_else(environment):
     assert mains(environment), f"no rule works in envs/{environment}.yaml"
     named, owners = set(ENVIRONMENTS[environment]) - BEHIND, packages_distributions()
-    wanted = {module: {owner.lower() for owner in owners[module]} for main in mains(environment) for module in foreign(main)}
+    wanted = {
+        module: {owner.lower() for owner in owners[module]}
+        for main in mains(environment)
+        for module in foreign(main)
+    }
     assert [module for module, owners in wanted.items() if not owners & named] == []
     assert named - set().union(*wanted.values()) == set()
 
 
 def test_every_rule_that_works_names_its_environment():
     rules = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "rules").glob("*.smk"))
-    assert set(re.findall(r"python -m ([\w.]+)", rules)) == set().union(*map(mains, ENVIRONMENTS))
+    assert set(re.findall(r"python -m ([\w.]+)", rules)) == set().union(
+        *map(mains, ENVIRONMENTS)
+    )
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
@@ -71,11 +95,21 @@ def test_the_conda_files_are_those_that_the_lock_makes(name):
 
 
 def test_the_container_is_the_one_that_is_made():
-    assert (ENVS / "Containerfile").read_text(encoding="utf-8") == container_file(), "run `make lock`"
+    assert (ENVS / "Containerfile").read_text(encoding="utf-8") == container_file(), (
+        "run `make lock`"
+    )
 
 
 def test_the_files_are_written_beside_the_lock(tmp_path):
-    (tmp_path / "requirements.lock").write_text((ENVS / "requirements.lock").read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "requirements.lock").write_text(
+        (ENVS / "requirements.lock").read_text(encoding="utf-8"), encoding="utf-8"
+    )
     write_environments(tmp_path)
     written = sorted(path.name for path in tmp_path.iterdir())
-    assert written == ["Containerfile", "report.yaml", "requirements.lock", "torch.yaml", "tracking.yaml"]
+    assert written == [
+        "Containerfile",
+        "report.yaml",
+        "requirements.lock",
+        "torch.yaml",
+        "tracking.yaml",
+    ]

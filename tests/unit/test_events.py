@@ -25,7 +25,12 @@ print(sorted(read.Tags()["scalars"]), [(event.step, round(event.value, 3)) for e
 
 
 def test_what_was_written_is_read_back_and_an_earlier_training_is_hidden(tmp_path):
-    done = subprocess.run([sys.executable, "-c", ROUND_TRIP, str(tmp_path)], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", ROUND_TRIP, str(tmp_path)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     assert done.stdout.strip() == "['lr', 'train/loss'] [(0, 2.0), (1, 1.0)]"
 
 
@@ -36,5 +41,10 @@ def test_nothing_is_written_where_nobody_asked():
 
 def test_a_missing_tensorboard_is_said_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(ResoMapError, match=r"system\.training\.tensorboard: .*resomap\[tracking\]"), events_into(tmp_path):
+    with (
+        pytest.raises(
+            ResoMapError, match=r"system\.training\.tensorboard: .*resomap\[tracking\]"
+        ),
+        events_into(tmp_path),
+    ):
         pass

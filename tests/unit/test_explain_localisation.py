@@ -5,7 +5,9 @@ from resomap.explain import localisation
 from resomap.explain.localisation import area_average
 
 
-def localise(attributions: np.ndarray, masks: np.ndarray, tolerance: float = 0) -> dict[str, np.ndarray]:
+def localise(
+    attributions: np.ndarray, masks: np.ndarray, tolerance: float = 0
+) -> dict[str, np.ndarray]:
     return localisation.localise(attributions, masks, tolerance)
 
 
@@ -25,7 +27,10 @@ def blob(rows: slice, columns: slice) -> np.ndarray:
 
 
 def test_evidence_on_the_object_scores_one(mask):
-    result = {name: values[0] for name, values in localise(blob(slice(2, 6), slice(4, 8)), mask).items()}
+    result = {
+        name: values[0]
+        for name, values in localise(blob(slice(2, 6), slice(4, 8)), mask).items()
+    }
     assert result == {
         "relevance_mass": 1,
         "relevance_mass_best": 1,
@@ -40,7 +45,11 @@ def test_evidence_on_the_object_scores_one(mask):
 
 def test_evidence_beside_the_object_scores_nothing(mask):
     result = localise(blob(slice(6, 12), slice(0, 4)), mask)
-    assert (result["relevance_mass"][0], result["relevance_rank"][0], result["pointing_game"][0]) == (0, 0, 0)
+    assert (
+        result["relevance_mass"][0],
+        result["relevance_rank"][0],
+        result["pointing_game"][0],
+    ) == (0, 0, 0)
 
 
 def test_half_of_the_evidence_on_the_object_scores_a_half(mask):
@@ -61,7 +70,11 @@ def test_negative_relevance_takes_nothing_away(mask):
 def test_a_map_without_positive_relevance_is_a_counted_miss(mask, level):
     result = localise(np.full((1, 12, 12), level, np.float32), mask)
     assert result["zero_map"][0] == 1
-    assert (result["relevance_mass"][0], result["relevance_rank"][0], result["pointing_game"][0]) == (0, 0, 0)
+    assert (
+        result["relevance_mass"][0],
+        result["relevance_rank"][0],
+        result["pointing_game"][0],
+    ) == (0, 0, 0)
 
 
 def test_two_equal_maxima_point_nowhere(mask):
@@ -73,7 +86,10 @@ def test_two_equal_maxima_point_nowhere(mask):
 @pytest.mark.parametrize(("coverage", "hit"), [(127, 0), (128, 1)])
 def test_pointing_hits_a_cell_that_is_at_least_half_covered(coverage, hit):
     mask = np.full((1, 4, 4), coverage, np.uint8)
-    assert localise(np.eye(4, dtype=np.float32)[None] * [1, 2, 3, 4], mask)["pointing_game"][0] == hit
+    assert (
+        localise(np.eye(4, dtype=np.float32)[None] * [1, 2, 3, 4], mask)["pointing_game"][0]
+        == hit
+    )
 
 
 def test_a_uniform_map_knows_nothing(mask):
@@ -103,7 +119,11 @@ def test_a_grid_that_divides_the_mask_takes_block_means():
 
 def test_on_a_coarse_grid_the_best_mass_is_that_of_a_map_as_large_as_the_object(mask):
     """Cells of 4 x 4: the object's 4 x 4 pixels fill halves of two, so one cell holds its area, and half of that."""
-    best = {name: values[0] for name, values in localise(np.ones((1, 3, 3), np.float32), mask).items() if name.endswith("best")}
+    best = {
+        name: values[0]
+        for name, values in localise(np.ones((1, 3, 3), np.float32), mask).items()
+        if name.endswith("best")
+    }
     assert best == {"relevance_mass_best": 0.5, "relevance_rank_best": 0.5}
 
 
@@ -131,7 +151,9 @@ def test_the_best_grows_with_the_grid_as_the_reef_says(side):
     centres = np.random.default_rng(0).uniform(40, 88, (50, 2, 1, 1))
     masks = (np.hypot(x - centres[:, 0], y - centres[:, 1]) < 26).astype(np.uint8) * 255
     result = localise(np.ones((50, side, side), np.float32), masks)
-    assert result["relevance_mass_best"].mean() == pytest.approx({6: 0.77, 12: 0.88, 24: 0.94}[side], abs=0.02)
+    assert result["relevance_mass_best"].mean() == pytest.approx(
+        {6: 0.77, 12: 0.88, 24: 0.94}[side], abs=0.02
+    )
 
 
 def pointing_at(row: int, column: int, side: int = 12) -> np.ndarray:
@@ -150,15 +172,23 @@ def test_the_distance_is_in_picture_widths_and_not_in_cells():
     mask = np.zeros((1, 120, 120), np.uint8)
     mask[0, 50:70, :20] = 255
     for side in (6, 30, 60):
-        away = (side // 2, side // 2)  # centres between pixels 60 and 70, and the object ends at 20
+        away = (
+            side // 2,
+            side // 2,
+        )  # centres between pixels 60 and 70, and the object ends at 20
         assert localise(pointing_at(*away, side), mask, 0.32)["pointing_game"][0] == 0
         assert localise(pointing_at(*away, side), mask, 0.43)["pointing_game"][0] == 1
 
 
 def test_chance_is_the_share_of_cells_that_would_be_hits(mask):
-    hits = [localise(pointing_at(*divmod(cell, 12)), mask, 0.1)["pointing_game"][0] for cell in range(144)]
+    hits = [
+        localise(pointing_at(*divmod(cell, 12)), mask, 0.1)["pointing_game"][0]
+        for cell in range(144)
+    ]
     assert localise(np.ones((1, 12, 12)), mask, 0.1)["pointing_chance"][0] == np.mean(hits)
-    assert np.mean(hits) == (16 + 4 * 4) / 144  # 0.1 widths are 1.2 cells: the neighbours of the 16, without the corners
+    assert (
+        np.mean(hits) == (16 + 4 * 4) / 144
+    )  # 0.1 widths are 1.2 cells: the neighbours of the 16, without the corners
 
 
 def test_tolerance_grows_out_of_none_without_a_jump():
@@ -192,8 +222,14 @@ def test_a_mask_that_no_pixel_half_covers_has_no_place_to_point_at():
 def test_masks_may_be_boxes_of_any_shape_and_coarser_than_the_map():
     mask = np.zeros((1, 4, 8), np.uint8)
     mask[0, 1:3, 2:6] = 255
-    result = {name: values[0] for name, values in localise(pointing_at(7, 7, 16), mask, 0.05).items()}
-    assert (result["relevance_mass"], result["pointing_game"], result["mask_area"]) == (1, 1, 1 / 4)
+    result = {
+        name: values[0] for name, values in localise(pointing_at(7, 7, 16), mask, 0.05).items()
+    }
+    assert (result["relevance_mass"], result["pointing_game"], result["mask_area"]) == (
+        1,
+        1,
+        1 / 4,
+    )
     assert result["relevance_mass_best"] == 1
 
 

@@ -3,9 +3,16 @@ import pytest
 import torch
 from torch import nn
 
+from resomap.config.schema import Explainability, Faithfulness, Sanity
 from resomap.explain import faithfulness, intervention, sanity
-from resomap.explain.stage import FAITHFULNESS, LOCALISATION, Network, Pictures, Subject, unexplained
-from resomap.sections import Explainability, Faithfulness, Sanity
+from resomap.explain.run import (
+    FAITHFULNESS,
+    LOCALISATION,
+    Network,
+    Pictures,
+    Subject,
+    unexplained,
+)
 
 torch.set_num_threads(1)
 ASKED = Explainability(
@@ -44,7 +51,11 @@ def subject(**changes: object) -> Subject:
         "pairs": [[0, 1], [2, 3]],
     }
     asked = changes.pop("asked", ASKED)
-    return Subject(Network(fresh(7), 0, "1", "0", ("1", "4"), fresh), Pictures(**{**told, **changes}), asked)  # type: ignore[arg-type]
+    return Subject(
+        Network(fresh(7), 0, "1", "0", ("1", "4"), fresh),
+        Pictures(**{**told, **changes}),
+        asked,
+    )  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +90,10 @@ def test_what_is_stored_says_where_it_was_read(explanations):
         "fixed_layer": (),
         "untrained": (4, 12, 12),
     }
-    assert (str(arrays["gradcam"]["layer"]), str(arrays["gradcam"]["fixed_layer"])) == ("1", "0")
+    assert (str(arrays["gradcam"]["layer"]), str(arrays["gradcam"]["fixed_layer"])) == (
+        "1",
+        "0",
+    )
     assert set(arrays["saliency"]) == {"attribution", "index", "target", "layer", "untrained"}
     assert arrays["integrated_gradients"]["completeness_error"].shape == (8,)
 
@@ -92,9 +106,18 @@ def test_maps_of_an_untrained_network_are_other_maps(explanations):
 
 def test_localisation_has_one_whole_row_a_map_and_baselines_stand_last(whole, explanations):
     rows = whole.localisation(explanations)
-    assert [row["method"] for row in rows[::8]] == ["gradcam", "integrated_gradients", "saliency", "random", "edge", "centre"]
+    assert [row["method"] for row in rows[::8]] == [
+        "gradcam",
+        "integrated_gradients",
+        "saliency",
+        "random",
+        "edge",
+        "centre",
+    ]
     assert [row["index"] for row in rows[:8]] == list(range(10, 18))
-    assert {(row["target"], row["layer"], row["grid"]) for row in rows[:8]} == {("contrast", "1", 6)}
+    assert {(row["target"], row["layer"], row["grid"]) for row in rows[:8]} == {
+        ("contrast", "1", 6)
+    }
     assert {row["layer"] for row in rows[24:]} == {"picture"}
     assert [row["group"] for row in rows[:4]] == ["broad", "broad", "fine", "fine"]
     assert all(set(row) == set(LOCALISATION) - {"completeness_error"} for row in rows[:8])
@@ -105,37 +128,58 @@ def test_a_right_answer_is_one_inside_the_pair(whole, explanations):
     logits, labels = whole.explained.logits, whole.pictures.labels
     partner = np.array([1, 0, 3, 2])[labels]
     right = logits[np.arange(8), labels] > logits[np.arange(8), partner]
-    assert [row["right"] for row in whole.localisation(explanations)[:8]] == right.astype(int).tolist()
+    assert [row["right"] for row in whole.localisation(explanations)[:8]] == right.astype(
+        int
+    ).tolist()
 
 
 def test_without_masks_and_groups_the_rows_say_only_what_was_explained():
     bare = subject(masks=None, groups=None, pairs=None)
     row = bare.localisation(list(bare.explain()))[5]
-    assert {name for name, value in row.items() if value is not None} == {"method", "target", "layer", "grid", "index", "label", "right"}
+    assert {name for name, value in row.items() if value is not None} == {
+        "method",
+        "target",
+        "layer",
+        "grid",
+        "index",
+        "label",
+        "right",
+    }
     assert bare.interventions() == []
 
 
 def test_faithfulness_has_a_row_an_order_bandwidth_and_picture(whole, explanations):
     rows = whole.faithfulness(explanations)
     counts = {3: 5, 6: 5, 12: 4}  # Grad-CAM's map has 6 cells a side
-    assert {width: sum(row["bandwidth"] == width for row in rows) for width in counts} == {width: 4 * n for width, n in counts.items()}
+    assert {width: sum(row["bandwidth"] == width for row in rows) for width in counts} == {
+        width: 4 * n for width, n in counts.items()
+    }
     assert all(tuple(row) == FAITHFULNESS for row in rows)
     assert {row["method"] for row in rows} == {*ASKED.methods, "random", "centre"}
     assert faithfulness.FRACTIONS[0] == 0
 
 
-def test_sanity_has_a_row_a_method_and_draw_and_the_edge_filter_ignores_the_weights(whole, explanations):
+def test_sanity_has_a_row_a_method_and_draw_and_the_edge_filter_ignores_the_weights(
+    whole, explanations
+):
     rows = whole.sanity(explanations)
     assert all(tuple(row) == sanity.COLUMNS for row in rows)
-    assert sorted({(row["method"], row["n"]) for row in rows}) == [("edge", 4), *((method, 4) for method in ASKED.methods)]
+    assert sorted({(row["method"], row["n"]) for row in rows}) == [
+        ("edge", 4),
+        *((method, 4) for method in ASKED.methods),
+    ]
     assert len(rows) == 5 * 4
-    assert [row["correlation"] for row in rows if row["method"] == "edge"] == pytest.approx([1.0] * 5)
+    assert [row["correlation"] for row in rows if row["method"] == "edge"] == pytest.approx(
+        [1.0] * 5
+    )
 
 
 def test_an_exchange_has_a_row_a_picture_that_has_an_object(whole):
     rows = whole.interventions()
     assert all(tuple(row) == intervention.COLUMNS for row in rows)
-    assert [(row["kind"], row["index"], row["label"], row["other_label"]) for row in rows[:2]] == [
+    assert [
+        (row["kind"], row["index"], row["label"], row["other_label"]) for row in rows[:2]
+    ] == [
         ("exchange", 10, 0, 1),
         ("exchange", 11, 1, 0),
     ]
@@ -144,9 +188,15 @@ def test_an_exchange_has_a_row_a_picture_that_has_an_object(whole):
 
 def test_a_reversed_sticker_is_asked_about_where_there_is_one():
     pictures = np.zeros((8, 12, 12, 3), np.uint8)
-    rows = [row for row in subject(stickers=pictures).interventions() if row["kind"] == "sticker"]
-    assert [(row["index"], row["other"]) for row in rows] == [(index, index) for index in range(10, 18)]
-    assert len({row["after"] for row in rows if row["label"] < 2}) == 1  # every picture is the same black one
+    rows = [
+        row for row in subject(stickers=pictures).interventions() if row["kind"] == "sticker"
+    ]
+    assert [(row["index"], row["other"]) for row in rows] == [
+        (index, index) for index in range(10, 18)
+    ]
+    assert (
+        len({row["after"] for row in rows if row["label"] < 2}) == 1
+    )  # every picture is the same black one
 
 
 def test_what_is_not_asked_for_is_not_done():
@@ -159,11 +209,20 @@ def test_what_is_not_asked_for_is_not_done():
     )
     silent = subject(asked=quiet)
     explanations = list(silent.explain())
-    assert (silent.faithfulness(explanations), silent.sanity(explanations), silent.interventions()) == ([], [], [])
+    assert (
+        silent.faithfulness(explanations),
+        silent.sanity(explanations),
+        silent.interventions(),
+    ) == ([], [], [])
     assert all(one.further["untrained"].shape[0] == 0 for one in explanations)
 
 
 def test_a_run_without_a_network_has_every_method_and_no_picture():
     explanations = unexplained(ASKED)
     assert [one.method for one in explanations] == list(ASKED.methods)
-    assert all(len(array) == 0 for one in explanations for name, array in one.arrays().items() if name != "layer")
+    assert all(
+        len(array) == 0
+        for one in explanations
+        for name, array in one.arrays().items()
+        if name != "layer"
+    )

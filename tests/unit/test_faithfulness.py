@@ -40,7 +40,13 @@ class Constant(nn.Module):
 @pytest.fixture
 def network() -> nn.Module:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * (SIDE - 2) ** 2, 3))
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(4 * (SIDE - 2) ** 2, 3),
+    )
 
 
 @pytest.fixture
@@ -55,9 +61,19 @@ def explained(model: nn.Module, images: Tensor, target: int = 0, rival: int = -1
     return Explained(told.logits, labels, np.full(len(images), rival), told.weights)
 
 
-def areas(model: nn.Module, images: Tensor, maps: dict[str, np.ndarray], bandwidths=(12,), *, batch_size=8, rival=-1):
+def areas(
+    model: nn.Module,
+    images: Tensor,
+    maps: dict[str, np.ndarray],
+    bandwidths=(12,),
+    *,
+    batch_size=8,
+    rival=-1,
+):
     """Mean areas (deletion, insertion) by method and bandwidth."""
-    found = perturb(model, images, explained(model, images, rival=rival), maps, bandwidths, batch_size)
+    found = perturb(
+        model, images, explained(model, images, rival=rival), maps, bandwidths, batch_size
+    )
     return {(each.method, each.bandwidth): (each.deletion, each.insertion) for each in found}
 
 
@@ -71,9 +87,16 @@ def bright_squares(*corners: tuple[int, int]) -> Tensor:
 @pytest.mark.parametrize("corner", CORNERS)
 def test_no_order_serves_a_network_better_than_the_map_of_what_it_reads(corner):
     network, images = Spot(*corner), bright_squares(corner)
-    shifted = {f"shifted by {steps}": (network.region.roll(steps, dims=1)) for steps in (4, 8, -8)}
+    shifted = {
+        f"shifted by {steps}": (network.region.roll(steps, dims=1)) for steps in (4, 8, -8)
+    }
     maps = {"true": network.region, "opposite": -network.region, **shifted}
-    found = areas(network, images, {name: values.detach().numpy()[None] for name, values in maps.items()}, bandwidths=(6, 12, 24))
+    found = areas(
+        network,
+        images,
+        {name: values.detach().numpy()[None] for name, values in maps.items()},
+        bandwidths=(6, 12, 24),
+    )
     for bandwidth in (6, 12, 24):
         deletion, insertion = found.pop(("true", bandwidth))
         others = [values for (_, own), values in found.items() if own == bandwidth]
@@ -92,7 +115,9 @@ def test_the_centre_serves_a_network_that_reads_the_centre():
 def test_of_a_network_that_reads_nothing_all_orders_have_one_area(images):
     maps = {"map": np.random.default_rng(0).normal(size=(5, SIDE, SIDE)).astype(np.float32)}
     for deletion, insertion in areas(Constant(), images, maps, bandwidths=(6, 12)).values():
-        np.testing.assert_allclose([deletion, insertion], torch.sigmoid(torch.tensor(1.0)), rtol=1e-6)
+        np.testing.assert_allclose(
+            [deletion, insertion], torch.sigmoid(torch.tensor(1.0)), rtol=1e-6
+        )
 
 
 def test_the_score_is_the_probability_among_all_classes_or_against_the_rival_alone(images):
@@ -100,16 +125,24 @@ def test_the_score_is_the_probability_among_all_classes_or_against_the_rival_alo
     nn.init.zeros_(model[1].weight)
     model[1].bias.data = torch.tensor([1.0, 0.0, 3.0])
     maps = {"map": np.zeros((5, 6, 6), np.float32)}
-    among_all, against_one = (areas(model, images, maps, (6,), rival=rival)["map", 6][0] for rival in (-1, 1))
+    among_all, against_one = (
+        areas(model, images, maps, (6,), rival=rival)["map", 6][0] for rival in (-1, 1)
+    )
     np.testing.assert_allclose(among_all, np.exp(1) / (np.exp(1) + 1 + np.exp(3)), rtol=1e-6)
     np.testing.assert_allclose(against_one, 1 / (1 + np.exp(-1)), rtol=1e-6)
 
 
 def test_the_curves_start_at_the_picture_and_end_at_its_blur(network, images, monkeypatch):
     monkeypatch.setattr("resomap.explain.faithfulness.FRACTIONS", (0.0, 1e-9, 1.0))
-    deletion, insertion = areas(network, images, {"map": np.zeros((5, 6, 6), np.float32)}, (6,))["map", 6]
-    blurred = torch.from_numpy(gaussian_filter(images.numpy(), 0.1 * SIDE, axes=(2, 3), mode="reflect"))
-    sharp_score, blurred_score = (network.eval()(view).softmax(dim=1)[:, 0].detach().numpy() for view in (images, blurred))
+    deletion, insertion = areas(
+        network, images, {"map": np.zeros((5, 6, 6), np.float32)}, (6,)
+    )["map", 6]
+    blurred = torch.from_numpy(
+        gaussian_filter(images.numpy(), 0.1 * SIDE, axes=(2, 3), mode="reflect")
+    )
+    sharp_score, blurred_score = (
+        network.eval()(view).softmax(dim=1)[:, 0].detach().numpy() for view in (images, blurred)
+    )
     np.testing.assert_allclose(deletion, (sharp_score + blurred_score) / 2, rtol=1e-4)
     np.testing.assert_allclose(insertion, deletion, rtol=1e-4)
 
@@ -118,11 +151,15 @@ def test_the_curves_start_at_the_picture_and_end_at_its_blur(network, images, mo
 def test_the_blur_is_the_gaussian_of_scipy(side):
     picture = np.random.default_rng(0).normal(size=(side, side))
     blurred = smoother(side) @ picture @ smoother(side).T
-    np.testing.assert_allclose(blurred, gaussian_filter(picture, 0.1 * side, mode="reflect"), atol=1e-12)
+    np.testing.assert_allclose(
+        blurred, gaussian_filter(picture, 0.1 * side, mode="reflect"), atol=1e-12
+    )
 
 
 def test_a_map_that_says_nothing_is_the_random_order(network, images):
-    found = areas(network, images, {"nothing": np.zeros((5, 12, 12), np.float32)}, bandwidths=(6, 12))
+    found = areas(
+        network, images, {"nothing": np.zeros((5, 12, 12), np.float32)}, bandwidths=(6, 12)
+    )
     for bandwidth in (6, 12):
         nothing, random = found["nothing", bandwidth], found["random", bandwidth]
         np.testing.assert_allclose((nothing[0] + nothing[1]) / 2, random[0], rtol=1e-5)
@@ -130,7 +167,10 @@ def test_a_map_that_says_nothing_is_the_random_order(network, images):
 
 
 def test_a_bandwidth_is_left_out_where_it_is_finer_than_a_map(network, images):
-    maps = {"coarse": np.zeros((5, 6, 6), np.float32), "fine": np.zeros((5, 12, 12), np.float32)}
+    maps = {
+        "coarse": np.zeros((5, 6, 6), np.float32),
+        "fine": np.zeros((5, 12, 12), np.float32),
+    }
     found = areas(network, images, maps, bandwidths=(4, 12, 24))
     assert sorted(found) == sorted([*((name, 4) for name in ("coarse", "fine", "random", "centre")),
                                     *((name, 12) for name in ("fine", "random", "centre"))])  # fmt: skip
@@ -140,13 +180,18 @@ def test_the_size_of_the_micro_batch_changes_nothing_but_rounding(network, image
     maps = {"map": np.random.default_rng(0).normal(size=(5, SIDE, SIDE)).astype(np.float32)}
     whole = areas(network, images, maps, bandwidths=(5, 24), batch_size=64)
     for batch_size in (1, 3):
-        for key, values in areas(network, images, maps, bandwidths=(5, 24), batch_size=batch_size).items():
+        for key, values in areas(
+            network, images, maps, bandwidths=(5, 24), batch_size=batch_size
+        ).items():
             np.testing.assert_allclose(values, whole[key], rtol=1e-5)
 
 
 def test_perturbing_leaves_network_and_pictures_as_they_were(network, images):
     network[1].eval()
-    before, state = images.clone(), {name: value.clone() for name, value in network.state_dict().items()}
+    before, state = (
+        images.clone(),
+        {name: value.clone() for name, value in network.state_dict().items()},
+    )
     areas(network, images, {"map": np.zeros((5, 6, 6), np.float32)}, (6,))
     assert network.training
     assert not network[1].training

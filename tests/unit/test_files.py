@@ -7,7 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resomap.files import file_sha256, read_arrays, read_json, replacing, write_array, write_arrays, write_json, write_rows, write_text
+from resomap.system.files import (
+    file_sha256,
+    read_arrays,
+    read_json,
+    replacing,
+    write_array,
+    write_arrays,
+    write_json,
+    write_rows,
+    write_text,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -65,7 +75,10 @@ def test_a_file_is_as_readable_as_any_other_of_its_user(tmp_path, umask, mode):
         write_arrays(tmp_path / "a.npz", x=np.zeros(2))
     finally:
         os.umask(before)
-    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("a.txt", "a.npz")] == [mode, mode]
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("a.txt", "a.npz")] == [
+        mode,
+        mode,
+    ]
 
 
 def test_json_is_readable_sorted_and_free_of_nan(tmp_path):
@@ -79,7 +92,16 @@ def test_json_is_readable_sorted_and_free_of_nan(tmp_path):
 
 def test_a_table_has_its_columns_in_order_and_blanks_for_what_is_missing(tmp_path):
     path = tmp_path / "runs.csv"
-    write_rows(path, [{"b": 0.1, "a": 1}, {"a": None}, {"a": float("nan"), "b": np.float32("nan")}, {"a": "x,y"}], ["a", "b"])
+    write_rows(
+        path,
+        [
+            {"b": 0.1, "a": 1},
+            {"a": None},
+            {"a": float("nan"), "b": np.float32("nan")},
+            {"a": "x,y"},
+        ],
+        ["a", "b"],
+    )
     assert path.read_bytes() == b'a,b\n1,0.1\n,\n,\n"x,y",\n'
 
 
@@ -101,7 +123,11 @@ def test_numbers_survive_a_table_to_the_last_bit(tmp_path):
 
 
 def test_arrays_come_back_as_they_were(tmp_path):
-    arrays = {"label": np.arange(3), "logits_r24": np.ones((0, 8), np.float32), "layer": np.asarray("stages.2")}
+    arrays = {
+        "label": np.arange(3),
+        "logits_r24": np.ones((0, 8), np.float32),
+        "layer": np.asarray("stages.2"),
+    }
     write_arrays(tmp_path / "p.npz", **arrays)
     back = read_arrays(tmp_path / "p.npz")
     assert list(back) == list(arrays)
@@ -124,7 +150,9 @@ def test_one_array_can_be_memory_mapped(tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "train.npy", mmap_mode="r"), pictures)
 
 
-@pytest.mark.parametrize("write", [write_array, lambda path, array: write_arrays(path, x=array)])
+@pytest.mark.parametrize(
+    "write", [write_array, lambda path, array: write_arrays(path, x=array)]
+)
 def test_nothing_is_pickled(tmp_path, write):
     with pytest.raises(ValueError, match="allow_pickle"):
         write(tmp_path / "a.npz", np.array([{}], dtype=object))

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resomap.data import filling
-from resomap.data.filling import DONE, Plan, fill, partial, publish
-from resomap.data.rowfile import RowFile
+from resomap.data.store import filling
+from resomap.data.store.filling import DONE, Plan, fill, partial, publish
+from resomap.data.store.rowfile import RowFile
 from resomap.errors import DataError
 
 LINE = np.dtype([("done", "u1"), ("seen", "i8")])
@@ -48,7 +48,9 @@ def result(folder):
 
 
 @pytest.mark.parametrize(("workers", "per_worker"), [(1, 1000), (2, 64)])
-def test_every_row_is_filled_by_one_process_or_by_several(tmp_path, monkeypatch, workers, per_worker):
+def test_every_row_is_filled_by_one_process_or_by_several(
+    tmp_path, monkeypatch, workers, per_worker
+):
     monkeypatch.setattr(filling, "PER_WORKER", per_worker)
     lines = fill(tmp_path, plan(Squares(tmp_path / "log"), 300), list(range(300)), workers)
     assert (lines["seen"] == np.arange(300)).all()
@@ -66,12 +68,17 @@ def killed_in_the_middle(folder, workers):
     (folder / "program.py").write_text(program)
     root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root)}
-    process = subprocess.Popen([sys.executable, folder / "program.py"], env=environment, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, folder / "program.py"], env=environment, stderr=subprocess.DEVNULL
+    )
     log = folder / "log"
     while not (log.exists() and len(log.read_text().split()) > 12):
         assert process.poll() is None
         time.sleep(0.01)
-    children = [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+    children = [
+        int(pid)
+        for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    ]
     process.kill()
     process.wait()
     return children
@@ -121,7 +128,9 @@ def test_rows_that_are_not_done_are_tried_again_with_their_chunk(tmp_path):
     assert (tmp_path / "log").read_text().split() == ["32", "64"]
 
 
-def test_a_process_that_is_killed_is_told_in_a_line_and_what_is_done_is_kept(tmp_path, monkeypatch):
+def test_a_process_that_is_killed_is_told_in_a_line_and_what_is_done_is_kept(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr(filling, "PER_WORKER", 64)
     with pytest.raises(DataError, match="numbers: a process that reads pictures was killed"):
         fill(tmp_path, plan(Squares(tmp_path / "log", fatal=1900), 2000), list(range(2000)), 2)

@@ -1,20 +1,29 @@
 import numpy as np
 import pytest
 
-from resomap.data.information import MOST_A_CLASS, contact_sheet, sample, spectra
-from resomap.files import write_array
+from resomap.data.store.spectrum import MOST_A_CLASS, contact_sheet, sample, spectra
+from resomap.system.files import write_array
 
 
 def grating(cycles: float, side: int = 64, standing: bool = True) -> np.ndarray:
     wave = 127.5 + 100 * np.sin(2 * np.pi * cycles * (np.arange(side) + 0.5) / side)
-    image = np.broadcast_to(wave, (side, side)) if standing else np.broadcast_to(wave[:, None], (side, side))
+    image = (
+        np.broadcast_to(wave, (side, side))
+        if standing
+        else np.broadcast_to(wave[:, None], (side, side))
+    )
     return np.repeat(np.rint(image).astype(np.uint8)[..., None], 3, axis=2)
 
 
 def shares(folder, images, labels, classes):
     write_array(folder / "native.npy", np.stack(images))
     labels = np.array(labels)
-    return spectra(folder / "native.npy", np.arange(len(images)), labels, np.bincount(labels, minlength=classes))
+    return spectra(
+        folder / "native.npy",
+        np.arange(len(images)),
+        labels,
+        np.bincount(labels, minlength=classes),
+    )
 
 
 @pytest.mark.parametrize("standing", [True, False])
@@ -28,7 +37,9 @@ def test_the_energy_of_stripes_lies_at_their_frequency(tmp_path, cycles, standin
 
 
 def test_white_noise_has_as_much_energy_as_its_square_of_frequencies(tmp_path):
-    noise = np.random.default_rng(0).integers(0, 256, (40, 64, 64, 1), np.uint8).repeat(3, axis=3)
+    noise = (
+        np.random.default_rng(0).integers(0, 256, (40, 64, 64, 1), np.uint8).repeat(3, axis=3)
+    )
     own = shares(tmp_path, list(noise), [0] * 40, 1)[1]
     for cycles in (8, 16, 24):
         assert own[cycles] == pytest.approx(((2 * cycles + 1) / 64) ** 2, rel=0.05)
@@ -37,7 +48,9 @@ def test_white_noise_has_as_much_energy_as_its_square_of_frequencies(tmp_path):
 def test_a_brighter_or_fainter_picture_says_the_same(tmp_path):
     fine = grating(20).astype(np.float64)
     faint = np.rint((fine - 127.5) * 0.5 + 200).clip(0, 255).astype(np.uint8)
-    first, second = (shares(tmp_path, [image.astype(np.uint8)], [0], 1)[1] for image in (fine, faint))
+    first, second = (
+        shares(tmp_path, [image.astype(np.uint8)], [0], 1)[1] for image in (fine, faint)
+    )
     assert abs(first - second).max() < 0.01
 
 
@@ -70,7 +83,10 @@ def test_a_sample_takes_some_of_each_class_and_all_of_small_ones():
 
 def test_a_contact_sheet_shows_up_to_ten_of_each_of_the_first_24_classes(tmp_path):
     labels = np.arange(30).repeat(12)
-    write_array(tmp_path / "native.npy", np.full((len(labels), 16, 16, 3), labels[:, None, None, None], np.uint8))
+    write_array(
+        tmp_path / "native.npy",
+        np.full((len(labels), 16, 16, 3), labels[:, None, None, None], np.uint8),
+    )
     sheet = contact_sheet(tmp_path / "native.npy", np.arange(len(labels)), labels)
     assert sheet["images"].shape == (240, 96, 96, 3)
     assert (sheet["label"] == np.arange(24).repeat(10)).all()

@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from resomap.explain.intervention import COLUMNS, answers, exchange, follow, intervention_rows, partners, usable
+from resomap.explain.intervention import (
+    COLUMNS,
+    answers,
+    exchange,
+    follow,
+    intervention_rows,
+    partners,
+    usable,
+)
 
 GREY, RED, BLUE = (90, 90, 90), (250, 0, 0), (0, 0, 250)
 
@@ -42,7 +50,9 @@ def test_the_object_comes_with_its_pixels_and_the_rest_with_its_own(images, mask
 
 def grown(mask: np.ndarray, by: int) -> np.ndarray:
     steps = range(-by, by + 1)
-    return np.any([np.roll(mask > 0, (row, column), (0, 1)) for row in steps for column in steps], axis=0)
+    return np.any(
+        [np.roll(mask > 0, (row, column), (0, 1)) for row in steps for column in steps], axis=0
+    )
 
 
 def test_nothing_of_the_other_object_remains(images, masks):
@@ -65,7 +75,9 @@ def test_the_soft_rim_of_an_object_goes_with_it():
 def test_where_nothing_is_near_the_mean_colour_of_the_rest_fills():
     masks = boxes(2, 64, (slice(0, 64), slice(0, 64)), (slice(60, 64), slice(60, 64)))
     masks[0, 0, 0] = 0
-    images = np.stack([np.full((64, 64, 3), RED, np.uint8), np.full((64, 64, 3), BLUE, np.uint8)])
+    images = np.stack(
+        [np.full((64, 64, 3), RED, np.uint8), np.full((64, 64, 3), BLUE, np.uint8)]
+    )
     images[0, 0, 0] = GREY
     hybrid = exchange(images, masks, SWAP)[1]
     assert (hybrid[:60, :60] == GREY).all()
@@ -111,9 +123,18 @@ def test_a_partner_is_always_of_another_class(pairs):
 
 
 def test_a_picture_needs_an_object_and_a_rest():
-    masks = boxes(4, 8, (slice(0, 8), slice(0, 8)), (slice(0, 0), slice(0, 0)), (slice(0, 4), slice(0, 8)), (slice(3, 4), slice(3, 4)))
+    masks = boxes(
+        4,
+        8,
+        (slice(0, 8), slice(0, 8)),
+        (slice(0, 0), slice(0, 0)),
+        (slice(0, 4), slice(0, 8)),
+        (slice(3, 4), slice(3, 4)),
+    )
     assert usable(masks, np.array([0, 1, 0, 1])).tolist() == [False, False, True, True]
-    assert usable(masks, np.array([0, 1, 2, 2])).tolist() == [False] * 4, "there is no other class to exchange with"
+    assert usable(masks, np.array([0, 1, 2, 2])).tolist() == [False] * 4, (
+        "there is no other class to exchange with"
+    )
 
 
 def test_answers_are_compared_between_the_two_classes_alone():
@@ -128,7 +149,9 @@ def test_a_reader_of_objects_follows_the_object_and_a_reader_of_rests_the_rest(i
     hybrids = exchange(images, masks, SWAP).astype(float)
     redness = hybrids[..., 0].max(axis=(1, 2)) - hybrids[..., 2].max(axis=(1, 2))
     smoothness = 5 - hybrids[:, :, 28:].std(axis=(1, 2, 3))
-    by_object, by_rest = (np.stack([values, -values], axis=1) for values in (redness, -smoothness))
+    by_object, by_rest = (
+        np.stack([values, -values], axis=1) for values in (redness, -smoothness)
+    )
     assert follow(by_object, labels, others).tolist() == ["object"] * 2
     assert follow(by_rest, labels, others).tolist() == ["rest"] * 2
 
@@ -140,4 +163,7 @@ def test_a_row_tells_all_of_a_picture():
     assert [tuple(row) for row in rows] == [COLUMNS] * 2
     assert list(rows[0].values()) == ["exchange", 7, 9, 0, 1, "broad", 0, 1, "rest"]
     assert list(rows[1].values()) == ["exchange", 9, 7, 1, 0, "fine", 1, 1, "object"]
-    assert [row["group"] for row in intervention_rows("exchange", *places, None, logits)] == [None, None]
+    assert [row["group"] for row in intervention_rows("exchange", *places, None, logits)] == [
+        None,
+        None,
+    ]

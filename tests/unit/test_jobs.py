@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from resomap import jobs
 from resomap.errors import ResoMapError
-from resomap.jobs import Evaluate, PrepareData, Train
-from resomap.workflow import build_job
+from resomap.workflow import jobs
+from resomap.workflow.jobs import Evaluate, PrepareData, Train
+from resomap.workflow.targets import build_job
 
 
 def test_the_text_of_a_job_is_one_sorted_line(config):
@@ -18,15 +18,22 @@ def test_the_text_of_a_job_is_one_sorted_line(config):
 def test_a_whole_number_and_its_fraction_are_one_value(config):
     values = json.loads(PrepareData(code="c", data=config.data, listing="").to_json())
     values["data"]["reef"]["frequencies"] = [10, 20, 40]
-    assert PrepareData.from_json(json.dumps(values)).to_json() == PrepareData(code="c", data=config.data, listing="").to_json()
+    assert (
+        PrepareData.from_json(json.dumps(values)).to_json()
+        == PrepareData(code="c", data=config.data, listing="").to_json()
+    )
 
 
 def test_learning_rate_and_weight_decay_are_not_interchangeable(config, monkeypatch):
-    monkeypatch.setattr("resomap.workflow.code_digest", lambda *entries: "c")
+    monkeypatch.setattr("resomap.workflow.targets.code_digest", lambda *entries: "c")
     job = build_job(config, Train, family="custom", model="tiny_cnn", resolution="24", seed="0")
     optimizer = config.training.optimizer
-    swapped = optimizer.model_copy(update={"lr": optimizer.weight_decay, "weight_decay": optimizer.lr})
-    other = job.model_copy(update={"training": config.training.model_copy(update={"optimizer": swapped})})
+    swapped = optimizer.model_copy(
+        update={"lr": optimizer.weight_decay, "weight_decay": optimizer.lr}
+    )
+    other = job.model_copy(
+        update={"training": config.training.model_copy(update={"optimizer": swapped})}
+    )
     assert other.to_json() != job.to_json()
 
 

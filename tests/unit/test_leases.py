@@ -11,8 +11,16 @@ from typing import IO
 
 import pytest
 
-from resomap import devices
-from resomap.devices import SLOTS, Gpu, Lease, admitted, lease_for_life, lease_gpus, lease_holders
+from resomap.system import gpus
+from resomap.system.gpus import (
+    SLOTS,
+    Gpu,
+    Lease,
+    admitted,
+    lease_for_life,
+    lease_gpus,
+    lease_holders,
+)
 
 ROOT = Path(__file__).parents[2]
 FAKE = ("GPU-a", "GPU-b")
@@ -20,7 +28,7 @@ FAKE = ("GPU-a", "GPU-b")
 JOB = """
 import os, sys, time
 from pathlib import Path
-from resomap.devices import lease_gpus
+from resomap.system.gpus import lease_gpus
 
 def lives(pid):
     try:
@@ -42,17 +50,31 @@ for mark in marks:
 """
 
 
-def run_jobs(folder: Path, jobs: int, at_once: int, kills: float, seed: int = 0) -> dict[int, int]:
+def run_jobs(
+    folder: Path, jobs: int, at_once: int, kills: float, seed: int = 0
+) -> dict[int, int]:
     """Run so many jobs, some on a slot, some on a whole GPU, some on both; kill a share of them. Returns how often each code came back."""
     (folder / "owners").mkdir(parents=True)
-    rng, running, codes = random.Random(seed), list[tuple[subprocess.Popen, float]](), dict[int, int]()
+    rng, running, codes = (
+        random.Random(seed),
+        list[tuple[subprocess.Popen, float]](),
+        dict[int, int](),
+    )
     deadline = monotonic() + 300
     while jobs or running:
         assert monotonic() < deadline, "the leases hang"
         while jobs and len(running) < at_once:
             jobs -= 1
             count, slots = rng.choice([(1, 2), (1, 2), (1, 2), (1, 1), (2, 1)])
-            command = [sys.executable, "-c", JOB, str(folder), str(count), str(slots), str(rng.uniform(0, 0.1))]
+            command = [
+                sys.executable,
+                "-c",
+                JOB,
+                str(folder),
+                str(count),
+                str(slots),
+                str(rng.uniform(0, 0.1)),
+            ]
             dies_at = monotonic() + rng.uniform(0.05, 0.6) if rng.random() < kills else deadline
             running.append((subprocess.Popen(command, cwd=ROOT), dies_at))
         for process, dies_at in list(running):
@@ -98,8 +120,12 @@ def give_back(lease: Lease) -> None:
 def cards(monkeypatch, tmp_path) -> Iterator[None]:
     """Three cards in a machine of which this process holds nothing."""
     held = list[IO[str]]()
-    monkeypatch.setattr(devices, "list_gpus", lambda: [Gpu(number, f"GPU-{number}{number}", "card", 80000) for number in range(3)])
-    monkeypatch.setattr(devices, "_held", held)
+    monkeypatch.setattr(
+        gpus,
+        "list_gpus",
+        lambda: [Gpu(number, f"GPU-{number}{number}", "card", 80000) for number in range(3)],
+    )
+    monkeypatch.setattr(gpus, "_held", held)
     monkeypatch.setattr(lease_gpus, "__kwdefaults__", {"slots": 1, "folder": tmp_path})
     for name in ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_ID", "TORCHELASTIC_RUN_ID", SLOTS):
         monkeypatch.setenv(name, "")
@@ -117,7 +143,9 @@ def test_a_job_sees_only_what_it_leased(monkeypatch, cards):
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-11"
 
 
-@pytest.mark.parametrize(("name", "value"), [("SLURM_JOB_ID", "7"), ("TORCHELASTIC_RUN_ID", "none")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("SLURM_JOB_ID", "7"), ("TORCHELASTIC_RUN_ID", "none")]
+)
 def test_a_job_that_was_given_gpus_leases_none(monkeypatch, cards, name, value):
     monkeypatch.setenv(name, value)
     lease_for_life("cuda")
@@ -146,13 +174,16 @@ def test_a_cpu_job_leases_none(cards):
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
 
 
-@pytest.mark.parametrize(("named", "numbers"), [("0", [0]), ("1,0", [0, 1]), ("GPU-11", [1]), ("", []), ("7", []), (None, [0, 1, 2])])
+@pytest.mark.parametrize(
+    ("named", "numbers"),
+    [("0", [0]), ("1,0", [0, 1]), ("GPU-11", [1]), ("", []), ("7", []), (None, [0, 1, 2])],
+)
 def test_a_choice_that_the_user_made_is_kept(monkeypatch, cards, named, numbers):
     if named is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
-    assert [gpu.number for gpu in admitted(devices.list_gpus())] == numbers
+    assert [gpu.number for gpu in admitted(gpus.list_gpus())] == numbers
 
 
 def test_more_gpus_than_there_are_is_an_error_that_names_the_key(cards):
-    with pytest.raises(devices.DeviceError, match=r"system\.training\.gpus: 4, but there are 3"):
+    with pytest.raises(gpus.DeviceError, match=r"system\.training\.gpus: 4, but there are 3"):
         lease_for_life("cuda", 4)

@@ -3,18 +3,22 @@ from pathlib import Path
 
 import pytest
 
-from resomap.data.listing import list_pictures, listing_digest
+from resomap.data.sources.listing import list_pictures, listing_digest
 from resomap.errors import ConfigError
 from tests.pictures import data_section, noise, save, write_classes
 
 
 def listed(folder: Path, **keys):
-    return list_pictures(data_section(folder, **{"dataset": "folder", "path": str(folder / "pictures"), **keys}))
+    return list_pictures(
+        data_section(folder, **{"dataset": "folder", "path": str(folder / "pictures"), **keys})
+    )
 
 
 def table(folder: Path, text: str, **keys):
     (folder / "table.csv").write_text(text, encoding="utf-8")
-    return list_pictures(data_section(folder, dataset="csv", path=str(folder / "table.csv"), **keys))
+    return list_pictures(
+        data_section(folder, dataset="csv", path=str(folder / "table.csv"), **keys)
+    )
 
 
 def told(entries):
@@ -37,13 +41,19 @@ def test_a_folder_a_class_is_listed_in_the_order_of_names_at_any_depth(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("names", "splits"), [(("train", "val", "test"), ("train", "val", "test")), (("training", "valid"), ("train", "val"))]
+    ("names", "splits"),
+    [
+        (("train", "val", "test"), ("train", "val", "test")),
+        (("training", "valid"), ("train", "val")),
+    ],
 )
 def test_splits_that_the_folder_gives_are_kept_by_any_of_their_names(tmp_path, names, splits):
     for name in names:
         write_classes(tmp_path / "pictures" / name, {"cat": 1, "dog": 1})
     listing = listed(tmp_path)
-    assert [entry.split for entry in listing.entries] == [split for split in splits for _ in range(2)]
+    assert [entry.split for entry in listing.entries] == [
+        split for split in splits for _ in range(2)
+    ]
 
 
 def test_a_class_called_train_is_a_class_where_it_holds_pictures(tmp_path):
@@ -67,9 +77,15 @@ def test_a_group_is_what_the_bracket_of_its_pattern_finds(tmp_path):
     for name in ("p1_a", "p1_b", "p2_a"):
         save(tmp_path / "pictures" / "cat" / f"{name}.png", noise(1))
         save(tmp_path / "pictures" / "dog" / f"{name}.png", noise(1))
-    assert [entry.group for entry in listed(tmp_path, group=r"/(p\d)_").entries][:3] == ["p1", "p1", "p2"]
+    assert [entry.group for entry in listed(tmp_path, group=r"/(p\d)_").entries][:3] == [
+        "p1",
+        "p1",
+        "p2",
+    ]
     assert listed(tmp_path, group=r"p\d_").entries[0].group == "p1_"
-    with pytest.raises(ConfigError, match=r"data\.folder\.group: .* does not match cat/p1_a\.png"):
+    with pytest.raises(
+        ConfigError, match=r"data\.folder\.group: .* does not match cat/p1_a\.png"
+    ):
         listed(tmp_path, group=r"q\d")
 
 
@@ -78,7 +94,11 @@ def test_masks_are_found_under_the_same_names(tmp_path):
     save(tmp_path / "masks" / "cat" / "0001.png", noise(1))
     listing = listed(tmp_path, masks=str(tmp_path / "masks"))
     assert listing.masked
-    assert [entry.place.mask for entry in listing.entries] == [None, str(tmp_path / "masks" / "cat" / "0001.png"), None]
+    assert [entry.place.mask for entry in listing.entries] == [
+        None,
+        str(tmp_path / "masks" / "cat" / "0001.png"),
+        None,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -86,8 +106,14 @@ def test_masks_are_found_under_the_same_names(tmp_path):
     [
         ({}, "holds no folders: one a class is needed"),
         ({"cat": 2}, r"holds one class \(cat\): a classifier needs two or more"),
-        ({"cat": 2, "dog": 0}, "no training picture of class dog: add some, or take the class away"),
-        ({f"c{index:02d}": 0 for index in range(9)}, r"class c00, c01, c02, c03, c04 and 4 more"),
+        (
+            {"cat": 2, "dog": 0},
+            "no training picture of class dog: add some, or take the class away",
+        ),
+        (
+            {f"c{index:02d}": 0 for index in range(9)},
+            r"class c00, c01, c02, c03, c04 and 4 more",
+        ),
         ({"train/cat": 1, "train/dog": 1, "test/cow": 1}, "no training picture of class cow"),
     ],
 )
@@ -137,11 +163,23 @@ def test_a_table_that_a_spreadsheet_wrote_is_read(tmp_path):
         ("file,label\na,b\n", "lacks the column path; it has file, label"),
         ("path,label\n", "lists no picture"),
         ("path,label\na.png,\n", "table.csv, line 2: path or label is blank"),
-        ("path,label,split\na.png,x,train\nb.png,y,dev\n", "line 3: split 'dev' is none of train, val, test"),
-        ("path,label,split\na.png,x,train\nb.png,y,\n", "some lines have a split and some have none"),
+        (
+            "path,label,split\na.png,x,train\nb.png,y,dev\n",
+            "line 3: split 'dev' is none of train, val, test",
+        ),
+        (
+            "path,label,split\na.png,x,train\nb.png,y,\n",
+            "some lines have a split and some have none",
+        ),
         ("path,label\na.png,x\nb.png,y\na.png,x\n", "line 4: a.png is listed before"),
-        ("path,label,xmin,ymin,xmax,ymax\na.png,x,1,2,3,four\nb.png,y,,,,\n", "line 2: xmin, ymin, xmax, ymax must be four numbers"),
-        ("path,label,xmin,ymin,xmax,ymax\na.png,x,5,2,3,4\nb.png,y,,,,\n", "line 2: the box 5, 2, 3, 4 is empty"),
+        (
+            "path,label,xmin,ymin,xmax,ymax\na.png,x,1,2,3,four\nb.png,y,,,,\n",
+            "line 2: xmin, ymin, xmax, ymax must be four numbers",
+        ),
+        (
+            "path,label,xmin,ymin,xmax,ymax\na.png,x,5,2,3,4\nb.png,y,,,,\n",
+            "line 2: the box 5, 2, 3, 4 is empty",
+        ),
         ("path,label\na.png,x\n", r"holds one class \(x\)"),
     ],
 )

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from resomap.config import load_config
-from resomap.data.augment import draw_epoch
-from resomap.data.loader import EvalLoader, Normalise, TrainLoader, to_device
+from resomap.config.load import load_config
+from resomap.data.loading.augment import draw_epoch
+from resomap.data.loading.loader import EvalLoader, Normalise, TrainLoader, to_device
 from resomap.training.build import build_loaders
 from resomap.training.distributed import Group
 from tests.recipes import augmentation
@@ -24,13 +24,24 @@ CLASSES = (torch.arange(COUNT) == 22).long()
 
 def pictures(resolution: int) -> Tensor:
     """Pictures whose every value tells the picture, but for one mark in the first column that tells left from right."""
-    images = torch.arange(COUNT, dtype=torch.uint8)[:, None, None, None].repeat(1, resolution, resolution, 3)
+    images = torch.arange(COUNT, dtype=torch.uint8)[:, None, None, None].repeat(
+        1, resolution, resolution, 3
+    )
     images[:, :, 0] = 255
     return images
 
 
-def loader(resolution: int = 4, batch_size: int = 5, seed: int = 0, flip: float = 0.5) -> TrainLoader:
-    return TrainLoader(pictures(resolution), torch.arange(COUNT), AS_STORED, batch_size, seed, augmentation(horizontal_flip=flip))
+def loader(
+    resolution: int = 4, batch_size: int = 5, seed: int = 0, flip: float = 0.5
+) -> TrainLoader:
+    return TrainLoader(
+        pictures(resolution),
+        torch.arange(COUNT),
+        AS_STORED,
+        batch_size,
+        seed,
+        augmentation(horizontal_flip=flip),
+    )
 
 
 def epoch_of(batches: TrainLoader, epoch: int) -> tuple[list[int], list[bool]]:
@@ -45,15 +56,32 @@ def epoch_of(batches: TrainLoader, epoch: int) -> tuple[list[int], list[bool]]:
 def balanced(resolution: int = 4, batch_size: int = 5, **options: int) -> TrainLoader:
     """Half of an epoch is the last picture, again and again."""
     flips = augmentation(horizontal_flip=0.5)
-    return TrainLoader(pictures(resolution), CLASSES, AS_STORED, batch_size, 0, flips, sampling="balanced", **options)
+    return TrainLoader(
+        pictures(resolution),
+        CLASSES,
+        AS_STORED,
+        batch_size,
+        0,
+        flips,
+        sampling="balanced",
+        **options,
+    )
 
 
-def shown_by(batches: TrainLoader, epoch: int = 1, step: int = 0) -> list[list[tuple[int, bool]]]:
+def shown_by(
+    batches: TrainLoader, epoch: int = 1, step: int = 0
+) -> list[list[tuple[int, bool]]]:
     """The pictures of each batch, and whether each came flipped."""
     batches.set_epoch(epoch, step)
-    shown = [(images[:, 0, 0, 1].round().int(), images[:, 0, 0, -1] == 255, labels) for images, labels in batches]
+    shown = [
+        (images[:, 0, 0, 1].round().int(), images[:, 0, 0, -1] == 255, labels)
+        for images, labels in batches
+    ]
     assert all(torch.equal(labels, CLASSES[picture]) for picture, _, labels in shown)
-    return [list(zip(picture.tolist(), flipped.tolist(), strict=True)) for picture, flipped, _ in shown]
+    return [
+        list(zip(picture.tolist(), flipped.tolist(), strict=True))
+        for picture, flipped, _ in shown
+    ]
 
 
 def test_order_and_flips_are_the_same_at_every_resolution():
@@ -92,7 +120,9 @@ def test_a_flip_is_a_mirror():
 def test_pictures_in_the_store_stay_as_they_are():
     images = pictures(4)
     before = images.clone()
-    for _ in TrainLoader(images, torch.arange(COUNT), NORMALISE, 5, 0, augmentation(horizontal_flip=1.0)):
+    for _ in TrainLoader(
+        images, torch.arange(COUNT), NORMALISE, 5, 0, augmentation(horizontal_flip=1.0)
+    ):
         pass
     assert torch.equal(images, before)
 
@@ -104,12 +134,19 @@ def stored() -> np.ndarray:
 
 def test_pictures_are_normalised_as_the_formula_says(stored):
     expected = (stored / 255 - np.array(MEAN)) / np.array(STD)
-    np.testing.assert_allclose(NORMALISE(torch.from_numpy(stored)).permute(0, 2, 3, 1).numpy(), expected, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(
+        NORMALISE(torch.from_numpy(stored)).permute(0, 2, 3, 1).numpy(),
+        expected,
+        rtol=0,
+        atol=1e-6,
+    )
 
 
 def test_batches_are_float32_in_channels_last_layout(stored):
     labels = torch.arange(6)
-    train = TrainLoader(torch.from_numpy(stored), labels, NORMALISE, 4, 0, augmentation(horizontal_flip=0.5))
+    train = TrainLoader(
+        torch.from_numpy(stored), labels, NORMALISE, 4, 0, augmentation(horizontal_flip=0.5)
+    )
     for batches in (train, EvalLoader(torch.from_numpy(stored), labels, NORMALISE, 4)):
         for images, _ in batches:
             assert images.dtype == torch.float32
@@ -120,7 +157,9 @@ def test_batches_are_float32_in_channels_last_layout(stored):
 def test_evaluation_keeps_the_stored_order(stored):
     batches = EvalLoader(torch.from_numpy(stored), torch.arange(6), NORMALISE, 4)
     assert [labels.tolist() for _, labels in batches] == [[0, 1, 2, 3], [4, 5]]
-    assert torch.equal(torch.cat([images for images, _ in batches]), NORMALISE(torch.from_numpy(stored)))
+    assert torch.equal(
+        torch.cat([images for images, _ in batches]), NORMALISE(torch.from_numpy(stored))
+    )
 
 
 def test_a_mapped_array_becomes_a_tensor_of_its_own(tmp_path, stored):
@@ -158,7 +197,9 @@ def test_a_balanced_epoch_is_the_same_at_every_resolution_batch_size_and_number_
 @pytest.mark.parametrize("world", [2, 3])
 def test_the_parts_of_all_processes_are_the_balanced_batch(world):
     parts = [shown_by(balanced(batch_size=11, rank=rank, world=world)) for rank in range(world)]
-    assert [[*chain(*shares)] for shares in zip(*parts, strict=True)] == shown_by(balanced(batch_size=11))
+    assert [[*chain(*shares)] for shares in zip(*parts, strict=True)] == shown_by(
+        balanced(batch_size=11)
+    )
 
 
 @pytest.mark.parametrize("step", [1, 3])
@@ -171,6 +212,8 @@ def test_the_recipe_says_how_often_a_picture_comes(sampling, times):
     config = load_config(Path(__file__).parents[2] / "config")
     recipe = config.training.model_copy(update={"sampling": sampling})
     images, labels = pictures(4).numpy(), CLASSES.numpy()
-    store = SimpleNamespace(mean=MEAN, std=STD, images=lambda *_: images, labels=lambda _: labels)
+    store = SimpleNamespace(
+        mean=MEAN, std=STD, images=lambda *_: images, labels=lambda _: labels
+    )
     train, _ = build_loaders(recipe, store, 4, 0, config.system.training, Group(), CPU)
     assert sum(labels.sum().item() for _, labels in train) in times

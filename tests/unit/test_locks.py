@@ -3,14 +3,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-from resomap.locks import holder, holding, try_lock
+from resomap.system.locks import holder, holding, try_lock
 
-HOLD = "import sys, time; from pathlib import Path; from resomap.locks import try_lock\nkept = try_lock(Path(sys.argv[1]), 'this run')\nprint('held', flush=True)\ntime.sleep(60)"
+HOLD = "import sys, time; from pathlib import Path; from resomap.system.locks import try_lock\nkept = try_lock(Path(sys.argv[1]), 'this run')\nprint('held', flush=True)\ntime.sleep(60)"
 ROOT = Path(__file__).parents[2]
 
 
 def another_process(path: Path) -> subprocess.Popen:
-    process = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout.readline() == "held\n"
     return process
 
@@ -34,7 +36,9 @@ def test_a_lock_is_held_by_one_process_which_can_be_named_until_it_dies(tmp_path
 def test_who_must_wait_says_for_whom_and_gets_the_lock_when_its_holder_dies(tmp_path, capfd):
     path = tmp_path / "lock"
     with another_process(path) as process:
-        waiting = subprocess.Popen([sys.executable, "-c", WAIT, str(path)], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        waiting = subprocess.Popen(
+            [sys.executable, "-c", WAIT, str(path)], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        )
         assert f"waiting for process {process.pid} on " in waiting.stderr.readline()
         assert waiting.poll() is None
         process.kill()
@@ -42,7 +46,7 @@ def test_who_must_wait_says_for_whom_and_gets_the_lock_when_its_holder_dies(tmp_
         waiting.stderr.close()
 
 
-WAIT = "import sys; from pathlib import Path; from resomap.locks import holding\nwith holding(Path(sys.argv[1]), 'this run'): pass"
+WAIT = "import sys; from pathlib import Path; from resomap.system.locks import holding\nwith holding(Path(sys.argv[1]), 'this run'): pass"
 
 
 def test_nobody_waits_for_a_free_lock(tmp_path, capfd):

@@ -8,9 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from resomap.recipe import Monitor
+from resomap.config.training import Monitor
 from resomap.training.fit import fit
-from resomap.training.memory import Infeasible, Portion, fewest_pictures, is_out_of_memory, within_memory
+from resomap.training.memory import (
+    Infeasible,
+    Portion,
+    fewest_pictures,
+    is_out_of_memory,
+    within_memory,
+)
 from resomap.training.predict import predict
 from resomap.training.trainer import Trainer
 
@@ -20,7 +26,11 @@ class Hungry(nn.Module):
 
     def __init__(self, network: nn.Module, most: int, error: Exception | None = None) -> None:
         super().__init__()
-        self.network, self.most, self.error = network, most, error or torch.OutOfMemoryError("CUDA out of memory.")
+        self.network, self.most, self.error = (
+            network,
+            most,
+            error or torch.OutOfMemoryError("CUDA out of memory."),
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         found = self.network(images)  # its BatchNorm has seen the pictures when memory runs out
@@ -36,14 +46,24 @@ def network(norm: bool) -> nn.Module:
 
 
 def pictures(count: int = 21) -> tuple[Tensor, Tensor]:
-    return torch.randn(count, 3, 8, 8, generator=torch.Generator().manual_seed(1)), torch.arange(count) % 3
+    return torch.randn(
+        count, 3, 8, 8, generator=torch.Generator().manual_seed(1)
+    ), torch.arange(count) % 3
 
 
 def trainer(most: int, norm: bool = False, **options: Any) -> Trainer:
     model = Hungry(network(norm), most)
     images, labels = pictures()
     batches = list(zip(images.split(8), labels.split(8), strict=True))
-    return Trainer(model, "cpu", nn.CrossEntropyLoss(), torch.optim.SGD(model.parameters(), lr=0.1), batches, [pictures(9)], **options)
+    return Trainer(
+        model,
+        "cpu",
+        nn.CrossEntropyLoss(),
+        torch.optim.SGD(model.parameters(), lr=0.1),
+        batches,
+        [pictures(9)],
+        **options,
+    )
 
 
 def trained(most: int, norm: bool = False, **options: Any) -> Trainer:
@@ -57,7 +77,9 @@ def test_halved_portions_train_what_the_whole_batch_does(most):
     one, whole = trained(most), trained(100)
     assert whole.portion.size is None
     assert one.portion.size <= most
-    torch.testing.assert_close(list(one.model.parameters()), list(whole.model.parameters()), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(
+        list(one.model.parameters()), list(whole.model.parameters()), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_what_a_step_that_did_not_fit_told_batchnorm_is_forgotten():
@@ -75,10 +97,18 @@ def test_the_scores_of_an_epoch_count_every_picture_once():
     assert mine["accuracy"] == theirs["accuracy"]
 
 
-@pytest.mark.parametrize(("norm", "most", "words"), [(False, 0, "not even 1 picture at once"), (True, 1, "not even 2 pictures at once")])
+@pytest.mark.parametrize(
+    ("norm", "most", "words"),
+    [(False, 0, "not even 1 picture at once"), (True, 1, "not even 2 pictures at once")],
+)
 def test_a_network_for_which_not_even_the_fewest_fit_is_infeasible(norm, most, words):
     outcome = fit(trainer(most, norm), 2, Monitor(name="val_loss", mode="min"))
-    assert (outcome.status, outcome.weights, outcome.scores, outcome.history) == ("infeasible", {}, {}, [])
+    assert (outcome.status, outcome.weights, outcome.scores, outcome.history) == (
+        "infeasible",
+        {},
+        {},
+        [],
+    )
     assert words in outcome.reason
 
 
@@ -86,7 +116,9 @@ def test_validation_and_prediction_shrink_too():
     one = trainer(2)
     assert one.validate()["loss"] == pytest.approx(trainer(100).validate()["loss"], rel=1e-6)
     images, labels = pictures(9)
-    torch.testing.assert_close(predict(one.model, [(images, labels)]), predict(network(False), [(images, labels)]))
+    torch.testing.assert_close(
+        predict(one.model, [(images, labels)]), predict(network(False), [(images, labels)])
+    )
 
 
 def test_another_error_is_no_lack_of_memory():
@@ -103,7 +135,10 @@ def test_torch_on_a_cpu_says_it_in_words():
 
 @given(count=st.integers(1, 300), size=st.integers(1, 300), least=st.sampled_from([1, 2]))
 def test_pieces_are_alike_and_never_smaller_than_the_least(count, size, least):
-    pieces = [len(piece) for piece in torch.arange(count).tensor_split(Portion(size, least).pieces(count))]
+    pieces = [
+        len(piece)
+        for piece in torch.arange(count).tensor_split(Portion(size, least).pieces(count))
+    ]
     assert sum(pieces) == count
     assert max(pieces) <= max(size, least) + (least - 1)
     assert min(pieces) >= min(count, least, size)

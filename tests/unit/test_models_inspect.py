@@ -34,12 +34,24 @@ def test_the_size_counts_every_parameter_and_buffer():
 
 @pytest.mark.parametrize(("name", "parameters"), [("tiny_cnn", 61_208), ("simple_cnn", 98_656)])
 def test_our_own_networks_are_small(name: str, parameters: int):
-    assert get_model_info(load_model_from_config(name, num_classes=8))["total_params"] == parameters
+    assert (
+        get_model_info(load_model_from_config(name, num_classes=8))["total_params"]
+        == parameters
+    )
 
 
-@pytest.mark.parametrize(("resolution", "layer", "grid"), [(64, "layer2", 8), (96, "layer3", 6), (128, "layer3", 8), (224, "layer4", 7)])
-def test_grad_cam_reads_the_deepest_block_that_is_wide_enough(resnet18: nn.Module, resolution: int, layer: str, grid: int):
-    assert find_layer(resnet18, resolution, "auto") == (layer, resnet18.get_submodule(layer), grid)
+@pytest.mark.parametrize(
+    ("resolution", "layer", "grid"),
+    [(64, "layer2", 8), (96, "layer3", 6), (128, "layer3", 8), (224, "layer4", 7)],
+)
+def test_grad_cam_reads_the_deepest_block_that_is_wide_enough(
+    resnet18: nn.Module, resolution: int, layer: str, grid: int
+):
+    assert find_layer(resnet18, resolution, "auto") == (
+        layer,
+        resnet18.get_submodule(layer),
+        grid,
+    )
     assert get_target_layer_for_gradcam(resnet18, resolution) is resnet18.get_submodule(layer)
 
 
@@ -50,16 +62,39 @@ def test_where_no_block_is_wide_enough_the_deepest_of_the_widest_is_read(resnet1
 
 @pytest.mark.parametrize("resolution", [24, 48, 96])
 def test_the_stages_of_tiny_cnn_halve_the_map_three_times(tiny_cnn: nn.Module, resolution: int):
-    assert candidate_layers(tiny_cnn, resolution) == [(f"stages.{stage}", resolution >> stage) for stage in range(4)]
+    assert candidate_layers(tiny_cnn, resolution) == [
+        (f"stages.{stage}", resolution >> stage) for stage in range(4)
+    ]
 
 
 @pytest.mark.parametrize(
     ("name", "layers"),
     [
         ("resnet50", [("layer1", 56), ("layer2", 28), ("layer3", 14), ("layer4", 7)]),
-        ("vgg11", [("features.1", 224), ("features.4", 112), ("features.9", 56), ("features.14", 28), ("features.19", 14)]),
-        ("mobilenet_v3_small", [(f"features.{i}", side) for i, side in enumerate([112, 56, 28, 28, *[14] * 5, *[7] * 4])]),
-        ("efficientnet_b0", [(f"features.{i}", side) for i, side in enumerate([112, 112, 56, 28, 14, 14, 7, 7, 7])]),
+        (
+            "vgg11",
+            [
+                ("features.1", 224),
+                ("features.4", 112),
+                ("features.9", 56),
+                ("features.14", 28),
+                ("features.19", 14),
+            ],
+        ),
+        (
+            "mobilenet_v3_small",
+            [
+                (f"features.{i}", side)
+                for i, side in enumerate([112, 56, 28, 28, *[14] * 5, *[7] * 4])
+            ],
+        ),
+        (
+            "efficientnet_b0",
+            [
+                (f"features.{i}", side)
+                for i, side in enumerate([112, 112, 56, 28, 14, 14, 7, 7, 7])
+            ],
+        ),
     ],
 )
 def test_blocks_of_known_networks_have_their_known_maps(name: str, layers: list):
@@ -73,7 +108,9 @@ def test_a_named_layer_is_found_with_its_grid(tiny_cnn: nn.Module):
 
 
 def test_an_unknown_layer_is_answered_with_near_names(tiny_cnn: nn.Module):
-    with pytest.raises(ConfigError, match=r"unknown layer 'stage\.1'; close to it are stages\.1"):
+    with pytest.raises(
+        ConfigError, match=r"unknown layer 'stage\.1'; close to it are stages\.1"
+    ):
         find_layer(tiny_cnn, 48, "stage.1")
 
 
@@ -108,10 +145,20 @@ def test_the_top_of_a_network_is_its_last_block_and_its_head(name: str):
     ("layers", "top"),
     [
         ([nn.Flatten(), nn.Linear(192, 2)], ("1",)),
-        ([nn.Sequential(nn.Conv2d(3, 4, 1)), nn.Flatten(), nn.Linear(256, 2), nn.Softmax(dim=1)], ("0", "2")),
+        (
+            [
+                nn.Sequential(nn.Conv2d(3, 4, 1)),
+                nn.Flatten(),
+                nn.Linear(256, 2),
+                nn.Softmax(dim=1),
+            ],
+            ("0", "2"),
+        ),
     ],
 )
-def test_of_a_network_with_no_more_than_one_block_the_top_is_that_and_the_head(layers: list, top: tuple):
+def test_of_a_network_with_no_more_than_one_block_the_top_is_that_and_the_head(
+    layers: list, top: tuple
+):
     assert top_modules(nn.Sequential(*layers)) == top
 
 
@@ -126,5 +173,7 @@ def test_looking_at_a_network_leaves_it_as_it_was(tiny_cnn: nn.Module):
     modes = [module.training for module in tiny_cnn.modules()]
     find_layer(tiny_cnn, 48, "auto")
     assert [module.training for module in tiny_cnn.modules()] == modes
-    assert all(torch.equal(tensor, before[name]) for name, tensor in tiny_cnn.state_dict().items())
+    assert all(
+        torch.equal(tensor, before[name]) for name, tensor in tiny_cnn.state_dict().items()
+    )
     assert not any(module._forward_hooks for module in tiny_cnn.modules())

@@ -12,10 +12,18 @@ ASKED = optimizer(0.01).model_copy(update={"weight_decay": 0.1})
 
 def network() -> nn.Module:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 4, 2))
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, bias=False),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(4 * 4, 2),
+    )
 
 
-def step(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int = 1) -> list[torch.Tensor]:
+def step(
+    model: nn.Module, optimizer: torch.optim.Optimizer, steps: int = 1
+) -> list[torch.Tensor]:
     torch.manual_seed(1)
     images, labels = torch.randn(8, 3, 4, 4), torch.arange(8) % 2
     for _ in range(steps):
@@ -29,7 +37,10 @@ def test_weights_are_decayed_and_norms_and_biases_are_not():
     model = network()
     decayed, others = build_optimizer(ASKED, model).param_groups
     assert (decayed["weight_decay"], others["weight_decay"]) == (0.1, 0.0)
-    assert [id(parameter) for parameter in decayed["params"]] == [id(model[0].weight), id(model[4].weight)]
+    assert [id(parameter) for parameter in decayed["params"]] == [
+        id(model[0].weight),
+        id(model[4].weight),
+    ]
     assert {id(parameter) for parameter in others["params"]} == {
         id(parameter) for parameter in (model[1].weight, model[1].bias, model[4].bias)
     }
@@ -38,7 +49,11 @@ def test_weights_are_decayed_and_norms_and_biases_are_not():
 def test_what_is_frozen_is_left_out():
     model = network()
     model[0].requires_grad_(False)
-    held = [parameter for group in build_optimizer(ASKED, model).param_groups for parameter in group["params"]]
+    held = [
+        parameter
+        for group in build_optimizer(ASKED, model).param_groups
+        for parameter in group["params"]
+    ]
     assert len(held) == 4
 
 
@@ -47,11 +62,19 @@ def test_its_steps_are_those_of_torchs_plain_adamw(layout):
     twin = network()
     model = copy.deepcopy(twin).to(memory_format=layout)
     groups = [
-        {"params": [parameter for parameter in twin.parameters() if parameter.ndim >= 2], "weight_decay": 0.1},
-        {"params": [parameter for parameter in twin.parameters() if parameter.ndim < 2], "weight_decay": 0.0},
+        {
+            "params": [parameter for parameter in twin.parameters() if parameter.ndim >= 2],
+            "weight_decay": 0.1,
+        },
+        {
+            "params": [parameter for parameter in twin.parameters() if parameter.ndim < 2],
+            "weight_decay": 0.0,
+        },
     ]
     plain = torch.optim.AdamW(groups, lr=0.01, foreach=False, fused=False)
-    for ours, theirs in zip(step(model, build_optimizer(ASKED, model), 3), step(twin, plain, 3), strict=True):
+    for ours, theirs in zip(
+        step(model, build_optimizer(ASKED, model), 3), step(twin, plain, 3), strict=True
+    ):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-7)
 
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resomap.data import filling
-from resomap.data.aspect import make_square
-from resomap.data.prepare import prepare
-from resomap.data.resize import resize_store
-from resomap.data.store import open_store
+from resomap.data.store import filling
+from resomap.data.store.aspect import make_square
+from resomap.data.store.prepare import prepare
+from resomap.data.store.resize import resize_store
+from resomap.data.store.store import open_store
 from resomap.errors import DataError
 from tests import tiny_datasets
 from tests.pictures import data_section, noise, save, write_classes, write_digits
@@ -47,12 +47,20 @@ def test_a_folder_becomes_a_store_that_holds_its_pictures_once(pictures):
     store = open_store(prepared(pictures) / "manifest.json")
     assert store.classes == ("cat", "dog")
     assert store.counts == {"train": 26, "val": 6, "test": 8}
-    assert (store.groups, store.pairs, store.frequencies, store.masks("test")) == (None, None, None, None)
+    assert (store.groups, store.pairs, store.frequencies, store.masks("test")) == (
+        None,
+        None,
+        None,
+        None,
+    )
     native, seen = np.load(pictures / "store" / "native.npy"), set()
     for row in rows(pictures / "store" / "pictures.csv"):
         name, index = row["source"].split("/")
         image = Image.fromarray(noise(("cat", "dog").index(name), int(index[:4])))
-        assert (native[int(row["row"])] == np.asarray(make_square(image, 16, "squash", Image.Resampling.BILINEAR))).all()
+        assert (
+            native[int(row["row"])]
+            == np.asarray(make_square(image, 16, "squash", Image.Resampling.BILINEAR))
+        ).all()
         assert store.rows(row["split"])[int(row["index"])] == int(row["row"])
         assert store.labels(row["split"])[int(row["index"])] == ("cat", "dog").index(name)
         seen.add(row["source"])
@@ -62,18 +70,28 @@ def test_a_folder_becomes_a_store_that_holds_its_pictures_once(pictures):
 def test_mean_and_deviation_are_those_of_the_training_pictures(pictures):
     store = prepared(pictures)
     images = np.load(store / "native.npy")[np.load(store / "rows_train.npy")] / 255
-    assert manifest(store)["mean"] == pytest.approx(images.mean(axis=(0, 1, 2)).tolist(), rel=1e-9)
-    assert manifest(store)["std"] == pytest.approx(images.std(axis=(0, 1, 2)).tolist(), rel=1e-9)
+    assert manifest(store)["mean"] == pytest.approx(
+        images.mean(axis=(0, 1, 2)).tolist(), rel=1e-9
+    )
+    assert manifest(store)["std"] == pytest.approx(
+        images.std(axis=(0, 1, 2)).tolist(), rel=1e-9
+    )
 
 
 def test_the_native_resolution_is_the_median_short_side_and_stays_when_pictures_come(tmp_path):
     for label in range(2):
         for index, side in enumerate((20, 24, 28, 28, 40)):
-            save(tmp_path / "pictures" / f"c{label}" / f"{index}.png", noise(label, index, width=side, height=50))
+            save(
+                tmp_path / "pictures" / f"c{label}" / f"{index}.png",
+                noise(label, index, width=side, height=50),
+            )
     assert manifest(prepared(tmp_path))["native_resolution"] == 28
     for label in range(2):
         for index in range(9):
-            save(tmp_path / "pictures" / f"c{label}" / f"large{index}.png", noise(label, index, width=90, height=90))
+            save(
+                tmp_path / "pictures" / f"c{label}" / f"large{index}.png",
+                noise(label, index, width=90, height=90),
+            )
     assert manifest(prepared(tmp_path))["native_resolution"] == 28
     assert manifest(prepared(tmp_path, native_resolution=64))["native_resolution"] == 64
 
@@ -81,7 +99,10 @@ def test_the_native_resolution_is_the_median_short_side_and_stays_when_pictures_
 def test_pictures_larger_than_512_are_stored_at_512(tmp_path):
     for label in range(2):
         for index in range(3):
-            save(tmp_path / "pictures" / f"c{label}" / f"{index}.jpg", noise(label, index, width=700, height=900))
+            save(
+                tmp_path / "pictures" / f"c{label}" / f"{index}.jpg",
+                noise(label, index, width=700, height=900),
+            )
     assert manifest(prepared(tmp_path))["native_resolution"] == 512
 
 
@@ -93,7 +114,9 @@ def test_copies_are_found_told_and_kept_on_one_side(pictures):
     store = prepared(pictures)
     told = rows(store / "duplicates.csv")
     assert len(told) == 11
-    assert {(row["source"], row["copy_of"]) for row in told if "liar" in row["source"]} == {("dog/liar.png", "cat/0003.png")}
+    assert {(row["source"], row["copy_of"]) for row in told if "liar" in row["source"]} == {
+        ("dog/liar.png", "cat/0003.png")
+    }
     assert manifest(store)["duplicates"] == {"copies": 11, "across_splits": 0, "conflicting": 1}
 
 
@@ -101,11 +124,17 @@ def test_copies_across_splits_that_are_given_are_told(tmp_path):
     for split, keys in (("train", range(8)), ("val", range(8, 12)), ("test", range(6, 10))):
         for label in range(2):
             for key in keys:
-                save(tmp_path / "pictures" / split / f"c{label}" / f"{key}.png", noise(label, key))
+                save(
+                    tmp_path / "pictures" / split / f"c{label}" / f"{key}.png",
+                    noise(label, key),
+                )
     store = prepared(tmp_path)
     assert manifest(store)["duplicates"] == {"copies": 8, "across_splits": 8, "conflicting": 0}
     assert manifest(store)["drawn"] == []
-    assert {(row["split"], row["copy_split"]) for row in rows(store / "duplicates.csv")} == {("test", "train"), ("test", "val")}
+    assert {(row["split"], row["copy_split"]) for row in rows(store / "duplicates.csv")} == {
+        ("test", "train"),
+        ("test", "val"),
+    }
 
 
 def test_a_patient_never_stands_on_two_sides(tmp_path):
@@ -131,10 +160,19 @@ def test_masks_and_boxes_follow_their_pictures_into_the_square(tmp_path):
         save(tmp_path / f"{index}.png", noise(index, width=20, height=40))
         save(tmp_path / f"m{index}.png", mask)
         where = (f"m{index}.png,,,,", ",5,10,15,30", ",,,,")[index % 3]
-        lines.append(f"{index}.png,{'ab'[index % 2]},{('train', 'val', 'test')[index // 4]},{where}")
+        lines.append(
+            f"{index}.png,{'ab'[index % 2]},{('train', 'val', 'test')[index // 4]},{where}"
+        )
     (tmp_path / "table.csv").write_text("\n".join(lines))
-    for aspect, box in (("squash", (5, 5, 15, 15)), ("center_crop", (5, 0, 15, 20)), ("letterbox", (8, 5, 12, 15))):
-        store = open_store(prepared(tmp_path, dataset="csv", path=str(tmp_path / "table.csv"), aspect=aspect) / "manifest.json")
+    for aspect, box in (
+        ("squash", (5, 5, 15, 15)),
+        ("center_crop", (5, 0, 15, 20)),
+        ("letterbox", (8, 5, 12, 15)),
+    ):
+        store = open_store(
+            prepared(tmp_path, dataset="csv", path=str(tmp_path / "table.csv"), aspect=aspect)
+            / "manifest.json"
+        )
         masks = store.masks("test")
         left, top, right, bottom = box
         expected = np.zeros((20, 20))
@@ -153,7 +191,9 @@ def test_masks_and_boxes_follow_their_pictures_into_the_square(tmp_path):
 
 def test_a_mask_of_another_size_makes_a_bad_picture(pictures):
     save(pictures / "masks" / "cat" / "0003.png", noise(1, width=7, height=7))
-    with pytest.raises(DataError, match=r"cat/0003.png: its mask is 7 x 7, the picture 20 x 16"):
+    with pytest.raises(
+        DataError, match=r"cat/0003.png: its mask is 7 x 7, the picture 20 x 16"
+    ):
         prepared(pictures, masks=str(pictures / "masks"))
 
 
@@ -161,7 +201,10 @@ def test_a_class_that_has_no_readable_picture_is_named(tmp_path):
     write_classes(tmp_path / "pictures", {"cat": 6})
     (tmp_path / "pictures" / "dog").mkdir()
     (tmp_path / "pictures" / "dog" / "1.png").write_bytes(b"")
-    with pytest.raises(DataError, match=r"no training picture of class dog can be read.\n1 of the files .*\n  dog/1.png: 0 bytes"):
+    with pytest.raises(
+        DataError,
+        match=r"no training picture of class dog can be read.\n1 of the files .*\n  dog/1.png: 0 bytes",
+    ):
         prepared(tmp_path, on_bad_image="skip")
 
 
@@ -169,15 +212,22 @@ def test_a_folder_without_any_picture_is_refused(tmp_path):
     for name in ("cat", "dog"):
         (tmp_path / "pictures" / name).mkdir(parents=True)
         (tmp_path / "pictures" / name / "notes.txt").write_text("later")
-    with pytest.raises(DataError, match=r"none of the 2 files is a picture, the first is cat/notes\.txt"):
+    with pytest.raises(
+        DataError, match=r"none of the 2 files is a picture, the first is cat/notes\.txt"
+    ):
         prepared(tmp_path)
 
 
-def test_a_store_that_does_not_fit_is_refused_with_its_sizes_before_a_byte_is_written(pictures, monkeypatch):
+def test_a_store_that_does_not_fit_is_refused_with_its_sizes_before_a_byte_is_written(
+    pictures, monkeypatch
+):
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2**20))
-    data = data_section(pictures, dataset="folder", path=str(pictures / "pictures"), native_resolution=512)
+    data = data_section(
+        pictures, dataset="folder", path=str(pictures / "pictures"), native_resolution=512
+    )
     with pytest.raises(
-        DataError, match=r"store needs 1\.9 GiB \(native 0\.0, 64 px 0\.0, 4096 px 1\.9\) and its disk has 0\.0 GiB free: make room"
+        DataError,
+        match=r"store needs 1\.9 GiB \(native 0\.0, 64 px 0\.0, 4096 px 1\.9\) and its disk has 0\.0 GiB free: make room",
     ):
         prepare(data, pictures / "store", resolutions=(64, 4096))
     assert not (pictures / "store" / ".partial").exists()
@@ -188,16 +238,23 @@ def test_what_bad_pictures_ended_is_gone_on_with_once_they_are_let_be(pictures, 
     with pytest.raises(DataError, match=r"dog/9999\.png: 0 bytes"):
         prepared(pictures)
     looked: list = []
-    from resomap.data import survey
+    from resomap.data.store import survey
 
     inner = survey.Look.__call__
     monkeypatch.setattr(
-        survey.Look, "__call__", lambda self, arrays, start, items: looked.append(start) or inner(self, arrays, start, items)
+        survey.Look,
+        "__call__",
+        lambda self, arrays, start, items: (
+            looked.append(start) or inner(self, arrays, start, items)
+        ),
     )
     store = prepared(pictures, on_bad_image="skip")
     assert looked == [32]  # the chunk of the bad one alone
     assert manifest(store)["bad"] == 1
-    assert sum(manifest(store)["splits"][split]["count"] for split in ("train", "val", "test")) == 40
+    assert (
+        sum(manifest(store)["splits"][split]["count"] for split in ("train", "val", "test"))
+        == 40
+    )
 
 
 def test_a_picture_that_is_replaced_is_read_again_after_a_cut(pictures, monkeypatch):
@@ -209,37 +266,59 @@ def test_a_picture_that_is_replaced_is_read_again_after_a_cut(pictures, monkeypa
     store = prepared(pictures)
     native = np.load(store / "native.npy")
     found = {row["source"]: native[int(row["row"])] for row in rows(store / "pictures.csv")}
-    assert (found["cat/0000.png"] == np.asarray(make_square(Image.fromarray(noise(78)), 16, "squash", Image.Resampling.BILINEAR))).all()
+    assert (
+        found["cat/0000.png"]
+        == np.asarray(
+            make_square(Image.fromarray(noise(78)), 16, "squash", Image.Resampling.BILINEAR)
+        )
+    ).all()
 
 
-def test_a_killed_preparation_leaves_nothing_that_is_taken_for_complete_and_is_gone_on_with(tmp_path):
+def test_a_killed_preparation_leaves_nothing_that_is_taken_for_complete_and_is_gone_on_with(
+    tmp_path,
+):
     write_classes(tmp_path / "pictures", {"cat": 600, "dog": 600})
     data = data_section(tmp_path, dataset="folder", path=str(tmp_path / "pictures"))
     whole = tmp_path / "whole"
     prepare(data, whole)
     program = (
-        "import sys, time\nfrom pathlib import Path\nfrom resomap.data import filling, survey\nfrom resomap.data.prepare import prepare\n"
-        "from resomap.sections import Data\nfilling.SYNC_SECONDS = 0.0\ninner = survey.Look.__call__\n"
+        "import sys, time\nfrom pathlib import Path\nfrom resomap.data import filling, survey\nfrom resomap.data.store.prepare import prepare\n"
+        "from resomap.config.schema import Data\nfilling.SYNC_SECONDS = 0.0\ninner = survey.Look.__call__\n"
         "def slow(*arguments):\n    time.sleep(0.02)\n    return inner(*arguments)\n"
         "survey.Look.__call__ = slow\n"
         "prepare(Data.model_validate_json(sys.argv[1], strict=True), Path(sys.argv[2]))\n"
     )
     store = tmp_path / "store"
     process = subprocess.Popen(
-        [sys.executable, "-c", program, data.model_dump_json(), store], cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL
+        [sys.executable, "-c", program, data.model_dump_json(), store],
+        cwd=Path(__file__).parents[2],
+        stderr=subprocess.DEVNULL,
     )
     facts = store / ".partial" / "facts.npy"
-    while not (facts.exists() and (store / ".partial" / "mark.txt").exists() and np.load(facts)["done"].sum() > 200):
+    while not (
+        facts.exists()
+        and (store / ".partial" / "mark.txt").exists()
+        and np.load(facts)["done"].sum() > 200
+    ):
         assert process.poll() is None
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert sorted(path.name for path in store.iterdir()) == [".partial", "native_resolution.json"]
+    assert sorted(path.name for path in store.iterdir()) == [
+        ".partial",
+        "native_resolution.json",
+    ]
     done = np.load(facts)["done"].sum()
     assert 200 < done < 1200
     prepare(data, store)
-    assert sorted(path.name for path in store.iterdir()) == sorted(path.name for path in whole.iterdir())
-    assert [path.name for path in whole.iterdir() if path.read_bytes() != (store / path.name).read_bytes()] == []
+    assert sorted(path.name for path in store.iterdir()) == sorted(
+        path.name for path in whole.iterdir()
+    )
+    assert [
+        path.name
+        for path in whole.iterdir()
+        if path.read_bytes() != (store / path.name).read_bytes()
+    ] == []
 
 
 def test_several_processes_make_the_same_bytes_as_one(tmp_path, monkeypatch):
@@ -251,18 +330,26 @@ def test_several_processes_make_the_same_bytes_as_one(tmp_path, monkeypatch):
         resize_store(tmp_path / f"store{workers}" / "manifest.json", 12, "bilinear", workers)
     one, two = tmp_path / "store1", tmp_path / "store2"
     names = sorted(str(path.relative_to(one)) for path in one.rglob("*") if path.is_file())
-    assert names == sorted(str(path.relative_to(two)) for path in two.rglob("*") if path.is_file())
-    assert [name for name in names if (one / name).read_bytes() != (two / name).read_bytes()] == []
+    assert names == sorted(
+        str(path.relative_to(two)) for path in two.rglob("*") if path.is_file()
+    )
+    assert [
+        name for name in names if (one / name).read_bytes() != (two / name).read_bytes()
+    ] == []
 
 
 @pytest.mark.parametrize("name", ["CIFAR10", "EuroSAT", "OxfordIIITPet", "GTSRB"])
 def test_a_set_of_torchvision_becomes_a_store(name, tmp_path, monkeypatch):
     tiny = tiny_datasets.write(name, tmp_path / "sets", monkeypatch, each=6)
-    prepare(data_section(tmp_path, dataset=name, root=str(tmp_path / "sets")), tmp_path / "store")
+    prepare(
+        data_section(tmp_path, dataset=name, root=str(tmp_path / "sets")), tmp_path / "store"
+    )
     store = open_store(tmp_path / "store" / "manifest.json")
     assert store.classes == tuple(tiny.classes)
     given = [split for split in tiny.pictures if split != "all"]
-    assert sorted(set(manifest(tmp_path / "store")["drawn"])) == sorted({"train", "val", "test"} - set(given))
+    assert sorted(set(manifest(tmp_path / "store")["drawn"])) == sorted(
+        {"train", "val", "test"} - set(given)
+    )
     assert (store.masks("test") is not None) == (name == "OxfordIIITPet")
     assert sum(store.counts.values()) == sum(len(labels) for labels in tiny.labels.values())
     if name == "CIFAR10":
@@ -272,4 +359,6 @@ def test_a_set_of_torchvision_becomes_a_store(name, tmp_path, monkeypatch):
 
 def test_a_set_that_is_not_there_says_how_to_get_it(tmp_path):
     with pytest.raises(DataError, match="download: true"):
-        prepare(data_section(tmp_path, dataset="CIFAR10", root=str(tmp_path)), tmp_path / "store")
+        prepare(
+            data_section(tmp_path, dataset="CIFAR10", root=str(tmp_path)), tmp_path / "store"
+        )

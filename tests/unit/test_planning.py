@@ -12,20 +12,21 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from resomap import forecast, planning, scheduling
 from resomap.cli import app
-from resomap.config import build_config, merge
-from resomap.data import residency
+from resomap.config.load import build_config, merge
+from resomap.data.loading import placement
 from resomap.errors import ConfigError, ResoMapError
-from resomap.files import read_json, write_json
-from resomap.forecast import Pictures, Terms
-from resomap.jobs import MeasureSteps
 from resomap.models.registry import build_model
-from resomap.planning import Machine
-from resomap.plantable import plan_lines
+from resomap.plan import forecast, measure
+from resomap.plan.forecast import Pictures, Terms
+from resomap.plan.measure import Machine
+from resomap.plan.table import plan_lines
+from resomap.system.files import read_json, write_json
 from resomap.training import autosave, build, steps, stopwatch
 from resomap.training.steps import Pace, draw_noise, measure_cells
 from resomap.training.stopwatch import Enough, Steps
+from resomap.workflow import resources
+from resomap.workflow.jobs import MeasureSteps
 from tests.pictures import write_classes
 from tests.unit.test_memory import Hungry
 
@@ -44,7 +45,9 @@ RECORD = {
     "peak_rss_mib": 800.0,
     "device_memory_mib": 1000,
 }
-MEASURED = {name: value for name, value in RECORD.items() if name != "end_seconds"}  # which its process cannot tell
+MEASURED = {
+    name: value for name, value in RECORD.items() if name != "end_seconds"
+}  # which its process cannot tell
 PICTURES = Pictures(train=320, val=100, test=300, classes=6, stored_bytes=2**30)
 QUICK = Pace(warm_up=0.0, stretch=0.0, longest=0.0)
 CPU = Machine("a processor", 0)
@@ -80,32 +83,74 @@ def test_kept_epochs_and_states_cost_their_saving(defaults):
 
 
 def test_the_other_jobs_are_made_of_the_same_pieces(defaults):
-    asked = {"methods": ["gradcam", "integrated_gradients"], "ig_steps": 5, "pictures": 16, "sanity": {"pictures": 0}}
+    asked = {
+        "methods": ["gradcam", "integrated_gradients"],
+        "ig_steps": 5,
+        "pictures": 16,
+        "sanity": {"pictures": 0},
+    }
     config = changed(defaults, explainability={**asked, "faithfulness": {"pictures": 0}})
-    assert forecast.evaluation_seconds(RECORD, [RECORD, RECORD], PICTURES) == pytest.approx([3 + 400 * 0.02, 4 + 400 * 0.04])
-    assert forecast.explanation_seconds(RECORD, 32, config.explainability) == pytest.approx([3 + 1.5, 4 + 3])
-    judged = changed(defaults, explainability={**asked, "sanity": {"pictures": 4}, "faithfulness": {"pictures": 2, "bandwidths": [6]}})
+    assert forecast.evaluation_seconds(RECORD, [RECORD, RECORD], PICTURES) == pytest.approx(
+        [3 + 400 * 0.02, 4 + 400 * 0.04]
+    )
+    assert forecast.explanation_seconds(RECORD, 32, config.explainability) == pytest.approx(
+        [3 + 1.5, 4 + 3]
+    )
+    judged = changed(
+        defaults,
+        explainability={
+            **asked,
+            "sanity": {"pictures": 4},
+            "faithfulness": {"pictures": 2, "bandwidths": [6]},
+        },
+    )
     more = np.array([24 * 6 * 0.5 / 32 + 6 * 2 * 4 * 0.01, 24 * 6 * 1 / 32 + 6 * 2 * 4 * 0.02])
-    assert forecast.explanation_seconds(RECORD, 32, judged.explainability) == pytest.approx(np.array([4.5, 7]) + more)
+    assert forecast.explanation_seconds(RECORD, 32, judged.explainability) == pytest.approx(
+        np.array([4.5, 7]) + more
+    )
     profiling = config.system.profiling.model_copy(
-        update={"warmup_seconds": 1.0, "rounds": 5, "round_seconds": 0.2, "variants": ("eager",), "cpu_threads": 2}
+        update={
+            "warmup_seconds": 1.0,
+            "rounds": 5,
+            "round_seconds": 0.2,
+            "variants": ("eager",),
+            "cpu_threads": 2,
+        }
     )
     assert forecast.profile_seconds([RECORD] * 3, profiling) == pytest.approx([3 + 12, 4 + 24])
 
 
 def test_pictures_count_as_memory_unless_they_stay_on_the_disk():
     side = 256  # 420 pictures of 192 KiB
-    assert forecast.with_pictures(RECORD, side, PICTURES) == {"peak_memory_mib": 700 + 78.75, "peak_rss_mib": 800 + 78.75}
-    assert forecast.with_pictures(RECORD, side, replace(PICTURES, train=10_000))["peak_rss_mib"] == 800
+    assert forecast.with_pictures(RECORD, side, PICTURES) == {
+        "peak_memory_mib": 700 + 78.75,
+        "peak_rss_mib": 800 + 78.75,
+    }
+    assert (
+        forecast.with_pictures(RECORD, side, replace(PICTURES, train=10_000))["peak_rss_mib"]
+        == 800
+    )
 
 
 def test_what_is_assumed_of_modules_that_load_torch_is_so():
-    assert (forecast.AUTOSAVE_SHARE, forecast.RESIDENT_SHARE) == (autosave.SHARE, residency.SHARE)
+    assert (forecast.AUTOSAVE_SHARE, forecast.RESIDENT_SHARE) == (
+        autosave.SHARE,
+        placement.SHARE,
+    )
 
 
 def test_checkpoints_are_the_best_weights_and_the_kept_epochs(defaults):
-    for change, size in (({}, 100), ({"save_top_k": 9}, 900), ({"save_top_k": 2, "save_optimizer": True}, 700)):
-        assert forecast.checkpoint_bytes(RECORD, changed(defaults, training={"epochs": 8, **change}).training) == size
+    for change, size in (
+        ({}, 100),
+        ({"save_top_k": 9}, 900),
+        ({"save_top_k": 2, "save_optimizer": True}, 700),
+    ):
+        assert (
+            forecast.checkpoint_bytes(
+                RECORD, changed(defaults, training={"epochs": 8, **change}).training
+            )
+            == size
+        )
 
 
 @pytest.mark.parametrize(("workers", "wall"), [(1, 16), (2, 8), (3, 7), (9, 7)])
@@ -123,16 +168,28 @@ def test_jobs_share_the_workers_the_longest_first(workers, wall):
     ],
 )
 def test_a_cell_says_whether_it_fits(config, change, said):
-    assert forecast.forecast_cells(config, config.models[0], {256: RECORD | change}, PICTURES)[0]["fits"] == said
+    assert (
+        forecast.forecast_cells(config, config.models[0], {256: RECORD | change}, PICTURES)[0][
+            "fits"
+        ]
+        == said
+    )
 
 
 @pytest.mark.parametrize(("on_gpus", "hours", "unit"), [(False, 4, "core"), (True, 2, "GPU")])
 def test_a_sweep_is_paid_by_the_core_or_the_gpu(config, monkeypatch, on_gpus, hours, unit):
-    jobs = {"train": [np.array([1800.0, 3600.0])] * 2, "evaluate": [], "explain": [], "profile": [np.array([3600.0, 7200.0])]}
+    jobs = {
+        "train": [np.array([1800.0, 3600.0])] * 2,
+        "evaluate": [],
+        "explain": [],
+        "profile": [np.array([3600.0, 7200.0])],
+    }
     monkeypatch.setattr(forecast, "_jobs", lambda *_: jobs)
     told = forecast.forecast_sweep(config, {}, PICTURES, Terms(2, on_gpus, 1.5))
     assert (told["hours"], told["unit"], told["price"]) == (hours, unit, 1.5 * hours)
-    assert told["sweep_seconds"] == (3600 if on_gpus else 1800 + 3600)  # a profile has every core to itself, or a GPU
+    assert told["sweep_seconds"] == (
+        3600 if on_gpus else 1800 + 3600
+    )  # a profile has every core to itself, or a GPU
 
 
 @pytest.mark.parametrize(
@@ -140,31 +197,47 @@ def test_a_sweep_is_paid_by_the_core_or_the_gpu(config, monkeypatch, on_gpus, ho
     [
         (CPU, (None, 0, None), "--jobs: 0 is too few: give 1 or more"),
         (CPU, (-1, None, None), "--gpus: -1 is too few: give 1 or more"),
-        (CPU, (2, None, None), "--gpus: trainings would run on the CPU here (a processor): give --jobs, or plan where a GPU is"),
-        (Machine("a card", 4), (None, 2, None), "--jobs: trainings would run on a GPU each (a card): give --gpus"),
+        (
+            CPU,
+            (2, None, None),
+            "--gpus: trainings would run on the CPU here (a processor): give --jobs, or plan where a GPU is",
+        ),
+        (
+            Machine("a card", 4),
+            (None, 2, None),
+            "--jobs: trainings would run on a GPU each (a card): give --gpus",
+        ),
         (CPU, (None, None, 0.0), "--rate: 0.0 is no price of an hour: give a number above 0"),
-        (CPU, (None, None, float("nan")), "--rate: nan is no price of an hour: give a number above 0"),
+        (
+            CPU,
+            (None, None, float("nan")),
+            "--rate: nan is no price of an hour: give a number above 0",
+        ),
     ],
 )
 def test_a_wrong_option_is_named_with_what_would_be_right(machine, options, said):
     with pytest.raises(ConfigError) as error:
-        planning.agree(machine, *options)
+        measure.agree(machine, *options)
     assert str(error.value) == said
 
 
 def test_what_is_not_asked_for_is_what_the_machine_has(monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 6)
-    assert planning.agree(CPU, None, None, None) == Terms(6, False, None)
-    assert planning.agree(CPU, None, 3, 0.5) == Terms(3, False, 0.5)
-    assert planning.agree(Machine("a card", 4), None, None, None) == Terms(4, True, None)
-    assert planning.agree(Machine("a card", 4), 64, None, None) == Terms(64, True, None)
+    assert measure.agree(CPU, None, None, None) == Terms(6, False, None)
+    assert measure.agree(CPU, None, 3, 0.5) == Terms(3, False, 0.5)
+    assert measure.agree(Machine("a card", 4), None, None, None) == Terms(4, True, None)
+    assert measure.agree(Machine("a card", 4), 64, None, None) == Terms(64, True, None)
 
 
 def test_pictures_are_counted_before_they_are_dealt(defaults, tmp_path):
-    reef = planning.count_pictures(changed(defaults, data={"reef": {"train": 40, "val": 16, "test": 24}}))
+    reef = measure.count_pictures(
+        changed(defaults, data={"reef": {"train": 40, "val": 16, "test": 24}})
+    )
     assert (reef.train, reef.val, reef.test, reef.classes) == (40, 16, 24, 8)
     folder = write_classes(tmp_path / "pictures", {"cat": 40, "dog": 24})
-    own = planning.count_pictures(changed(defaults, data={"dataset": "folder", "path": str(folder)}))
+    own = measure.count_pictures(
+        changed(defaults, data={"dataset": "folder", "path": str(folder)})
+    )
     assert (own.train, own.val, own.test, own.classes) == (41, 10, 13, 2)
     assert own.stored_bytes == 64 * 3 * (16**2 + 24**2 + 48**2)
 
@@ -208,12 +281,31 @@ def test_steps_are_timed_in_stretches(clock):
 
 
 def test_long_steps_are_taken_twice_and_no_more(clock):
-    assert taken(clock, Steps(torch.device("cpu"), wanted=5, least=1, seconds=1.0, longest=20.0), [30.0] * 9) == 2
+    assert (
+        taken(
+            clock,
+            Steps(torch.device("cpu"), wanted=5, least=1, seconds=1.0, longest=20.0),
+            [30.0] * 9,
+        )
+        == 2
+    )
 
 
-def cells(config, resolutions: tuple[int, ...] = (16, 24), **recipe: Any) -> list[dict[str, Any]]:
+def cells(
+    config, resolutions: tuple[int, ...] = (16, 24), **recipe: Any
+) -> list[dict[str, Any]]:
     training = config.training.model_copy(update=recipe)
-    return list(measure_cells(config.models[0], training, resolutions, 6, config.system.training, torch.device("cpu"), QUICK))
+    return list(
+        measure_cells(
+            config.models[0],
+            training,
+            resolutions,
+            6,
+            config.system.training,
+            torch.device("cpu"),
+            QUICK,
+        )
+    )
 
 
 def test_every_piece_of_a_training_is_measured(config):
@@ -249,9 +341,20 @@ def test_noise_has_every_class_and_fills_no_memory():
     assert draw_noise(32, 1024, 6).counts == {"train": 2 * 32, "val": 4 * 32}
 
 
-def test_a_cell_that_is_short_of_memory_is_measured_in_parts_or_does_not_fit(config, monkeypatch):
-    for most, found in ((10, ("ok", 8, None)), (1, ("infeasible", None, "not even 2 pictures at once fit into memory"))):
-        monkeypatch.setattr(build, "build_model", lambda *arguments, most=most, **named: Hungry(build_model(*arguments, **named), most))
+def test_a_cell_that_is_short_of_memory_is_measured_in_parts_or_does_not_fit(
+    config, monkeypatch
+):
+    for most, found in (
+        (10, ("ok", 8, None)),
+        (1, ("infeasible", None, "not even 2 pictures at once fit into memory")),
+    ):
+        monkeypatch.setattr(
+            build,
+            "build_model",
+            lambda *arguments, most=most, **named: Hungry(
+                build_model(*arguments, **named), most
+            ),
+        )
         (record,) = cells(config, (16,))
         assert (record["status"], record.get("micro_batch"), record.get("reason")) == found
 
@@ -268,19 +371,29 @@ def measured(monkeypatch) -> list[tuple[str, tuple[int, ...]]]:
     def process(command: list[str], **_: Any) -> SimpleNamespace:
         job = MeasureSteps.from_json(command[command.index("--job") + 1])
         asked.append((job.architecture.name, job.resolutions))
-        for resolution, path in zip(job.resolutions, command[command.index("--cells") + 1 : command.index("--threads")], strict=True):
-            write_json(Path(path), {"job": job.of_cell(resolution).model_dump(mode="json"), **MEASURED})
+        for resolution, path in zip(
+            job.resolutions,
+            command[command.index("--cells") + 1 : command.index("--threads")],
+            strict=True,
+        ):
+            write_json(
+                Path(path), {"job": job.of_cell(resolution).model_dump(mode="json"), **MEASURED}
+            )
         return SimpleNamespace(returncode=0, stderr="")
 
-    monkeypatch.setattr(planning, "_spent", lambda: next(spent))
+    monkeypatch.setattr(measure, "_spent", lambda: next(spent))
     monkeypatch.setattr(subprocess, "run", process)
     return asked
 
 
 def test_every_cell_is_measured_once(defaults, measured):
-    told = planning.plan(changed(defaults), None, 2, None, silent)
+    told = measure.plan(changed(defaults), None, 2, None, silent)
     assert measured == [("tiny_cnn", (24, 48)), ("simple_cnn", (24, 48))]
-    assert planning.plan(changed(defaults), None, 2, None, silent) == told == read_json(scheduling.PLAN)
+    assert (
+        measure.plan(changed(defaults), None, 2, None, silent)
+        == told
+        == read_json(resources.PLAN)
+    )
     assert len(measured) == 2
     assert read_json(Path("results/.plan/custom/tiny_cnn/r24.json"))["end_seconds"] == [5, 7]
 
@@ -288,37 +401,63 @@ def test_every_cell_is_measured_once(defaults, measured):
 @pytest.mark.parametrize(
     ("change", "asked"),
     [
-        ({"training": {"epochs": 30}, "data": {"reef": {"train": 800}}, "report": {"margin": 0.05}}, []),
-        ({"sweep": {"models": ["tiny_cnn", "simple_cnn", "vgg11"], "resolutions": [48]}}, [("vgg11", (48,))]),
-        ({"sweep": {"models": ["tiny_cnn"], "resolutions": [24, 32, 48]}}, [("tiny_cnn", (32,))]),
-        ({"sweep": {"models": ["tiny_cnn"]}, "training": {"batch_size": 16}}, [("tiny_cnn", (24, 48))]),
-        ({"sweep": {"models": ["tiny_cnn"]}, "system": {"training": {"cudnn_benchmark": False}}}, [("tiny_cnn", (24, 48))]),
+        (
+            {
+                "training": {"epochs": 30},
+                "data": {"reef": {"train": 800}},
+                "report": {"margin": 0.05},
+            },
+            [],
+        ),
+        (
+            {"sweep": {"models": ["tiny_cnn", "simple_cnn", "vgg11"], "resolutions": [48]}},
+            [("vgg11", (48,))],
+        ),
+        (
+            {"sweep": {"models": ["tiny_cnn"], "resolutions": [24, 32, 48]}},
+            [("tiny_cnn", (32,))],
+        ),
+        (
+            {"sweep": {"models": ["tiny_cnn"]}, "training": {"batch_size": 16}},
+            [("tiny_cnn", (24, 48))],
+        ),
+        (
+            {
+                "sweep": {"models": ["tiny_cnn"]},
+                "system": {"training": {"cudnn_benchmark": False}},
+            },
+            [("tiny_cnn", (24, 48))],
+        ),
     ],
     ids=["nothing", "a model", "a resolution", "the batch", "how it runs"],
 )
 def test_only_what_is_new_is_measured(defaults, measured, change, asked):
-    planning.plan(changed(defaults), None, None, None, silent)
+    measure.plan(changed(defaults), None, None, None, silent)
     measured.clear()
-    planning.plan(changed(defaults, **change), None, None, None, silent)
+    measure.plan(changed(defaults, **change), None, None, None, silent)
     assert measured == asked
 
 
 def test_nothing_is_fetched_to_measure_a_step(defaults):
     config = changed(defaults, sweep={"models": ["resnet18"]}, training={"start": "pretrained"})
-    assert [job.training.start for job in planning.jobs_of(config, CPU, 8)] == ["random"]
+    assert [job.training.start for job in measure.jobs_of(config, CPU, 8)] == ["random"]
 
 
 def test_another_machine_measures_again(defaults, measured, monkeypatch):
     for name in ("one", "other"):
-        monkeypatch.setattr(planning, "this_machine", lambda _, name=name: Machine(name, 0))
-        planning.plan(changed(defaults), None, None, None, silent)
+        monkeypatch.setattr(measure, "this_machine", lambda _, name=name: Machine(name, 0))
+        measure.plan(changed(defaults), None, None, None, silent)
     assert len(measured) == 4
 
 
 def test_the_whole_sweep_adds_up(defaults, measured):
-    config = changed(defaults, training={"epochs": 4}, data={"reef": {"train": 320, "val": 100}})
-    totals = planning.plan(config, None, 2, 3.6, silent)["totals"]
-    training = np.array([8 + 1 - 2 + 24 + 2, 10 - 3 + 3 + 48 + 1])  # ends 5 and 7 after a start of 2 and 3
+    config = changed(
+        defaults, training={"epochs": 4}, data={"reef": {"train": 320, "val": 100}}
+    )
+    totals = measure.plan(config, None, 2, 3.6, silent)["totals"]
+    training = np.array(
+        [8 + 1 - 2 + 24 + 2, 10 - 3 + 3 + 48 + 1]
+    )  # ends 5 and 7 after a start of 2 and 3
     assert totals["trainings"] == 8
     assert totals["stage_wall_seconds"]["train"] == pytest.approx(8 * training[0])
     assert totals["stage_cpu_seconds"]["train"] == pytest.approx(8 * training[1])
@@ -326,7 +465,9 @@ def test_the_whole_sweep_adds_up(defaults, measured):
     assert totals["disk_bytes"]["checkpoints"] == 8 * 100
 
 
-def test_a_process_that_linux_killed_is_a_cell_that_does_not_fit_and_is_tried_again(defaults, measured, monkeypatch):
+def test_a_process_that_linux_killed_is_a_cell_that_does_not_fit_and_is_tried_again(
+    defaults, measured, monkeypatch
+):
     config, planted = changed(defaults, sweep={"models": ["tiny_cnn"]}), subprocess.run
 
     def killed(command: list[str], **options: Any) -> SimpleNamespace:
@@ -336,25 +477,46 @@ def test_a_process_that_linux_killed_is_a_cell_that_does_not_fit_and_is_tried_ag
 
     monkeypatch.setattr(subprocess, "run", killed)
     write_json(Path("results/.plan/custom/tiny_cnn/r24.json"), {"job": "of another"})
-    told = planning.plan(config, None, 1, None, silent)
+    told = measure.plan(config, None, 1, None, silent)
     assert [cell["fits"] for cell in told["cells"]] == ["yes", "no"]
     assert told["totals"]["trainings"] == 2
-    assert "does not fit: tiny_cnn at 48 px: the process was killed" in "\n".join(plan_lines(told))
+    assert "does not fit: tiny_cnn at 48 px: the process was killed" in "\n".join(
+        plan_lines(told)
+    )
     monkeypatch.setattr(subprocess, "run", planted)
-    assert [cell["fits"] for cell in planning.plan(config, None, 1, None, silent)["cells"]] == ["yes", "yes"]
+    assert [cell["fits"] for cell in measure.plan(config, None, 1, None, silent)["cells"]] == [
+        "yes",
+        "yes",
+    ]
     assert measured == [("tiny_cnn", (24, 48)), ("tiny_cnn", (48,))]
 
 
 def test_what_went_wrong_in_the_process_is_said_in_one_line(defaults, monkeypatch):
-    failed = SimpleNamespace(returncode=1, stderr="some progress\nerror: config/system.yaml: no CUDA\n")
+    failed = SimpleNamespace(
+        returncode=1, stderr="some progress\nerror: config/system.yaml: no CUDA\n"
+    )
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
     with pytest.raises(ResoMapError, match=r"^tiny_cnn: config/system\.yaml: no CUDA$"):
-        planning.plan(changed(defaults), None, None, None, silent)
+        measure.plan(changed(defaults), None, None, None, silent)
 
 
 def test_a_plan_is_told_as_a_table_and_its_sums(defaults, measured):
-    lines = list(plan_lines(planning.plan(changed(defaults), None, 1, 0.05, silent)))
-    assert lines[0].split() == ["model", "px", "step", "ms", "images/s", "s", "a", "training", "CPU", "s", "peak", "MiB", "fits"]
+    lines = list(plan_lines(measure.plan(changed(defaults), None, 1, 0.05, silent)))
+    assert lines[0].split() == [
+        "model",
+        "px",
+        "step",
+        "ms",
+        "images/s",
+        "s",
+        "a",
+        "training",
+        "CPU",
+        "s",
+        "peak",
+        "MiB",
+        "fits",
+    ]
     assert lines[1].split()[:4] == ["tiny_cnn", "24", "500.0", "64"]
     assert lines[5].endswith("8 epochs of 1,600 pictures, 2 seeds")
     assert lines[6].startswith("8 trainings: 33 min one after the other, 3,8")
@@ -364,9 +526,11 @@ def test_a_plan_is_told_as_a_table_and_its_sums(defaults, measured):
 
 
 def test_a_busy_machine_is_said(defaults, measured):
-    told = planning.plan(changed(defaults), None, 1, None, silent)
+    told = measure.plan(changed(defaults), None, 1, None, silent)
     assert "busy" not in "\n".join(plan_lines(told))
-    told["totals"]["stage_wall_seconds"]["train"] = 2 * told["totals"]["stage_cpu_seconds"]["train"]
+    told["totals"]["stage_wall_seconds"]["train"] = (
+        2 * told["totals"]["stage_cpu_seconds"]["train"]
+    )
     assert "this machine was busy" in "\n".join(plan_lines(told))
 
 
@@ -389,4 +553,7 @@ def test_the_command_measures_for_real_and_the_second_time_not_at_all(tmp_path, 
 
 def test_the_command_fails_in_one_line():
     result = CliRunner().invoke(app, ["plan", "--jobs", "0"])
-    assert (result.exit_code, result.output) == (1, "error: --jobs: 0 is too few: give 1 or more\n")
+    assert (result.exit_code, result.output) == (
+        1,
+        "error: --jobs: 0 is too few: give 1 or more\n",
+    )

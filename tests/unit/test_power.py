@@ -6,7 +6,17 @@ from resomap.analysis.statistics import compute_spread
 
 
 def a_plan(**changes: float) -> Plan:
-    return Plan(**{"between": 1e-4, "alone": 0.05, "shared": 0.02, "seeds": 2, "pictures": 400, "df": 5.0, **changes})  # type: ignore[arg-type]
+    return Plan(
+        **{
+            "between": 1e-4,
+            "alone": 0.05,
+            "shared": 0.02,
+            "seeds": 2,
+            "pictures": 400,
+            "df": 5.0,
+            **changes,
+        }
+    )  # type: ignore[arg-type]
 
 
 def test_more_pictures_find_smaller_differences() -> None:
@@ -18,7 +28,10 @@ def test_more_seeds_find_smaller_differences() -> None:
 
 
 def test_the_numbers_proposed_are_enough() -> None:
-    seeds, pictures = a_plan().seeds_needed(0.03, 0.05), a_plan(between=0.0).pictures_needed(0.02, 0.05)
+    seeds, pictures = (
+        a_plan().seeds_needed(0.03, 0.05),
+        a_plan(between=0.0).pictures_needed(0.02, 0.05),
+    )
     assert seeds and a_plan().detectable(seeds, 400, 0.05) <= 0.03
     assert pictures and a_plan(between=0.0).detectable(2, pictures, 0.05) <= 0.02
 
@@ -34,6 +47,8 @@ def test_one_seed_says_nothing_about_how_many_are_needed() -> None:
 
 
 def test_the_parts_of_a_plan_add_up_to_the_variance_at_hand() -> None:
-    spread = compute_spread(np.random.default_rng(0).normal(0, 1, (4, 50)) + np.array([[0], [1], [2], [3]]))
+    spread = compute_spread(
+        np.random.default_rng(0).normal(0, 1, (4, 50)) + np.array([[0], [1], [2], [3]])
+    )
     parts = plan(spread, None)
     assert parts.between + parts.alone / 50 == pytest.approx(spread.seed_variance)

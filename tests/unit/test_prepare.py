@@ -4,15 +4,17 @@ import json
 import numpy as np
 import pytest
 
-from resomap import dataset
-from resomap.data import reef
-from resomap.data.prepare import prepare
-from resomap.data.resize import resize_store
-from resomap.data.store import open_store
+from resomap.config import data
+from resomap.data.reef import reef
+from resomap.data.store.prepare import prepare
+from resomap.data.store.resize import resize_store
+from resomap.data.store.store import open_store
 from resomap.errors import DataError
 from tests.recipes import reef_data
 
-REEF = dataset.Reef(train=24, val=8, test=12, seed=1, frequencies=(10.0, 20.0, 40.0), shortcut=None)
+REEF = data.Reef(
+    train=24, val=8, test=12, seed=1, frequencies=(10.0, 20.0, 40.0), shortcut=None
+)
 DATA = reef_data(REEF, 32, "bilinear")
 
 
@@ -33,14 +35,28 @@ def test_the_arrays_are_the_rendered_pictures(manifest):
 
 def test_the_manifest_says_what_the_store_holds(manifest):
     told = json.loads(manifest.read_text())
-    assert (told["dataset"], told["native_resolution"], told["filter"], told["mask"]) == ("reef", 32, "bilinear", True)
+    assert (told["dataset"], told["native_resolution"], told["filter"], told["mask"]) == (
+        "reef",
+        32,
+        "bilinear",
+        True,
+    )
     assert told["classes"] == list(reef.CLASSES)
     assert told["groups"] == reef.GROUPS
     assert told["pairs"] == [list(pair) for pair in reef.PAIRS]
     assert told["frequencies"] == {"broad": 10.0, "medium": 20.0, "fine": 40.0}
-    assert {split: facts["count"] for split, facts in told["splits"].items()} == {"train": 24, "val": 8, "test": 12}
+    assert {split: facts["count"] for split, facts in told["splits"].items()} == {
+        "train": 24,
+        "val": 8,
+        "test": 12,
+    }
     for split, facts in told["splits"].items():
-        assert facts["per_class"] == np.bincount(np.load(manifest.parent / f"labels_{split}.npy"), minlength=8).tolist()
+        assert (
+            facts["per_class"]
+            == np.bincount(
+                np.load(manifest.parent / f"labels_{split}.npy"), minlength=8
+            ).tolist()
+        )
 
 
 def test_mean_and_deviation_are_those_of_the_training_pictures(manifest):
@@ -54,11 +70,24 @@ def test_every_picture_has_its_line(manifest):
     with (manifest.parent / "pictures.csv").open(newline="") as stream:
         lines = list(csv.DictReader(stream))
     assert list(lines[0]) == [
-        *("split", "index", "label", "group", "source", "row", "width", "height", "note", "pixels"),
+        *(
+            "split",
+            "index",
+            "label",
+            "group",
+            "source",
+            "row",
+            "width",
+            "height",
+            "note",
+            "pixels",
+        ),
         *("frequency", "orientation_degrees", "x", "y"),
     ]
     assert [(line["split"], int(line["index"])) for line in lines] == [
-        (split, index) for split, count in {"train": 24, "val": 8, "test": 12}.items() for index in range(count)
+        (split, index)
+        for split, count in {"train": 24, "val": 8, "test": 12}.items()
+        for index in range(count)
     ]
     test = reef.render(REEF, "test", 12, 8)
     for line, label, group, frequency, orientation in zip(
@@ -93,7 +122,12 @@ def test_a_preparation_that_fails_leaves_no_manifest_not_even_an_old_one(manifes
 def test_a_store_opens_from_its_manifest(manifest):
     resize_store(manifest, 16, "bilinear")
     store = open_store(manifest)
-    assert (store.num_classes, store.classes, store.groups, store.pairs) == (8, reef.CLASSES, reef.GROUPS, reef.PAIRS)
+    assert (store.num_classes, store.classes, store.groups, store.pairs) == (
+        8,
+        reef.CLASSES,
+        reef.GROUPS,
+        reef.PAIRS,
+    )
     assert store.images("train", 16).shape == (24, 16, 16, 3)
     assert store.labels("val").shape == (8,)
     assert store.masks("test").shape == (12, 32, 32)
@@ -108,13 +142,18 @@ def test_arrays_are_mapped_not_read(manifest):
 
 
 def test_a_missing_resolution_is_named(manifest):
-    with pytest.raises(DataError, match=r"r48/train\.npy is missing; .* uint8 \(24, 48, 48, 3\)"):
+    with pytest.raises(
+        DataError, match=r"r48/train\.npy is missing; .* uint8 \(24, 48, 48, 3\)"
+    ):
         open_store(manifest).images("train", 48)
 
 
 def test_an_array_that_does_not_fit_is_refused_with_what_would_fit(manifest):
     np.save(manifest.parent / "labels_val.npy", np.zeros(7, np.int64))
-    with pytest.raises(DataError, match=r"labels_val\.npy holds int64 \(7,\), but the manifest promises int64 \(8,\)"):
+    with pytest.raises(
+        DataError,
+        match=r"labels_val\.npy holds int64 \(7,\), but the manifest promises int64 \(8,\)",
+    ):
         open_store(manifest).labels("val")
 
 
@@ -132,7 +171,10 @@ def test_a_truncated_array_is_refused(manifest):
         open_store(manifest).labels("val")
 
 
-@pytest.mark.parametrize(("content", "message"), [(None, "is missing"), ("{", "is not JSON"), ("{}", "lacks aspect, classes")])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "is missing"), ("{", "is not JSON"), ("{}", "lacks aspect, classes")],
+)
 def test_what_is_not_a_manifest_is_refused(tmp_path, content, message):
     if content is not None:
         (tmp_path / "manifest.json").write_text(content)

@@ -7,8 +7,8 @@ import time
 import torch
 from torch import nn
 
+from resomap.config.schema import Profiling
 from resomap.profiling.profile import profile_model
-from resomap.sections import Profiling
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
@@ -39,12 +39,21 @@ def burn() -> None:
 
 def test_where_others_burn_every_core_each_measurement_is_marked_as_crowded():
     context = multiprocessing.get_context("spawn")
-    neighbours = [context.Process(target=burn, daemon=True) for _ in range(2 * len(os.sched_getaffinity(0)))]
+    neighbours = [
+        context.Process(target=burn, daemon=True)
+        for _ in range(2 * len(os.sched_getaffinity(0)))
+    ]
     for neighbour in neighbours:
         neighbour.start()
     try:
         time.sleep(2.0)  # until they are all at work
-        cells = profile_model(Spinning(1.0), (8, 16), SETTINGS.model_copy(update={"round_seconds": 0.2}), CPU, "fp32")["cells"]
+        cells = profile_model(
+            Spinning(1.0),
+            (8, 16),
+            SETTINGS.model_copy(update={"round_seconds": 0.2}),
+            CPU,
+            "fp32",
+        )["cells"]
     finally:
         for neighbour in neighbours:
             neighbour.kill()

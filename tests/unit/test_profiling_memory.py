@@ -5,7 +5,13 @@ import torch
 from torch import nn
 
 from resomap.models import load_model_from_config
-from resomap.profiling.memory import LiveMemory, activation_bytes, growth_bytes, model_bytes, resident_growth_bytes
+from resomap.profiling.memory import (
+    LiveMemory,
+    activation_bytes,
+    growth_bytes,
+    model_bytes,
+    resident_growth_bytes,
+)
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
@@ -37,11 +43,16 @@ def test_a_planted_allocation_is_found_within_five_percent(mib):
 def test_memory_that_this_process_has_freed_and_kept_hides_nothing():
     block = bytearray(100 * MIB)
     del block
-    assert resident_growth_bytes(lambda: bytearray(50 * MIB)) / MIB == pytest.approx(50, rel=0.05)
+    assert resident_growth_bytes(lambda: bytearray(50 * MIB)) / MIB == pytest.approx(
+        50, rel=0.05
+    )
 
 
 def test_a_pass_of_a_network_takes_its_activations_and_not_much_more():
-    model, pictures = load_model_from_config("tiny_cnn", num_classes=8).eval(), torch.randn(16, 3, 96, 96)
+    model, pictures = (
+        load_model_from_config("tiny_cnn", num_classes=8).eval(),
+        torch.randn(16, 3, 96, 96),
+    )
     with torch.inference_mode():
         growth, _ = growth_bytes(lambda: model(pictures), CPU)
     activations = activation_bytes(model, pictures)
@@ -49,7 +60,9 @@ def test_a_pass_of_a_network_takes_its_activations_and_not_much_more():
 
 
 def test_a_process_that_dies_while_it_measures_is_told():
-    with pytest.raises(RuntimeError, match="a process that measured memory ended with status 1"):
+    with pytest.raises(
+        RuntimeError, match="a process that measured memory ended with status 1"
+    ):
         resident_growth_bytes(lambda: 1 / 0)
 
 
@@ -59,28 +72,47 @@ def test_weights_are_counted_in_their_own_type():
 
 
 def test_the_peak_is_where_input_and_output_of_the_widest_layer_are_alive():
-    model, pictures = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 1, 1), nn.ReLU()), torch.zeros(2, 3, 8, 8)
+    model, pictures = (
+        nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 1, 1), nn.ReLU()),
+        torch.zeros(2, 3, 8, 8),
+    )
     assert activation_bytes(model, pictures) == 2 * (2 * 4 * 8 * 8 * 4)
 
 
 def test_an_activation_that_works_in_place_takes_no_memory():
-    model, pictures = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(inplace=True)), torch.zeros(2, 3, 8, 8)
+    model, pictures = (
+        nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(inplace=True)),
+        torch.zeros(2, 3, 8, 8),
+    )
     assert activation_bytes(model, pictures) == 2 * 4 * 8 * 8 * 4
 
 
 def test_a_training_pass_keeps_what_its_backward_needs():
     model, pictures = (
-        nn.Sequential(nn.Conv2d(3, 4, 1, bias=False), nn.ReLU(), nn.Conv2d(4, 4, 1, bias=False), nn.ReLU()),
+        nn.Sequential(
+            nn.Conv2d(3, 4, 1, bias=False), nn.ReLU(), nn.Conv2d(4, 4, 1, bias=False), nn.ReLU()
+        ),
         torch.zeros(2, 3, 8, 8),
     )
     layer = 2 * 4 * 8 * 8 * 4
-    assert activation_bytes(model, pictures, training=True) >= 3 * layer > activation_bytes(model, pictures) == 2 * layer
+    assert (
+        activation_bytes(model, pictures, training=True)
+        >= 3 * layer
+        > activation_bytes(model, pictures)
+        == 2 * layer
+    )
 
 
 @pytest.mark.parametrize("name", ["tiny_cnn", "mobilenet_v3_small"])
 def test_the_meta_device_tells_what_the_cpu_does(name: str):
-    model, pictures = load_model_from_config(name, num_classes=8).eval(), torch.randn(2, 3, 64, 64)
-    with torch.inference_mode(), LiveMemory(apart_from=[*model.parameters(), *model.buffers(), pictures]) as memory:
+    model, pictures = (
+        load_model_from_config(name, num_classes=8).eval(),
+        torch.randn(2, 3, 64, 64),
+    )
+    with (
+        torch.inference_mode(),
+        LiveMemory(apart_from=[*model.parameters(), *model.buffers(), pictures]) as memory,
+    ):
         logits = model(pictures)
     assert memory.live == logits.nbytes
     assert activation_bytes(model, pictures) == memory.peak

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from resomap.config.schema import Profiling
 from resomap.profiling.timing import Clock, Round, Timing, measure_rounds
-from resomap.sections import Profiling
 
 torch.set_num_threads(1)
 
@@ -39,7 +39,9 @@ class FakeClock(Clock):
 
 def measured(cells, clock, settings=SETTINGS, **options):
     """Timings of cells, beside a reference of 1 ms."""
-    return measure_rounds(cells, clock.spin(lambda: 1.0), settings, [clock] * (1 + len(cells)), **options)[0]
+    return measure_rounds(
+        cells, clock.spin(lambda: 1.0), settings, [clock] * (1 + len(cells)), **options
+    )[0]
 
 
 def rounds(*medians: float, disturbed: str | None = None) -> list[Round]:
@@ -49,7 +51,9 @@ def rounds(*medians: float, disturbed: str | None = None) -> list[Round]:
 def test_planted_spins_are_measured_within_three_percent():
     clock, noise = FakeClock(), random.Random(0)
     planted = (0.5, 3.0, 20.0)
-    timings = measured([clock.spin(lambda ms=ms: ms * noise.uniform(0.9, 1.1)) for ms in planted], clock)
+    timings = measured(
+        [clock.spin(lambda ms=ms: ms * noise.uniform(0.9, 1.1)) for ms in planted], clock
+    )
     assert [timing.percentile_ms(50) for timing in timings] == pytest.approx(planted, rel=0.03)
     assert [timing.ratio for timing in timings] == pytest.approx(planted, rel=0.03)
     assert all(timing.percentile_ms(50) < timing.percentile_ms(90) for timing in timings)
@@ -59,7 +63,10 @@ def test_planted_spins_are_measured_within_three_percent():
 def test_each_round_measures_every_cell_once_in_an_order_of_its_own():
     def order(seed: int) -> list[int]:
         clock, calls = FakeClock(), []
-        cells = [lambda cell=cell: (calls.append(cell), clock.spin(lambda: 60.0)()) for cell in range(4)]
+        cells = [
+            lambda cell=cell: (calls.append(cell), clock.spin(lambda: 60.0)())
+            for cell in range(4)
+        ]
         measured(cells, clock, seed=seed)
         warm_up = 4 * 4
         return calls[warm_up::3]
@@ -86,16 +93,24 @@ def test_a_cell_slower_than_its_round_is_still_repeated_three_times():
 
 def test_rounds_go_on_until_the_interval_between_them_is_narrow_enough_or_time_is_up():
     clock, slower = FakeClock(), iter(1.001**count for count in range(10**6))
-    noisy, calm = measured([clock.spin(lambda: 10.0 * next(slower)), clock.spin(lambda: 10.0)], clock)
+    noisy, calm = measured(
+        [clock.spin(lambda: 10.0 * next(slower)), clock.spin(lambda: 10.0)], clock
+    )
     assert len(noisy.passes) > len(calm.passes) == 5
-    assert SETTINGS.max_seconds < sum(one.wall_seconds for one in noisy.passes) < SETTINGS.max_seconds + 0.3
+    assert (
+        SETTINGS.max_seconds
+        < sum(one.wall_seconds for one in noisy.passes)
+        < SETTINGS.max_seconds + 0.3
+    )
 
 
 def test_the_interval_is_that_of_students_t_over_the_rounds():
     timing = Timing(passes=rounds(1.0, 1.1, 1.2, 1.3, 1.4))
     # t(4, .975) = 2.776, standard deviation .1581, n = 5, median 1.2
     assert timing.relative_error == pytest.approx(2.776 * 0.15811 / 5**0.5 / 1.2, rel=1e-3)
-    assert timing.interval_ms == pytest.approx((1.2 * (1 - timing.relative_error), 1.2 * (1 + timing.relative_error)))
+    assert timing.interval_ms == pytest.approx(
+        (1.2 * (1 - timing.relative_error), 1.2 * (1 + timing.relative_error))
+    )
 
 
 def test_drift_between_rounds_is_error_and_noise_inside_them_is_not():
@@ -128,13 +143,17 @@ def test_a_thread_that_is_crowded_all_the_time_makes_a_measurement_invalid_with_
 
 def test_what_the_watch_says_comes_before_what_the_clock_says():
     clock = FakeClock(share=0.6)
-    (timing,) = measured([clock.spin(lambda: 5.0)], clock, watch=lambda: "other processes on the GPU")
+    (timing,) = measured(
+        [clock.spin(lambda: 5.0)], clock, watch=lambda: "other processes on the GPU"
+    )
     assert timing.why_invalid == "other processes on the GPU"
 
 
 def test_a_thread_that_sleeps_does_not_have_the_cpu():
     quick = SETTINGS.model_copy(update={"warmup_seconds": 1e-3, "round_seconds": 1e-3})
-    (timing,) = measure_rounds([lambda: time.sleep(0.002)], lambda: None, quick, [Clock()] * 2)[0]
+    (timing,) = measure_rounds([lambda: time.sleep(0.002)], lambda: None, quick, [Clock()] * 2)[
+        0
+    ]
     assert not timing.valid
 
 
@@ -147,7 +166,13 @@ def test_p99_needs_a_thousand_repetitions(repetitions: int, known: bool):
 
 def test_nothing_measured_says_nothing():
     timing = Timing(needed=5)
-    said = [timing.percentile_ms(50), timing.relative_error, timing.cpu_share, timing.ratio, timing.why_invalid]
+    said = [
+        timing.percentile_ms(50),
+        timing.relative_error,
+        timing.cpu_share,
+        timing.ratio,
+        timing.why_invalid,
+    ]
     assert said == [None] * 5
     assert not timing.valid
     assert timing.interval_ms == (None, None)

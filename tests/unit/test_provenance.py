@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from resomap.provenance import PACKAGE, code_digest, environment, import_closure, without_layout
+from resomap.workflow.code_digest import (
+    PACKAGE,
+    code_digest,
+    environment,
+    import_closure,
+    without_layout,
+)
 
 CODE = '''
 import math
@@ -27,16 +33,45 @@ class Schedule:
         return math.cos(step) if kind == "cosine" else f"{step!r:>3}"
 '''
 SAME = [
-    ("comments", lambda text: text.replace("  # still warm", "").replace("import math", "# maths\nimport math")),
-    ("blank lines", lambda text: text.replace("\n    def rate", "\n\n\n    def rate").replace("\n\n\nclass", "\nclass")),
-    ("docstrings", lambda text: text.replace('"""The rate at `step`."""', '"""Another\n        word.\n        """')),
-    ("docstrings that are gone", lambda text: text.replace('        """The rate at `step`."""\n', "")),
+    (
+        "comments",
+        lambda text: text.replace("  # still warm", "").replace(
+            "import math", "# maths\nimport math"
+        ),
+    ),
+    (
+        "blank lines",
+        lambda text: text.replace("\n    def rate", "\n\n\n    def rate").replace(
+            "\n\n\nclass", "\nclass"
+        ),
+    ),
+    (
+        "docstrings",
+        lambda text: text.replace(
+            '"""The rate at `step`."""', '"""Another\n        word.\n        """'
+        ),
+    ),
+    (
+        "docstrings that are gone",
+        lambda text: text.replace('        """The rate at `step`."""\n', ""),
+    ),
     ("attribute docstrings", lambda text: text.replace('"""The peak."""', "'The top.'")),
-    ("docstrings with a comment", lambda text: text.replace('"""The peak."""', '"""The peak."""  # of all')),
+    (
+        "docstrings with a comment",
+        lambda text: text.replace('"""The peak."""', '"""The peak."""  # of all'),
+    ),
     ("another indentation", lambda text: text.replace("    ", "  ")),
     ("tabs", lambda text: text.replace("    ", "\t")),
-    ("spaces inside a line", lambda text: text.replace("self.lr * step / 10", "self.lr*step  /  10")),
-    ("brackets over several lines", lambda text: text.replace("rate(self, step)", "rate(\n            self,\n            step\n    )")),
+    (
+        "spaces inside a line",
+        lambda text: text.replace("self.lr * step / 10", "self.lr*step  /  10"),
+    ),
+    (
+        "brackets over several lines",
+        lambda text: text.replace(
+            "rate(self, step)", "rate(\n            self,\n            step\n    )"
+        ),
+    ),
     ("no newline at the end", lambda text: text.rstrip()),
 ]
 OTHER = [
@@ -51,20 +86,31 @@ OTHER = [
 ]
 
 
-@pytest.mark.parametrize("change", [change for _, change in SAME], ids=[name for name, _ in SAME])
+@pytest.mark.parametrize(
+    "change", [change for _, change in SAME], ids=[name for name, _ in SAME]
+)
 def test_what_python_does_not_run_says_nothing(change):
     assert change(CODE) != CODE
     assert without_layout(change(CODE)) == without_layout(CODE)
 
 
-@pytest.mark.parametrize(("old", "new"), [(old, new) for _, old, new in OTHER], ids=[name for name, _, _ in OTHER])
+@pytest.mark.parametrize(
+    ("old", "new"), [(old, new) for _, old, new in OTHER], ids=[name for name, _, _ in OTHER]
+)
 def test_an_edit_says_something(old, new):
     assert old in CODE
     assert without_layout(CODE.replace(old, new)) != without_layout(CODE)
 
 
 def test_a_string_is_only_a_docstring_where_it_is_a_statement():
-    for kept in ('f(\n    "a",\n)\n', '"a" % x\n', '"a"; x = 1\n', 'x = (\n    "a"\n)\n', '"a" \\\n    "b"\n', 'def f(): "a"\n'):
+    for kept in (
+        'f(\n    "a",\n)\n',
+        '"a" % x\n',
+        '"a"; x = 1\n',
+        'x = (\n    "a"\n)\n',
+        '"a" \\\n    "b"\n',
+        'def f(): "a"\n',
+    ):
         assert without_layout(kept) != without_layout(kept.replace("a", "z"))
 
 
@@ -96,7 +142,11 @@ def cut(token: tokenize.TokenInfo) -> Iterator[tokenize.TokenInfo]:
     inside = (token.start[0], token.start[1] + len(prefix + quote))
     last = (token.end[0], token.end[1] - len(quote))
     yield tokenize.TokenInfo(FSTRING_START, prefix + quote, token.start, inside, token.line)
-    for kind, start, end in ((FSTRING_START, inside, inside), (FSTRING_MIDDLE, inside, last), (FSTRING_END, last, last)):
+    for kind, start, end in (
+        (FSTRING_START, inside, inside),
+        (FSTRING_MIDDLE, inside, last),
+        (FSTRING_END, last, last),
+    ):
         yield tokenize.TokenInfo(kind, "", start, end, token.line)
     yield tokenize.TokenInfo(tokenize.NAME, "b", inside, last, token.line)
     yield tokenize.TokenInfo(FSTRING_END, quote, last, token.end, token.line)
@@ -111,7 +161,10 @@ def test_an_f_string_that_python_cuts_is_glued(monkeypatch):
 
     def generate_tokens(readline):
         for token in whole(readline):
-            is_f = token.type == tokenize.STRING and "f" in token.string.partition(token.string[-1])[0].lower()
+            is_f = (
+                token.type == tokenize.STRING
+                and "f" in token.string.partition(token.string[-1])[0].lower()
+            )
             yield from cut(token) if is_f else [token]
 
     monkeypatch.setattr(tokenize, "generate_tokens", generate_tokens)
@@ -120,7 +173,9 @@ def test_an_f_string_that_python_cuts_is_glued(monkeypatch):
     assert without_layout(WITH_F_STRINGS) == ESSENCE
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE))
+)
 def test_every_token_that_python_runs_is_kept(path):
     source = path.read_text(encoding="utf-8")
     assert words(without_layout(source)) == words(source)
@@ -137,29 +192,43 @@ def names(entry: str) -> set[str]:
 
 def test_training_depends_on_what_trains_and_on_nothing_that_tells_or_asks():
     found = names("entry/train.py")
-    assert {"entry/train.py", "training/trainer.py", "models/registry.py", "models/custom.py", "data/augment.py", "scores.py"} <= found
+    assert {
+        "entry/train.py",
+        "training/trainer.py",
+        "models/registry.py",
+        "models/custom.py",
+        "data/augment.py",
+        "scores.py",
+    } <= found
     assert not {"config.py", "jobs.py", "workflow.py", "sections.py", "files.py"} & found
     assert not {name for name in found if name.startswith(("analysis/", "report/", "explain/"))}
 
 
 def test_explaining_does_not_depend_on_how_training_steps():
-    assert not {"training/trainer.py", "training/schedules.py", "training/optimizers.py"} & names("entry/explain.py")
+    assert not {
+        "training/trainer.py",
+        "training/schedules.py",
+        "training/optimizers.py",
+    } & names("entry/explain.py")
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "import resomap.data.loader\n",
-        "from resomap.data.loader import TrainLoader\n",
+        "import resomap.data.loading.loader\n",
+        "from resomap.data.loading.loader import TrainLoader\n",
         "from resomap.data import loader\n",
-        "def main():\n    from resomap.data.loader import TrainLoader\n",
+        "def main():\n    from resomap.data.loading.loader import TrainLoader\n",
     ],
 )
 def test_an_import_counts_however_it_is_written(tmp_path, text):
     entry = tmp_path / "entry.py"
     entry.write_text(text)
     needed = ("loader", "augment", "transforms", "residency", "rowfile")
-    assert import_closure(entry) == {entry, *(PACKAGE / "data" / f"{name}.py" for name in needed)}
+    assert import_closure(entry) == {
+        entry,
+        *(PACKAGE / "data" / f"{name}.py" for name in needed),
+    }
 
 
 def test_templates_beside_a_file_belong_to_it(tmp_path):

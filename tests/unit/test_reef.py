@@ -3,10 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from resomap import dataset
-from resomap.data import reef, scenes
+from resomap.config import data
+from resomap.data.reef import reef, scenes
 
-SETTINGS = dataset.Reef(train=64, val=16, test=16, seed=3, frequencies=(10.0, 20.0, 40.0), shortcut=None)
+SETTINGS = data.Reef(
+    train=64, val=16, test=16, seed=3, frequencies=(10.0, 20.0, 40.0), shortcut=None
+)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,9 @@ def strongest_wave(picture, cue_mask):
     spectrum = np.abs(np.fft.fft2(light, (512, 512)))
     cycles = np.fft.fftfreq(512, 1 / len(light))
     radius = np.hypot(cycles[:, None], cycles[None, :])
-    fy, fx = np.unravel_index(np.where((radius > 7) & (radius < 50), spectrum, 0).argmax(), spectrum.shape)
+    fy, fx = np.unravel_index(
+        np.where((radius > 7) & (radius < 50), spectrum, 0).argmax(), spectrum.shape
+    )
     return radius[fy, fx], np.degrees(np.arctan2(cycles[fy], cycles[fx])) + 90
 
 
@@ -44,7 +48,14 @@ def test_pictures_are_described_by_arrays_of_one_length(pictures):
     assert (pictures.images.shape, pictures.images.dtype) == ((64, 128, 128, 3), np.uint8)
     for masks in (pictures.masks, pictures.cue_masks, pictures.sticker_masks):
         assert (masks.shape, masks.dtype) == ((64, 128, 128), np.uint8)
-    for fact in (pictures.labels, pictures.groups, pictures.frequency, pictures.orientation, pictures.x, pictures.y):
+    for fact in (
+        pictures.labels,
+        pictures.groups,
+        pictures.frequency,
+        pictures.orientation,
+        pictures.x,
+        pictures.y,
+    ):
         assert fact.shape == (64,)
 
 
@@ -72,14 +83,18 @@ def test_no_fish_is_centred(pictures):
 
 def test_the_stripes_measured_in_the_picture_are_those_recorded(pictures):
     for index in range(32):
-        frequency, orientation = strongest_wave(pictures.images[index], pictures.cue_masks[index])
+        frequency, orientation = strongest_wave(
+            pictures.images[index], pictures.cue_masks[index]
+        )
         assert frequency == pytest.approx(pictures.frequency[index], rel=0.08)
         assert apart(orientation, pictures.orientation[index]) < 5
 
 
 def test_a_flip_from_left_to_right_keeps_bars_bars_and_stripes_stripes(pictures):
     for index in np.flatnonzero(pictures.labels >= 2):
-        _, orientation = strongest_wave(pictures.images[index, :, ::-1], pictures.cue_masks[index, :, ::-1])
+        _, orientation = strongest_wave(
+            pictures.images[index, :, ::-1], pictures.cue_masks[index, :, ::-1]
+        )
         upright = 90 if reef.CLASSES[pictures.labels[index]].endswith("bars") else 0
         assert apart(orientation, -pictures.orientation[index]) < 5
         assert apart(orientation, upright) < 13
@@ -87,7 +102,9 @@ def test_a_flip_from_left_to_right_keeps_bars_bars_and_stripes_stripes(pictures)
 
 def test_frequencies_are_the_groups_within_six_percent(pictures):
     for group, frequency in zip(reef.RUNGS, SETTINGS.frequencies, strict=True):
-        assert np.abs(pictures.frequency[pictures.groups == group] / frequency - 1).max() <= 0.06
+        assert (
+            np.abs(pictures.frequency[pictures.groups == group] / frequency - 1).max() <= 0.06
+        )
 
 
 def test_the_stripes_of_the_outline_pair_say_nothing(many):
@@ -98,7 +115,13 @@ def test_the_stripes_of_the_outline_pair_say_nothing(many):
 
 def test_partners_of_a_pair_differ_in_their_stripes_alone():
     scene = scenes.draw_chunk(SETTINGS, "train", 0)[0]
-    turned = replace(scene, fish=replace(scene.fish, wave=replace(scene.fish.wave, orientation=scene.fish.wave.orientation + 90)))
+    turned = replace(
+        scene,
+        fish=replace(
+            scene.fish,
+            wave=replace(scene.fish.wave, orientation=scene.fish.wave.orientation + 90),
+        ),
+    )
     (image, *masks), (other, *same) = reef.draw(scene, 64), reef.draw(turned, 64)
     assert all((first == second).all() for first, second in zip(masks, same, strict=True))
     changed = (image != other).any(axis=-1)
@@ -107,9 +130,13 @@ def test_partners_of_a_pair_differ_in_their_stripes_alone():
 
 
 def test_the_label_touches_no_draw_but_silhouette_and_stripes():
-    bars, stripes = (scenes.draw_scene(SETTINGS, np.random.default_rng(5), label) for label in (4, 5))
+    bars, stripes = (
+        scenes.draw_scene(SETTINGS, np.random.default_rng(5), label) for label in (4, 5)
+    )
     assert apart(bars.fish.wave.orientation, stripes.fish.wave.orientation) == 90
-    same = replace(stripes.fish, wave=replace(stripes.fish.wave, orientation=bars.fish.wave.orientation))
+    same = replace(
+        stripes.fish, wave=replace(stripes.fish.wave, orientation=bars.fish.wave.orientation)
+    )
     assert (bars.fish, bars.discs, bars.water) == (same, stripes.discs, stripes.water)
 
 
@@ -136,19 +163,36 @@ def test_no_shortcut_shows_no_sticker(pictures):
 
 @pytest.mark.parametrize("probability", [0.0, 0.9, 1.0])
 def test_a_sticker_agrees_with_the_stripes_as_often_as_asked(probability):
-    drawn = [scene for chunk in range(50) for scene in scenes.draw_chunk(with_shortcut(probability), "train", chunk)]
-    agrees = [scene.sticker.says_bars == scenes.says_bars(scene.label) for scene in drawn if scene.label >= 2]
+    drawn = [
+        scene
+        for chunk in range(50)
+        for scene in scenes.draw_chunk(with_shortcut(probability), "train", chunk)
+    ]
+    agrees = [
+        scene.sticker.says_bars == scenes.says_bars(scene.label)
+        for scene in drawn
+        if scene.label >= 2
+    ]
     assert np.mean(agrees) == pytest.approx(probability, abs=0.06)
 
 
 def test_a_sticker_says_nothing_of_the_outline_pair():
-    drawn = [scene for chunk in range(100) for scene in scenes.draw_chunk(with_shortcut(1.0), "train", chunk)]
+    drawn = [
+        scene
+        for chunk in range(100)
+        for scene in scenes.draw_chunk(with_shortcut(1.0), "train", chunk)
+    ]
     for label in (0, 1):
-        assert np.mean([scene.sticker.says_bars for scene in drawn if scene.label == label]) == pytest.approx(0.5, abs=0.2)
+        assert np.mean(
+            [scene.sticker.says_bars for scene in drawn if scene.label == label]
+        ) == pytest.approx(0.5, abs=0.2)
 
 
 def test_a_sticker_changes_nothing_outside_itself():
-    plain, marked = reef.render(SETTINGS, "train", 16, 64), reef.render(with_shortcut(0.95), "train", 16, 64)
+    plain, marked = (
+        reef.render(SETTINGS, "train", 16, 64),
+        reef.render(with_shortcut(0.95), "train", 16, 64),
+    )
     outside = marked.sticker_masks == 0
     assert (plain.images[outside] == marked.images[outside]).all()
     assert (plain.masks[outside] == marked.masks[outside]).all()
@@ -158,8 +202,12 @@ def test_a_sticker_changes_nothing_outside_itself():
 def test_the_two_stickers_have_two_colours():
     marked = reef.render(with_shortcut(1.0), "train", 16, 64)
     inside = marked.sticker_masks == 255
-    red = np.array([image[mask][:, 0].mean() for image, mask in zip(marked.images, inside, strict=True)])
-    blue = np.array([image[mask][:, 2].mean() for image, mask in zip(marked.images, inside, strict=True)])
+    red = np.array(
+        [image[mask][:, 0].mean() for image, mask in zip(marked.images, inside, strict=True)]
+    )
+    blue = np.array(
+        [image[mask][:, 2].mean() for image, mask in zip(marked.images, inside, strict=True)]
+    )
     bars = np.array([scenes.says_bars(label) for label in marked.labels])
     told = marked.labels >= 2
     assert ((red > blue) == bars)[told].all()

@@ -4,18 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from resomap import sections
-from resomap.config import load_config
+from resomap.config import schema
+from resomap.config.load import load_config
+from resomap.report.catalogue import data_figure_names
 from resomap.report.facts import read_facts
-from resomap.report.figures import data_figure_names
-from resomap.report.html import build_page
-from resomap.report.inputs import read_tables
 from resomap.report.markup import inline_svg
+from resomap.report.page import build_page
+from resomap.report.tables import read_tables
 from tests.synthetic import Sweep
 from tests.unit.test_data_facts import copy
 from tests.unit.test_figures import draw
 
-REPORT = sections.Report(margin=0.02, confidence=0.95, max_latency_ms=None, min_accuracy=None)
+REPORT = schema.Report(margin=0.02, confidence=0.95, max_latency_ms=None, min_accuracy=None)
 TRAINING = load_config(Path(__file__).parents[2] / "config").training
 
 
@@ -25,7 +25,7 @@ def build(folder: Path, sweep: Sweep, name: str = "Reef") -> str:
         read_tables(folder / "tables"),
         read_facts(folder / "data"),
         figures,
-        experiment=sections.Experiment(name=name),
+        experiment=schema.Experiment(name=name),
         training=TRAINING,
         report=REPORT,
         seeds=sweep.seeds,
@@ -36,7 +36,11 @@ def build(folder: Path, sweep: Sweep, name: str = "Reef") -> str:
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return build(tmp_path_factory.mktemp("results"), Sweep(resolutions=(24, 48), test=80, val=40, native=48), name="<Reef> & co")
+    return build(
+        tmp_path_factory.mktemp("results"),
+        Sweep(resolutions=(24, 48), test=80, val=40, native=48),
+        name="<Reef> & co",
+    )
 
 
 VOID = {"meta", "img", "br", "link", "col"}
@@ -56,7 +60,9 @@ class Page(HTMLParser):
         if tag not in VOID:
             self.open.append(tag)
         self.ids += [value or "" for name, value in attributes if name == "id"]
-        self.addresses += [value or "" for name, value in attributes if name in {"src", "href", "xlink:href"}]
+        self.addresses += [
+            value or "" for name, value in attributes if name in {"src", "href", "xlink:href"}
+        ]
 
     def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.handle_starttag(tag, attributes)
@@ -80,12 +86,16 @@ def test_every_element_is_closed_and_every_id_is_unique(page: str) -> None:
 
 def test_every_link_inside_the_page_leads_somewhere(page: str) -> None:
     parsed = Page(page)
-    assert {address[1:] for address in parsed.addresses if address.startswith("#")} <= set(parsed.ids)
+    assert {address[1:] for address in parsed.addresses if address.startswith("#")} <= set(
+        parsed.ids
+    )
 
 
 def test_the_choice_stands_at_the_top_and_at_the_end(page: str) -> None:
     headline = re.search("<h1>(.*?)</h1>", page, re.DOTALL)[1]  # type: ignore[index]
-    assert page.index(headline) < page.index("What this sweep shows</h2>") < page.rindex(headline)
+    assert (
+        page.index(headline) < page.index("What this sweep shows</h2>") < page.rindex(headline)
+    )
     assert page.index("Protocol</h2>") < page.rindex(headline)
 
 
@@ -98,10 +108,24 @@ def test_every_figure_is_on_the_page_with_its_data(page: str) -> None:
     assert page.count("<figure ") == page.count('download="') == 18
 
 
-def test_what_is_wrong_with_the_pictures_is_an_alarm_before_all_else_and_a_limit(tmp_path: Path) -> None:
+def test_what_is_wrong_with_the_pictures_is_an_alarm_before_all_else_and_a_limit(
+    tmp_path: Path,
+) -> None:
     bad = tuple((str(number), "no picture") for number in range(21))
-    copies = (copy("test/1", "test", "train/1", "train"), copy("train/2", "train", "train/3", "train", 1, 2))
-    sweep = Sweep(models=("tiny_cnn",), resolutions=(24,), seeds=(0,), test=40, val=24, native=24, copies=copies, bad=bad)
+    copies = (
+        copy("test/1", "test", "train/1", "train"),
+        copy("train/2", "train", "train/3", "train", 1, 2),
+    )
+    sweep = Sweep(
+        models=("tiny_cnn",),
+        resolutions=(24,),
+        seeds=(0,),
+        test=40,
+        val=24,
+        native=24,
+        copies=copies,
+        bad=bad,
+    )
     page = build(tmp_path, sweep)
     findings, limits = page[page.index('id="findings"') :], page[page.index('id="limits"') :]
     assert re.search("<dt.*?>(.*?)</dt><dd><p>(.*?):", findings).groups() == ("Alarm", "Leak")  # type: ignore[union-attr]
@@ -119,7 +143,9 @@ def test_what_is_wrong_with_the_pictures_is_an_alarm_before_all_else_and_a_limit
 def test_the_section_on_the_data_is_that_of_the_page_on_the_data(page: str) -> None:
     section = page[page.index("<h2>Data</h2>") : page.index('id="cells"')]
     assert "1,720 pictures of 8 classes (reef): 1,600 train, 40 val, 80 test." in section
-    assert [name for name in re.findall('<figure id="(.*?)"', section) if name != "pictures"] == list(data_figure_names("reef"))
+    assert [
+        name for name in re.findall('<figure id="(.*?)"', section) if name != "pictures"
+    ] == list(data_figure_names("reef"))
 
 
 def test_colours_of_text_follow_light_and_dark(page: str) -> None:
@@ -140,9 +166,25 @@ def test_a_drawing_is_as_wide_as_its_column_and_named_for_who_cannot_see_it() ->
 @pytest.mark.parametrize(
     "sweep",
     [
-        Sweep(models=("tiny_cnn",), resolutions=(24,), seeds=(0,), test=40, val=24, native=24, waiting=(("tiny_cnn", 24, 0),)),
         Sweep(
-            models=("tiny_cnn",), resolutions=(16, 24), seeds=(0,), test=40, val=24, native=16, profiled=False, grouped=False, mask=False
+            models=("tiny_cnn",),
+            resolutions=(24,),
+            seeds=(0,),
+            test=40,
+            val=24,
+            native=24,
+            waiting=(("tiny_cnn", 24, 0),),
+        ),
+        Sweep(
+            models=("tiny_cnn",),
+            resolutions=(16, 24),
+            seeds=(0,),
+            test=40,
+            val=24,
+            native=16,
+            profiled=False,
+            grouped=False,
+            mask=False,
         ),
     ],
     ids=["nothing finished", "one seed, no profile, no groups, no masks"],

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from resomap.data import residency
-from resomap.data.loader import EvalLoader, Normalise, TrainLoader
-from resomap.data.residency import StoredPictures, place_pictures
+from resomap.data.loading import placement
+from resomap.data.loading.loader import EvalLoader, Normalise, TrainLoader
+from resomap.data.loading.placement import StoredPictures, place_pictures
 from tests.recipes import augmentation
 
 CPU = torch.device("cpu")
@@ -24,7 +24,7 @@ def test_pictures_that_fit_are_read_into_memory(stored):
 
 
 def test_pictures_that_do_not_fit_stay_on_the_disk_and_are_the_same(stored, monkeypatch):
-    monkeypatch.setattr(residency, "_free_memory", lambda: 2 * stored.nbytes - 1)
+    monkeypatch.setattr(placement, "_free_memory", lambda: 2 * stored.nbytes - 1)
     placed = place_pictures(stored, CPU, pin_memory=False)
     assert isinstance(placed, StoredPictures)
     order = torch.randperm(50)
@@ -37,15 +37,17 @@ def test_batches_are_the_same_wherever_the_pictures_lie(stored, monkeypatch, wor
     def batches():
         normalise = Normalise((0.5,) * 3, (0.2,) * 3, CPU)
         images, labels = place_pictures(stored, CPU, pin_memory=False), torch.arange(50)
-        train = TrainLoader(images, labels, normalise, 16, 0, augmentation(), num_workers=workers)
+        train = TrainLoader(
+            images, labels, normalise, 16, 0, augmentation(), num_workers=workers
+        )
         return [*train, *EvalLoader(images, labels, normalise, 16)]
 
     resident = batches()
-    monkeypatch.setattr(residency, "_free_memory", lambda: 0)
+    monkeypatch.setattr(placement, "_free_memory", lambda: 0)
     for (images, labels), (same, named) in zip(resident, batches(), strict=True):
         assert torch.equal(images, same)
         assert torch.equal(labels, named)
 
 
 def test_free_memory_is_what_could_be_taken():
-    assert 2**26 < residency._free_memory() < 2**50
+    assert 2**26 < placement._free_memory() < 2**50

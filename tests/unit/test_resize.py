@@ -3,9 +3,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from resomap.data.prepare import prepare
-from resomap.data.resize import resize, resize_store
-from resomap.data.store import SPLITS
+from resomap.data.store.prepare import prepare
+from resomap.data.store.resize import resize, resize_store
+from resomap.data.store.store import SPLITS
 from resomap.errors import DataError
 from tests.pictures import data_section, noise, save
 
@@ -20,8 +20,14 @@ def store(tmp_path):
     """A prepared folder of 70 pictures of 32 px."""
     for label in range(2):
         for index in range(35):
-            save(tmp_path / "pictures" / f"c{label}" / f"{index:02d}.png", noise(label, index, width=32, height=32))
-    prepare(data_section(tmp_path, dataset="folder", path=str(tmp_path / "pictures")), tmp_path / "store")
+            save(
+                tmp_path / "pictures" / f"c{label}" / f"{index:02d}.png",
+                noise(label, index, width=32, height=32),
+            )
+    prepare(
+        data_section(tmp_path, dataset="folder", path=str(tmp_path / "pictures")),
+        tmp_path / "store",
+    )
     return tmp_path / "store"
 
 
@@ -64,11 +70,11 @@ def test_a_resize_that_fails_leaves_no_array_and_goes_on_from_there(store, monke
     def once(images, *arguments):
         return resize(images, *arguments) if next(sizes) else 1 / 0
 
-    monkeypatch.setattr("resomap.data.resize.resize", once)
+    monkeypatch.setattr("resomap.data.store.resize.resize", once)
     with pytest.raises(ZeroDivisionError):
         resize_store(store / "manifest.json", 24, "bilinear")
     assert list((store / "r24").glob("*.npy")) == []
-    monkeypatch.setattr("resomap.data.resize.resize", resize)
+    monkeypatch.setattr("resomap.data.store.resize.resize", resize)
     resize_store(store / "manifest.json", 24, "bilinear")
     for split, array in originals(store).items():
         assert (np.load(store / "r24" / f"{split}.npy") == resize(array, 24, "bilinear")).all()
@@ -76,6 +82,9 @@ def test_a_resize_that_fails_leaves_no_array_and_goes_on_from_there(store, monke
 
 def test_arrays_that_do_not_fit_are_refused_with_their_sizes(store, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10 * 2**30))
-    with pytest.raises(DataError, match=r"needs 13\.\d GiB \(train at 8192 px .*, val at .*, test at .*\) and its disk has 10\.0 GiB free"):
+    with pytest.raises(
+        DataError,
+        match=r"needs 13\.\d GiB \(train at 8192 px .*, val at .*, test at .*\) and its disk has 10\.0 GiB free",
+    ):
         resize_store(store / "manifest.json", 8192, "bilinear")
     assert not (store / "r8192").exists()

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from resomap.data.loader import EvalLoader, Normalise, TrainLoader
+from resomap.config.training import Monitor
+from resomap.data.loading.loader import EvalLoader, Normalise, TrainLoader
 from resomap.errors import Stopped
-from resomap.recipe import Monitor
 from resomap.training.autosave import Autosave
 from resomap.training.callbacks import EarlyStopping, ModelCheckpoint
 from resomap.training.checkpoint import save_weights
@@ -56,10 +56,22 @@ def trainer(kind: str = "adamw", rates: str = "cosine", **options: Any) -> Train
     steps = build_optimizer(optimizer(0.02, kind), model)
     plan = build_schedule(schedule(rates), steps, len(train), EPOCHS, LOSS)
     val = EvalLoader(*pictures(30, 2), NORMALISE, 16)
-    return Trainer(model, "cpu", nn.CrossEntropyLoss(), steps, train, val, scheduler=plan, seed=7, **options)
+    return Trainer(
+        model,
+        "cpu",
+        nn.CrossEntropyLoss(),
+        steps,
+        train,
+        val,
+        scheduler=plan,
+        seed=7,
+        **options,
+    )
 
 
-def course(folder: Path, killed_after: int | None = None, every: int = 1, **options: Any) -> Outcome:
+def course(
+    folder: Path, killed_after: int | None = None, every: int = 1, **options: Any
+) -> Outcome:
     """One process of a training whose states lie in `folder`, killed after so many optimizer steps."""
     one = trainer(**options)
     step, done = one._step, 0
@@ -73,9 +85,14 @@ def course(folder: Path, killed_after: int | None = None, every: int = 1, **opti
 
     one._step = counted
     autosave = Autosave(States(folder / "states", "this training"), ALWAYS, every)
-    autosave._waits = lambda cost: vars(autosave).update(_earliest=0.0, _latest=math.inf, _since=autosave._count)
+    autosave._waits = lambda cost: vars(autosave).update(
+        _earliest=0.0, _latest=math.inf, _since=autosave._count
+    )
     autosave._waits(0)
-    parts = {"early_stopping": EarlyStopping(2), "checkpoint": ModelCheckpoint(folder / "kept", save_top_k=2, save_optimizer=True)}
+    parts = {
+        "early_stopping": EarlyStopping(2),
+        "checkpoint": ModelCheckpoint(folder / "kept", save_top_k=2, save_optimizer=True),
+    }
     return fit(one, EPOCHS, LOSS, resolution=8, autosave=autosave, **parts)
 
 
@@ -89,7 +106,12 @@ def written(folder: Path, outcome: Outcome) -> dict[str, Any]:
     """All that a training leaves, times aside."""
     save_weights(folder / "best.safetensors", outcome.weights, {"status": outcome.status})
     kept = {path.name: path.read_bytes() for path in (folder / "kept").iterdir()}
-    return {"best": (folder / "best.safetensors").read_bytes(), "kept": kept, "history": outcome.history, "scores": outcome.scores}
+    return {
+        "best": (folder / "best.safetensors").read_bytes(),
+        "kept": kept,
+        "history": outcome.history,
+        "scores": outcome.scores,
+    }
 
 
 KINDS: list[dict[str, Any]] = [
@@ -100,7 +122,9 @@ KINDS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("options", KINDS, ids=lambda options: " ".join(map(str, options.values())) or "default")
+@pytest.mark.parametrize(
+    "options", KINDS, ids=lambda options: " ".join(map(str, options.values())) or "default"
+)
 def test_killed_after_every_step_it_ends_with_the_same_bytes(tmp_path, options):
     undisturbed = written(tmp_path, course(tmp_path, **options))
     for step in range(EPOCHS * STEPS):
@@ -112,7 +136,9 @@ def test_killed_after_every_step_it_ends_with_the_same_bytes(tmp_path, options):
 
 @settings(max_examples=10)
 @given(kills=st.lists(st.integers(0, 8), max_size=6), every=st.integers(1, 7))
-def test_killed_again_and_again_it_ends_with_the_same_bytes_and_loses_one_interval_at_most(tmp_path_factory, kills, every):
+def test_killed_again_and_again_it_ends_with_the_same_bytes_and_loses_one_interval_at_most(
+    tmp_path_factory, kills, every
+):
     folder = tmp_path_factory.mktemp("killed")
     undisturbed = written(folder / "undisturbed", course(folder / "undisturbed"))
     for kill in kills:
@@ -133,7 +159,9 @@ def test_a_signal_saves_after_the_step_and_ends(tmp_path):
         one = trainer()
         step, done = one._step, list[int]()
 
-        def signalled(*arguments: Any, step: Any = step, done: list[int] = done, signum: int = signum) -> None:
+        def signalled(
+            *arguments: Any, step: Any = step, done: list[int] = done, signum: int = signum
+        ) -> None:
             step(*arguments)
             done.append(1)
             if len(done) == 7:
@@ -141,8 +169,14 @@ def test_a_signal_saves_after_the_step_and_ends(tmp_path):
 
         one._step = signalled
         autosave = Autosave(States(folder / "states", "this training"), ALWAYS)
-        parts = {"early_stopping": EarlyStopping(2), "checkpoint": ModelCheckpoint(folder / "kept", save_top_k=2, save_optimizer=True)}
-        with autosave.listening(), pytest.raises(Stopped, match=f"stopped by {signum.name}") as stopped:
+        parts = {
+            "early_stopping": EarlyStopping(2),
+            "checkpoint": ModelCheckpoint(folder / "kept", save_top_k=2, save_optimizer=True),
+        }
+        with (
+            autosave.listening(),
+            pytest.raises(Stopped, match=f"stopped by {signum.name}") as stopped,
+        ):
             fit(one, EPOCHS, LOSS, resolution=8, autosave=autosave, **parts)
         assert (stopped.value.exit_code, len(done)) == (128 + signum, 7)
         assert States(folder / "states", "this training").load()["tally"]["steps"] == 2

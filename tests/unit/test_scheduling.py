@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from resomap import scheduling
-from resomap.config import build_config, merge
-from resomap.files import write_json
-from resomap.scheduling import Requests
+from resomap.config.load import build_config, merge
+from resomap.system.files import write_json
+from resomap.workflow import resources
+from resomap.workflow.resources import Requests
 
-PLENTY = (scheduling.UNPLANNED_MINUTES, scheduling.UNPLANNED_MB)
+PLENTY = (resources.UNPLANNED_MINUTES, resources.UNPLANNED_MB)
 
 
 @pytest.fixture(autouse=True)
@@ -21,20 +21,30 @@ def work(tmp_path, monkeypatch) -> None:
 
 @pytest.fixture
 def planned(config) -> Path:
-    (tiny,) = [model.model_dump(mode="json") for model in config.models if model.name == "tiny_cnn"]
+    (tiny,) = [
+        model.model_dump(mode="json") for model in config.models if model.name == "tiny_cnn"
+    ]
     cell = {"model": "tiny_cnn", "resolution": 24, "architecture": tiny, "status": "ok"}
-    cell |= {"wall_seconds": 1201.0, "peak_rss_mib": 1000.5, "beside": {"evaluate": 200.0, "explain": 201.0, "profile": 60.0}}
+    cell |= {
+        "wall_seconds": 1201.0,
+        "peak_rss_mib": 1000.5,
+        "beside": {"evaluate": 200.0, "explain": 201.0, "profile": 60.0},
+    }
     none = {"model": "tiny_cnn", "resolution": 48, "architecture": tiny, "status": "infeasible"}
-    write_json(scheduling.PLAN, {"of": scheduling.what_is_planned(config), "cells": [cell, none]})
-    return scheduling.PLAN
+    write_json(resources.PLAN, {"of": resources.what_is_planned(config), "cells": [cell, none]})
+    return resources.PLAN
 
 
 def requests(values: Any, on_cluster: bool = True, **system: Any) -> Requests:
-    config = build_config(merge(values, {"system": system})) if isinstance(values, dict) else values
+    config = (
+        build_config(merge(values, {"system": system})) if isinstance(values, dict) else values
+    )
     return Requests(config, on_cluster=lambda: on_cluster)
 
 
-def of_job(asked: dict[str, Any], attempt: int = 1, resolution: str = "24", model: str = "tiny_cnn") -> dict[str, Any]:
+def of_job(
+    asked: dict[str, Any], attempt: int = 1, resolution: str = "24", model: str = "tiny_cnn"
+) -> dict[str, Any]:
     """What Snakemake makes of it: functions are called, None is left out."""
     wildcards = SimpleNamespace(model=model, resolution=resolution)
     told = {}
@@ -49,16 +59,29 @@ def time_and_memory(asked: dict[str, Any], **job: Any) -> tuple[int, int]:
     return told["runtime"], told["mem_mb"]
 
 
-def test_a_training_asks_for_what_is_planned_with_a_margin_and_for_up_to_three_times_that_later(config, planned):
+def test_a_training_asks_for_what_is_planned_with_a_margin_and_for_up_to_three_times_that_later(
+    config, planned
+):
     training = requests(config).training()
-    assert time_and_memory(training) == (36, 2325)  # 1.5 x 20.02 + 5 minutes; 1.3 x 1000.5 + 1024
-    assert [time_and_memory(training, attempt=attempt) for attempt in (2, 3, 4)] == [(72, 4650), (108, 6975), (108, 6975)]
+    assert time_and_memory(training) == (
+        36,
+        2325,
+    )  # 1.5 x 20.02 + 5 minutes; 1.3 x 1000.5 + 1024
+    assert [time_and_memory(training, attempt=attempt) for attempt in (2, 3, 4)] == [
+        (72, 4650),
+        (108, 6975),
+        (108, 6975),
+    ]
 
 
 def test_what_nobody_planned_asks_for_plenty(config, defaults, planned):
     assert time_and_memory(requests(config).training(), resolution="48") == PLENTY
     assert time_and_memory(requests(config).training(), model="simple_cnn") == PLENTY
-    for change in ({"training": {"epochs": 9}}, {"explainability": {"ig_steps": 99}}, {"models": {"tiny_cnn": {"channels": [8, 32]}}}):
+    for change in (
+        {"training": {"epochs": 9}},
+        {"explainability": {"ig_steps": 99}},
+        {"models": {"tiny_cnn": {"channels": [8, 32]}}},
+    ):
         assert time_and_memory(requests(merge(defaults, change)).training()) == PLENTY
     planned.unlink()
     assert time_and_memory(requests(config).training()) == PLENTY
@@ -70,7 +93,11 @@ def test_other_jobs_of_a_run_ask_for_their_own_time(config, planned, stage, minu
 
 
 def test_short_jobs_are_sent_together_and_long_ones_or_unplanned_ones_alone(config, planned):
-    ask, known, unknown = requests(config), SimpleNamespace(model="tiny_cnn", resolution="24"), SimpleNamespace(model="x", resolution="24")
+    ask, known, unknown = (
+        requests(config),
+        SimpleNamespace(model="tiny_cnn", resolution="24"),
+        SimpleNamespace(model="x", resolution="24"),
+    )
     assert [ask.bundle(stage)(known) for stage in ("evaluate", "explain")] == ["small", None]
     assert ask.bundle("evaluate")(unknown) is None
 
@@ -78,27 +105,52 @@ def test_short_jobs_are_sent_together_and_long_ones_or_unplanned_ones_alone(conf
 def test_a_profile_asks_for_the_time_of_the_whole_model(defaults, planned):
     asked = requests(merge(defaults, {"sweep": {"resolutions": [24]}})).alone()
     told = {
-        name: value(SimpleNamespace(model="tiny_cnn"), *([1] if name in ("runtime", "mem_mb") else [])) for name, value in asked.items()
+        name: value(
+            SimpleNamespace(model="tiny_cnn"), *([1] if name in ("runtime", "mem_mb") else [])
+        )
+        for name, value in asked.items()
     }
     assert told == {"gpu": 1, "slurm_extra": "--exclusive", "runtime": 7, "mem_mb": 2325}
 
 
 @pytest.mark.parametrize(("gpus", "cores"), [(1, 3), (4, 12)])
-def test_on_a_cluster_a_training_has_its_gpus_in_one_node_a_core_for_each_helper_and_a_warning(defaults, gpus, cores):
+def test_on_a_cluster_a_training_has_its_gpus_in_one_node_a_core_for_each_helper_and_a_warning(
+    defaults, gpus, cores
+):
     told = of_job(requests(defaults, training={"gpus": gpus, "num_workers": 2}).training())
-    assert (told["gpu"], told["cpus_per_task"], told["slot"], told["slurm_extra"]) == (gpus, cores, 1, "--signal=TERM@60")
+    assert (told["gpu"], told["cpus_per_task"], told["slot"], told["slurm_extra"]) == (
+        gpus,
+        cores,
+        1,
+        "--signal=TERM@60",
+    )
     assert told.get("nodes") == (1 if gpus > 1 else None)
 
 
-def test_on_a_cluster_auto_means_a_gpu_though_the_login_node_has_none_and_cpu_means_none(defaults):
-    assert [of_job(requests(defaults, device=device).on_gpus("explain"))["gpu"] for device in ("auto", "cuda", "cpu")] == [1, 1, 0]
+def test_on_a_cluster_auto_means_a_gpu_though_the_login_node_has_none_and_cpu_means_none(
+    defaults,
+):
+    assert [
+        of_job(requests(defaults, device=device).on_gpus("explain"))["gpu"]
+        for device in ("auto", "cuda", "cpu")
+    ] == [1, 1, 0]
     assert of_job(requests(defaults, device="cpu").training())["cpus_per_task"] == 1
 
 
-def test_on_one_machine_jobs_count_slots_and_ask_for_nothing_that_only_a_cluster_knows(defaults):
+def test_on_one_machine_jobs_count_slots_and_ask_for_nothing_that_only_a_cluster_knows(
+    defaults,
+):
     ask = requests(defaults, on_cluster=False, device="cuda", slots_per_gpu=3)
     assert set(of_job(ask.training())) == {"gpu", "runtime", "mem_mb"}
-    assert [of_job(asked)["gpu"] for asked in (ask.training(), ask.on_gpus("explain"), ask.alone(), ask.on_gpus("train", gpus=2))] == [
+    assert [
+        of_job(asked)["gpu"]
+        for asked in (
+            ask.training(),
+            ask.on_gpus("explain"),
+            ask.alone(),
+            ask.on_gpus("train", gpus=2),
+        )
+    ] == [
         1,
         1,
         3,
@@ -107,7 +159,9 @@ def test_on_one_machine_jobs_count_slots_and_ask_for_nothing_that_only_a_cluster
     assert of_job(requests(defaults, on_cluster=False, device="cpu").alone())["gpu"] == 0
 
 
-def test_on_a_cluster_a_slot_of_a_gpu_is_a_shard_and_profiles_and_large_trainings_have_whole_ones(defaults):
+def test_on_a_cluster_a_slot_of_a_gpu_is_a_shard_and_profiles_and_large_trainings_have_whole_ones(
+    defaults,
+):
     ask = requests(defaults, device="cuda", slots_per_gpu=3)
     for asked in (ask.training(), ask.on_gpus("explain")):
         told = of_job(asked)
@@ -119,4 +173,8 @@ def test_on_a_cluster_a_slot_of_a_gpu_is_a_shard_and_profiles_and_large_training
 
 def test_a_job_that_no_plan_speaks_of_asks_for_more_after_a_failure(config):
     plain = requests(config).plain(minutes=30)
-    assert [time_and_memory(plain, attempt=attempt) for attempt in (1, 2, 9)] == [(30, 4096), (60, 8192), (90, 12288)]
+    assert [time_and_memory(plain, attempt=attempt) for attempt in (1, 2, 9)] == [
+        (30, 4096),
+        (60, 8192),
+        (90, 12288),
+    ]

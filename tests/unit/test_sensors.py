@@ -24,7 +24,13 @@ class FakeNvml:
     NVML_TEMPERATURE_GPU = 0
 
     def __init__(self, uuids=(f"GPU-{UUID}",), mig=0, reasons=0, pids=(), missing=()):
-        self._uuids, self._mig, self._reasons, self._pids, self._missing = uuids, mig, reasons, pids, missing
+        self._uuids, self._mig, self._reasons, self._pids, self._missing = (
+            uuids,
+            mig,
+            reasons,
+            pids,
+            missing,
+        )
 
     def _tell(self, question, answer):
         if question in self._missing:
@@ -70,7 +76,9 @@ def plug(monkeypatch):
         monkeypatch.setitem(sys.modules, "pynvml", FakeNvml(**card))
         monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: reserved)
 
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid=UUID))
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid=UUID)
+    )
     return plug
 
 
@@ -79,13 +87,20 @@ def test_what_the_fake_card_answers_is_what_nvml_is_asked():
 
     questions = [name for name in vars(FakeNvml) if name.lower().startswith("nvml")]
     assert [name for name in questions if not hasattr(pynvml, name)] == []
-    assert (FakeNvml.NVML_CLOCK_SM, FakeNvml.NVML_TEMPERATURE_GPU) == (pynvml.NVML_CLOCK_SM, pynvml.NVML_TEMPERATURE_GPU)
+    assert (FakeNvml.NVML_CLOCK_SM, FakeNvml.NVML_TEMPERATURE_GPU) == (
+        pynvml.NVML_CLOCK_SM,
+        pynvml.NVML_TEMPERATURE_GPU,
+    )
 
 
 def test_every_reason_that_nvml_knows_has_a_name():
     import pynvml
 
-    assert pynvml.nvmlClocksThrottleReasonAll & ~sum(sensors.REASONS) == sensors.IDLE == pynvml.nvmlClocksThrottleReasonGpuIdle
+    assert (
+        pynvml.nvmlClocksThrottleReasonAll & ~sum(sensors.REASONS)
+        == sensors.IDLE
+        == pynvml.nvmlClocksThrottleReasonGpuIdle
+    )
     for name, constant in {
         "SW power cap": "SwPowerCap",
         "HW slowdown": "HwSlowdown",
@@ -99,7 +114,9 @@ def test_every_reason_that_nvml_knows_has_a_name():
 
 def test_a_quiet_gpu_tells_its_clock_and_its_temperature(plug):
     plug(pids=[os.getpid()])
-    assert read_gpu(GPU) == GpuState(sm_mhz=1755, temperature_c=63, throttle_reasons=(), other_processes=0)
+    assert read_gpu(GPU) == GpuState(
+        sm_mhz=1755, temperature_c=63, throttle_reasons=(), other_processes=0
+    )
 
 
 def test_a_cpu_has_no_such_sensors(plug):
@@ -124,7 +141,9 @@ def test_the_real_library_raises_nothing_that_is_not_caught():
 
 def test_a_sensor_that_the_card_has_not_is_unknown_and_the_others_are_told(plug):
     plug(missing=["temperature", "processes", "mig", "reasons"])
-    assert read_gpu(GPU) == GpuState(sm_mhz=1755, temperature_c=None, throttle_reasons=(), other_processes=None)
+    assert read_gpu(GPU) == GpuState(
+        sm_mhz=1755, temperature_c=None, throttle_reasons=(), other_processes=None
+    )
 
 
 def test_reasons_are_named_and_idling_is_none(plug):
@@ -144,8 +163,12 @@ def test_only_other_processes_are_counted_and_each_once(plug):
     assert read_gpu(GPU).other_processes == 2
 
 
-@pytest.mark.parametrize(("reserved", "pids", "others"), [(1, [11], 0), (1, [11, 12], 1), (0, [11], 1), (1, [], 0)])
-def test_under_a_pid_of_the_host_this_process_is_known_by_the_memory_it_holds(plug, reserved, pids, others):
+@pytest.mark.parametrize(
+    ("reserved", "pids", "others"), [(1, [11], 0), (1, [11, 12], 1), (0, [11], 1), (1, [], 0)]
+)
+def test_under_a_pid_of_the_host_this_process_is_known_by_the_memory_it_holds(
+    plug, reserved, pids, others
+):
     plug(reserved=reserved, pids=pids)
     assert read_gpu(GPU).other_processes == others
 
@@ -153,7 +176,9 @@ def test_under_a_pid_of_the_host_this_process_is_known_by_the_memory_it_holds(pl
 def test_in_a_slice_clocks_are_the_cards_and_processes_the_slices(plug):
     plug(uuids=[f"MIG-{UUID}"], pids=[os.getpid(), 11])
     assert open_card(GPU).is_slice
-    assert read_gpu(GPU) == GpuState(sm_mhz=1755, temperature_c=63, throttle_reasons=(), other_processes=1)
+    assert read_gpu(GPU) == GpuState(
+        sm_mhz=1755, temperature_c=63, throttle_reasons=(), other_processes=1
+    )
 
 
 @pytest.mark.parametrize(("mig", "is_slice"), [(0, False), (1, True)])
@@ -162,20 +187,33 @@ def test_a_card_that_is_cut_into_slices_is_never_taken_for_a_whole_one(plug, mig
     assert open_card(GPU).is_slice is is_slice
 
 
-@pytest.mark.parametrize("reason", ["SW thermal slowdown", "HW thermal slowdown", "HW slowdown", "HW power brake"])
+@pytest.mark.parametrize(
+    "reason", ["SW thermal slowdown", "HW thermal slowdown", "HW slowdown", "HW power brake"]
+)
 def test_heat_and_a_failing_supply_spoil_a_measurement(reason):
-    assert why_invalid([QUIET, QUIET._replace(throttle_reasons=("SW power cap", reason)), QUIET]) == "throttled"
+    assert (
+        why_invalid([QUIET, QUIET._replace(throttle_reasons=("SW power cap", reason)), QUIET])
+        == "throttled"
+    )
 
 
-@pytest.mark.parametrize("reason", ["SW power cap", "application clocks setting", "sync boost", "reliability voltage"])
+@pytest.mark.parametrize(
+    "reason",
+    ["SW power cap", "application clocks setting", "sync boost", "reliability voltage"],
+)
 def test_a_limit_that_lasts_does_not(reason):
     assert why_invalid([QUIET._replace(throttle_reasons=(reason,))]) is None
 
 
 def test_another_process_spoils_a_measurement_and_an_unknown_one_does_not():
-    assert why_invalid([QUIET, QUIET._replace(other_processes=1)]) == "other processes on the GPU"
+    assert (
+        why_invalid([QUIET, QUIET._replace(other_processes=1)]) == "other processes on the GPU"
+    )
     assert why_invalid([QUIET._replace(other_processes=None)]) is None
-    assert why_invalid([QUIET._replace(other_processes=1, throttle_reasons=("HW slowdown",))]) == "other processes on the GPU"
+    assert (
+        why_invalid([QUIET._replace(other_processes=1, throttle_reasons=("HW slowdown",))])
+        == "other processes on the GPU"
+    )
 
 
 def test_a_watch_keeps_every_look_in_a_form_for_json(plug):

@@ -15,21 +15,23 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from resomap.data.residency import StoredPictures, place_pictures
-from resomap.data.rowfile import RowFile
+from resomap.data.loading.placement import StoredPictures, place_pictures
+from resomap.data.store.rowfile import RowFile
 from resomap.entry.arguments import run
 from resomap.errors import DataError, DiskError
-from resomap.files import file_sha256, write_array, write_json, write_rows, write_text
-from resomap.locks import holder, holding, try_lock
+from resomap.system.files import file_sha256, write_array, write_json, write_rows, write_text
+from resomap.system.locks import holder, holding, try_lock
 from resomap.training import checkpoint, states
 from resomap.training.checkpoint import save_weights
 from resomap.training.results import Results
 from resomap.training.states import States
-from resomap.workflow import clear_finished_states
+from resomap.workflow.targets import clear_finished_states
 
 LATE = {name: getattr(errno, name) for name in ("EIO", "ESTALE", "EDQUOT", "ENOSPC")}
 WRITERS = {
-    "weights.safetensors": lambda path: save_weights(path, {"w": torch.ones(9)}, {"status": "new"}),
+    "weights.safetensors": lambda path: save_weights(
+        path, {"w": torch.ones(9)}, {"status": "new"}
+    ),
     "labels.npy": lambda path: write_array(path, np.arange(9)),
     "metrics.json": lambda path: write_json(path, {"new": 1}),
     "history.csv": lambda path: write_rows(path, [{"new": 1}], ["new"]),
@@ -65,7 +67,9 @@ def told(monkeypatch, main) -> str:
 @pytest.mark.parametrize("code", LATE.values(), ids=LATE)
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 @pytest.mark.parametrize("name", WRITERS)
-def test_an_error_at_the_very_end_keeps_the_old_file_and_names_it(tmp_path, monkeypatch, name, call, code):
+def test_an_error_at_the_very_end_keeps_the_old_file_and_names_it(
+    tmp_path, monkeypatch, name, call, code
+):
     path = tmp_path / name
     write_text(path, "old")
     monkeypatch.setattr(os, call, failing(code))
@@ -75,7 +79,12 @@ def test_an_error_at_the_very_end_keeps_the_old_file_and_names_it(tmp_path, monk
 
 
 @pytest.mark.parametrize(
-    ("code", "remedy"), [("EDQUOT", "over quota, no space left"), ("ESTALE", "run again"), ("EIO", "run again when it works")]
+    ("code", "remedy"),
+    [
+        ("EDQUOT", "over quota, no space left"),
+        ("ESTALE", "run again"),
+        ("EIO", "run again when it works"),
+    ],
 )
 def test_a_job_that_the_disk_ends_says_what_would_help(monkeypatch, code, remedy):
     def main() -> None:
@@ -93,7 +102,9 @@ def test_another_error_of_the_system_keeps_its_traceback(monkeypatch):
         run(main)
 
 
-def test_a_file_and_then_its_name_are_on_the_disk_before_who_wrote_it_goes_on(tmp_path, monkeypatch):
+def test_a_file_and_then_its_name_are_on_the_disk_before_who_wrote_it_goes_on(
+    tmp_path, monkeypatch
+):
     seen = []
     fsync, replace = os.fsync, os.replace
     monkeypatch.setattr(os, "fsync", lambda file: (seen.append(opened(file)), fsync(file)))
@@ -105,15 +116,23 @@ def test_a_file_and_then_its_name_are_on_the_disk_before_who_wrote_it_goes_on(tm
 
 def test_a_folder_that_cannot_be_synced_is_no_error(tmp_path, monkeypatch):
     fsync = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda file: failing(errno.EINVAL)() if opened(file).is_dir() else fsync(file))
+    monkeypatch.setattr(
+        os,
+        "fsync",
+        lambda file: failing(errno.EINVAL)() if opened(file).is_dir() else fsync(file),
+    )
     write_text(tmp_path / "metrics.json", "new")
     assert (tmp_path / "metrics.json").read_text() == "new"
 
 
 @pytest.mark.parametrize("code", [errno.EDQUOT, errno.ENOSPC, errno.EIO])
-def test_what_safetensors_hears_from_the_disk_is_told_like_any_other_error_of_it(tmp_path, monkeypatch, code):
+def test_what_safetensors_hears_from_the_disk_is_told_like_any_other_error_of_it(
+    tmp_path, monkeypatch, code
+):
     def save_file(*arguments, **options):
-        raise SafetensorError(f"Error while serializing: I/O error: {os.strerror(code)} (os error {code})")
+        raise SafetensorError(
+            f"Error while serializing: I/O error: {os.strerror(code)} (os error {code})"
+        )
 
     monkeypatch.setattr(checkpoint, "save_file", save_file)
     with pytest.raises(OSError, match="best") as caught:
@@ -123,7 +142,9 @@ def test_what_safetensors_hears_from_the_disk_is_told_like_any_other_error_of_it
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
-def test_a_state_that_the_disk_does_not_take_leaves_the_one_before_it(tmp_path, monkeypatch, call):
+def test_a_state_that_the_disk_does_not_take_leaves_the_one_before_it(
+    tmp_path, monkeypatch, call
+):
     kept = States(tmp_path, "mine")
     kept.save({"number": 0})
     with monkeypatch.context() as patched:
@@ -147,7 +168,9 @@ def hold(path: Path) -> None:
 
 @pytest.mark.parametrize("code", NO_LOCKS.values(), ids=NO_LOCKS)
 @pytest.mark.parametrize("use", [try_lock, holder, hold])
-def test_without_locks_nothing_is_started_and_the_mount_is_named(tmp_path, monkeypatch, use, code):
+def test_without_locks_nothing_is_started_and_the_mount_is_named(
+    tmp_path, monkeypatch, use, code
+):
     path = tmp_path / "lock"
     path.touch()
     monkeypatch.setattr(fcntl, "flock", failing(code))
@@ -160,7 +183,9 @@ def test_without_locks_nothing_is_started_and_the_mount_is_named(tmp_path, monke
     assert len(message.splitlines()) <= 3
 
 
-def test_a_lock_that_fails_otherwise_is_not_taken_for_a_mount_without_locks(tmp_path, monkeypatch):
+def test_a_lock_that_fails_otherwise_is_not_taken_for_a_mount_without_locks(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr(fcntl, "flock", failing(errno.EIO))
     with pytest.raises(OSError, match="Input/output"):
         try_lock(tmp_path / "lock")
@@ -168,7 +193,9 @@ def test_a_lock_that_fails_otherwise_is_not_taken_for_a_mount_without_locks(tmp_
 
 def test_who_holds_a_lock_is_sent_to_the_disk_at_once(tmp_path, monkeypatch):
     synced = []
-    monkeypatch.setattr(os, "fsync", lambda file: synced.append(Path(f"/proc/self/fd/{file}").read_text()))
+    monkeypatch.setattr(
+        os, "fsync", lambda file: synced.append(Path(f"/proc/self/fd/{file}").read_text())
+    )
     with holding(tmp_path / "lock", "this run"):
         assert [str(os.getpid()) in text for text in synced] == [True]
 
@@ -183,7 +210,9 @@ def silly(monkeypatch):
 
     def rename_or_unlink(path, *, dir_fd=None):
         whole = Path(path) if dir_fd is None else opened(dir_fd) / path
-        if any(file.exists() and file.samefile(whole) for file in Path("/proc/self/fd").iterdir()):
+        if any(
+            file.exists() and file.samefile(whole) for file in Path("/proc/self/fd").iterdir()
+        ):
             whole.rename(whole.with_name(f".nfs{whole.stat().st_ino:016x}"))
         else:
             unlink(path, dir_fd=dir_fd)
@@ -209,7 +238,9 @@ def test_a_finished_state_goes_with_the_lock_that_is_held_on_it(tmp_path, finish
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_somebody_has_open_in_a_finished_state_goes_the_next_time(tmp_path, finished, silly):
+def test_what_somebody_has_open_in_a_finished_state_goes_the_next_time(
+    tmp_path, finished, silly
+):
     with (finished / "done/fingerprint.txt").open():
         clear_finished_states(tmp_path / ".state")
         assert not finished.exists()
@@ -236,7 +267,13 @@ def remembering(monkeypatch):
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
             return stat(path, *arguments, **options)
         except FileNotFoundError:
-            absent.add(next(name for name in above if name in absent or name.name not in listdir(name.parent)))
+            absent.add(
+                next(
+                    name
+                    for name in above
+                    if name in absent or name.name not in listdir(name.parent)
+                )
+            )
             raise
 
     def listing(call):
@@ -246,11 +283,17 @@ def remembering(monkeypatch):
 
         return ask
 
-    for name, double in (("stat", remembered), ("scandir", listing(scandir)), ("listdir", listing(listdir))):
+    for name, double in (
+        ("stat", remembered),
+        ("scandir", listing(scandir)),
+        ("listdir", listing(listdir)),
+    ):
         monkeypatch.setattr(os, name, double)
 
 
-def test_what_another_node_finished_is_found_though_it_was_not_there_before(tmp_path, remembering):
+def test_what_another_node_finished_is_found_though_it_was_not_there_before(
+    tmp_path, remembering
+):
     results = Results(tmp_path / "state/done", "mine", ())
     (tmp_path / "state").mkdir()
     assert not (results.folder / "fingerprint.txt").exists()
@@ -263,7 +306,9 @@ def test_what_another_node_finished_is_found_though_it_was_not_there_before(tmp_
 # Others at work
 
 
-def test_two_processes_that_both_believe_to_hold_the_lock_write_whole_states(tmp_path, monkeypatch):
+def test_two_processes_that_both_believe_to_hold_the_lock_write_whole_states(
+    tmp_path, monkeypatch
+):
     first, second, write = States(tmp_path, "mine"), States(tmp_path, "mine"), states.write_tree
 
     def write_slowly(path: Path, tree: object) -> None:
@@ -277,8 +322,14 @@ def test_two_processes_that_both_believe_to_hold_the_lock_write_whole_states(tmp
 
 
 def test_two_processes_that_finish_at_once_do_not_mix_their_results(tmp_path):
-    first, second = (Results(tmp_path / "done", "mine", (tmp_path / name,)) for name in ("metrics.json", "metrics.json"))
-    with pytest.raises(FileNotFoundError), first.writing() as (metrics,):  # the retry of its job finds what the second finished
+    first, second = (
+        Results(tmp_path / "done", "mine", (tmp_path / name,))
+        for name in ("metrics.json", "metrics.json")
+    )
+    with (
+        pytest.raises(FileNotFoundError),
+        first.writing() as (metrics,),
+    ):  # the retry of its job finds what the second finished
         with second.writing() as (own,):
             write_text(own, "second")
         metrics.write_text("first")
@@ -299,7 +350,9 @@ def array(tmp_path) -> np.ndarray:
 
 
 def test_space_is_taken_too_where_the_file_system_cannot_reserve_it(tmp_path, monkeypatch):
-    def emulated(file: int, start: int, length: int) -> None:  # as glibc does it on NFS 3: read a byte of each block, write it back
+    def emulated(
+        file: int, start: int, length: int
+    ) -> None:  # as glibc does it on NFS 3: read a byte of each block, write it back
         os.pread(file, 1, start)
         os.pwrite(file, b"\0", length - 1)
 
@@ -310,17 +363,27 @@ def test_space_is_taken_too_where_the_file_system_cannot_reserve_it(tmp_path, mo
 
 def test_rows_that_come_in_pieces_are_whole(tmp_path, array, monkeypatch):
     preadv = os.preadv
-    monkeypatch.setattr(os, "preadv", lambda file, buffers, place: preadv(file, [buffers[0][:7]], place))
-    np.testing.assert_array_equal(StoredPictures(tmp_path / "train.npy")[torch.tensor([3, 1])].numpy(), array[[3, 1]])
-    np.testing.assert_array_equal(place_pictures(array, torch.device("cpu"), pin_memory=False).numpy(), array)
+    monkeypatch.setattr(
+        os, "preadv", lambda file, buffers, place: preadv(file, [buffers[0][:7]], place)
+    )
+    np.testing.assert_array_equal(
+        StoredPictures(tmp_path / "train.npy")[torch.tensor([3, 1])].numpy(), array[[3, 1]]
+    )
+    np.testing.assert_array_equal(
+        place_pictures(array, torch.device("cpu"), pin_memory=False).numpy(), array
+    )
 
 
-def test_a_disk_that_fails_in_the_middle_of_a_row_is_an_error_and_no_picture(tmp_path, array, monkeypatch):
+def test_a_disk_that_fails_in_the_middle_of_a_row_is_an_error_and_no_picture(
+    tmp_path, array, monkeypatch
+):
     preadv, calls = os.preadv, []
 
     def half(file, buffers, place):
         calls.append(place)
-        return preadv(file, [buffers[0][:7]], place) if len(calls) == 1 else failing(errno.EIO)()
+        return (
+            preadv(file, [buffers[0][:7]], place) if len(calls) == 1 else failing(errno.EIO)()
+        )
 
     monkeypatch.setattr(os, "preadv", half)
     with pytest.raises(OSError, match=r"train\.npy") as caught:

@@ -24,14 +24,18 @@ def test_fresh_weights_stay_fresh():
 
 
 @pytest.mark.parametrize("classes", [4, 7])
-def test_a_training_starts_from_an_earlier_one_and_a_head_for_other_classes_is_fresh(tmp_path, classes):
+def test_a_training_starts_from_an_earlier_one_and_a_head_for_other_classes_is_fresh(
+    tmp_path, classes
+):
     torch.manual_seed(9)
     earlier = build_model(NETWORKS["tiny_cnn"], 4).state_dict()
     save_weights(tmp_path / "best.safetensors", earlier, {"status": "ok"})
     model, fresh = built("tiny_cnn", classes), built("tiny_cnn", classes).state_dict()
     load_start(model, NETWORKS["tiny_cnn"], str(tmp_path / "best.safetensors"))
     for name, tensor in model.state_dict().items():
-        assert torch.equal(tensor, earlier[name] if earlier[name].shape == tensor.shape else fresh[name])
+        assert torch.equal(
+            tensor, earlier[name] if earlier[name].shape == tensor.shape else fresh[name]
+        )
 
 
 def test_torchvisions_weights_come_from_where_torch_keeps_them(tmp_path, monkeypatch):
@@ -43,14 +47,23 @@ def test_torchvisions_weights_come_from_where_torch_keeps_them(tmp_path, monkeyp
     torch.save(published, path)
     model = built("resnet18", 5)
     load_start(model, NETWORKS["resnet18"], "pretrained")
-    assert torch.equal(model.state_dict()["layer4.1.conv2.weight"], published["layer4.1.conv2.weight"])
+    assert torch.equal(
+        model.state_dict()["layer4.1.conv2.weight"], published["layer4.1.conv2.weight"]
+    )
     assert model.fc.weight.shape == (5, 512)
 
 
 def test_weights_of_another_network_are_refused_by_name(tmp_path):
-    save_weights(tmp_path / "best.safetensors", built("simple_cnn", 4).state_dict(), {"status": "ok"})
-    with pytest.raises(ConfigError, match=r"training\.start: .*best.safetensors does not fit tiny_cnn: .* differs"):
-        load_start(built("tiny_cnn", 4), NETWORKS["tiny_cnn"], str(tmp_path / "best.safetensors"))
+    save_weights(
+        tmp_path / "best.safetensors", built("simple_cnn", 4).state_dict(), {"status": "ok"}
+    )
+    with pytest.raises(
+        ConfigError,
+        match=r"training\.start: .*best.safetensors does not fit tiny_cnn: .* differs",
+    ):
+        load_start(
+            built("tiny_cnn", 4), NETWORKS["tiny_cnn"], str(tmp_path / "best.safetensors")
+        )
 
 
 @pytest.mark.parametrize("content", [None, b"no weights"])
@@ -58,14 +71,18 @@ def test_a_file_that_holds_no_weights_is_named(tmp_path, content):
     path = tmp_path / "best.safetensors"
     if content:
         path.write_bytes(content)
-    with pytest.raises(ResoMapError, match=r"training\.start: .*best.safetensors cannot be read"):
+    with pytest.raises(
+        ResoMapError, match=r"training\.start: .*best.safetensors cannot be read"
+    ):
         load_start(built("tiny_cnn", 4), NETWORKS["tiny_cnn"], str(path))
 
 
 def test_a_training_that_diverged_is_no_start(tmp_path):
     save_weights(tmp_path / "best.safetensors", {}, {"status": "diverged"})
     with pytest.raises(ConfigError, match="holds no weights: that training diverged"):
-        load_start(built("tiny_cnn", 4), NETWORKS["tiny_cnn"], str(tmp_path / "best.safetensors"))
+        load_start(
+            built("tiny_cnn", 4), NETWORKS["tiny_cnn"], str(tmp_path / "best.safetensors")
+        )
 
 
 def test_a_network_of_our_own_has_no_published_weights():

@@ -1,12 +1,23 @@
 import numpy as np
 import pytest
 
-from resomap.analysis.statistics import accuracy_interval, compute_spread, crossed_error, difference_interval, pool_spreads, wilson
+from resomap.analysis.statistics import (
+    accuracy_interval,
+    compute_spread,
+    crossed_error,
+    difference_interval,
+    pool_spreads,
+    wilson,
+)
 
 
-def answers(rng: np.random.Generator, seeds: int, pictures: int, chance: float = 0.8) -> np.ndarray:
+def answers(
+    rng: np.random.Generator, seeds: int, pictures: int, chance: float = 0.8
+) -> np.ndarray:
     difficulty = rng.normal(0, 1, pictures)
-    return difficulty + rng.normal(0, 1, (seeds, pictures)) < np.sqrt(2) * 0.8416 * (chance / 0.8)
+    return difficulty + rng.normal(0, 1, (seeds, pictures)) < np.sqrt(2) * 0.8416 * (
+        chance / 0.8
+    )
 
 
 def test_one_seed_gets_wilson_and_the_label_of_this_network_only() -> None:
@@ -17,7 +28,9 @@ def test_one_seed_gets_wilson_and_the_label_of_this_network_only() -> None:
 
 
 def test_several_seeds_get_the_crossed_interval() -> None:
-    assert accuracy_interval(answers(np.random.default_rng(0), 3, 200), 0.95).method == "crossed t"
+    assert (
+        accuracy_interval(answers(np.random.default_rng(0), 3, 200), 0.95).method == "crossed t"
+    )
 
 
 def test_two_seeds_use_the_seed_variance_of_the_pool() -> None:

@@ -14,15 +14,16 @@ from hypothesis import strategies as st
 from snakemake.persistence.file import FilePersistence
 from typer.testing import CliRunner
 
-from resomap import traces, wording
+from resomap import text
 from resomap.cli import app
-from resomap.config import build_config, merge
-from resomap.files import write_json, write_text
-from resomap.jobstates import NOWHERE, Job, State, read_jobs
-from resomap.locks import try_lock
-from resomap.scheduling import PLAN, what_is_planned
-from resomap.status import Status, read_status
-from resomap.statustable import status_lines
+from resomap.config.load import build_config, merge
+from resomap.status import snakemake_files
+from resomap.status.jobs import NOWHERE, Job, State, read_jobs
+from resomap.status.summary import Status, read_status
+from resomap.status.table import status_lines
+from resomap.system.files import write_json, write_text
+from resomap.system.locks import try_lock
+from resomap.workflow.resources import PLAN, what_is_planned
 
 ROOT = Path(__file__).parents[2]
 TINY = ("custom", "tiny_cnn", 24, 0)
@@ -40,7 +41,11 @@ def find(jobs: tuple[Job, ...], stage: str, place: tuple = TINY) -> Job:
     return next(
         job
         for job in jobs
-        if job.stage == stage and all(own in (none, wanted) for own, none, wanted in zip(job.place, NOWHERE, place, strict=True))
+        if job.stage == stage
+        and all(
+            own in (none, wanted)
+            for own, none, wanted in zip(job.place, NOWHERE, place, strict=True)
+        )
     )
 
 
@@ -55,13 +60,20 @@ def sweep(config):
         done = job(stage, place)
         write_json(done.output, METRICS | metrics)
         write_json(done.output.with_name("timing.json"), {"train_seconds": took})
-        write_json(traces.FOLDER / "metadata" / traces.name_of(str(done.output)), {"starttime": 1e9, "endtime": 1e9 + took})
+        write_json(
+            snakemake_files.FOLDER / "metadata" / snakemake_files.name_of(str(done.output)),
+            {"starttime": 1e9, "endtime": 1e9 + took},
+        )
 
     def log(stage: str, text: str, place: tuple = TINY) -> None:
         write_text(job(stage, place).log, text)
 
     def give_out(stage: str, place: tuple = TINY, since: float = 1e9) -> None:
-        mark = traces.FOLDER / "incomplete" / traces.name_of(str(job(stage, place).output))
+        mark = (
+            snakemake_files.FOLDER
+            / "incomplete"
+            / snakemake_files.name_of(str(job(stage, place).output))
+        )
         write_json(mark, {"external_jobid": None})
         os.utime(mark, (since, since))
 
@@ -72,7 +84,7 @@ def told(status: Status) -> str:
     return "\n".join(status_lines(status))
 
 
-STATES: list[tuple[State, bool, str | None, bool, traces.Driver]] = [
+STATES: list[tuple[State, bool, str | None, bool, snakemake_files.Driver]] = [
     ("waiting", False, None, False, "here"),
     ("done", True, "epoch 8/8: loss 1\n", False, "here"),
     ("queued", False, None, True, "here"),
@@ -80,15 +92,25 @@ STATES: list[tuple[State, bool, str | None, bool, traces.Driver]] = [
     ("running", False, "", True, "elsewhere"),
     ("interrupted", False, "", True, "none"),
     ("interrupted", True, "", True, "killed"),
-    ("interrupted", False, "stopped by SIGTERM; the state is saved, and the same command goes on from there\n", False, "here"),
+    (
+        "interrupted",
+        False,
+        "stopped by SIGTERM; the state is saved, and the same command goes on from there\n",
+        False,
+        "here",
+    ),
     ("failed", False, "Traceback\nRuntimeError: no\n", False, "none"),
     ("failed", False, "", False, "here"),
 ]
 
 
-@pytest.mark.parametrize("stage", ["train", "evaluate", "profile", "resize", "summarise", "report"])
+@pytest.mark.parametrize(
+    "stage", ["train", "evaluate", "profile", "resize", "summarise", "report"]
+)
 @pytest.mark.parametrize(("state", "made", "log", "given_out", "driver"), STATES)
-def test_a_job_is_what_its_output_its_log_and_its_mark_say(config, sweep, stage, state, made, log, given_out, driver):
+def test_a_job_is_what_its_output_its_log_and_its_mark_say(
+    config, sweep, stage, state, made, log, given_out, driver
+):
     if made:
         sweep.finish(stage)
     if log is not None:
@@ -97,7 +119,9 @@ def test_a_job_is_what_its_output_its_log_and_its_mark_say(config, sweep, stage,
         sweep.give_out(stage)
     jobs = read_jobs(config, driver)
     assert find(jobs, stage).state == state
-    assert [job.stage for job in jobs if job.state != "waiting"] == [stage] * (state != "waiting")
+    assert [job.stage for job in jobs if job.state != "waiting"] == [stage] * (
+        state != "waiting"
+    )
 
 
 def test_a_training_whose_lock_is_held_runs_whoever_started_it(config, sweep):
@@ -116,7 +140,9 @@ def test_one_cause_of_many_failures_is_told_once_with_a_log_to_look_at(config, s
             ("custom", "tiny_cnn", 48, seed),
         )
     sweep.log("evaluate", "")
-    write_text(Path("results/.state/train/custom/tiny_cnn/r48/seed1/state00000001.abc.safetensors"), "")
+    write_text(
+        Path("results/.state/train/custom/tiny_cnn/r48/seed1/state00000001.abc.safetensors"), ""
+    )
     text = told(read_status(config))
     assert (
         "  train tiny_cnn 48 px seed 0 and 1 more: error: vgg: too little memory\n"
@@ -125,11 +151,15 @@ def test_one_cause_of_many_failures_is_told_once_with_a_log_to_look_at(config, s
     ) in text
 
 
-def test_what_was_interrupted_tells_how_far_it_came_and_whether_it_goes_on_from_there(config, sweep):
+def test_what_was_interrupted_tells_how_far_it_came_and_whether_it_goes_on_from_there(
+    config, sweep
+):
     sweep.log("train", EPOCHS)
     for stage in ("train", "explain"):
         sweep.give_out(stage)
-    write_text(Path("results/.state/train/custom/tiny_cnn/r24/seed0/state00000002.abc.safetensors"), "")
+    write_text(
+        Path("results/.state/train/custom/tiny_cnn/r24/seed0/state00000002.abc.safetensors"), ""
+    )
     text = told(read_status(config))
     assert "  train tiny_cnn 24 px seed 0: after 2 of 8 epochs, its state is saved\n" in text
     assert "  explain tiny_cnn 24 px seed 0: it begins anew\n" in text
@@ -137,9 +167,15 @@ def test_what_was_interrupted_tells_how_far_it_came_and_whether_it_goes_on_from_
 
 def test_runs_without_a_result_are_named_with_the_reason(config, sweep):
     for seed in (0, 1):
-        sweep.finish("train", ("custom", "tiny_cnn", 24, seed), status="diverged", reason="the loss is not finite at step 7")
-    assert "ended without a result\n  diverged: tiny_cnn 24 px seed 0 and 1 more (the loss is not finite at step 7)" in told(
-        read_status(config)
+        sweep.finish(
+            "train",
+            ("custom", "tiny_cnn", 24, seed),
+            status="diverged",
+            reason="the loss is not finite at step 7",
+        )
+    assert (
+        "ended without a result\n  diverged: tiny_cnn 24 px seed 0 and 1 more (the loss is not finite at step 7)"
+        in told(read_status(config))
     )
 
 
@@ -154,7 +190,9 @@ def test_a_long_list_is_cut(config, sweep):
 
 
 def test_stages_that_a_sweep_does_not_have_are_not_told(defaults):
-    config = build_config(merge(defaults, {"explainability": {"enabled": False}, "mlflow": {"enabled": True}}))
+    config = build_config(
+        merge(defaults, {"explainability": {"enabled": False}, "mlflow": {"enabled": True}})
+    )
     stages = {job.stage for job in read_jobs(config, "none")}
     assert not stages & {"explain", "compare"}
     assert "track" in stages
@@ -174,10 +212,24 @@ def test_hours_are_those_of_finished_jobs_times_their_gpus(config, sweep):
 
 def planned(config, seconds: float) -> None:
     """A plan in which every training takes so long, and any other job a tenth."""
-    architecture = next(model for model in config.models if model.name == "tiny_cnn").model_dump(mode="json")
+    architecture = next(
+        model for model in config.models if model.name == "tiny_cnn"
+    ).model_dump(mode="json")
     beside = dict.fromkeys(("evaluate", "explain", "profile"), seconds / 10)
-    cell = {"status": "ok", "model": "tiny_cnn", "architecture": architecture, "wall_seconds": seconds, "beside": beside}
-    write_json(PLAN, {"of": what_is_planned(config), "cells": [{**cell, "resolution": side} for side in (24, 48)]})
+    cell = {
+        "status": "ok",
+        "model": "tiny_cnn",
+        "architecture": architecture,
+        "wall_seconds": seconds,
+        "beside": beside,
+    }
+    write_json(
+        PLAN,
+        {
+            "of": what_is_planned(config),
+            "cells": [{**cell, "resolution": side} for side in (24, 48)],
+        },
+    )
 
 
 def test_the_time_left_is_the_plans_over_the_jobs_that_run_at_once(config, sweep):
@@ -191,14 +243,19 @@ def test_the_time_left_is_the_plans_over_the_jobs_that_run_at_once(config, sweep
     # 3 trainings, 4 of evaluate and of explain, a profile; two have run for 30 s. 1 more model is unplanned: 13 jobs, and 9 of other stages.
     assert status.left.seconds == pytest.approx(3 * 1000 + 9 * 100 - 2 * 30)
     assert (status.left.planned, status.left.averaged) == (12, 0)
-    assert "left: at least 32 min with 2 jobs at once, as now (an estimate: 12 jobs as planned, 22 jobs not counted)" in told(status)
+    assert (
+        "left: at least 32 min with 2 jobs at once, as now (an estimate: 12 jobs as planned, 22 jobs not counted)"
+        in told(status)
+    )
 
 
 def test_without_a_plan_finished_jobs_of_the_same_model_and_resolution_tell(config, sweep):
     sweep.finish("train", ("custom", "tiny_cnn", 24, 0), took=80.0)
     left = read_status(config).left
     assert (left.seconds, left.averaged) == (80.0, 1)
-    sweep.finish("train", ("custom", "tiny_cnn", 48, 0), took=2.0, status="diverged", reason="early")
+    sweep.finish(
+        "train", ("custom", "tiny_cnn", 48, 0), took=2.0, status="diverged", reason="early"
+    )
     assert read_status(config).left.averaged == 1
 
 
@@ -211,20 +268,32 @@ def test_a_plan_of_another_recipe_tells_nothing(config, defaults):
 
 
 def test_a_lock_that_outlived_its_snakemake_is_told_from_one_that_is_held_elsewhere(config):
-    assert traces.find_driver() == "none"
-    write_text(traces.FOLDER / "locks" / "0.output.lock", "results/x\n")
-    write_text(traces.FOLDER / "log" / "2026-01-01T000000.000000.snakemake.log", f"SNAKEMAKE\n  Host: {socket.gethostname()}\n")
-    assert traces.find_driver() == "killed"
+    assert snakemake_files.find_driver() == "none"
+    write_text(snakemake_files.FOLDER / "locks" / "0.output.lock", "results/x\n")
+    write_text(
+        snakemake_files.FOLDER / "log" / "2026-01-01T000000.000000.snakemake.log",
+        f"SNAKEMAKE\n  Host: {socket.gethostname()}\n",
+    )
+    assert snakemake_files.find_driver() == "killed"
     assert "snakemake --unlock" in told(read_status(config))
-    write_text(traces.FOLDER / "log" / "2026-01-02T000000.000000.snakemake.log", "SNAKEMAKE\n  Host: another.cluster\n")
-    assert traces.find_driver() == "elsewhere"
+    write_text(
+        snakemake_files.FOLDER / "log" / "2026-01-02T000000.000000.snakemake.log",
+        "SNAKEMAKE\n  Host: another.cluster\n",
+    )
+    assert snakemake_files.find_driver() == "elsewhere"
 
 
-@given(st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=400).filter(lambda text: "/" not in text))
+@given(
+    st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=400).filter(
+        lambda text: "/" not in text
+    )
+)
 def test_marks_and_records_lie_where_snakemake_puts_them(output):
     theirs = FilePersistence.__new__(FilePersistence)
-    theirs._max_len = traces.NAME_MAX
-    assert theirs._record_path("folder", output) == str("folder" / traces.name_of(output))
+    theirs._max_len = snakemake_files.NAME_MAX
+    assert theirs._record_path("folder", output) == str(
+        "folder" / snakemake_files.name_of(output)
+    )
 
 
 SNAKEFILE = """
@@ -245,25 +314,38 @@ rule broken:
 
 def test_snakemake_leaves_what_is_read_here(directory):
     long = f"results/{'/'.join(map(str, range(100)))}.txt"
-    program = "from resomap.traces import find_driver; print(find_driver())"
-    write_text(directory / "Snakefile", SNAKEFILE.format(long=long, python=sys.executable, program=program))
+    program = "from resomap.status.snakemake_files import find_driver; print(find_driver())"
+    write_text(
+        directory / "Snakefile",
+        SNAKEFILE.format(long=long, python=sys.executable, program=program),
+    )
     snakemake = str(Path(sys.executable).parent / "snakemake")
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    ran = subprocess.run([snakemake, "--cores", "1", "--keep-going"], env=environment, capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [snakemake, "--cores", "1", "--keep-going"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert ran.returncode == 1, ran.stderr
     assert set(Path(long).read_text().split()) == {
-        f".snakemake/incomplete/{traces.name_of(long)}",
+        f".snakemake/incomplete/{snakemake_files.name_of(long)}",
         "0.input.lock",
         "0.output.lock",
         "here",
     }
-    assert traces.marked_since(long) == traces.marked_since("results/broken") == 0.0
-    record = traces.read_record(long)
+    assert (
+        snakemake_files.marked_since(long)
+        == snakemake_files.marked_since("results/broken")
+        == 0.0
+    )
+    record = snakemake_files.read_record(long)
     assert record["rule"] == "long"
     assert 1.0 < record["endtime"] - record["starttime"] < 60.0
     assert not Path("results/broken").exists()
     assert Path("logs/broken.log").read_text() == "error: it broke\n"
-    assert traces._last_host(traces.FOLDER) == socket.gethostname()
+    assert snakemake_files._last_host(snakemake_files.FOLDER) == socket.gethostname()
 
 
 def ask(*arguments: str) -> str:
@@ -284,11 +366,24 @@ def test_the_command_speaks_of_the_sweep_that_ran_here_unless_it_is_told_of_anot
 
 def test_status_loads_nothing_that_is_slow():
     program = "import sys, resomap.cli; print(*sorted({'torch', 'pandas', 'matplotlib', 'scipy', 'snakemake'} & set(sys.modules)))"
-    loaded = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert loaded.stdout.split() == []
 
 
 def test_counts_and_times_read_as_people_write_them():
-    assert [wording.counted(number, "job") for number in (1, 0, 1120)] == ["1 job", "0 jobs", "1,120 jobs"]
-    assert [wording.duration(seconds) for seconds in (75.4, 719, 12240)] == ["75 s", "12 min", "3.4 h"]
-    assert list(wording.aligned([("a", "1", "10"), ("bcd", "200", "3")])) == ["a      1  10", "bcd  200   3"]
+    assert [text.counted(number, "job") for number in (1, 0, 1120)] == [
+        "1 job",
+        "0 jobs",
+        "1,120 jobs",
+    ]
+    assert [text.duration(seconds) for seconds in (75.4, 719, 12240)] == [
+        "75 s",
+        "12 min",
+        "3.4 h",
+    ]
+    assert list(text.aligned([("a", "1", "10"), ("bcd", "200", "3")])) == [
+        "a      1  10",
+        "bcd  200   3",
+    ]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resomap.data.aspect import make_square
-from resomap.data.prepare import prepare
+from resomap.data.store.aspect import make_square
+from resomap.data.store.prepare import prepare
 from resomap.errors import DataError
 from tests.pictures import data_section, noise, save, write_bad, write_classes, write_good
 
@@ -33,7 +33,10 @@ def prepared(folder, **keys):
 
 def stored(store):
     native = np.load(store / "native.npy")
-    return {row["source"].removeprefix("strange/"): native[int(row["row"])] for row in rows(store / "pictures.csv")}
+    return {
+        row["source"].removeprefix("strange/"): native[int(row["row"])]
+        for row in rows(store / "pictures.csv")
+    }
 
 
 @pytest.mark.parametrize("aspect", ["squash", "center_crop", "letterbox"])
@@ -42,16 +45,23 @@ def test_every_good_picture_is_what_pillow_makes_of_it(torture, aspect):
     found = stored(prepared(folder, native_resolution=24, aspect=aspect))
     for name, pixels in good.items():
         expected = make_square(Image.fromarray(pixels), 24, aspect, Image.Resampling.BILINEAR)
-        assert (found[name.encode("utf-8", "backslashreplace").decode()] == np.asarray(expected)).all(), name
+        assert (
+            found[name.encode("utf-8", "backslashreplace").decode()] == np.asarray(expected)
+        ).all(), name
 
 
 def test_a_picture_of_native_size_is_stored_to_the_bit(tmp_path):
     for label in range(2):
         for index in range(6):
-            save(tmp_path / "pictures" / f"c{label}" / f"{index}.png", noise(label, index, width=16, height=16))
+            save(
+                tmp_path / "pictures" / f"c{label}" / f"{index}.png",
+                noise(label, index, width=16, height=16),
+            )
     found = stored(prepared(tmp_path))
     assert all(
-        (found[f"c{label}/{index}.png"] == noise(label, index, width=16, height=16)).all() for label in range(2) for index in range(6)
+        (found[f"c{label}/{index}.png"] == noise(label, index, width=16, height=16)).all()
+        for label in range(2)
+        for index in range(6)
     )
 
 
@@ -72,14 +82,19 @@ def test_bad_files_are_left_out_and_counted_where_the_user_says_so(torture):
     bad = write_bad(folder / "pictures" / "bad")
     write_classes(folder / "pictures", {"bad": 9})
     store = prepared(folder, on_bad_image="skip")
-    assert {row["source"] for row in rows(store / "bad_pictures.csv")} == {f"bad/{name}" for name in bad}
+    assert {row["source"] for row in rows(store / "bad_pictures.csv")} == {
+        f"bad/{name}" for name in bad
+    }
     assert json.loads((store / "manifest.json").read_text())["bad"] == len(bad)
     assert len(rows(store / "pictures.csv")) == len(good) + 12 + 9
 
 
 def test_what_is_unusual_about_a_file_is_written_down(torture):
     store = prepared(torture[0])
-    notes = {row["source"].removeprefix("strange/"): row["note"] for row in rows(store / "pictures.csv")}
+    notes = {
+        row["source"].removeprefix("strange/"): row["note"]
+        for row in rows(store / "pictures.csv")
+    }
     assert notes["moving.gif"] == "animated; palette"
     assert notes["deep.png"] == "16 bit; grey"
     assert notes["palette_alpha.png"] == "alpha; palette"
@@ -102,8 +117,8 @@ def test_a_loop_of_folders_ends(tmp_path):
 def test_memory_for_a_bomb_is_never_taken(tmp_path):
     import tracemalloc
 
-    from resomap.data.decode import BadPictureError, read_picture
-    from resomap.data.entries import File
+    from resomap.data.sources.decode import BadPictureError, read_picture
+    from resomap.data.sources.entries import File
     from tests.pictures import bomb
 
     (tmp_path / "bomb.png").write_bytes(bomb(40_000, 40_000))

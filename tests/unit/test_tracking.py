@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from resomap import jobs
-from resomap.config import build_config, merge
+from resomap.config.load import build_config, merge
 from resomap.errors import ResoMapError
-from resomap.files import read_json
-from resomap.scores import SCORES
-from resomap.tracking import CONTENT, FOLDER, copy_runs, read_record
-from resomap.workflow import build_job
+from resomap.metrics import SCORES
+from resomap.mlflow_copy import CONTENT, FOLDER, copy_runs, read_record
+from resomap.system.files import read_json
+from resomap.workflow import jobs
+from resomap.workflow.targets import build_job
 from tests.tracked import shown, write_run
 from workflow_scripts import track
 
@@ -39,7 +39,14 @@ def test_a_record_says_where_the_numbers_come_from(tmp_path):
     folder = write_run(tmp_path)
     record = read_record(folder)
     assert record.folder == str(folder.resolve())
-    assert record.tags == {"status": "ok", "device": "cpu", "torch": "2.11.0", "processes": "1", "code": "c0de", "data_code": "da7a"}
+    assert record.tags == {
+        "status": "ok",
+        "device": "cpu",
+        "torch": "2.11.0",
+        "processes": "1",
+        "code": "c0de",
+        "data_code": "da7a",
+    }
 
 
 def test_a_record_holds_every_epoch_the_best_one_and_the_test(tmp_path):
@@ -57,7 +64,11 @@ def test_a_record_holds_every_epoch_the_best_one_and_the_test(tmp_path):
 def test_a_run_without_a_result_keeps_what_it_has(tmp_path, status, left):
     record = read_record(write_run(tmp_path, status=status))
     assert record.tags["status"] == status
-    assert {name: value for name, value, _ in record.metrics} == {**left, "train_seconds": 8.0, "learning_rate": 0.005}
+    assert {name: value for name, value, _ in record.metrics} == {
+        **left,
+        "train_seconds": 8.0,
+        "learning_rate": 0.005,
+    }
 
 
 @pytest.mark.parametrize(
@@ -101,16 +112,30 @@ def runs(tmp_path: Path) -> list[Path]:
 
 def held(uri: str) -> list[tuple]:
     """Folder, digest, parameters and last metrics of every copy."""
-    copies = [(run.data.tags, run.data.params, run.data.metrics) for run in shown(uri, EXPERIMENT)]
+    copies = [
+        (run.data.tags, run.data.params, run.data.metrics) for run in shown(uri, EXPERIMENT)
+    ]
     return sorted(
-        (tags[FOLDER], tags.get(CONTENT, "not whole"), sorted(params.items()), sorted(last.items())) for tags, params, last in copies
+        (
+            tags[FOLDER],
+            tags.get(CONTENT, "not whole"),
+            sorted(params.items()),
+            sorted(last.items()),
+        )
+        for tags, params, last in copies
     )
 
 
 def wanted(folders: list[Path]) -> list[tuple]:
     """The same, of what every run left."""
-    records = [(record, {name: value for name, value, _ in record.metrics}) for record in map(read_record, folders)]
-    return sorted((record.folder, record.content, sorted(record.params.items()), sorted(last.items())) for record, last in records)
+    records = [
+        (record, {name: value for name, value, _ in record.metrics})
+        for record in map(read_record, folders)
+    ]
+    return sorted(
+        (record.folder, record.content, sorted(record.params.items()), sorted(last.items()))
+        for record, last in records
+    )
 
 
 def test_a_copy_holds_what_the_record_holds(uri, runs):
@@ -119,12 +144,20 @@ def test_a_copy_holds_what_the_record_holds(uri, runs):
     (copied,) = copy_runs(runs[:1], uri, EXPERIMENT)
     (run,) = shown(uri, EXPERIMENT)
     record = read_record(runs[0])
-    assert (run.info.run_id, run.info.run_name, run.info.status) == (copied, "tiny_cnn r24 seed0", "FINISHED")
+    assert (run.info.run_id, run.info.run_name, run.info.status) == (
+        copied,
+        "tiny_cnn r24 seed0",
+        "FINISHED",
+    )
     assert run.data.params == record.params
     assert run.data.tags.items() >= record.tags.items()
     assert run.data.metrics.keys() == {name for name, _, _ in record.metrics}
     losses = MlflowClient(uri).get_metric_history(copied, "train_loss")
-    assert [(metric.step, metric.value) for metric in losses] == [(0, 2.0), (1, 1.0), (2, 2 / 3)]
+    assert [(metric.step, metric.value) for metric in losses] == [
+        (0, 2.0),
+        (1, 1.0),
+        (2, 2 / 3),
+    ]
 
 
 @pytest.mark.parametrize("status", ["diverged", "infeasible", "of a later day"])
@@ -135,7 +168,11 @@ def test_a_run_that_did_not_end_well_is_there_and_marked(uri, tmp_path, status):
 
 
 def test_more_than_one_request_can_carry_is_copied_whole(uri, tmp_path):
-    folder = write_run(tmp_path / "runs", epochs=400, training={f"key{number}": number for number in range(150)})
+    folder = write_run(
+        tmp_path / "runs",
+        epochs=400,
+        training={f"key{number}": number for number in range(150)},
+    )
     copied = copy_runs([folder], uri, EXPERIMENT)
     (run,) = shown(uri, EXPERIMENT)
     assert len(run.data.params) == len(read_record(folder).params) > 150
@@ -158,8 +195,12 @@ def test_a_run_that_was_made_again_replaces_its_copy_alone(uri, runs, tmp_path):
     assert held(uri) == wanted(runs)
 
 
-@pytest.mark.parametrize("step", ["create_run", "log_batch", "set_terminated", "set_tag", "delete_run"])
-def test_a_copy_that_was_cut_short_anywhere_is_completed(uri, runs, tmp_path, monkeypatch, step):
+@pytest.mark.parametrize(
+    "step", ["create_run", "log_batch", "set_terminated", "set_tag", "delete_run"]
+)
+def test_a_copy_that_was_cut_short_anywhere_is_completed(
+    uri, runs, tmp_path, monkeypatch, step
+):
     from mlflow import MlflowClient
 
     copy_runs(runs, uri, EXPERIMENT)
@@ -181,11 +222,17 @@ def test_a_copy_that_was_cut_short_anywhere_is_completed(uri, runs, tmp_path, mo
     assert held(uri) == wanted(runs)
 
 
-def test_a_request_that_was_repeated_because_its_answer_was_lost_leaves_no_second_copy(uri, runs, monkeypatch):
+def test_a_request_that_was_repeated_because_its_answer_was_lost_leaves_no_second_copy(
+    uri, runs, monkeypatch
+):
     from mlflow import MlflowClient
 
     create = MlflowClient.create_run
-    monkeypatch.setattr(MlflowClient, "create_run", lambda *args, **kwargs: [create(*args, **kwargs) for _ in range(2)][1])
+    monkeypatch.setattr(
+        MlflowClient,
+        "create_run",
+        lambda *args, **kwargs: [create(*args, **kwargs) for _ in range(2)][1],
+    )
     copy_runs(runs, uri, EXPERIMENT)
     assert held(uri) == wanted(runs)
 
@@ -194,12 +241,18 @@ def test_copies_are_found_on_every_page_of_an_answer(uri, runs, monkeypatch):
     from mlflow import MlflowClient
 
     copied, search = copy_runs(runs, uri, EXPERIMENT), MlflowClient.search_runs
-    monkeypatch.setattr(MlflowClient, "search_runs", lambda *args, **kwargs: search(*args, **{**kwargs, "max_results": 2}))
+    monkeypatch.setattr(
+        MlflowClient,
+        "search_runs",
+        lambda *args, **kwargs: search(*args, **{**kwargs, "max_results": 2}),
+    )
     assert copy_runs(runs, uri, EXPERIMENT) == copied
 
 
 def test_two_working_directories_share_an_experiment(uri, tmp_path):
-    here, there = (write_run(tmp_path / name / "results" / "runs") for name in ("first", "second"))
+    here, there = (
+        write_run(tmp_path / name / "results" / "runs") for name in ("first", "second")
+    )
     copied = copy_runs([here], uri, EXPERIMENT)
     copy_runs([there], uri, EXPERIMENT)
     assert held(uri) == wanted([here, there])
@@ -210,22 +263,39 @@ def test_a_run_that_someone_else_keeps_there_stays_as_it_is(uri, runs):
     from mlflow import MlflowClient
 
     client = MlflowClient(uri)
-    foreign = client.create_run(client.get_experiment_by_name(EXPERIMENT).experiment_id, run_name="theirs")
+    foreign = client.create_run(
+        client.get_experiment_by_name(EXPERIMENT).experiment_id, run_name="theirs"
+    )
     copied = copy_runs(runs, uri, EXPERIMENT)
     assert {run.info.run_id for run in shown(uri, EXPERIMENT)} == {*copied, foreign.info.run_id}
 
 
-@pytest.mark.parametrize(("experiment", "place"), [(None, "Smoke"), ("Another name", "Another name")])
-def test_the_main_copies_the_sweep_and_writes_where_each_run_is(uri, tmp_path, defaults, experiment, place):
-    here, sweep = tmp_path / "results", {"models": ["tiny_cnn"], "resolutions": [24, 48], "seeds": [0]}
+@pytest.mark.parametrize(
+    ("experiment", "place"), [(None, "Smoke"), ("Another name", "Another name")]
+)
+def test_the_main_copies_the_sweep_and_writes_where_each_run_is(
+    uri, tmp_path, defaults, experiment, place
+):
+    here, sweep = (
+        tmp_path / "results",
+        {"models": ["tiny_cnn"], "resolutions": [24, 48], "seeds": [0]},
+    )
     mlflow = {"tracking_uri": uri, "experiment": experiment}
-    config = build_config(merge(defaults, {"experiment": {"name": "Smoke"}, "sweep": sweep, "mlflow": mlflow}))
+    config = build_config(
+        merge(defaults, {"experiment": {"name": "Smoke"}, "sweep": sweep, "mlflow": mlflow})
+    )
     for resolution in (24, 48):
         write_run(here / "runs", resolution)
     track.main(build_job(config, jobs.Track), here / "runs", here / "tracking.json")
     told = read_json(here / "tracking.json")
-    assert {name: told[name] for name in ("tracking_uri", "experiment")} == {"tracking_uri": uri, "experiment": place}
-    assert told["runs"] == {"/".join(Path(run.data.tags[FOLDER]).parts[-4:]): run.info.run_id for run in shown(uri, place)}
+    assert {name: told[name] for name in ("tracking_uri", "experiment")} == {
+        "tracking_uri": uri,
+        "experiment": place,
+    }
+    assert told["runs"] == {
+        "/".join(Path(run.data.tags[FOLDER]).parts[-4:]): run.info.run_id
+        for run in shown(uri, place)
+    }
     assert len(told["runs"]) == 2
 
 
@@ -234,7 +304,9 @@ def refusal(uri: str, experiment: str = EXPERIMENT) -> str:
         copy_runs([], uri, experiment)
     message = str(refused.value)
     assert "\n" not in message
-    return message.removeprefix(f"config/mlflow.yaml: mlflow.tracking_uri: {uri} does not take the copy: ")
+    return message.removeprefix(
+        f"config/mlflow.yaml: mlflow.tracking_uri: {uri} does not take the copy: "
+    )
 
 
 AFTER = ". No result is lost: `snakemake track` goes on from here"
@@ -261,7 +333,9 @@ def test_a_server_that_is_down_is_said_in_one_line(empty, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with socket.socket() as bound:  # and not listening: nobody else can take the port
         bound.bind(("127.0.0.1", 0))
-        assert refusal(f"http://127.0.0.1:{bound.getsockname()[1]}").endswith(f"Connection refused{AFTER}")
+        assert refusal(f"http://127.0.0.1:{bound.getsockname()[1]}").endswith(
+            f"Connection refused{AFTER}"
+        )
 
 
 def test_a_server_that_does_not_answer_is_given_up(empty, monkeypatch):
@@ -282,4 +356,7 @@ def test_an_experiment_in_the_bin_is_said_in_one_line(uri, runs):
 
 def test_a_missing_mlflow_is_said_with_its_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow", None)
-    assert refusal("sqlite:///mlflow.db") == "`snakemake track` needs MLflow: pip install 'resomap[tracking]'"
+    assert (
+        refusal("sqlite:///mlflow.db")
+        == "`snakemake track` needs MLflow: pip install 'resomap[tracking]'"
+    )

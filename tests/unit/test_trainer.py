@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from resomap.data.loader import EvalLoader, Normalise, TrainLoader
-from resomap.recipe import Monitor
+from resomap.config.training import Monitor
+from resomap.data.loading.loader import EvalLoader, Normalise, TrainLoader
 from resomap.training.checkpoint import save_weights
 from resomap.training.fit import HISTORY_COLUMNS, Outcome, fit
 from resomap.training.optimizers import build_optimizer
@@ -32,12 +32,19 @@ def pictures(count: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def batches(seed: int = 0, batch_size: int = 16) -> tuple[TrainLoader, EvalLoader]:
-    train = TrainLoader(*pictures(72, 1), NORMALISE, batch_size, seed, augmentation(horizontal_flip=0.5))
+    train = TrainLoader(
+        *pictures(72, 1), NORMALISE, batch_size, seed, augmentation(horizontal_flip=0.5)
+    )
     return train, EvalLoader(*pictures(30, 2), NORMALISE, 16)
 
 
 def trainer(
-    seed: int = 0, lr: float = 0.02, epochs: int = 6, model: nn.Module | None = None, batch_size: int = 16, **options: Any
+    seed: int = 0,
+    lr: float = 0.02,
+    epochs: int = 6,
+    model: nn.Module | None = None,
+    batch_size: int = 16,
+    **options: Any,
 ) -> Trainer:
     torch.manual_seed(seed)
     model = (model or convolutional()).to(memory_format=torch.channels_last)
@@ -45,11 +52,23 @@ def trainer(
     adamw = build_optimizer(optimizer(lr), model)
     rates = build_schedule(schedule(), adamw, len(train), epochs, LOSS)
     criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
-    return Trainer(model, "cpu", criterion, adamw, train, val, scheduler=rates, val_criterion=nn.CrossEntropyLoss(), **options)
+    return Trainer(
+        model,
+        "cpu",
+        criterion,
+        adamw,
+        train,
+        val,
+        scheduler=rates,
+        val_criterion=nn.CrossEntropyLoss(),
+        **options,
+    )
 
 
 def convolutional() -> nn.Module:
-    stage = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1, bias=False), nn.BatchNorm2d(6), nn.ReLU())
+    stage = nn.Sequential(
+        nn.Conv2d(3, 6, 3, padding=1, bias=False), nn.BatchNorm2d(6), nn.ReLU()
+    )
     return nn.Sequential(stage, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 2))
 
 
@@ -69,7 +88,9 @@ def test_what_can_be_told_apart_is_learnt():
 
 
 def test_equal_seeds_make_equal_files_and_other_seeds_make_others(tmp_path):
-    files = [trained(tmp_path / f"{turn}.safetensors", seed) for turn, seed in enumerate((0, 0, 1))]
+    files = [
+        trained(tmp_path / f"{turn}.safetensors", seed) for turn, seed in enumerate((0, 0, 1))
+    ]
     assert files[0] == files[1]
     assert files[0] != files[2]
 
@@ -122,17 +143,31 @@ def scripted(values: list[float], monitor: Monitor) -> tuple[Outcome, list[dict[
         ("val_accuracy", "min", [0.7, 0.6, 0.65], 1),
     ],
 )
-def test_the_epoch_that_the_monitor_likes_best_is_kept_and_the_earlier_wins_a_tie(name, mode, values, best):
+def test_the_epoch_that_the_monitor_likes_best_is_kept_and_the_earlier_wins_a_tie(
+    name, mode, values, best
+):
     outcome, seen = scripted(values, Monitor(name=name, mode=mode))
     assert (outcome.scores["epoch"], outcome.scores[name]) == (best, values[best])
-    assert set(outcome.scores) == {"epoch", "val_loss", "val_accuracy", "val_precision", "val_recall", "val_f1"}
+    assert set(outcome.scores) == {
+        "epoch",
+        "val_loss",
+        "val_accuracy",
+        "val_precision",
+        "val_recall",
+        "val_f1",
+    }
     for key, tensor in seen[best].items():
         assert torch.equal(outcome.weights[key], tensor)
 
 
 def test_a_validation_that_is_no_number_ends_the_training_and_keeps_what_was_said_before():
     outcome, seen = scripted([0.5, math.nan, 0.1], LOSS)
-    assert (outcome.status, outcome.weights, outcome.scores, outcome.steps) == ("diverged", {}, {}, 10)
+    assert (outcome.status, outcome.weights, outcome.scores, outcome.steps) == (
+        "diverged",
+        {},
+        {},
+        10,
+    )
     assert outcome.reason == "the validation loss is not finite at step 10, in epoch 2"
     assert [row["epoch"] for row in outcome.history] == [0]
     assert len(seen) == 2
@@ -143,7 +178,12 @@ def test_a_loss_that_is_no_number_is_a_status_and_not_a_number():
     with torch.no_grad():
         one.model[-1].bias.fill_(math.nan)
     outcome = fit(one, 2, LOSS)
-    assert (outcome.status, outcome.weights, outcome.scores, outcome.history) == ("diverged", {}, {}, [])
+    assert (outcome.status, outcome.weights, outcome.scores, outcome.history) == (
+        "diverged",
+        {},
+        {},
+        [],
+    )
     assert outcome.reason == "the training loss is not finite at step 1, in epoch 1"
 
 
@@ -163,7 +203,9 @@ def test_validation_is_what_a_direct_computation_says():
         logits = one.model(images)
     right = logits.argmax(1) == labels
     recalls = [right[labels == label].float().mean().item() for label in (0, 1)]
-    assert found["loss"] == pytest.approx(functional.cross_entropy(logits, labels).item(), rel=1e-6)
+    assert found["loss"] == pytest.approx(
+        functional.cross_entropy(logits, labels).item(), rel=1e-6
+    )
     assert found["accuracy"] == pytest.approx(right.float().mean().item())
     assert found["recall"] == pytest.approx(sum(recalls) / 2)
     assert all(type(value) is float for value in found.values())
@@ -173,7 +215,9 @@ def test_validation_leaves_the_weights_and_the_statistics_alone():
     one = trainer()
     before = {name: tensor.clone() for name, tensor in one.model.state_dict().items()}
     one.validate()
-    assert all(torch.equal(tensor, before[name]) for name, tensor in one.model.state_dict().items())
+    assert all(
+        torch.equal(tensor, before[name]) for name, tensor in one.model.state_dict().items()
+    )
 
 
 def test_the_training_loss_is_the_smoothed_mean_over_pictures():
@@ -181,7 +225,9 @@ def test_the_training_loss_is_the_smoothed_mean_over_pictures():
     train = one.train_loader
     with torch.no_grad():
         images, labels = (torch.cat(parts) for parts in zip(*train, strict=True))
-        expected = functional.cross_entropy(one.model(images), labels, label_smoothing=0.1).item()
+        expected = functional.cross_entropy(
+            one.model(images), labels, label_smoothing=0.1
+        ).item()
     assert fit(one, 1, LOSS).history[0]["train_loss"] == pytest.approx(expected, rel=1e-6)
 
 

@@ -18,7 +18,9 @@ ROOT = Path(__file__).parents[2]
 
 def network() -> nn.Module:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3))
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3)
+    )
 
 
 def pictures(count: int = 22) -> tuple[Tensor, Tensor]:
@@ -31,10 +33,20 @@ def in_batches(size: int) -> list[tuple[Tensor, Tensor]]:
     return list(zip(images.split(size), labels.split(size), strict=True))
 
 
-def trainer(size: int = 8, criterion: nn.Module | None = None, lr: float = 0.1, **options: Any) -> Trainer:
+def trainer(
+    size: int = 8, criterion: nn.Module | None = None, lr: float = 0.1, **options: Any
+) -> Trainer:
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
-    return Trainer(model, "cpu", criterion or nn.CrossEntropyLoss(), optimizer, in_batches(size), [pictures(9)], **options)
+    return Trainer(
+        model,
+        "cpu",
+        criterion or nn.CrossEntropyLoss(),
+        optimizer,
+        in_batches(size),
+        [pictures(9)],
+        **options,
+    )
 
 
 def trained(**options: Any) -> list[Tensor]:
@@ -43,16 +55,30 @@ def trained(**options: Any) -> list[Tensor]:
     return [parameter.detach() for parameter in one.model.parameters()]
 
 
-CRITERIA = [nn.CrossEntropyLoss(), nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0, 0.5]), label_smoothing=0.1)]
+CRITERIA = [
+    nn.CrossEntropyLoss(),
+    nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0, 0.5]), label_smoothing=0.1),
+]
 
 
 @pytest.mark.parametrize("criterion", CRITERIA, ids=["plain", "weighted and smoothed"])
 @pytest.mark.parametrize(
     "parts",
-    [{"size": 2, "gradient_accumulation_steps": 4}, {"micro_batch": 3}, {"size": 4, "gradient_accumulation_steps": 2, "micro_batch": 1}],
+    [
+        {"size": 2, "gradient_accumulation_steps": 4},
+        {"micro_batch": 3},
+        {"size": 4, "gradient_accumulation_steps": 2, "micro_batch": 1},
+    ],
 )
-def test_accumulated_gradients_are_those_of_the_whole_batch_in_the_last_partial_window_too(criterion, parts):
-    torch.testing.assert_close(trained(criterion=criterion, **parts), trained(criterion=criterion), rtol=1e-5, atol=1e-6)
+def test_accumulated_gradients_are_those_of_the_whole_batch_in_the_last_partial_window_too(
+    criterion, parts
+):
+    torch.testing.assert_close(
+        trained(criterion=criterion, **parts),
+        trained(criterion=criterion),
+        rtol=1e-5,
+        atol=1e-6,
+    )
 
 
 def test_one_batch_at_a_time_is_the_textbooks_loop_to_the_bit():
@@ -62,7 +88,10 @@ def test_one_batch_at_a_time_is_the_textbooks_loop_to_the_bit():
         optimizer.zero_grad()
         nn.functional.cross_entropy(model(images), labels).backward()
         optimizer.step()
-    assert all(torch.equal(mine, theirs) for mine, theirs in zip(trained(), model.parameters(), strict=True))
+    assert all(
+        torch.equal(mine, theirs)
+        for mine, theirs in zip(trained(), model.parameters(), strict=True)
+    )
 
 
 def test_a_gradient_is_clipped_to_its_norm():
@@ -74,7 +103,9 @@ def test_a_gradient_is_clipped_to_its_norm():
     one.train_loader = [(images, labels)]
     before = [parameter.detach().clone() for parameter in one.model.parameters()]
     one.train_epoch()
-    for old, new, parameter in zip(before, one.model.parameters(), model.parameters(), strict=True):
+    for old, new, parameter in zip(
+        before, one.model.parameters(), model.parameters(), strict=True
+    ):
         torch.testing.assert_close(old - new, parameter.grad / 4, rtol=1e-4, atol=1e-6)
 
 
@@ -88,7 +119,10 @@ def test_half_the_bits_train_nearly_alike_and_leave_float32_weights(precision):
 
 
 def test_use_amp_changes_nothing_without_a_gpu():
-    assert all(torch.equal(one, other) for one, other in zip(trained(use_amp=True), trained(), strict=True))
+    assert all(
+        torch.equal(one, other)
+        for one, other in zip(trained(use_amp=True), trained(), strict=True)
+    )
 
 
 def test_the_averaged_weights_are_what_is_validated():
@@ -97,7 +131,13 @@ def test_the_averaged_weights_are_what_is_validated():
     for _ in range(3):
         one.train_epoch()
         now = [parameter.detach().clone() for parameter in one.model.parameters()]
-        averages = now if averages is None else [decay * old + (1 - decay) * new for old, new in zip(averages, now, strict=True)]
+        averages = (
+            now
+            if averages is None
+            else [
+                decay * old + (1 - decay) * new for old, new in zip(averages, now, strict=True)
+            ]
+        )
     torch.testing.assert_close(list(one.evaluated.parameters()), averages, rtol=1e-5, atol=1e-6)
     images, labels = pictures(9)
     expected = nn.functional.cross_entropy(one.evaluated(images), labels).item()
@@ -106,14 +146,27 @@ def test_the_averaged_weights_are_what_is_validated():
 
 def test_an_epoch_tells_what_it_measured():
     found = trainer().train_epoch()
-    assert set(found) == {"loss", "accuracy", "precision", "recall", "f1", "epoch_seconds", "images_per_second", "peak_memory_mib"}
+    assert set(found) == {
+        "loss",
+        "accuracy",
+        "precision",
+        "recall",
+        "f1",
+        "epoch_seconds",
+        "images_per_second",
+        "peak_memory_mib",
+    }
     assert found["images_per_second"] == pytest.approx(22 / found["epoch_seconds"])
 
 
 @pytest.mark.parametrize("own", [True, False])
 def test_a_schedule_that_the_trainer_was_given_steps_once_an_epoch(own):
     one = trainer()
-    one.scheduler = LRSchedulerCallback(one.optimizer, "step", {"step_size": 1, "gamma": 0.5}) if own else StepLR(one.optimizer, 1, 0.5)
+    one.scheduler = (
+        LRSchedulerCallback(one.optimizer, "step", {"step_size": 1, "gamma": 0.5})
+        if own
+        else StepLR(one.optimizer, 1, 0.5)
+    )
     for _ in range(3):
         one.train_epoch()
         one.validate()
@@ -122,7 +175,9 @@ def test_a_schedule_that_the_trainer_was_given_steps_once_an_epoch(own):
 
 def test_a_plateau_that_the_trainer_was_given_hears_the_validation():
     one = trainer()
-    one.scheduler = LRSchedulerCallback(one.optimizer, "plateau", {"patience": 0, "factor": 0.5, "monitor": "val_epochs"})
+    one.scheduler = LRSchedulerCallback(
+        one.optimizer, "plateau", {"patience": 0, "factor": 0.5, "monitor": "val_epochs"}
+    )
     one._validate = lambda: {"loss": 1.0, "epochs": 2.0}
     for _ in range(3):
         one.train_epoch()
@@ -156,9 +211,22 @@ with joined(torch.device("cpu")) as (group, device):
 def test_two_processes_train_what_one_does(tmp_path, micro):
     path, script = tmp_path / "weights.pt", tmp_path / "two.py"
     script.write_text(TWO_PROCESSES.format(root=str(ROOT), path=str(path), micro=micro))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        str(script),
+    ]
     done = subprocess.run(
-        command, check=False, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=120
+        command,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     weights, accuracy, val_loss = torch.load(path, weights_only=True)

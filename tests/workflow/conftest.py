@@ -23,22 +23,42 @@ class Checkout:
 
     path: Path
 
-    def snakemake(self, *arguments: str, overlay: dict | None = None, smoke: bool = True) -> subprocess.CompletedProcess:
+    def snakemake(
+        self, *arguments: str, overlay: dict | None = None, smoke: bool = True
+    ) -> subprocess.CompletedProcess:
         """Run Snakemake with `arguments` first, then the smoke preset and `overlay` on top."""
         files = [SMOKE] if smoke else []
         if overlay:
             (self.path / "mine.yaml").write_text(yaml.safe_dump(overlay), encoding="utf-8")
             files.append("mine.yaml")
-        command = [str(Path(sys.executable).parent / "snakemake"), *arguments, *(["--configfile", *files] if files else [])]
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        return subprocess.run(command, cwd=self.path, env=environment, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
+        command = [
+            str(Path(sys.executable).parent / "snakemake"),
+            *arguments,
+            *(["--configfile", *files] if files else []),
+        ]
+        environment = {
+            name: value for name, value in os.environ.items() if name != "PYTHONPATH"
+        }
+        return subprocess.run(
+            command,
+            cwd=self.path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
 
     def planned(self, overlay: dict | None = None, target: str = "all") -> dict[str, int]:
         """Jobs a rule that a dry run would start; `all` is left out."""
         dry = self.snakemake("-n", target, "--quiet", "rules", overlay=overlay)
         assert dry.returncode == 0, dry.stdout + dry.stderr
-        counts = dict(re.findall(r"^(\w+)\s+(\d+)$", dry.stdout + dry.stderr, flags=re.MULTILINE))
-        return {rule: int(count) for rule, count in counts.items() if rule not in (target, "total")}
+        counts = dict(
+            re.findall(r"^(\w+)\s+(\d+)$", dry.stdout + dry.stderr, flags=re.MULTILINE)
+        )
+        return {
+            rule: int(count) for rule, count in counts.items() if rule not in (target, "total")
+        }
 
     def edit(self, file: str, old: str, new: str) -> None:
         """Replace `old`, which must stand in `file`, by `new`."""
@@ -50,7 +70,13 @@ class Checkout:
 
 def copy_repository(target: Path) -> Checkout:
     """The files that git knows or would add."""
-    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     for name in listed.stdout.splitlines():
         if (ROOT / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)

@@ -15,13 +15,16 @@ from typing import Any
 
 import pytest
 
-from resomap import jobs
-from resomap.config import load_config
-from resomap.workflow import build_job
+from resomap.config.load import load_config
+from resomap.workflow import jobs
+from resomap.workflow.targets import build_job
 from tests.workflow.conftest import SMOKE, TIMEOUT_SECONDS, Checkout
 
 RUN = "custom/tiny_cnn/r24/seed0"
-METRICS, WEIGHTS = f"results/runs/{RUN}/metrics.json", f"results/checkpoints/{RUN}/best.safetensors"
+METRICS, WEIGHTS = (
+    f"results/runs/{RUN}/metrics.json",
+    f"results/checkpoints/{RUN}/best.safetensors",
+)
 # About fifteen seconds of training, saved about twice a second: an orphan lives until its successor asks for it.
 LONG = {
     "data": {"reef": {"train": 256}},
@@ -33,9 +36,16 @@ LONG = {
 def outputs(checkout: Checkout) -> dict[str, Any]:
     """All that a training leaves, times aside."""
     metrics = json.loads((checkout.path / METRICS).read_text())
-    told = {name: metrics[name] for name in ("job", "status", "scores", "learning_rate", "micro_batch")}
+    told = {
+        name: metrics[name]
+        for name in ("job", "status", "scores", "learning_rate", "micro_batch")
+    }
     kept = {path.name: path.read_bytes() for path in (checkout.path / WEIGHTS).parent.iterdir()}
-    return {**told, **kept, "history": (checkout.path / METRICS).with_name("history.csv").read_bytes()}
+    return {
+        **told,
+        **kept,
+        "history": (checkout.path / METRICS).with_name("history.csv").read_bytes(),
+    }
 
 
 def forget(checkout: Checkout) -> None:
@@ -70,16 +80,32 @@ def start(checkout: Checkout, processes: int = 1) -> subprocess.Popen:
     """The training as its rule runs it, a shorter one in several processes; its log is train.log."""
     (checkout.path / "short.yaml").write_text("training: {epochs: 20}\n")
     own = ["mine.yaml"] if processes == 1 else ["mine.yaml", "short.yaml"]
-    config = load_config(checkout.path / "config", [checkout.path / name for name in (SMOKE, *own)])
-    job = build_job(config, jobs.Train, family="custom", model="tiny_cnn", resolution="24", seed="0")
-    files = {name: f"results/runs/{RUN}/{name}" for name in ("metrics.json", "history.csv", "timing.json")}
-    arguments = {"job": job.to_json(), "data": "results/data/manifest.json", "weights": WEIGHTS, "threads": 1}
+    config = load_config(
+        checkout.path / "config", [checkout.path / name for name in (SMOKE, *own)]
+    )
+    job = build_job(
+        config, jobs.Train, family="custom", model="tiny_cnn", resolution="24", seed="0"
+    )
+    files = {
+        name: f"results/runs/{RUN}/{name}"
+        for name in ("metrics.json", "history.csv", "timing.json")
+    }
+    arguments = {
+        "job": job.to_json(),
+        "data": "results/data/manifest.json",
+        "weights": WEIGHTS,
+        "threads": 1,
+    }
     arguments |= {Path(name).stem: path for name, path in files.items()}
     runtime = config.system.training.model_copy(update={"gpus": processes})
     arguments |= {"state": f"results/.state/train/{RUN}", "runtime": runtime.model_dump_json()}
     options = [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
     with (checkout.path / "train.log").open("w") as log:
-        return subprocess.Popen([sys.executable, "-m", "resomap.entry.train", *options], cwd=checkout.path, stderr=log)
+        return subprocess.Popen(
+            [sys.executable, "-m", "resomap.entry.train", *options],
+            cwd=checkout.path,
+            stderr=log,
+        )
 
 
 def until(condition: Any, what: str) -> None:
@@ -89,7 +115,9 @@ def until(condition: Any, what: str) -> None:
         time.sleep(0.01)
 
 
-def kill_somewhere(checkout: Checkout, signum: int, moment: random.Random, processes: int = 1) -> int:
+def kill_somewhere(
+    checkout: Checkout, signum: int, moment: random.Random, processes: int = 1
+) -> int:
     """Start the training, end it by a signal a moment after it began to train; its exit code, which is 0 where it was too fast."""
     process, log = start(checkout, processes), checkout.path / "train.log"
     until(lambda: process.poll() is not None or "epoch" in log.read_text(), "the first epoch")
@@ -109,7 +137,9 @@ COUNTS = [2, pytest.param(20, marks=pytest.mark.faults)]
 
 @pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
-def test_a_training_that_is_killed_over_and_over_ends_with_the_same_bytes(training, undisturbed, signum, count):
+def test_a_training_that_is_killed_over_and_over_ends_with_the_same_bytes(
+    training, undisturbed, signum, count
+):
     moment, kills = random.Random(count), 0
     expected = -signal.SIGKILL if signum == signal.SIGKILL else 128 + signum
     while kills < count:
@@ -138,12 +168,23 @@ def test_a_training_in_two_processes_is_ended_and_goes_on_too(training):
 
 
 def snakemake(checkout: Checkout, *arguments: str) -> subprocess.Popen:
-    command = [str(Path(sys.executable).parent / "snakemake"), METRICS, *arguments, "--configfile", SMOKE, "mine.yaml"]
-    return subprocess.Popen(command, cwd=checkout.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [
+        str(Path(sys.executable).parent / "snakemake"),
+        METRICS,
+        *arguments,
+        "--configfile",
+        SMOKE,
+        "mine.yaml",
+    ]
+    return subprocess.Popen(
+        command, cwd=checkout.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
 
 
 @pytest.mark.parametrize("count", [1, pytest.param(5, marks=pytest.mark.faults)])
-def test_the_orphan_of_a_killed_snakemake_is_waited_for_and_its_work_is_published(training, undisturbed, count):
+def test_the_orphan_of_a_killed_snakemake_is_waited_for_and_its_work_is_published(
+    training, undisturbed, count
+):
     moment, log = random.Random(count), training.path / f"logs/train/{RUN}.log"
     for _ in range(count):
         first = snakemake(training)
@@ -151,8 +192,12 @@ def test_the_orphan_of_a_killed_snakemake_is_waited_for_and_its_work_is_publishe
         time.sleep(moment.uniform(0, 2))
         first.kill()
         first.wait(TIMEOUT_SECONDS)
-        orphan = json.loads((training.path / f"results/.state/train/{RUN}/lock").read_text())["pid"]
-        os.kill(orphan, signal.SIGSTOP)  # on a busy machine it would be done before its successor asks
+        orphan = json.loads((training.path / f"results/.state/train/{RUN}/lock").read_text())[
+            "pid"
+        ]
+        os.kill(
+            orphan, signal.SIGSTOP
+        )  # on a busy machine it would be done before its successor asks
         assert snakemake(training, "--unlock").wait(TIMEOUT_SECONDS) == 0
         second = snakemake(training)
         until(partial(tells, log, f"waiting for process {orphan} on "), "the successor")

@@ -38,7 +38,9 @@ def digits(copy, tmp_path_factory) -> Checkout:
 @pytest.fixture
 def scanned(digits, tmp_path) -> tuple[Checkout, dict]:
     """A copy of the finished sweep and of its pictures, times kept; the pictures stay where the sweep found them."""
-    shutil.copytree(digits.path, tmp_path / "resomap", copy_function=shutil.copy2, symlinks=True)
+    shutil.copytree(
+        digits.path, tmp_path / "resomap", copy_function=shutil.copy2, symlinks=True
+    )
     pictures = digits.path.parent / "pictures"
     kept = tmp_path / "kept"
     shutil.copytree(pictures, kept, copy_function=shutil.copy2)
@@ -51,7 +53,11 @@ def test_real_scans_are_classified_well_and_the_report_says_what_they_are(digits
     cells = pd.read_csv(digits.path / "results/tables/cells.csv")
     assert (cells["accuracy"] > 0.94).all()
     manifest = json.loads((digits.path / "results/data/manifest.json").read_text())
-    assert (manifest["native_resolution"], manifest["bad"], len(manifest["classes"])) == (8, 0, 10)
+    assert (manifest["native_resolution"], manifest["bad"], len(manifest["classes"])) == (
+        8,
+        0,
+        10,
+    )
     assert sum(split["count"] for split in manifest["splits"].values()) == 1797
     page = (digits.path / "results/report/index.html").read_text(encoding="utf-8")
     for said in (
@@ -103,7 +109,9 @@ def test_a_listing_is_part_of_the_identity_but_not_the_folders_own_time(scanned)
         ),
     ],
 )
-def test_pictures_that_cannot_be_trained_on_stop_the_dry_run_in_one_readable_line(checkout, tmp_path, make, said):
+def test_pictures_that_cannot_be_trained_on_stop_the_dry_run_in_one_readable_line(
+    checkout, tmp_path, make, said
+):
     make(tmp_path / "pictures")
     dry = checkout.snakemake("-n", overlay=overlay(tmp_path / "pictures"))
     assert dry.returncode != 0
@@ -115,7 +123,9 @@ def test_every_bad_picture_is_named_in_the_log_of_one_run(checkout, tmp_path):
     write_classes(tmp_path / "pictures", {"cat": 30, "dog": 30})
     for name in ("cat/a.png", "dog/b.png"):
         (tmp_path / "pictures" / name).write_bytes(b"x")
-    run = checkout.snakemake("results/data/manifest.json", overlay=overlay(tmp_path / "pictures"))
+    run = checkout.snakemake(
+        "results/data/manifest.json", overlay=overlay(tmp_path / "pictures")
+    )
     assert run.returncode != 0
     log = (checkout.path / "logs/data/prepare.log").read_text()
     assert "cat/a.png: not an image" in log

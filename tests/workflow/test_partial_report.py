@@ -19,7 +19,11 @@ def partial(checkout: Checkout, *arguments: str) -> str:
 
 
 def files(checkout: Checkout, folder: str) -> set[str]:
-    return {str(path.relative_to(checkout.path)) for path in (checkout.path / folder).rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(checkout.path))
+        for path in (checkout.path / folder).rglob("*")
+        if path.is_file()
+    }
 
 
 def test_it_tells_what_there_is_and_what_is_missing_and_triggers_nothing(checkout):
@@ -28,7 +32,10 @@ def test_it_tells_what_there_is_and_what_is_missing_and_triggers_nothing(checkou
 
     checkout.snakemake("results/data/r16/test.npy", "results/data/r24/test.npy")
     page = partial(checkout)
-    assert "2 of 2 runs have no results yet: tiny_cnn at 16 px, seed 0; tiny_cnn at 24 px, seed 0." in page
+    assert (
+        "2 of 2 runs have no results yet: tiny_cnn at 16 px, seed 0; tiny_cnn at 24 px, seed 0."
+        in page
+    )
     assert files(checkout, "results/runs") == set()
 
     checkout.snakemake(f"{RUN}/evaluation.csv")
@@ -67,7 +74,10 @@ def test_a_sweep_whose_every_run_diverged_ends_well_and_says_so(checkout):
 
 def test_a_run_that_crashes_stops_no_other_is_named_and_is_tried_again_alone(checkout):
     broken = {"family": "custom", "builder": "no_such_network", "min_resolution": 8}
-    overlay = {"models": {"broken": broken}, "sweep": {"models": ["tiny_cnn", "broken"], "resolutions": [16]}}
+    overlay = {
+        "models": {"broken": broken},
+        "sweep": {"models": ["tiny_cnn", "broken"], "resolutions": [16]},
+    }
     done = checkout.snakemake("evaluate", overlay=overlay)
     assert done.returncode != 0
     assert "no_such_network" in done.stdout + done.stderr
@@ -75,6 +85,7 @@ def test_a_run_that_crashes_stops_no_other_is_named_and_is_tried_again_alone(che
     checkout.snakemake("partial_report", overlay=overlay)
     page = (checkout.path / "results/partial/index.html").read_text(encoding="utf-8")
     assert (
-        "1 of 2 runs has ended without a result (the same command tries again; why stands in logs/train): broken at 16 px, seed 0." in page
+        "1 of 2 runs has ended without a result (the same command tries again; why stands in logs/train): broken at 16 px, seed 0."
+        in page
     )
     assert checkout.planned(overlay, "evaluate") == {"train_run": 1, "evaluate_run": 1}

@@ -23,15 +23,25 @@ RECIPE = {
         "erasing": {"probability": 0.25, "scale": [0.02, 0.33], "ratio": [0.3, 3.3]},
     },
 }
-RUN, KEPT = "results/runs/custom/tiny_cnn/r24/seed0", "results/checkpoints/custom/tiny_cnn/r24/seed0"
+RUN, KEPT = (
+    "results/runs/custom/tiny_cnn/r24/seed0",
+    "results/checkpoints/custom/tiny_cnn/r24/seed0",
+)
 
 
 def test_every_part_of_a_recipe_works_with_every_other_in_two_processes(smoked):
-    overlay = {"training": RECIPE, "system": {"device": "cpu", "training": {"gpus": 2, "tensorboard": True}}}
+    overlay = {
+        "training": RECIPE,
+        "system": {"device": "cpu", "training": {"gpus": 2, "tensorboard": True}},
+    }
     done = smoked.snakemake(f"{RUN}/metrics.json", overlay=overlay)
     assert done.returncode == 0, done.stdout + done.stderr
     metrics = json.loads((smoked.path / RUN / "metrics.json").read_text())
-    assert (metrics["status"], metrics["environment"]["processes"], metrics["environment"]["precision"]) == ("ok", 2, "bf16")
+    assert (
+        metrics["status"],
+        metrics["environment"]["processes"],
+        metrics["environment"]["precision"],
+    ) == ("ok", 2, "bf16")
     rows = list(csv.DictReader((smoked.path / RUN / "history.csv").read_text().splitlines()))
     ranked = sorted(rows, key=lambda row: (float(row["val_loss"]), int(row["epoch"])))
     assert metrics["scores"]["epoch"] == int(ranked[0]["epoch"])
@@ -45,8 +55,12 @@ def test_a_training_starts_from_the_weights_of_another_and_again_when_they_chang
     overlay = {"training": {"start": "mine.safetensors"}}
     missing = smoked.snakemake("-n", overlay=overlay)
     assert missing.returncode != 0
-    assert "training.start: there is no file mine.safetensors" in missing.stdout + missing.stderr
-    (smoked.path / "mine.safetensors").write_bytes((smoked.path / KEPT / "best.safetensors").read_bytes())
+    assert (
+        "training.start: there is no file mine.safetensors" in missing.stdout + missing.stderr
+    )
+    (smoked.path / "mine.safetensors").write_bytes(
+        (smoked.path / KEPT / "best.safetensors").read_bytes()
+    )
     done = smoked.snakemake(f"{RUN}/metrics.json", overlay=overlay)
     assert done.returncode == 0, done.stdout + done.stderr
     target = f"{RUN}/metrics.json"

@@ -13,7 +13,8 @@ def tables(copy, tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataF
     run = checkout.snakemake("tables", overlay=SWEEP, smoke=False)
     assert run.returncode == 0, run.stdout + run.stderr
     return {
-        name: pd.read_csv(checkout.path / f"results/tables/{name}.csv") for name in ("classes", "explanations", "runs", "alarms", "sanity")
+        name: pd.read_csv(checkout.path / f"results/tables/{name}.csv")
+        for name in ("classes", "explanations", "runs", "alarms", "sanity")
     }
 
 
@@ -31,13 +32,17 @@ def tables(copy, tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataF
         (96, "fine", 0.9, 1.0),
     ],
 )
-def test_a_pair_is_told_apart_where_sampling_theory_says_so(tables, resolution, group, low, high):
+def test_a_pair_is_told_apart_where_sampling_theory_says_so(
+    tables, resolution, group, low, high
+):
     classes = tables["classes"].query("resolution == @resolution and group == @group")
     assert low <= classes["pair_accuracy"].mean() <= high
 
 
 @pytest.mark.parametrize("method", ["gradcam", "integrated_gradients"])
-def test_evidence_lies_on_the_medium_stripes_and_not_on_the_fine_ones_at_48_px_only(tables, method):
+def test_evidence_lies_on_the_medium_stripes_and_not_on_the_fine_ones_at_48_px_only(
+    tables, method
+):
     difference = medium_minus_fine(tables["explanations"], method)
     assert difference[48] > 0.1
     assert difference[48] > difference[24] + 0.1
@@ -47,7 +52,12 @@ def test_evidence_lies_on_the_medium_stripes_and_not_on_the_fine_ones_at_48_px_o
 def medium_minus_fine(explanations: pd.DataFrame, method: str) -> pd.Series:
     """Of the relevance mass over the best that the grid allows, by resolution."""
     rows = explanations[explanations["method"] == method]
-    mass = (rows["relevance_mass"] / rows["relevance_mass_best"]).groupby([rows["resolution"], rows["group"]]).mean().unstack()
+    mass = (
+        (rows["relevance_mass"] / rows["relevance_mass_best"])
+        .groupby([rows["resolution"], rows["group"]])
+        .mean()
+        .unstack()
+    )
     return mass["medium"] - mass["fine"]
 
 
@@ -57,7 +67,12 @@ def test_an_edge_filter_shows_as_much_so_that_this_alone_proves_nothing(tables):
 
 def test_only_the_edge_filter_is_struck_out(tables):
     passed = tables["sanity"].groupby("method")["passed"].all()
-    assert passed.to_dict() == {"edge": False, "gradcam": True, "integrated_gradients": True, "saliency": True}
+    assert passed.to_dict() == {
+        "edge": False,
+        "gradcam": True,
+        "integrated_gradients": True,
+        "saliency": True,
+    }
 
 
 def test_no_alarm_is_raised_without_a_sticker_and_the_exchange_agrees(tables):
@@ -70,15 +85,25 @@ def sticker_alarms(copy, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFra
     """One network a resolution, of a reef whose sticker agrees with the stripes 95 times in 100."""
     checkout = copy(tmp_path_factory.mktemp("sticker") / "resomap")
     sweep = {"models": ["tiny_cnn"], "resolutions": [24, 48], "seeds": [0]}
-    overlay = {"sweep": sweep, "data": {"reef": {"test": 400, "shortcut": 0.95}}, "explainability": {"faithfulness": {"pictures": 0}}}
+    overlay = {
+        "sweep": sweep,
+        "data": {"reef": {"test": 400, "shortcut": 0.95}},
+        "explainability": {"faithfulness": {"pictures": 0}},
+    }
     run = checkout.snakemake("tables", overlay=overlay, smoke=False)
     assert run.returncode == 0, run.stdout + run.stderr
     return pd.read_csv(checkout.path / "results/tables/alarms.csv")
 
 
-def test_a_sticker_raises_the_alarm_where_the_cue_is_lost_and_the_exchange_agrees(sticker_alarms):
+def test_a_sticker_raises_the_alarm_where_the_cue_is_lost_and_the_exchange_agrees(
+    sticker_alarms,
+):
     fired = sticker_alarms[sticker_alarms["state"] == "fires"]
-    assert sorted(zip(fired["resolution"], fired["group"], strict=True)) == [(24, "fine"), (24, "medium"), (48, "fine")]
+    assert sorted(zip(fired["resolution"], fired["group"], strict=True)) == [
+        (24, "fine"),
+        (24, "medium"),
+        (48, "fine"),
+    ]
     assert set(sticker_alarms["judged"].dropna()) == {"agrees"}
     assert all(len(pictures.split()) == 6 for pictures in fired["pictures"])
 

@@ -12,8 +12,18 @@ from pathlib import Path
 import pytest
 from websocket import WebSocket, create_connection
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run", "--disable-gpu")
+CHROMIUM = (
+    shutil.which("chromium")
+    or shutil.which("chromium-browser")
+    or shutil.which("google-chrome")
+)
+QUIET = (
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-gpu",
+)
 VISIBLE = """
 [...document.querySelectorAll('figure')].map(figure => {
     const pictures = [...figure.querySelectorAll('img, svg')];
@@ -30,10 +40,22 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebSocket]:
         assert "CI" not in os.environ, "CI installs Chromium; it is not there"
         pytest.skip("needs Chromium")
     profile = tmp_path_factory.mktemp("profile")
-    command = [CHROMIUM, "--headless", "--no-sandbox", *QUIET, "--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    command = [
+        CHROMIUM,
+        "--headless",
+        "--no-sandbox",
+        *QUIET,
+        "--remote-debugging-port=0",
+        f"--user-data-dir={profile}",
+        "about:blank",
+    ]
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
         try:
-            socket = create_connection(_page(profile / "DevToolsActivePort"), timeout=SECONDS, suppress_origin=True)
+            socket = create_connection(
+                _page(profile / "DevToolsActivePort"), timeout=SECONDS, suppress_origin=True
+            )
             yield socket
             socket.close()
         finally:
@@ -47,7 +69,11 @@ def _page(told: Path) -> str:
         time.sleep(0.1)
     port = told.read_text().splitlines()[0]
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/json") as answer:
-        return next(target["webSocketDebuggerUrl"] for target in json.load(answer) if target["type"] == "page")
+        return next(
+            target["webSocketDebuggerUrl"]
+            for target in json.load(answer)
+            if target["type"] == "page"
+        )
 
 
 def ask(socket: WebSocket, events: list[dict], method: str, **parameters: object) -> dict:
@@ -63,14 +89,28 @@ def test_every_figure_is_seen_no_request_leaves_and_nothing_is_logged(finished, 
     events: list[dict] = []
     for domain in ("Page", "Network", "Log", "Runtime"):
         ask(browser, events, f"{domain}.enable")
-    ask(browser, events, "Page.navigate", url=f"file://{finished.path}/results/report/index.html")
+    ask(
+        browser,
+        events,
+        "Page.navigate",
+        url=f"file://{finished.path}/results/report/index.html",
+    )
     while not any(event["method"] == "Page.loadEventFired" for event in events):
         events.append(json.loads(browser.recv()))
     result = ask(browser, events, "Runtime.evaluate", expression=VISIBLE, returnByValue=True)
 
-    requests = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
+    requests = [
+        event["params"]["request"]["url"]
+        for event in events
+        if event["method"] == "Network.requestWillBeSent"
+    ]
     assert [url for url in requests if not url.startswith(("file://", "data:", "about:"))] == []
     assert sum(url.startswith("file://") for url in requests) == 1
-    assert [event for event in events if event["method"] in ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")] == []
+    assert [
+        event
+        for event in events
+        if event["method"]
+        in ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
+    ] == []
     assert result["result"]["value"], "the report has no figure"
     assert all(result["result"]["value"])

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 ENDS = {"aggregate_tables": 1, "plot_figures": 1, "build_report": 1}
-TRAINER, REEF = "resomap/training/trainer.py", "resomap/data/reef.py"
+TRAINER, REEF = "resomap/training/trainer.py", "resomap/data/reef/reef.py"
 
 
 def test_a_finished_sweep_has_nothing_to_do(smoked):
@@ -19,7 +19,9 @@ def test_a_finished_sweep_has_nothing_to_do(smoked):
 @pytest.mark.parametrize(
     ("overlay", "expected"),
     [
-        pytest.param({"experiment": {"name": "Another title"}}, {"build_report": 1}, id="the title"),
+        pytest.param(
+            {"experiment": {"name": "Another title"}}, {"build_report": 1}, id="the title"
+        ),
         pytest.param({"report": {"margin": 0.05}}, ENDS, id="the margin"),
         pytest.param(
             {"explainability": {"methods": ["gradcam", "saliency"]}},
@@ -28,12 +30,24 @@ def test_a_finished_sweep_has_nothing_to_do(smoked):
         ),
         pytest.param(
             {"training": {"optimizer": {"lr": 0.002}}},
-            {"train_run": 2, "evaluate_run": 2, "explain_run": 2, "compare_explanations": 1, **ENDS},
+            {
+                "train_run": 2,
+                "evaluate_run": 2,
+                "explain_run": 2,
+                "compare_explanations": 1,
+                **ENDS,
+            },
             id="learning rate",
         ),
         pytest.param(
             {"training": {"optimizer": {"lr": 0.01, "weight_decay": 0.005}}},
-            {"train_run": 2, "evaluate_run": 2, "explain_run": 2, "compare_explanations": 1, **ENDS},
+            {
+                "train_run": 2,
+                "evaluate_run": 2,
+                "explain_run": 2,
+                "compare_explanations": 1,
+                **ENDS,
+            },
             id="learning rate and weight decay swapped",
         ),
         pytest.param(
@@ -50,7 +64,9 @@ def test_a_finished_sweep_has_nothing_to_do(smoked):
             },
             id="one more resolution",
         ),
-        pytest.param({"sweep": {"resolutions": [24, 16]}}, {}, id="resolutions in another order"),
+        pytest.param(
+            {"sweep": {"resolutions": [24, 16]}}, {}, id="resolutions in another order"
+        ),
         pytest.param(
             {"sweep": {"models": ["tiny_cnn", "simple_cnn"]}},
             {
@@ -64,14 +80,30 @@ def test_a_finished_sweep_has_nothing_to_do(smoked):
             },
             id="one more model",
         ),
-        pytest.param({"sweep": {"models": ["tiny_cnn_224"]}}, {}, id="the same model by its alias"),
+        pytest.param(
+            {"sweep": {"models": ["tiny_cnn_224"]}}, {}, id="the same model by its alias"
+        ),
         pytest.param(
             {"sweep": {"seeds": [0, 1]}},
-            {"train_run": 2, "evaluate_run": 2, "explain_run": 2, "compare_explanations": 1, **ENDS},
+            {
+                "train_run": 2,
+                "evaluate_run": 2,
+                "explain_run": 2,
+                "compare_explanations": 1,
+                **ENDS,
+            },
             id="one more seed",
         ),
-        pytest.param({"system": {"training": {"gpus": 2, "num_workers": 0, "tensorboard": True}}}, {}, id="how trainings run"),
-        pytest.param({"system": {"profiling": {"rounds": 6}}}, {"profile_model": 1, **ENDS}, id="rounds of the profile"),
+        pytest.param(
+            {"system": {"training": {"gpus": 2, "num_workers": 0, "tensorboard": True}}},
+            {},
+            id="how trainings run",
+        ),
+        pytest.param(
+            {"system": {"profiling": {"rounds": 6}}},
+            {"profile_model": 1, **ENDS},
+            id="rounds of the profile",
+        ),
     ],
 )
 def test_an_edit_of_the_configuration_reruns_exactly(smoked, overlay, expected):
@@ -81,13 +113,27 @@ def test_an_edit_of_the_configuration_reruns_exactly(smoked, overlay, expected):
 @pytest.mark.parametrize(
     ("file", "old", "new", "expected"),
     [
-        pytest.param(TRAINER, "import sys\n", "import sys  # for its stderr\n", {}, id="a comment"),
-        pytest.param(TRAINER, '"""One epoch of training,', '"""Training for an epoch,', {}, id="a docstring"),
+        pytest.param(
+            TRAINER, "import sys\n", "import sys  # for its stderr\n", {}, id="a comment"
+        ),
+        pytest.param(
+            TRAINER,
+            '"""One epoch of training,',
+            '"""Training for an epoch,',
+            {},
+            id="a docstring",
+        ),
         pytest.param(
             TRAINER,
             "self.scaler.scale(loss * (",
             "self.scaler.scale(1.0 * loss * (",
-            {"train_run": 2, "evaluate_run": 2, "explain_run": 2, "compare_explanations": 1, **ENDS},
+            {
+                "train_run": 2,
+                "evaluate_run": 2,
+                "explain_run": 2,
+                "compare_explanations": 1,
+                **ENDS,
+            },
             id="the trainer",
         ),
         pytest.param(
@@ -97,7 +143,13 @@ def test_an_edit_of_the_configuration_reruns_exactly(smoked, overlay, expected):
             {"evaluate_run": 2, "compare_explanations": 1, **ENDS},
             id="the evaluation",
         ),
-        pytest.param("resomap/report/html.py", "import ", "import this_is_never_run, ", {"build_report": 1}, id="the report"),
+        pytest.param(
+            "resomap/report/page.py",
+            "import ",
+            "import this_is_never_run, ",
+            {"build_report": 1},
+            id="the report",
+        ),
     ],
 )
 def test_an_edit_of_the_code_reruns_exactly(smoked, file, old, new, expected):

@@ -16,7 +16,9 @@ def test_one_target_runs_what_it_needs_and_no_more(checkout):
     assert not (checkout.path / "results/data/r16").exists()
 
 
-@pytest.mark.parametrize("target", ["train", "evaluate", "profile", "explain", "tables", "figures", "report"])
+@pytest.mark.parametrize(
+    "target", ["train", "evaluate", "profile", "explain", "tables", "figures", "report"]
+)
 def test_a_named_target_is_complete_after_a_whole_sweep(finished, target):
     dry = finished.snakemake("-n", target)
     assert "Nothing to be done" in dry.stdout + dry.stderr, dry.stdout + dry.stderr
@@ -29,7 +31,9 @@ def test_cores_and_gpus_may_be_given(finished):
 
 
 def test_another_directory_is_another_experiment(checkout, tmp_path):
-    run = checkout.snakemake("results/data/r16/val.npy", "--directory", str(tmp_path / "elsewhere"))
+    run = checkout.snakemake(
+        "results/data/r16/val.npy", "--directory", str(tmp_path / "elsewhere")
+    )
     assert run.returncode == 0, run.stderr
     assert (tmp_path / "elsewhere/results/data/r16/val.npy").exists()
     assert not (checkout.path / "results").exists()
@@ -72,7 +76,10 @@ def test_snakemakes_own_report_shows_every_figure(finished):
     [
         ({"sweep": {"resolution": [24]}}, "did you mean resolutions?"),
         ({"sweep": {"models": ["tiny_cn"]}}, "did you mean tiny_cnn?"),
-        ({"sweep": {"models": ["vgg11"], "resolutions": [24]}}, "vgg11 takes pictures of 32 px or more"),
+        (
+            {"sweep": {"models": ["vgg11"], "resolutions": [24]}},
+            "vgg11 takes pictures of 32 px or more",
+        ),
         ({"sweep": {"seeds": []}}, "sweep.seeds"),
         ({"sweep": {"seeds": [0, 0]}}, "listed more than once"),
         ({"training": {"optimizer": {"lr": "1e-1"}}}, "YAML reads it as text"),
@@ -82,7 +89,11 @@ def test_snakemakes_own_report_shows_every_figure(finished):
 def test_bad_input_stops_before_any_job_in_three_lines(checkout, overlay, said):
     run = checkout.snakemake("-n", overlay=overlay)
     printed = (run.stdout + run.stderr).splitlines()
-    told = [line for line in printed if not line.startswith(("Config file", "Using workflow", "  File", "ConfigError in"))]
+    told = [
+        line
+        for line in printed
+        if not line.startswith(("Config file", "Using workflow", "  File", "ConfigError in"))
+    ]
     assert run.returncode != 0
     assert any(said in line for line in told), printed
     assert 1 <= len(told) <= 3, printed
