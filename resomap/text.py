@@ -1,22 +1,83 @@
-"""Counts, times and columns as people read them."""
+"""How numbers, counts, durations and suggestions are written for people, in the report and on the command line."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
+
+MINUS, EN_DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
+MOST_SUGGESTIONS = 20
 
 
-def counted(number: int, word: str) -> str:
-    """`1 job`, `1,120 jobs`."""
-    return f"{number:,} {word}{'s' * (number != 1)}"
+def format_count(number: int, noun: str) -> str:
+    """Return the number with its noun: `1 job`, `1,120 jobs`, `3 classes`."""
+    plural = "es" if noun.endswith("s") else "s"
+    return f"{number:,} {noun}{'' if number == 1 else plural}"
 
 
-def duration(seconds: float) -> str:
-    """`75 s`, `12 min`, `3.4 h`."""
+def format_duration(seconds: float) -> str:
+    """Return a time in the unit that reads best: `75 s`, `12 min`, `3.4 h`."""
     if seconds < 120:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """The rows as lines: the first column to the left, the others to the right."""
+def format_milliseconds(latency: float) -> str:
+    """Return a latency with three significant digits: `2.31 ms`, `1204 ms`."""
+    return f"{latency:.3g} ms" if latency < 100 else f"{latency:.0f} ms"
+
+
+def format_ratio(ratio: float) -> str:
+    """Return how many times larger something is: `5.2 times`, `1,204 times`."""
+    return f"{ratio:.1f} times" if ratio < 10 else f"{ratio:,.0f} times"
+
+
+def format_percent(share: float) -> str:
+    """Return a share in [0, 1] as `12 %` or `99.7 %`, with as many digits as separate it from 0 % and 100 %."""
+    for digits in range(3):
+        number = f"{100 * share:.{digits}f}"
+        if share in (0, 1) or 0 < float(number) < 100:
+            return f"{number} %"
+    return "less than 0.01 %" if share < 0.5 else "more than 99.99 %"
+
+
+def format_points(difference: float) -> str:
+    """Return a difference of two accuracies in points of a hundred: `1 point`, `2.5 points`."""
+    number = f"{100 * difference:.1f}".removesuffix(".0").replace("-", MINUS)
+    return f"{number} point{'' if number == '1' else 's'}"
+
+
+def format_number(value: float, digits: int = 2) -> str:
+    """Return `value` with a true minus sign, and never a negative zero."""
+    return f"{round(value, digits) + 0:.{digits}f}".replace("-", MINUS)
+
+
+def format_interval(low: float, high: float, digits: int = 2) -> str:
+    """Return the ends of an interval: `0.31-0.43` with an en dash, or `-0.10 to 0.43` when one is negative."""
+    joint = " to " if low < 0 else EN_DASH
+    return f"{format_number(low, digits)}{joint}{format_number(high, digits)}"
+
+
+def format_confidence(confidence: float) -> str:
+    """Return the name of an interval: `95 % interval`."""
+    return f"{100 * confidence:g} % interval"
+
+
+def align_columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield each row as a line: the first column aligned to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for first, *others in rows:
         yield "  ".join([first.ljust(widths[0]), *map(str.rjust, others, widths[1:])])
+
+
+def suggest(name: str, known: Iterable[str], listed: Iterable[str] | None = None) -> str:
+    """Return a hint for an unknown name: `did you mean resnet18?`, else the names in `listed` (by default all in `known`)."""
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    close = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean {by_lower[close[0]]}?"
+    names = list(by_lower.values() if listed is None else listed)
+    more = (
+        [f"and {len(names) - MOST_SUGGESTIONS} more"] if len(names) > MOST_SUGGESTIONS else []
+    )
+    return f"known are {', '.join([*names[:MOST_SUGGESTIONS], *more])}"

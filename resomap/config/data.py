@@ -1,11 +1,11 @@
 """The pictures of a sweep, as frozen types: where they come from, how they become square and how they are dealt to splits."""
 
-from difflib import get_close_matches
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from resomap.config.types import Fraction, Pattern, PositiveFloat, Section, Seed, Share, Side
+from resomap.text import suggest
 
 SOURCES = ("reef", "folder", "csv")
 TORCHVISION = (
@@ -19,14 +19,9 @@ MOST_HELD_OUT = 0.9
 def _known_source(name: str) -> str:
     if name in SOURCES or name[:1].isupper():
         return name
-    names = {known.lower(): known for known in (*SOURCES, *TORCHVISION)}
-    close = get_close_matches(name.lower(), names, n=1, cutoff=0.5)
-    hint = (
-        f"; did you mean {names[close[0]]}?"
-        if close
-        else f"; known are {', '.join(names.values())} and other classes of torchvision"
-    )
-    raise ValueError(f"unknown data set {name!r}{hint}")
+    known = (*SOURCES, *TORCHVISION)
+    hint = suggest(name, known, listed=(*known, "another class of torchvision.datasets"))
+    raise ValueError(f"unknown dataset {name!r}; {hint}")
 
 
 class Reef(Section):

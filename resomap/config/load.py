@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,6 +13,7 @@ from pydantic_core import ErrorDetails
 from resomap.config.data import Data
 from resomap.config.schema import Architecture, Config
 from resomap.errors import ConfigError
+from resomap.text import suggest
 
 FILES = ("config", "sweep", "models", "data", "training", "explainability", "system", "mlflow")
 
@@ -153,7 +153,7 @@ def find_architecture(models: Iterable[Architecture], name: str) -> Architecture
     plain = name if name in by_name else name.removesuffix("_224")
     if plain not in by_name:
         raise ConfigError(
-            f"config/sweep.yaml: sweep.models: unknown model {name!r}{_did_you_mean(plain, by_name)}"
+            f"config/sweep.yaml: sweep.models: unknown model {name!r}; {suggest(plain, by_name)}"
         )
     return by_name[plain]
 
@@ -202,7 +202,7 @@ def _explain_one(problem: ErrorDetails, names: list[Any]) -> str:
         steps[1] = names[int(where[1])]  # validated as a list, but written under their names
     key, place = ".".join(map(str, steps)), _file_of(str(where[0]))
     if kind == "extra_forbidden":
-        return f"{place}: unknown key {key}{_did_you_mean(str(where[-1]), _known_keys(where[:-1]))}"
+        return f"{place}: unknown key {key}; {suggest(str(where[-1]), _known_keys(where[:-1]))}"
     if kind == "missing":
         return f"{place}: {key} is missing"
     if kind == "value_error":
@@ -250,8 +250,3 @@ def _inner_model(annotation: Any) -> Any:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next(filter(None, map(_inner_model, get_args(annotation))), None)
-
-
-def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    close = get_close_matches(word.lower(), list(known), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Sequence
-from difflib import get_close_matches
 from itertools import pairwise
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from resomap.errors import ConfigError
+from resomap.text import suggest
 
 ENOUGH_CELLS = 6
 """Grad-CAM reads the deepest block whose map is at least this wide: on a coarser one it localises worse than chance."""
@@ -46,9 +46,7 @@ def find_layer(model: nn.Module, resolution: int, layer: str) -> tuple[str, nn.M
         return name, model.get_submodule(name), side
     modules = dict(model.named_modules())
     if layer not in modules:
-        raise ConfigError(
-            f"unknown layer '{layer}'; close to it are {', '.join(get_close_matches(layer, modules, cutoff=0.3)) or 'none'}"
-        )
+        raise ConfigError(f"unknown layer '{layer}'; {suggest(layer, modules)}")
     sides = _map_sides(model, resolution, [layer])
     if layer not in sides:
         raise ConfigError(

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from torch import nn
 from resomap.config.schema import Architecture
 from resomap.errors import ConfigError
 from resomap.models.custom import SimpleCNN
+from resomap.text import suggest
 
 SHIPPED = Path(__file__).with_name("models.yaml")
 CUSTOM: dict[str, Callable[..., nn.Module]] = {"simple_cnn": SimpleCNN, "tiny_cnn": SimpleCNN}
@@ -52,9 +52,7 @@ def load_model_from_config(
     architectures = load_architectures(config or SHIPPED)
     plain = name if name in architectures else name.removesuffix("_224")
     if plain not in architectures:
-        close = get_close_matches(plain, architectures, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(architectures)}"
-        raise ConfigError(f"unknown model '{name}'; {hint}")
+        raise ConfigError(f"unknown model '{name}'; {suggest(plain, architectures)}")
     return build_model(architectures[plain], num_classes)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from resomap.data.store.disk_space import GIB
-from resomap.text import counted, duration
+from resomap.text import format_count, format_duration
 from resomap.workflow.resources import PLAN
 
 HEAD = ("model", "px", "step ms", "images/s", "s a training", "CPU s", "peak MiB", "fits")
@@ -22,7 +22,7 @@ def plan_lines(plan: dict[str, Any]) -> Iterator[str]:
             yield f"does not fit: {cell['model']} at {cell['resolution']} px: {cell['reason']}"
     recipe, pictures = plan["of"]["training"], plan["pictures"]
     stopping = ", fewer where they stop early" if recipe["early_stopping"] else ""
-    work = f"{counted(recipe['epochs'], 'epoch')} of {pictures['train']:,} pictures{stopping}, {counted(plan['seeds'], 'seed')}"
+    work = f"{format_count(recipe['epochs'], 'epoch')} of {pictures['train']:,} pictures{stopping}, {format_count(plan['seeds'], 'seed')}"
     yield f"measured on {plan['machine']}; {work}"
     yield from _totals(plan["totals"])
     yield f"written to {PLAN}: trainings ask a scheduler for this time and memory, with a margin"
@@ -53,14 +53,14 @@ def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 def _totals(totals: dict[str, Any]) -> Iterator[str]:
     wall, cpu = totals["stage_wall_seconds"], totals["stage_cpu_seconds"]
     on_gpus = totals["unit"] == "GPU"
-    yield f"{counted(totals['trainings'], 'training')}: {duration(wall['train'])} one after the other, {cpu['train']:,.0f} CPU seconds"
-    yield f"beside them, roughly: {', '.join(f'{name} {duration(wall[stage])}' for stage, name in ALSO.items())}"
+    yield f"{format_count(totals['trainings'], 'training')}: {format_duration(wall['train'])} one after the other, {cpu['train']:,.0f} CPU seconds"
+    yield f"beside them, roughly: {', '.join(f'{name} {format_duration(wall[stage])}' for stage, name in ALSO.items())}"
     together = (
-        counted(totals["workers"], "GPU")
+        format_count(totals["workers"], "GPU")
         if on_gpus
-        else f"{counted(totals['workers'], 'job')} at once"
+        else f"{format_count(totals['workers'], 'job')} at once"
     )
-    yield f"in all {totals['hours']:,.2f} {totals['unit']} hours; {duration(totals['sweep_seconds'])} with {together}"
+    yield f"in all {totals['hours']:,.2f} {totals['unit']} hours; {format_duration(totals['sweep_seconds'])} with {together}"
     if not on_gpus and wall["train"] > BUSY * cpu["train"]:
         yield "this machine was busy meanwhile, so times on the wall are too long; when it is idle, remove results/.plan and plan again"
     if totals["price"] is not None:

@@ -8,7 +8,7 @@ from typing import TypeVar, get_args
 
 from resomap.status.jobs import MEASURED, Job, Place, State, keeps_state, last_line, reached
 from resomap.status.summary import Left, Status
-from resomap.text import aligned, counted, duration
+from resomap.text import align_columns, format_count, format_duration
 
 Item = TypeVar("Item")
 MOST = 12
@@ -25,14 +25,14 @@ def status_lines(status: Status) -> Iterator[str]:
     """Counts of every stage, what runs and since when, what failed and why, and the time that it took and will take."""
     sweep = status.config.sweep
     grid = [
-        counted(len(values), word)
+        format_count(len(values), word)
         for values, word in (
             (sweep.models, "model"),
             (sweep.resolutions, "resolution"),
             (sweep.seeds, "seed"),
         )
     ]
-    yield f"{status.config.experiment.name}: {' x '.join(grid)}, {counted(len(status.jobs), 'job')} in {Path.cwd()}"
+    yield f"{status.config.experiment.name}: {' x '.join(grid)}, {format_count(len(status.jobs), 'job')} in {Path.cwd()}"
     yield DRIVERS[status.driver]
     yield from ("", *_counts(status))
     yield from _section(
@@ -58,7 +58,7 @@ def _counts(status: Status) -> Iterator[str]:
     names = list(dict.fromkeys(job.stage for job in status.jobs))
     rows = [[name, *(f"{len(status.of(name, state)):,}" for state in states)] for name in names]
     every = ["all", *(f"{len(status.of('', state)):,}" for state in states)]
-    return aligned(
+    return align_columns(
         [
             ["", *states],
             *([cell if cell != "0" else "-" for cell in row] for row in [*rows, every]),
@@ -87,7 +87,7 @@ def _running(job: Job, now: float) -> str:
 
 def _since(since: float, now: float) -> str:
     began, age = datetime.fromtimestamp(since), timedelta(seconds=now - since)
-    return f"since {began:{'%H:%M' if age < timedelta(hours=20) else '%Y-%m-%d %H:%M'}} ({duration(age.total_seconds())})"
+    return f"since {began:{'%H:%M' if age < timedelta(hours=20) else '%Y-%m-%d %H:%M'}} ({format_duration(age.total_seconds())})"
 
 
 def _failed(jobs: list[Job]) -> list[str]:
@@ -98,7 +98,7 @@ def _failed(jobs: list[Job]) -> list[str]:
 
 def _failure(stage: str, reason: str, jobs: list[Job]) -> str:
     kept = sum(map(keeps_state, jobs))
-    goes_on = f"; {counted(kept, 'saved state')} to go on from" if kept else ""
+    goes_on = f"; {format_count(kept, 'saved state')} to go on from" if kept else ""
     return f"{stage}{_places(job.place for job in jobs)}: {reason or 'its log says nothing'}\n    {jobs[0].log}{goes_on}"
 
 
@@ -176,12 +176,12 @@ def _left(left: Left, at_once: int) -> str:
         "not counted": left.unknown,
     }
     told = ", ".join(
-        f"{counted(number, 'job')} {basis}" for basis, number in bases.items() if number
+        f"{format_count(number, 'job')} {basis}" for basis, number in bases.items() if number
     )
     at_least = "at least " if left.unknown else "about "
     together = (
-        f"with {counted(at_once, 'job')} at once, as now"
+        f"with {format_count(at_once, 'job')} at once, as now"
         if at_once
         else "one job after the other"
     )
-    return f"left: {at_least}{duration(left.seconds / (at_once or 1))} {together} (an estimate: {told})"
+    return f"left: {at_least}{format_duration(left.seconds / (at_once or 1))} {together} (an estimate: {told})"

@@ -225,14 +225,12 @@ def test_an_archive_put_by_hand_is_unpacked_without_a_network(tmp_path, monkeypa
     ],
 )
 def test_a_name_that_is_nearly_one_is_corrected(wrong, right, tmp_path):
-    with pytest.raises(DataError, match=f"no data set '{wrong}'; did you mean {right}"):
+    with pytest.raises(DataError, match=f"no dataset '{wrong}'; did you mean {right}"):
         torchvision.open_sets(wrong, tmp_path, download=False)
 
 
 def test_a_name_like_no_other_lists_the_tested_sets(tmp_path):
-    with pytest.raises(
-        DataError, match=r"no data set 'Xyz'; tested are CIFAR10, .*, Imagenette"
-    ):
+    with pytest.raises(DataError, match=r"no dataset 'Xyz'; known are CIFAR10, .*, Imagenette"):
         torchvision.open_sets("Xyz", tmp_path, download=False)
 
 

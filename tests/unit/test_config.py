@@ -109,11 +109,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"data": {"dataset": "1"}},
-        f"config/data.yaml: data.dataset: unknown data set '1'; known are {KNOWN_SETS} and other classes of torchvision",
+        f"config/data.yaml: data.dataset: unknown dataset '1'; known are {KNOWN_SETS}, another class of torchvision.datasets",
     ),
     (
         {"data": {"dataset": "cifar10", "root": "x"}},
-        "config/data.yaml: data.dataset: unknown data set 'cifar10'; did you mean CIFAR10?",
+        "config/data.yaml: data.dataset: unknown dataset 'cifar10'; did you mean CIFAR10?",
     ),
     (
         {"data": {"dataset": "folder"}},

@@ -108,9 +108,7 @@ def test_a_named_layer_is_found_with_its_grid(tiny_cnn: nn.Module):
 
 
 def test_an_unknown_layer_is_answered_with_near_names(tiny_cnn: nn.Module):
-    with pytest.raises(
-        ConfigError, match=r"unknown layer 'stage\.1'; close to it are stages\.1"
-    ):
+    with pytest.raises(ConfigError, match=r"unknown layer 'stage\.1'; did you mean stages\.1"):
         find_layer(tiny_cnn, 48, "stage.1")
 
 

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from snakemake.persistence.file import FilePersistence
 from typer.testing import CliRunner
 
-from resomap import text
 from resomap.cli import app
 from resomap.config.load import build_config, merge
 from resomap.status import snakemake_files
@@ -370,20 +369,3 @@ def test_status_loads_nothing_that_is_slow():
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert loaded.stdout.split() == []
-
-
-def test_counts_and_times_read_as_people_write_them():
-    assert [text.counted(number, "job") for number in (1, 0, 1120)] == [
-        "1 job",
-        "0 jobs",
-        "1,120 jobs",
-    ]
-    assert [text.duration(seconds) for seconds in (75.4, 719, 12240)] == [
-        "75 s",
-        "12 min",
-        "3.4 h",
-    ]
-    assert list(text.aligned([("a", "1", "10"), ("bcd", "200", "3")])) == [
-        "a      1  10",
-        "bcd  200   3",
-    ]

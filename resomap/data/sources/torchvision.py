@@ -6,7 +6,6 @@ integer labels is opened by its signature, at the user's risk. torchvision check
 
 import operator
 from collections.abc import Iterable
-from difflib import get_close_matches
 from http.client import HTTPException
 from inspect import signature
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from resomap.errors import DataError
+from resomap.text import suggest
 
 if TYPE_CHECKING:
     from torchvision.datasets import VisionDataset
@@ -127,10 +127,8 @@ def _class_named(name: str) -> type["VisionDataset"]:
 
     if name in datasets.__all__:
         return getattr(datasets, name)
-    names = {known.lower(): known for known in datasets.__all__}
-    close = get_close_matches(name.lower(), names, n=1)
-    hint = f"did you mean {names[close[0]]}?" if close else f"tested are {', '.join(TESTED)}"
-    raise DataError(f"torchvision has no data set {name!r}; {hint}")
+    hint = suggest(name, datasets.__all__, listed=TESTED)
+    raise DataError(f"torchvision has no dataset {name!r}; {hint}")
 
 
 def _open_splits(
