@@ -73,7 +73,7 @@ def reef_config(options: Namespace, shortcut: float | None, seeds: int) -> Any:
             "seeds": list(range(seeds)),
         },
         "data": {"reef": {"test": TEST, "shortcut": shortcut}},
-        "explainability": {"pictures": options.pictures, "faithfulness": {"pictures": 0}},
+        "explainability": {"images": options.pictures, "faithfulness": {"images": 0}},
         "system": {"device": "cpu"},
     }
     return shipped_config(changes)

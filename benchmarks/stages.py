@@ -63,8 +63,8 @@ def run_run(options: Namespace, work: Path) -> str:
     note = RUN_NOTE.format(
         pictures=options.pictures,
         methods=", ".join(METHODS),
-        sanity=f"{chosen.sanity.pictures}, {chosen.sanity.draws} draws",
-        faithfulness=f"{chosen.faithfulness.pictures}, bandwidths {', '.join(map(str, chosen.faithfulness.bandwidths))}",
+        sanity=f"{chosen.sanity.images}, {chosen.sanity.draws} draws",
+        faithfulness=f"{chosen.faithfulness.images}, bandwidths {', '.join(map(str, chosen.faithfulness.bandwidths))}",
     )
     return f"{note}\n{markdown(('model', 'px', 'all', *PARTS, 'rest'), rows)}"
 
@@ -82,7 +82,7 @@ def run_rows(
     )
     way = Way(
         f"{model}, {resolution} px",
-        sweep.config.explainability.pictures,
+        sweep.config.explainability.images,
         partial(sweep.do, jobs.Explain, **cell),
     )
     way.call()  # its imports are not measured
@@ -134,7 +134,7 @@ def small_reef(
             "seeds": list(range(seeds)),
         },
         "data": {"reef": {"train": 16, "val": 8, "test": pictures}},
-        "explainability": {"pictures": pictures, "methods": list(METHODS)},
+        "explainability": {"images": pictures, "methods": list(METHODS)},
         "system": {"device": "cpu"},
     }
 

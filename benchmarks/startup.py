@@ -31,7 +31,7 @@ TINY: dict[str, Any] = {
         "reef": {"train": 16, "val": 8, "test": 8, "frequencies": [3.0, 5.0, 9.0]},
     },
     "training": {"epochs": 1},
-    "explainability": {"pictures": 2, "ig_steps": 2},
+    "explainability": {"images": 2, "ig_steps": 2},
     "system": {
         "profiling": {
             "batch_size": 2,

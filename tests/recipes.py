@@ -31,7 +31,9 @@ def augmentation(**changes: Any) -> Augmentation:
 
 def optimizer(lr: float = 0.005, kind: str = "adamw") -> Optimizer:
     """An optimizer with a little weight decay."""
-    return Optimizer(type=kind, lr=lr, weight_decay=0.01, sgd=Sgd(momentum=0.9, nesterov=True))
+    return Optimizer(
+        type=kind, learning_rate=lr, weight_decay=0.01, sgd=Sgd(momentum=0.9, nesterov=True)
+    )
 
 
 def schedule(kind: str = "cosine", warmup_epochs: float = 1.0, min_lr: float = 0.0) -> Schedule:

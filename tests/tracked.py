@@ -25,7 +25,7 @@ def write_run(
         "code": "c0de",
         "data_code": "da7a",
         "architecture": {"name": "tiny_cnn", "channels": [8, 16], "width_mult": None},
-        "training": training or {"optimizer": {"lr": 0.005}, "start": "random"},
+        "training": training or {"optimizer": {"learning_rate": 0.005}, "start": "random"},
         "resolution": resolution,
         "seed": seed,
     }

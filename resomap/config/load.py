@@ -25,7 +25,7 @@ RENAMED: dict[str, tuple[type, str]] = {
     "data.augmentation": (object, "training.augmentation"),
     "data.num_workers": (object, "system.training.num_workers"),
     "data.pin_memory": (object, "system.training.pin_memory"),
-    "training.learning_rate": (object, "training.optimizer.lr"),
+    "training.learning_rate": (object, "training.optimizer.learning_rate"),
     "training.weight_decay": (object, "training.optimizer.weight_decay"),
     "training.optimizer": (str, "training.optimizer.type: adamw"),
     "training.mixed_precision": (object, "training.precision"),
@@ -33,6 +33,10 @@ RENAMED: dict[str, tuple[type, str]] = {
     "training.gradient_accumulation_steps": (object, "training.micro_batch"),
     "training.gradient_clip_norm": (object, "training.clip_norm"),
     "training.scheduler": (object, "training.schedule"),
+    "training.optimizer.lr": (object, "training.optimizer.learning_rate"),
+    "explainability.pictures": (object, "explainability.images"),
+    "explainability.faithfulness.pictures": (object, "explainability.faithfulness.images"),
+    "explainability.sanity.pictures": (object, "explainability.sanity.images"),
     "device.use_amp": (object, "training.precision: bf16"),
     "device.cudnn_benchmark": (object, "system.training.cudnn_benchmark"),
     "device.use_cuda": (object, "system.device: cuda"),
@@ -125,10 +129,13 @@ def _spread_data(values: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _refuse_renamed(values: Mapping[str, Any]) -> None:
+    """Raise ConfigError when `values` hold a key of RENAMED, naming the key that replaces it."""
     for old, (kind, new) in RENAMED.items():
-        section, _, key = old.rpartition(".")
-        holder = values.get(section) if section else values
-        if isinstance(holder, Mapping) and key in holder and isinstance(holder[key], kind):
+        *sections, key = old.split(".")
+        section: Any = values
+        for name in sections:
+            section = section.get(name) if isinstance(section, Mapping) else None
+        if isinstance(section, Mapping) and key in section and isinstance(section[key], kind):
             raise ConfigError(f"{_file_of(new.split('.')[0])}: {old} is now {new}")
 
 

@@ -88,7 +88,7 @@ class Architecture(Section):
 class Faithfulness(Section):
     """Whether what a map points at is what the network uses: areas are blurred in the map's order, and restored in it."""
 
-    pictures: Count
+    images: Count
     """How many of the explained pictures are blurred and restored; 0 for none."""
     bandwidths: Several[Positive]
     """Cells a side that maps are reduced to before they are compared, so that a fine grid is no advantage; finer than a map: left out."""
@@ -97,16 +97,16 @@ class Faithfulness(Section):
 class Sanity(Section):
     """Whether a map depends on what the network has learnt: its head and last block are drawn anew (Adebayo et al. 2018)."""
 
-    pictures: Count
+    images: Count
     """How many of the explained pictures are explained again, two or more; 0 for none."""
     draws: Annotated[int, Field(ge=5)]
     """How often the weights are drawn anew."""
 
     @model_validator(mode="after")
     def _can_compare(self) -> Self:
-        if self.pictures == 1:
+        if self.images == 1:
             raise ValueError(
-                "pictures: one has no other to be compared with: take 2 or more, or 0 for none"
+                "images: one has no other to be compared with: take 2 or more, or 0 for none"
             )
         return self
 
@@ -120,7 +120,7 @@ class Explainability(Section):
     """Attribution methods."""
     target: Literal["label", "prediction", "contrast"]
     """What is explained: the label's logit, the predicted class's, or the label's minus its strongest rival's."""
-    pictures: Annotated[int, Field(ge=2)]
+    images: Annotated[int, Field(ge=2)]
     """Test pictures to explain, the same in every cell, stratified by class."""
     layer: str
     """Grad-CAM's block: auto (the deepest whose map is at least 6 wide), or a module name."""

@@ -43,7 +43,7 @@ class Optimizer(Section):
 
     type: Literal["adamw", "adam", "sgd"]
     """Its kind."""
-    lr: PositiveFloat
+    learning_rate: PositiveFloat
     """Peak learning rate."""
     weight_decay: NonNegativeFloat
     """Weight decay (decoupled in adamw, L2 in adam and sgd); norms and biases are left out."""

@@ -50,7 +50,7 @@ def _build(job: Explain, classes: int, device: torch.device, seed: int) -> nn.Mo
 
 def _open_pictures(job: Explain, store: Store) -> Pictures:
     index, masks = (
-        stratified(store.labels("test"), job.explainability.pictures),
+        stratified(store.labels("test"), job.explainability.images),
         store.masks("test"),
     )
     return Pictures(

@@ -182,7 +182,7 @@ class Subject:
         return {"fixed_attribution": fixed, "fixed_layer": np.array(network.fixed)}
 
     def _untrained(self, method: str, untrained: nn.Module, maps: np.ndarray) -> np.ndarray:
-        count = self.asked.sanity.pictures
+        count = self.asked.sanity.images
         return self.maps(method, untrained, self.network.fixed, count) if count else maps[:0]
 
     def _completeness(self, maps: np.ndarray) -> np.ndarray:
@@ -226,7 +226,7 @@ class Subject:
 
     def faithfulness(self, explanations: Iterable[Explanation]) -> list[Row]:
         """One row of FAITHFULNESS an order of areas, bandwidth and picture."""
-        count = min(self.asked.faithfulness.pictures, len(self.images))
+        count = min(self.asked.faithfulness.images, len(self.images))
         maps = {one.method: one.attributions[:count] for one in explanations}
         if not count:
             return []
@@ -255,17 +255,17 @@ class Subject:
     def sanity(self, explanations: Iterable[Explanation]) -> list[Row]:
         """Rows of sanity.COLUMNS: every method, and the edge filter, which ignores the weights."""
         asked, pictures, network = self.asked.sanity, self.pictures, self.network
-        if not asked.pictures:
+        if not asked.images:
             return []
         edges = baseline_maps(
-            "edge", pictures.images[: asked.pictures], pictures.index[: asked.pictures]
+            "edge", pictures.images[: asked.images], pictures.index[: asked.images]
         )
-        trained = {one.method: one.attributions[: asked.pictures] for one in explanations} | {
+        trained = {one.method: one.attributions[: asked.images] for one in explanations} | {
             "edge": edges
         }
         explainers: dict[str, Callable[[nn.Module], np.ndarray]] = {
             method: lambda model, method=method: self.maps(
-                method, model, network.rule, asked.pictures
+                method, model, network.rule, asked.images
             )  # type: ignore[misc]
             for method in self.asked.methods
         }

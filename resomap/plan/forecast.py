@@ -202,13 +202,12 @@ def explanation_seconds(
     """Of explaining one run; rough, since a step of training stands for the gradient of each map."""
     gradients = sum(_gradients(method, explainability) for method in explainability.methods)
     explained = (
-        explainability.pictures
-        + (explainability.sanity.draws + 1) * explainability.sanity.pictures
+        explainability.images + (explainability.sanity.draws + 1) * explainability.sanity.images
     )
     faithfulness = explainability.faithfulness
     views = (
         INNER_VIEWS
-        * faithfulness.pictures
+        * faithfulness.images
         * len(faithfulness.bandwidths)
         * (len(explainability.methods) + 2)
     )

@@ -158,7 +158,7 @@ def protocol(
         "Stored at": f"{manifest['native_resolution']} px, {STORED[manifest['aspect']]}; information ends here",
         "Resize": f"one a resolution, {manifest['filter']}, antialiased",
         "Seeds": f"{', '.join(map(str, seeds))}; the same at every resolution (blocked by seed)",
-        "Training": f"{training.epochs} epochs, batch {training.batch_size}, {optimizer.type} at {optimizer.lr:g}, {schedule.type} after {schedule.warmup_epochs:g} epochs of warm-up, "
+        "Training": f"{training.epochs} epochs, batch {training.batch_size}, {optimizer.type} at {optimizer.learning_rate:g}, {schedule.type} after {schedule.warmup_epochs:g} epochs of warm-up, "
         f"label smoothing {training.label_smoothing:g}, {training.precision}",
         "Weights kept": f"the epoch with the {training.monitor.mode} {training.monitor.name}; test pictures are never read in training",
         "Selection": "on validation pictures; test pictures are read once, for the numbers on this page",

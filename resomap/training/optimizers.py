@@ -24,12 +24,14 @@ def build_optimizer(optimizer: Optimizer, model: nn.Module) -> TorchOptimizer:
     if optimizer.type == "sgd":
         return SGD(
             groups,
-            lr=optimizer.lr,
+            lr=optimizer.learning_rate,
             momentum=optimizer.sgd.momentum,
             nesterov=optimizer.sgd.nesterov,
             fused=True,
         )
-    return {"adam": Adam, "adamw": AdamW}[optimizer.type](groups, lr=optimizer.lr, fused=True)
+    return {"adam": Adam, "adamw": AdamW}[optimizer.type](
+        groups, lr=optimizer.learning_rate, fused=True
+    )
 
 
 def align_state(optimizer: TorchOptimizer) -> None:

@@ -62,7 +62,7 @@ def train_run(
 def at_half_rate(setup: Setup) -> Setup:
     """The same training with half the peak learning rate."""
     optimizer = setup.recipe.optimizer
-    slower = optimizer.model_copy(update={"lr": optimizer.lr / 2})
+    slower = optimizer.model_copy(update={"learning_rate": optimizer.learning_rate / 2})
     return replace(setup, recipe=setup.recipe.model_copy(update={"optimizer": slower}))
 
 
@@ -109,4 +109,7 @@ def attempt(
             on_epoch=on_epoch,
             **parts,
         )
-    return outcome, {"learning_rate": recipe.optimizer.lr, "micro_batch": trainer.portion.size}
+    return outcome, {
+        "learning_rate": recipe.optimizer.learning_rate,
+        "micro_batch": trainer.portion.size,
+    }

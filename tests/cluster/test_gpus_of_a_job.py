@@ -15,7 +15,7 @@ NETWORK = {
     "models": {"vit": {"family": "vit", "builder": "vit_b_16", "min_resolution": 224}},
     "sweep": {"models": ["vit"], "resolutions": [224]},
     "data": {"native_resolution": 224, "reef": {"train": 16, "val": 8, "test": 8}},
-    "training": {"batch_size": 8, "optimizer": {"type": "sgd", "lr": 0.01}},
+    "training": {"batch_size": 8, "optimizer": {"type": "sgd", "learning_rate": 0.01}},
 }
 PARALLEL = {**NETWORK, "system": {"training": {"gpus": 2}}}
 METRICS = f"results/runs/{RUN}/metrics.json"

@@ -14,7 +14,7 @@ WORDS = st.sampled_from(
         "models",
         "training",
         "optimizer",
-        "lr",
+        "learning_rate",
         "type",
         "name",
         "seed",

@@ -60,7 +60,7 @@ trainings = st.fixed_dictionaries(
         "optimizer": st.builds(
             Optimizer,
             type=st.sampled_from(["adamw", "sgd"]),
-            lr=RATES,
+            learning_rate=RATES,
             weight_decay=RATES,
             sgd=st.builds(Sgd, momentum=st.floats(0, 0.9)),
         ),
@@ -133,9 +133,14 @@ def test_a_change_of_any_field_changes_the_text(job, other, pick):
 def test_swapping_two_values_changes_the_text(job):
     optimizer = job.training.optimizer
     swapped = optimizer.model_copy(
-        update={"lr": optimizer.weight_decay, "weight_decay": optimizer.lr}
+        update={
+            "learning_rate": optimizer.weight_decay,
+            "weight_decay": optimizer.learning_rate,
+        }
     )
     other = job.model_copy(
         update={"training": job.training.model_copy(update={"optimizer": swapped})}
     )
-    assert (other.to_json() == job.to_json()) == (optimizer.lr == optimizer.weight_decay)
+    assert (other.to_json() == job.to_json()) == (
+        optimizer.learning_rate == optimizer.weight_decay
+    )

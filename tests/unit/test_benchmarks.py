@@ -79,7 +79,7 @@ def test_the_textbooks_learning_rate_is_that_of_our_schedule(config):
             "--epochs",
             str(epochs),
             "--lr",
-            str(config.training.optimizer.lr),
+            str(config.training.optimizer.learning_rate),
         ]
     )
     theirs, their_schedule = train.get_optimizer(args, torch.nn.Linear(2, 2), steps)

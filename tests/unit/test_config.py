@@ -31,8 +31,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "config/sweep.yaml: unknown key sweep.resolution; did you mean resolutions?",
     ),
     (
-        {"training": {"optimizer": {"lrr": 1}}},
-        "config/training.yaml: unknown key training.optimizer.lrr; did you mean lr?",
+        {"training": {"optimizer": {"learning_rat": 1}}},
+        "config/training.yaml: unknown key training.optimizer.learning_rat; did you mean learning_rate?",
     ),
     (
         {"system": {"profiling": {"Rounds": 9}}},
@@ -79,20 +79,20 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "config/config.yaml: report.margin: Input should be less than 1, not 2",
     ),
     (
-        {"training": {"optimizer": {"lr": 0}}},
-        "config/training.yaml: training.optimizer.lr: Input should be greater than 0, not 0",
+        {"training": {"optimizer": {"learning_rate": 0}}},
+        "config/training.yaml: training.optimizer.learning_rate: Input should be greater than 0, not 0",
     ),
     (
-        {"training": {"optimizer": {"lr": float("inf")}}},
-        "config/training.yaml: training.optimizer.lr: Input should be a finite number, not Infinity",
+        {"training": {"optimizer": {"learning_rate": float("inf")}}},
+        "config/training.yaml: training.optimizer.learning_rate: Input should be a finite number, not Infinity",
     ),
     (
         {"training": {"schedule": {"min_lr": float("nan")}}},
         "config/training.yaml: training.schedule.min_lr: Input should be a finite number, not NaN",
     ),
     (
-        {"training": {"optimizer": {"lr": "1e-1"}}},
-        'config/training.yaml: training.optimizer.lr: Input should be a valid number, not "1e-1" (YAML reads it as text: write 0.1)',
+        {"training": {"optimizer": {"learning_rate": "1e-1"}}},
+        'config/training.yaml: training.optimizer.learning_rate: Input should be a valid number, not "1e-1" (YAML reads it as text: write 0.1)',
     ),
     (
         {"training": {"schedule": {"min_lr": "1e-7"}}},
@@ -104,8 +104,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         'config/training.yaml: training.epochs: Input should be a valid integer, not "1e3" (YAML reads it as text: write 1000)',
     ),
     (
-        {"training": {"optimizer": {"lr": "nan"}}},
-        'config/training.yaml: training.optimizer.lr: Input should be a valid number, not "nan"',
+        {"training": {"optimizer": {"learning_rate": "nan"}}},
+        'config/training.yaml: training.optimizer.learning_rate: Input should be a valid number, not "nan"',
     ),
     (
         {"data": {"dataset": "1"}},
@@ -211,7 +211,7 @@ def test_a_wrong_value_is_told_in_one_line_with_its_file_its_key_and_what_would_
 RENAMED = [
     (
         {"training": {"learning_rate": 0.001}},
-        "config/training.yaml: training.learning_rate is now training.optimizer.lr",
+        "config/training.yaml: training.learning_rate is now training.optimizer.learning_rate",
     ),
     (
         {"training": {"optimizer": "AdamW"}},
@@ -228,6 +228,14 @@ RENAMED = [
     (
         {"device": {"use_cuda": True}},
         "config/system.yaml: device.use_cuda is now system.device: cuda",
+    ),
+    (
+        {"training": {"optimizer": {"lr": 0.1}}},
+        "config/training.yaml: training.optimizer.lr is now training.optimizer.learning_rate",
+    ),
+    (
+        {"explainability": {"sanity": {"pictures": 4}}},
+        "config/explainability.yaml: explainability.sanity.pictures is now explainability.sanity.images",
     ),
     ({"experiment": {"seed": 42}}, "config/sweep.yaml: experiment.seed is now sweep.seeds"),
     (
@@ -291,7 +299,7 @@ def test_a_network_keeps_the_name_that_its_key_gives_it(defaults):
 
 def test_the_tree_is_frozen_down_to_its_leaves(config):
     with pytest.raises(ValidationError):
-        config.training.optimizer.lr = 1.0
+        config.training.optimizer.learning_rate = 1.0
     assert isinstance(config.sweep.models, tuple)
     assert hash(config) == hash(config.model_copy(deep=True))
 
@@ -299,11 +307,15 @@ def test_the_tree_is_frozen_down_to_its_leaves(config):
 def test_overlays_are_laid_on_top_in_turn(tmp_path, defaults):
     write_files(tmp_path, defaults)
     (tmp_path / "one.yaml").write_text(
-        "training: {epochs: 3, optimizer: {lr: 0.5}}\nsweep: {seeds: [7]}\n"
+        "training: {epochs: 3, optimizer: {learning_rate: 0.5}}\nsweep: {seeds: [7]}\n"
     )
     (tmp_path / "two.yaml").write_text("training: {epochs: 4}\n")
     config = load_config(tmp_path, [tmp_path / "one.yaml", tmp_path / "two.yaml"])
-    assert (config.training.epochs, config.training.optimizer.lr, config.sweep.seeds) == (
+    assert (
+        config.training.epochs,
+        config.training.optimizer.learning_rate,
+        config.sweep.seeds,
+    ) == (
         4,
         0.5,
         (7,),

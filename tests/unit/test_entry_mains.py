@@ -39,10 +39,10 @@ SMALL = {
     },
     "training": {"epochs": 2},
     "explainability": {
-        "pictures": 8,
+        "images": 8,
         "ig_steps": 4,
-        "faithfulness": {"pictures": 4, "bandwidths": [6, 24]},
-        "sanity": {"pictures": 4},
+        "faithfulness": {"images": 4, "bandwidths": [6, 24]},
+        "sanity": {"images": 4},
     },
     "system": {
         "device": "cpu",
@@ -151,7 +151,7 @@ def diverged(tmp_path_factory, data, asked) -> Path:
         tmp_path_factory.mktemp("diverged"),
         data,
         asked,
-        {"training": {"optimizer": {"lr": 1e38}}},
+        {"training": {"optimizer": {"learning_rate": 1e38}}},
     )
 
 
@@ -311,11 +311,11 @@ RETRY = {"training": {"on_divergence": "retry"}}
 def test_a_run_that_diverges_is_trained_once_more_at_half_the_rate_where_the_recipe_says_so(
     monkeypatch, tmp_path, data, asked
 ):
-    whole = asked(jobs.Train).training.optimizer.lr
+    whole = asked(jobs.Train).training.optimizer.learning_rate
 
     def planted(recipe: Any, *others: Any) -> Any:
         trainer = build_trainer(recipe, *others)
-        if recipe.optimizer.lr == whole:
+        if recipe.optimizer.learning_rate == whole:
             torch.nn.init.constant_(trainer.model.head.bias, torch.nan)
         return trainer
 
@@ -340,7 +340,7 @@ def test_a_run_that_diverges_twice_has_diverged(tmp_path, data, asked):
         tmp_path / "run",
         data,
         asked,
-        {"training": {"on_divergence": "retry", "optimizer": {"lr": 1e38}}},
+        {"training": {"on_divergence": "retry", "optimizer": {"learning_rate": 1e38}}},
     )
     assert (metrics["status"], metrics["learning_rate"]) == ("diverged", 5e37)
 
@@ -354,14 +354,17 @@ def test_a_second_attempt_that_is_killed_does_not_go_through_the_first_again(
         trainer = build_trainer(recipe, *others)
         if len(built) == 1:
             raise KeyboardInterrupt
-        built.append(recipe.optimizer.lr)
+        built.append(recipe.optimizer.learning_rate)
         step = trainer._step
-        trainer._step = lambda *arguments: (steps.append(recipe.optimizer.lr), step(*arguments))
+        trainer._step = lambda *arguments: (
+            steps.append(recipe.optimizer.learning_rate),
+            step(*arguments),
+        )
         return trainer
 
     steps, change = (
         list[float](),
-        {"training": {"on_divergence": "retry", "optimizer": {"lr": 1e38}}},
+        {"training": {"on_divergence": "retry", "optimizer": {"learning_rate": 1e38}}},
     )
     monkeypatch.setattr(training_run, "build_trainer", counted)
     with pytest.raises(KeyboardInterrupt):

@@ -19,13 +19,13 @@ ASKED = Explainability(
     enabled=True,
     methods=("gradcam", "integrated_gradients", "saliency"),
     target="contrast",
-    pictures=8,
+    images=8,
     layer="auto",
     ig_steps=4,
     smoothgrad_samples=2,
     pointing_tolerance=0.0,
-    faithfulness=Faithfulness(pictures=4, bandwidths=(3, 6, 12)),
-    sanity=Sanity(pictures=4, draws=5),
+    faithfulness=Faithfulness(images=4, bandwidths=(3, 6, 12)),
+    sanity=Sanity(images=4, draws=5),
     interventions=True,
 )
 
@@ -202,8 +202,8 @@ def test_a_reversed_sticker_is_asked_about_where_there_is_one():
 def test_what_is_not_asked_for_is_not_done():
     quiet = ASKED.model_copy(
         update={
-            "faithfulness": Faithfulness(pictures=0, bandwidths=(6,)),
-            "sanity": Sanity(pictures=0, draws=5),
+            "faithfulness": Faithfulness(images=0, bandwidths=(6,)),
+            "sanity": Sanity(images=0, draws=5),
             "interventions": False,
         }
     )

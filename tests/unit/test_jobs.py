@@ -29,7 +29,10 @@ def test_learning_rate_and_weight_decay_are_not_interchangeable(config, monkeypa
     job = build_job(config, Train, family="custom", model="tiny_cnn", resolution="24", seed="0")
     optimizer = config.training.optimizer
     swapped = optimizer.model_copy(
-        update={"lr": optimizer.weight_decay, "weight_decay": optimizer.lr}
+        update={
+            "learning_rate": optimizer.weight_decay,
+            "weight_decay": optimizer.learning_rate,
+        }
     )
     other = job.model_copy(
         update={"training": config.training.model_copy(update={"optimizer": swapped})}

@@ -86,10 +86,10 @@ def test_the_other_jobs_are_made_of_the_same_pieces(defaults):
     asked = {
         "methods": ["gradcam", "integrated_gradients"],
         "ig_steps": 5,
-        "pictures": 16,
-        "sanity": {"pictures": 0},
+        "images": 16,
+        "sanity": {"images": 0},
     }
-    config = changed(defaults, explainability={**asked, "faithfulness": {"pictures": 0}})
+    config = changed(defaults, explainability={**asked, "faithfulness": {"images": 0}})
     assert forecast.evaluation_seconds(RECORD, [RECORD, RECORD], PICTURES) == pytest.approx(
         [3 + 400 * 0.02, 4 + 400 * 0.04]
     )
@@ -100,8 +100,8 @@ def test_the_other_jobs_are_made_of_the_same_pieces(defaults):
         defaults,
         explainability={
             **asked,
-            "sanity": {"pictures": 4},
-            "faithfulness": {"pictures": 2, "bandwidths": [6]},
+            "sanity": {"images": 4},
+            "faithfulness": {"images": 2, "bandwidths": [6]},
         },
     )
     more = np.array([24 * 6 * 0.5 / 32 + 6 * 2 * 4 * 0.01, 24 * 6 * 1 / 32 + 6 * 2 * 4 * 0.02])

@@ -28,7 +28,7 @@ def test_a_record_says_what_was_asked(tmp_path):
         "architecture.name": "tiny_cnn",
         "architecture.channels": "[8, 16]",
         "architecture.width_mult": "null",
-        "training.optimizer.lr": "0.005",
+        "training.optimizer.learning_rate": "0.005",
         "training.start": "random",
         "resolution": "48",
         "seed": "1",

@@ -61,7 +61,7 @@ def test_it_is_made_beside_a_sweep_that_runs(checkout):
 
 
 def test_a_sweep_whose_every_run_diverged_ends_well_and_says_so(checkout):
-    overlay = {"training": {"optimizer": {"lr": 1e38}}}
+    overlay = {"training": {"optimizer": {"learning_rate": 1e38}}}
     done = checkout.snakemake(overlay=overlay)
     assert done.returncode == 0, done.stdout + done.stderr
     page = (checkout.path / "results/report/index.html").read_text(encoding="utf-8")

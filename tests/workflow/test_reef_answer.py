@@ -88,7 +88,7 @@ def sticker_alarms(copy, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFra
     overlay = {
         "sweep": sweep,
         "data": {"reef": {"test": 400, "shortcut": 0.95}},
-        "explainability": {"faithfulness": {"pictures": 0}},
+        "explainability": {"faithfulness": {"images": 0}},
     }
     run = checkout.snakemake("tables", overlay=overlay, smoke=False)
     assert run.returncode == 0, run.stdout + run.stderr

@@ -29,7 +29,7 @@ def test_a_finished_sweep_has_nothing_to_do(smoked):
             id="explainability.methods",
         ),
         pytest.param(
-            {"training": {"optimizer": {"lr": 0.002}}},
+            {"training": {"optimizer": {"learning_rate": 0.002}}},
             {
                 "train_run": 2,
                 "evaluate_run": 2,
@@ -40,7 +40,7 @@ def test_a_finished_sweep_has_nothing_to_do(smoked):
             id="learning rate",
         ),
         pytest.param(
-            {"training": {"optimizer": {"lr": 0.01, "weight_decay": 0.005}}},
+            {"training": {"optimizer": {"learning_rate": 0.01, "weight_decay": 0.005}}},
             {
                 "train_run": 2,
                 "evaluate_run": 2,

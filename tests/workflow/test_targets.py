@@ -82,7 +82,7 @@ def test_snakemakes_own_report_shows_every_figure(finished):
         ),
         ({"sweep": {"seeds": []}}, "sweep.seeds"),
         ({"sweep": {"seeds": [0, 0]}}, "listed more than once"),
-        ({"training": {"optimizer": {"lr": "1e-1"}}}, "YAML reads it as text"),
+        ({"training": {"optimizer": {"learning_rate": "1e-1"}}}, "YAML reads it as text"),
         ({"training": {"epochs": 0}}, "training.epochs"),
     ],
 )

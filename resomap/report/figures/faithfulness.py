@@ -46,7 +46,7 @@ def plot_faithfulness(tables: Tables) -> Drawing:
     if not models:
         return draw_nothing(
             title,
-            "It needs explained runs with explainability.faithfulness.pictures above 0.",
+            "It needs explained runs with explainability.faithfulness.images above 0.",
             gains,
         )
     shown, resolutions = methods[:MOST_METHODS], sorted(set(gains["resolution"]))
