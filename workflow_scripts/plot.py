@@ -4,7 +4,7 @@ from pathlib import Path
 
 from resomap.entry.arguments import run
 from resomap.report.figures.draw import draw_figures
-from resomap.report.figures.panels import Pictures
+from resomap.report.figures.panels import StoredImages
 from resomap.report.tables import read_tables
 from resomap.system.files import read_json
 from resomap.workflow.jobs import Plot
@@ -12,7 +12,7 @@ from resomap.workflow.jobs import Plot
 
 def main(job: Plot, tables: Path, data: Path, runs: Path, figures: Path) -> None:
     """Write results/figures: each picture and its data."""
-    pictures = Pictures(read_json(data / "manifest.json"), data)
+    pictures = StoredImages(read_json(data / "manifest.json"), data)
     draw_figures(
         read_tables(tables),
         pictures,

@@ -21,7 +21,7 @@ class Facts:
     `sizes` has a row a `width` and `height` in pixels, with how many `pictures` have them; `bad` has source and reason; `copies` has
     source, split, label, copy_of, copy_split, copy_label (labels by name) of every picture that equals an earlier one; `spectrum` (1 + classes,
     1 + native // 2) is the share of spectral energy at up to so many cycles a picture, over all and of every class (NaN where it was
-    not looked at); `sheet` holds images uint8 (k, side, side, 3) and label (k,).
+    not looked at); `contact_sheet` holds images uint8 (k, side, side, 3) and label (k,).
     """
 
     manifest: dict[str, Any]
@@ -29,7 +29,7 @@ class Facts:
     bad: pd.DataFrame
     copies: pd.DataFrame
     spectrum: np.ndarray
-    sheet: dict[str, np.ndarray]
+    contact_sheet: dict[str, np.ndarray]
 
     @property
     def has_files(self) -> bool:
@@ -66,7 +66,7 @@ class Facts:
         return SIDES[self.manifest["aspect"]]
 
     @property
-    def sides(self) -> pd.Series:
+    def side_counts(self) -> pd.Series:
         """Pictures by the length of that side in pixels, the shortest first."""
         pick = np.minimum if self.side_name == "short" else np.maximum
         return (
@@ -77,7 +77,7 @@ class Facts:
         )
 
     @property
-    def ratios(self) -> pd.Series:
+    def ratio_counts(self) -> pd.Series:
         """Pictures by width over height, the tallest first."""
         return (
             self.sizes["pictures"]
@@ -86,16 +86,16 @@ class Facts:
             .sort_index()
         )
 
-    def share_under(self, side: int) -> float:
+    def share_below(self, side: int) -> float:
         """Share of the pictures whose deciding side is shorter than `side` pixels."""
-        sides = self.sides
+        sides = self.side_counts
         return float(sides[sides.index < side].sum() / sides.sum())
 
-    def kept(self, resolution: int) -> np.ndarray:
+    def energy_kept(self, resolution: int) -> np.ndarray:
         """Share of spectral energy that a resolution keeps, over all and of every class (1 + classes,): up to half a cycle a pixel."""
         return np.asarray(self.spectrum[:, min(resolution, self.native_resolution) // 2])
 
-    def copied_from_train(self) -> int:
+    def count_test_copies_of_train(self) -> int:
         """Test pictures that stand in train, too."""
         firsts = (
             self.copies[["copy_of", "copy_split"]]
@@ -124,5 +124,5 @@ def read_facts(folder: Path) -> Facts:
         bad=pd.read_csv(folder / "bad_pictures.csv", keep_default_na=False, dtype=str),
         copies=copies.assign(**labels),
         spectrum=np.load(folder / "spectrum.npy"),
-        sheet=files.read_arrays(folder / "contact_sheet.npz"),
+        contact_sheet=files.read_arrays(folder / "contact_sheet.npz"),
     )

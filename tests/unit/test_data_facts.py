@@ -56,9 +56,9 @@ def test_pictures_are_counted_by_class_and_split_in_the_order_of_the_splits(
 
 def test_a_resolution_keeps_what_lies_up_to_half_a_cycle_a_pixel(tmp_path: Path) -> None:
     facts = facts_of(tmp_path)
-    assert facts.kept(24).tolist() == facts.spectrum[:, 12].tolist()
-    assert (facts.kept(48) == 1).all()
-    assert (facts.kept(224) == 1).all()
+    assert facts.energy_kept(24).tolist() == facts.spectrum[:, 12].tolist()
+    assert (facts.energy_kept(48) == 1).all()
+    assert (facts.energy_kept(224) == 1).all()
 
 
 @pytest.mark.parametrize(
@@ -68,11 +68,11 @@ def test_the_side_that_is_brought_to_the_resolution_decides_what_is_smaller(
     aspect: str, smaller: float, tmp_path: Path
 ) -> None:
     facts = with_sizes(facts_of(tmp_path, aspect=aspect), (30, 20, 4), (80, 40, 5), (60, 60, 1))
-    assert facts.share_under(48) == pytest.approx(smaller)
+    assert facts.share_below(48) == pytest.approx(smaller)
 
 
 def test_a_picture_of_exactly_the_resolution_is_not_smaller(tmp_path: Path) -> None:
-    assert with_sizes(facts_of(tmp_path), (48, 64, 1)).share_under(48) == 0
+    assert with_sizes(facts_of(tmp_path), (48, 64, 1)).share_below(48) == 0
 
 
 def test_files_of_one_size_are_put_together(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_test_picture_that_stands_in_train_is_found_through_the_one_that_both_
         copy("test/1", "test", "val/0", "val"),
         copy("test/2", "test", "val/9", "val"),
     )
-    assert facts_of(tmp_path, copies=copies).copied_from_train() == 1
+    assert facts_of(tmp_path, copies=copies).count_test_copies_of_train() == 1
 
 
 def test_each_test_picture_that_was_learnt_counts_once(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_each_test_picture_that_was_learnt_counts_once(tmp_path: Path) -> None:
         copy("test/2", "test", "train/0", "train"),
         copy("train/7", "train", "test/5", "test"),
     )
-    assert facts_of(tmp_path, copies=copies).copied_from_train() == 3
+    assert facts_of(tmp_path, copies=copies).count_test_copies_of_train() == 3
 
 
 def test_leaks_and_contradictions_are_told_apart(tmp_path: Path) -> None:
@@ -127,4 +127,4 @@ def test_names_that_look_like_numbers_or_blanks_stay_names(tmp_path: Path) -> No
 def test_a_class_that_nobody_looked_at_keeps_nothing_that_is_known(tmp_path: Path) -> None:
     facts = facts_of(tmp_path)
     facts.spectrum[3] = np.nan
-    assert np.isnan(facts.kept(24)[3])
+    assert np.isnan(facts.energy_kept(24)[3])

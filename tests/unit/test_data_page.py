@@ -10,7 +10,7 @@ from resomap.report.catalogue import data_figure_names
 from resomap.report.data_page import write_data_page
 from resomap.report.facts import read_facts
 from resomap.report.figures.draw import draw_data_figures
-from resomap.report.figures.style import short
+from resomap.report.figures.style import shorten_name
 from resomap.report.markup import data_section, inline_svg
 from resomap.system import files
 from tests.synthetic import Sweep, write_results
@@ -169,8 +169,8 @@ def test_the_numbers_behind_the_figures_are_those_of_the_data(tmp_path: Path) ->
         assert rows["pictures"].sum() == 1664
         assert rows["share_at_most"].iloc[-1] == pytest.approx(1)
     lost = read["information_by_resolution"].set_index("resolution_px")
-    assert lost.loc[24, "all pictures"] == pytest.approx(1 - facts.kept(24)[0])
-    assert lost.loc[24, "ray-stripes"] == pytest.approx(1 - facts.kept(24)[8])
+    assert lost.loc[24, "all pictures"] == pytest.approx(1 - facts.energy_kept(24)[0])
+    assert lost.loc[24, "ray-stripes"] == pytest.approx(1 - facts.energy_kept(24)[8])
     assert read["contact_sheet"]["pictures_shown"].tolist() == [3] * 8
 
 
@@ -194,6 +194,6 @@ def test_a_title_with_quotes_and_backslashes_stays_inside_its_attribute() -> Non
 
 
 def test_a_long_name_keeps_its_ends() -> None:
-    assert short("grasshopper") == "grasshopper"
-    assert short("a" * 30 + "b" * 30, 9) == "aaaa…bbbb"
-    assert len(short("x" * 99, 22)) == 22
+    assert shorten_name("grasshopper") == "grasshopper"
+    assert shorten_name("a" * 30 + "b" * 30, 9) == "aaaa…bbbb"
+    assert len(shorten_name("x" * 99, 22)) == 22

@@ -16,7 +16,7 @@ from resomap.report.figures.faithfulness import plot_faithfulness
 from resomap.report.figures.fooled import in_turn, plot_correct_and_fooled
 from resomap.report.figures.maps import FULL_SCALE, ends_and_middle, full_scale
 from resomap.report.figures.mean_maps import plot_mean_maps
-from resomap.report.figures.panels import Pictures
+from resomap.report.figures.panels import StoredImages
 from resomap.report.figures.style import CHOSEN, MUTED, STYLE, Drawing
 from resomap.report.figures.wrong_reason import plot_right_answer_wrong_reason
 from resomap.report.tables import Tables, read_tables
@@ -50,8 +50,8 @@ def tables(folder: Path) -> Tables:
 
 
 @pytest.fixture
-def pictures(folder: Path) -> Pictures:
-    return Pictures(files.read_json(folder / "data/manifest.json"), folder / "data")
+def pictures(folder: Path) -> StoredImages:
+    return StoredImages(files.read_json(folder / "data/manifest.json"), folder / "data")
 
 
 @pytest.fixture(autouse=True)
@@ -256,7 +256,7 @@ def test_faithfulness_is_drawn_beyond_the_random_order_on_one_scale(tables: Tabl
 
 
 def test_the_maps_of_a_column_share_one_scale(
-    tables: Tables, pictures: Pictures, folder: Path
+    tables: Tables, pictures: StoredImages, folder: Path
 ) -> None:
     drawing = plot_explanations(tables, pictures, folder / "runs")
     scales = drawing.data.groupby(["resolution", "method"])["full_scale"].nunique()
@@ -272,14 +272,14 @@ def test_the_maps_of_a_column_share_one_scale(
 
 
 def test_baselines_have_no_column_of_maps(
-    tables: Tables, pictures: Pictures, folder: Path
+    tables: Tables, pictures: StoredImages, folder: Path
 ) -> None:
     drawing = plot_explanations(tables, pictures, folder / "runs")
     assert set(drawing.data["method"]) == {"gradcam", "integrated_gradients", "saliency"}
 
 
 def test_a_method_that_was_struck_out_is_crossed_through_its_title(
-    tables: Tables, pictures: Pictures, folder: Path
+    tables: Tables, pictures: StoredImages, folder: Path
 ) -> None:
     drawing = plot_explanations(tables, pictures, folder / "runs")
     crossed = {
@@ -299,7 +299,7 @@ def test_a_map_of_nothing_has_a_scale() -> None:
 
 
 def test_pictures_that_raised_the_alarm_stand_first(
-    tables: Tables, pictures: Pictures, folder: Path
+    tables: Tables, pictures: StoredImages, folder: Path
 ) -> None:
     rows = pd.read_csv(
         folder / "runs/custom/simple_cnn/r48/seed0/explanations/localisation.csv"
@@ -316,7 +316,7 @@ def test_pictures_that_raised_the_alarm_stand_first(
 
 
 def test_without_an_alarm_the_smallest_resolution_shows_the_least_and_the_most_evidence(
-    tables: Tables, pictures: Pictures, folder: Path
+    tables: Tables, pictures: StoredImages, folder: Path
 ) -> None:
     drawing = plot_correct_and_fooled(
         replace(tables, alarms=alarms()), pictures, folder / "runs"
@@ -328,7 +328,9 @@ def test_without_an_alarm_the_smallest_resolution_shows_the_least_and_the_most_e
     assert data["index"].is_unique
 
 
-def test_only_right_answers_are_shown(tables: Tables, pictures: Pictures, folder: Path) -> None:
+def test_only_right_answers_are_shown(
+    tables: Tables, pictures: StoredImages, folder: Path
+) -> None:
     data = plot_correct_and_fooled(
         replace(tables, alarms=alarms()), pictures, folder / "runs"
     ).data
@@ -343,7 +345,7 @@ def test_alarms_of_several_groups_take_turns() -> None:
 
 
 def test_the_mean_map_of_a_class_is_that_of_its_pictures_and_seeds(
-    tables: Tables, pictures: Pictures, folder: Path
+    tables: Tables, pictures: StoredImages, folder: Path
 ) -> None:
     drawing = plot_mean_maps(tables, pictures, folder / "runs")
     assert drawing.data[["method", "resolution"]].to_numpy().tolist() == [
@@ -362,7 +364,7 @@ def test_the_mean_map_of_a_class_is_that_of_its_pictures_and_seeds(
 
 
 def test_the_mean_maps_of_a_row_share_one_scale(
-    tables: Tables, pictures: Pictures, folder: Path
+    tables: Tables, pictures: StoredImages, folder: Path
 ) -> None:
     drawing = plot_mean_maps(tables, pictures, folder / "runs")
     limits = [axes.images[0].get_clim() for axes in panels(drawing) if axes.images]

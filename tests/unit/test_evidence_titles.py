@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from resomap.analysis.evidence import struck_out
-from resomap.report.figures.methods import without_struck
+from resomap.report.methods import drop_failed_methods
 from resomap.report.text import evidence_titles
 from resomap.report.text.evidence_numbers import (
     corrected,
@@ -131,7 +131,7 @@ def test_a_method_that_was_struck_out_has_no_say() -> None:
             relevance("gradcam", "all", 0.2),
         ]
     )
-    kept = without_struck(rows, struck_out(sanity))
+    kept = drop_failed_methods(rows, struck_out(sanity))
     assert kept[["resolution", "method"]].to_numpy().tolist() == [
         [96, "saliency"],
         [48, "gradcam"],

@@ -14,7 +14,7 @@ from resomap.report.figures.cost import pareto_front
 from resomap.report.figures.draw import draw_figures
 from resomap.report.figures.evidence import group_order as evidence_groups
 from resomap.report.figures.explanations import plot_explanations
-from resomap.report.figures.panels import Pictures, plot_pictures
+from resomap.report.figures.panels import StoredImages, plot_pictures
 from resomap.report.figures.reef import pair_accuracy_of_runs
 from resomap.report.tables import Tables, read_tables
 from resomap.system import files
@@ -26,7 +26,7 @@ SMALL = Sweep(resolutions=(24, 48), test=80, val=40, native=48)
 
 def draw(folder: Path, sweep: Sweep, *, explain: bool = True) -> Path:
     aggregate(folder, sweep)
-    pictures = Pictures(files.read_json(folder / "data/manifest.json"), folder / "data")
+    pictures = StoredImages(files.read_json(folder / "data/manifest.json"), folder / "data")
     draw_figures(
         read_tables(folder / "tables"),
         pictures,
@@ -159,7 +159,7 @@ def test_pair_accuracy_of_a_group_weighs_its_classes_by_their_pictures() -> None
 
 def test_a_test_picture_is_found_in_its_row_of_the_store(figures: Path) -> None:
     folder = figures.parent / "data"
-    pictures = Pictures(files.read_json(folder / "manifest.json"), folder)
+    pictures = StoredImages(files.read_json(folder / "manifest.json"), folder)
     shown = np.array([3, 17])
     assert np.array_equal(pictures.stored(shown), pictures.at(SMALL.native)[shown])
 
@@ -167,7 +167,7 @@ def test_a_test_picture_is_found_in_its_row_of_the_store(figures: Path) -> None:
 def test_a_class_without_test_pictures_has_no_column(tmp_path: Path) -> None:
     sweep = Sweep(models=(), resolutions=(24,), test=6, val=24, native=24)
     manifest = write_results(tmp_path, sweep)
-    drawing = plot_pictures(Pictures(manifest, tmp_path / "data"), [24])
+    drawing = plot_pictures(StoredImages(manifest, tmp_path / "data"), [24])
     assert drawing.data["class"].tolist() == CLASSES[:6]
 
 
@@ -176,7 +176,7 @@ def test_a_mask_that_covers_nothing_has_no_outline(tmp_path: Path) -> None:
     aggregate(tmp_path, sweep)
     masks = np.load(tmp_path / "data/masks_test.npy")
     files.write_array(tmp_path / "data/masks_test.npy", np.zeros_like(masks))
-    pictures = Pictures(files.read_json(tmp_path / "data/manifest.json"), tmp_path / "data")
+    pictures = StoredImages(files.read_json(tmp_path / "data/manifest.json"), tmp_path / "data")
     assert len(
         plot_explanations(read_tables(tmp_path / "tables"), pictures, tmp_path / "runs").data
     )

@@ -11,7 +11,6 @@ from matplotlib.patches import Rectangle
 
 from resomap.analysis.evidence import struck_out
 from resomap.report.figures.evidence import most_telling
-from resomap.report.figures.methods import method_order, struck_resolutions
 from resomap.report.figures.style import (
     GRID,
     INK,
@@ -21,6 +20,7 @@ from resomap.report.figures.style import (
     draw_nothing,
     new_figure,
 )
+from resomap.report.methods import attribution_methods, failed_resolutions
 from resomap.report.tables import Tables
 from resomap.report.text.accuracy import focus_model
 from resomap.report.text.evidence_numbers import (
@@ -45,7 +45,7 @@ ON_DARK, ON_LIGHT = "#ffffff", "#1b1b1b"
 def plot_agreement(tables: Tables) -> Drawing:
     """Normalised agreement of every two resolutions under the diagonal, its raw references above it: a row a model, a column a method."""
     maps = compared_maps(tables.agreement)
-    maps = maps[maps["method"].isin(method_order(maps))]
+    maps = maps[maps["method"].isin(attribution_methods(maps))]
     struck = struck_out(tables.sanity)
     title = agreement_title(tables.agreement, focus_model(tables), struck)
     seeds = bool(maps["observed"].notna().any())
@@ -75,7 +75,7 @@ def plot_agreement(tables: Tables) -> Drawing:
             _head(
                 axes,
                 reading_name(method, block),
-                struck_resolutions(struck, [model], method),
+                failed_resolutions(struck, [model], method),
                 resolutions,
             )
         row[0].set_ylabel(model, weight="bold")

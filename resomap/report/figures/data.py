@@ -18,7 +18,7 @@ from resomap.report.figures.style import (
     draw_nothing,
     mark_native,
     new_figure,
-    short,
+    shorten_name,
 )
 from resomap.report.text import data_titles as titles
 
@@ -74,7 +74,7 @@ def plot_class_balance(facts: Facts) -> Drawing:
             fontsize=10.5,
             color=MUTED,
         )
-    axes.set_yticks(places, [short(name) for name in shown.index])
+    axes.set_yticks(places, [shorten_name(name) for name in shown.index])
     axes.set(xlabel="pictures", ylim=(places[-1] + 0.7, -0.7))
     axes.margins(x=0.09)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
@@ -86,7 +86,7 @@ def plot_class_balance(facts: Facts) -> Drawing:
 
 def plot_picture_sizes(facts: Facts, resolutions: Sequence[int]) -> Drawing:
     """Share of the pictures up to each length of a side, and how far they are from square."""
-    sides, ratios = facts.sides, facts.ratios
+    sides, ratios = facts.side_counts, facts.ratio_counts
     title = titles.sizes_title(facts, resolutions)
     data = pd.concat(
         [
@@ -141,7 +141,7 @@ def _draw_sides(axes: Axes, sides: pd.Series, resolutions: Sequence[int], facts:
     )
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
     side = min(max(resolutions), facts.native_resolution)
-    share = facts.share_under(side)
+    share = facts.share_below(side)
     axes.plot(side, share, "o", color=BLUE, markersize=9, markeredgecolor=PAPER, zorder=4)
     axes.annotate(
         titles.percent(share),
@@ -184,7 +184,7 @@ def _draw_ratios(axes: Axes, binned: pd.Series) -> None:
 
 def plot_contact_sheet(facts: Facts) -> Drawing:
     """Some pictures of the first classes as one mosaic, a row a class."""
-    images, label = facts.sheet["images"], facts.sheet["label"]
+    images, label = facts.contact_sheet["images"], facts.contact_sheet["label"]
     classes = np.unique(label)
     title = titles.sheet_title(facts)
     note = "A row a class: training pictures as they are stored, evenly spaced among its own."
@@ -195,7 +195,8 @@ def plot_contact_sheet(facts: Facts) -> Drawing:
     axes.imshow(sheet)
     names = [facts.manifest["classes"][index] for index in classes]
     axes.set_yticks(
-        np.arange(len(classes)) * (CELL + GAP) + CELL / 2, [short(name) for name in names]
+        np.arange(len(classes)) * (CELL + GAP) + CELL / 2,
+        [shorten_name(name) for name in names],
     )
     axes.set_xticks([])
     axes.tick_params(length=0)

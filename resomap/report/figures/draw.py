@@ -23,7 +23,7 @@ from resomap.report.figures import (
     reef,
     wrong_reason,
 )
-from resomap.report.figures.panels import Pictures
+from resomap.report.figures.panels import StoredImages
 from resomap.report.figures.style import STYLE, Drawing, save_drawing
 from resomap.report.tables import Tables
 
@@ -32,7 +32,7 @@ Drawers = dict[str, Callable[[], Drawing]]
 
 def draw_figures(
     tables: Tables,
-    pictures: Pictures,
+    pictures: StoredImages,
     runs: Path,
     folder: Path,
     *,
@@ -62,7 +62,7 @@ def _draw(drawers: Drawers, names: Iterable[str], folder: Path) -> None:
 
 
 def _sweep_drawers(
-    tables: Tables, pictures: Pictures, runs: Path, confidence: float
+    tables: Tables, pictures: StoredImages, runs: Path, confidence: float
 ) -> Drawers:
     manifest, resolutions = pictures.manifest, sorted(set(tables.cells["resolution"]))
     return {

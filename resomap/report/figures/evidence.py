@@ -6,15 +6,6 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from resomap.analysis.evidence import struck_out
-from resomap.report.figures.methods import (
-    BASELINE_NAMES,
-    MOST_METHODS,
-    method_name,
-    method_order,
-    more_methods,
-    struck_resolutions,
-    without_struck,
-)
 from resomap.report.figures.style import (
     INK,
     MUTED,
@@ -26,6 +17,15 @@ from resomap.report.figures.style import (
     group_colour,
     new_figure,
     resolution_axis,
+)
+from resomap.report.methods import (
+    BASELINE_NAMES,
+    MAX_METHODS,
+    attribution_methods,
+    drop_failed_methods,
+    failed_resolutions,
+    method_name,
+    more_methods_note,
 )
 from resomap.report.tables import Tables
 from resomap.report.text import evidence_titles
@@ -39,14 +39,14 @@ STRUCK_NOTE = " Crossed out: the maps stay much as they are when the network's l
 def plot_evidence_by_resolution(tables: Tables) -> Drawing:
     """Corrected relevance on the object a group, a row a model, a column a method; and the medium group minus the fine one."""
     evidence = tables.explanations.dropna(subset=["relevance_mass"])
-    struck, methods = struck_out(tables.sanity), method_order(evidence)
+    struck, methods = struck_out(tables.sanity), attribution_methods(evidence)
     models = most_telling(tables, list(dict.fromkeys(evidence["model"])))
-    title = evidence_titles.evidence_title(without_struck(evidence, struck))
+    title = evidence_titles.evidence_title(drop_failed_methods(evidence, struck))
     note = (
         "Share of the positive relevance that falls on the object, over the best that a map of its grid can reach: dots are runs, lines their "
         "means. Grey: maps that know no network."
         + STRUCK_NOTE * any(name in methods for _, _, name in struck)
-        + more_methods(methods)
+        + more_methods_note(methods)
     )
     if not models:
         return draw_nothing(
@@ -54,7 +54,7 @@ def plot_evidence_by_resolution(tables: Tables) -> Drawing:
             "The share of relevance on the object needs explained runs and masks.",
             evidence,
         )
-    shown, contrast = methods[:MOST_METHODS], set(CONTRAST) <= set(evidence["group"])
+    shown, contrast = methods[:MAX_METHODS], set(CONTRAST) <= set(evidence["group"])
     columns = len(shown) + contrast
     figure = new_figure(title, note, (max(2.9 * columns, 7.5), 2.8 * len(models) + 1.9))
     panels = figure.subplots(len(models), columns, squeeze=False, sharex=True)
@@ -63,10 +63,10 @@ def plot_evidence_by_resolution(tables: Tables) -> Drawing:
         of_model = evidence[evidence["model"] == model]
         for axes, method in zip(row, shown, strict=False):
             _draw_method(
-                axes, of_model, method, groups, struck_resolutions(struck, [model], method)
+                axes, of_model, method, groups, failed_resolutions(struck, [model], method)
             )
         if contrast:
-            _draw_contrast(row[-1], without_struck(of_model, struck), shown)
+            _draw_contrast(row[-1], drop_failed_methods(of_model, struck), shown)
         _label_row(row[: len(shown)], model)
     for axes, heading in zip(
         panels[0], [*map(method_name, shown), "medium \N{MINUS SIGN} fine"], strict=False

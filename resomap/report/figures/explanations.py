@@ -24,18 +24,23 @@ from resomap.report.figures.maps import (
     read_maps,
     scale_bar,
 )
-from resomap.report.figures.methods import MOST_METHODS, Struck, method_order, more_methods
-from resomap.report.figures.panels import Pictures, blocks, show
-from resomap.report.figures.style import Drawing, draw_nothing, new_figure, short
+from resomap.report.figures.panels import StoredImages, blocks, show
+from resomap.report.figures.style import Drawing, draw_nothing, new_figure, shorten_name
+from resomap.report.methods import (
+    MAX_METHODS,
+    FailedMethods,
+    attribution_methods,
+    more_methods_note,
+)
 from resomap.report.tables import Tables
 from resomap.report.text.evidence_titles import explanations_title
 
 MOST_PICTURES = 6
 
 
-def plot_explanations(tables: Tables, pictures: Pictures, runs: Path) -> Drawing:
+def plot_explanations(tables: Tables, pictures: StoredImages, runs: Path) -> Drawing:
     """Signed maps of one explained picture a group, at up to three resolutions, by every method; one scale a column."""
-    explained, methods = explained_runs(tables), method_order(tables.explanations)
+    explained, methods = explained_runs(tables), attribution_methods(tables.explanations)
     if explained.empty:
         return draw_nothing(
             "No run was explained",
@@ -47,14 +52,14 @@ def plot_explanations(tables: Tables, pictures: Pictures, runs: Path) -> Drawing
         explained[explained["resolution"] == resolution].iloc[0].to_dict()
         for resolution in shown_at
     ]
-    stored = [read_maps(runs, cell, methods[:MOST_METHODS]) for cell in cells]
+    stored = [read_maps(runs, cell, methods[:MAX_METHODS]) for cell in cells]
     shown = _one_a_group(pictures, stored[0][methods[0]]["index"])
     title, width = explanations_title(cells[0]), 1 + len(stored[0])
     note = (
         f"The first explained test picture of each {'group' if pictures.manifest['groups'] else 'class'}. Warm speaks for the class, cold "
         f"against it; the maps of a column share one scale, symmetric about zero, full at the {FULL_SCALE}th percentile."
         + OUTLINE_NOTE * bool(pictures.manifest["mask"])
-        + more_methods(methods)
+        + more_methods_note(methods)
     )
     struck = struck_out(tables.sanity)
     crossed = any(
@@ -75,13 +80,14 @@ def plot_explanations(tables: Tables, pictures: Pictures, runs: Path) -> Drawing
         )
     for axes, picture in zip(panels[:, 0], shown, strict=True):
         axes.set_ylabel(
-            short(pictures.manifest["classes"][pictures.labels[picture]], 16), fontsize=11.5
+            shorten_name(pictures.manifest["classes"][pictures.labels[picture]], 16),
+            fontsize=11.5,
         )
     scale_bar(figure, panels)
     return Drawing(figure, title, pd.DataFrame(rows))
 
 
-def _one_a_group(pictures: Pictures, explained: np.ndarray) -> list[int]:
+def _one_a_group(pictures: StoredImages, explained: np.ndarray) -> list[int]:
     """The first explained picture of each group, or of each class where there are no groups."""
     labels = pictures.labels[explained]
     kinds = [
@@ -93,11 +99,11 @@ def _one_a_group(pictures: Pictures, explained: np.ndarray) -> list[int]:
 
 def _draw_block(
     block: np.ndarray,
-    pictures: Pictures,
+    pictures: StoredImages,
     shown: Sequence[int],
     cell: Cell,
     maps: Maps,
-    struck: Struck,
+    struck: FailedMethods,
 ) -> list[Cell]:
     """One resolution: the pictures, then their maps, a column a method; the scale of each column."""
     images, rows = pictures.at(cell["resolution"]), []

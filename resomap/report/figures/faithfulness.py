@@ -8,13 +8,6 @@ from matplotlib.lines import Line2D
 
 from resomap.analysis.evidence import struck_out
 from resomap.report.figures.evidence import STRUCK_NOTE, most_telling
-from resomap.report.figures.methods import (
-    MOST_METHODS,
-    method_name,
-    method_order,
-    more_methods,
-    without_struck,
-)
 from resomap.report.figures.style import (
     INK,
     MUTED,
@@ -26,6 +19,13 @@ from resomap.report.figures.style import (
     new_figure,
     resolution_axis,
 )
+from resomap.report.methods import (
+    MAX_METHODS,
+    attribution_methods,
+    drop_failed_methods,
+    method_name,
+    more_methods_note,
+)
 from resomap.report.tables import Tables
 from resomap.report.text.evidence_numbers import faithfulness_gains
 from resomap.report.text.evidence_titles import faithfulness_title
@@ -34,14 +34,14 @@ from resomap.report.text.evidence_titles import faithfulness_title
 def plot_faithfulness(tables: Tables) -> Drawing:
     """Insertion minus deletion, beyond a random order's, against bandwidth: a row a model, a column a method, a colour a resolution."""
     gains = faithfulness_gains(tables.faithfulness)
-    methods, struck = method_order(gains), struck_out(tables.sanity)
-    title = faithfulness_title(without_struck(gains, struck))
+    methods, struck = attribution_methods(gains), struck_out(tables.sanity)
+    title = faithfulness_title(drop_failed_methods(gains, struck))
     models = most_telling(tables, list(dict.fromkeys(gains["model"])))
     note = (
         "Areas are restored in a map's order from a blurred picture (insertion), or blurred in it (deletion): the answer's gain of one over the "
         "other, beyond a random order's, with every map reduced to so many cells a side. Dashed: from the centre outwards."
         + STRUCK_NOTE * any(name in methods for _, _, name in struck)
-        + more_methods(methods)
+        + more_methods_note(methods)
     )
     if not models:
         return draw_nothing(
@@ -49,7 +49,7 @@ def plot_faithfulness(tables: Tables) -> Drawing:
             "It needs explained runs with explainability.faithfulness.images above 0.",
             gains,
         )
-    shown, resolutions = methods[:MOST_METHODS], sorted(set(gains["resolution"]))
+    shown, resolutions = methods[:MAX_METHODS], sorted(set(gains["resolution"]))
     figure = new_figure(title, note, (max(3.1 * len(shown), 7.5), 2.8 * len(models) + 2.0))
     panels = figure.subplots(len(models), len(shown), squeeze=False, sharex=True, sharey=True)
     for row, model in zip(panels, models, strict=True):

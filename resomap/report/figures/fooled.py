@@ -21,9 +21,14 @@ from resomap.report.figures.maps import (
     row_name,
     scale_bar,
 )
-from resomap.report.figures.methods import MOST_METHODS, Struck, method_order, without_struck
-from resomap.report.figures.panels import Pictures, blocks, show
-from resomap.report.figures.style import Drawing, draw_nothing, new_figure, short
+from resomap.report.figures.panels import StoredImages, blocks, show
+from resomap.report.figures.style import Drawing, draw_nothing, new_figure, shorten_name
+from resomap.report.methods import (
+    MAX_METHODS,
+    FailedMethods,
+    attribution_methods,
+    drop_failed_methods,
+)
 from resomap.report.tables import Tables
 from resomap.report.text.evidence_numbers import plain
 from resomap.report.text.evidence_titles import fooled_title
@@ -31,7 +36,7 @@ from resomap.report.text.evidence_titles import fooled_title
 MOST_A_SIDE = 4
 
 
-def plot_correct_and_fooled(tables: Tables, pictures: Pictures, runs: Path) -> Drawing:
+def plot_correct_and_fooled(tables: Tables, pictures: StoredImages, runs: Path) -> Drawing:
     """Pictures that a network answered right, and its maps: at the left the least evidence on the object, at the right the most."""
     cell, suspects = _telling_run(tables)
     shares = (
@@ -52,7 +57,7 @@ def plot_correct_and_fooled(tables: Tables, pictures: Pictures, runs: Path) -> D
         f"Over each picture its evidence on the object, in the mean of the methods that passed the gate: 0 is chance, 1 all that their grids "
         f"allow.{OUTLINE_NOTE} The maps of a method share one scale, symmetric about zero, full at the {FULL_SCALE}th percentile."
     )
-    maps = read_maps(runs, cell, method_order(tables.explanations)[:MOST_METHODS])
+    maps = read_maps(runs, cell, attribution_methods(tables.explanations)[:MAX_METHODS])
     figure = new_figure(
         title,
         note,
@@ -119,13 +124,13 @@ def in_turn(lists: list[list[str]]) -> list[str]:
     ]
 
 
-def _evidence_of_right_answers(runs: Path, cell: Cell, struck: Struck) -> pd.Series:
+def _evidence_of_right_answers(runs: Path, cell: Cell, struck: FailedMethods) -> pd.Series:
     """By picture, the least first: relevance on the object beyond its area, over the most that the grid allows, in the mean of the methods."""
     rows = pd.read_csv(explanations_folder(runs, cell) / "localisation.csv").assign(
         model=cell["model"], resolution=cell["resolution"]
     )
-    rows = without_struck(
-        rows[rows["method"].isin(method_order(rows)) & (rows["right"] == 1)], struck
+    rows = drop_failed_methods(
+        rows[rows["method"].isin(attribution_methods(rows)) & (rows["right"] == 1)], struck
     )
     return (
         share_on_object(rows).groupby(rows["index"]).mean().dropna().sort_values(kind="stable")
@@ -133,12 +138,12 @@ def _evidence_of_right_answers(runs: Path, cell: Cell, struck: Struck) -> pd.Ser
 
 
 def _draw_pictures(
-    row: Any, pictures: Pictures, cell: Cell, shown: list[int], shares: pd.Series
+    row: Any, pictures: StoredImages, cell: Cell, shown: list[int], shares: pd.Series
 ) -> None:
     images = pictures.at(cell["resolution"])
     for axes, picture in zip(row, shown, strict=True):
         show(axes, images[picture])
-        name = short(pictures.manifest["classes"][pictures.labels[picture]], 16)
+        name = shorten_name(pictures.manifest["classes"][pictures.labels[picture]], 16)
         axes.set_title(
             f"{name}, no. {picture}\n{plain(shares[picture])}",
             fontsize=9.5,
@@ -149,7 +154,12 @@ def _draw_pictures(
 
 
 def _draw_maps(
-    panels: Any, pictures: Pictures, cell: Cell, shown: list[int], maps: Maps, struck: Struck
+    panels: Any,
+    pictures: StoredImages,
+    cell: Cell,
+    shown: list[int],
+    maps: Maps,
+    struck: FailedMethods,
 ) -> None:
     for row, (method, arrays) in zip(panels, maps.items(), strict=True):
         of_method = maps_of(arrays, shown)

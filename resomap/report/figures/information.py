@@ -19,7 +19,6 @@ from resomap.report.figures.style import (
     mark_native,
     new_figure,
     resolution_axis,
-    short,
 )
 from resomap.report.text import data_titles as titles
 
@@ -39,7 +38,9 @@ def plot_information(facts: Facts, resolutions: Sequence[int]) -> Drawing:
         1 - facts.spectrum[:, 1:-1]
     )  # at the last frequency nothing is, and an axis of logarithms has no 0
     side = 2 * np.arange(1, lost.shape[1] + 1)
-    losing = [resolution for resolution in sorted(resolutions) if facts.kept(resolution)[0] < 1]
+    losing = [
+        resolution for resolution in sorted(resolutions) if facts.energy_kept(resolution)[0] < 1
+    ]
     data = _lost_table(facts, side, lost)
     if not losing:
         return draw_nothing(title, "So there is no loss to draw.", data)
@@ -48,13 +49,15 @@ def plot_information(facts: Facts, resolutions: Sequence[int]) -> Drawing:
     _draw_classes(axes, side, lost[1:])
     worst = titles.least_kept(facts, losing[0])
     if worst is not None:
-        label = f"{short(facts.manifest['classes'][worst])}, which loses most at {losing[0]} px"
+        label = f"{shorten_name(facts.manifest['classes'][worst])}, which loses most at {losing[0]} px"
         axes.plot(side, lost[1 + worst], color=ORANGE, linewidth=1.8, label=label)
     axes.plot(side, lost[0], color=BLUE, linewidth=3, label="all pictures")
     _mark_losses(axes, losing, facts)
     resolution_axis(axes, sorted(resolutions), "resolution (px)")
     axes.set_xlim(losing[0] / 1.3, 1.15 * max(*resolutions, facts.native_resolution))
-    _lost_axis(axes, np.nanmax(1 - facts.kept(losing[0])), 1 - facts.kept(losing[-1])[0])
+    _lost_axis(
+        axes, np.nanmax(1 - facts.energy_kept(losing[0])), 1 - facts.energy_kept(losing[-1])[0]
+    )
     mark_native(
         axes,
         facts.native_resolution,
@@ -103,7 +106,7 @@ def _draw_classes(axes: Axes, side: np.ndarray, lost: np.ndarray) -> None:
 
 def _mark_losses(axes: Axes, losing: Sequence[int], facts: Facts) -> None:
     for resolution in losing:
-        lost = 1 - facts.kept(resolution)[0]
+        lost = 1 - facts.energy_kept(resolution)[0]
         axes.plot(
             resolution // 2 * 2, lost, "o", color=BLUE, markersize=9, markeredgecolor=PAPER
         )

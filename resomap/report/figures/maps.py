@@ -11,9 +11,9 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from resomap.report.figures.methods import method_name
 from resomap.report.figures.panels import show
 from resomap.report.figures.style import INK, MUTED
+from resomap.report.methods import method_name
 from resomap.report.tables import Tables
 from resomap.report.text.accuracy import focus_model
 from resomap.system import files

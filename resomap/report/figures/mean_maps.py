@@ -16,14 +16,14 @@ from resomap.report.figures.maps import (
     row_name,
     scale_bar,
 )
-from resomap.report.figures.methods import method_order
-from resomap.report.figures.panels import MOST_CLASSES, Pictures, blocks
-from resomap.report.figures.style import Drawing, draw_nothing, new_figure, short
+from resomap.report.figures.panels import MOST_CLASSES, StoredImages, blocks
+from resomap.report.figures.style import Drawing, draw_nothing, new_figure, shorten_name
+from resomap.report.methods import attribution_methods
 from resomap.report.tables import Tables
 from resomap.report.text.evidence_titles import mean_maps_title
 
 
-def plot_mean_maps(tables: Tables, pictures: Pictures, runs: Path) -> Drawing:
+def plot_mean_maps(tables: Tables, pictures: StoredImages, runs: Path) -> Drawing:
     """The mean signed map of each class: a column a class, a row a resolution, a block a method (the first of a layer, the first of pixels)."""
     explained, methods = explained_runs(tables), _one_of_each_kind(tables.explanations)
     if explained.empty:
@@ -63,7 +63,7 @@ def plot_mean_maps(tables: Tables, pictures: Pictures, runs: Path) -> Drawing:
             f"{resolution} px\n{name}", rotation=0, ha="right", va="center", fontsize=10
         )
     for axes, label in zip(panels[0], names, strict=True):
-        axes.set_title(short(label, 16), fontsize=11, loc="center")
+        axes.set_title(shorten_name(label, 16), fontsize=11, loc="center")
     scale_bar(figure, panels)
     data = [
         {
@@ -79,7 +79,7 @@ def plot_mean_maps(tables: Tables, pictures: Pictures, runs: Path) -> Drawing:
 
 def _one_of_each_kind(explanations: pd.DataFrame) -> list[str]:
     """The first method that reads a layer, and the first that reads pixels."""
-    own = explanations[explanations["method"].isin(method_order(explanations))]
+    own = explanations[explanations["method"].isin(attribution_methods(explanations))]
     return list(
         own.assign(of_pixels=own["layer"] == "input").drop_duplicates("of_pixels")["method"]
     )

@@ -10,14 +10,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from resomap.report.figures.style import Drawing, new_figure, short
+from resomap.report.figures.style import Drawing, new_figure, shorten_name
 
 MOST_CLASSES = 8
 GAP = 0.16
 
 
 @dataclass(frozen=True)
-class Pictures:
+class StoredImages:
     """The test split on disk: uint8 images a resolution (N, r, r, 3), labels (N,), masks (N, H, W) or None."""
 
     manifest: dict[str, Any]
@@ -50,7 +50,7 @@ class Pictures:
         )
 
 
-def plot_pictures(pictures: Pictures, resolutions: Sequence[int]) -> Drawing:
+def plot_pictures(pictures: StoredImages, resolutions: Sequence[int]) -> Drawing:
     """Two test pictures of each class as stored, and the second of them at every resolution."""
     native, classes, labels = (
         pictures.manifest["native_resolution"],
@@ -82,7 +82,7 @@ def plot_pictures(pictures: Pictures, resolutions: Sequence[int]) -> Drawing:
             show(axes, image)
         axes_row[0].set_ylabel(name, rotation=0, ha="right", va="center")
     for axes, name in zip(panels[0], names, strict=True):
-        axes.set_title(short(name, 16), fontsize=11, loc="center")
+        axes.set_title(shorten_name(name, 16), fontsize=11, loc="center")
     shown = [{"class": name, "index": int(index)} for name in names for index in by_class[name]]
     return Drawing(figure, title, pd.DataFrame(shown))
 

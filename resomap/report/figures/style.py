@@ -154,7 +154,7 @@ def mark_native(axes: Axes, native_resolution: int, words: str, va: str = "botto
     )
 
 
-def short(name: str, most: int = 22) -> str:
+def shorten_name(name: str, most: int = 22) -> str:
     """A name that fits beside a drawing, its middle left out where it is longer than `most` letters."""
     half = most // 2
     return (

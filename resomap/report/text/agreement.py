@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from resomap.report.figures.methods import BASELINE_NAMES, Struck, method_name
+from resomap.report.methods import BASELINE_NAMES, FailedMethods, method_name
 from resomap.report.text.evidence_numbers import (
     ends_of,
     plain,
@@ -26,7 +26,9 @@ VERDICTS = {
 }
 
 
-def agreement_sentences(agreement: pd.DataFrame, model: str, struck: Struck) -> Iterator[str]:
+def agreement_sentences(
+    agreement: pd.DataFrame, model: str, struck: FailedMethods
+) -> Iterator[str]:
     """Maps of a model at the ends of the sweep: the finding, where one stands, every method's numbers, and what has learnt nothing."""
     ends = unstruck_ends(agreement, model, struck)
     if ends.empty:

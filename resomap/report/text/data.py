@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from resomap.report.facts import SPLITS, Facts
-from resomap.report.figures.style import short
+from resomap.report.figures.style import shorten_name
 from resomap.report.text.data_titles import (
     STORED,
     balance_title,
@@ -59,14 +59,18 @@ def _split_pairs(leaks: pd.DataFrame) -> str:
 def _example(copies: pd.DataFrame, kind: str) -> str:
     """`a.jpg (train) and b.jpg (test)`: the first."""
     first = {
-        column: short(str(value), LONGEST_NAME) for column, value in copies.iloc[0].items()
+        column: shorten_name(str(value), LONGEST_NAME)
+        for column, value in copies.iloc[0].items()
     }
     return f"{first['copy_of']} ({first[f'copy_{kind}']}) and {first['source']} ({first[kind]})"
 
 
 def limit_sentences(facts: Facts) -> Iterator[str]:
     """What the pictures themselves put in doubt, the gravest first."""
-    learnt, tested = facts.copied_from_train(), facts.manifest["splits"]["test"]["count"]
+    learnt, tested = (
+        facts.count_test_copies_of_train(),
+        facts.manifest["splits"]["test"]["count"],
+    )
     leaks, contradictions = (
         counted(len(copies), "picture") for copies in (facts.leaks, facts.contradictions)
     )
@@ -89,7 +93,7 @@ def _left_out(facts: Facts) -> Iterator[str]:
 
 
 def _unseen(split: str, counts: pd.Series) -> Iterator[str]:
-    empty = [short(name, LONGEST_NAME) for name in counts.index[counts == 0]]
+    empty = [shorten_name(name, LONGEST_NAME) for name in counts.index[counts == 0]]
     if empty:
         more = [f"{len(empty) - MOST_NAMED:,} more"] if len(empty) > MOST_NAMED else []
         yield f"Without a {split} picture: {counted(len(empty), 'class')} ({listing([*empty[:MOST_NAMED], *more])})."
@@ -103,10 +107,8 @@ def information_sentences(facts: Facts, resolutions: Sequence[int]) -> Iterator[
     )
     worst = least_kept(facts, smallest)
     if worst is not None and smallest < facts.native_resolution:
-        name, share = facts.manifest["classes"][worst], facts.kept(smallest)[1 + worst]
-        told += (
-            f"; least in class {short(name, LONGEST_NAME)} ({percent(share)} at {smallest} px)"
-        )
+        name, share = facts.manifest["classes"][worst], facts.energy_kept(smallest)[1 + worst]
+        told += f"; least in class {shorten_name(name, LONGEST_NAME)} ({percent(share)} at {smallest} px)"
     yield f"{told}."
     if facts.has_files and len(facts.sizes) > 1:
         yield f"{sizes_title(facts, resolutions)}."
@@ -141,12 +143,12 @@ def _splits(facts: Facts) -> Iterator[str]:
 
 def _classes(totals: pd.Series) -> Iterator[str]:
     largest, smallest = totals.idxmax(), totals.idxmin()
-    ends = f": {short(largest, LONGEST_NAME)} ({totals[largest]:,}) and {short(smallest, LONGEST_NAME)} ({totals[smallest]:,})"
+    ends = f": {shorten_name(largest, LONGEST_NAME)} ({totals[largest]:,}) and {shorten_name(smallest, LONGEST_NAME)} ({totals[smallest]:,})"
     yield f"{balance_title(totals.to_frame())}{'' if totals[largest] == totals[smallest] else ends}."
 
 
 def _sizes(facts: Facts) -> Iterator[str]:
-    sides = facts.sides
+    sides = facts.side_counts
     if len(facts.sizes) > 1:
         middle = np.median(np.repeat(sides.index, sides))
         yield (

@@ -54,7 +54,7 @@ def sizes_title(facts: Facts, resolutions: Iterable[int]) -> str:
         width, height = facts.sizes[["width", "height"]].iloc[0]
         return f"Every picture is {width} \N{MULTIPLICATION SIGN} {height} px"
     side = min(max(resolutions), facts.native_resolution)
-    share = facts.share_under(side)
+    share = facts.share_below(side)
     if share == 0:
         return f"No picture is smaller than {side} px, the most that is asked of them"
     return (
@@ -70,7 +70,7 @@ def information_title(facts: Facts, resolutions: Iterable[int]) -> str:
     if not below:
         return f"Every resolution of the sweep holds all that is stored at {facts.native_resolution} px"
     first, *others = (
-        f"{resolution} px {percent(facts.kept(resolution)[0])}"
+        f"{resolution} px {percent(facts.energy_kept(resolution)[0])}"
         for resolution in dict.fromkeys((below[0], below[-1]))
     )
     return f"{first.replace('px', 'px keep')} of the detail{''.join(f', {other}' for other in others)}"
@@ -78,7 +78,10 @@ def information_title(facts: Facts, resolutions: Iterable[int]) -> str:
 
 def sheet_title(facts: Facts) -> str:
     """Which classes are shown."""
-    shown, classes = len(np.unique(facts.sheet["label"])), len(facts.manifest["classes"])
+    shown, classes = (
+        len(np.unique(facts.contact_sheet["label"])),
+        len(facts.manifest["classes"]),
+    )
     return (
         "What the classes look like"
         if shown == classes
@@ -88,13 +91,13 @@ def sheet_title(facts: Facts) -> str:
 
 def least_kept(facts: Facts, resolution: int) -> int | None:
     """The class of whose pictures a resolution keeps least; None where no class was looked at."""
-    kept = facts.kept(resolution)[1:]
+    kept = facts.energy_kept(resolution)[1:]
     return None if np.isnan(kept).all() else int(np.nanargmin(kept))
 
 
 def shape_title(facts: Facts) -> str:
     """What becoming square does to the pictures, in their mean."""
-    ratios = facts.ratios
+    ratios = facts.ratio_counts
     stretch = np.maximum(ratios.index, 1 / ratios.index)
     match facts.manifest["aspect"]:
         case "squash":

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from resomap.analysis.evidence import struck_out
-from resomap.report.figures.methods import (
+from resomap.report.methods import (
     BASELINE_NAMES,
+    attribution_methods,
+    drop_failed_methods,
     method_name,
-    method_order,
-    without_struck,
 )
 from resomap.report.tables import Tables
 from resomap.report.text.agreement import agreement_sentences
@@ -39,16 +39,16 @@ def evidence_sentences(tables: Tables, model: str, confidence: float) -> Iterato
     own = tables.explanations[tables.explanations["model"] == model].dropna(
         subset=["relevance_mass"]
     )
-    yield from _localisation(without_struck(own, struck), model)
+    yield from _localisation(drop_failed_methods(own, struck), model)
     yield from _faithfulness(
-        without_struck(faithfulness_gains(tables.faithfulness), struck), model
+        drop_failed_methods(faithfulness_gains(tables.faithfulness), struck), model
     )
     yield from exchange_sentences(tables.interventions, model, confidence)
 
 
 def _localisation(known: pd.DataFrame, model: str) -> Iterator[str]:
     """Corrected relevance on the object at the ends of the sweep, by methods and by what knows no network; then whether it follows the cue."""
-    methods = method_order(known)
+    methods = attribution_methods(known)
     if not methods:
         return
     shares = (
@@ -84,7 +84,7 @@ def _spans(table: pd.DataFrame, names: Iterable[str], form: str) -> str:
 
 def _following(known: pd.DataFrame) -> str:
     differences, (where, by_edges) = medium_minus_fine(known), following(known)
-    told = _signed(differences[method_order(known)].mean(axis=1))
+    told = _signed(differences[attribution_methods(known)].mean(axis=1))
     edge = (
         f"; of an edge filter, which knows no network, {_signed(differences['edge'])}"
         if "edge" in differences
@@ -116,7 +116,7 @@ def _faithfulness(gains: pd.DataFrame, model: str) -> Iterator[str]:
     table = own.groupby(["resolution", "method"])["gain"].mean().unstack("method").sort_index()
     yield (
         f"Insertion minus deletion of {model} beyond a random order's, areas being restored or blurred in a map's order "
-        f"({own['bandwidth'].iloc[0]} cells a side, {_px(table.index)}): {_spans(table, [*method_order(own), 'centre'], '+.2f')}."
+        f"({own['bandwidth'].iloc[0]} cells a side, {_px(table.index)}): {_spans(table, [*attribution_methods(own), 'centre'], '+.2f')}."
     )
 
 

@@ -4,7 +4,12 @@ from typing import Any
 
 import pandas as pd
 
-from resomap.report.figures.methods import Struck, method_name, method_order, without_struck
+from resomap.report.methods import (
+    FailedMethods,
+    attribution_methods,
+    drop_failed_methods,
+    method_name,
+)
 
 FOLLOWS = 0.1
 """Difference of corrected relevance from which the evidence counts as following the cue."""
@@ -30,7 +35,7 @@ def medium_minus_fine(evidence: pd.DataFrame) -> pd.DataFrame:
 def following(evidence: pd.DataFrame) -> tuple[list[int], list[int]]:
     """Resolutions, px, at which the medium group has more relevance than the fine one: by every method, and by an edge filter."""
     differences = medium_minus_fine(evidence)
-    own = differences[method_order(evidence)].dropna(how="all")
+    own = differences[attribution_methods(evidence)].dropna(how="all")
     edge = differences["edge"] if "edge" in differences else pd.Series(dtype=float)
     return list(own.index[((own > FOLLOWS) | own.isna()).all(axis=1)]), list(
         edge.index[edge > FOLLOWS]
@@ -54,10 +59,12 @@ def widest(agreement: pd.DataFrame) -> pd.DataFrame:
     return agreement[ends & (agreement["low"] < agreement["high"])]
 
 
-def unstruck_ends(agreement: pd.DataFrame, model: str | None, struck: Struck) -> pd.DataFrame:
+def unstruck_ends(
+    agreement: pd.DataFrame, model: str | None, struck: FailedMethods
+) -> pd.DataFrame:
     """How a model's maps compare between the smallest and the largest resolution, by methods that were struck out at neither."""
     ends = widest(compared_maps(agreement[agreement["model"] == model]))
-    return without_struck(without_struck(ends, struck, "low"), struck, "high")
+    return drop_failed_methods(drop_failed_methods(ends, struck, "low"), struck, "high")
 
 
 def reading_name(method: str, block: str) -> str:

@@ -5,20 +5,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from resomap.report.figures.methods import Struck, method_name, method_order
+from resomap.report.methods import FailedMethods, attribution_methods, method_name
 from resomap.report.text.evidence_numbers import CONTRAST, RUN, following, unstruck_ends
 from resomap.report.text.titles import listing
 
 
 def evidence_title(evidence: pd.DataFrame) -> str:
     """Whether the evidence of methods that were not struck out follows the cue, or how much of it lies on the object."""
-    own = evidence[evidence["method"].isin(method_order(evidence))]
+    own = evidence[evidence["method"].isin(attribution_methods(evidence))]
     if own.empty:
         return "No map was measured against a mask"
     if set(CONTRAST) <= set(own["group"]):
         where, by_edges = following(evidence)
         if where:
-            first, *others = method_order(own)
+            first, *others = attribution_methods(own)
             who = "every method" if others else method_name(first)
             ending = ", as an edge filter's does" if set(where) <= set(by_edges) else ""
             return f"At {listing(where)} px the evidence lies on the medium stripes, not on the fine ones, by {who}{ending}"
@@ -51,7 +51,7 @@ def alarm_title(alarms: pd.DataFrame) -> str:
     return f"{told[0].upper()}{told[1:]} {'is' if is_one else 'are'} answered right for the wrong reason{by}"
 
 
-def agreement_title(agreement: pd.DataFrame, model: str | None, struck: Struck) -> str:
+def agreement_title(agreement: pd.DataFrame, model: str | None, struck: FailedMethods) -> str:
     """How much of the agreement of two seeds is left between the ends of the sweep, over methods that were not struck out there."""
     ends = unstruck_ends(agreement, model, struck)
     if ends.empty:
@@ -75,7 +75,7 @@ def faithfulness_title(gains: pd.DataFrame) -> str:
     if gains.empty:
         return "No map was tried on the network"
     table = gains.pivot_table(index=[*RUN, "bandwidth"], columns="method", values="gain")
-    methods = method_order(gains)
+    methods = attribution_methods(gains)
     beats = [
         method_name(name)
         for name in methods

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from resomap.report.figures.methods import method_name
+from resomap.report.methods import method_name
 from resomap.report.tables import Tables
 from resomap.report.text import evidence
 from resomap.report.text.cost_titles import measurement_name

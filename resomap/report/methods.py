@@ -17,10 +17,10 @@ METHOD_NAMES = {
 }
 BASELINE_NAMES = {"edge": "edge filter", "centre": "centre", "random": "random"}
 """Maps that know no network, as a reader meets them; they stand beside the methods."""
-MOST_METHODS = 5
+MAX_METHODS = 5
 """More methods than this have no panel of their own."""
 
-Struck = Collection[tuple[str, int, str]]
+FailedMethods = Collection[tuple[str, int, str]]
 """Model, resolution and method of what was struck out."""
 
 
@@ -29,28 +29,32 @@ def method_name(method: str) -> str:
     return METHOD_NAMES.get(method, method)
 
 
-def method_order(rows: pd.DataFrame) -> list[str]:
+def attribution_methods(rows: pd.DataFrame) -> list[str]:
     """Methods in their order, without the baselines."""
     return [method for method in dict.fromkeys(rows["method"]) if method not in BASELINE_NAMES]
 
 
-def without_struck(rows: pd.DataFrame, struck: Struck, at: str = "resolution") -> pd.DataFrame:
+def drop_failed_methods(
+    rows: pd.DataFrame, struck: FailedMethods, at: str = "resolution"
+) -> pd.DataFrame:
     """Rows of methods that were not struck out at the resolution in column `at`."""
     keys = zip(rows["model"], rows[at], rows["method"], strict=True)
     return rows[np.array([key not in struck for key in keys], bool)]
 
 
-def struck_resolutions(struck: Struck, models: Collection[str], method: str) -> list[int]:
+def failed_resolutions(
+    struck: FailedMethods, models: Collection[str], method: str
+) -> list[int]:
     """Where a method was struck out for any of these models, px."""
     return sorted(
         {resolution for model, resolution, name in struck if name == method and model in models}
     )
 
 
-def more_methods(methods: Collection[str]) -> str:
+def more_methods_note(methods: Collection[str]) -> str:
     """What a note says where there are more methods than panels."""
     return (
-        f" The first {MOST_METHODS} of {len(methods)} methods; all stand in the data."
-        if len(methods) > MOST_METHODS
+        f" The first {MAX_METHODS} of {len(methods)} methods; all stand in the data."
+        if len(methods) > MAX_METHODS
         else ""
     )
