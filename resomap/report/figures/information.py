@@ -19,6 +19,7 @@ from resomap.report.figures.style import (
     mark_native,
     new_figure,
     resolution_axis,
+    shorten_name,
 )
 from resomap.report.text import data_titles as titles
 
