@@ -16,7 +16,7 @@ from benchmarks.processes import shipped_config
 from benchmarks.tables import markdown, ratios, spread
 from benchmarks.turns import Way, take_turns
 from resomap.config.load import find_architecture
-from resomap.explain.attribution import METHODS, Settings, attribute
+from resomap.explain.attribution import METHODS, AttributionSettings, attribute
 from resomap.explain.run import BATCH_PIXELS
 from resomap.models.inspect import find_layer
 from resomap.models.registry import build_model
@@ -142,7 +142,7 @@ def in_batches(maps: Maps, images: Tensor, labels: Tensor, batch: int) -> np.nda
 def our_gradcam(model: nn.Module, name: str, batch: int) -> Maps:
     """As the explain job does it."""
     ours = deepcopy(model).to(memory_format=torch.channels_last)
-    settings = Settings(
+    settings = AttributionSettings(
         layer=ours.get_submodule(name), ig_steps=2, smoothgrad_samples=2, batch_size=batch
     )
     return lambda images, labels: attribute(
@@ -240,7 +240,7 @@ def method_costs(options: Namespace, name: str, resolution: int) -> dict[str, li
     layer, _, _ = find_layer(model, resolution, "auto")
     model.to(memory_format=torch.channels_last)
     batch = min(options.pictures, max(1, BATCH_PIXELS // resolution**2))
-    settings = Settings(
+    settings = AttributionSettings(
         model.get_submodule(layer), chosen.ig_steps, chosen.smoothgrad_samples, batch
     )
     images, labels = noise(options.pictures, resolution)

@@ -21,7 +21,7 @@ from benchmarks.turns import Way, take_turns
 from resomap.config.load import find_architecture
 from resomap.data.store.store import open_store
 from resomap.explain.grids import reduce_maps
-from resomap.explain.run import Subject
+from resomap.explain.run import ExplainedRun
 from resomap.models.inspect import find_layer
 from resomap.system.files import write_arrays
 from resomap.training.checkpoint import save_weights
@@ -33,10 +33,14 @@ RESOLUTIONS = (24, 48, 96)
 METHODS = ("gradcam", "integrated_gradients", "saliency")
 SEEDS = (2, 5)
 UNTRAINED = 24
-PARTS = {"attributions": "explain"} | {
-    name: name for name in ("localisation", "faithfulness", "sanity", "interventions")
+PARTS = {
+    "attributions": "explain",
+    "localisation": "localisation_rows",
+    "faithfulness": "faithfulness_rows",
+    "sanity": "sanity_rows",
+    "interventions": "intervention_rows",
 }
-"""The parts of the job, and the methods of a stage's Subject that do them."""
+"""Each part of the job and the method of ExplainedRun that computes it."""
 RUN_NOTE = """CPU seconds of `resomap.entry.explain` after imports, fresh weights, one torch thread, the shipped configuration on {pictures} pictures of the
 reef: {methods}; sanity on {sanity}, faithfulness on {faithfulness}. `rest`: reading, what is explained, writing.
 """
@@ -118,7 +122,7 @@ def parts_timed() -> Iterator[dict[str, float]]:
     with ExitStack() as stack:
         for part, name in PARTS.items():
             stack.enter_context(
-                patch.object(Subject, name, timed(part, getattr(Subject, name)))
+                patch.object(ExplainedRun, name, timed(part, getattr(ExplainedRun, name)))
             )
         yield spent
 

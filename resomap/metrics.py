@@ -120,3 +120,14 @@ def pair_accuracy(
     partners = pair_partners(pairs, logits.shape[1])[labels]
     pictures = np.arange(len(labels))
     return np.where(partners < 0, np.nan, logits[pictures, labels] > logits[pictures, partners])
+
+
+def is_correct(
+    logits: np.ndarray, labels: np.ndarray, pairs: Sequence[Sequence[int]] | None
+) -> np.ndarray:
+    """Return which images are classified correctly, bool (N,): inside the pair of the label's class if it has one, else among all classes."""
+    inside = pair_accuracy(logits, labels, pairs)
+    correct: np.ndarray = np.where(
+        np.isnan(inside), logits.argmax(axis=1) == labels, inside == 1
+    )
+    return correct

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from resomap.data.store.store import Store, open_store
 from resomap.entry.arguments import run
-from resomap.explain.agreement.compare import COLUMNS, ModelMaps, compare
-from resomap.explain.agreement.read import baselines, read_maps, right_everywhere
+from resomap.explain.agreement.compare import AGREEMENT_COLUMNS, ModelMaps, compare_maps
+from resomap.explain.agreement.read import correct_everywhere, iter_baselines, read_maps
 from resomap.system.files import write_rows
 from resomap.workflow.jobs import CompareExplanations
 
@@ -15,16 +15,16 @@ def main(job: CompareExplanations, data: Path, runs: Path, agreement: Path) -> N
     """Write one row of `agreement` a method, block, population, measure and two resolutions, of what runs there are in `runs`."""
     store = open_store(data)
     models = [runs / model.family / model.name for model in job.models]
-    right = right_everywhere(models, job.resolutions, job.seeds, store.pairs)
+    right = correct_everywhere(models, job.resolutions, job.seeds, store.pairs)
     named = {"family": job.architecture.family, "model": job.architecture.name}
     rows = [
         {**named, **row}
         for evidence in _evidence(
             job, store, runs / job.architecture.family / job.architecture.name
         )
-        for row in compare(evidence, store.labels("test"), right)
+        for row in compare_maps(evidence, store.labels("test"), right)
     ]
-    write_rows(agreement, rows, COLUMNS)
+    write_rows(agreement, rows, AGREEMENT_COLUMNS)
 
 
 def _evidence(job: CompareExplanations, store: Store, model: Path) -> Iterator[ModelMaps]:
@@ -35,7 +35,7 @@ def _evidence(job: CompareExplanations, store: Store, model: Path) -> Iterator[M
             index = evidence.index if index is None else index
             yield evidence
     if index is not None:
-        yield from baselines(
+        yield from iter_baselines(
             {
                 resolution: store.images("test", resolution)[index]
                 for resolution in job.resolutions

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from resomap.data.store.store import open_store
 from resomap.entry import arguments
-from resomap.entry.explained_run import open_subject
+from resomap.entry.explained_run import open_explained_run
 from resomap.explain import run
-from resomap.explain.intervention import COLUMNS as INTERVENTIONS
-from resomap.explain.sanity import COLUMNS as SANITY
+from resomap.explain.intervention import INTERVENTION_COLUMNS
+from resomap.explain.sanity import SANITY_COLUMNS
 from resomap.system.files import write_arrays, write_rows
 from resomap.system.gpus import keep_freed_memory, open_device
 from resomap.training.checkpoint import load_weights
@@ -29,21 +29,33 @@ def main(
     device = open_device(job.device, threads)
     keep_freed_memory()
     state, about = load_weights(weights)
-    explanations = run.unexplained(job.explainability)
+    explanations = run.empty_explanations(job.explainability)
     tables: list[list[run.Row]] = [[], [], [], []]
     if about["status"] == "ok":
-        subject = open_subject(job, open_store(data), state, device)
+        subject = open_explained_run(job, open_store(data), state, device)
         explanations = list(subject.explain())
         of_maps = [
             judge(explanations)
-            for judge in (subject.localisation, subject.faithfulness, subject.sanity)
+            for judge in (
+                subject.localisation_rows,
+                subject.faithfulness_rows,
+                subject.sanity_rows,
+            )
         ]
-        tables = [*of_maps, subject.interventions()]
+        tables = [*of_maps, subject.intervention_rows()]
     for path, explanation in zip(attributions, explanations, strict=True):
         write_arrays(path, **explanation.arrays())
     files = (localisation, faithfulness, sanity, interventions)
     for path, rows, columns in zip(
-        files, tables, (run.LOCALISATION, run.FAITHFULNESS, SANITY, INTERVENTIONS), strict=True
+        files,
+        tables,
+        (
+            run.LOCALISATION_COLUMNS,
+            run.FAITHFULNESS_COLUMNS,
+            SANITY_COLUMNS,
+            INTERVENTION_COLUMNS,
+        ),
+        strict=True,
     ):
         write_rows(path, rows, columns)
 

@@ -8,18 +8,22 @@ from torch import Tensor, nn
 
 from resomap.data.reef.counterfactual import reversed_stickers
 from resomap.data.store.store import Store
-from resomap.explain.run import Network, Pictures, Subject
-from resomap.explain.sample import stratified
+from resomap.explain.run import (
+    ExplainedImages,
+    ExplainedNetwork,
+    ExplainedRun,
+    stratified_indices,
+)
 from resomap.models.inspect import find_layer, top_modules
 from resomap.models.registry import build_model
 from resomap.workflow.jobs import Explain
 
 
-def open_subject(
+def open_explained_run(
     job: Explain, store: Store, state: dict[str, Tensor], device: torch.device
-) -> Subject:
+) -> ExplainedRun:
     """The network with the weights `state` on `device`, before the pictures of the store."""
-    return Subject(
+    return ExplainedRun(
         _open_network(job, store.num_classes, state, device),
         _open_pictures(job, store),
         job.explainability,
@@ -28,7 +32,7 @@ def open_subject(
 
 def _open_network(
     job: Explain, classes: int, state: dict[str, Tensor], device: torch.device
-) -> Network:
+) -> ExplainedNetwork:
     build = partial(_build, job, classes, device)
     model = build(job.seed)
     model.load_state_dict(state)
@@ -36,7 +40,7 @@ def _open_network(
         find_layer(model, resolution, job.explainability.layer)[0]
         for resolution in (job.resolution, job.smallest)
     )
-    return Network(model, job.seed, rule, fixed, top_modules(model), build)
+    return ExplainedNetwork(model, job.seed, rule, fixed, top_modules(model), build)
 
 
 def _build(job: Explain, classes: int, device: torch.device, seed: int) -> nn.Module:
@@ -48,12 +52,12 @@ def _build(job: Explain, classes: int, device: torch.device, seed: int) -> nn.Mo
     )
 
 
-def _open_pictures(job: Explain, store: Store) -> Pictures:
+def _open_pictures(job: Explain, store: Store) -> ExplainedImages:
     index, masks = (
-        stratified(store.labels("test"), job.explainability.images),
+        stratified_indices(store.labels("test"), job.explainability.images),
         store.masks("test"),
     )
-    return Pictures(
+    return ExplainedImages(
         index=index,
         images=store.images("test", job.resolution)[index],
         labels=np.asarray(store.labels("test")[index]),

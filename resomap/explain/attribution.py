@@ -9,18 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from resomap.explain.methods import METHODS, Evidence, Settings
+from resomap.explain.methods import METHODS, AttributionSettings, TargetScore
 from resomap.metrics import pair_partners
 
 __all__ = [
     "METHODS",
-    "Evidence",
-    "Explained",
-    "Settings",
+    "AttributionSettings",
+    "ExplainedTargets",
     "Target",
+    "TargetScore",
     "attribute",
-    "choose",
-    "completeness",
+    "choose_targets",
+    "completeness_errors",
     "frozen",
 ]
 
@@ -28,7 +28,7 @@ Target = Literal["label", "prediction", "contrast"]
 
 
 @dataclass(frozen=True)
-class Explained:
+class ExplainedTargets:
     """What is explained of each picture: the network's logits float32 (n, C), the class and its rival int64 (n,), -1 where there is none.
 
     `weights` float32 (n, C), on the CPU, make the evidence out of logits: 1 at the class, -1 at its rival.
@@ -40,7 +40,7 @@ class Explained:
     weights: Tensor
 
 
-def choose(
+def choose_targets(
     model: nn.Module,
     images: Tensor,
     labels: np.ndarray,
@@ -48,7 +48,7 @@ def choose(
     target: Target,
     pairs: Sequence[Sequence[int]] | None,
     batch_size: int,
-) -> Explained:
+) -> ExplainedTargets:
     """Choose what is explained of normalised float32 images (n, 3, r, r), n > 0, with labels (n,), on the pictures as they are.
 
     `target` is the label's logit, the predicted class's, or for `contrast` the label's minus its pair partner's (minus the strongest
@@ -64,18 +64,22 @@ def choose(
     )
     classes = np.arange(logits.shape[1])
     weights = (classes == targets[:, None]).astype(np.float32) - (classes == rivals[:, None])
-    return Explained(logits, targets, rivals, torch.from_numpy(weights))
+    return ExplainedTargets(logits, targets, rivals, torch.from_numpy(weights))
 
 
 def attribute(
-    method: str, model: nn.Module, images: Tensor, weights: Tensor, settings: Settings
+    method: str,
+    model: nn.Module,
+    images: Tensor,
+    weights: Tensor,
+    settings: AttributionSettings,
 ) -> np.ndarray:
     """Explain the evidence of normalised float32 images (n, 3, r, r), n > 0, by one of METHODS, on the model's device.
 
     `weights` (n, C) make the evidence out of logits: see `choose`. Returns the attributions, signed, channels summed, float32
     (n, h, w). `settings.batch_size` bounds the pictures (times steps) of a forward pass and changes nothing but rounding.
     """
-    evidence, compute = Evidence(model), METHODS[method].compute
+    evidence, compute = TargetScore(model), METHODS[method].compute
     with frozen(model):
         parts = zip(
             _batches(model, images, settings.batch_size),
@@ -89,7 +93,7 @@ def attribute(
     return torch.cat(maps).numpy()
 
 
-def completeness(
+def completeness_errors(
     model: nn.Module, images: Tensor, weights: Tensor, attributions: np.ndarray, batch_size: int
 ) -> np.ndarray:
     """By how much attributions (n, h, w) fail to add up to what the picture changed: errors float64 (n,), 0 where they do.
@@ -97,7 +101,7 @@ def completeness(
     What changed is the evidence of the picture minus that of the baseline 0 (Sundararajan et al. 2017, axiom 3); the difference is in units
     of its mean magnitude over the pictures, so that no picture divides by almost nothing. NaN where the network says the same of all.
     """
-    evidence = Evidence(model)
+    evidence = TargetScore(model)
     with torch.no_grad(), frozen(model):
         parts = zip(
             _batches(model, images, batch_size),

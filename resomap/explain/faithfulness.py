@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from resomap.explain.attribution import Explained, frozen
-from resomap.explain.blur import smoother
-from resomap.explain.grids import overlap, reduce_maps
+from resomap.explain.attribution import ExplainedTargets, frozen
+from resomap.explain.grids import overlap, reduce_maps, smoother
 
 FRACTIONS = (0.0, 0.1, 0.3, 0.75, 1.0)
 """Shares of the area at which the score is read: mean areas differ by .01 (rms) from those of 28 shares, at a ninth of the cost."""
@@ -31,7 +30,7 @@ class Areas(NamedTuple):
 def perturb(
     model: nn.Module,
     images: Tensor,
-    explained: Explained,
+    explained: ExplainedTargets,
     maps: Mapping[str, np.ndarray],
     bandwidths: Sequence[int],
     batch_size: int,
@@ -103,7 +102,7 @@ class _Views:
     """Pictures, the same blurred, and what the network says of mixtures of the two."""
 
     def __init__(
-        self, model: nn.Module, images: Tensor, explained: Explained, batch_size: int
+        self, model: nn.Module, images: Tensor, explained: ExplainedTargets, batch_size: int
     ) -> None:
         self._model, self._explained = model, explained
         self._device = next(model.parameters()).device

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from resomap.explain.blur import smoother
-from resomap.explain.grids import overlap
+from resomap.explain.grids import overlap, smoother
 
-COLUMNS = (
+INTERVENTION_COLUMNS = (
     "kind",
     "index",
     "other",
@@ -92,7 +91,7 @@ def intervention_rows(
     before, after = (answers(values, labels, others) for values in logits)
     columns = (index, other, labels, others, before, after, follow(logits[1], labels, others))
     rows = [
-        dict(zip(COLUMNS, (kind, *row[:4], None, *row[4:]), strict=True))
+        dict(zip(INTERVENTION_COLUMNS, (kind, *row[:4], None, *row[4:]), strict=True))
         for row in zip(*map(np.ndarray.tolist, columns), strict=True)
     ]
     return rows if groups is None else [row | {"group": groups[row["label"]]} for row in rows]

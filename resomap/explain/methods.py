@@ -14,7 +14,7 @@ NOISE = 0.15  # standard deviation of SmoothGrad's noise in ranges of the pictur
 
 
 @dataclass(frozen=True)
-class Settings:
+class AttributionSettings:
     """What a method may need: the block that a layer method reads, steps of Integrated Gradients, noises of SmoothGrad, pictures in a pass."""
 
     layer: nn.Module
@@ -23,7 +23,7 @@ class Settings:
     batch_size: int
 
 
-class Evidence(nn.Module):
+class TargetScore(nn.Module):
     """A network reduced to the one number a picture that is explained: a weighted sum of its logits."""
 
     def __init__(self, model: nn.Module) -> None:
@@ -36,7 +36,9 @@ class Evidence(nn.Module):
         return evidence
 
 
-def _gradcam(evidence: Evidence, images: Tensor, weights: Tensor, settings: Settings) -> Tensor:
+def _gradcam(
+    evidence: TargetScore, images: Tensor, weights: Tensor, settings: AttributionSettings
+) -> Tensor:
     """Grad-CAM (Selvaraju et al. 2017) without its last ReLU; with frozen weights the graph starts at the layer."""
     from captum.attr import LayerGradCam
 
@@ -48,7 +50,7 @@ def _gradcam(evidence: Evidence, images: Tensor, weights: Tensor, settings: Sett
 
 
 def _hirescam(
-    evidence: Evidence, images: Tensor, weights: Tensor, settings: Settings
+    evidence: TargetScore, images: Tensor, weights: Tensor, settings: AttributionSettings
 ) -> Tensor:
     """HiResCAM (Draelos & Carin 2020): gradient times activation in every cell, where Grad-CAM averages the gradient over the map first.
 
@@ -62,7 +64,7 @@ def _hirescam(
 
 
 def _gradcam_plus_plus(
-    evidence: Evidence, images: Tensor, weights: Tensor, settings: Settings
+    evidence: TargetScore, images: Tensor, weights: Tensor, settings: AttributionSettings
 ) -> Tensor:
     """Grad-CAM++ (Chattopadhay et al. 2018) before pytorch-grad-cam clips and scales it.
 
@@ -91,7 +93,7 @@ def _gradcam_plus_plus(
 class _Bound(nn.Module):
     """Evidence under fixed weights: pytorch-grad-cam gives a network nothing but images."""
 
-    def __init__(self, evidence: Evidence, weights: Tensor) -> None:
+    def __init__(self, evidence: TargetScore, weights: Tensor) -> None:
         super().__init__()
         self.evidence, self.weights = evidence, weights
 
@@ -110,7 +112,7 @@ def _copy(_layer: nn.Module, _inputs: object, output: Tensor) -> Tensor:
 
 
 def _integrated_gradients(
-    evidence: Evidence, images: Tensor, weights: Tensor, settings: Settings
+    evidence: TargetScore, images: Tensor, weights: Tensor, settings: AttributionSettings
 ) -> Tensor:
     """Integrated Gradients (Sundararajan et al. 2017) from the baseline 0, which after normalisation is the mean training colour."""
     from captum.attr import IntegratedGradients
@@ -127,7 +129,7 @@ def _integrated_gradients(
 
 
 def _saliency(
-    evidence: Evidence, images: Tensor, weights: Tensor, _settings: Settings
+    evidence: TargetScore, images: Tensor, weights: Tensor, _settings: AttributionSettings
 ) -> Tensor:
     """The gradient (Simonyan et al. 2014) with its sign."""
     from captum.attr import Saliency
@@ -139,7 +141,7 @@ def _saliency(
 
 
 def _smoothgrad(
-    evidence: Evidence, images: Tensor, weights: Tensor, settings: Settings
+    evidence: TargetScore, images: Tensor, weights: Tensor, settings: AttributionSettings
 ) -> Tensor:
     """SmoothGrad (Smilkov et al. 2017): the mean gradient with its sign over noisy copies of the picture.
 
@@ -158,7 +160,7 @@ def _smoothgrad(
 
 
 def _guided_backprop(
-    evidence: Evidence, images: Tensor, weights: Tensor, _settings: Settings
+    evidence: TargetScore, images: Tensor, weights: Tensor, _settings: AttributionSettings
 ) -> Tensor:
     """Guided backpropagation (Springenberg et al. 2015): the gradient, of which every ReLU lets only positive parts through.
 
@@ -178,7 +180,7 @@ def _guided_backprop(
 
 
 def _occlusion(
-    evidence: Evidence, images: Tensor, weights: Tensor, settings: Settings
+    evidence: TargetScore, images: Tensor, weights: Tensor, settings: AttributionSettings
 ) -> Tensor:
     """Occlusion (Zeiler & Fergus 2014) on a grid: the evidence that is lost with each cell painted in the mean training colour.
 
@@ -204,7 +206,7 @@ def _occlusion(
 class Method:
     """A way to attribute: `compute(evidence, images, weights, settings)` gives signed values (n, channels, h, w)."""
 
-    compute: Callable[[Evidence, Tensor, Tensor, Settings], Tensor]
+    compute: Callable[[TargetScore, Tensor, Tensor, AttributionSettings], Tensor]
     reads: Literal["layer", "input"]
 
 

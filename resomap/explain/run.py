@@ -11,22 +11,21 @@ from torch import Tensor, nn
 from resomap.config.schema import Explainability
 from resomap.explain.attribution import (
     METHODS,
-    Explained,
-    Settings,
+    AttributionSettings,
+    ExplainedTargets,
     Target,
     attribute,
-    choose,
-    completeness,
+    choose_targets,
+    completeness_errors,
 )
 from resomap.explain.baselines import BASELINES, baseline_maps
 from resomap.explain.faithfulness import perturb
 from resomap.explain.intervention import exchange, intervention_rows, partners, usable
 from resomap.explain.localisation import localise
-from resomap.explain.sample import answered_right
 from resomap.explain.sanity import compute_sanity
-from resomap.metrics import pair_partners
+from resomap.metrics import is_correct, pair_partners
 
-LOCALISATION = (
+LOCALISATION_COLUMNS = (
     *("method", "target", "layer", "grid", "index", "label", "group", "right"),
     *(
         "relevance_mass",
@@ -39,7 +38,15 @@ LOCALISATION = (
     ),
     *("zero_map", "completeness_error"),
 )
-FAITHFULNESS = ("method", "bandwidth", "index", "label", "group", "deletion", "insertion")
+FAITHFULNESS_COLUMNS = (
+    "method",
+    "bandwidth",
+    "index",
+    "label",
+    "group",
+    "deletion",
+    "insertion",
+)
 BATCH_PIXELS = 2**17  # of a forward pass: larger ones are up to twice as slow on a CPU
 FIRST_DRAW = (
     2**20
@@ -49,7 +56,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Pictures:
+class ExplainedImages:
     """The explained test pictures at one resolution: places in the split (n,), uint8 images (n, r, r, 3), labels (n,), and what is known.
 
     `masks` are uint8 (n, H, W); `stickers` the same images with their stickers reversed; None where there are none. `mean` and `std`
@@ -84,7 +91,7 @@ class Pictures:
 
 
 @dataclass(frozen=True)
-class Network:
+class ExplainedNetwork:
     """A trained network on its device. Layer methods read the block `rule` (the layer rule at this resolution) and `fixed` (one at all).
 
     `fresh(seed)` builds the same network untrained, on the same device; `top` names the modules of its last block and head.
@@ -120,17 +127,19 @@ class Explanation:
         }
 
 
-class Subject:
+class ExplainedRun:
     """A network before the pictures that it is asked about."""
 
-    def __init__(self, network: Network, pictures: Pictures, asked: Explainability) -> None:
+    def __init__(
+        self, network: ExplainedNetwork, pictures: ExplainedImages, asked: Explainability
+    ) -> None:
         self.network, self.pictures, self.asked = network, pictures, asked
         self.images = pictures.normalised(pictures.images)
         self.batch_size = max(1, BATCH_PIXELS // self.images.shape[-1] ** 2)
         self.explained = self._choose(self.images, pictures.labels, asked.target)
 
-    def _choose(self, images: Tensor, labels: np.ndarray, target: Target) -> Explained:
-        return choose(
+    def _choose(self, images: Tensor, labels: np.ndarray, target: Target) -> ExplainedTargets:
+        return choose_targets(
             self.network.model,
             images,
             labels,
@@ -148,7 +157,7 @@ class Subject:
     ) -> np.ndarray:
         """The maps of the first `count` pictures by a method, of any network of this architecture, read at the named block."""
         asked, weights = self.asked, self.explained.weights
-        settings = Settings(
+        settings = AttributionSettings(
             model.get_submodule(layer),
             asked.ig_steps,
             asked.smoothgrad_samples,
@@ -186,11 +195,11 @@ class Subject:
         return self.maps(method, untrained, self.network.fixed, count) if count else maps[:0]
 
     def _completeness(self, maps: np.ndarray) -> np.ndarray:
-        return completeness(
+        return completeness_errors(
             self.network.model, self.images, self.explained.weights, maps, self.batch_size
         )
 
-    def localisation(self, explanations: Iterable[Explanation]) -> list[Row]:
+    def localisation_rows(self, explanations: Iterable[Explanation]) -> list[Row]:
         """One row of LOCALISATION a map, those of the baselines last; without masks the measures are missing."""
         pictures = self.pictures
         images, index = pictures.images, pictures.index
@@ -203,7 +212,7 @@ class Subject:
         return [row for one in [*explanations, *known] for row in self._localised(one)]
 
     def _localised(self, explanation: Explanation) -> Iterator[Row]:
-        right = answered_right(self.explained.logits, self.pictures.labels, self.pictures.pairs)
+        right = is_correct(self.explained.logits, self.pictures.labels, self.pictures.pairs)
         grid = explanation.attributions.shape[-1]
         constant = {
             "method": explanation.method,
@@ -224,13 +233,15 @@ class Subject:
             values = {name: column[place].item() for name, column in measured.items()}
             yield {**constant, **self.pictures.named(place), "right": int(answer), **values}
 
-    def faithfulness(self, explanations: Iterable[Explanation]) -> list[Row]:
+    def faithfulness_rows(self, explanations: Iterable[Explanation]) -> list[Row]:
         """One row of FAITHFULNESS an order of areas, bandwidth and picture."""
         count = min(self.asked.faithfulness.images, len(self.images))
         maps = {one.method: one.attributions[:count] for one in explanations}
         if not count:
             return []
-        explained = Explained(*(values[:count] for values in vars(self.explained).values()))
+        explained = ExplainedTargets(
+            *(values[:count] for values in vars(self.explained).values())
+        )
         bandwidths = self.asked.faithfulness.bandwidths
         areas = perturb(
             self.network.model,
@@ -252,7 +263,7 @@ class Subject:
             for place in range(count)
         ]
 
-    def sanity(self, explanations: Iterable[Explanation]) -> list[Row]:
+    def sanity_rows(self, explanations: Iterable[Explanation]) -> list[Row]:
         """Rows of sanity.COLUMNS: every method, and the edge filter, which ignores the weights."""
         asked, pictures, network = self.asked.sanity, self.pictures, self.network
         if not asked.images:
@@ -279,7 +290,7 @@ class Subject:
             asked.draws,
         )
 
-    def interventions(self) -> list[Row]:
+    def intervention_rows(self) -> list[Row]:
         """Rows of intervention.COLUMNS: objects on the rest of other pictures, and reversed stickers."""
         if not self.asked.interventions:
             return []
@@ -320,7 +331,19 @@ class Subject:
         )
 
 
-def unexplained(asked: Explainability) -> list[Explanation]:
+def empty_explanations(asked: Explainability) -> list[Explanation]:
     """The explanations, of no pictures, of a run that has no network to explain."""
     maps, none = np.zeros((0, 1, 1), np.float32), np.zeros(0, np.int64)
     return [Explanation(method, "", maps, none, none) for method in asked.methods]
+
+
+def stratified_indices(labels: np.ndarray, count: int) -> np.ndarray:
+    """Indices of `count` pictures, in index order: the first of every class, then the second of every class, and so on.
+
+    They depend on the labels (N,) alone, so every model, resolution and seed explains the same pictures, and a smaller count is contained
+    in a larger one. A class that runs out leaves its turns to the others; fewer than `count` pictures are all taken.
+    """
+    by_class = np.argsort(labels, kind="stable")
+    classes = labels[by_class]
+    turn = np.arange(len(labels)) - np.searchsorted(classes, classes)
+    return np.sort(by_class[np.lexsort((classes, turn))[:count]])

@@ -9,7 +9,7 @@ from torch import nn
 
 from resomap.explain.agreement.measures import correlation, ranks
 
-COLUMNS = ("method", "draw", "correlation", "floor", "n")
+SANITY_COLUMNS = ("method", "draw", "correlation", "floor", "n")
 SHIFTS = 3
 """With how many other pictures' maps each map is compared for the floor."""
 Explainer = Callable[[nn.Module], np.ndarray]

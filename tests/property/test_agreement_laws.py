@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from resomap.explain.agreement.compare import ModelMaps, compare
+from resomap.explain.agreement.compare import ModelMaps, compare_maps
 from resomap.explain.agreement.measures import emd, spearman, top_k
 from resomap.explain.agreement.normalise import Parts, SeedPairs, summarise
 from resomap.explain.grids import reduce_maps
@@ -191,7 +191,7 @@ def compared(
         }
         for resolution, signal in signals.items()
     }
-    rows = compare(
+    rows = compare_maps(
         ModelMaps("gradcam", "rule", "trained", np.arange(len(low)), maps),
         np.arange(len(low)) % 6,
         np.arange(0),

@@ -5,10 +5,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import Tensor, nn
 
-from resomap.explain.attribution import Explained
-from resomap.explain.blur import smoother
+from resomap.explain.attribution import ExplainedTargets
 from resomap.explain.faithfulness import cover, perturb, rank_cells
-from resomap.explain.grids import overlap
+from resomap.explain.grids import overlap, smoother
 
 few = settings(max_examples=25)
 whole = st.integers(-3, 3).map(float)
@@ -31,7 +30,7 @@ def areas(
     model: nn.Module, images: Tensor, maps: dict[str, np.ndarray], bandwidths: tuple[int, ...]
 ):
     classes = np.zeros(len(images), np.int64)
-    told = Explained(
+    told = ExplainedTargets(
         model(images).detach().numpy(), classes, classes - 1, torch.eye(2)[classes]
     )
     found = perturb(model, images, told, maps, bandwidths, batch_size=4)

@@ -20,7 +20,7 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 from torchvision.models import mobilenet_v3_small, resnet18
 
-from resomap.explain.attribution import Settings, attribute
+from resomap.explain.attribution import AttributionSettings, attribute
 
 torch.set_num_threads(1)
 LABELS = torch.tensor([0, 1, 2, 3, 3, 2])
@@ -88,7 +88,7 @@ def ours(method: str, model: nn.Module, images: Tensor, layer: nn.Module) -> np.
         model,
         images,
         weights,
-        Settings(layer, ig_steps=16, smoothgrad_samples=4, batch_size=len(images)),
+        AttributionSettings(layer, ig_steps=16, smoothgrad_samples=4, batch_size=len(images)),
     )
 
 

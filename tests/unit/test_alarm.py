@@ -10,7 +10,7 @@ from resomap.analysis.alarm import ALARMS, alarm_rows
 from resomap.analysis.answers import Answers, Cell, cell_runs
 from resomap.analysis.evidence import intervention_rows, sanity_rows
 from resomap.explain import intervention, sanity
-from resomap.explain.run import LOCALISATION
+from resomap.explain.run import LOCALISATION_COLUMNS
 from resomap.system.files import write_json, write_rows
 
 MANIFEST = {
@@ -49,7 +49,7 @@ def write_maps(
             for method, share in shares.items()
             for row in _rows(method, share, pictures, masked, rng)
         ]
-        write_rows(run.folder / "explanations" / "localisation.csv", rows, LOCALISATION)
+        write_rows(run.folder / "explanations" / "localisation.csv", rows, LOCALISATION_COLUMNS)
         write_json(run.folder / "metrics.json", {"status": "ok"})
         for name in ("evaluation.csv", "predictions.npz", "val_predictions.npz"):
             (run.folder / name).touch()
@@ -226,7 +226,7 @@ def test_interventions_count_changed_answers_and_what_they_follow(runs):
             {
                 **dict(
                     zip(
-                        intervention.COLUMNS,
+                        intervention.INTERVENTION_COLUMNS,
                         (
                             "exchange",
                             index,
@@ -245,7 +245,9 @@ def test_interventions_count_changed_answers_and_what_they_follow(runs):
             for index in range(48)
         ]
         write_rows(
-            run.folder / "explanations" / "interventions.csv", rows, intervention.COLUMNS
+            run.folder / "explanations" / "interventions.csv",
+            rows,
+            intervention.INTERVENTION_COLUMNS,
         )
     told = {row["group"]: row for row in intervention_rows([LOW], range(2), runs, 0.95)}
     assert {
@@ -277,7 +279,7 @@ def test_a_method_that_keeps_its_maps_is_struck_out_in_the_table(runs):
     write_rows(
         cell_runs(LOW, [0], runs)[0].folder / "explanations" / "sanity.csv",
         rows,
-        sanity.COLUMNS,
+        sanity.SANITY_COLUMNS,
     )
     told = {
         row["method"]: (row["draws"], row["passed"], round(row["retained"], 2))

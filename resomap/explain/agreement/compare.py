@@ -11,7 +11,7 @@ from resomap.explain.agreement.measures import MEASURES, Measure
 from resomap.explain.agreement.normalise import ENOUGH_SEEDS, Parts, SeedPairs, mean, summarise
 from resomap.explain.grids import reduce_maps
 
-COLUMNS = (
+AGREEMENT_COLUMNS = (
     *(
         "family",
         "model",
@@ -64,7 +64,7 @@ class ModelMaps:
     maps: Mapping[int, Mapping[int, np.ndarray]]
 
 
-def compare(
+def compare_maps(
     evidence: ModelMaps, labels: np.ndarray, right: np.ndarray
 ) -> Iterator[dict[str, Any]]:
     """Rows of COLUMNS without family and model: every two resolutions, and each with itself, by each measure, for each population.

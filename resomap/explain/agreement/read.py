@@ -9,7 +9,7 @@ import numpy as np
 
 from resomap.explain.agreement.compare import Block, ModelMaps, Network
 from resomap.explain.baselines import BASELINES, baseline_maps
-from resomap.explain.sample import answered_right
+from resomap.metrics import is_correct
 from resomap.system.files import read_arrays
 
 Runs = Sequence[tuple[int, int, dict[str, np.ndarray]]]
@@ -32,7 +32,7 @@ def read_maps(
     ]
 
 
-def baselines(images: Mapping[int, np.ndarray], index: np.ndarray) -> Iterator[ModelMaps]:
+def iter_baselines(images: Mapping[int, np.ndarray], index: np.ndarray) -> Iterator[ModelMaps]:
     """The maps that know no network; `images` are uint8 (n, r, r, 3) of each resolution r, `index` (n,) their places in the test split."""
     for name in sorted(BASELINES):
         maps = {
@@ -42,7 +42,7 @@ def baselines(images: Mapping[int, np.ndarray], index: np.ndarray) -> Iterator[M
         yield ModelMaps(name, "picture", "none", index, maps)
 
 
-def right_everywhere(
+def correct_everywhere(
     models: Sequence[Path],
     resolutions: Sequence[int],
     seeds: Sequence[int],
@@ -53,7 +53,7 @@ def right_everywhere(
     `models` are the folders of all networks.
     """
     right = [
-        arrays["index"][answered_right(arrays[f"logits_r{resolution}"], arrays["label"], pairs)]
+        arrays["index"][is_correct(arrays[f"logits_r{resolution}"], arrays["label"], pairs)]
         for resolution, _, arrays in _runs(models, resolutions, seeds, "predictions.npz")
     ]
     return reduce(np.intersect1d, right) if right else np.zeros(0, np.int64)

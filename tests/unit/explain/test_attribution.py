@@ -5,12 +5,12 @@ from torch import Tensor, nn
 
 from resomap.explain.attribution import (
     METHODS,
-    Explained,
-    Settings,
+    AttributionSettings,
+    ExplainedTargets,
     Target,
     attribute,
-    choose,
-    completeness,
+    choose_targets,
+    completeness_errors,
     frozen,
 )
 
@@ -49,8 +49,10 @@ def chosen(
     pairs=None,
     labels=LABELS,
     batch_size=4,
-) -> Explained:
-    return choose(model, images, labels, target=target, pairs=pairs, batch_size=batch_size)
+) -> ExplainedTargets:
+    return choose_targets(
+        model, images, labels, target=target, pairs=pairs, batch_size=batch_size
+    )
 
 
 def explain(
@@ -64,7 +66,7 @@ def explain(
     batch_size=4,
 ) -> np.ndarray:
     weights = chosen(model, images).weights if weights is None else weights
-    settings = Settings(
+    settings = AttributionSettings(
         model[layer], ig_steps=ig_steps, smoothgrad_samples=3, batch_size=batch_size
     )
     return attribute(method, model, images, weights, settings)
@@ -316,7 +318,7 @@ def test_integrated_gradients_add_up_to_what_the_picture_changed_given_enough_st
         attributions = explain(
             model, images, "integrated_gradients", weights=explained.weights, ig_steps=steps
         )
-        errors[steps] = completeness(
+        errors[steps] = completeness_errors(
             model, images, explained.weights, attributions, batch_size=3
         )
     assert errors[64].max() < 0.01 < errors[2].mean()
@@ -327,7 +329,9 @@ def test_the_completeness_error_is_in_units_of_the_mean_change(images):
     weights = torch.ones(7, 1)
     model[2].weight.data = torch.ones(1, 3)
     changes = images.mean(dim=(2, 3)).sum(dim=1).numpy()
-    errors = completeness(model, images, weights, np.zeros((7, 4, 4), np.float32), batch_size=3)
+    errors = completeness_errors(
+        model, images, weights, np.zeros((7, 4, 4), np.float32), batch_size=3
+    )
     assert errors.dtype == np.float64
     np.testing.assert_allclose(errors, np.abs(changes) / np.abs(changes).mean(), rtol=1e-4)
 
@@ -336,7 +340,7 @@ def test_a_network_that_says_the_same_of_everything_has_no_completeness(images):
     model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 1))
     nn.init.zeros_(model[2].weight)
     assert np.isnan(
-        completeness(
+        completeness_errors(
             model, images, torch.ones(7, 1), np.zeros((7, 4, 4), np.float32), batch_size=3
         )
     ).all()

@@ -4,9 +4,9 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
-from resomap.explain.attribution import Explained, choose
-from resomap.explain.blur import smoother
+from resomap.explain.attribution import ExplainedTargets, choose_targets
 from resomap.explain.faithfulness import perturb
+from resomap.explain.grids import smoother
 
 SIDE = 24
 CORNERS = [(2, 2), (2, 14), (14, 2), (14, 14)]
@@ -54,11 +54,13 @@ def images() -> Tensor:
     return torch.randn(5, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
 
 
-def explained(model: nn.Module, images: Tensor, target: int = 0, rival: int = -1) -> Explained:
+def explained(
+    model: nn.Module, images: Tensor, target: int = 0, rival: int = -1
+) -> ExplainedTargets:
     """What `choose` says where all pictures are of one class."""
     labels = np.full(len(images), target)
-    told = choose(model, images, labels, target="label", pairs=None, batch_size=8)
-    return Explained(told.logits, labels, np.full(len(images), rival), told.weights)
+    told = choose_targets(model, images, labels, target="label", pairs=None, batch_size=8)
+    return ExplainedTargets(told.logits, labels, np.full(len(images), rival), told.weights)
 
 
 def areas(

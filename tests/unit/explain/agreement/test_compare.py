@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from resomap.errors import DataError
-from resomap.explain.agreement.compare import ModelMaps, compare, seed_pairs
+from resomap.explain.agreement.compare import ModelMaps, compare_maps, seed_pairs
 from resomap.explain.agreement.measures import MEASURES, emd, spearman, top_k
 from resomap.explain.agreement.normalise import Parts, SeedPairs, summarise
 from resomap.explain.grids import reduce_maps
@@ -38,7 +38,7 @@ def evidence(
 
 def rows(maps: ModelMaps, right: np.ndarray = NOBODY, **wanted: object) -> list[dict]:
     """The rows of a comparison that have the wanted values."""
-    return [row for row in compare(maps, LABELS, right) if wanted.items() <= row.items()]
+    return [row for row in compare_maps(maps, LABELS, right) if wanted.items() <= row.items()]
 
 
 def row(maps: ModelMaps, right: np.ndarray = NOBODY, **wanted: object) -> dict:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from resomap.explain.intervention import (
-    COLUMNS,
+    INTERVENTION_COLUMNS,
     answers,
     exchange,
     follow,
@@ -160,7 +160,7 @@ def test_a_row_tells_all_of_a_picture():
     logits = (np.array([[2.0, 1.0], [1.0, 2.0]]), np.array([[1.0, 2.0], [1.0, 2.0]]))
     places = (np.array([7, 9]), np.array([9, 7]), np.array([0, 1]), np.array([1, 0]))
     rows = intervention_rows("exchange", *places, ["broad", "fine"], logits)
-    assert [tuple(row) for row in rows] == [COLUMNS] * 2
+    assert [tuple(row) for row in rows] == [INTERVENTION_COLUMNS] * 2
     assert list(rows[0].values()) == ["exchange", 7, 9, 0, 1, "broad", 0, 1, "rest"]
     assert list(rows[1].values()) == ["exchange", 9, 7, 1, 0, "fine", 1, 1, "object"]
     assert [row["group"] for row in intervention_rows("exchange", *places, None, logits)] == [

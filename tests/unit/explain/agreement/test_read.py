@@ -6,8 +6,8 @@ import pytest
 
 from resomap.config.schema import Architecture
 from resomap.entry import compare_explanations
-from resomap.explain.agreement.compare import COLUMNS
-from resomap.explain.agreement.read import read_maps, right_everywhere
+from resomap.explain.agreement.compare import AGREEMENT_COLUMNS
+from resomap.explain.agreement.read import correct_everywhere, read_maps
 from resomap.system.files import write_array, write_arrays, write_json
 from resomap.workflow.jobs import CompareExplanations
 
@@ -120,7 +120,7 @@ def table(sweep: Path, architecture: Architecture, runs: str = "runs") -> list[d
     )
     with (sweep / "agreement.csv").open(newline="") as stream:
         reader = csv.DictReader(stream)
-        assert tuple(reader.fieldnames) == COLUMNS
+        assert tuple(reader.fieldnames) == AGREEMENT_COLUMNS
         return list(reader)
 
 
@@ -128,16 +128,18 @@ def test_a_picture_is_right_where_every_run_with_answers_has_it_right_at_its_own
     sweep,
 ):
     folders = [sweep / "runs/custom" / model.name for model in MODELS]
-    assert right_everywhere(folders, (12, 24), (0, 1), [(0, 2)]).tolist() == [
+    assert correct_everywhere(folders, (12, 24), (0, 1), [(0, 2)]).tolist() == [
         *range(5),
         *range(6, 24),
     ]
-    assert right_everywhere(folders, (12, 24), (0, 1), None).tolist() == [
+    assert correct_everywhere(folders, (12, 24), (0, 1), None).tolist() == [
         *range(5),
         *range(7, 24),
     ]
-    assert right_everywhere(folders[1:], (12, 24), (0, 1), [(0, 2)]).tolist() == list(range(24))
-    assert right_everywhere([sweep], (12, 24), (0, 1), None).tolist() == []
+    assert correct_everywhere(folders[1:], (12, 24), (0, 1), [(0, 2)]).tolist() == list(
+        range(24)
+    )
+    assert correct_everywhere([sweep], (12, 24), (0, 1), None).tolist() == []
 
 
 def test_maps_are_read_with_the_block_and_the_pictures_that_they_are_of(sweep):

@@ -6,12 +6,13 @@ from torch import nn
 from resomap.config.schema import Explainability, Faithfulness, Sanity
 from resomap.explain import faithfulness, intervention, sanity
 from resomap.explain.run import (
-    FAITHFULNESS,
-    LOCALISATION,
-    Network,
-    Pictures,
-    Subject,
-    unexplained,
+    FAITHFULNESS_COLUMNS,
+    LOCALISATION_COLUMNS,
+    ExplainedImages,
+    ExplainedNetwork,
+    ExplainedRun,
+    empty_explanations,
+    stratified_indices,
 )
 
 torch.set_num_threads(1)
@@ -37,7 +38,7 @@ def fresh(seed: int) -> nn.Module:
     return nn.Sequential(first, second, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4))
 
 
-def subject(**changes: object) -> Subject:
+def subject(**changes: object) -> ExplainedRun:
     draw = np.random.default_rng(0)
     told = {
         "index": np.arange(10, 18),
@@ -51,15 +52,15 @@ def subject(**changes: object) -> Subject:
         "pairs": [[0, 1], [2, 3]],
     }
     asked = changes.pop("asked", ASKED)
-    return Subject(
-        Network(fresh(7), 0, "1", "0", ("1", "4"), fresh),
-        Pictures(**{**told, **changes}),
+    return ExplainedRun(
+        ExplainedNetwork(fresh(7), 0, "1", "0", ("1", "4"), fresh),
+        ExplainedImages(**{**told, **changes}),
         asked,
     )  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
-def whole() -> Subject:
+def whole() -> ExplainedRun:
     return subject()
 
 
@@ -105,7 +106,7 @@ def test_maps_of_an_untrained_network_are_other_maps(explanations):
 
 
 def test_localisation_has_one_whole_row_a_map_and_baselines_stand_last(whole, explanations):
-    rows = whole.localisation(explanations)
+    rows = whole.localisation_rows(explanations)
     assert [row["method"] for row in rows[::8]] == [
         "gradcam",
         "integrated_gradients",
@@ -120,22 +121,24 @@ def test_localisation_has_one_whole_row_a_map_and_baselines_stand_last(whole, ex
     }
     assert {row["layer"] for row in rows[24:]} == {"picture"}
     assert [row["group"] for row in rows[:4]] == ["broad", "broad", "fine", "fine"]
-    assert all(set(row) == set(LOCALISATION) - {"completeness_error"} for row in rows[:8])
-    assert all(set(row) == set(LOCALISATION) for row in rows[8:16])
+    assert all(
+        set(row) == set(LOCALISATION_COLUMNS) - {"completeness_error"} for row in rows[:8]
+    )
+    assert all(set(row) == set(LOCALISATION_COLUMNS) for row in rows[8:16])
 
 
 def test_a_right_answer_is_one_inside_the_pair(whole, explanations):
     logits, labels = whole.explained.logits, whole.pictures.labels
     partner = np.array([1, 0, 3, 2])[labels]
     right = logits[np.arange(8), labels] > logits[np.arange(8), partner]
-    assert [row["right"] for row in whole.localisation(explanations)[:8]] == right.astype(
+    assert [row["right"] for row in whole.localisation_rows(explanations)[:8]] == right.astype(
         int
     ).tolist()
 
 
 def test_without_masks_and_groups_the_rows_say_only_what_was_explained():
     bare = subject(masks=None, groups=None, pairs=None)
-    row = bare.localisation(list(bare.explain()))[5]
+    row = bare.localisation_rows(list(bare.explain()))[5]
     assert {name for name, value in row.items() if value is not None} == {
         "method",
         "target",
@@ -145,16 +148,16 @@ def test_without_masks_and_groups_the_rows_say_only_what_was_explained():
         "label",
         "right",
     }
-    assert bare.interventions() == []
+    assert bare.intervention_rows() == []
 
 
 def test_faithfulness_has_a_row_an_order_bandwidth_and_picture(whole, explanations):
-    rows = whole.faithfulness(explanations)
+    rows = whole.faithfulness_rows(explanations)
     counts = {3: 5, 6: 5, 12: 4}  # Grad-CAM's map has 6 cells a side
     assert {width: sum(row["bandwidth"] == width for row in rows) for width in counts} == {
         width: 4 * n for width, n in counts.items()
     }
-    assert all(tuple(row) == FAITHFULNESS for row in rows)
+    assert all(tuple(row) == FAITHFULNESS_COLUMNS for row in rows)
     assert {row["method"] for row in rows} == {*ASKED.methods, "random", "centre"}
     assert faithfulness.FRACTIONS[0] == 0
 
@@ -162,8 +165,8 @@ def test_faithfulness_has_a_row_an_order_bandwidth_and_picture(whole, explanatio
 def test_sanity_has_a_row_a_method_and_draw_and_the_edge_filter_ignores_the_weights(
     whole, explanations
 ):
-    rows = whole.sanity(explanations)
-    assert all(tuple(row) == sanity.COLUMNS for row in rows)
+    rows = whole.sanity_rows(explanations)
+    assert all(tuple(row) == sanity.SANITY_COLUMNS for row in rows)
     assert sorted({(row["method"], row["n"]) for row in rows}) == [
         ("edge", 4),
         *((method, 4) for method in ASKED.methods),
@@ -175,8 +178,8 @@ def test_sanity_has_a_row_a_method_and_draw_and_the_edge_filter_ignores_the_weig
 
 
 def test_an_exchange_has_a_row_a_picture_that_has_an_object(whole):
-    rows = whole.interventions()
-    assert all(tuple(row) == intervention.COLUMNS for row in rows)
+    rows = whole.intervention_rows()
+    assert all(tuple(row) == intervention.INTERVENTION_COLUMNS for row in rows)
     assert [
         (row["kind"], row["index"], row["label"], row["other_label"]) for row in rows[:2]
     ] == [
@@ -189,7 +192,9 @@ def test_an_exchange_has_a_row_a_picture_that_has_an_object(whole):
 def test_a_reversed_sticker_is_asked_about_where_there_is_one():
     pictures = np.zeros((8, 12, 12, 3), np.uint8)
     rows = [
-        row for row in subject(stickers=pictures).interventions() if row["kind"] == "sticker"
+        row
+        for row in subject(stickers=pictures).intervention_rows()
+        if row["kind"] == "sticker"
     ]
     assert [(row["index"], row["other"]) for row in rows] == [
         (index, index) for index in range(10, 18)
@@ -210,15 +215,15 @@ def test_what_is_not_asked_for_is_not_done():
     silent = subject(asked=quiet)
     explanations = list(silent.explain())
     assert (
-        silent.faithfulness(explanations),
-        silent.sanity(explanations),
-        silent.interventions(),
+        silent.faithfulness_rows(explanations),
+        silent.sanity_rows(explanations),
+        silent.intervention_rows(),
     ) == ([], [], [])
     assert all(one.further["untrained"].shape[0] == 0 for one in explanations)
 
 
 def test_a_run_without_a_network_has_every_method_and_no_picture():
-    explanations = unexplained(ASKED)
+    explanations = empty_explanations(ASKED)
     assert [one.method for one in explanations] == list(ASKED.methods)
     assert all(
         len(array) == 0
@@ -226,3 +231,30 @@ def test_a_run_without_a_network_has_every_method_and_no_picture():
         for name, array in one.arrays().items()
         if name != "layer"
     )
+
+
+def test_every_class_gives_equally_many_pictures_in_index_order():
+    labels = np.random.default_rng(0).integers(8, size=2000)
+    index = stratified_indices(labels, 96)
+    assert np.bincount(labels[index]).tolist() == [12] * 8
+    assert (np.diff(index) > 0).all()
+
+
+def test_a_smaller_sample_is_contained_in_a_larger_one():
+    labels = np.random.default_rng(0).integers(5, size=300)
+    assert set(stratified_indices(labels, 33)) < set(stratified_indices(labels, 77))
+
+
+def test_a_longer_split_explains_the_same_pictures():
+    labels = np.arange(2000) % 8
+    assert (
+        stratified_indices(labels[:400], 96).tolist() == stratified_indices(labels, 96).tolist()
+    )
+
+
+def test_a_class_that_runs_out_leaves_its_turns_to_the_others():
+    assert stratified_indices(np.array([0, 0, 0, 0, 1]), 4).tolist() == [0, 1, 2, 4]
+
+
+def test_a_small_split_is_explained_whole():
+    assert stratified_indices(np.array([1, 0, 1]), 96).tolist() == [0, 1, 2]

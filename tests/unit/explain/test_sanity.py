@@ -7,8 +7,8 @@ from scipy import stats
 from torch import Tensor, nn
 
 from resomap.analysis.gate import gate
-from resomap.explain.attribution import Settings, attribute, choose
-from resomap.explain.sanity import COLUMNS, compute_sanity, randomise
+from resomap.explain.attribution import AttributionSettings, attribute, choose_targets
+from resomap.explain.sanity import SANITY_COLUMNS, compute_sanity, randomise
 from resomap.models.custom import SimpleCNN
 
 TOP = ("stages.1", "head")
@@ -63,13 +63,17 @@ def edges(images: Tensor) -> np.ndarray:
 
 def test_grad_cam_falls_to_its_floor_and_the_edge_filter_is_struck_out(trained, striped):
     images, labels = striped[0][:24], striped[1][:24]
-    weights = choose(
+    weights = choose_targets(
         trained, images, labels, target="contrast", pairs=[(0, 1)], batch_size=64
     ).weights
 
     def explainer(method):
         return lambda model: attribute(
-            method, model, images, weights, Settings(model.get_submodule("stages.1"), 4, 2, 64)
+            method,
+            model,
+            images,
+            weights,
+            AttributionSettings(model.get_submodule("stages.1"), 4, 2, 64),
         )
 
     explainers = {
@@ -104,7 +108,7 @@ def test_a_row_is_a_draw_and_a_method(trained):
         TOP,
         draws=5,
     )
-    assert [tuple(row) for row in rows] == [COLUMNS] * 10
+    assert [tuple(row) for row in rows] == [SANITY_COLUMNS] * 10
     assert [(row["draw"], row["method"]) for row in rows] == [
         (draw, method) for draw in range(5) for method in "ab"
     ]
