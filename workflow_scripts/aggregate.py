@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from resomap.analysis.aggregate import write_tables
-from resomap.entry.arguments import run
+from resomap.entry.arguments import run_entry_point
 from resomap.system.files import read_json
 from resomap.workflow.jobs import Aggregate
 
@@ -26,4 +26,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main)
+    run_entry_point(main)

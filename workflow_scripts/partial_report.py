@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from resomap.entry.arguments import run
+from resomap.entry.arguments import run_entry_point
 from resomap.system.files import write_text
 from resomap.workflow.jobs import PartialReport
 from workflow_scripts import aggregate, plot, report
@@ -31,4 +31,4 @@ def main(job: PartialReport, results: Path, partial: Path) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_entry_point(main)

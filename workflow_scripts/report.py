@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from resomap.entry.arguments import run
+from resomap.entry.arguments import run_entry_point
 from resomap.report.facts import read_facts
 from resomap.report.page import build_page
 from resomap.report.tables import read_tables
@@ -31,4 +31,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main)
+    run_entry_point(main)

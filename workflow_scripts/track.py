@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from resomap.analysis.answers import cell_runs, sweep_cells
-from resomap.entry.arguments import run
+from resomap.entry.arguments import run_entry_point
 from resomap.mlflow_copy import copy_runs
 from resomap.system.files import write_json
 from resomap.workflow.jobs import Track
@@ -29,4 +29,4 @@ def main(job: Track, runs: Path, tracked: Path) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_entry_point(main)

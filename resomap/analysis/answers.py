@@ -10,7 +10,7 @@ import numpy as np
 from resomap import metrics
 from resomap.config import schema
 from resomap.system import files
-from resomap.system.locks import holder
+from resomap.system.locks import read_lock_owner
 
 ENDED = ("ok", "diverged", "infeasible")
 """How a training ends; the last two are results, too."""
@@ -82,7 +82,7 @@ def run_status(run: Run) -> str:
     lock = _state(run) / "lock"
     if not lock.exists() or (run.folder / "metrics.json").exists():
         return "waiting"
-    return "training" if holder(lock) else "failed"
+    return "training" if read_lock_owner(lock) else "failed"
 
 
 def _state(run: Run) -> Path:

@@ -4,7 +4,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from resomap.config.types import Fraction, Pattern, PositiveFloat, Section, Seed, Share, Side
+from resomap.config.types import (
+    Fraction,
+    OpenFraction,
+    PositiveFloat,
+    RegularExpression,
+    Section,
+    Seed,
+    SideLength,
+)
 from resomap.text import suggest
 
 SOURCES = ("reef", "folder", "csv")
@@ -48,7 +56,7 @@ class Folder(Section):
     """The folder."""
     masks: str | None
     """Folder of masks, laid out as `path` is, as PNG: where a mask is not 0 the object is; null for none."""
-    group: Pattern | None
+    group: RegularExpression | None
     """Regular expression whose match in a picture's path names its group (a patient), which never stands in two splits; null for none."""
 
 
@@ -71,9 +79,9 @@ class Torchvision(Section):
 class Splits(Section):
     """How pictures are dealt to train, val and test where their source does not say; stratified by class, a group on one side."""
 
-    val: Share
+    val: OpenFraction
     """Share of the pictures for validation."""
-    test: Share
+    test: OpenFraction
     """Share of the pictures for the test."""
     seed: Seed
     """Another seed deals other pictures."""
@@ -84,7 +92,7 @@ class Data(Section):
 
     dataset: Annotated[str, AfterValidator(_known_source)]
     """Where the pictures come from: reef (drawn), folder, csv, or a class of torchvision.datasets such as CIFAR10."""
-    native_resolution: Side | None
+    native_resolution: SideLength | None
     """Side at which every picture is stored once, in pixels; null: reef 128, else the median short side (8 to 512) when first prepared."""
     filter: Literal["box", "bilinear", "bicubic", "lanczos"]
     """Antialiasing filter of the resize to native_resolution, and of the one from there to each resolution."""

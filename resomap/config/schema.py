@@ -10,15 +10,15 @@ from pydantic import Field, model_validator
 from resomap.config.data import Data
 from resomap.config.training import Training
 from resomap.config.types import (
-    Count,
+    Distinct,
     Fraction,
-    Name,
-    Positive,
+    Identifier,
+    NonNegativeInt,
     PositiveFloat,
+    PositiveInt,
     Section,
     Seed,
-    Several,
-    Side,
+    SideLength,
 )
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -56,48 +56,48 @@ class Report(Section):
 class Sweep(Section):
     """The grid: every model at every resolution with every seed."""
 
-    models: Several[str]
+    models: Distinct[str]
     """Models to train, by their names in models.yaml."""
-    resolutions: Several[Side]
+    resolutions: Distinct[SideLength]
     """Sides of the network's input in pixels; every run is also evaluated at each of them."""
-    seeds: Several[Seed]
+    seeds: Distinct[Seed]
     """Seeds of initial weights, order and augmentation; the same at every resolution."""
 
 
 class Architecture(Section):
     """One network that a sweep may name."""
 
-    name: Name
+    name: Identifier
     """Its name in `sweep.models`."""
-    family: Name
+    family: Identifier
     """Groups networks in paths and plots."""
     builder: str
     """What builds it: a torchvision model builder, or simple_cnn, tiny_cnn."""
-    min_resolution: Positive
+    min_resolution: PositiveInt
     """The smallest side its layers can take."""
     width_mult: PositiveFloat | None = None
     """Channel multiplier, for builders that have one."""
-    channels: tuple[Positive, ...] | None = None
+    channels: tuple[PositiveInt, ...] | None = None
     """Channels of each stage, for simple_cnn and tiny_cnn."""
     bn_momentum: Annotated[float, Field(gt=0, le=1)] | None = None
     """Momentum of every BatchNorm; null keeps the builder's."""
-    mmacs_224: Positive | None = None
+    mmacs_224: PositiveInt | None = None
     """Millions of multiply-accumulates at 224 px, for the estimate before a run; null where nobody counted."""
 
 
 class Faithfulness(Section):
     """Whether what a map points at is what the network uses: areas are blurred in the map's order, and restored in it."""
 
-    images: Count
+    images: NonNegativeInt
     """How many of the explained pictures are blurred and restored; 0 for none."""
-    bandwidths: Several[Positive]
+    bandwidths: Distinct[PositiveInt]
     """Cells a side that maps are reduced to before they are compared, so that a fine grid is no advantage; finer than a map: left out."""
 
 
 class Sanity(Section):
     """Whether a map depends on what the network has learnt: its head and last block are drawn anew (Adebayo et al. 2018)."""
 
-    images: Count
+    images: NonNegativeInt
     """How many of the explained pictures are explained again, two or more; 0 for none."""
     draws: Annotated[int, Field(ge=5)]
     """How often the weights are drawn anew."""
@@ -116,7 +116,7 @@ class Explainability(Section):
 
     enabled: bool
     """Whether runs are explained at all."""
-    methods: Several[Method]
+    methods: Distinct[Method]
     """Attribution methods."""
     target: Literal["label", "prediction", "contrast"]
     """What is explained: the label's logit, the predicted class's, or the label's minus its strongest rival's."""
@@ -141,11 +141,11 @@ class Explainability(Section):
 class Profiling(Section):
     """How cost is measured."""
 
-    cpu_threads: Positive
+    cpu_threads: PositiveInt
     """Torch threads of a measurement on a CPU."""
     memory_format: Literal["channels_last", "contiguous"]
     """Layout of weights and pictures in memory."""
-    variants: Several[VariantName]
+    variants: Distinct[VariantName]
     """What is timed: eager, compiled, cuda_graph, training_step, with -bf16, -contiguous ... where it is not the run's; the first chooses."""
     batch_size: Annotated[int, Field(ge=2)]
     """Batch of the throughput measurement and of the training step; latency is always measured at batch 1 too."""
@@ -178,9 +178,9 @@ class Profiling(Section):
 class Runtime(Section):
     """How a training runs on the machine: its speed, never its numbers, so a change retrains nothing."""
 
-    gpus: Positive
+    gpus: PositiveInt
     """GPUs of one training (DistributedDataParallel when more than one)."""
-    num_workers: Count
+    num_workers: NonNegativeInt
     """Threads that prepare batches ahead where the pictures do not fit on the GPU."""
     pin_memory: bool
     """Page-locked memory for pictures that are copied to a GPU batch by batch."""
@@ -188,7 +188,7 @@ class Runtime(Section):
     """Let cuDNN try its algorithms and take the fastest."""
     save_every_seconds: PositiveFloat
     """A training saves its state this often, and goes on from there after a kill; less often where saving would take 2 % of the time."""
-    save_every_steps: Positive | None
+    save_every_steps: PositiveInt | None
     """Save after this many optimizer steps too; null: by the clock alone."""
     tensorboard: bool
     """Write TensorBoard event files while training, beside each run: `tensorboard --logdir results/runs`."""
@@ -199,7 +199,7 @@ class System(Section):
 
     device: Device
     """auto takes an NVIDIA GPU where there is one."""
-    slots_per_gpu: Positive
+    slots_per_gpu: PositiveInt
     """Jobs of small networks that share one GPU; the limit is then `--resources gpu=` GPUs times slots. A profile is always alone."""
     training: Runtime
     """How a training runs on the machine."""

@@ -7,13 +7,13 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from resomap.config.types import (
-    Count,
+    FloatRange,
     Fraction,
     FractionRange,
     NonNegativeFloat,
-    Positive,
+    NonNegativeInt,
     PositiveFloat,
-    Range,
+    PositiveInt,
     Section,
 )
 
@@ -83,7 +83,7 @@ class Plateau(Section):
 
     factor: Factor
     """The factor."""
-    patience: Count
+    patience: NonNegativeInt
     """Epochs without improvement that are let pass."""
 
 
@@ -111,7 +111,7 @@ class RandomResizedCrop(Section):
 
     scale: FractionRange
     """Area of the box as a share of the picture's."""
-    ratio: Range
+    ratio: FloatRange
     """Width of the box over its height."""
 
 
@@ -144,7 +144,7 @@ class Erasing(Section):
     """Probability of an erased box."""
     scale: FractionRange
     """Its area as a share of the picture's."""
-    ratio: Range
+    ratio: FloatRange
     """Its width over its height."""
 
 
@@ -177,9 +177,9 @@ class Monitor(Section):
 class Stopping(Section):
     """When a training ends before its last epoch."""
 
-    patience: Positive
+    patience: PositiveInt
     """Epochs without improvement of `monitor` after which it ends."""
-    warmup_epochs: Count
+    warmup_epochs: NonNegativeInt
     """First epochs, in which nothing is counted."""
     min_delta: NonNegativeFloat
     """Smallest change that counts as an improvement."""
@@ -188,11 +188,11 @@ class Stopping(Section):
 class Training(Section):
     """One training, the same for every cell."""
 
-    epochs: Positive
+    epochs: PositiveInt
     """Passes over the training pictures."""
-    batch_size: Positive
+    batch_size: PositiveInt
     """Pictures in one optimizer step."""
-    micro_batch: Positive | None
+    micro_batch: PositiveInt | None
     """Pictures in one forward pass; their gradients are accumulated to those of the batch. null: the whole batch."""
     precision: Precision
     """Arithmetic of the training: fp32, or autocast to bf16 or fp16 (with a gradient scaler)."""
@@ -208,7 +208,7 @@ class Training(Section):
     """Decay a step of an exponential moving average of the weights, which is then what is validated and kept; null for none."""
     start: Annotated[str, Field(pattern=r"^(random|pretrained|.+\.safetensors)$")]
     """Weights to start from: random, pretrained (torchvision's own), or a .safetensors file that a training of this tool wrote."""
-    save_top_k: Count
+    save_top_k: NonNegativeInt
     """Best epochs whose weights are kept beside best.safetensors."""
     save_optimizer: bool
     """Whether the state of the optimizer is kept beside each of them."""

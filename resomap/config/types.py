@@ -29,18 +29,18 @@ def _compiles(pattern: str) -> str:
     return pattern
 
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Positive = Annotated[int, Field(gt=0)]
-Count = Annotated[int, Field(ge=0)]
+Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+PositiveInt = Annotated[int, Field(gt=0)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegativeFloat = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Share = Annotated[float, Field(gt=0, lt=1)]
-Pattern = Annotated[str, AfterValidator(_compiles)]
+OpenFraction = Annotated[float, Field(gt=0, lt=1)]
+RegularExpression = Annotated[str, AfterValidator(_compiles)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Side = Annotated[int, Field(ge=8, le=4096)]
-Several = Annotated[tuple[T, ...], Field(min_length=1), AfterValidator(_all_different)]
-Range = Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_in_order)]
+SideLength = Annotated[int, Field(ge=8, le=4096)]
+Distinct = Annotated[tuple[T, ...], Field(min_length=1), AfterValidator(_all_different)]
+FloatRange = Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_in_order)]
 FractionRange = Annotated[
     tuple[Annotated[float, Field(gt=0, le=1)], Annotated[float, Field(gt=0, le=1)]],
     AfterValidator(_in_order),

@@ -22,7 +22,7 @@ DISK = {
 """What a disk may tell in the middle of a job, and what a user can do."""
 
 
-def run(main: Callable[..., None]) -> None:
+def run_entry_point(main: Callable[..., None]) -> None:
     """Call `main` with `--job JSON` and one `--name` for each further parameter (Path, int, a section as JSON, or a tuple of Paths)."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     for name, parameter in inspect.signature(main).parameters.items():

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from resomap.data.store.store import Store, open_store
-from resomap.entry.arguments import run
+from resomap.entry.arguments import run_entry_point
 from resomap.explain.agreement.compare import AGREEMENT_COLUMNS, ModelMaps, compare_maps
 from resomap.explain.agreement.read import correct_everywhere, iter_baselines, read_maps
 from resomap.system.files import write_rows
@@ -45,4 +45,4 @@ def _evidence(job: CompareExplanations, store: Store, model: Path) -> Iterator[M
 
 
 if __name__ == "__main__":
-    run(main)
+    run_entry_point(main)

@@ -9,7 +9,7 @@ from torch import nn
 from resomap.data.loading.loader import EvalLoader, Normalise, to_device
 from resomap.data.loading.placement import place_pictures
 from resomap.data.store.store import Store, open_store
-from resomap.entry.arguments import run
+from resomap.entry.arguments import run_entry_point
 from resomap.metrics import SCORES, compute_scores
 from resomap.models.registry import build_model
 from resomap.system.files import write_arrays, write_rows
@@ -82,4 +82,4 @@ def held_out(
 
 
 if __name__ == "__main__":
-    run(main)
+    run_entry_point(main)

@@ -61,4 +61,4 @@ def main(
 
 
 if __name__ == "__main__":
-    arguments.run(main)
+    arguments.run_entry_point(main)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from resomap.entry.arguments import run
+from resomap.entry.arguments import run_entry_point
 from resomap.system.files import write_json
 from resomap.system.gpus import keep_freed_memory, open_device
 from resomap.training.precision import use_float32
@@ -32,4 +32,4 @@ def main(job: MeasureSteps, cells: tuple[Path, ...], threads: int) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_entry_point(main)

@@ -4,14 +4,14 @@ from pathlib import Path
 
 from resomap.config.data import Provision
 from resomap.data.store.prepare import prepare
-from resomap.entry.arguments import run
-from resomap.system.locks import holding
+from resomap.entry.arguments import run_entry_point
+from resomap.system.locks import hold_lock
 from resomap.workflow.jobs import PrepareData
 
 
 def main(job: PrepareData, manifest: Path, provision: Provision, threads: int) -> None:
     """Write the native store beside `manifest`, which comes last; what a killed preparation had reached is kept."""
-    with holding(manifest.parent / ".lock", str(manifest.parent)):
+    with hold_lock(manifest.parent / ".lock", str(manifest.parent)):
         prepare(
             job.data,
             manifest.parent,
@@ -23,4 +23,4 @@ def main(job: PrepareData, manifest: Path, provision: Provision, threads: int) -
 
 
 if __name__ == "__main__":
-    run(main)
+    run_entry_point(main)

@@ -1,11 +1,11 @@
-"""Measure what one network costs at every resolution, alone on the machine."""
+"""Measure what one network costs at every resolution, exclusive on the machine."""
 
 from pathlib import Path
 
 import torch
 
 from resomap.data.store.store import open_store
-from resomap.entry.arguments import run
+from resomap.entry.arguments import run_entry_point
 from resomap.entry.end_to_end import end_to_end
 from resomap.models.registry import build_model
 from resomap.profiling.profile import profile_model
@@ -18,7 +18,7 @@ from resomap.workflow.jobs import Profile
 
 def main(job: Profile, data: Path, profile: Path) -> None:
     """Write a record a resolution, batch size and variant, the reference workload measured beside them, and where the time of a file goes."""
-    device = open_device(job.device, job.profiling.cpu_threads, alone=True)
+    device = open_device(job.device, job.profiling.cpu_threads, exclusive=True)
     use_float32()
     keep_freed_memory()
     torch.manual_seed(0)
@@ -45,4 +45,4 @@ def main(job: Profile, data: Path, profile: Path) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_entry_point(main)

@@ -3,17 +3,17 @@
 from pathlib import Path
 
 from resomap.data.store.resize import resize_store
-from resomap.entry.arguments import run
-from resomap.system.locks import holding
+from resomap.entry.arguments import run_entry_point
+from resomap.system.locks import hold_lock
 from resomap.workflow.jobs import ResizeData
 
 
 def main(job: ResizeData, data: Path, threads: int) -> None:
     """Write `r{resolution}/{split}.npy` beside the manifest `data`; what a killed resize had reached is kept."""
     folder = data.parent / f"r{job.resolution}"
-    with holding(folder / ".lock", str(folder)):
+    with hold_lock(folder / ".lock", str(folder)):
         resize_store(data, job.resolution, job.data.filter, threads)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_entry_point(main)

@@ -4,7 +4,7 @@ from itertools import product
 from pathlib import Path
 
 from resomap.data.store.store import open_store
-from resomap.entry.arguments import run
+from resomap.entry.arguments import run_entry_point
 from resomap.models.registry import build_model
 from resomap.profiling.summary import summarise
 from resomap.system.files import write_json, write_text
@@ -24,4 +24,4 @@ def main(job: Summarise, data: Path, summaries: tuple[Path, ...]) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_entry_point(main)

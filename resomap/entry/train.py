@@ -8,7 +8,7 @@ import torch
 
 from resomap.config.schema import Runtime
 from resomap.data.store.store import open_store
-from resomap.entry.arguments import run
+from resomap.entry.arguments import run_entry_point
 from resomap.system.files import write_json, write_rows, write_text
 from resomap.system.gpus import (
     device_memory_mib,
@@ -17,7 +17,7 @@ from resomap.system.gpus import (
     open_device,
     peak_memory_mib,
 )
-from resomap.system.locks import holding
+from resomap.system.locks import hold_lock
 from resomap.training.checkpoint import save_weights
 from resomap.training.distributed import Group, joined, relaunch
 from resomap.training.fit import HISTORY_COLUMNS
@@ -44,7 +44,7 @@ def main(
     relaunch(runtime.gpus, job.device)
     with (
         joined(open_device(job.device, threads)) as (group, device),
-        holding(state / "lock", str(state)) if group.leads else nullcontext(),
+        hold_lock(state / "lock", str(state)) if group.leads else nullcontext(),
     ):
         use_float32()
         keep_freed_memory()
@@ -111,4 +111,4 @@ def train(
 
 
 if __name__ == "__main__":
-    run(main)
+    run_entry_point(main)

@@ -23,7 +23,7 @@ from resomap.data.store.splits import HELD_OUT
 from resomap.errors import ConfigError, ResoMapError
 from resomap.plan.forecast import Pictures, Record, Terms, forecast_cells, forecast_sweep
 from resomap.system.files import read_json, write_json
-from resomap.system.gpus import admitted, largest_memory_mib, list_gpus
+from resomap.system.gpus import largest_memory_mib, list_gpus, visible_gpus
 from resomap.workflow.code_digest import PACKAGE, code_digest
 from resomap.workflow.jobs import MeasureSteps
 from resomap.workflow.resources import PLAN, what_is_planned
@@ -81,7 +81,7 @@ def plan(
 
 def this_machine(config: Config) -> Machine:
     """Where trainings would run."""
-    cards = admitted(list_gpus()) if gpus_wanted(config) else []
+    cards = visible_gpus(list_gpus()) if gpus_wanted(config) else []
     if cards:
         return Machine(f"{cards[0].name}, {cards[0].memory_mib} MiB", len(cards))
     told = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))

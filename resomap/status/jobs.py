@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from resomap.config.schema import Config
 from resomap.status.snakemake_files import Driver, marked_since
-from resomap.system.locks import holder
+from resomap.system.locks import read_lock_owner
 from resomap.workflow.targets import swept_models
 
 State = Literal["done", "running", "queued", "failed", "interrupted", "waiting"]
@@ -136,7 +136,7 @@ def _job(stage: Stage, place: Place, first: Place, driver: Driver) -> Job:
     fields = zip(("family", "model", "resolution", "seed"), place, NOWHERE, first, strict=True)
     where = {name: other if own == none else own for name, own, none, other in fields}
     output, log = stage.output.format(**where), Path(stage.log.format(**where))
-    trains = holder(_state_folder(place) / "lock") if stage.name == "train" else None
+    trains = read_lock_owner(_state_folder(place) / "lock") if stage.name == "train" else None
     given_out = marked_since(output)
     state = _state(Path(output), log, given_out > 0, driver, trains is not None)
     return Job(

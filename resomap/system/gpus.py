@@ -19,16 +19,16 @@ from time import sleep
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from resomap.errors import DeviceError
-from resomap.system.locks import holder, open_lock, sign, try_lock
+from resomap.system.locks import open_lock, read_lock_owner, try_lock, write_lock_owner
 
 if TYPE_CHECKING:
     import torch
 
 LEASES = Path(tempfile.gettempdir()) / "resomap-gpus"
-SLOTS = "RESOMAP_SLOTS_PER_GPU"
+SLOTS_VARIABLE = "RESOMAP_SLOTS_PER_GPU"
 POLL_SECONDS = 0.1
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's malloc.h
-_held: list[IO[str]] = []
+_leased_locks: list[IO[str]] = []
 
 
 class Gpu(NamedTuple):
@@ -47,12 +47,12 @@ class Lease(NamedTuple):
     locks: tuple[IO[str], ...]
 
 
-def open_device(device: str, threads: int = 1, *, alone: bool = False) -> "torch.device":
+def open_device(device: str, threads: int = 1, *, exclusive: bool = False) -> "torch.device":
     """The torch device that `auto`, `cpu` or `cuda` means here, with `threads` CPU threads; a GPU is this process's until it ends.
 
-    With `alone` no other job shares it. DeviceError when there is none and `cuda` was asked for.
+    With `exclusive` no other job shares it. DeviceError when there is none and `cuda` was asked for.
     """
-    lease_for_life(device, alone=alone)
+    lease_until_exit(device, exclusive=exclusive)
     import torch
 
     torch.set_num_threads(threads)
@@ -75,27 +75,27 @@ def keep_freed_memory() -> None:
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-def lease_for_life(device: str, count: int = 1, *, alone: bool = False) -> None:
+def lease_until_exit(device: str, count: int = 1, *, exclusive: bool = False) -> None:
     """Wait for `count` GPUs and show only them to CUDA, which must not have started; kept over `exec` too.
 
     Nothing to do on a CPU, in a SLURM job that was given just so many, and in the processes of a torchrun that has them.
     """
     if device == "cpu" or "TORCHELASTIC_RUN_ID" in os.environ or _slurm_gave(count):
         return
-    gpus = admitted(list_gpus())
+    gpus = visible_gpus(list_gpus())
     if not gpus:
         return
     if count > len(gpus):
         raise DeviceError(
             f"config/system.yaml: system.training.gpus: {count}, but there are {len(gpus)}"
         )
-    slots = int(os.environ.get(SLOTS, "1"))
+    slots = int(os.environ.get(SLOTS_VARIABLE, "1"))
     lease = lease_gpus(
-        [gpu.uuid for gpu in gpus], count, slots=1 if alone or count > 1 else slots
+        [gpu.uuid for gpu in gpus], count, slots=1 if exclusive or count > 1 else slots
     )
     for lock in lease.locks:
         os.set_inheritable(lock.fileno(), True)
-    _held.extend(lease.locks)
+    _leased_locks.extend(lease.locks)
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(lease.uuids)
 
 
@@ -121,7 +121,7 @@ def list_gpus() -> list[Gpu]:
     return [Gpu(int(number), uuid, name, int(memory)) for number, uuid, name, memory in rows]
 
 
-def admitted(gpus: Sequence[Gpu]) -> list[Gpu]:
+def visible_gpus(gpus: Sequence[Gpu]) -> list[Gpu]:
     """Those of `gpus` that a CUDA_VISIBLE_DEVICES set by the user names, by number (as nvidia-smi counts) or id; all without one."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is None:
@@ -166,7 +166,7 @@ def _take(uuid: str, slots: int, folder: Path) -> tuple[str, tuple[IO[str], ...]
         whole.close()
         return None
     if slots == 1:
-        sign(whole, "the whole GPU")
+        write_lock_owner(whole, "the whole GPU")
         return uuid, (whole,)
     for slot in range(slots):
         lock = try_lock(folder / f"{uuid}.slot{slot}.lock", f"slot {slot}")
@@ -200,7 +200,7 @@ def _open_shared(path: Path) -> IO[str]:
 def lease_holders(uuid: str, folder: Path = LEASES) -> Iterator[dict[str, Any]]:
     """Who holds the GPU or a slot of it: pid, host, since, about."""
     for path in sorted(folder.glob(f"{uuid}*.lock")):
-        told = holder(path)
+        told = read_lock_owner(path)
         if told is not None:
             yield told
 

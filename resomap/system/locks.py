@@ -30,11 +30,11 @@ def try_lock(path: Path, about: str = "") -> IO[str] | None:
     except BlockingIOError:
         stream.close()
         return None
-    sign(stream, about)
+    write_lock_owner(stream, about)
     return stream
 
 
-def holder(path: Path) -> dict[str, Any] | None:
+def read_lock_owner(path: Path) -> dict[str, Any] | None:
     """Who holds the lock (pid, host, since, about); None when nobody does."""
     try:
         stream = path.open(encoding="utf-8")
@@ -49,11 +49,11 @@ def holder(path: Path) -> dict[str, Any] | None:
 
 
 @contextmanager
-def holding(path: Path, about: str) -> Iterator[None]:
+def hold_lock(path: Path, about: str) -> Iterator[None]:
     """Hold the lock for a block; says on stderr for whom it waits, if it must."""
     stream = try_lock(path, about)
     if stream is None:
-        told = holder(path) or {}
+        told = read_lock_owner(path) or {}
         who = f"process {told.get('pid', '?')} on {told.get('host', '?')} (since {told.get('since', '?')})"
         print(
             f"waiting for {who}, which is at work on {about} already",
@@ -62,7 +62,7 @@ def holding(path: Path, about: str) -> Iterator[None]:
         )
         stream = open_lock(path)
         _flock(stream, fcntl.LOCK_EX)
-        sign(stream, about)
+        write_lock_owner(stream, about)
     with stream:
         yield
 
@@ -93,7 +93,7 @@ def _flock(stream: IO[str], operation: int) -> None:
         ) from error
 
 
-def sign(stream: IO[str], about: str) -> None:
+def write_lock_owner(stream: IO[str], about: str) -> None:
     """Write into a lock who holds it."""
     me = {
         "pid": os.getpid(),

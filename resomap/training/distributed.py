@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resomap.system.gpus import lease_for_life
+from resomap.system.gpus import lease_until_exit
 
 PATIENCE = timedelta(days=1)
 """How long a process waits for the others, which may be validating; one that died ends all at once through torchrun."""
@@ -66,7 +66,7 @@ def relaunch(processes: int, device: str) -> None:
     Their GPUs are leased first, all at once. torchrun chooses a free port by itself (`--standalone`), and ends all when one fails.
     """
     if processes > 1 and "TORCHELASTIC_RUN_ID" not in os.environ:
-        lease_for_life(device, processes)
+        lease_until_exit(device, processes)
         module = (
             ["-m", spec.name] if (spec := sys.modules["__main__"].__spec__) else [sys.argv[0]]
         )

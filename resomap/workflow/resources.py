@@ -13,7 +13,7 @@ from typing import Any
 
 from resomap.config.schema import Config
 from resomap.system.files import read_json
-from resomap.system.gpus import SLOTS
+from resomap.system.gpus import SLOTS_VARIABLE
 from resomap.workflow.data_digest import named_data
 from resomap.workflow.targets import gpus_wanted, swept_models
 
@@ -166,7 +166,7 @@ def what_is_planned(config: Config) -> dict[str, Any]:
 
 def share_gpus(config: Config) -> None:
     """Tell the jobs into how many slots a GPU is divided."""
-    os.environ[SLOTS] = str(config.system.slots_per_gpu)
+    os.environ[SLOTS_VARIABLE] = str(config.system.slots_per_gpu)
 
 
 def _seconds(cell: Mapping[str, Any], stage: str) -> float:

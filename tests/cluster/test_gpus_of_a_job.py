@@ -5,7 +5,7 @@ import re
 import numpy as np
 from safetensors.numpy import load_file
 
-from resomap.system.locks import holder
+from resomap.system.locks import read_lock_owner
 from tests.cluster.conftest import TIMEOUT_SECONDS, Sweep
 from tests.cluster.test_faults_on_a_cluster import LONG
 
@@ -58,7 +58,7 @@ def test_more_trainings_than_gpus_run_at_once_where_they_share(slurm, tmp_path):
     slurm.wait_for(
         lambda: (
             snakemake.poll() is not None
-            or sum(holder(lock) is not None for lock in locks) > slurm.gpus
+            or sum(read_lock_owner(lock) is not None for lock in locks) > slurm.gpus
         ),
         TIMEOUT_SECONDS,
     )

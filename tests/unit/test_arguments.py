@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from resomap.entry.arguments import run
+from resomap.entry.arguments import run_entry_point
 from resomap.errors import DataError
 from resomap.workflow.jobs import PrepareData
 
@@ -15,7 +15,7 @@ def job(config):
 
 def call(monkeypatch, main, *arguments: str) -> None:
     monkeypatch.setattr(sys, "argv", ["main", *arguments])
-    run(main)
+    run_entry_point(main)
 
 
 def test_the_signature_of_a_main_is_its_command_line(monkeypatch, job):

@@ -10,7 +10,7 @@ from resomap.training.precision import use_float32
 @pytest.fixture(autouse=True)
 def settings_as_they_were(monkeypatch):
     monkeypatch.setattr(
-        gpus, "lease_for_life", lambda *arguments, **named: None
+        gpus, "lease_until_exit", lambda *arguments, **named: None
     )  # this process goes on
     threads, tf32 = torch.get_num_threads(), torch.backends.cudnn.allow_tf32
     yield

@@ -13,13 +13,13 @@ import pytest
 
 from resomap.system import gpus
 from resomap.system.gpus import (
-    SLOTS,
+    SLOTS_VARIABLE,
     Gpu,
     Lease,
-    admitted,
-    lease_for_life,
     lease_gpus,
     lease_holders,
+    lease_until_exit,
+    visible_gpus,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -125,9 +125,9 @@ def cards(monkeypatch, tmp_path) -> Iterator[None]:
         "list_gpus",
         lambda: [Gpu(number, f"GPU-{number}{number}", "card", 80000) for number in range(3)],
     )
-    monkeypatch.setattr(gpus, "_held", held)
+    monkeypatch.setattr(gpus, "_leased_locks", held)
     monkeypatch.setattr(lease_gpus, "__kwdefaults__", {"slots": 1, "folder": tmp_path})
-    for name in ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_ID", "TORCHELASTIC_RUN_ID", SLOTS):
+    for name in ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_ID", "TORCHELASTIC_RUN_ID", SLOTS_VARIABLE):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     yield
@@ -136,10 +136,10 @@ def cards(monkeypatch, tmp_path) -> Iterator[None]:
 
 
 def test_a_job_sees_only_what_it_leased(monkeypatch, cards):
-    lease_for_life("auto")
+    lease_until_exit("auto")
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-00"
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    lease_for_life("cuda")
+    lease_until_exit("cuda")
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-11"
 
 
@@ -148,14 +148,14 @@ def test_a_job_sees_only_what_it_leased(monkeypatch, cards):
 )
 def test_a_job_that_was_given_gpus_leases_none(monkeypatch, cards, name, value):
     monkeypatch.setenv(name, value)
-    lease_for_life("cuda")
+    lease_until_exit("cuda")
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
 
 
 def test_a_slurm_job_with_just_its_gpus_keeps_them(monkeypatch, cards):
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,2")
-    lease_for_life("cuda", 2)
+    lease_until_exit("cuda", 2)
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "1,2"
 
 
@@ -164,13 +164,13 @@ def test_in_a_slurm_allocation_of_several_gpus_jobs_share_them_out(monkeypatch, 
     taken = []
     for _ in range(2):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,2")
-        lease_for_life("cuda")
+        lease_until_exit("cuda")
         taken.append(os.environ["CUDA_VISIBLE_DEVICES"])
     assert taken == ["GPU-11", "GPU-22"]
 
 
 def test_a_cpu_job_leases_none(cards):
-    lease_for_life("cpu")
+    lease_until_exit("cpu")
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
 
 
@@ -181,9 +181,9 @@ def test_a_cpu_job_leases_none(cards):
 def test_a_choice_that_the_user_made_is_kept(monkeypatch, cards, named, numbers):
     if named is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
-    assert [gpu.number for gpu in admitted(gpus.list_gpus())] == numbers
+    assert [gpu.number for gpu in visible_gpus(gpus.list_gpus())] == numbers
 
 
 def test_more_gpus_than_there_are_is_an_error_that_names_the_key(cards):
     with pytest.raises(gpus.DeviceError, match=r"system\.training\.gpus: 4, but there are 3"):
-        lease_for_life("cuda", 4)
+        lease_until_exit("cuda", 4)

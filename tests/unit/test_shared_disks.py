@@ -17,10 +17,10 @@ from safetensors import SafetensorError
 
 from resomap.data.loading.placement import StoredPictures, place_pictures
 from resomap.data.store.rowfile import RowFile
-from resomap.entry.arguments import run
+from resomap.entry.arguments import run_entry_point
 from resomap.errors import DataError, DiskError
 from resomap.system.files import file_sha256, write_array, write_json, write_rows, write_text
-from resomap.system.locks import holder, holding, try_lock
+from resomap.system.locks import hold_lock, read_lock_owner, try_lock
 from resomap.training import checkpoint, states
 from resomap.training.checkpoint import save_weights
 from resomap.training.results import Results
@@ -56,7 +56,7 @@ def told(monkeypatch, main) -> str:
     """What a job says that ends by `main`; SystemExit with a text is exit code 1."""
     monkeypatch.setattr(sys, "argv", ["main"])
     with pytest.raises(SystemExit) as stopped:
-        run(main)
+        run_entry_point(main)
     assert isinstance(stopped.value.code, str)
     return stopped.value.code
 
@@ -99,7 +99,7 @@ def test_another_error_of_the_system_keeps_its_traceback(monkeypatch):
 
     monkeypatch.setattr(sys, "argv", ["main"])
     with pytest.raises(PermissionError):
-        run(main)
+        run_entry_point(main)
 
 
 def test_a_file_and_then_its_name_are_on_the_disk_before_who_wrote_it_goes_on(
@@ -162,12 +162,12 @@ NO_LOCKS = {name: getattr(errno, name) for name in ("ENOLCK", "EOPNOTSUPP", "ENO
 
 
 def hold(path: Path) -> None:
-    with holding(path, "this run"):
+    with hold_lock(path, "this run"):
         raise AssertionError("a job works without its lock")
 
 
 @pytest.mark.parametrize("code", NO_LOCKS.values(), ids=NO_LOCKS)
-@pytest.mark.parametrize("use", [try_lock, holder, hold])
+@pytest.mark.parametrize("use", [try_lock, read_lock_owner, hold])
 def test_without_locks_nothing_is_started_and_the_mount_is_named(
     tmp_path, monkeypatch, use, code
 ):
@@ -196,7 +196,7 @@ def test_who_holds_a_lock_is_sent_to_the_disk_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr(
         os, "fsync", lambda file: synced.append(Path(f"/proc/self/fd/{file}").read_text())
     )
-    with holding(tmp_path / "lock", "this run"):
+    with hold_lock(tmp_path / "lock", "this run"):
         assert [str(os.getpid()) in text for text in synced] == [True]
 
 
@@ -249,7 +249,7 @@ def test_what_somebody_has_open_in_a_finished_state_goes_the_next_time(
 
 
 def test_a_training_at_work_keeps_its_state(tmp_path, finished):
-    with holding(finished / "lock", "this run"):
+    with hold_lock(finished / "lock", "this run"):
         clear_finished_states(tmp_path / ".state")
         assert (finished / "done/fingerprint.txt").exists()
 

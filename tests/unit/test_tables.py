@@ -12,7 +12,7 @@ from resomap.analysis.aggregate import write_tables
 from resomap.analysis.answers import Cell, cell_runs, run_status
 from resomap.config.schema import Report
 from resomap.system import files
-from resomap.system.locks import holding
+from resomap.system.locks import hold_lock
 from tests.synthetic import Sweep, write_results
 
 SWEEP = Sweep(
@@ -122,7 +122,7 @@ def test_a_training_that_began_is_under_way_while_its_lock_is_held_and_has_faile
 ) -> None:
     run = cell_runs(Cell("custom", "tiny_cnn", 24), (0,), tmp_path / "runs")[0]
     assert run_status(run) == "waiting"
-    with holding(tmp_path / ".state/train/custom/tiny_cnn/r24/seed0/lock", "this run"):
+    with hold_lock(tmp_path / ".state/train/custom/tiny_cnn/r24/seed0/lock", "this run"):
         assert run_status(run) == "training"
     assert run_status(run) == "failed"
     files.write_json(run.folder / "metrics.json", {"status": "ok"})
