@@ -1,41 +1,66 @@
-"""What can go wrong for a user, as one tree.
+"""Exceptions for failures that a user can correct, and suggestions for misspelt names.
 
-ResoMapError            anything a user can mend; printed without a traceback
+ResoMapError            printed without a traceback
 |-- ConfigError         a key, a value or a file of the configuration
-|-- DataError           pictures, masks or the prepared store
-|-- DeviceError         a device that was asked for and is not there
-|-- DiskError           a file system that cannot do what is asked of it
-`-- Stopped             a signal ended the job, and what it had reached is saved
+|-- DataError           images, masks or the prepared store
+|-- DeviceError         a requested device that is not available
+|-- DiskError           a file system without a feature that jobs need
+`-- Stopped             a signal ended the job after its state was saved
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from signal import Signals
+
+MOST_SUGGESTIONS = 20
 
 
 class ResoMapError(Exception):
-    """A failure whose message alone tells the user what to change."""
+    """A failure whose message tells the user what to change."""
 
 
 class ConfigError(ResoMapError, ValueError):
-    """The configuration is wrong; a ValueError so that Snakemake prints it in three lines."""
+    """An invalid configuration. It is a ValueError so that Snakemake prints it in three lines."""
 
 
 class DataError(ResoMapError):
-    """The pictures or the prepared store are not what the job needs."""
+    """Images or a prepared store that the job cannot use."""
 
 
 class DeviceError(ResoMapError):
-    """The device that the job asks for cannot be used."""
+    """A requested device that cannot be used."""
 
 
 class DiskError(ResoMapError):
-    """The file system under a working directory lacks what jobs need of it."""
+    """A file system that lacks a feature which jobs rely on."""
 
 
 class Stopped(ResoMapError):
-    """A signal ended the job after its state was saved; `exit_code` is the shell's for it, so that a scheduler tries again."""
+    """A signal that ended the job after its state was saved.
+
+    `exit_code` is the shell's code for that signal, so that a scheduler retries the job.
+    """
 
     def __init__(self, signum: int) -> None:
         super().__init__(
-            f"stopped by {Signals(signum).name}; the state is saved, and the same command goes on from there"
+            f"stopped by {Signals(signum).name}; the state is saved, and the same command resumes"
         )
         self.exit_code = 128 + signum
+
+
+# In this module and not in `text`: training code imports it, and a change of how the report
+# formats numbers must not change the code digest of a training.
+def suggest(name: str, known: Iterable[str], listed: Iterable[str] | None = None) -> str:
+    """Return a hint for an unknown name, such as `did you mean resnet18?`.
+
+    Without a similar name it lists those in `listed`, by default all that are `known`.
+    """
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    close = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean {by_lower[close[0]]}?"
+    names = list(by_lower.values() if listed is None else listed)
+    more = (
+        [f"and {len(names) - MOST_SUGGESTIONS} more"] if len(names) > MOST_SUGGESTIONS else []
+    )
+    return f"known are {', '.join([*names[:MOST_SUGGESTIONS], *more])}"

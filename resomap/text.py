@@ -1,10 +1,8 @@
-"""How numbers, counts, durations and suggestions are written for people, in the report and on the command line."""
+"""How numbers, counts and durations are written for people, in the report and on the command line."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from difflib import get_close_matches
+from collections.abc import Iterator, Sequence
 
 MINUS, EN_DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
-MOST_SUGGESTIONS = 20
 
 
 def format_count(number: int, noun: str) -> str:
@@ -68,16 +66,3 @@ def align_columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for first, *others in rows:
         yield "  ".join([first.ljust(widths[0]), *map(str.rjust, others, widths[1:])])
-
-
-def suggest(name: str, known: Iterable[str], listed: Iterable[str] | None = None) -> str:
-    """Return a hint for an unknown name: `did you mean resnet18?`, else the names in `listed` (by default all in `known`)."""
-    by_lower = {candidate.lower(): candidate for candidate in known}
-    close = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
-    if close:
-        return f"did you mean {by_lower[close[0]]}?"
-    names = list(by_lower.values() if listed is None else listed)
-    more = (
-        [f"and {len(names) - MOST_SUGGESTIONS} more"] if len(names) > MOST_SUGGESTIONS else []
-    )
-    return f"known are {', '.join([*names[:MOST_SUGGESTIONS], *more])}"

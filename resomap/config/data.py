@@ -13,7 +13,7 @@ from resomap.config.types import (
     Seed,
     SideLength,
 )
-from resomap.text import suggest
+from resomap.errors import suggest
 
 SOURCES = ("reef", "folder", "csv")
 TORCHVISION = (

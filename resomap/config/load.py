@@ -12,8 +12,7 @@ from pydantic_core import ErrorDetails
 
 from resomap.config.data import Data
 from resomap.config.schema import Architecture, Config
-from resomap.errors import ConfigError
-from resomap.text import suggest
+from resomap.errors import ConfigError, suggest
 
 FILES = ("config", "sweep", "models", "data", "training", "explainability", "system", "mlflow")
 

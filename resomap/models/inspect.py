@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resomap.errors import ConfigError
-from resomap.text import suggest
+from resomap.errors import ConfigError, suggest
 
 ENOUGH_CELLS = 6
 """Grad-CAM reads the deepest block whose map is at least this wide: on a coarser one it localises worse than chance."""

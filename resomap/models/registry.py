@@ -10,9 +10,8 @@ from pydantic import ValidationError
 from torch import nn
 
 from resomap.config.schema import Architecture
-from resomap.errors import ConfigError
+from resomap.errors import ConfigError, suggest
 from resomap.models.custom import SimpleCNN
-from resomap.text import suggest
 
 SHIPPED = Path(__file__).with_name("models.yaml")
 CUSTOM: dict[str, Callable[..., nn.Module]] = {"simple_cnn": SimpleCNN, "tiny_cnn": SimpleCNN}

@@ -68,12 +68,3 @@ def test_format_milliseconds_and_ratio_keep_significant_digits():
 def test_align_columns_pads_to_widest_cell():
     rows = [("a", "1", "10"), ("bcd", "200", "3")]
     assert list(text.align_columns(rows)) == ["a      1  10", "bcd  200   3"]
-
-
-def test_suggest_finds_close_name_in_any_case():
-    assert text.suggest("cifar1", ["reef", "CIFAR10"]) == "did you mean CIFAR10?"
-    assert text.suggest("zzz", ["reef", "csv"]) == "known are reef, csv"
-    assert text.suggest("zzz", ["reef", "csv"], listed=["csv"]) == "known are csv"
-    assert text.suggest("zzz", [f"layer.{n}" for n in range(30)]).endswith(
-        "layer.19, and 10 more"
-    )

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from resomap.errors import DataError
-from resomap.text import suggest
+from resomap.errors import DataError, suggest
 
 if TYPE_CHECKING:
     from torchvision.datasets import VisionDataset
