@@ -9,7 +9,7 @@ rule aggregate_tables:
         rules.explain.input,
         data="results/data/manifest.json",
     output:
-        tables=expand("results/tables/{table}.csv", table=targets.TABLES),
+        tables=expand("results/tables/{table}.csv", table=layout.TABLES),
         choice="results/tables/choice.json",
         environment="results/tables/environment.json",
     log:

@@ -1,6 +1,6 @@
 # What every rule shares: the frozen configuration, the job parameter, and the values that wildcards may take.
 from resomap.config.load import build_config
-from resomap.workflow import data_digest, jobs, resources, targets
+from resomap.workflow import data_digest, jobs, layout, resources, targets
 
 targets.use_this_interpreter(str(workflow.basedir))
 targets.collect_rarely()

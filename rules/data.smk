@@ -13,7 +13,7 @@ rule identify_data:
     output:
         identity="results/data/identity.txt",
     log:
-        "logs/data/data_digest.log",
+        "logs/data/identity.log",
     localrule: True
     conda:
         "../envs/torch.yaml"

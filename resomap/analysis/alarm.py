@@ -23,11 +23,9 @@ from resomap.analysis.statistics import (
     mean_interval,
     pool_spreads,
 )
+from resomap.workflow.layout import table_columns
 
-ALARMS = (
-    "family", "model", "resolution", "group", "n_seeds", "n", "accuracy", "accuracy_best",
-    "share", "share_low", "share_high", "state", "judged", "pictures",
-)  # fmt: skip
+ALARMS = table_columns("alarms")
 HOLDS = 0.1
 """Accuracy holds at a resolution where it lies within this of the best that the model reaches, and above chance."""
 LEFT = 0.15

@@ -10,10 +10,7 @@ import numpy as np
 from resomap import metrics
 from resomap.config import schema
 from resomap.system import files
-from resomap.system.locks import read_lock_owner
-
-ENDED = ("ok", "diverged", "infeasible")
-"""How a training ends; the last two are results, too."""
+from resomap.workflow import layout
 
 
 class Cell(NamedTuple):
@@ -74,29 +71,9 @@ def cell_runs(cell: Cell, seeds: Sequence[int], runs: Path) -> list[Run]:
     ]
 
 
-def run_status(run: Run) -> str:
-    """One of ENDED as its training said; where a result is missing, `training` or `failed` as its state tells, or else `waiting`."""
-    needed = ("metrics.json", "evaluation.csv", "predictions.npz", "val_predictions.npz")
-    if all((run.folder / name).exists() for name in needed):
-        return str(files.read_json(run.folder / "metrics.json")["status"])
-    lock = _state(run) / "lock"
-    if not lock.exists() or (run.folder / "metrics.json").exists():
-        return "waiting"
-    return "training" if read_lock_owner(lock) else "failed"
-
-
-def _state(run: Run) -> Path:
-    """Where the training keeps its state: results/.state/train beside results/runs."""
-    cell = run.cell
-    return (
-        run.folder.parents[4]
-        / ".state"
-        / "train"
-        / cell.family
-        / cell.model
-        / f"r{cell.resolution}"
-        / f"seed{run.seed}"
-    )
+def run_status(run: Run) -> layout.RunStatus:
+    """Return the status of a run; see `layout.run_status`."""
+    return layout.run_status(run.folder)
 
 
 def read_answers(

@@ -12,6 +12,7 @@ import numpy as np
 from scipy import stats
 
 from resomap.analysis.measurements import WAY, Row
+from resomap.workflow.layout import table_columns
 
 ALARM = 0.99
 """Confidence with which not one alarm of a sweep is false."""
@@ -21,22 +22,8 @@ FEWEST = 3
 """Resolutions from which an exponent is told: a line through two always fits."""
 
 SERIES = ("family", "model", *WAY, "batch_size")
-COST = (
-    *SERIES, "smallest", "largest", "n_resolutions", "latency_exponent", "latency_exponent_low", "latency_exponent_high", "latency_misfit",
-    "memory_exponent", "memory_exponent_low", "memory_exponent_high", "memory_misfit",
-    "crossover_px", "crossover_ratio", "crossover_ratio_low", "crossover_ratio_high", "inversions",
-)  # fmt: skip
-NEIGHBOURS = (
-    *SERIES,
-    "resolution",
-    "larger",
-    "n_rounds",
-    "ratio",
-    "ratio_low",
-    "ratio_high",
-    "ratio_at_most",
-    "verdict",
-)
+COST = table_columns("cost")
+NEIGHBOURS = table_columns("neighbours")
 
 
 class Estimate(NamedTuple):

@@ -4,13 +4,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from resomap.analysis.cost import Estimate
-from resomap.analysis.measurements import WAY, Row
+from resomap.analysis.measurements import Row
+from resomap.workflow.layout import table_columns
 
-ENERGY = (
-    "family", "model", "resolution", *WAY, "batch_size", "valid", "power_w", "idle_power_w", "energy_j_per_image", "energy_j_per_image_above_idle",
-    "energy_j_per_correct_image", "energy_j_per_correct_image_low", "energy_j_per_correct_image_high",
-    "images_per_second_per_watt", "images_per_second_per_watt_low", "images_per_second_per_watt_high",
-)  # fmt: skip
+ENERGY = table_columns("energy")
 
 
 def energy_rows(records: Iterable[Row], cells: Iterable[Row]) -> Iterator[Row]:

@@ -12,43 +12,13 @@ from resomap.analysis.gate import gate
 from resomap.analysis.measurements import Row
 from resomap.analysis.statistics import accuracy_interval, compute_spread, pool_spreads
 from resomap.analysis.tables import finished_runs, identity, known_mean, records
+from resomap.workflow.layout import table_columns
 
-EXPLANATIONS = (
-    "family", "model", "resolution", "seed", "method", "target", "group", "layer", "grid", "n",
-    "relevance_mass", "relevance_mass_best", "relevance_rank", "relevance_rank_best", "pointing_game", "pointing_chance", "mask_area",
-    "zero_maps", "completeness_error",
-)  # fmt: skip
-FAITHFULNESS = (
-    "family",
-    "model",
-    "resolution",
-    "seed",
-    "method",
-    "bandwidth",
-    "n",
-    "deletion",
-    "insertion",
-)
-SANITY = (
-    "family",
-    "model",
-    "resolution",
-    "seed",
-    "method",
-    "draws",
-    "correlation",
-    "floor",
-    "retained",
-    "retained_low",
-    "passed",
-)
-INTERVENTIONS = (
-    "family", "model", "resolution", "group", "kind", "n_seeds", "n", "changed", "follows_rest", "follows_rest_low", "follows_rest_high",
-)  # fmt: skip
-AGREEMENT = (
-    "family", "model", "method", "block", "network", "population", "measure", "low", "high", "side", "n", "seed_pairs", "same_seed",
-    "observed", "observed_low", "observed_high", "floor", "ceiling", "normalised", "normalised_low", "normalised_high", "interval", "undefined",
-)  # fmt: skip
+EXPLANATIONS = table_columns("explanations")
+FAITHFULNESS = table_columns("faithfulness")
+SANITY = table_columns("sanity")
+INTERVENTIONS = table_columns("interventions")
+AGREEMENT = table_columns("agreement")
 BASELINES = ("random", "edge", "centre")
 """Maps that know no network; they stand beside the methods."""
 _MEANS = EXPLANATIONS[EXPLANATIONS.index("relevance_mass") : EXPLANATIONS.index("zero_maps")]

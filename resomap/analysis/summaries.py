@@ -18,18 +18,12 @@ from resomap.analysis.statistics import (
     pool_spreads,
 )
 from resomap.system import files
+from resomap.workflow.layout import table_columns
 
-CELLS = (
-    "family", "model", "resolution", "n_runs", "n_seeds", "n_test", "accuracy", "accuracy_low", "accuracy_high", "interval",
-    "n_val", "val_accuracy", "val_accuracy_low", "val_accuracy_high", "latency_ms_p50", "latency_ms_p90", "latency_valid",
-)  # fmt: skip
-GROUPS = (
-    "family", "model", "resolution", "group", "frequency", "n_seeds", "n", "pair_accuracy", "pair_accuracy_low", "pair_accuracy_high", "interval",
-)  # fmt: skip
-MATRIX = (
-    "family", "model", "train_resolution", "eval_resolution", "n_seeds", "n", "accuracy", "accuracy_low", "accuracy_high", "interval",
-)  # fmt: skip
-KNEES = ("family", "model", "group", "margin", "lower", "upper", "best", "censored", "n_val")
+CELLS = table_columns("cells")
+GROUPS = table_columns("groups")
+MATRIX = table_columns("matrix")
+KNEES = table_columns("knees")
 
 Split = Mapping[Cell, Answers]
 Key = TypeVar("Key")

@@ -8,49 +8,16 @@ import numpy as np
 import pandas as pd
 
 from resomap import metrics
-from resomap.analysis.answers import ENDED, Cell, Run, cell_runs, group_of_class, run_status
+from resomap.analysis.answers import Cell, Run, cell_runs, group_of_class, run_status
 from resomap.analysis.measurements import Row
 from resomap.system import files
+from resomap.workflow.layout import ENDED, table_columns
 
-RUNS = (
-    "family", "model", "resolution", "seed", "status", "reason", "n_train", "n_test", *metrics.SCORES,
-    "epochs", "learning_rate", "micro_batch", "train_seconds", "train_images_per_second", "peak_memory_mib", "device", "precision", "code",
-)  # fmt: skip
-EVALUATION = (
-    "family", "model", "train_resolution", "eval_resolution", "mode", "seed", "n", "accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece",
-)  # fmt: skip
-CLASSES = (
-    "family",
-    "model",
-    "resolution",
-    "seed",
-    "class",
-    "group",
-    "n",
-    "accuracy",
-    "pair_accuracy",
-)
-PROFILES = (
-    "family", "model", "resolution", "device", "precision", "memory_format", "variant", "threads", "batch_size", "n", "valid", "status",
-    "latency_ms_p50", "latency_ms_p90", "latency_ms_p99", "inference_images_per_second",
-    "macs", "flops", "num_parameters", "model_size_mib", "peak_memory_mib",
-    "rounds", "why_invalid", "latency_ms_low", "latency_ms_high", "relative_error", "cpu_share", "latency_ms_p50_cold", "ratio_to_reference",
-    "training_images_per_second", "activations_mib", "peak_reserved_mib",
-    "energy_j_per_image", "energy_j_per_image_above_idle", "power_w", "idle_power_w",
-)  # fmt: skip
-STAGES = (
-    "family",
-    "model",
-    "resolution",
-    "decode_ms",
-    "resize_ms",
-    "copy_ms",
-    "forward_ms",
-    "total_ms",
-    "n",
-    "valid",
-    "decoded_from",
-)
+RUNS = table_columns("runs")
+EVALUATION = table_columns("evaluation")
+CLASSES = table_columns("classes")
+PROFILES = table_columns("profiles")
+STAGES = table_columns("stages")
 P99_FROM = 1000
 """Repetitions under which a 99th percentile is not reported."""
 

@@ -10,7 +10,7 @@ from resomap.data.loading.loader import EvalLoader, Normalise, to_device
 from resomap.data.loading.placement import place_pictures
 from resomap.data.store.store import Store, open_store
 from resomap.entry.arguments import run_entry_point
-from resomap.metrics import SCORES, compute_scores
+from resomap.metrics import compute_scores
 from resomap.models.registry import build_model
 from resomap.system.files import write_arrays, write_rows
 from resomap.system.gpus import keep_freed_memory, open_device
@@ -18,8 +18,9 @@ from resomap.training.checkpoint import load_weights
 from resomap.training.precision import use_float32
 from resomap.training.predict import predict
 from resomap.workflow.jobs import Evaluate
+from resomap.workflow.layout import table_columns
 
-COLUMNS = ("eval_resolution", "mode", "n", *SCORES)
+COLUMNS = table_columns("run_evaluation")
 BATCH = 128
 
 

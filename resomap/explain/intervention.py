@@ -11,18 +11,9 @@ from typing import Any
 import numpy as np
 
 from resomap.explain.grids import overlap, smoother
+from resomap.workflow.layout import table_columns
 
-INTERVENTION_COLUMNS = (
-    "kind",
-    "index",
-    "other",
-    "label",
-    "other_label",
-    "group",
-    "before",
-    "after",
-    "follows",
-)
+INTERVENTION_COLUMNS = table_columns("run_interventions")
 RIM = 0.02
 """How far around its mask an object is taken out, in picture widths: soft edges tell of it."""
 FAINT = 1e-6

@@ -24,29 +24,10 @@ from resomap.explain.intervention import exchange, intervention_rows, partners, 
 from resomap.explain.localisation import localise
 from resomap.explain.sanity import compute_sanity
 from resomap.metrics import is_correct, pair_partners
+from resomap.workflow.layout import table_columns
 
-LOCALISATION_COLUMNS = (
-    *("method", "target", "layer", "grid", "index", "label", "group", "right"),
-    *(
-        "relevance_mass",
-        "relevance_mass_best",
-        "relevance_rank",
-        "relevance_rank_best",
-        "pointing_game",
-        "pointing_chance",
-        "mask_area",
-    ),
-    *("zero_map", "completeness_error"),
-)
-FAITHFULNESS_COLUMNS = (
-    "method",
-    "bandwidth",
-    "index",
-    "label",
-    "group",
-    "deletion",
-    "insertion",
-)
+LOCALISATION_COLUMNS = table_columns("run_localisation")
+FAITHFULNESS_COLUMNS = table_columns("run_faithfulness")
 BATCH_PIXELS = 2**17  # of a forward pass: larger ones are up to twice as slow on a CPU
 FIRST_DRAW = (
     2**20

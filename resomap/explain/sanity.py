@@ -8,8 +8,9 @@ import numpy as np
 from torch import nn
 
 from resomap.explain.agreement.measures import correlation, ranks
+from resomap.workflow.layout import table_columns
 
-SANITY_COLUMNS = ("method", "draw", "correlation", "floor", "n")
+SANITY_COLUMNS = table_columns("run_sanity")
 SHIFTS = 3
 """With how many other pictures' maps each map is compared for the floor."""
 Explainer = Callable[[nn.Module], np.ndarray]

@@ -9,9 +9,10 @@ from statistics import fmean
 from typing import Any, Literal
 
 from resomap.config.schema import Config
-from resomap.status.jobs import MEASURED, Job, Place, State, read_jobs
+from resomap.status.jobs import MEASURED, Job, Place, read_jobs
 from resomap.status.snakemake_files import Driver, find_driver, read_record
 from resomap.system.files import read_json
+from resomap.workflow.layout import JobState
 from resomap.workflow.resources import planned_cells
 
 SHORTEST = 0.5
@@ -37,7 +38,7 @@ class Status:
     jobs: tuple[Job, ...]
     now: float = field(default_factory=time.time)
 
-    def of(self, stage: str, *states: State) -> list[Job]:
+    def of(self, stage: str, *states: JobState) -> list[Job]:
         """The jobs of a stage, or of all where it is blank, in one of `states`."""
         return [job for job in self.jobs if stage in ("", job.stage) and job.state in states]
 

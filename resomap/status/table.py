@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar, get_args
 
-from resomap.status.jobs import MEASURED, Job, Place, State, keeps_state, last_line, reached
+from resomap.status.jobs import MEASURED, Job, Place, keeps_state, reached
 from resomap.status.summary import Left, Status
 from resomap.text import align_columns, format_count, format_duration
+from resomap.workflow.layout import JobState, last_line
 
 Item = TypeVar("Item")
 MOST = 12
@@ -52,7 +53,7 @@ def status_lines(status: Status) -> Iterator[str]:
 def _counts(status: Status) -> Iterator[str]:
     states = [
         state
-        for state in get_args(State)
+        for state in get_args(JobState)
         if state in ("done", "waiting") or status.of("", state)
     ]
     names = list(dict.fromkeys(job.stage for job in status.jobs))

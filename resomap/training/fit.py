@@ -17,13 +17,9 @@ from resomap.training.memory import Infeasible
 from resomap.training.monitor import is_better
 from resomap.training.tally import METRICS, Tally
 from resomap.training.trainer import Trainer
+from resomap.workflow.layout import table_columns
 
-HISTORY_COLUMNS = (
-    "epoch",
-    *(f"train_{name}" for name in METRICS),
-    *(f"val_{name}" for name in METRICS),
-    "lr",
-)
+HISTORY_COLUMNS = table_columns("history")
 RATES = ("epoch_seconds", "images_per_second", "peak_memory_mib")
 OnEpoch = Callable[[int, dict[str, float]], None]
 
@@ -214,7 +210,7 @@ class Course:
                 "epoch": epoch,
                 **_named("train", trained),
                 **_named("val", validated),
-                "lr": self.rate,
+                "learning_rate": self.rate,
             }
             self._record(row, {"epoch": epoch, **{name: trained[name] for name in RATES}})
         else:
@@ -273,5 +269,5 @@ def _named(split: str, scores: Mapping[str, float]) -> dict[str, float]:
 def _line(row: dict[str, float], rates: dict[str, float], epochs: int) -> str:
     return (
         f"epoch {row['epoch'] + 1:.0f}/{epochs}: loss {row['train_loss']:.4f}, val_loss {row['val_loss']:.4f}, "
-        f"val_accuracy {row['val_accuracy']:.4f}, lr {row['lr']:.2g}, {rates['images_per_second']:.0f} images/s"
+        f"val_accuracy {row['val_accuracy']:.4f}, learning rate {row['learning_rate']:.2g}, {rates['images_per_second']:.0f} images/s"
     )

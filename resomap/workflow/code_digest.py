@@ -23,6 +23,8 @@ SILENT = {
     "config.load",
     "workflow.jobs",
     "workflow.targets",
+    "workflow.columns",
+    "workflow.layout",
     "workflow.data_digest",
     "workflow.code_digest",
     "system.gpus",

@@ -15,9 +15,10 @@ from resomap.config.schema import Config
 from resomap.system.files import read_json
 from resomap.system.gpus import SLOTS_VARIABLE
 from resomap.workflow.data_digest import named_data
+from resomap.workflow.layout import artifact
 from resomap.workflow.targets import gpus_wanted, swept_models
 
-PLAN = Path("results/plan.json")
+PLAN = Path(artifact("plan").path)
 UNPLANNED_MINUTES, UNPLANNED_MB = (
     240,
     8192,

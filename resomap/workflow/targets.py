@@ -38,20 +38,17 @@ from resomap.workflow.jobs import (
     Track,
     Train,
 )
+from resomap.workflow.layout import artifact
 
 ENTRY = PACKAGE / "entry"
 SCRIPTS = PACKAGE.parent / "workflow_scripts"
-TABLES = (
-    *("runs", "evaluation", "classes", "profiles", "explanations", "cells"),
-    *("groups", "matrix", "knees", "stages", "neighbours", "cost", "energy"),
-    *("agreement", "faithfulness", "sanity", "interventions", "alarms"),
-)
 # Of one core with AVX-512, measured on the default sweep within a factor of two: docs/LOG.md.
 CPU_MACS_PER_SECOND = 40e9
 TRAINING_FORWARDS = 3  # a training step costs about three forward passes
 RUN_OVERHEAD_SECONDS = 20  # start-up of train, evaluate and explain, and their own work
 REPORT = Path("results/report")
-RUN_CONFIG = Path("results/run_config.yaml")
+STATES = Path("results/.state")
+RUN_CONFIG = Path(artifact("run_config").path)
 MAINS: dict[type[Job], Path] = {
     PrepareData: ENTRY / "prepare_data.py",
     ResizeData: ENTRY / "resize_data.py",
@@ -130,11 +127,7 @@ def _architecture(config: Config, wildcards: dict[str, str]) -> Architecture:
 
 def _room(config: Config, wildcards: dict[str, str]) -> str:
     """What the run's last training was told, unless it did not fit and the device is larger now by more than drivers disagree."""
-    path = Path(
-        "results/runs/{family}/{model}/r{resolution}/seed{seed}/metrics.json".format(
-            **wildcards
-        )
-    )
+    path = Path(artifact("metrics").path.format(**wildcards))
     if not path.exists():
         return ""
     metrics = read_json(path)
@@ -281,7 +274,7 @@ def closing(
     return f"Report: {report.resolve()}\n{headline.read_text(encoding='utf-8').strip()}"
 
 
-def clear_finished_states(folder: Path = Path("results/.state")) -> None:
+def clear_finished_states(folder: Path = STATES) -> None:
     """Remove what trainings kept for the case of a kill, once their results are out; a training that is at work is left alone."""
     cleared = folder / "cleared"
     for mark in sorted(folder.glob("train/**/done/fingerprint.txt")):

@@ -17,11 +17,12 @@ from typer.testing import CliRunner
 from resomap.cli import app
 from resomap.config.load import build_config, merge
 from resomap.status import snakemake_files
-from resomap.status.jobs import NOWHERE, Job, State, read_jobs
+from resomap.status.jobs import NOWHERE, Job, read_jobs
 from resomap.status.summary import Status, read_status
 from resomap.status.table import status_lines
 from resomap.system.files import write_json, write_text
 from resomap.system.locks import try_lock
+from resomap.workflow.layout import JobState
 from resomap.workflow.resources import PLAN, what_is_planned
 
 ROOT = Path(__file__).parents[2]
@@ -83,7 +84,7 @@ def told(status: Status) -> str:
     return "\n".join(status_lines(status))
 
 
-STATES: list[tuple[State, bool, str | None, bool, snakemake_files.Driver]] = [
+STATES: list[tuple[JobState, bool, str | None, bool, snakemake_files.Driver]] = [
     ("waiting", False, None, False, "here"),
     ("done", True, "epoch 8/8: loss 1\n", False, "here"),
     ("queued", False, None, True, "here"),

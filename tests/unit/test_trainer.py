@@ -106,8 +106,8 @@ def test_the_schedule_steps_once_an_optimizer_step():
     outcome = fit(one, 3, LOSS)
     assert one.scheduler.state_dict()["count"] == 5
     assert one.scheduler.scheduler.last_epoch == 10
-    assert outcome.history[0]["lr"] == pytest.approx(0.02 / 5)
-    assert outcome.history[1]["lr"] == pytest.approx(0.02)
+    assert outcome.history[0]["learning_rate"] == pytest.approx(0.02 / 5)
+    assert outcome.history[1]["learning_rate"] == pytest.approx(0.02)
     assert one.optimizer.param_groups[0]["lr"] == pytest.approx(0, abs=1e-12)
 
 

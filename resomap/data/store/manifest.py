@@ -16,20 +16,10 @@ from resomap.data.store.spectrum import contact_sheet, sample, spectra
 from resomap.data.store.store import SPLITS
 from resomap.data.store.survey import Survey
 from resomap.system import files
+from resomap.workflow.layout import table_columns
 
-COLUMNS = (
-    "split",
-    "index",
-    "label",
-    "group",
-    "source",
-    "row",
-    "width",
-    "height",
-    "note",
-    "pixels",
-)
-COPY_COLUMNS = ("source", "split", "label", "copy_of", "copy_split", "copy_label")
+COLUMNS = table_columns("images")
+COPY_COLUMNS = table_columns("duplicates")
 
 
 @dataclass(frozen=True)
@@ -65,7 +55,7 @@ class Account:
             {"source": printable(name), "reason": printable(reason)}
             for name, reason in self.survey.bad
         ]
-        files.write_rows(directory / "bad_pictures.csv", bad, ("source", "reason"))
+        files.write_rows(directory / "bad_pictures.csv", bad, table_columns("bad_images"))
         files.write_rows(directory / "duplicates.csv", self._copy_rows, COPY_COLUMNS)
         trained = self.members("train")
         kept = trained[self.rows[trained] >= 0]

@@ -10,35 +10,9 @@ import numpy as np
 from resomap.explain.agreement.measures import MEASURES, Measure
 from resomap.explain.agreement.normalise import ENOUGH_SEEDS, Parts, SeedPairs, mean, summarise
 from resomap.explain.grids import reduce_maps
+from resomap.workflow.layout import table_columns
 
-AGREEMENT_COLUMNS = (
-    *(
-        "family",
-        "model",
-        "method",
-        "block",
-        "network",
-        "population",
-        "measure",
-        "low",
-        "high",
-        "side",
-        "n",
-        "seed_pairs",
-        "same_seed",
-    ),
-    *(
-        "observed",
-        "observed_low",
-        "observed_high",
-        "floor",
-        "ceiling",
-        "normalised",
-        "normalised_low",
-        "normalised_high",
-    ),
-    *("interval", "undefined"),
-)
+AGREEMENT_COLUMNS = table_columns("model_agreement")
 Block = Literal["input", "rule", "fixed", "picture"]
 Network = Literal["trained", "untrained", "none"]
 FEWEST_PICTURES = 5

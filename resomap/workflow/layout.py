@@ -1,0 +1,342 @@
+"""Every file of results/ and logs/, declared once: path, writer, columns; and the states of a job and a run.
+
+Rules spell the same paths as literals, and a test holds both equal. Paths are relative to the
+working directory of Snakemake.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from string import Formatter
+from typing import Literal
+
+from resomap.system.files import read_json
+from resomap.system.locks import read_lock_owner
+from resomap.workflow import columns
+from resomap.workflow.columns import Column, column_names
+
+Scope = Literal["sweep", "resolution", "model", "cell", "run"]
+SCOPES: dict[frozenset[str], Scope] = {
+    frozenset(): "sweep",
+    frozenset({"resolution"}): "resolution",
+    frozenset({"family", "model"}): "model",
+    frozenset({"model", "resolution"}): "cell",
+    frozenset({"family", "model", "resolution", "seed"}): "run",
+}
+RUN_PATH = "{family}/{model}/r{resolution}/seed{seed}"
+RUN_FOLDER = f"results/runs/{RUN_PATH}"
+STATE_FOLDER = f"results/.state/train/{RUN_PATH}"
+"""What a training keeps for the case of a kill: undeclared, as Snakemake deletes the outputs of a rule before each try."""
+TAIL_BYTES = 2**14
+
+
+def scope_of(pattern: str) -> Scope:
+    """Return what a path exists once for, by its wildcards; other fields number the files of one job."""
+    fields = {field for _, field, _, _ in Formatter().parse(pattern) if field}
+    return SCOPES[frozenset(fields & {"family", "model", "resolution", "seed"})]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The jobs of one rule: one job for each of `scope`, done when its output `marker` exists."""
+
+    name: str
+    rule: str
+    log: str
+    marker: str
+
+    @property
+    def scope(self) -> Scope:
+        """What a job exists once for."""
+        return scope_of(self.log)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One kind of file: its path, the stage or command that writes it, and its columns if it is a table."""
+
+    name: str
+    path: str
+    writer: str
+    contents: str
+    columns: tuple[Column, ...] = ()
+
+    @property
+    def scope(self) -> Scope:
+        """What the file exists once for."""
+        return scope_of(self.path)
+
+
+STAGES = (
+    Stage("identify", "identify_data", "logs/data/identity.log", "results/data/identity.txt"),
+    Stage("prepare", "prepare_data", "logs/data/prepare.log", "results/data/manifest.json"),
+    Stage(
+        "resize",
+        "resize_data",
+        "logs/data/r{resolution}.log",
+        "results/data/r{resolution}/train.npy",
+    ),
+    Stage("train", "train_run", f"logs/train/{RUN_PATH}.log", f"{RUN_FOLDER}/metrics.json"),
+    Stage(
+        "evaluate",
+        "evaluate_run",
+        f"logs/evaluate/{RUN_PATH}.log",
+        f"{RUN_FOLDER}/evaluation.csv",
+    ),
+    Stage(
+        "explain",
+        "explain_run",
+        f"logs/explain/{RUN_PATH}.log",
+        f"{RUN_FOLDER}/explanations/localisation.csv",
+    ),
+    Stage(
+        "compare",
+        "compare_explanations",
+        "logs/compare/{family}/{model}.log",
+        "results/agreement/{family}/{model}.csv",
+    ),
+    Stage(
+        "profile",
+        "profile_model",
+        "logs/profile/{family}/{model}.log",
+        "results/profiles/{family}/{model}.json",
+    ),
+    Stage(
+        "summarise",
+        "summarise_models",
+        "logs/summarise.log",
+        "results/model_summaries/{model}/r{resolution}/summary.json",
+    ),
+    Stage("tables", "aggregate_tables", "logs/aggregate.log", "results/tables/choice.json"),
+    Stage(
+        "figures",
+        "plot_figures",
+        "logs/plot.log",
+        "results/figures/accuracy_by_resolution.svg",
+    ),
+    Stage("report", "build_report", "logs/report.log", "results/report/index.html"),
+    Stage("track", "track_runs", "logs/track.log", "results/tracking.json"),
+)
+
+TABLES = {
+    "runs": (columns.RUNS, "every run of the sweep, scored at its training resolution"),
+    "evaluation": (columns.EVALUATION, "every finished run at every resolution"),
+    "classes": (columns.CLASSES, "every class of every finished run"),
+    "profiles": (columns.PROFILES, "every measurement of cost"),
+    "explanations": (columns.EXPLANATIONS, "localisation, averaged over the images of a run"),
+    "cells": (columns.CELLS, "accuracy and latency of every model and resolution"),
+    "groups": (columns.GROUPS, "accuracy inside the pairs of every group"),
+    "matrix": (columns.MATRIX, "accuracy by training and test resolution"),
+    "knees": (columns.KNEES, "where accuracy stops growing with resolution"),
+    "stages": (columns.STAGES, "time of one image from its file to its logits"),
+    "neighbours": (columns.NEIGHBOURS, "latency of neighbouring resolutions compared"),
+    "cost": (columns.COST, "growth of latency and memory with resolution"),
+    "energy": (columns.ENERGY, "energy per image and per correct prediction"),
+    "agreement": (columns.AGREEMENT, "likeness of maps across resolutions and seeds"),
+    "faithfulness": (columns.FAITHFULNESS, "deletion and insertion, averaged over images"),
+    "sanity": (columns.SANITY, "the sanity check of every method"),
+    "interventions": (columns.INTERVENTIONS, "answers after the rest is exchanged"),
+    "alarms": (columns.ALARMS, "evidence off the object although accuracy holds"),
+}
+"""The tables of results/tables: columns and contents."""
+
+_EXPLANATIONS = f"{RUN_FOLDER}/explanations"
+ARTIFACTS = (
+    Artifact("run_config", "results/run_config.yaml", "snakemake", "merged configuration"),
+    Artifact("plan", "results/plan.json", "resomap plan", "estimated time, memory and cost"),
+    Artifact("check", "results/check.html", "resomap check", "findings about the images"),
+    Artifact("identity", "results/data/identity.txt", "identify", "digest of data and code"),
+    Artifact("manifest", "results/data/manifest.json", "prepare", "contents of the store"),
+    Artifact("images", "results/data/pictures.csv", "prepare", "every image", columns.IMAGES),
+    Artifact(
+        "bad_images",
+        "results/data/bad_pictures.csv",
+        "prepare",
+        "files that cannot be read",
+        columns.BAD_IMAGES,
+    ),
+    Artifact(
+        "duplicates",
+        "results/data/duplicates.csv",
+        "prepare",
+        "images with equal pixels",
+        columns.DUPLICATES,
+    ),
+    Artifact("native", "results/data/native.npy", "prepare", "images at native resolution"),
+    Artifact("labels", "results/data/labels_{split}.npy", "prepare", "class of each image"),
+    Artifact("rows", "results/data/rows_{split}.npy", "prepare", "row of each image"),
+    Artifact("masks", "results/data/masks_test.npy", "prepare", "masks of the test images"),
+    Artifact(
+        "spectrum", "results/data/spectrum.npy", "prepare", "spectral energy by frequency"
+    ),
+    Artifact("sheet", "results/data/contact_sheet.npz", "prepare", "sample of the images"),
+    Artifact("resized", "results/data/r{resolution}/{split}.npy", "resize", "resized images"),
+    Artifact(
+        "weights",
+        f"results/checkpoints/{RUN_PATH}/best.safetensors",
+        "train",
+        "weights of the best epoch",
+    ),
+    Artifact("metrics", f"{RUN_FOLDER}/metrics.json", "train", "job, scores, environment"),
+    Artifact("history", f"{RUN_FOLDER}/history.csv", "train", "every epoch", columns.HISTORY),
+    Artifact("timing", f"{RUN_FOLDER}/timing.json", "train", "time, rate and memory"),
+    Artifact(
+        "run_evaluation",
+        f"{RUN_FOLDER}/evaluation.csv",
+        "evaluate",
+        "scores at every resolution",
+        columns.RUN_EVALUATION,
+    ),
+    Artifact("predictions", f"{RUN_FOLDER}/predictions.npz", "evaluate", "test logits"),
+    Artifact(
+        "val_predictions", f"{RUN_FOLDER}/val_predictions.npz", "evaluate", "validation logits"
+    ),
+    Artifact("attributions", f"{_EXPLANATIONS}/{{method}}.npz", "explain", "signed maps"),
+    Artifact(
+        "run_localisation",
+        f"{_EXPLANATIONS}/localisation.csv",
+        "explain",
+        "every map against its mask",
+        columns.RUN_LOCALISATION,
+    ),
+    Artifact(
+        "run_faithfulness",
+        f"{_EXPLANATIONS}/faithfulness.csv",
+        "explain",
+        "deletion and insertion of every image",
+        columns.RUN_FAITHFULNESS,
+    ),
+    Artifact(
+        "run_sanity",
+        f"{_EXPLANATIONS}/sanity.csv",
+        "explain",
+        "every re-initialisation of the last layers",
+        columns.RUN_SANITY,
+    ),
+    Artifact(
+        "run_interventions",
+        f"{_EXPLANATIONS}/interventions.csv",
+        "explain",
+        "answers to every changed image",
+        columns.RUN_INTERVENTIONS,
+    ),
+    Artifact(
+        "model_agreement",
+        "results/agreement/{family}/{model}.csv",
+        "compare",
+        "likeness of the maps of one model",
+        columns.AGREEMENT,
+    ),
+    Artifact("profile", "results/profiles/{family}/{model}.json", "profile", "cost of a model"),
+    Artifact(
+        "summary",
+        "results/model_summaries/{model}/r{resolution}/summary.json",
+        "summarise",
+        "layers and totals",
+    ),
+    Artifact(
+        "summary_text",
+        "results/model_summaries/{model}/r{resolution}/summary.txt",
+        "summarise",
+        "layers and totals, to read",
+    ),
+    *(
+        Artifact(name, f"results/tables/{name}.csv", "tables", contents, table)
+        for name, (table, contents) in TABLES.items()
+    ),
+    Artifact("choice", "results/tables/choice.json", "tables", "chosen cell and its rivals"),
+    Artifact(
+        "environment", "results/tables/environment.json", "tables", "machines and versions"
+    ),
+    Artifact("figure", "results/figures/{figure}.svg", "figures", "figure"),
+    Artifact("figure_png", "results/figures/{figure}.png", "figures", "figure, as pixels"),
+    Artifact("figure_data", "results/figures/{figure}.csv", "figures", "numbers of the figure"),
+    Artifact("report", "results/report/index.html", "report", "the report"),
+    Artifact("headline", "results/report/headline.txt", "report", "its first sentence"),
+    Artifact("partial", "results/partial/index.html", "partial_report", "report so far"),
+    Artifact("tracking", "results/tracking.json", "track", "MLflow id of every run"),
+)
+_ARTIFACT_OF = {artifact.name: artifact for artifact in ARTIFACTS}
+
+
+def artifact(name: str) -> Artifact:
+    """Return the artifact called `name`."""
+    return _ARTIFACT_OF[name]
+
+
+def table_columns(name: str) -> tuple[str, ...]:
+    """Return the column names of the table `name`, in the order in which they are written."""
+    return column_names(_ARTIFACT_OF[name].columns)
+
+
+JobState = Literal["done", "running", "queued", "failed", "interrupted", "waiting"]
+RunStatus = Literal["ok", "diverged", "infeasible", "training", "failed", "waiting"]
+ENDED: tuple[RunStatus, ...] = ("ok", "diverged", "infeasible")
+"""How a training ends by itself; the last two are results, too."""
+
+
+def find_state(
+    output: Path,
+    log: Path | None = None,
+    lock: Path | None = None,
+    *,
+    submitted: bool = False,
+    snakemake_runs: bool = False,
+) -> JobState:
+    """Return the state of the job that makes `output`, from the files that it and Snakemake leave.
+
+    `lock` is held while a training runs; `submitted` means that Snakemake has marked the job as begun
+    and not as ended.
+    """
+    # A training outlives Snakemake when that is killed, so the lock counts before Snakemake's marks.
+    if lock is not None and read_lock_owner(lock) is not None:
+        return "running"
+    if submitted:
+        if not snakemake_runs:
+            return "interrupted"
+        return "running" if log is not None and log.exists() else "queued"
+    if output.exists():
+        return "done"
+    if log is not None and log.exists():
+        return "interrupted" if last_line(log).startswith("stopped by ") else "failed"
+    # A lock file without a holder is left by a training that was killed.
+    return "failed" if lock is not None and lock.exists() else "waiting"
+
+
+def run_status(run_folder: Path) -> RunStatus:
+    """Return the status of the run in results/runs/{family}/{model}/r{resolution}/seed{seed}.
+
+    One of `ENDED` once the run is trained and evaluated, else `training`, `failed` or `waiting`.
+    """
+    names = ("metrics", "run_evaluation", "predictions", "val_predictions")
+    outputs = [run_folder / Path(artifact(name).path).name for name in names]
+    if all(output.exists() for output in outputs):
+        status: RunStatus = read_json(outputs[0])["status"]
+        return status
+    lock = state_folder(run_folder) / "lock"
+    states: dict[JobState, RunStatus] = {"running": "training", "failed": "failed"}
+    # Logs are not read here: a training writes one before it takes its lock.
+    return states.get(find_state(outputs[0], lock=lock), "waiting")
+
+
+def state_folder(run_folder: Path) -> Path:
+    """Return the folder in which the training of `run_folder` keeps its state."""
+    results, run = run_folder.parents[4], Path(*run_folder.parts[-4:])
+    return results / ".state" / "train" / run
+
+
+def last_line(log: Path) -> str:
+    """Return the last line of a log; its last error where there is one; blank without a log."""
+    lines = [line.strip() for line in re.split(r"[\r\n]", read_tail(log)) if line.strip()]
+    errors = [line for line in lines if line.startswith("error: ")]
+    return [*lines, *errors][-1] if lines else ""
+
+
+def read_tail(log: Path) -> str:
+    """Return the end of a log, where all that matters stands; blank without a log."""
+    try:
+        with log.open("rb") as stream:
+            stream.seek(max(0, log.stat().st_size - TAIL_BYTES))
+            return stream.read().decode(errors="replace")
+    except FileNotFoundError:  # Snakemake removes it before each try
+        return ""

@@ -1,0 +1,127 @@
+"""The layout agrees with the rules, the modules that write tables, and the page in docs/."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from resomap import metrics
+from resomap.analysis.measurements import WAY
+from resomap.data.sources.open import REEF_FACTS
+from resomap.report.tables import Tables
+from resomap.system import files
+from resomap.system.locks import holding
+from resomap.training.tally import METRICS
+from resomap.workflow import columns, layout
+from resomap.workflow.tables_page import tables_page
+
+ROOT = Path(__file__).parents[3]
+READ_RULES = """
+import json, re, sys
+from pathlib import Path
+from snakemake.api import SnakemakeApi
+from snakemake.settings.types import ResourceSettings
+with SnakemakeApi() as api:
+    workflow = api.workflow(ResourceSettings(cores=1), snakefile=Path(sys.argv[1]), workdir=Path())
+    rules = {
+        rule.name: [[str(path) for path in paths] for paths in (rule.output, rule.log)]
+        for rule in workflow._workflow.rules
+    }
+print(re.sub(r"({\\w+),[^}]*}", r"\\1}", json.dumps(rules)))  # wildcards without constraints
+"""
+PARTIAL_REPORT = ("partial_report", [[], ["logs/partial_report.log"]])
+
+
+@pytest.fixture(scope="module")
+def rules(tmp_path_factory):
+    """Outputs and logs of every rule that has any, as Snakemake reads them."""
+    command = [sys.executable, "-c", READ_RULES, str(ROOT / "Snakefile")]
+    folder = tmp_path_factory.mktemp("rules")
+    read = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    return {name: paths for name, paths in json.loads(read.stdout).items() if any(paths)}
+
+
+def matches(pattern: str, path: str) -> bool:
+    """Whether a rule's output is of a pattern: Snakemake's wildcards are equal, other fields any name."""
+    literal = re.escape(pattern)
+    for field in ("split", "method", "figure"):
+        literal = literal.replace(re.escape(f"{{{field}}}"), r"\w+")
+    # Rules with one job for all models expand these two.
+    expanded = literal.replace(r"\{model\}/r\{resolution\}", r"\w+/r\d+")
+    return re.fullmatch(literal, path) is not None or (
+        "summaries" in pattern and re.fullmatch(expanded, path) is not None
+    )
+
+
+def test_every_rule_with_output_is_a_stage_with_its_log(rules):
+    assert rules.pop(PARTIAL_REPORT[0]) == PARTIAL_REPORT[1]
+    assert {name: logs for name, (_, logs) in rules.items()} == {
+        stage.rule: [stage.log] for stage in layout.STAGES
+    }
+
+
+@pytest.mark.parametrize("stage", layout.STAGES, ids=lambda stage: stage.name)
+def test_outputs_of_a_rule_equal_artifacts_of_its_stage(rules, stage):
+    outputs = rules[stage.rule][0]
+    patterns = [a.path for a in layout.ARTIFACTS if a.writer == stage.name]
+    assert [o for o in outputs if sum(matches(p, o) for p in patterns) != 1] == []
+    assert [p for p in patterns if not any(matches(p, o) for o in outputs)] == []
+    assert sum(matches(pattern, stage.marker) for pattern in patterns) == 1
+
+
+def test_artifact_names_and_paths_are_unique():
+    for values in ([a.name for a in layout.ARTIFACTS], [a.path for a in layout.ARTIFACTS]):
+        assert len(values) == len(set(values))
+
+
+def test_columns_of_a_table_are_unique_and_explained():
+    for table in layout.ARTIFACTS:
+        names = layout.table_columns(table.name)
+        assert len(names) == len(set(names)), table.name
+        assert bool(names) == (table.path.endswith(".csv") and table.name != "figure_data")
+        assert all(column.meaning for column in table.columns)
+
+
+def test_columns_agree_with_the_modules_that_compute_them():
+    assert columns.column_names(columns.SCORES) == metrics.SCORES
+    assert columns.column_names(columns.WAY) == WAY
+    assert layout.table_columns("history")[1:-1] == (
+        *(f"train_{name}" for name in METRICS),
+        *(f"val_{name}" for name in METRICS),
+    )
+    assert set(layout.TABLES) == set(Tables.__annotations__) - {"choice", "environment"}
+    assert not set(REEF_FACTS) & set(layout.table_columns("images"))
+
+
+def test_tables_page_is_up_to_date():
+    assert (ROOT / "docs/tables.md").read_text(encoding="utf-8") == tables_page()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "scope"),
+    [
+        ("logs/plot.log", "sweep"),
+        ("results/data/r{resolution}/{split}.npy", "resolution"),
+        ("results/agreement/{family}/{model}.csv", "model"),
+        ("results/model_summaries/{model}/r{resolution}/summary.txt", "cell"),
+        (f"{layout.RUN_FOLDER}/explanations/{{method}}.npz", "run"),
+    ],
+)
+def test_scope_follows_from_wildcards(pattern, scope):
+    assert layout.scope_of(pattern) == scope
+
+
+def test_run_status_follows_lock_and_outputs(tmp_path):
+    run = tmp_path / "runs/custom/tiny_cnn/r24/seed0"
+    assert layout.run_status(run) == "waiting"
+    with holding(tmp_path / ".state/train/custom/tiny_cnn/r24/seed0/lock", "this run"):
+        assert layout.run_status(run) == "training"
+    assert layout.run_status(run) == "failed"
+    files.write_json(run / "metrics.json", {"status": "diverged"})
+    assert layout.run_status(run) == "waiting"  # not evaluated yet
+    for name in ("evaluation.csv", "predictions.npz", "val_predictions.npz"):
+        files.write_text(run / name, "")
+    assert layout.run_status(run) == "diverged"
