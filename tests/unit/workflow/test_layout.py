@@ -13,7 +13,7 @@ from resomap.analysis.measurements import WAY
 from resomap.data.sources.open import REEF_FACTS
 from resomap.report.tables import Tables
 from resomap.system import files
-from resomap.system.locks import holding
+from resomap.system.locks import hold_lock
 from resomap.training.tally import METRICS
 from resomap.workflow import columns, layout
 from resomap.workflow.tables_page import tables_page
@@ -117,7 +117,7 @@ def test_scope_follows_from_wildcards(pattern, scope):
 def test_run_status_follows_lock_and_outputs(tmp_path):
     run = tmp_path / "runs/custom/tiny_cnn/r24/seed0"
     assert layout.run_status(run) == "waiting"
-    with holding(tmp_path / ".state/train/custom/tiny_cnn/r24/seed0/lock", "this run"):
+    with hold_lock(tmp_path / ".state/train/custom/tiny_cnn/r24/seed0/lock", "this run"):
         assert layout.run_status(run) == "training"
     assert layout.run_status(run) == "failed"
     files.write_json(run / "metrics.json", {"status": "diverged"})
