@@ -154,7 +154,7 @@ def counted(architecture: Architecture, classes: int) -> tuple[int, int, int, in
     import torch
 
     from resomap.models.registry import build_model
-    from resomap.profiling.flops import count_macs
+    from resomap.profiling.summary import count_macs
 
     with torch.device("meta"):
         model = build_model(architecture, classes)

@@ -11,10 +11,9 @@ from resomap.config.schema import Profiling
 from resomap.data.loading.loader import Normalise
 from resomap.data.store.store import Store
 from resomap.data.store.typical_file import bring_to, decode, encode_typical
-from resomap.profiling.profile import disturbed
-from resomap.profiling.reference import reference_cell
-from resomap.profiling.stages import Stage, measure_stages
+from resomap.profiling.profile import Stage, find_disturbance, measure_stages
 from resomap.profiling.timing import Clock
+from resomap.profiling.variants import build_reference
 
 
 def end_to_end(
@@ -35,7 +34,7 @@ def end_to_end(
         for resolution in resolutions
     }
     records = measure_stages(
-        stages, reference_cell(device), profiling, Clock(), partial(disturbed, device)
+        stages, build_reference(device), profiling, Clock(), partial(find_disturbance, device)
     )
     return [{**record, "decoded_from": words} for record in records]
 

@@ -1,4 +1,4 @@
-"""The cells of a profile: every variant at every resolution and batch, built, run once for its memory, and kept where it fits."""
+"""Cells of a profile: every variant, resolution and batch size, with its peak memory."""
 
 import gc
 import os
@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from resomap.config.schema import Profiling
-from resomap.profiling.batches import largest_batch, sweep_sizes
 from resomap.profiling.energy import Energy
 from resomap.profiling.memory import activation_bytes, growth_bytes
 from resomap.profiling.timing import Clock, Timing
@@ -23,11 +22,11 @@ from resomap.profiling.variants import (
     build_workload,
 )
 
-LARGEST_BATCH = 4096
+MAX_BATCH_SIZE = 4096
 OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
 
 
-class Spec(NamedTuple):
+class CellSpec(NamedTuple):
     """A cell to measure."""
 
     variant: Variant
@@ -36,10 +35,11 @@ class Spec(NamedTuple):
 
 
 @dataclass
-class Measured:
-    """What is found out about a cell; `status` is ok, infeasible (it does not fit) or unsupported (this machine cannot run it).
+class CellMeasurement:
+    """Measurements of a cell.
 
-    `cold` is timed with an empty cache, on CUDA and at batch 1 only.
+    `status` is ok, infeasible (does not fit into memory) or unsupported (this machine cannot
+    run it). `cold` is timed with an empty cache, on CUDA at batch size 1 only.
     """
 
     status: str = "ok"
@@ -56,62 +56,89 @@ def build_cells(
     resolutions: Sequence[int],
     profiling: Profiling,
     device: torch.device,
-) -> dict[Spec, Measured]:
-    """Every cell of the networks, which are prepared for their variants; what does not fit has no workload."""
-    measured: dict[Spec, Measured] = {}
+) -> dict[CellSpec, CellMeasurement]:
+    """Build every cell of the prepared models and measure its memory.
+
+    A cell that does not fit, or that the machine cannot run, has no workload.
+    """
+    cells: dict[CellSpec, CellMeasurement] = {}
     for resolution in resolutions:
-        specs = list(_specs(prepared, resolution, profiling, device))
-        pictures = _draw_pictures(resolution, max(spec.batch_size for spec in specs)).to(device)
-        measured |= {
-            spec: _try(prepared[spec.variant], spec.variant, pictures[: spec.batch_size])
-            for spec in specs
-        }
-    return measured
+        specs = list(_cell_specs(prepared, resolution, profiling, device))
+        count = max(spec.batch_size for spec in specs)
+        images = draw_images(resolution, count).to(device)  # shared by all cells of the size
+        for spec in specs:
+            model = prepared[spec.variant]
+            cells[spec] = _build_cell(model, spec.variant, images[: spec.batch_size])
+    return cells
 
 
-def _specs(
+def _cell_specs(
     prepared: dict[Variant, nn.Module],
     resolution: int,
     profiling: Profiling,
     device: torch.device,
-) -> Iterator[Spec]:
+) -> Iterator[CellSpec]:
     for number, (variant, model) in enumerate(prepared.items()):
-        sizes = (
-            {profiling.batch_size}
-            if variant.mode == TRAINING_STEP
-            else {1, profiling.batch_size}
-        )
+        sizes = {profiling.batch_size}
+        if variant.mode != TRAINING_STEP:
+            sizes.add(1)
         if profiling.batch_sweep and number == 0:
-            sizes |= set(
-                sweep_sizes(
-                    largest_batch(
-                        _fits(model, variant, resolution, profiling, device), LARGEST_BATCH
-                    )
-                )
-            )
-        yield from (Spec(variant, resolution, size) for size in sorted(sizes))
+            fits = _fit_test(model, variant, resolution, profiling, device)
+            sizes.update(sweep_sizes(largest_batch(fits, MAX_BATCH_SIZE)))
+        for size in sorted(sizes):
+            yield CellSpec(variant, resolution, size)
 
 
-def _fits(
+def largest_batch(fits: Callable[[int], bool], limit: int) -> int:
+    """Return the largest batch size up to `limit` that fits; 0 if one image does not fit.
+
+    Doubles, then bisects: `fits` must be monotone in the batch size.
+    """
+    known, size = 0, 1
+    while size <= limit and fits(size):
+        known, size = size, 2 * size
+    too_large = min(size, limit + 1)
+    while too_large - known > 1:
+        middle = (known + too_large) // 2
+        if fits(middle):
+            known = middle
+        else:
+            too_large = middle
+    return known
+
+
+def sweep_sizes(largest: int) -> list[int]:
+    """Return the powers of two from 2 below `largest`, then `largest` itself."""
+    doubled = [2**power for power in range(1, largest.bit_length()) if 2**power < largest]
+    return [*doubled, largest] if largest > 1 else []
+
+
+def _fit_test(
     model: nn.Module,
     variant: Variant,
     resolution: int,
     profiling: Profiling,
     device: torch.device,
 ) -> Callable[[int], bool]:
-    """Whether a batch fits: on CUDA tried; on a CPU, which would swap or be killed, told by its activations and by the time it would take."""
-    alone = activation_bytes(model, shapes_of(resolution, 1))
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    """Return a function that tests whether a batch size fits.
+
+    On CUDA it tries. A CPU would swap or have the process killed, so there the activations must
+    fit into half of the free memory, and one batch must take less than `max_seconds`.
+    """
+    if device.type == "cuda":
+        return lambda size: _fits_on_cuda(model, variant, resolution, size, device)
+    image_bytes = activation_bytes(model, meta_images(resolution, 1))
+    free_bytes = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
     @cache
-    def seconds_a_picture() -> float:
-        clock, run = Clock(), build_workload(model, variant, _draw_pictures(resolution, 2)).run
-        return min(clock.latency_ms(run) for _ in range(3)) / 2e3
+    def seconds_per_image() -> float:
+        run = build_workload(model, variant, draw_images(resolution, 2)).run
+        return min(Clock().latency_ms(run) for _ in range(3)) / 2e3
 
     def fits(size: int) -> bool:
-        if device.type == "cuda":
-            return _fits_on_cuda(model, variant, resolution, size, device)
-        return alone * size < free / 2 and seconds_a_picture() * size < profiling.max_seconds
+        if image_bytes * size >= free_bytes / 2:
+            return False
+        return seconds_per_image() * size < profiling.max_seconds
 
     return fits
 
@@ -120,34 +147,36 @@ def _fits_on_cuda(
     model: nn.Module, variant: Variant, resolution: int, size: int, device: torch.device
 ) -> bool:
     try:
-        pictures = torch.zeros(size, 3, resolution, resolution, device=device)
+        images = torch.zeros(size, 3, resolution, resolution, device=device)
     except OUT_OF_MEMORY:
         return False
-    return _try(model, variant, pictures).status == "ok"
+    return _build_cell(model, variant, images).status == "ok"
 
 
-def _try(model: nn.Module, variant: Variant, pictures: Tensor) -> Measured:
-    """Build a cell and run it for its memory; what was taken for one that does not fit is given back."""
+def _build_cell(model: nn.Module, variant: Variant, images: Tensor) -> CellMeasurement:
+    """Build a cell and run it for its memory; free everything again if it does not fit."""
     try:
-        workload = build_workload(model, variant, pictures)
-        growth, reserved = growth_bytes(workload.run, pictures.device)
+        workload = build_workload(model, variant, images)
+        growth, reserved = growth_bytes(workload.run, images.device)
     except OUT_OF_MEMORY:
-        found = Measured("infeasible")
+        failed = CellMeasurement("infeasible")
     except UnsupportedError:
-        found = Measured("unsupported")
+        failed = CellMeasurement("unsupported")
     else:
-        return Measured("ok", workload, workload.held_bytes() + growth, reserved)
+        return CellMeasurement("ok", workload, workload.held_bytes() + growth, reserved)
+    # Outside the handlers: the traceback of a caught error keeps its tensors alive.
     gc.collect()
-    if pictures.is_cuda:
+    if images.is_cuda:
         torch.cuda.empty_cache()
-    return found
+    return failed
 
 
-def _draw_pictures(resolution: int, count: int) -> Tensor:
+def draw_images(resolution: int, count: int) -> Tensor:
+    """Draw normal images (count, 3, r, r) from a fixed seed and a generator of their own."""
     generator = torch.Generator().manual_seed(0)
     return torch.randn(count, 3, resolution, resolution, generator=generator)
 
 
-def shapes_of(resolution: int, count: int) -> Tensor:
-    """Pictures without pixels, on the meta device."""
+def meta_images(resolution: int, count: int) -> Tensor:
+    """Return images (count, 3, r, r) on the meta device: shapes without values."""
     return torch.empty(count, 3, resolution, resolution, device="meta")

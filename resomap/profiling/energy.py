@@ -1,9 +1,10 @@
-"""Energy of a piece of work by the device's own counter: measured, or not at all.
+"""Energy of a workload, by the energy counter of the device.
 
-The counters are coarse and the sensors behind them part-time: on A100 and H100 a quarter of the time is sampled, and readings follow
-a change of load with a delay (Yang et al. 2023, "Part-time power measurements: nvidia-smi's lack of attention", arXiv 2312.02741).
-So, after their advice, the same work is repeated for at least 5 s a window, in several windows at random phase, and what the
-counter says while the load rises is thrown away.
+The counters are coarse, and the sensors behind them work part-time: an A100 or H100 samples a
+quarter of the time, and its readings follow a change of load with a delay (Yang et al. 2023,
+"Part-time power measurements: nvidia-smi's lack of attention", arXiv 2312.02741). As the paper
+recommends, the workload is repeated for at least 5 s per window, in several windows at random
+phase, and the readings while the load rises are discarded.
 """
 
 import random
@@ -20,36 +21,34 @@ from resomap.errors import DeviceError
 from resomap.profiling.sensors import Card, open_card
 
 POWERCAP = Path("/sys/class/powercap")
-POLL_SECONDS = 0.01
-"""Between two looks at the counter of an idle device; NVML's moves every 20 to 100 ms, RAPL's every millisecond."""
-LONGEST_STILL_SECONDS = 2.0
-"""A counter that does not move for so long counts nothing."""
-LONGEST_PHASE_SECONDS = 1.0
-"""Pauses before the windows are drawn up to this: ten periods of the slowest sensor."""
+POLL_SECONDS = 0.01  # NVML's counter moves every 20 to 100 ms, RAPL's every millisecond
+MAX_STILL_SECONDS = 2.0  # a counter that does not move for so long does not count
+MAX_PHASE_SECONDS = 1.0  # of a random pause before a window: ten periods of the slowest sensor
 
 
 class EnergyMeter(Protocol):
-    """A counter of energy; nothing but the difference of two readings means anything."""
+    """An energy counter, of which only differences are meaningful."""
 
     def joules(self) -> float:
-        """The counter now."""
+        """Read the counter."""
 
 
 class NvmlMeter:
-    """Counts a whole GPU with its memory, whoever uses it, and not the host; of a Volta or a newer card."""
+    """Energy counter of a whole GPU with its memory, all users included (Volta and newer)."""
 
     def __init__(self, card: Card) -> None:
         self._card = card
 
     def joules(self) -> float:
-        """The counter now, which the driver keeps in millijoules."""
+        """Read the counter, which NVML reports in millijoules."""
         return self._card.nvml.nvmlDeviceGetTotalEnergyConsumption(self._card.whole) / 1e3
 
 
 class RaplMeter:
-    """Counts the CPU packages in `domains`, folders of Linux' powercap, whoever uses them; memory is not in it.
+    """Energy counters of the CPU packages in `domains`, all users included, memory excluded.
 
-    A counter starts again at its range, so it must be read at least once in that: some minutes at full power.
+    `domains` are folders of Linux' powercap. Read at least once per wrap-around of the
+    counters, which is some minutes at full power.
     """
 
     def __init__(self, domains: Sequence[Path]) -> None:
@@ -60,7 +59,7 @@ class RaplMeter:
         self._total = 0
 
     def joules(self) -> float:
-        """Summed over the packages since this meter was made."""
+        """Read the counters and return their sum since this meter was made."""
         now = self._read()
         for domain, microjoules in now.items():
             wrapped = microjoules < self._last[domain]
@@ -73,7 +72,7 @@ class RaplMeter:
 
 
 class Windows(NamedTuple):
-    """How long to measure: `number` (at least two) times `seconds` under load, each time after a ramp that is not counted."""
+    """Measuring plan: `number` (at least 2) windows of `seconds`, each after an unused ramp."""
 
     number: int = 3
     seconds: float = 5.0
@@ -84,19 +83,22 @@ WINDOWS = Windows()
 
 
 class Energy(NamedTuple):
-    """What the work took; power is a mean over all windows."""
+    """Energy per image and mean power over all windows.
+
+    `above_idle` subtracts what the idle device draws in the same time, with its context open
+    and its memory filled. `relative_spread` is the standard deviation of the joules per image
+    over the windows, divided by their mean.
+    """
 
     energy_j_per_image: float
     energy_j_per_image_above_idle: float
-    """Without what the device, its context open and its memory filled, takes in the same time for nothing."""
     power_w: float
     idle_power_w: float
     relative_spread: float
-    """Standard deviation over the windows of the joules a picture, in parts of their mean."""
 
 
 class _Edge(NamedTuple):
-    """A moment at which the counter had just moved, and the calls that it took to get there."""
+    """A moment at which the counter has just moved, and the calls it took to reach it."""
 
     joules: float
     seconds: float
@@ -110,14 +112,14 @@ class _Window(NamedTuple):
 
 
 def open_meter(device: torch.device, powercap: Path = POWERCAP) -> EnergyMeter | None:
-    """The counter of a GPU by NVML or of a CPU by RAPL; None where there is none to be read, and `why_not_measured` says why."""
+    """Open the counter of a GPU (NVML) or a CPU (RAPL); None if there is none to read."""
     with suppress(DeviceError):
         return _open(device, powercap)
     return None
 
 
 def why_not_measured(device: torch.device, powercap: Path = POWERCAP) -> str | None:
-    """`not measured: ...` for a reader who misses the energy of `device`; None where it can be measured."""
+    """Return `not measured: <reason>` for the energy of `device`; None if it is measured."""
     try:
         _open(device, powercap)
     except DeviceError as error:
@@ -134,10 +136,10 @@ def measure_energy(
     clock: Callable[[], float] = perf_counter,
     sleep: Callable[[float], object] = sleep,
 ) -> Energy:
-    """Energy of `work`, a batch of `images_per_call` pictures that is done when it returns; the device idles in one window before.
+    """Measure the energy of `work`, a batch that has finished when it returns.
 
-    The device should be nobody else's meanwhile: its counter cannot tell whom it counts. Every window begins and ends as the
-    counter moves, so that its steps cancel to within one call. With the default windows it takes half a minute.
+    The device idles for one window, then repeats `work` in several; with the default windows it
+    takes half a minute. Nothing else should use the device, whose counter counts all users.
     """
 
     def wait() -> None:
@@ -147,7 +149,9 @@ def measure_energy(
     idle = _measure_window(meter, wait, windows.seconds, clock)
     loaded = []
     for _ in range(windows.number):
-        sleep(random.Random().uniform(0, LONGEST_PHASE_SECONDS))
+        # A random phase, so that a sensor that samples a quarter of the time cannot stay in
+        # step with the windows. It needs no seed: it is part of no result.
+        sleep(random.Random().uniform(0, MAX_PHASE_SECONDS))
         _repeat(work, windows.ramp_seconds, clock)
         loaded.append(_measure_window(meter, work, windows.seconds, clock))
     return _summarise(loaded, idle.joules / idle.seconds, images_per_call)
@@ -156,19 +160,20 @@ def measure_energy(
 def _summarise(windows: Sequence[_Window], idle_power_w: float, images_per_call: int) -> Energy:
     joules, seconds, calls = (sum(column) for column in zip(*windows, strict=True))
     images = calls * images_per_call
-    each = [window.joules / window.calls for window in windows]
+    joules_per_call = [window.joules / window.calls for window in windows]
     return Energy(
         energy_j_per_image=joules / images,
         energy_j_per_image_above_idle=(joules - idle_power_w * seconds) / images,
         power_w=joules / seconds,
         idle_power_w=idle_power_w,
-        relative_spread=stdev(each) / mean(each),
+        relative_spread=stdev(joules_per_call) / mean(joules_per_call),
     )
 
 
 def _measure_window(
     meter: EnergyMeter, step: Callable[[], object], seconds: float, clock: Callable[[], float]
 ) -> _Window:
+    # From edge to edge of the counter, so that its coarse steps cancel to within one call.
     start = _next_edge(meter, step, clock)
     calls = _repeat(step, seconds, clock)
     end = _next_edge(meter, step, clock)
@@ -178,7 +183,10 @@ def _measure_window(
 def _next_edge(
     meter: EnergyMeter, step: Callable[[], object], clock: Callable[[], float]
 ) -> _Edge:
-    """Step until the counter moves: read only here, because reading NVML takes time from the work."""
+    """Repeat `step` until the counter moves.
+
+    The counter is read only here, because reading NVML takes time from the workload.
+    """
     before, calls = meter.joules(), 0
     while True:
         step()
@@ -199,12 +207,13 @@ def _repeat(step: Callable[[], object], seconds: float, clock: Callable[[], floa
 def _open(device: torch.device, powercap: Path) -> EnergyMeter:
     meter = _open_nvml(device) if device.type == "cuda" else _open_rapl(powercap)
     before = meter.joules()
-    for _ in range(int(LONGEST_STILL_SECONDS / POLL_SECONDS)):
+    for _ in range(int(MAX_STILL_SECONDS / POLL_SECONDS)):
         sleep(POLL_SECONDS)
         if meter.joules() != before:
             return meter
     raise DeviceError(
-        f"the energy counter stood still for {LONGEST_STILL_SECONDS:g} s, as on some virtual machines"
+        f"the energy counter did not move for {MAX_STILL_SECONDS:g} s, "
+        "as on some virtual machines"
     )
 
 
@@ -213,22 +222,24 @@ def _open_nvml(device: torch.device) -> NvmlMeter:
     if card is None:
         raise DeviceError("NVML does not answer for this GPU")
     if card.is_slice:
-        raise DeviceError("the counter is the whole card's, and this is a MIG slice of it")
+        raise DeviceError("this is a MIG slice, and the counter counts the whole card")
     meter = NvmlMeter(card)
     try:
         meter.joules()
     except card.nvml.NVMLError as error:
         raise DeviceError(
-            f"this GPU has no energy counter (Volta and newer have): {error}"
+            f"this GPU has no energy counter (Volta and newer have one): {error}"
         ) from error
     return meter
 
 
 def _open_rapl(powercap: Path) -> RaplMeter:
+    # Domains inside a package (cores, graphics) are part of its count; the platform domain
+    # overlaps with all packages.
     domains = [
         folder
         for folder in sorted(powercap.glob("intel-rapl:*"))
-        if _name(folder).startswith("package")
+        if _domain_name(folder).startswith("package")
     ]
     if not domains:
         raise DeviceError(f"no CPU package has a RAPL counter under {powercap}")
@@ -238,7 +249,7 @@ def _open_rapl(powercap: Path) -> RaplMeter:
         raise DeviceError(f"{powercap} is readable by root only") from error
 
 
-def _name(domain: Path) -> str:
+def _domain_name(domain: Path) -> str:
     return (domain / "name").read_text(encoding="ascii")
 
 

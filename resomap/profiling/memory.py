@@ -1,146 +1,161 @@
-"""How much memory a pass takes at its peak."""
+"""Peak memory of a pass through a model: measured on the device, and computed from shapes."""
 
+import copy
 import ctypes
 import gc
 import os
 import re
-import signal
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from resomap.profiling.twin import shape_twin
-
 MIB = 2**20
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = (
-    -1,
-    -3,
-    -4,
-)  # of glibc's malloc.h; the values set are its defaults
+# Parameters of mallopt (glibc's malloc.h), and glibc's own defaults for them. Setting one fixes
+# it: by default glibc raises the thresholds, up to 32 MiB, after large blocks have been freed.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
+FIXED_MALLOC_OPTIONS = {
+    M_MMAP_MAX: 65536,
+    M_MMAP_THRESHOLD: 128 * 1024,
+    M_TRIM_THRESHOLD: 128 * 1024,
+}
 
 
 def model_bytes(model: nn.Module) -> int:
-    """Bytes of the parameters and buffers."""
+    """Return the bytes of all parameters and buffers."""
     return sum(tensor.nbytes for tensor in [*model.parameters(), *model.buffers()])
 
 
-def growth_bytes(run: Callable[[], object], device: torch.device) -> tuple[int, int | None]:
-    """By how many bytes memory grows in a call of `run` that is not the first, and what CUDA's allocator has reserved by then.
+def meta_copy(model: nn.Module) -> nn.Module:
+    """Return a copy of `model` on the meta device, in evaluation mode.
 
-    On CUDA the first is the allocator's peak, scratch memory of kernels included; on a CPU it is the growth of the resident set, which
-    knows of every allocation, whoever made it.
+    Shapes flow through it at no cost. `model` is unchanged; its weights are never duplicated.
     """
-    run()  # libraries take their lasting workspaces in the first pass
+    # deepcopy finds these in its memo, so that it copies the modules and takes the meta
+    # tensors.
+    memo: dict[int, Any] = {}
+    for parameter in model.parameters():
+        meta = parameter.detach().to("meta")
+        memo[id(parameter)] = nn.Parameter(meta, parameter.requires_grad)
+    memo.update((id(buffer), buffer.to("meta")) for buffer in model.buffers())
+    return copy.deepcopy(model, memo).eval()
+
+
+def growth_bytes(run: Callable[[], object], device: torch.device) -> tuple[int, int | None]:
+    """Return by how many bytes memory grows during a second call of `run`.
+
+    On CUDA this is the peak of torch's allocator, scratch memory of kernels included, and the
+    second value is what the allocator has reserved. On a CPU it is the growth of the resident
+    set, which includes every allocation of every library, and the second value is None.
+    """
+    run()  # libraries allocate their permanent workspaces in the first call
     if device.type != "cuda":
         return resident_growth_bytes(run), None
     before = torch.cuda.memory_allocated(device)
     torch.cuda.reset_peak_memory_stats(device)
     run()
     torch.cuda.synchronize(device)
-    return torch.cuda.max_memory_allocated(device) - before, torch.cuda.max_memory_reserved(
-        device
-    )
+    growth = torch.cuda.max_memory_allocated(device) - before
+    return growth, torch.cuda.max_memory_reserved(device)
 
 
 def resident_growth_bytes(run: Callable[[], object]) -> int:
-    """By how many bytes the resident set of a process grows at most while it calls `run`.
+    """Return the peak growth of the resident set of a forked process while it calls `run`.
 
-    Called in a fork, whose heap is trimmed before: memory that this process has freed and kept would hide what a call takes. RuntimeError
-    when the fork is killed, as for lack of memory.
+    Raises RuntimeError if the fork dies, for example for lack of memory.
     """
+    # Freed memory that malloc kept would serve `run` again and hide its growth, so the heap is
+    # trimmed. In a fork, because the fork sets malloc back to its defaults: here that would
+    # undo `keep_freed_memory`, without which a batch took up to 90 % longer (docs/LOG.md).
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     reading, writing = os.pipe()
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DeprecationWarning
-        )  # of Python 3.12 on forks of processes with threads: the child starts none
+        # Python 3.12 warns of forks in processes with threads; this child starts none.
+        warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if child == 0:
-        _tell_growth(run, writing)
+        _report_growth(run, writing)
     os.close(writing)
     with os.fdopen(reading) as pipe:
-        told = pipe.read()
+        answer = pipe.read()
     _, status = os.waitpid(child, 0)
-    if status or not told:
-        raise RuntimeError(
-            f"a process that measured memory ended with status {os.waitstatus_to_exitcode(status)}"
-        )
-    return int(told)
+    if status or not answer:
+        code = os.waitstatus_to_exitcode(status)
+        raise RuntimeError(f"the process that measured memory ended with status {code}")
+    return int(answer)
 
 
-def _tell_growth(run: Callable[[], object], pipe: int) -> None:
-    """In a fork: call `run`, write the growth into the pipe and leave without a trace."""
+def _report_growth(run: Callable[[], object], pipe: int) -> NoReturn:
+    """Call `run` in a fork, write its growth into the pipe and exit without cleaning up."""
     try:
-        signal.alarm(0)
-        torch.set_num_threads(1)  # the threads of the parent did not come along
-        _map_large_blocks()
-        run()  # brings the code's own pages back, which a fork does not inherit
+        torch.set_num_threads(1)  # the parent's worker threads do not exist in a fork
+        _fix_malloc_options()
+        run()  # faults the pages of the code in again, which a fork does not inherit
         gc.collect()
         ctypes.CDLL(None).malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew: proc(5)
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak VmHWM: proc(5)
         before = _status_bytes("VmRSS")
         run()
         os.write(pipe, str(max(0, _status_bytes("VmHWM") - before)).encode())
         os._exit(0)
     finally:
-        os._exit(1)
+        os._exit(1)  # never return into the parent's code, whatever was raised
 
 
-def _map_large_blocks() -> None:
-    """Let malloc take large blocks from the system and give them back at once, so that holes in its heap do not count as use."""
+def _fix_malloc_options() -> None:
+    """Make malloc map large blocks and unmap them at once when they are freed.
+
+    Otherwise holes inside the heap would stay resident and count as used.
+    """
     libc = ctypes.CDLL(None)
-    for parameter, value in (
-        (M_MMAP_MAX, 65536),
-        (M_MMAP_THRESHOLD, 128 * 1024),
-        (M_TRIM_THRESHOLD, 128 * 1024),
-    ):
+    for parameter, value in FIXED_MALLOC_OPTIONS.items():
         libc.mallopt(parameter, value)
 
 
 def _status_bytes(key: str) -> int:
-    found = re.search(
-        rf"{key}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii")
-    )
-    assert found is not None
-    return 1024 * int(found[1])
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    match = re.search(rf"{key}:\s+(\d+) kB", status)
+    assert match is not None
+    return 1024 * int(match[1])
 
 
-def activation_bytes(model: nn.Module, pictures: Tensor, *, training: bool = False) -> int:
-    """The largest sum of activations that are alive at once in a forward pass, or in a training pass with its backward.
+def activation_bytes(model: nn.Module, images: Tensor, *, training: bool = False) -> int:
+    """Return the largest total size of activations that are alive at once in a pass.
 
-    Followed on the meta device: exact and the same on every machine, without the scratch memory inside kernels. Gradients of weights count.
+    With `training`, of a forward and backward pass, gradients of the weights included. Computed
+    on the meta device: exact and equal on every machine, but without scratch memory of kernels.
     """
-    twin, shapes = shape_twin(model).train(training), pictures.to("meta")
-    with (
-        LiveMemory(apart_from=[*twin.parameters(), *twin.buffers(), shapes]) as memory,
-        nullcontext() if training else torch.inference_mode(),
-    ):
-        output = twin(shapes)
+    meta_model, meta_images = meta_copy(model).train(training), images.to("meta")
+    known = [*meta_model.parameters(), *meta_model.buffers(), meta_images]
+    mode = nullcontext() if training else torch.inference_mode()
+    with LiveMemory(excluded=known) as memory, mode:
+        output = meta_model(meta_images)
         if training:
             output.sum().backward()
     return memory.peak
 
 
 class LiveMemory(TorchDispatchMode):
-    """Sums the storages that operators return inside the block and that are still referenced: `live` now, `peak` at most, in bytes.
+    """Total size of the live storages that operators returned inside the block.
 
-    Views of the tensors `apart_from` are not counted.
+    `live` is the total now and `peak` its maximum, in bytes; `excluded` tensors and their views
+    are not counted.
     """
 
-    def __init__(self, apart_from: Iterable[Tensor]) -> None:
+    def __init__(self, excluded: Iterable[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.live = 0
         self.peak = 0
-        self._known = weakref.WeakSet(tensor.untyped_storage() for tensor in apart_from)
+        # Weak references: a storage leaves the total when the model lets go of its last tensor.
+        self._known = weakref.WeakSet(tensor.untyped_storage() for tensor in excluded)
 
     def __torch_dispatch__(
         self,
@@ -149,14 +164,14 @@ class LiveMemory(TorchDispatchMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Run the operator and enter what it made."""
+        """Run the operator and count its outputs."""
         result = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(result):
             if isinstance(tensor, Tensor):
-                self._enter(tensor.untyped_storage())
+                self._count(tensor.untyped_storage())
         return result
 
-    def _enter(self, storage: torch.UntypedStorage) -> None:
+    def _count(self, storage: torch.UntypedStorage) -> None:
         if storage not in self._known:
             self._known.add(storage)
             self._change(storage.nbytes())

@@ -1,7 +1,7 @@
-"""The cost of one network at every resolution: latency, throughput, a training step, memory, arithmetic and size."""
+"""Records of what a model costs at every resolution: time, memory, arithmetic and energy."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,22 +10,37 @@ from torch import nn
 
 from resomap.config.schema import Profiling
 from resomap.config.training import Precision
-from resomap.profiling.cells import Measured, Spec, build_cells, shapes_of
+from resomap.profiling.cells import CellMeasurement, CellSpec, build_cells, meta_images
 from resomap.profiling.energy import measure_energy, open_meter, why_not_measured
-from resomap.profiling.flops import count_macs
 from resomap.profiling.memory import MIB, activation_bytes, model_bytes
-from resomap.profiling.reference import reference_cell
-from resomap.profiling.sensors import Watch, read_gpu, why_invalid
-from resomap.profiling.timing import Clock, ColdClock, CudaClock, Timing, measure_rounds
+from resomap.profiling.sensors import SensorLog, read_gpu, why_invalid
+from resomap.profiling.summary import count_macs
+from resomap.profiling.timing import (
+    Clock,
+    ColdClock,
+    CudaClock,
+    DisturbanceCheck,
+    Timing,
+    measure_rounds,
+)
 from resomap.profiling.variants import (
     TRAINING_STEP,
     Variant,
-    finished,
+    build_reference,
     parse_variant,
     prepare_model,
+    synchronised,
 )
 
-ENERGY = ("energy_j_per_image", "energy_j_per_image_above_idle", "power_w", "idle_power_w")
+ENERGY_KEYS = (
+    "energy_j_per_image",
+    "energy_j_per_image_above_idle",
+    "power_w",
+    "idle_power_w",
+)
+STAGES = ("decode", "resize", "copy", "forward")
+
+Stage = Callable[[], object]
 
 
 def profile_model(
@@ -35,91 +50,102 @@ def profile_model(
     device: torch.device,
     precision: Precision,
 ) -> dict[str, Any]:
-    """Measure `model` at every resolution in every variant, at batch 1 and `profiling.batch_size`, all cells and a fixed reference interleaved.
+    """Measure `model` at every resolution in every variant, interleaved with a fixed reference.
 
-    Returns `cells`, one record a cell (see docs/decisions/0012); `reference`, the timing of the fixed workload; and `conditions`, the
-    machine's load over one minute, before and after, and what a GPU's sensors said before, during and after. What the machine cannot
-    hold or run has no measurements. The CPU threads are those torch has been given.
+    Batch sizes are 1 and `profiling.batch_size`; CPU threads are those torch is set to. Returns
+    `cells`, one record per cell (docs/decisions/0012), without measurements where it does not
+    fit or run; `reference`, the timing of the reference workload; and `conditions`: the load
+    average before and after, the GPU's sensor readings, and why energy was not measured.
     """
-    before = os.getloadavg()[0]
-    variants = [
-        parse_variant(name, precision, profiling.memory_format) for name in profiling.variants
-    ]
-    prepared = {variant: prepare_model(model, variant, device) for variant in variants}
-    measured = build_cells(prepared, resolutions, profiling, device)
-    watch = Watch(device)
-    watch.note("before")
-    reference = _time(measured, profiling, device)
-    watch.note("during")
+    load_before = os.getloadavg()[0]
+    prepared: dict[Variant, nn.Module] = {}
+    for name in profiling.variants:
+        variant = parse_variant(name, precision, profiling.memory_format)
+        prepared[variant] = prepare_model(model, variant, device)
+    cells = build_cells(prepared, resolutions, profiling, device)
+    sensors = SensorLog(device)
+    sensors.read("before")
+    reference = _time_cells(cells, profiling, device)
+    sensors.read("during")
     if profiling.energy:
-        _measure_energy(measured, next(iter(prepared)), device)
-    watch.note("after")
-    macs = {resolution: count_macs(model, resolution) for resolution in resolutions}
+        _measure_energies(cells, next(iter(prepared)), device)
+    sensors.read("after")
     return {
-        "cells": [
-            _describe_cell(model, spec, macs[spec.resolution], found, device)
-            for spec, found in measured.items()
-        ],
-        "reference": _describe(reference),
+        "cells": _cell_records(model, cells, device),
+        "reference": _timing_record(reference),
         "conditions": {
-            "load_average": {"before": before, "after": os.getloadavg()[0]},
-            "gpu": watch.records,
+            "load_average": {"before": load_before, "after": os.getloadavg()[0]},
+            "gpu": sensors.records,
             "energy": why_not_measured(device) if profiling.energy else None,
         },
     }
 
 
-def _time(measured: dict[Spec, Measured], profiling: Profiling, device: torch.device) -> Timing:
-    """Time every cell that fits, and on CUDA batch 1 with a cold cache, too; returns the reference's timing."""
-    able = [found for found in measured.values() if found.workload]
-    cold = [
-        found
-        for spec, found in measured.items()
-        if found.workload and device.type == "cuda" and _is_cold(spec)
-    ]
+def _time_cells(
+    cells: Mapping[CellSpec, CellMeasurement], profiling: Profiling, device: torch.device
+) -> Timing:
+    """Time all cells that have a workload; return the timing of the reference.
+
+    On CUDA, batch size 1 is also timed with a cold cache.
+    """
+    feasible = {spec: cell for spec, cell in cells.items() if cell.workload}
+    warm = list(feasible.values())
+    cold: list[CellMeasurement] = []
+    if device.type == "cuda":
+        cold = [cell for spec, cell in feasible.items() if _has_cold_timing(spec)]
     clock = CudaClock() if device.type == "cuda" else Clock()
-    clocks = [clock] * (1 + len(able)) + [ColdClock(device) for _ in cold]
-    cells = [found.workload.run for found in [*able, *cold] if found.workload]
+    clocks = [clock] * (1 + len(warm)) + [ColdClock(device) for _ in cold]
+    calls = [cell.workload.run for cell in [*warm, *cold] if cell.workload]
     timings, reference = measure_rounds(
-        cells, reference_cell(device), profiling, clocks, partial(disturbed, device)
+        calls, build_reference(device), profiling, clocks, partial(find_disturbance, device)
     )
-    for found, timing in zip(able, timings, strict=False):
-        found.timing = timing
-    for found, timing in zip(cold, timings[len(able) :], strict=True):
-        found.cold = timing
+    for cell, timing in zip(warm, timings, strict=False):
+        cell.timing = timing
+    for cell, timing in zip(cold, timings[len(warm) :], strict=True):
+        cell.cold = timing
     return reference
 
 
-def disturbed(device: torch.device) -> str | None:
-    """What spoils a measurement on `device` at this moment, as far as its sensors tell."""
+def _has_cold_timing(spec: CellSpec) -> bool:
+    return spec.batch_size == 1 and spec.variant.mode == "eager"
+
+
+def find_disturbance(device: torch.device) -> str | None:
+    """Return what disturbs a measurement on `device` now, as far as its sensors show it."""
     state = read_gpu(device)
     return why_invalid([state]) if state else None
 
 
-def _measure_energy(
-    measured: dict[Spec, Measured], first: Variant, device: torch.device
+def _measure_energies(
+    cells: Mapping[CellSpec, CellMeasurement], variant: Variant, device: torch.device
 ) -> None:
-    """Joules of the cells of the first variant, where the machine has a counter; half a minute each."""
+    """Measure the energy of the cells of one variant, at half a minute per cell."""
     meter = open_meter(device)
-    for spec, found in measured.items():
-        if meter and found.workload and spec.variant == first:
-            found.energy = measure_energy(
-                meter, finished(found.workload, device), spec.batch_size
-            )
+    if meter is None:
+        return
+    for spec, cell in cells.items():
+        if cell.workload and spec.variant == variant:
+            work = synchronised(cell.workload, device)
+            cell.energy = measure_energy(meter, work, spec.batch_size)
 
 
-def _is_cold(spec: Spec) -> bool:
-    return spec.batch_size == 1 and spec.variant.mode == "eager"
+def _cell_records(
+    model: nn.Module, cells: Mapping[CellSpec, CellMeasurement], device: torch.device
+) -> list[dict[str, Any]]:
+    resolutions = dict.fromkeys(spec.resolution for spec in cells)
+    macs = {resolution: count_macs(model, resolution) for resolution in resolutions}
+    return [
+        _cell_record(model, spec, macs[spec.resolution], cell, device)
+        for spec, cell in cells.items()
+    ]
 
 
-def _describe_cell(
-    model: nn.Module, spec: Spec, macs: int, found: Measured, device: torch.device
+def _cell_record(
+    model: nn.Module, spec: CellSpec, macs: int, cell: CellMeasurement, device: torch.device
 ) -> dict[str, Any]:
-    trains, latency = spec.variant.mode == TRAINING_STEP, found.timing.percentile_ms(50)
+    trains, latency = spec.variant.mode == TRAINING_STEP, cell.timing.percentile_ms(50)
     rate = latency and 1e3 * spec.batch_size / latency
-    activations = activation_bytes(
-        model, shapes_of(spec.resolution, spec.batch_size), training=trains
-    )
+    images = meta_images(spec.resolution, spec.batch_size)
     return {
         "resolution": spec.resolution,
         "batch_size": spec.batch_size,
@@ -128,30 +154,32 @@ def _describe_cell(
         "memory_format": spec.variant.memory_format,
         "threads": torch.get_num_threads(),
         "device": device.type,
-        "status": found.status,
-        **_describe(found.timing),
-        "latency_ms_p50_cold": found.cold.percentile_ms(50),
+        "status": cell.status,
+        **_timing_record(cell.timing),
+        "latency_ms_p50_cold": cell.cold.percentile_ms(50),
         "inference_images_per_second": None if trains else rate,
         "training_images_per_second": rate if trains else None,
         "macs": macs,
         "flops": 2 * macs,
         "num_parameters": sum(parameter.numel() for parameter in model.parameters()),
         "model_size_mib": model_bytes(model) / MIB,
-        "activations_mib": activations / MIB,
-        "peak_memory_mib": found.peak_bytes and found.peak_bytes / MIB,
-        "peak_reserved_mib": found.reserved_bytes and found.reserved_bytes / MIB,
-        **{name: getattr(found.energy, name, None) for name in ENERGY},
+        "activations_mib": activation_bytes(model, images, training=trains) / MIB,
+        "peak_memory_mib": cell.peak_bytes and cell.peak_bytes / MIB,
+        "peak_reserved_mib": cell.reserved_bytes and cell.reserved_bytes / MIB,
+        **{key: getattr(cell.energy, key, None) for key in ENERGY_KEYS},
     }
 
 
-def _describe(timing: Timing) -> dict[str, Any]:
+def _timing_record(timing: Timing) -> dict[str, Any]:
     low, high = timing.interval_ms
     return {
         "n": len(timing.latencies_ms),
         "rounds": len(timing.rounds),
         "valid": timing.valid,
         "why_invalid": timing.why_invalid,
-        **{f"latency_ms_p{percent}": timing.percentile_ms(percent) for percent in (50, 90, 99)},
+        "latency_ms_p50": timing.percentile_ms(50),
+        "latency_ms_p90": timing.percentile_ms(90),
+        "latency_ms_p99": timing.percentile_ms(99),
         "latency_ms_low": low,
         "latency_ms_high": high,
         "latency_ms_rounds": timing.medians_ms,
@@ -159,4 +187,43 @@ def _describe(timing: Timing) -> dict[str, Any]:
         "cpu_share": timing.cpu_share,
         "ratio_to_reference": timing.ratio,
         "ratio_rounds": timing.ratios,
+    }
+
+
+def measure_stages(
+    stages: Mapping[int, Sequence[Stage]],
+    reference: Stage,
+    profiling: Profiling,
+    clock: Clock,
+    check: DisturbanceCheck = lambda: None,
+) -> list[dict[str, Any]]:
+    """Time the four STAGES of one image at every resolution, interleaved.
+
+    A stage has finished when it returns. Returns one record per resolution: the median of each
+    stage in ms, the fewest repetitions, and whether all are valid.
+    """
+    calls = [stage for resolution_stages in stages.values() for stage in resolution_stages]
+    # Stages are reported as shares of each other, for which a third of the time, and the fewest
+    # rounds, are precise enough.
+    shorter = profiling.model_copy(
+        update={
+            "warmup_seconds": profiling.warmup_seconds / 3,
+            "round_seconds": profiling.round_seconds / 3,
+            "target_relative_error": 1.0,
+        }
+    )
+    timings, _ = measure_rounds(calls, reference, shorter, [clock] * (1 + len(calls)), check)
+    starts = range(0, len(timings), len(STAGES))
+    return [
+        {"resolution": resolution, **_stage_record(timings[start : start + len(STAGES)])}
+        for resolution, start in zip(stages, starts, strict=True)
+    ]
+
+
+def _stage_record(timings: Iterable[Timing]) -> dict[str, Any]:
+    by_stage = dict(zip(STAGES, timings, strict=True))
+    return {
+        **{f"{stage}_ms": timing.percentile_ms(50) for stage, timing in by_stage.items()},
+        "n": min(len(timing.latencies_ms) for timing in by_stage.values()),
+        "valid": all(timing.valid for timing in by_stage.values()),
     }

@@ -1,4 +1,4 @@
-"""Latency, measured so that drift, neighbours and order cannot pass for a difference between cells."""
+"""Latency of many workloads, timed in interleaved rounds beside a fixed reference workload."""
 
 import random
 import time
@@ -12,70 +12,75 @@ import torch
 
 from resomap.config.schema import Profiling
 
-FEWEST_REPETITIONS = 3
-"""Of a cell in one round, however long one takes."""
-ENOUGH_FOR_P99 = 1000
-ALONE = 0.9
-"""A measuring thread that had the CPU for less than this share of its time was crowded out by others."""
+MIN_REPETITIONS = 3  # of a workload in a round, however long one takes
+P99_MIN_REPETITIONS = 1000  # ten repetitions above the 99th percentile
+MIN_CPU_SHARE = 0.9  # below it, other processes kept the measuring thread off the CPU
 CROWDED = "crowded"
-TRIES = 2
-"""A cell is given up after this many times the rounds that it needs undisturbed."""
+MAX_ROUNDS_FACTOR = 2  # a disturbed workload is given up after this multiple of its rounds
 CONFIDENCE = 0.95
 
-Cell = Callable[[], object]
-Watch = Callable[[], str | None]
-"""Says what disturbs the device at this moment, if anything does."""
+Call = Callable[[], object]
+DisturbanceCheck = Callable[[], str | None]  # names what disturbs the device now, or None
 
 
 class Clock:
-    """Times one call of a cell that is done when it returns, by the host's clocks in seconds."""
+    """Host clock for calls that have finished when they return; in seconds."""
 
     def wall(self) -> float:
-        """Time that has passed."""
+        """Return the wall time."""
         return time.perf_counter()
 
     def cpu(self) -> float:
-        """Time that this thread has spent on a CPU."""
+        """Return the CPU time of this thread."""
         return time.thread_time()
 
-    def latency_ms(self, cell: Cell) -> float:
-        """Milliseconds of one call."""
+    def latency_ms(self, call: Call) -> float:
+        """Run `call` once and return its milliseconds."""
         start = self.wall()
-        cell()
+        call()
         return (self.wall() - start) * 1e3
 
 
 class CudaClock(Clock):
-    """Times one call of a cell that runs on the current CUDA device, launches included, by events around it."""
+    """Clock for calls that run on the current CUDA device, launches included."""
 
-    def latency_ms(self, cell: Cell) -> float:
-        """Milliseconds between the events, read when the device has finished."""
-        # Polled and not slept on, so that the thread's share of a CPU still tells a crowded machine.
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    def latency_ms(self, call: Call) -> float:
+        """Run `call` once and return the milliseconds between two events around it."""
+        # Events are time stamps of the GPU itself. A host timer around synchronize() would add
+        # the wake-up of the host to every call.
+        start = torch.cuda.Event(enable_timing=True)
+        end = torch.cuda.Event(enable_timing=True)
         start.record()
-        cell()
+        call()
         end.record()
+        # Polling instead of sleeping keeps the thread on its CPU, so that a low CPU share still
+        # means that other processes crowd the machine.
         while not end.query():
             pass
         return start.elapsed_time(end)
 
 
 class ColdClock(CudaClock):
-    """Empties the second-level cache before each call, by writing twice its size; the writing is not timed."""
+    """CUDA clock that empties the L2 cache before each call; emptying it is not timed."""
 
     def __init__(self, device: torch.device) -> None:
+        # Repeated calls find weights and input in the L2 cache (50 MB on an H100), a first
+        # request does not. Writing twice the cache's size replaces all of its lines.
         size = torch.cuda.get_device_properties(device).L2_cache_size
         self._filler = torch.empty(2 * size, dtype=torch.int8, device=device)
 
-    def latency_ms(self, cell: Cell) -> float:
-        """Milliseconds of one call on a cold cache."""
+    def latency_ms(self, call: Call) -> float:
+        """Run `call` once with a cold cache and return its milliseconds."""
         self._filler.zero_()
-        return super().latency_ms(cell)
+        return super().latency_ms(call)
 
 
 @dataclass(frozen=True)
 class Round:
-    """Latencies of one cell in one pass over all cells, the reference's median in it, and what disturbed it, if anything did."""
+    """Latencies of one workload in one pass over all of them.
+
+    `reference_ms` is the reference's median in the same pass, `disturbed` what disturbed it.
+    """
 
     latencies_ms: list[float]
     wall_seconds: float
@@ -85,152 +90,164 @@ class Round:
 
     @property
     def median_ms(self) -> float:
-        """The middle latency."""
+        """Median latency."""
         return median(self.latencies_ms)
 
 
 @dataclass
 class Timing:
-    """The rounds of one cell, of which `needed` must be undisturbed; empty until measured."""
+    """Rounds of one workload, of which `needed` must be undisturbed; empty until measured."""
 
     needed: int = 1
     passes: list[Round] = field(default_factory=list)
 
     @property
     def rounds(self) -> list[Round]:
-        """The undisturbed rounds, or all of them where those are too few."""
-        clean = [one for one in self.passes if one.disturbed is None]
+        """Undisturbed rounds, or all rounds if too few are undisturbed."""
+        clean = self._undisturbed()
         return clean if len(clean) >= self.needed else self.passes
 
     @property
     def valid(self) -> bool:
-        """Whether enough rounds were undisturbed."""
-        return sum(one.disturbed is None for one in self.passes) >= self.needed
+        """True if enough rounds were undisturbed."""
+        return len(self._undisturbed()) >= self.needed
+
+    def _undisturbed(self) -> list[Round]:
+        return [one_pass for one_pass in self.passes if one_pass.disturbed is None]
 
     @property
     def why_invalid(self) -> str | None:
-        """What disturbed most of the rounds; None of a valid measurement, and of none."""
-        reasons = Counter(one.disturbed for one in self.passes if one.disturbed)
+        """Most frequent disturbance; None for a valid or an empty measurement."""
+        reasons = Counter(one_pass.disturbed for one_pass in self.passes if one_pass.disturbed)
         return None if self.valid or not reasons else reasons.most_common(1)[0][0]
 
     @property
     def latencies_ms(self) -> list[float]:
-        """Every repetition that counts."""
-        return [latency for one in self.rounds for latency in one.latencies_ms]
+        """Latencies of all counted rounds."""
+        return [latency for one_round in self.rounds for latency in one_round.latencies_ms]
 
     @property
     def medians_ms(self) -> list[float]:
-        """The median of each round."""
-        return [one.median_ms for one in self.rounds]
+        """Median latency of each counted round."""
+        return [one_round.median_ms for one_round in self.rounds]
 
     @property
     def ratios(self) -> list[float]:
-        """Each round's median over the reference's in the same round."""
-        return [one.median_ms / one.reference_ms for one in self.rounds]
+        """Median of each counted round divided by the reference's in the same round."""
+        return [one_round.median_ms / one_round.reference_ms for one_round in self.rounds]
 
     @property
     def ratio(self) -> float | None:
-        """The middle one of those ratios, which drift of the whole machine leaves alone."""
+        """Median of `ratios`, in which drift of the whole machine cancels."""
         return median(self.ratios) if self.passes else None
 
     @property
     def relative_error(self) -> float | None:
-        """Half the 95 % interval of the median over it, from the spread between rounds (t): drift counts, the spread inside them does not."""
-        from scipy.special import stdtrit  # 0.1 s, where scipy.stats takes 0.7
+        """Half width of the 95 % interval of the median latency, divided by the median.
+
+        Student's t interval over the medians of the rounds. Repetitions within a round share
+        the state of the machine, so an interval over single latencies would be far too narrow:
+        it would miss the drift of clocks and temperature, which is most of the error.
+        """
+        from scipy.special import stdtrit  # imports in 0.1 s, scipy.stats in 0.7 s
 
         medians = self.medians_ms
         if len(medians) < 2:
             return None
         quantile = float(stdtrit(len(medians) - 1, (1 + CONFIDENCE) / 2))
-        return (
-            quantile
-            * stdev(medians)
-            / len(medians) ** 0.5
-            / float(np.median(self.latencies_ms))
-        )
+        middle = float(np.median(self.latencies_ms))
+        return quantile * stdev(medians) / len(medians) ** 0.5 / middle
 
     @property
     def interval_ms(self) -> tuple[float | None, float | None]:
-        """That interval of the median latency."""
+        """Ends of the 95 % interval of the median latency."""
         middle, error = self.percentile_ms(50), self.relative_error
-        return (
-            (None, None)
-            if middle is None or error is None
-            else (middle * (1 - error), middle * (1 + error))
-        )
+        if middle is None or error is None:
+            return None, None
+        return middle * (1 - error), middle * (1 + error)
 
     @property
     def cpu_share(self) -> float | None:
-        """CPU time over wall time of the measuring thread: what is missing to 1 it spent waiting for a CPU or for its helpers."""
-        return (
-            mean(one.cpu_seconds for one in self.rounds)
-            / mean(one.wall_seconds for one in self.rounds)
-            if self.passes
-            else None
-        )
+        """CPU time of the measuring thread divided by wall time.
+
+        The rest up to 1 it spent waiting: for a CPU, or for its own helper threads.
+        """
+        if not self.passes:
+            return None
+        cpu = mean(one_round.cpu_seconds for one_round in self.rounds)
+        return cpu / mean(one_round.wall_seconds for one_round in self.rounds)
 
     def percentile_ms(self, percent: float) -> float | None:
-        """The latency that `percent` of the repetitions stay under; None without any, and for p99 of fewer than 1,000."""
+        """Return a percentile of the latencies; None without any, or for p99 of under 1,000."""
         latencies = self.latencies_ms
-        fewest = ENOUGH_FOR_P99 if percent >= 99 else 1
-        return float(np.percentile(latencies, percent)) if len(latencies) >= fewest else None
+        needed = P99_MIN_REPETITIONS if percent >= 99 else 1
+        return float(np.percentile(latencies, percent)) if len(latencies) >= needed else None
 
-    def wants_more(self, profiling: Profiling) -> bool:
-        """Whether another round could still help: too few are undisturbed, or the error is above the target and there is time."""
+    def needs_more_rounds(self, profiling: Profiling) -> bool:
+        """Return whether another round could help.
+
+        It could if too few rounds are undisturbed and not too many were tried, or if the error
+        is above its target and there is time left.
+        """
         if not self.valid:
-            return len(self.passes) < TRIES * self.needed
-        spent = sum(one.wall_seconds for one in self.passes)
-        return (
-            self.relative_error or 0
-        ) > profiling.target_relative_error and spent < profiling.max_seconds
+            return len(self.passes) < MAX_ROUNDS_FACTOR * self.needed
+        spent = sum(one_pass.wall_seconds for one_pass in self.passes)
+        imprecise = (self.relative_error or 0) > profiling.target_relative_error
+        return imprecise and spent < profiling.max_seconds
 
 
 def measure_rounds(
-    cells: Sequence[Cell],
-    reference: Cell,
+    calls: Sequence[Call],
+    reference: Call,
     profiling: Profiling,
     clocks: Sequence[Clock],
-    watch: Watch = lambda: None,
+    check: DisturbanceCheck = lambda: None,
     seed: int = 0,
 ) -> tuple[list[Timing], Timing]:
-    """Warm every cell up, then time those that want more in each round, in an order drawn anew from `seed`, the reference among them.
+    """Time workloads in interleaved rounds; return their timings and the reference's.
 
-    `clocks` has one a cell, and the reference's first. Returns a Timing a cell, and the reference's.
+    Every workload is warmed up first. `clocks` holds the reference's clock, then one for each
+    of `calls`. `check` is called after every workload of every round.
     """
-    everything = [reference, *cells]
-    for cell, clock in zip(everything, clocks, strict=True):
-        _repeat(cell, profiling.warmup_seconds, clock, fewest=1)
+    everything = [reference, *calls]
+    for call, clock in zip(everything, clocks, strict=True):
+        _repeat(call, profiling.warmup_seconds, clock, min_repetitions=1)
     timings = [Timing(profiling.rounds) for _ in everything]
     generator = random.Random(seed)
-    while wanting := [
-        position
-        for position in range(1, len(timings))
-        if timings[position].wants_more(profiling)
-    ]:
-        order = generator.sample([0, *wanting], len(wanting) + 1)
-        found = {
-            position: _measure(
-                everything[position], profiling.round_seconds, clocks[position], watch
+    # Timed one after the other, workloads would differ by whatever drifts meanwhile: clocks,
+    # temperature, neighbours. Interleaved in a new random order each round, all see the same
+    # drift.
+    while unfinished := _unfinished(timings, profiling):
+        order = generator.sample([0, *unfinished], len(unfinished) + 1)
+        measured: dict[int, Round] = {}
+        for position in order:
+            measured[position] = _measure_round(
+                everything[position], profiling.round_seconds, clocks[position], check
             )
-            for position in order
-        }
-        for position, one in found.items():
-            timings[position].passes.append(replace(one, reference_ms=found[0].median_ms))
+        for position, one_round in measured.items():
+            timings[position].passes.append(
+                replace(one_round, reference_ms=measured[0].median_ms)
+            )
     return timings[1:], timings[0]
 
 
-def _measure(cell: Cell, seconds: float, clock: Clock, watch: Watch) -> Round:
+def _unfinished(timings: Sequence[Timing], profiling: Profiling) -> list[int]:
+    """Return the positions that need another round; 0, the reference, takes part in all."""
+    positions = range(1, len(timings))
+    return [index for index in positions if timings[index].needs_more_rounds(profiling)]
+
+
+def _measure_round(call: Call, seconds: float, clock: Clock, check: DisturbanceCheck) -> Round:
     wall, cpu = clock.wall(), clock.cpu()
-    latencies = _repeat(cell, seconds, clock, FEWEST_REPETITIONS)
-    took, used = clock.wall() - wall, clock.cpu() - cpu
-    return Round(
-        latencies, took, used, disturbed=watch() or (CROWDED if used < ALONE * took else None)
-    )
+    latencies = _repeat(call, seconds, clock, MIN_REPETITIONS)
+    wall_seconds, cpu_seconds = clock.wall() - wall, clock.cpu() - cpu
+    crowded = CROWDED if cpu_seconds < MIN_CPU_SHARE * wall_seconds else None
+    return Round(latencies, wall_seconds, cpu_seconds, disturbed=check() or crowded)
 
 
-def _repeat(cell: Cell, seconds: float, clock: Clock, fewest: int) -> list[float]:
+def _repeat(call: Call, seconds: float, clock: Clock, min_repetitions: int) -> list[float]:
     latencies: list[float] = []
     end = clock.wall() + seconds
-    while len(latencies) < fewest or clock.wall() < end:
-        latencies.append(clock.latency_ms(cell))
+    while len(latencies) < min_repetitions or clock.wall() < end:
+        latencies.append(clock.latency_ms(call))
     return latencies

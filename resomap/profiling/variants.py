@@ -1,4 +1,4 @@
-"""What is timed: a network's forward pass in one of several ways, or a step of its training."""
+"""Timed workloads: forward passes in several variants, a training step, a fixed reference."""
 
 import copy
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import conv2d, cross_entropy, relu
 from torch.optim import AdamW
 
 from resomap.config.training import Precision
@@ -16,16 +16,17 @@ from resomap.profiling.memory import model_bytes
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 MEMORY_FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 TRAINING_STEP = "training_step"
-WARM_CALLS = 3
-"""Before a CUDA graph is captured, as torch's documentation asks for: libraries set themselves up in the first calls."""
+GRAPH_WARMUP_CALLS = 3  # as in torch's CUDA graph documentation
+REFERENCE_IMAGE_SHAPE = (1, 3, 64, 64)
+REFERENCE_KERNEL_SHAPES = ((32, 3, 3, 3), (64, 32, 3, 3), (64, 64, 3, 3))
 
 
 class UnsupportedError(Exception):
-    """A variant that this machine cannot run; the message says why."""
+    """A variant that this machine cannot run; the message gives the reason."""
 
 
 class Variant(NamedTuple):
-    """A way to run a network, in an arithmetic and a layout."""
+    """A way to run a model: mode, precision and memory format."""
 
     mode: str
     precision: Precision
@@ -34,14 +35,38 @@ class Variant(NamedTuple):
 
 @dataclass(frozen=True)
 class Workload:
-    """Something to time: one call of `run` is one batch; `held_bytes` says what it keeps in memory between calls, pictures included."""
+    """A timed unit: `run` processes one batch, `held_bytes` is its memory between calls.
+
+    The held memory includes the batch of images.
+    """
 
     run: Callable[[], object]
     held_bytes: Callable[[], int]
 
 
-def finished(workload: Workload, device: torch.device) -> Callable[[], None]:
-    """The workload as a call that is done when it returns."""
+def build_reference(device: torch.device) -> Callable[[], Tensor]:
+    """Return the reference workload: three stride-2 convolutions with ReLU on one image.
+
+    Float32, contiguous, weights and image from a fixed seed: the same work in every profile, so
+    that latencies divided by the reference's compare between models and machines.
+    """
+    generator = torch.Generator().manual_seed(0)
+    image, *kernels = (
+        torch.randn(shape, generator=generator).to(device)
+        for shape in (REFERENCE_IMAGE_SHAPE, *REFERENCE_KERNEL_SHAPES)
+    )
+
+    def run() -> Tensor:
+        output = image
+        for kernel in kernels:
+            output = relu(conv2d(output, kernel, stride=2, padding=1))
+        return output
+
+    return run
+
+
+def synchronised(workload: Workload, device: torch.device) -> Callable[[], None]:
+    """Return the workload as a call that has finished when it returns."""
 
     def run() -> None:
         workload.run()
@@ -52,39 +77,36 @@ def finished(workload: Workload, device: torch.device) -> Callable[[], None]:
 
 
 def parse_variant(name: str, precision: Precision, memory_format: str) -> Variant:
-    """`MODE[-PRECISION][-LAYOUT]`, what is left out taken from the run's."""
+    """Parse `MODE[-PRECISION][-MEMORY_FORMAT]`; the arguments are the defaults."""
     mode, *rest = name.split("-")
     precisions = [part for part in get_args(Precision) if part in rest]
-    layouts = [part for part in rest if part in MEMORY_FORMATS]
-    return Variant(mode, *(precisions or [precision]), *(layouts or [memory_format]))
+    memory_formats = [part for part in rest if part in MEMORY_FORMATS]
+    return Variant(mode, *(precisions or [precision]), *(memory_formats or [memory_format]))
 
 
 def prepare_model(model: nn.Module, variant: Variant, device: torch.device) -> nn.Module:
-    """A copy of the network as the variant wants it: weights in its precision for inference, in float32 (autocast) for training."""
-    dtype = torch.float32 if variant.mode == TRAINING_STEP else DTYPES[variant.precision]
-    copied = (
-        copy.deepcopy(model)
-        .to(device, dtype)
-        .to(memory_format=MEMORY_FORMATS[variant.memory_format])
-    )
-    return copied.train(variant.mode == TRAINING_STEP)
+    """Return a copy of `model` on `device` in the variant's layout and precision.
 
-
-def build_workload(model: nn.Module, variant: Variant, pictures: Tensor) -> Workload:
-    """A workload of a prepared network on float32 `pictures` (N, 3, r, r), which lie on its device.
-
-    UnsupportedError where the machine cannot run the variant; torch.OutOfMemoryError, from its first call too, where it does not fit.
+    Weights of a training step stay in float32: its precision is that of autocast.
     """
+    trains = variant.mode == TRAINING_STEP
+    dtype = torch.float32 if trains else DTYPES[variant.precision]
+    prepared = copy.deepcopy(model).to(device, dtype)
+    return prepared.to(memory_format=MEMORY_FORMATS[variant.memory_format]).train(trains)
+
+
+def build_workload(model: nn.Module, variant: Variant, images: Tensor) -> Workload:
+    """Build the workload of a prepared model on float32 `images` (N, 3, r, r) on its device.
+
+    Raises UnsupportedError if the machine cannot run the variant. torch.OutOfMemoryError, if it
+    does not fit, may be raised here or by the first call.
+    """
+    memory_format = MEMORY_FORMATS[variant.memory_format]
     if variant.mode == TRAINING_STEP:
-        return _training_step(
-            model, variant, pictures.to(memory_format=MEMORY_FORMATS[variant.memory_format])
-        )
-    batch = pictures.to(DTYPES[variant.precision]).to(
-        memory_format=MEMORY_FORMATS[variant.memory_format]
-    )
-    run = {"eager": _eager, "compiled": _compiled, "cuda_graph": _cuda_graph}[variant.mode](
-        model, batch
-    )
+        return _training_step(model, variant, images.to(memory_format=memory_format))
+    batch = images.to(DTYPES[variant.precision]).to(memory_format=memory_format)
+    builders = {"eager": _eager, "compiled": _compiled, "cuda_graph": _cuda_graph}
+    run = builders[variant.mode](model, batch)
     return Workload(run, lambda: model_bytes(model) + batch.nbytes)
 
 
@@ -102,22 +124,22 @@ def _compiled(model: nn.Module, batch: Tensor) -> Callable[[], object]:
         run()
     except torch.OutOfMemoryError:
         raise
-    except (
-        RuntimeError
-    ) as error:  # of the backend: no compiler, or an operator it does not know
-        raise UnsupportedError(
-            f"torch.compile: {str(error).strip().splitlines()[0]}"
-        ) from error
+    # The backend raises it without a compiler, and for operators that it does not support.
+    except RuntimeError as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise UnsupportedError(f"torch.compile: {first_line}") from error
     return run
 
 
 def _cuda_graph(model: nn.Module, batch: Tensor) -> Callable[[], object]:
     if not batch.is_cuda:
         raise UnsupportedError("CUDA graphs need a CUDA device")
+    # Libraries initialise in their first calls, which must not be captured; torch requires
+    # these calls to run on a side stream (docs: "CUDA semantics", section on graphs).
     run, side = _eager(model, batch), torch.cuda.Stream(batch.device)
     side.wait_stream(torch.cuda.current_stream(batch.device))
     with torch.cuda.stream(side):
-        for _ in range(WARM_CALLS):
+        for _ in range(GRAPH_WARMUP_CALLS):
             run()
     torch.cuda.current_stream(batch.device).wait_stream(side)
     graph = torch.cuda.CUDAGraph()
@@ -127,16 +149,18 @@ def _cuda_graph(model: nn.Module, batch: Tensor) -> Callable[[], object]:
 
 
 def _training_step(model: nn.Module, variant: Variant, batch: Tensor) -> Workload:
-    """Forward in autocast, cross-entropy, backward, AdamW (fused): the step of the default recipe, on one class."""
+    """Build a step of the default recipe: autocast, cross-entropy, backward, fused AdamW.
+
+    All labels are class 0, and the learning rate is tiny: neither changes the cost of a step.
+    """
     optimizer = AdamW(model.parameters(), lr=1e-6, fused=True)
     labels = torch.zeros(len(batch), dtype=torch.int64, device=batch.device)
     scaler = torch.amp.GradScaler(batch.device.type, enabled=variant.precision == "fp16")
     enabled = variant.precision != "fp32"
+    dtype = DTYPES[variant.precision] if enabled else None
 
     def run() -> object:
-        with torch.autocast(
-            batch.device.type, DTYPES[variant.precision] if enabled else None, enabled=enabled
-        ):
+        with torch.autocast(batch.device.type, dtype, enabled=enabled):
             loss = cross_entropy(model(batch), labels)
         optimizer.zero_grad()
         scaler.scale(loss).backward()
@@ -144,20 +168,20 @@ def _training_step(model: nn.Module, variant: Variant, batch: Tensor) -> Workloa
         scaler.update()
         return loss.detach()
 
-    def held() -> int:
-        state = [
-            tensor
-            for values in optimizer.state.values()
-            for tensor in values.values()
-            if isinstance(tensor, Tensor)
-        ]
-        gradients = [
-            parameter.grad for parameter in model.parameters() if parameter.grad is not None
-        ]
-        return (
-            model_bytes(model)
-            + batch.nbytes
-            + sum(tensor.nbytes for tensor in [*state, *gradients])
-        )
+    def held_bytes() -> int:
+        state = _optimizer_bytes(optimizer)
+        return model_bytes(model) + batch.nbytes + state + _gradient_bytes(model)
 
-    return Workload(run, held)
+    return Workload(run, held_bytes)
+
+
+def _optimizer_bytes(optimizer: AdamW) -> int:
+    total = 0
+    for values in optimizer.state.values():
+        total += sum(value.nbytes for value in values.values() if isinstance(value, Tensor))
+    return total
+
+
+def _gradient_bytes(model: nn.Module) -> int:
+    gradients = (parameter.grad for parameter in model.parameters())
+    return sum(gradient.nbytes for gradient in gradients if gradient is not None)

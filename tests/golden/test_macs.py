@@ -7,7 +7,7 @@ from torch import nn
 from resomap.models import load_model_from_config
 from resomap.models.custom import SimpleCNN
 from resomap.models.registry import build_model, load_architectures
-from resomap.profiling.flops import count_macs
+from resomap.profiling.summary import count_macs
 
 torch.set_num_threads(1)
 

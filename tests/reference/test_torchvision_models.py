@@ -6,7 +6,7 @@ from torchvision.models import get_model, get_model_weights
 
 from resomap.models.inspect import get_model_info
 from resomap.models.registry import CUSTOM, build_model, load_architectures
-from resomap.profiling.flops import count_macs
+from resomap.profiling.summary import count_macs
 
 torch.set_num_threads(1)
 
