@@ -1,0 +1,101 @@
+import mmap
+
+import pytest
+import torch
+from torch import nn
+
+from resomap.models import load_model_from_config
+from resomap.profiling.memory import (
+    MIB,
+    LiveMemory,
+    activation_bytes,
+    growth_bytes,
+    model_bytes,
+    resident_growth_bytes,
+)
+
+torch.set_num_threads(1)
+CPU = torch.device("cpu")
+
+
+class Hungry(nn.Module):
+    """Maps, touches and unmaps `mib` MiB in a forward pass, without torch's knowledge."""
+
+    def __init__(self, mib: int) -> None:
+        super().__init__()
+        self.mib = mib
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        with mmap.mmap(-1, self.mib * MIB) as block:
+            for offset in range(0, len(block), mmap.PAGESIZE):
+                block[offset] = 1
+        return images.sum()
+
+
+@pytest.mark.parametrize("mib", [64, 200])
+def test_planted_allocation_is_measured_within_5_percent(mib):
+    model, images = Hungry(mib), torch.zeros(1, 3, 8, 8)
+    growth, reserved = growth_bytes(lambda: model(images), CPU)
+    assert growth / MIB == pytest.approx(mib, rel=0.05)
+    assert reserved is None
+
+
+def test_memory_freed_before_does_not_hide_growth():
+    block = bytearray(100 * MIB)
+    del block
+    growth = resident_growth_bytes(lambda: bytearray(50 * MIB))
+    assert growth / MIB == pytest.approx(50, rel=0.05)
+
+
+def test_pass_takes_about_its_activations():
+    model = load_model_from_config("tiny_cnn", num_classes=8).eval()
+    images = torch.randn(16, 3, 96, 96)
+    with torch.inference_mode():
+        growth, _ = growth_bytes(lambda: model(images), CPU)
+    activations = activation_bytes(model, images)
+    assert activations <= growth < 2 * activations
+
+
+def test_dying_fork_raises():
+    with pytest.raises(RuntimeError, match="measured memory ended with status 1"):
+        resident_growth_bytes(lambda: 1 / 0)
+
+
+def test_model_bytes_respect_each_dtype():
+    model = nn.Sequential(nn.Conv2d(3, 4, 1, bias=False).to(torch.bfloat16), nn.BatchNorm2d(4))
+    assert model_bytes(model) == 12 * 2 + 4 * 4 * 4 + 8
+
+
+def test_peak_holds_input_and_output_of_widest_layer():
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 1, 1), nn.ReLU())
+    assert activation_bytes(model, torch.zeros(2, 3, 8, 8)) == 2 * (2 * 4 * 8 * 8 * 4)
+
+
+def test_in_place_activation_takes_no_memory():
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(inplace=True))
+    assert activation_bytes(model, torch.zeros(2, 3, 8, 8)) == 2 * 4 * 8 * 8 * 4
+
+
+def test_training_pass_keeps_activations_for_backward():
+    first, second = (nn.Conv2d(channels, 4, 1, bias=False) for channels in (3, 4))
+    model = nn.Sequential(first, nn.ReLU(), second, nn.ReLU())
+    images, layer = torch.zeros(2, 3, 8, 8), 2 * 4 * 8 * 8 * 4
+    assert activation_bytes(model, images, training=True) >= 3 * layer
+    assert activation_bytes(model, images) == 2 * layer
+
+
+@pytest.mark.parametrize("name", ["tiny_cnn", "mobilenet_v3_small"])
+def test_meta_device_agrees_with_cpu(name: str):
+    model = load_model_from_config(name, num_classes=8).eval()
+    images = torch.randn(2, 3, 64, 64)
+    excluded = [*model.parameters(), *model.buffers(), images]
+    with torch.inference_mode(), LiveMemory(excluded=excluded) as memory:
+        logits = model(images)
+    assert memory.live == logits.nbytes
+    assert activation_bytes(model, images) == memory.peak
+
+
+def test_activations_grow_linearly_with_batch():
+    model = load_model_from_config("tiny_cnn", num_classes=8)
+    peaks = [activation_bytes(model, torch.zeros(count, 3, 32, 32)) for count in (1, 2, 3)]
+    assert peaks[2] - peaks[1] == peaks[1] - peaks[0] > 0
