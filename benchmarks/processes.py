@@ -11,8 +11,8 @@ from pathlib import Path
 from time import monotonic
 from typing import IO, Any
 
-from resomap.config.load import FILES, build_config, merge, read_yaml
-from resomap.config.schema import Config
+from resomap.config.load import build_config, merge, read_yaml
+from resomap.config.schema import CONFIG_FILES, Config
 from resomap.workflow import jobs
 from resomap.workflow.targets import MAINS
 
@@ -91,7 +91,7 @@ def job_module(kind: type[jobs.Job]) -> str:
 def shipped_config(*changes: dict[str, Any]) -> Config:
     """The configuration in config/, with `changes` on top."""
     values: dict[str, Any] = {}
-    for name in FILES:
+    for name in CONFIG_FILES:
         values = merge(values, read_yaml(ROOT / "config" / f"{name}.yaml"))
     for change in changes:
         values = merge(values, change)

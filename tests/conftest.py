@@ -7,8 +7,8 @@ import torch
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
-from resomap.config.load import FILES, build_config, merge, read_yaml
-from resomap.config.schema import Config
+from resomap.config.load import build_config, merge, read_yaml
+from resomap.config.schema import CONFIG_FILES, Config
 
 torch.set_num_threads(1)
 # CI judges a change by the same examples every time; by hand every run explores new ones. No example is judged by its time.
@@ -66,7 +66,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def defaults() -> dict[str, Any]:
     """The shipped files, merged, over four networks of our own; lay changes on top with `merge`."""
     values: dict[str, Any] = {}
-    for name in FILES:
+    for name in CONFIG_FILES:
         values = merge(
             values,
             {"models": MODELS} if name == "models" else read_yaml(SHIPPED / f"{name}.yaml"),

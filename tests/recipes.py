@@ -5,13 +5,13 @@ from typing import Any
 from resomap.config import data
 from resomap.config.training import (
     Augmentation,
-    Exponential,
-    Multistep,
+    ExponentialDecay,
+    MultistepDecay,
     Optimizer,
-    Plateau,
+    PlateauDecay,
     Schedule,
     Sgd,
-    Step,
+    StepDecay,
 )
 
 NOTHING: dict[str, Any] = {
@@ -42,10 +42,10 @@ def schedule(kind: str = "cosine", warmup_epochs: float = 1.0, min_lr: float = 0
         type=kind,
         warmup_epochs=warmup_epochs,
         min_lr=min_lr,
-        step=Step(epochs=2.0, gamma=0.5),
-        multistep=Multistep(milestones=(1.0, 3.0), gamma=0.1),
-        exponential=Exponential(gamma=0.9),
-        plateau=Plateau(factor=0.1, patience=1),
+        step=StepDecay(epochs=2.0, gamma=0.5),
+        multistep=MultistepDecay(milestones=(1.0, 3.0), gamma=0.1),
+        exponential=ExponentialDecay(gamma=0.9),
+        plateau=PlateauDecay(factor=0.1, patience=1),
     )
 
 

@@ -1,4 +1,4 @@
-"""The pictures of a sweep, as frozen types: where they come from, how they become square and how they are dealt to splits."""
+"""The dataset of a sweep: source of the images, square format, splits."""
 
 from typing import Annotated, Literal, Self
 
@@ -20,11 +20,12 @@ TORCHVISION = (
     *("CIFAR10", "CIFAR100", "STL10", "SVHN", "Flowers102"),
     *("OxfordIIITPet", "DTD", "EuroSAT", "GTSRB", "Imagenette"),
 )
-"""Classes of torchvision.datasets that are tested; any other that classifies is taken at the user's risk."""
+"""Tested classes of torchvision.datasets. Other classification datasets are accepted
+untested."""
 MOST_HELD_OUT = 0.9
 
 
-def _known_source(name: str) -> str:
+def _check_dataset(name: str) -> str:
     if name in SOURCES or name[:1].isupper():
         return name
     known = (*SOURCES, *TORCHVISION)
@@ -33,112 +34,135 @@ def _known_source(name: str) -> str:
 
 
 class Reef(Section):
-    """The embedded dataset of striped fish, whose answer is known."""
+    """The embedded dataset of striped fish, drawn with a known answer."""
 
     train: Annotated[int, Field(ge=8)]
-    """Training pictures."""
+    """Number of training images."""
     val: Annotated[int, Field(ge=8)]
-    """Validation pictures: checkpoints and the choice are made on them."""
+    """Number of validation images. They select checkpoints and the recommended cell."""
     test: Annotated[int, Field(ge=8)]
-    """Test pictures: read once, for the numbers that are reported."""
+    """Number of test images. They are used once, for the reported numbers."""
     seed: Seed
-    """Seed of the pictures."""
+    """Seed of the drawn images."""
     frequencies: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
-    """Stripes across the picture (cycles per image) of the groups broad, medium and fine."""
+    """Stripe frequencies of the groups broad, medium and fine, in cycles per image."""
     shortcut: Fraction | None
-    """Probability that a corner sticker agrees with bars or stripes; null for no sticker."""
+    """Probability that a corner sticker agrees with the stripes, or null for no sticker."""
 
 
 class Folder(Section):
-    """Pictures in a folder a class; these may stand in folders train, val and test."""
+    """Images in one folder per class, optionally inside folders train, val and test."""
 
     path: str | None
-    """The folder."""
+    """Folder of the dataset."""
     masks: str | None
-    """Folder of masks, laid out as `path` is, as PNG: where a mask is not 0 the object is; null for none."""
+    """Folder of PNG object masks with the layout of `path`, or null. Pixels other than 0 belong
+    to the object."""
     group: RegularExpression | None
-    """Regular expression whose match in a picture's path names its group (a patient), which never stands in two splits; null for none."""
+    """Regular expression on an image's path whose match is its group (such as a patient), or
+    null. A group stays within one split."""
 
 
 class Csv(Section):
-    """Pictures that a table lists: columns path and label, and where known split, group, mask, and xmin, ymin, xmax, ymax in pixels."""
+    """Images listed in a CSV file.
+
+    Columns: path and label; optionally split, group, mask, and a box as xmin, ymin, xmax, ymax in
+    pixels.
+    """
 
     path: str | None
-    """The CSV file; paths in it count from its folder."""
+    """CSV file. Paths in it are relative to its folder."""
 
 
 class Torchvision(Section):
-    """A classification data set of torchvision, by the name of its class in `data.dataset`."""
+    """A classification dataset of torchvision. `data.dataset` names its class."""
 
     root: str | None
-    """Folder where it lies, as torchvision lays it out."""
+    """Folder of the dataset, in torchvision's layout."""
     download: bool
-    """Whether to fetch it where it is missing."""
+    """Download the dataset if it is missing."""
 
 
 class Splits(Section):
-    """How pictures are dealt to train, val and test where their source does not say; stratified by class, a group on one side."""
+    """Random splits for images that come without one.
+
+    They are stratified by class, and a group stays within one split.
+    """
 
     val: OpenFraction
-    """Share of the pictures for validation."""
+    """Fraction of the images used for validation."""
     test: OpenFraction
-    """Share of the pictures for the test."""
+    """Fraction of the images used for testing."""
     seed: Seed
-    """Another seed deals other pictures."""
+    """Seed of the random assignment."""
 
 
 class Data(Section):
-    """Pictures, and how they reach each resolution."""
+    """The dataset, and how its images are brought to each resolution."""
 
-    dataset: Annotated[str, AfterValidator(_known_source)]
-    """Where the pictures come from: reef (drawn), folder, csv, or a class of torchvision.datasets such as CIFAR10."""
+    dataset: Annotated[str, AfterValidator(_check_dataset)]
+    """Source of the images: reef (drawn), folder, csv, or a class of torchvision.datasets such
+    as CIFAR10."""
     native_resolution: SideLength | None
-    """Side at which every picture is stored once, in pixels; null: reef 128, else the median short side (8 to 512) when first prepared."""
+    """Side in pixels at which every image is stored once. null: 128 for reef, else the median
+    short side (8 to 512), fixed at the first preparation."""
     filter: Literal["box", "bilinear", "bicubic", "lanczos"]
-    """Antialiasing filter of the resize to native_resolution, and of the one from there to each resolution."""
+    """Antialiasing filter for both resizes: to native_resolution, and from there to each
+    resolution."""
     aspect: Literal["squash", "center_crop", "letterbox"]
-    """What makes a picture square: its sides are scaled apart, its middle is cut out, or it is set on grey."""
+    """How an image becomes square: squash scales the sides apart, center_crop cuts off the
+    longer side, letterbox pads with grey."""
     on_bad_image: Literal["error", "skip"]
-    """Whether a file that is no whole picture ends the preparation, once all of them are looked at and named, or is left out and counted."""
+    """What to do with unreadable images, once all are checked: stop with a list of them
+    (error), or leave them out and report them (skip)."""
     splits: Splits
-    """How pictures are dealt where their source does not say."""
+    """Random splits for images that come without one."""
     folder: Folder | None
-    """A folder a class."""
+    """Options of `dataset: folder`."""
     csv: Csv | None
-    """A table of pictures."""
+    """Options of `dataset: csv`."""
     torchvision: Torchvision | None
-    """A data set of torchvision."""
+    """Options of torchvision's datasets."""
     reef: Reef | None
-    """The embedded dataset."""
+    """Options of `dataset: reef`."""
 
     @property
     def variant(self) -> str:
-        """The section that says more about `dataset`."""
+        """Name of the section with the options of `dataset`."""
         return self.dataset if self.dataset in SOURCES else "torchvision"
 
     @property
     def download(self) -> bool:
-        """Whether pictures are fetched where they are missing."""
+        """Whether a missing dataset is downloaded."""
         return self.torchvision is not None and self.torchvision.download
 
     @model_validator(mode="after")
-    def _is_told_where(self) -> Self:
+    def _check_source_path(self) -> Self:
         for variant, key in (("folder", "path"), ("csv", "path"), ("torchvision", "root")):
             if self.variant == variant and getattr(getattr(self, variant), key, None) is None:
                 raise ValueError(
                     f"dataset: {self.dataset} needs {variant}.{key}, or {key} beside it for short"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _check_training_share(self) -> Self:
         if self.splits.val + self.splits.test > MOST_HELD_OUT:
             raise ValueError(
-                f"splits.val and splits.test leave less than {1 - MOST_HELD_OUT:.0%} of the pictures to train on"
+                "splits.val and splits.test leave less than "
+                f"{1 - MOST_HELD_OUT:.0%} of the images to train on"
             )
         return self
 
 
 class Provision(Section):
-    """How pictures are brought in: nothing that changes what is stored."""
+    """Options of the preparation that do not change what is stored.
+
+    They are therefore no part of the job.
+    """
 
     download: bool
-    """Whether a data set of torchvision is fetched where it is missing."""
+    """Download a missing dataset of torchvision."""
     resolutions: tuple[int, ...]
-    """Sides that will be needed, so that room for them can be asked for at once."""
+    """Resolutions of the sweep. Their disk space is checked before the first image is
+    written."""

@@ -1,22 +1,20 @@
-"""The configuration as one frozen tree: read, merged, validated, and explained in three lines when it is wrong."""
+"""Read the YAML files of the configuration, merge them and validate the result as one frozen
+tree."""
 
 import json
 from collections.abc import Iterable, Mapping
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ValidationError
 
 from resomap.config.data import Data
-from resomap.config.schema import Architecture, Config
+from resomap.config.messages import explain, file_of, section_of, shorten
+from resomap.config.schema import CONFIG_FILES, Architecture, Config
 from resomap.errors import ConfigError, suggest
 
-FILES = ("config", "sweep", "models", "data", "training", "explainability", "system", "mlflow")
-
-# Keys of the predecessor's files: what they held, and what replaces each.
+# Keys of the predecessor's files and of earlier versions: type of their value, and new key.
 RENAMED: dict[str, tuple[type, str]] = {
     "models": (list, "sweep.models"),
     "resolutions": (object, "sweep.resolutions"),
@@ -40,87 +38,87 @@ RENAMED: dict[str, tuple[type, str]] = {
     "device.cudnn_benchmark": (object, "system.training.cudnn_benchmark"),
     "device.use_cuda": (object, "system.device: cuda"),
 }
-MOST_LINES = 3
-VARIANTS = ("folder", "csv", "torchvision", "reef")
+DATASET_SECTIONS = ("folder", "csv", "torchvision", "reef")
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """A YAML loader that refuses a key written twice."""
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """A YAML loader that refuses repeated keys, which PyYAML would silently overwrite."""
 
     def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Any, Any]:
-        keys = (
-            [key.value for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
-        )
-        for position, key in enumerate(keys):
-            if key in keys[:position]:
+        keys = []
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if key.value in keys:
                 raise yaml.constructor.ConstructorError(
-                    None,
-                    None,
-                    f"the key {key!r} is written twice",
-                    node.value[position][0].start_mark,
+                    None, None, f"the key {key.value!r} is written twice", key.start_mark
                 )
+            keys.append(key.value)
         return super().construct_mapping(node, deep)  # type: ignore[arg-type]
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read one mapping; ConfigError names the file and the line when it cannot be read."""
+    """Read one mapping; ConfigError names the file, and the line if it is known."""
     try:
-        value = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
+        value = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{path}, line {line}: {error.problem}") from error
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     if not isinstance(value, dict):
-        raise ConfigError(f"{path}: expected sections such as 'sweep:', found {_shown(value)}")
+        raise ConfigError(f"{path}: expected sections such as 'sweep:', found {shorten(value)}")
     return value
 
 
-def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay `above` over `below`, key by key; lists and values are replaced whole."""
-    merged = dict(below)
-    for key, value in above.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = merge(merged[key], value) if both else value
+def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` with the keys of `overlay` on top; lists and values are replaced whole."""
+    merged = dict(base)
+    for key, value in overlay.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = merge(merged[key], value)
+        else:
+            merged[key] = value
     return merged
 
 
 def load_config(directory: Path, overlays: Iterable[Path] = ()) -> Config:
-    """Read the eight files of `directory` and the user's `overlays` on top."""
+    """Load the eight files of `directory` with the user's `overlays` on top."""
     values: dict[str, Any] = {}
-    for path in [*(directory / f"{name}.yaml" for name in FILES), *overlays]:
+    for path in [*(directory / f"{name}.yaml" for name in CONFIG_FILES), *overlays]:
         values = merge(values, read_yaml(path))
     return build_config(values)
 
 
 def build_config(values: Mapping[str, Any]) -> Config:
-    """Validate merged `values`; ConfigError says what, where and what would be right, in at most three lines."""
+    """Validate merged `values`; ConfigError names each wrong key, in at most three lines."""
     _refuse_renamed(values)
-    values = _spread_data(values)
+    values = _expand_dataset_options(values)
     models = values.get("models")
     names = list(models) if isinstance(models, Mapping) else []
     try:
-        # JSON, because pydantic's strict Python mode refuses lists for tuples and its lax mode takes "1e-1" for a number.
+        # Through JSON: pydantic's strict mode refuses lists for tuples when it reads Python
+        # objects, and its lax mode accepts "1e-1" as a number.
         config = Config.model_validate_json(_to_json(values, names), strict=True)
     except ValidationError as error:
-        raise ConfigError(_explain(error, names)) from None
+        raise ConfigError(explain(error, names)) from None
     _check_sweep(config)
-    others = {variant: None for variant in VARIANTS if variant != config.data.variant}
-    return config.model_copy(update={"data": config.data.model_copy(update=others)})
+    # Options of other datasets have no effect, so they must not change a job's identity.
+    unused = {name: None for name in DATASET_SECTIONS if name != config.data.variant}
+    return config.model_copy(update={"data": config.data.model_copy(update=unused)})
 
 
-def _spread_data(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """`data: {dataset: folder, path: DIR}` is short for `data: {dataset: folder, folder: {path: DIR}}`; so it is for each variant's keys."""
+def _expand_dataset_options(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Expand the short form `{dataset: folder, path: DIR}` of `data`.
+
+    The result is `{dataset: folder, folder: {path: DIR}}`.
+    """
     data = values.get("data")
     if not isinstance(data, Mapping):
         return values
-    variant = dataset if (dataset := data.get("dataset")) in VARIANTS else "torchvision"
-    section, kind = data.get(variant), _inner_model(Data.model_fields[variant].annotation)
-    short = {
-        key: value
-        for key, value in data.items()
-        if key in kind.model_fields and key not in Data.model_fields
-    }
+    dataset = data.get("dataset")
+    variant = dataset if dataset in DATASET_SECTIONS else "torchvision"
+    options = section_of(Data.model_fields[variant].annotation).model_fields
+    short = {key: data[key] for key in data if key in options and key not in Data.model_fields}
+    section = data.get(variant)
     if not short or not isinstance(section, Mapping | None):
         return values
     rest = {key: value for key, value in data.items() if key not in short}
@@ -128,33 +126,32 @@ def _spread_data(values: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _refuse_renamed(values: Mapping[str, Any]) -> None:
-    """Raise ConfigError when `values` hold a key of RENAMED, naming the key that replaces it."""
+    """Raise ConfigError if `values` hold a key of RENAMED, naming the key that replaces it."""
     for old, (kind, new) in RENAMED.items():
         *sections, key = old.split(".")
         section: Any = values
         for name in sections:
             section = section.get(name) if isinstance(section, Mapping) else None
         if isinstance(section, Mapping) and key in section and isinstance(section[key], kind):
-            raise ConfigError(f"{_file_of(new.split('.')[0])}: {old} is now {new}")
+            raise ConfigError(f"{file_of(new.split('.')[0])}: {old} is now {new}")
 
 
 def _to_json(values: Mapping[str, Any], names: list[Any]) -> str:
-    named = [
-        {**entry, "name": name}
-        if isinstance(entry := values["models"][name], Mapping)
-        else entry
-        for name in names
-    ]
+    """Return `values` as JSON, the mapping `models` turned into a list of named entries."""
+    models = []
+    for name in names:
+        entry = values["models"][name]
+        models.append({**entry, "name": name} if isinstance(entry, Mapping) else entry)
     try:
-        return json.dumps({**values, "models": named} if names else values, default=str)
+        return json.dumps({**values, "models": models} if names else values, default=str)
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigError(
-            f"the configuration holds a key or a nesting that JSON cannot: {error}"
+            f"the configuration holds a key or a nesting that JSON cannot represent: {error}"
         ) from None
 
 
 def find_architecture(models: Iterable[Architecture], name: str) -> Architecture:
-    """The entry of models.yaml called `name`, or by the predecessor's `<name>_224`."""
+    """Return the entry of models.yaml called `name`, or `<name>_224` as in the predecessor."""
     by_name = {model.name: model for model in models}
     plain = name if name in by_name else name.removesuffix("_224")
     if plain not in by_name:
@@ -165,6 +162,7 @@ def find_architecture(models: Iterable[Architecture], name: str) -> Architecture
 
 
 def _check_sweep(config: Config) -> None:
+    """Raise ConfigError for an unknown or repeated model, or one that does not fit other keys."""
     chosen = [find_architecture(config.models, name) for name in config.sweep.models]
     if len(set(chosen)) < len(chosen):
         raise ConfigError(
@@ -174,85 +172,11 @@ def _check_sweep(config: Config) -> None:
     for model in chosen:
         if smallest < model.min_resolution:
             raise ConfigError(
-                f"config/sweep.yaml: sweep.resolutions: {model.name} takes pictures of {model.min_resolution} px or more, not {smallest}"
+                f"config/sweep.yaml: sweep.resolutions: {model.name} needs images of at least "
+                f"{model.min_resolution} px, not {smallest}"
             )
         if config.training.start == "pretrained" and (model.width_mult or model.channels):
             raise ConfigError(
-                f"config/training.yaml: training.start: pretrained: torchvision has no weights for {model.name}"
+                "config/training.yaml: training.start: pretrained: "
+                f"torchvision has no weights for {model.name}"
             )
-
-
-def _explain(error: ValidationError, names: list[Any]) -> str:
-    # A list with a wrong item is reported as too short, too.
-    told = [
-        problem
-        for problem in error.errors()
-        if not (problem["type"] == "too_short" and problem["input"])
-    ]
-    problems = [" ".join(_explain_one(problem, names).split()) for problem in told]
-    rest = len(problems) - MOST_LINES + 1
-    shown = (
-        problems
-        if len(problems) <= MOST_LINES
-        else [*problems[: MOST_LINES - 1], f"... and {rest} more"]
-    )
-    return "\n".join(shown)
-
-
-def _explain_one(problem: ErrorDetails, names: list[Any]) -> str:
-    where, kind, value = problem["loc"], problem["type"], problem["input"]
-    if not where:
-        return f"the configuration cannot be read: {problem['msg']}"
-    steps = list(where)
-    if where[0] == "models" and len(where) > 1:
-        steps[1] = names[int(where[1])]  # validated as a list, but written under their names
-    key, place = ".".join(map(str, steps)), _file_of(str(where[0]))
-    if kind == "extra_forbidden":
-        return f"{place}: unknown key {key}; {suggest(str(where[-1]), _known_keys(where[:-1]))}"
-    if kind == "missing":
-        return f"{place}: {key} is missing"
-    if kind == "value_error":
-        return f"{place}: {key}: {problem['msg'].removeprefix('Value error, ')}"
-    return f"{place}: {key}: {problem['msg'].partition(' after validation')[0]}, not {_shown(value)}{_number_hint(kind, value)}"
-
-
-def _shown(value: Any) -> str:
-    return json.dumps(value, default=str)[:60]
-
-
-def _number_hint(kind: str, value: Any) -> str:
-    try:
-        number = (
-            Decimal(value)
-            if kind in ("int_type", "float_type") and isinstance(value, str)
-            else None
-        )
-    except InvalidOperation:
-        return ""
-    return (
-        f" (YAML reads it as text: write {number:f})"
-        if number is not None and number.is_finite()
-        else ""
-    )
-
-
-def _file_of(section: str) -> str:
-    stem = section if section in FILES else "config"
-    return f"config/{stem}.yaml"
-
-
-def _known_keys(where: tuple[int | str, ...]) -> list[str]:
-    section: Any = Config
-    for step in where:
-        section = (
-            _inner_model(section.model_fields[step].annotation)
-            if isinstance(step, str)
-            else section
-        )
-    return list(section.model_fields)
-
-
-def _inner_model(annotation: Any) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next(filter(None, map(_inner_model, get_args(annotation))), None)

@@ -1,6 +1,7 @@
-"""The sections of the configuration, as frozen types: what a key means, and what it may hold.
+"""The whole configuration as one tree of frozen types: the meaning and valid values of every key.
 
-The types carry no defaults: those stand in `config/*.yaml`, once. `config/README.md` is made from both.
+The types have no defaults: those stand in `config/*.yaml` only. `config/README.md` is generated
+from both.
 """
 
 from typing import Annotated, Literal, Self
@@ -21,10 +22,23 @@ from resomap.config.types import (
     SideLength,
 )
 
+CONFIG_FILES = (
+    *("config", "sweep", "models", "data"),
+    *("training", "explainability", "system", "mlflow"),
+)
+"""Stems of the files in config/, in the order in which they are merged."""
+
 Device = Literal["auto", "cpu", "cuda"]
 Method = Literal[
-    "gradcam", "hirescam", "gradcam_plus_plus", "integrated_gradients", "saliency", "smoothgrad", "guided_backprop", "occlusion"
-]  # fmt: skip
+    "gradcam",
+    "hirescam",
+    "gradcam_plus_plus",
+    "integrated_gradients",
+    "saliency",
+    "smoothgrad",
+    "guided_backprop",
+    "occlusion",
+]
 VariantName = Annotated[
     str,
     Field(
@@ -34,23 +48,25 @@ VariantName = Annotated[
 
 
 class Experiment(Section):
-    """What this working directory is about."""
+    """The name of the experiment in this working directory."""
 
     name: Annotated[str, Field(min_length=1)]
-    """Title of the experiment; heads the report."""
+    """Title of the experiment and of its report."""
 
 
 class Report(Section):
-    """How the results are told."""
+    """How results are reported and a cell is recommended."""
 
     margin: Annotated[float, Field(gt=0, lt=1)]
-    """A cheaper cell wins when its accuracy is shown to lie within this of the best cell's (0.02 is two points)."""
+    """A cheaper cell is recommended if its accuracy is shown to be within this of the best
+    cell's (0.02 is two points)."""
     confidence: Annotated[float, Field(ge=0.5, lt=1)]
-    """Confidence of every interval."""
+    """Confidence level of every interval."""
     max_latency_ms: PositiveFloat | None
-    """Budget: cells whose p90 latency at batch 1 is above this are not chosen; null for none."""
+    """Budget: largest p90 latency at batch size 1 that a recommended cell may have, in
+    milliseconds; null for none."""
     min_accuracy: Fraction | None
-    """Budget: cells with a validation accuracy below this are not chosen; null for none."""
+    """Budget: smallest validation accuracy that a recommended cell may have; null for none."""
 
 
 class Sweep(Section):
@@ -59,148 +75,170 @@ class Sweep(Section):
     models: Distinct[str]
     """Models to train, by their names in models.yaml."""
     resolutions: Distinct[SideLength]
-    """Sides of the network's input in pixels; every run is also evaluated at each of them."""
+    """Sides of the network's input in pixels. Every run is also evaluated at each of the other
+    resolutions."""
     seeds: Distinct[Seed]
-    """Seeds of initial weights, order and augmentation; the same at every resolution."""
+    """Seeds of initial weights, order of the images and augmentation. Every cell uses the same
+    seeds."""
 
 
 class Architecture(Section):
-    """One network that a sweep may name."""
+    """A model that a sweep may name."""
 
     name: Identifier
     """Its name in `sweep.models`."""
     family: Identifier
-    """Groups networks in paths and plots."""
+    """Group of the model, in paths and figures."""
     builder: str
-    """What builds it: a torchvision model builder, or simple_cnn, tiny_cnn."""
+    """Function that builds it: a model builder of torchvision, or simple_cnn or tiny_cnn."""
     min_resolution: PositiveInt
-    """The smallest side its layers can take."""
+    """Smallest input side in pixels that its layers accept."""
     width_mult: PositiveFloat | None = None
-    """Channel multiplier, for builders that have one."""
+    """Channel multiplier, for builders that take one."""
     channels: tuple[PositiveInt, ...] | None = None
     """Channels of each stage, for simple_cnn and tiny_cnn."""
     bn_momentum: Annotated[float, Field(gt=0, le=1)] | None = None
-    """Momentum of every BatchNorm; null keeps the builder's."""
+    """Momentum of every BatchNorm layer; null keeps the builder's."""
     mmacs_224: PositiveInt | None = None
-    """Millions of multiply-accumulates at 224 px, for the estimate before a run; null where nobody counted."""
+    """Millions of multiply-accumulates at 224 px, for estimates before the first run; null if
+    unknown."""
 
 
 class Faithfulness(Section):
-    """Whether what a map points at is what the network uses: areas are blurred in the map's order, and restored in it."""
+    """Whether the model uses the areas that a map ranks highest.
+
+    Deletion blurs areas in the order of the map, insertion restores them in that order.
+    """
 
     images: NonNegativeInt
-    """How many of the explained pictures are blurred and restored; 0 for none."""
+    """Number of explained images that are tested; 0 for none."""
     bandwidths: Distinct[PositiveInt]
-    """Cells a side that maps are reduced to before they are compared, so that a fine grid is no advantage; finer than a map: left out."""
+    """Cells per side to which maps are reduced first, so that a fine grid is no advantage.
+    Bandwidths finer than a map are skipped."""
 
 
 class Sanity(Section):
-    """Whether a map depends on what the network has learnt: its head and last block are drawn anew (Adebayo et al. 2018)."""
+    """The sanity check: maps must change when the model is re-initialised (Adebayo et al. 2018).
+
+    The head and the last block are re-initialised.
+    """
 
     images: NonNegativeInt
-    """How many of the explained pictures are explained again, two or more; 0 for none."""
+    """Number of explained images that are explained again, at least 2; 0 for none."""
     draws: Annotated[int, Field(ge=5)]
-    """How often the weights are drawn anew."""
+    """Number of re-initialisations."""
 
     @model_validator(mode="after")
-    def _can_compare(self) -> Self:
+    def _check_image_pairs(self) -> Self:
         if self.images == 1:
             raise ValueError(
-                "images: one has no other to be compared with: take 2 or more, or 0 for none"
+                "images: 1 image cannot be compared with another: take 2 or more, or 0"
             )
         return self
 
 
 class Explainability(Section):
-    """Which evidence is asked for, and on how many pictures."""
+    """Which explanations are computed, on how many images, and how they are tested."""
 
     enabled: bool
-    """Whether runs are explained at all."""
+    """Explain the runs."""
     methods: Distinct[Method]
     """Attribution methods."""
     target: Literal["label", "prediction", "contrast"]
-    """What is explained: the label's logit, the predicted class's, or the label's minus its strongest rival's."""
+    """Explained output: the label's logit, the predicted class's logit, or the label's minus
+    its strongest rival's (contrast)."""
     images: Annotated[int, Field(ge=2)]
-    """Test pictures to explain, the same in every cell, stratified by class."""
+    """Number of explained test images, stratified by class and the same in every cell."""
     layer: str
-    """Grad-CAM's block: auto (the deepest whose map is at least 6 wide), or a module name."""
+    """Layer of Grad-CAM: auto (the deepest block whose map is at least 6 wide), or a module
+    name."""
     ig_steps: Annotated[int, Field(ge=2)]
     """Steps of Integrated Gradients."""
     smoothgrad_samples: Annotated[int, Field(ge=2)]
-    """Noisy copies of a picture that SmoothGrad averages over."""
+    """Noisy copies of an image that SmoothGrad averages over."""
     pointing_tolerance: Annotated[float, Field(ge=0, lt=0.5)]
-    """How far from the object, in picture widths, the pointing game still counts as a hit; its chance is reported beside it."""
+    """Distance from the object, in image widths, that the pointing game still counts as a hit.
+    The chance level accounts for it."""
     faithfulness: Faithfulness
     """Deletion and insertion."""
     sanity: Sanity
-    """The gate of parameter randomisation; a method that fails it is struck out."""
+    """The sanity check. Methods that fail it are greyed out."""
     interventions: bool
-    """Whether objects are laid on other pictures, and stickers reversed, to see what the answers follow; needs masks."""
+    """Exchange backgrounds and reverse stickers to test what the predictions depend on. Needs
+    masks."""
 
 
 class Profiling(Section):
     """How cost is measured."""
 
     cpu_threads: PositiveInt
-    """Torch threads of a measurement on a CPU."""
+    """PyTorch threads during measurements on a CPU."""
     memory_format: Literal["channels_last", "contiguous"]
-    """Layout of weights and pictures in memory."""
+    """Memory layout of weights and images."""
     variants: Distinct[VariantName]
-    """What is timed: eager, compiled, cuda_graph, training_step, with -bf16, -contiguous ... where it is not the run's; the first chooses."""
+    """Measured variants: eager, compiled, cuda_graph or training_step, optionally with -bf16,
+    -contiguous and so on. The first one ranks the cells."""
     batch_size: Annotated[int, Field(ge=2)]
-    """Batch of the throughput measurement and of the training step; latency is always measured at batch 1 too."""
+    """Batch size for throughput and training steps. Latency is always measured at batch size 1
+    too."""
     batch_sweep: bool
-    """Whether throughput is also measured at 2, 4, 8 ... up to the largest batch that fits."""
+    """Also measure throughput at 2, 4, 8 ... up to the largest batch that fits."""
     end_to_end: bool
-    """Whether decoding, resizing and copying a file are timed beside the network."""
+    """Also measure decoding, resizing and copying an image file."""
     energy: bool
-    """Whether energy is measured where the machine can (NVML, RAPL): half a minute a cell."""
+    """Measure energy where the machine has sensors (NVML, RAPL). Takes half a minute per
+    cell."""
     warmup_seconds: PositiveFloat
-    """Warm-up of every cell before its first measurement."""
+    """Warm-up of every cell before its first measurement, in seconds."""
     rounds: Annotated[int, Field(ge=5)]
-    """Fewest rounds over all cells in random order; the spread between them is the error."""
+    """Smallest number of rounds over all cells in random order. Intervals come from the spread
+    between rounds."""
     round_seconds: PositiveFloat
-    """Measuring time of one cell in one round."""
+    """Measuring time of one cell in one round, in seconds."""
     target_relative_error: Annotated[float, Field(gt=0, lt=1)]
-    """Rounds go on until the 95 % interval of a median between rounds is within this share of it ..."""
+    """Rounds continue until the 95 % interval of the median is within this fraction of it, or
+    max_seconds is reached."""
     max_seconds: PositiveFloat
-    """... or the cell has been measured for this long."""
+    """Largest measuring time of one cell, in seconds."""
 
     @model_validator(mode="after")
-    def _is_chosen_by_inference(self) -> Self:
+    def _check_first_variant(self) -> Self:
         if self.variants[0].startswith("training_step"):
             raise ValueError(
-                "variants: the first is what cells are chosen by, and a training step is no inference: list eager before it"
+                "variants: the first variant ranks the cells, and training_step is no inference: "
+                "list eager before it"
             )
         return self
 
 
 class Runtime(Section):
-    """How a training runs on the machine: its speed, never its numbers, so a change retrains nothing."""
+    """How a training runs on the machine: it changes speed, not results, so it retrains nothing."""
 
     gpus: PositiveInt
-    """GPUs of one training (DistributedDataParallel when more than one)."""
+    """GPUs per training (DistributedDataParallel if more than one)."""
     num_workers: NonNegativeInt
-    """Threads that prepare batches ahead where the pictures do not fit on the GPU."""
+    """Threads that prepare batches ahead if the images do not fit on the GPU."""
     pin_memory: bool
-    """Page-locked memory for pictures that are copied to a GPU batch by batch."""
+    """Use page-locked memory for images that are copied to a GPU in batches."""
     cudnn_benchmark: bool
-    """Let cuDNN try its algorithms and take the fastest."""
+    """Let cuDNN benchmark its algorithms and use the fastest."""
     save_every_seconds: PositiveFloat
-    """A training saves its state this often, and goes on from there after a kill; less often where saving would take 2 % of the time."""
+    """Seconds between two saves of the training state, from which a killed training resumes.
+    Longer if saving would take 2 % of the time."""
     save_every_steps: PositiveInt | None
-    """Save after this many optimizer steps too; null: by the clock alone."""
+    """Also save after this many optimizer steps; null saves by time only."""
     tensorboard: bool
-    """Write TensorBoard event files while training, beside each run: `tensorboard --logdir results/runs`."""
+    """Write TensorBoard event files beside each run: `tensorboard --logdir results/runs`."""
 
 
 class System(Section):
     """The machine."""
 
     device: Device
-    """auto takes an NVIDIA GPU where there is one."""
+    """auto uses an NVIDIA GPU if there is one."""
     slots_per_gpu: PositiveInt
-    """Jobs of small networks that share one GPU; the limit is then `--resources gpu=` GPUs times slots. A profile is always alone."""
+    """Jobs that may share one GPU; `--resources gpu=` then takes GPUs times slots. Profiling
+    never shares."""
     training: Runtime
     """How a training runs on the machine."""
     profiling: Profiling
@@ -208,34 +246,36 @@ class System(Section):
 
 
 class Mlflow(Section):
-    """A copy of finished runs in MLflow."""
+    """Copies of finished runs in MLflow."""
 
     enabled: bool
-    """Whether a plain `snakemake` copies too, when the report is made; `snakemake track` always does."""
+    """Also copy in a plain `snakemake`, along with the report. `snakemake track` always
+    copies."""
     tracking_uri: Annotated[str, Field(min_length=1)]
-    """A server or a database: http://host:port, sqlite:///file; a file is relative to the working directory."""
+    """Tracking server or database: http://host:port or sqlite:///file. A file is relative to
+    the working directory."""
     experiment: Annotated[str, Field(min_length=1)] | None
-    """MLflow's experiment; null takes experiment.name."""
+    """Experiment in MLflow; null uses experiment.name."""
 
 
 class Config(Section):
-    """The whole configuration: the files of config/, merged, and the user's own on top."""
+    """The whole configuration: the files of config/, merged with the user's overlays."""
 
     experiment: Experiment
-    """What this working directory is about (config.yaml)."""
+    """The name of the experiment (config.yaml)."""
     report: Report
-    """How the results are told (config.yaml)."""
+    """How results are reported (config.yaml)."""
     sweep: Sweep
     """The grid (sweep.yaml)."""
     models: Annotated[tuple[Architecture, ...], Field(min_length=1)]
-    """Every network that a sweep may name (models.yaml)."""
+    """Models that a sweep may name (models.yaml)."""
     data: Data
-    """Pictures (data.yaml)."""
+    """The dataset (data.yaml)."""
     training: Training
-    """One training (training.yaml)."""
+    """The training recipe (training.yaml)."""
     explainability: Explainability
-    """Evidence (explainability.yaml)."""
+    """Explanations (explainability.yaml)."""
     system: System
     """The machine (system.yaml)."""
     mlflow: Mlflow
-    """A copy of finished runs (mlflow.yaml)."""
+    """Copies of finished runs in MLflow (mlflow.yaml)."""

@@ -1,4 +1,4 @@
-"""The recipe of a training, as frozen types; every cell of a sweep follows the same one."""
+"""The training recipe. Every cell of a sweep follows the same one."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +12,7 @@ from resomap.config.types import (
     FractionRange,
     NonNegativeFloat,
     NonNegativeInt,
+    OpenFraction,
     PositiveFloat,
     PositiveInt,
     Section,
@@ -19,221 +20,233 @@ from resomap.config.types import (
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Sampling = Literal["shuffled", "balanced"]
-Momentum = Annotated[float, Field(ge=0, lt=1)]
-Factor = Annotated[float, Field(gt=0, lt=1)]
 
 
-def _rising(milestones: tuple[float, ...]) -> tuple[float, ...]:
+def _check_increasing(milestones: tuple[float, ...]) -> tuple[float, ...]:
     if any(later <= earlier for earlier, later in pairwise(milestones)):
-        raise ValueError(f"{list(milestones)} must rise")
+        raise ValueError(f"{list(milestones)} must increase")
     return milestones
 
 
 class Sgd(Section):
-    """What `sgd` alone has."""
+    """Options of `type: sgd`."""
 
-    momentum: Momentum
-    """Momentum."""
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    """Momentum factor."""
     nesterov: bool
-    """Nesterov's form of it."""
+    """Use Nesterov momentum."""
 
 
 class Optimizer(Section):
-    """The optimizer, fused where torch has it."""
+    """The optimizer, in its fused implementation where PyTorch has one."""
 
     type: Literal["adamw", "adam", "sgd"]
-    """Its kind."""
+    """Optimizer."""
     learning_rate: PositiveFloat
     """Peak learning rate."""
     weight_decay: NonNegativeFloat
-    """Weight decay (decoupled in adamw, L2 in adam and sgd); norms and biases are left out."""
+    """Weight decay: decoupled in adamw, L2 in adam and sgd. Normalisation layers and biases are
+    exempt."""
     sgd: Sgd
-    """What `sgd` alone has."""
+    """Options of `type: sgd`."""
 
 
-class Step(Section):
-    """Smaller by a factor every so often."""
+class StepDecay(Section):
+    """Options of `type: step`: multiply the learning rate by a factor at a fixed interval."""
 
     epochs: PositiveFloat
-    """Epochs between two steps."""
-    gamma: Factor
-    """The factor of each."""
+    """Epochs between two decays."""
+    gamma: OpenFraction
+    """Factor of each decay."""
 
 
-class Multistep(Section):
-    """Smaller by a factor at given epochs."""
+class MultistepDecay(Section):
+    """Options of `type: multistep`: multiply the learning rate by a factor at given epochs."""
 
     milestones: Annotated[
-        tuple[PositiveFloat, ...], Field(min_length=1), AfterValidator(_rising)
+        tuple[PositiveFloat, ...], Field(min_length=1), AfterValidator(_check_increasing)
     ]
-    """Epochs after the warm-up at which the learning rate falls."""
-    gamma: Factor
-    """The factor of each fall."""
+    """Epochs of the decays, counted from the end of the warm-up."""
+    gamma: OpenFraction
+    """Factor of each decay."""
 
 
-class Exponential(Section):
-    """Smaller by a constant factor an epoch."""
+class ExponentialDecay(Section):
+    """Options of `type: exponential`: multiply the learning rate by a factor every epoch."""
 
-    gamma: Factor
-    """The factor an epoch, applied smoothly over its steps."""
+    gamma: OpenFraction
+    """Factor per epoch, applied smoothly over its steps."""
 
 
-class Plateau(Section):
-    """Smaller when `training.monitor` stops getting better."""
+class PlateauDecay(Section):
+    """Options of `type: plateau`: decay when `training.monitor` stops improving."""
 
-    factor: Factor
-    """The factor."""
+    factor: OpenFraction
+    """Factor of each decay."""
     patience: NonNegativeInt
-    """Epochs without improvement that are let pass."""
+    """Epochs without improvement before a decay."""
 
 
 class Schedule(Section):
-    """The learning rate over the training; the epochs of every type count from the end of the warm-up."""
+    """The learning rate over the training.
+
+    Every type counts its epochs from the end of the warm-up.
+    """
 
     type: Literal["cosine", "step", "multistep", "exponential", "plateau"]
-    """Its shape after the warm-up."""
+    """Shape of the schedule after the warm-up."""
     warmup_epochs: NonNegativeFloat
     """Epochs of linear warm-up."""
     min_lr: NonNegativeFloat
-    """Learning rate that cosine ends on and plateau stops at."""
-    step: Step
-    """Smaller by a factor every so often."""
-    multistep: Multistep
-    """Smaller by a factor at given epochs."""
-    exponential: Exponential
-    """Smaller by a constant factor an epoch."""
-    plateau: Plateau
-    """Smaller when the monitor stops getting better."""
+    """Final learning rate of cosine, and lower bound of plateau."""
+    step: StepDecay
+    """Options of `type: step`."""
+    multistep: MultistepDecay
+    """Options of `type: multistep`."""
+    exponential: ExponentialDecay
+    """Options of `type: exponential`."""
+    plateau: PlateauDecay
+    """Options of `type: plateau`."""
 
 
 class RandomResizedCrop(Section):
-    """A random box of the picture, brought back to its full side."""
+    """Random box of the image, resized to the full side."""
 
     scale: FractionRange
-    """Area of the box as a share of the picture's."""
+    """Range of the box's area, as a fraction of the image's area."""
     ratio: FloatRange
-    """Width of the box over its height."""
+    """Range of the box's width divided by its height."""
 
 
 class ColorJitter(Section):
-    """Random changes of colour, each by a factor or an angle drawn evenly around no change."""
+    """Random change of brightness, contrast, saturation and hue, uniform around no change."""
 
     brightness: Fraction
-    """Factor within 1 - x to 1 + x."""
+    """Brightness factor, between 1 - x and 1 + x."""
     contrast: Fraction
-    """Factor around the picture's mean grey, within 1 - x to 1 + x."""
+    """Contrast factor around the image's mean grey, between 1 - x and 1 + x."""
     saturation: Fraction
-    """Factor around the pixel's own grey, within 1 - x to 1 + x."""
+    """Saturation factor around each pixel's grey, between 1 - x and 1 + x."""
     hue: Annotated[float, Field(ge=0, le=0.5)]
-    """Turn of the colour circle, within -x to x turns."""
+    """Rotation of the colour circle, between -x and x turns."""
 
 
-class Blur(Section):
-    """A Gaussian blur of some pictures."""
+class GaussianBlur(Section):
+    """Gaussian blur of random images."""
 
     probability: Fraction
-    """Probability of a blur."""
+    """Probability that an image is blurred."""
     sigma: FractionRange
-    """Range of its standard deviation, in fractions of the side."""
+    """Range of the standard deviation, as a fraction of the side."""
 
 
-class Erasing(Section):
-    """A random box of some pictures set to the mean colour."""
+class RandomErasing(Section):
+    """Random box set to the mean colour, in random images."""
 
     probability: Fraction
-    """Probability of an erased box."""
+    """Probability that a box is erased."""
     scale: FractionRange
-    """Its area as a share of the picture's."""
+    """Range of the box's area, as a fraction of the image's area."""
     ratio: FloatRange
-    """Its width over its height."""
+    """Range of the box's width divided by its height."""
 
 
 class Augmentation(Section):
-    """Random changes of training pictures, in fractions of the side: the same at every resolution."""
+    """Random changes of training images.
+
+    Lengths are fractions of the side, so every resolution gets the same.
+    """
 
     horizontal_flip: Fraction
-    """Probability of a flip from left to right."""
+    """Probability of a horizontal flip."""
     random_resized_crop: RandomResizedCrop | None
-    """A random box of the picture, brought back to its full side; null for none."""
+    """Random box of the image, resized to the full side; null for none."""
     rotation_degrees: Annotated[float, Field(ge=0, le=180)]
-    """Rotation by an angle drawn from -x to x degrees; corners take the mean colour."""
+    """Rotation by a random angle between -x and x degrees. Corners get the mean colour."""
     color_jitter: ColorJitter | None
-    """Random changes of colour; null for none."""
-    blur: Blur | None
-    """A Gaussian blur of some pictures; null for none."""
-    erasing: Erasing | None
-    """A random box set to the mean colour; null for none."""
+    """Random change of colours; null for none."""
+    blur: GaussianBlur | None
+    """Gaussian blur of random images; null for none."""
+    erasing: RandomErasing | None
+    """Random box set to the mean colour; null for none."""
 
 
 class Monitor(Section):
-    """A metric and the direction in which it gets better."""
+    """The metric that selects the best epoch."""
 
     name: Literal["val_loss", "val_accuracy", "val_precision", "val_recall", "val_f1"]
-    """The metric."""
+    """Metric."""
     mode: Literal["min", "max"]
-    """min: smaller is better; max: larger is better."""
+    """min if smaller is better, max if larger is better."""
 
 
-class Stopping(Section):
-    """When a training ends before its last epoch."""
+class StoppingRule(Section):
+    """Early stopping."""
 
     patience: PositiveInt
-    """Epochs without improvement of `monitor` after which it ends."""
+    """Epochs without improvement of `monitor` before the training stops."""
     warmup_epochs: NonNegativeInt
-    """First epochs, in which nothing is counted."""
+    """First epochs, which are ignored."""
     min_delta: NonNegativeFloat
     """Smallest change that counts as an improvement."""
 
 
 class Training(Section):
-    """One training, the same for every cell."""
+    """The training recipe, the same for every cell."""
 
     epochs: PositiveInt
-    """Passes over the training pictures."""
+    """Passes over the training images."""
     batch_size: PositiveInt
-    """Pictures in one optimizer step."""
+    """Images per optimizer step."""
     micro_batch: PositiveInt | None
-    """Pictures in one forward pass; their gradients are accumulated to those of the batch. null: the whole batch."""
+    """Images per forward pass, with gradients accumulated to the whole batch. null:
+    batch_size."""
     precision: Precision
-    """Arithmetic of the training: fp32, or autocast to bf16 or fp16 (with a gradient scaler)."""
+    """Arithmetic: fp32, or autocast to bf16 or fp16 (with gradient scaling)."""
     clip_norm: PositiveFloat | None
-    """Largest norm of the gradient; null for no limit."""
+    """Largest gradient norm; null for no clipping."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    """Share of the target spread over the other classes."""
+    """Share of the target that is spread over all classes."""
     sampling: Sampling
-    """shuffled: every picture once an epoch; balanced: as many, equally many of each class (small ones repeat, large ones come in part)."""
+    """shuffled: every image once per epoch. balanced: as many images, the same number of each
+    class (small classes repeat)."""
     class_weights: Literal["balanced"] | None
-    """balanced: the loss of a class counts inversely to its number of training pictures; null: every picture counts once."""
-    ema_decay: Factor | None
-    """Decay a step of an exponential moving average of the weights, which is then what is validated and kept; null for none."""
+    """balanced: weight the loss of a class inversely to its number of training images. null:
+    every image has the same weight."""
+    ema_decay: OpenFraction | None
+    """Decay per step of an exponential moving average of the weights, which is then validated
+    and saved; null for none."""
     start: Annotated[str, Field(pattern=r"^(random|pretrained|.+\.safetensors)$")]
-    """Weights to start from: random, pretrained (torchvision's own), or a .safetensors file that a training of this tool wrote."""
+    """Initial weights: random, pretrained (from torchvision), or a .safetensors file written by
+    an earlier training."""
     save_top_k: NonNegativeInt
-    """Best epochs whose weights are kept beside best.safetensors."""
+    """Number of best epochs whose weights are saved in addition to best.safetensors."""
     save_optimizer: bool
-    """Whether the state of the optimizer is kept beside each of them."""
+    """Save the optimizer state beside each of them."""
     optimizer: Optimizer
     """The optimizer."""
     schedule: Schedule
     """The learning rate over the training."""
     augmentation: Augmentation
-    """Random changes of training pictures."""
+    """Random changes of training images."""
     monitor: Monitor
-    """Which epoch's weights are kept; the earlier wins a tie."""
-    early_stopping: Stopping | None
-    """When a training ends before its last epoch; null: never."""
+    """The metric that selects the best epoch. The earlier epoch wins a tie."""
+    early_stopping: StoppingRule | None
+    """Early stopping; null for none."""
     on_divergence: Literal["stop", "retry"]
-    """A loss that is not finite ends the run as diverged (stop), or it is trained once more at half the learning rate (retry)."""
+    """When the loss is not finite: end the run as diverged (stop), or train it once more at
+    half the learning rate (retry)."""
 
     @model_validator(mode="after")
-    def _corrects_once(self) -> Self:
+    def _check_balancing(self) -> Self:
         if self.sampling == "balanced" and self.class_weights == "balanced":
             raise ValueError(
-                "sampling: balanced and class_weights: balanced correct the same imbalance twice: take one of them"
+                "sampling: balanced and class_weights: balanced correct the same imbalance "
+                "twice: take one of them"
             )
         return self
 
     @property
     def start_files(self) -> list[Path]:
-        """The file of weights that `start` names, if it names one."""
+        """The weight file that `start` names, or an empty list."""
         return [] if self.start in ("random", "pretrained") else [Path(self.start)]

@@ -1,27 +1,27 @@
-"""The base of every section of the configuration, and the kinds of value that a key may hold."""
+"""The base class of every configuration section, and the kinds of value that a key may hold."""
 
 import re
 from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-T = TypeVar("T")
+Item = TypeVar("Item")
 
 
-def _all_different(values: tuple[T, ...]) -> tuple[T, ...]:
-    twice = sorted({str(value) for value in values if values.count(value) > 1})
-    if twice:
-        raise ValueError(f"{', '.join(twice)} is listed more than once")
+def _check_distinct(values: tuple[Item, ...]) -> tuple[Item, ...]:
+    repeated = sorted({str(value) for value in values if values.count(value) > 1})
+    if repeated:
+        raise ValueError(f"{', '.join(repeated)} is listed more than once")
     return values
 
 
-def _in_order(values: tuple[float, float]) -> tuple[float, float]:
+def _check_ascending(values: tuple[float, float]) -> tuple[float, float]:
     if values[0] > values[1]:
         raise ValueError(f"[{values[0]}, {values[1]}] has its ends swapped")
     return values
 
 
-def _compiles(pattern: str) -> str:
+def _check_regular_expression(pattern: str) -> str:
     try:
         re.compile(pattern)
     except re.error as error:
@@ -36,20 +36,21 @@ PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegativeFloat = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 OpenFraction = Annotated[float, Field(gt=0, lt=1)]
-RegularExpression = Annotated[str, AfterValidator(_compiles)]
+RegularExpression = Annotated[str, AfterValidator(_check_regular_expression)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 SideLength = Annotated[int, Field(ge=8, le=4096)]
-Distinct = Annotated[tuple[T, ...], Field(min_length=1), AfterValidator(_all_different)]
-FloatRange = Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_in_order)]
+Distinct = Annotated[tuple[Item, ...], Field(min_length=1), AfterValidator(_check_distinct)]
+FloatRange = Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_check_ascending)]
 FractionRange = Annotated[
     tuple[Annotated[float, Field(gt=0, le=1)], Annotated[float, Field(gt=0, le=1)]],
-    AfterValidator(_in_order),
+    AfterValidator(_check_ascending),
 ]
 
 
 class Section(BaseModel):
-    """A frozen section that refuses keys it does not know."""
+    """A frozen section of the configuration that refuses unknown keys."""
 
+    # The docstring below each field becomes its description in config/README.md.
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,

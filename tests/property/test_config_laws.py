@@ -43,26 +43,24 @@ JUNK = st.recursive(
 )
 
 
-def places(values: Mapping[str, Any], at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def key_paths(values: Mapping[str, Any], at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     for key, value in values.items():
         yield (*at, key)
         if isinstance(value, Mapping):
-            yield from places(value, (*at, key))
+            yield from key_paths(value, (*at, key))
 
 
-def laid_at(place: tuple[str, ...], junk: Any) -> dict[str, Any]:
-    for key in reversed(place):
+def nested_at(path: tuple[str, ...], junk: Any) -> dict[str, Any]:
+    for key in reversed(path):
         junk = {key: junk}
     return junk
 
 
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
-def test_whatever_is_laid_over_the_configuration_it_is_valid_or_refused_in_three_lines(
-    defaults, data
-):
-    place = data.draw(st.sampled_from(list(places(defaults))), label="place")
-    judged(merge(defaults, laid_at(place, data.draw(JUNK, label="junk"))))
+def test_any_overlay_is_valid_or_refused_in_three_lines(defaults, data):
+    path = data.draw(st.sampled_from(list(key_paths(defaults))), label="path")
+    check_built_or_refused(merge(defaults, nested_at(path, data.draw(JUNK, label="junk"))))
 
 
 @settings(max_examples=150, deadline=None)
@@ -70,12 +68,12 @@ def test_whatever_is_laid_over_the_configuration_it_is_valid_or_refused_in_three
 @example(junk={})
 @example(junk={"models": {"tiny_cnn": None}})
 @example(junk={"experiment": {"name": "\ud800"}})
-def test_junk_beside_the_sections_is_refused_in_three_lines(defaults, junk):
-    judged(merge(defaults, junk))
-    judged(junk)
+def test_unknown_sections_are_refused_in_three_lines(defaults, junk):
+    check_built_or_refused(merge(defaults, junk))
+    check_built_or_refused(junk)
 
 
-def judged(values: Mapping[str, Any]) -> None:
+def check_built_or_refused(values: Mapping[str, Any]) -> None:
     try:
         build_config(values)
     except ConfigError as error:
@@ -86,7 +84,7 @@ def judged(values: Mapping[str, Any]) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(text=st.text(alphabet="ab:-[]{}&*!<>|?#%@`\"' \n\t01.e", max_size=40))
-def test_a_file_of_any_text_is_a_mapping_or_refused_with_its_name(tmp_path_factory, text):
+def test_any_file_is_mapping_or_refused_with_name(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "any.yaml"
     path.write_text(text)
     try:
@@ -96,6 +94,6 @@ def test_a_file_of_any_text_is_a_mapping_or_refused_with_its_name(tmp_path_facto
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-def test_laying_the_same_file_twice_changes_nothing(defaults, share):
+def test_merging_same_file_twice_changes_nothing(defaults, share):
     once = merge(defaults, {"training": {"augmentation": {"horizontal_flip": share}}})
     assert build_config(merge(once, once)) == build_config(once)

@@ -98,7 +98,7 @@ def leaves(value: Any, at: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     return [at]
 
 
-def holder(values: dict[str, Any], leaf: tuple[str, ...]) -> dict[str, Any]:
+def parent_of(values: dict[str, Any], leaf: tuple[str, ...]) -> dict[str, Any]:
     for key in leaf[:-1]:
         values = values[key]
     return values
@@ -106,31 +106,31 @@ def holder(values: dict[str, Any], leaf: tuple[str, ...]) -> dict[str, Any]:
 
 @settings(deadline=None)
 @given(job=jobs)
-def test_a_job_is_what_its_text_says(job):
+def test_job_round_trips_through_json(job):
     assert Train.from_json(job.to_json()) == job
     assert Train.from_json(job.to_json()).to_json() == job.to_json()
 
 
 @settings(deadline=None)
 @given(job=jobs, seed=st.integers())
-def test_the_order_of_keys_says_nothing(job, seed):
+def test_key_order_does_not_change_job(job, seed):
     text = json.dumps(shuffled(json.loads(job.to_json()), random.Random(seed)))
     assert Train.from_json(text).to_json() == job.to_json()
 
 
 @settings(deadline=None)
 @given(job=jobs, other=jobs, pick=st.data())
-def test_a_change_of_any_field_changes_the_text(job, other, pick):
-    changed, source = (json.loads(one.to_json()) for one in (job, other))
+def test_any_changed_field_changes_json(job, other, pick):
+    changed, source = (json.loads(each.to_json()) for each in (job, other))
     leaf = pick.draw(st.sampled_from(leaves(changed)))
-    holder(changed, leaf)[leaf[-1]] = holder(source, leaf)[leaf[-1]]
+    parent_of(changed, leaf)[leaf[-1]] = parent_of(source, leaf)[leaf[-1]]
     mixed = Train.from_json(json.dumps(changed))
     assert (mixed.to_json() == job.to_json()) == (mixed == job)
 
 
 @settings(deadline=None)
 @given(job=jobs)
-def test_swapping_two_values_changes_the_text(job):
+def test_swapped_values_change_json(job):
     optimizer = job.training.optimizer
     swapped = optimizer.model_copy(
         update={

@@ -4,7 +4,13 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as reference
 
-from resomap.config.training import Augmentation, Blur, ColorJitter, Erasing, RandomResizedCrop
+from resomap.config.training import (
+    Augmentation,
+    ColorJitter,
+    GaussianBlur,
+    RandomErasing,
+    RandomResizedCrop,
+)
 from resomap.data.loading.augment import draw_boxes, draw_epoch
 from resomap.data.loading.loader import Normalise, TrainLoader
 from resomap.data.loading.transforms import blur, color_affine, erase, resample, resample_bytes
@@ -17,8 +23,8 @@ CHANGES = {
     "random_resized_crop": CROP,
     "rotation_degrees": 20.0,
     "color_jitter": ColorJitter(brightness=0.2, contrast=0.2, saturation=0.3, hue=0.1),
-    "blur": Blur(probability=0.5, sigma=(0.01, 0.03)),
-    "erasing": Erasing(probability=0.5, scale=(0.02, 0.3), ratio=(0.3, 3.3)),
+    "blur": GaussianBlur(probability=0.5, sigma=(0.01, 0.03)),
+    "erasing": RandomErasing(probability=0.5, scale=(0.02, 0.3), ratio=(0.3, 3.3)),
 }
 ALL = augmentation(horizontal_flip=0.5, **CHANGES)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from resomap.config.training import Augmentation, Blur, ColorJitter, Erasing
+from resomap.config.training import Augmentation, ColorJitter, GaussianBlur, RandomErasing
 
 ORDER, FLIP, CROP, ROTATION, COLOR, BLUR, ERASING = range(7)
 TRIES = 10
@@ -130,11 +130,11 @@ def _draw_colors(rng: np.random.Generator, count: int, jitter: ColorJitter) -> n
     return around + most * rng.uniform(-1, 1, (count, 4))
 
 
-def _draw_sigmas(rng: np.random.Generator, count: int, blur: Blur) -> np.ndarray:
+def _draw_sigmas(rng: np.random.Generator, count: int, blur: GaussianBlur) -> np.ndarray:
     chosen, sigmas = rng.random(count) < blur.probability, rng.uniform(*blur.sigma, count)
     return np.where(chosen, sigmas, 0.0)
 
 
-def _draw_erased(rng: np.random.Generator, count: int, erasing: Erasing) -> np.ndarray:
+def _draw_erased(rng: np.random.Generator, count: int, erasing: RandomErasing) -> np.ndarray:
     chosen = rng.random((count, 1)) < erasing.probability
     return np.where(chosen, draw_boxes(rng, count, erasing.scale, erasing.ratio), 0.0)

@@ -6,24 +6,23 @@ from pydantic import ValidationError
 
 from resomap.config.data import SOURCES, TORCHVISION
 from resomap.config.load import (
-    FILES,
     build_config,
     find_architecture,
     load_config,
     merge,
     read_yaml,
 )
-from resomap.config.schema import Config
+from resomap.config.schema import CONFIG_FILES, Config
 from resomap.errors import ConfigError
 
 
-def refusal(defaults: dict[str, Any], change: dict[str, Any]) -> str:
-    with pytest.raises(ConfigError) as refused:
+def error_of(defaults: dict[str, Any], change: dict[str, Any]) -> str:
+    with pytest.raises(ConfigError) as caught:
         build_config(merge(defaults, change))
-    return str(refused.value)
+    return str(caught.value)
 
 
-KNOWN_SETS = ", ".join((*SOURCES, *TORCHVISION))
+DATASETS = ", ".join((*SOURCES, *TORCHVISION))
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"swep": {}}, "config/config.yaml: unknown key swep; did you mean sweep?"),
     (
@@ -109,7 +108,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"data": {"dataset": "1"}},
-        f"config/data.yaml: data.dataset: unknown dataset '1'; known are {KNOWN_SETS}, another class of torchvision.datasets",
+        f"config/data.yaml: data.dataset: unknown dataset '1'; known are {DATASETS}, another class of torchvision.datasets",
     ),
     (
         {"data": {"dataset": "cifar10", "root": "x"}},
@@ -137,7 +136,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"data": {"splits": {"val": 0.5, "test": 0.45}}},
-        "config/data.yaml: data: splits.val and splits.test leave less than 10% of the pictures to train on",
+        "config/data.yaml: data: splits.val and splits.test leave less than 10% of the images to train on",
     ),
     (
         {"training": {"sampling": "balanced", "class_weights": "balanced"}},
@@ -186,7 +185,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"sweep": {"models": ["tiny_cnn", "vgg11"], "resolutions": [48, 24]}},
-        "config/sweep.yaml: sweep.resolutions: vgg11 takes pictures of 32 px or more, not 24",
+        "config/sweep.yaml: sweep.resolutions: vgg11 needs images of at least 32 px, not 24",
     ),
     (
         {"sweep": {"resolutions": [2]}},
@@ -202,10 +201,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(
     ("change", "message"), WRONG, ids=[message.partition(": ")[2][:60] for _, message in WRONG]
 )
-def test_a_wrong_value_is_told_in_one_line_with_its_file_its_key_and_what_would_be_right(
-    defaults, change, message
-):
-    assert refusal(defaults, change) == message
+def test_wrong_value_is_reported_with_file_and_key(defaults, change, message):
+    assert error_of(defaults, change) == message
 
 
 RENAMED = [
@@ -247,90 +244,77 @@ RENAMED = [
 
 
 @pytest.mark.parametrize(("change", "message"), RENAMED)
-def test_a_key_of_the_predecessor_is_refused_with_the_new_one(defaults, change, message):
-    assert refusal(defaults, change) == message
+def test_renamed_key_is_refused_with_new_name(defaults, change, message):
+    assert error_of(defaults, change) == message
 
 
-def test_many_mistakes_still_take_three_lines(defaults):
-    lines = refusal(defaults, {"training": {"a": 1, "b": 2, "c": 3, "d": 4}}).splitlines()
+def test_many_errors_take_three_lines(defaults):
+    lines = error_of(defaults, {"training": {"a": 1, "b": 2, "c": 3, "d": 4}}).splitlines()
     assert len(lines) == 3
     assert lines[2] == "... and 2 more"
 
 
-def test_a_key_of_several_lines_takes_one(defaults):
-    assert len(refusal(defaults, {"a\nb\nc\nd": 1}).splitlines()) == 1
+def test_multiline_key_is_reported_in_one_line(defaults):
+    assert len(error_of(defaults, {"a\nb\nc\nd": 1}).splitlines()) == 1
 
 
-def test_a_date_is_text_where_text_is_asked_and_refused_elsewhere(defaults, tmp_path):
+def test_yaml_date_is_valid_only_as_text(defaults, tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("experiment: {name: 2026-01-31}\n")
     assert build_config(merge(defaults, read_yaml(path))).experiment.name == "2026-01-31"
     path.write_text("training: {epochs: 2026-01-31}\n")
-    assert 'training.epochs: Input should be a valid integer, not "2026-01-31"' in refusal(
+    assert 'training.epochs: Input should be a valid integer, not "2026-01-31"' in error_of(
         defaults, read_yaml(path)
     )
 
 
-def test_a_mapping_that_holds_itself_is_refused(defaults, tmp_path):
+def test_recursive_mapping_is_refused(defaults, tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("experiment: &here {name: {inner: *here}}\n")
-    assert "Circular" in refusal(defaults, read_yaml(path))
+    assert "Circular" in error_of(defaults, read_yaml(path))
 
 
-def test_whole_numbers_are_welcome_where_fractions_are(defaults):
-    assert (
-        build_config(
-            merge(defaults, {"training": {"optimizer": {"weight_decay": 0}}})
-        ).training.optimizer.weight_decay
-        == 0.0
-    )
+def test_integer_is_accepted_as_float(defaults):
+    change = {"training": {"optimizer": {"weight_decay": 0}}}
+    optimizer = build_config(merge(defaults, change)).training.optimizer
+    assert optimizer.weight_decay == 0.0
 
 
-def test_a_network_answers_to_its_name_of_old(config):
-    assert find_architecture(config.models, "vgg11_224") == find_architecture(
-        config.models, "vgg11"
-    )
+def test_architecture_is_found_by_old_name(config):
+    vgg11 = find_architecture(config.models, "vgg11")
+    assert find_architecture(config.models, "vgg11_224") == vgg11
 
 
-def test_a_network_keeps_the_name_that_its_key_gives_it(defaults):
+def test_architecture_name_is_its_key(defaults):
     values = merge(defaults, {"models": {"vgg11": {"name": "resnet18"}}})
     assert [model.name for model in build_config(values).models] == list(defaults["models"])
 
 
-def test_the_tree_is_frozen_down_to_its_leaves(config):
+def test_config_is_frozen_and_hashable(config):
     with pytest.raises(ValidationError):
         config.training.optimizer.learning_rate = 1.0
     assert isinstance(config.sweep.models, tuple)
     assert hash(config) == hash(config.model_copy(deep=True))
 
 
-def test_overlays_are_laid_on_top_in_turn(tmp_path, defaults):
+def test_later_overlay_wins(tmp_path, defaults):
     write_files(tmp_path, defaults)
     (tmp_path / "one.yaml").write_text(
         "training: {epochs: 3, optimizer: {learning_rate: 0.5}}\nsweep: {seeds: [7]}\n"
     )
     (tmp_path / "two.yaml").write_text("training: {epochs: 4}\n")
     config = load_config(tmp_path, [tmp_path / "one.yaml", tmp_path / "two.yaml"])
-    assert (
-        config.training.epochs,
-        config.training.optimizer.learning_rate,
-        config.sweep.seeds,
-    ) == (
-        4,
-        0.5,
-        (7,),
-    )
-    assert (
-        config.training.optimizer.weight_decay
-        == defaults["training"]["optimizer"]["weight_decay"]
-    )
+    optimizer = config.training.optimizer
+    assert (config.training.epochs, optimizer.learning_rate) == (4, 0.5)
+    assert config.sweep.seeds == (7,)
+    assert optimizer.weight_decay == defaults["training"]["optimizer"]["weight_decay"]
 
 
 def write_files(directory: Path, values: dict[str, Any]) -> None:
     import yaml
 
     owned = {"config": ("experiment", "report")}
-    for name in FILES:
+    for name in CONFIG_FILES:
         sections = {section: values[section] for section in owned.get(name, (name,))}
         (directory / f"{name}.yaml").write_text(yaml.safe_dump(sections))
 
@@ -358,39 +342,39 @@ MALFORMED = [
 @pytest.mark.parametrize(
     ("text", "message"), MALFORMED, ids=[message[:40] for _, message in MALFORMED]
 )
-def test_a_file_that_is_not_yaml_is_told_with_its_name_and_line(tmp_path, text, message):
+def test_malformed_yaml_is_reported_with_file_and_line(tmp_path, text, message):
     path = tmp_path / "mine.yaml"
     path.write_text(text)
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError) as caught:
         read_yaml(path)
-    assert str(refused.value).startswith(str(path))
-    assert message in str(refused.value)
-    assert len(str(refused.value).splitlines()) <= 3
+    assert str(caught.value).startswith(str(path))
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) <= 3
 
 
-def test_anchors_and_merge_keys_are_yaml_too(tmp_path):
+def test_anchors_and_merge_keys_are_supported(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("a: &base {x: 1, y: 2}\nb:\n  <<: *base\n  y: 3\n")
     assert read_yaml(path) == {"a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 3}}
 
 
 @pytest.mark.parametrize("bytes_", [None, b"\xff\xfe\x00", b"a: \x00"])
-def test_a_file_that_cannot_be_read_is_told_with_its_name(tmp_path, bytes_):
+def test_unreadable_file_is_reported_with_name(tmp_path, bytes_):
     path = tmp_path / "mine.yaml"
     if bytes_ is not None:
         path.write_bytes(bytes_)
-    with pytest.raises(ConfigError, match="cannot be read") as refused:
+    with pytest.raises(ConfigError, match="cannot be read") as caught:
         read_yaml(path)
-    assert str(refused.value).startswith(str(path))
-    assert len(str(refused.value).splitlines()) <= 3
+    assert str(caught.value).startswith(str(path))
+    assert len(str(caught.value).splitlines()) <= 3
 
 
-def test_a_folder_is_no_file(tmp_path):
+def test_directory_cannot_be_read(tmp_path):
     with pytest.raises(ConfigError, match="cannot be read"):
         read_yaml(tmp_path)
 
 
-def test_merging_leaves_both_sides_as_they_were():
+def test_merge_leaves_arguments_unchanged():
     below, above = {"a": {"x": 1, "l": [1, 2]}, "b": 1}, {"a": {"l": [3]}, "c": {"y": 2}}
     assert merge(below, above) == {"a": {"x": 1, "l": [3]}, "b": 1, "c": {"y": 2}}
     assert (below, above) == (
@@ -417,12 +401,10 @@ SHORT: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("short", "whole"), SHORT)
-def test_one_line_names_the_pictures_and_no_other_source_is_left_in_what_names_a_job(
-    defaults, short, whole
-):
+def test_short_dataset_form_equals_long_form(defaults, short, whole):
     data = build_config(merge(defaults, {"data": short})).data
-    told = data.model_dump()
-    assert {name: told[name] for name in ("folder", "csv", "torchvision", "reef")} == {
+    dumped = data.model_dump()
+    assert {name: dumped[name] for name in ("folder", "csv", "torchvision", "reef")} == {
         **dict.fromkeys(("folder", "csv", "torchvision", "reef")),
         **whole,
     }
@@ -432,5 +414,5 @@ def test_one_line_names_the_pictures_and_no_other_source_is_left_in_what_names_a
     )
 
 
-def test_a_configuration_that_was_narrowed_can_be_read_again(config):
+def test_built_config_can_be_validated_again(config):
     assert Config.model_validate_json(config.model_dump_json(), strict=True) == config

@@ -1,0 +1,87 @@
+"""Error messages for an invalid configuration: file, key, what is wrong, what would be right."""
+
+import json
+from decimal import Decimal, InvalidOperation
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from resomap.config.schema import CONFIG_FILES, Config
+from resomap.errors import suggest
+
+MOST_LINES = 3
+
+
+def explain(error: ValidationError, names: list[Any]) -> str:
+    """Return one line per problem, at most MOST_LINES.
+
+    `names` are the keys of models.yaml, in order.
+    """
+    lines = []
+    for problem in error.errors():
+        # pydantic reports a list with an invalid item as too short as well.
+        if problem["type"] != "too_short" or not problem["input"]:
+            lines.append(" ".join(_explain_problem(problem, names).split()))
+    if len(lines) > MOST_LINES:
+        hidden = len(lines) - MOST_LINES + 1
+        lines = [*lines[: MOST_LINES - 1], f"... and {hidden} more"]
+    return "\n".join(lines)
+
+
+def _explain_problem(problem: ErrorDetails, names: list[Any]) -> str:
+    location, kind, value = problem["loc"], problem["type"], problem["input"]
+    if not location:
+        return f"the configuration cannot be read: {problem['msg']}"
+    steps = list(location)
+    if location[0] == "models" and len(location) > 1:
+        # Models are validated as a list, but written as a mapping.
+        steps[1] = names[int(location[1])]
+    file, key = file_of(str(location[0])), ".".join(map(str, steps))
+    if kind == "extra_forbidden":
+        hint = suggest(str(location[-1]), _known_keys(location[:-1]))
+        return f"{file}: unknown key {key}; {hint}"
+    if kind == "missing":
+        return f"{file}: {key} is missing"
+    if kind == "value_error":
+        return f"{file}: {key}: {problem['msg'].removeprefix('Value error, ')}"
+    expected = problem["msg"].partition(" after validation")[0]
+    return f"{file}: {key}: {expected}, not {shorten(value)}{_number_hint(kind, value)}"
+
+
+def _number_hint(kind: str, value: Any) -> str:
+    """Return how to write a number that YAML reads as text, such as `1e-3`; else a blank."""
+    if kind not in ("int_type", "float_type") or not isinstance(value, str):
+        return ""
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        return ""
+    return f" (YAML reads it as text: write {number:f})" if number.is_finite() else ""
+
+
+def shorten(value: Any) -> str:
+    """Return the first 60 characters of `value` as JSON."""
+    return json.dumps(value, default=str)[:60]
+
+
+def file_of(section: str) -> str:
+    """Return the file that holds a top-level section: `config/sweep.yaml`."""
+    stem = section if section in CONFIG_FILES else "config"
+    return f"config/{stem}.yaml"
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    """Return the keys of the section at `location`; an integer is a position in a list."""
+    section: Any = Config
+    for step in location:
+        if isinstance(step, str):
+            section = section_of(section.model_fields[step].annotation)
+    return list(section.model_fields)
+
+
+def section_of(annotation: Any) -> Any:
+    """Return the section type inside an annotation such as `Reef | None`, or None."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(section_of, get_args(annotation))), None)
