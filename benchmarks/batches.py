@@ -142,7 +142,7 @@ def our_loader(options: Namespace, resolution: int, pictures: Pictures) -> Itera
     import torch
 
     from resomap.data.loading.loader import Normalise, TrainLoader, to_device
-    from resomap.data.loading.placement import place_pictures
+    from resomap.data.loading.placement import place_images
     from resomap.data.store.store import open_store
 
     store, device = open_store(pictures.manifest), torch.device(options.device)
@@ -150,7 +150,7 @@ def our_loader(options: Namespace, resolution: int, pictures: Pictures) -> Itera
         {"horizontal_flip": 0.5, **FLIP_ONLY, "random_resized_crop": CROP}, strict=False
     )
     images, labels = (
-        place_pictures(store.images("train", resolution), device, True),
+        place_images(store.images("train", resolution), device, True),
         to_device(store.labels("train"), device),
     )
     return TrainLoader(

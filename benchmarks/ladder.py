@@ -12,13 +12,13 @@ from benchmarks.photos import draw_photos, kib_each
 from benchmarks.processes import shipped_config
 from benchmarks.tables import markdown
 from benchmarks.turns import HEAD, Way, rates_told, take_turns
-from resomap.data.store.resize import resize
+from resomap.data.store.resize import resize_images
 
 SIDES = (224, 512)
 PAIRS = ((224, 64), *((512, side) for side in (64, 128, 224, 256, 320, 384)))
 COUNT = 256
 NOTE = """One thread, one batch of {batch} in memory or in the page cache, bilinear. `array`: reduced from an array at a larger resolution, by
-`resomap.data.store.resize.resize` (the bytes that are in the store) or by torch on uint8 with antialiasing (other bytes). `JPEG`: decoded from a file at that
+`resomap.data.store.resize.resize_images` (the bytes that are in the store) or by torch on uint8 with antialiasing (other bytes). `JPEG`: decoded from a file at that
 resolution, not reduced; 1/f noise at quality 90, {sizes}.
 """
 
@@ -39,7 +39,7 @@ def run_ladder(options: Namespace, work: Path) -> str:
             Way(
                 f"array, {large} to {small} px, resize",
                 count,
-                partial(resize, arrays[large], small, filter),
+                partial(resize_images, arrays[large], small, filter),
             )
             for large, small in PAIRS
         ),

@@ -23,8 +23,8 @@ disk may keep a cache of its own. The system reads {ahead} KiB ahead on this dis
 Training takes 9 (resnet18) to 66 (mobilenet_v3_small) pictures of 224 px a second with one thread of this machine (training.md); resnet18 takes 33,000
 on an H200, on paper.
 """
-HELD_NOTE = """A file that memory holds, {pictures:,} pictures that lie together, all of them in batches of {batch}. `in memory` is what residency.place_pictures
-gives where they fit; `rows` is its StoredPictures, for where they do not: a `pread` a picture; `map` would be a memory map. Cold is a first epoch.
+HELD_NOTE = """A file that memory holds, {pictures:,} pictures that lie together, all of them in batches of {batch}. `in memory` is what placement.place_images
+gives where they fit; `rows` is its DiskImages, for where they do not: a `pread` a picture; `map` would be a memory map. Cold is a first epoch.
 """
 FAR_NOTE = """A file that memory does not hold, {pictures:,} pictures out of all, in batches of {batch}, cold: each has to come from the disk, as in every epoch over such a
 file. KiB: what the disk was asked for (n = 1).
@@ -49,14 +49,14 @@ def held(path: Path, count: int, rounds: int) -> str:
     """Whole epochs over the first `count` pictures of `path`."""
     import torch
 
-    from resomap.data.loading.placement import place_pictures, take
+    from resomap.data.loading.placement import place_images, take_images
 
     resident, epoch = (
-        place_pictures(np.load(path, mmap_mode="r")[:count], torch.device("cpu"), False),
+        place_images(np.load(path, mmap_mode="r")[:count], torch.device("cpu"), False),
         partial(read, count, count, BATCH),
     )
     ways = [
-        Way("in memory", count, lambda: epoch(1, partial(take, resident))),
+        Way("in memory", count, lambda: epoch(1, partial(take_images, resident))),
         Way("map, warm", count, lambda: epoch(1, mapped(path)), lambda: epoch(1, mapped(path))),
         Way("map, cold", count, lambda: epoch(1, mapped(path)), partial(drop, path)),
         Way(
@@ -118,9 +118,9 @@ def mapped(path: Path) -> Callable[[Any], Any]:
 
 def by_row(path: Path) -> Callable[[Any], Any]:
     """What takes pictures by index with a read for each, as a training does."""
-    from resomap.data.loading.placement import StoredPictures
+    from resomap.data.loading.placement import DiskImages
 
-    return StoredPictures(path).__getitem__
+    return DiskImages(path).__getitem__
 
 
 def read(rows: int, count: int, batch: int, readers: int, take: Callable[[Any], Any]) -> None:
@@ -129,7 +129,7 @@ def read(rows: int, count: int, batch: int, readers: int, take: Callable[[Any], 
 
     batches = torch.randperm(rows)[:count].split(batch)
     with ThreadPoolExecutor(readers) as pool:
-        list(pool.map(lambda index: len(take(index)), batches))
+        list(pool.map(lambda index: len(take_images(index)), batches))
 
 
 def drop(path: Path) -> None:

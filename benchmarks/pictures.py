@@ -8,8 +8,8 @@ from time import perf_counter, process_time
 from PIL import Image
 
 from resomap.config.data import Data, Folder
-from resomap.data.reef import reef
-from resomap.data.store.prepare import prepare
+from resomap.data.reef import render
+from resomap.data.store.prepare import prepare_store
 from resomap.data.store.resize import resize_store
 from resomap.data.store.store import open_store
 
@@ -38,9 +38,9 @@ def draw_jpegs(data: Data, folder: Path, train: int) -> None:
     """Draw `train` pictures of 256 px, and those of the other splits, as JPEG files in a folder a class."""
     for split, count in counts(train).items():
         at = 0
-        for chunk in reef.chunks(data.reef, split, count, NATIVE):
+        for chunk in render.render_chunks(data.reef, split, count, NATIVE):
             for image, label in zip(chunk.images, chunk.labels, strict=True):
-                path = folder / split / reef.CLASSES[label] / f"{at:06d}.jpg"
+                path = folder / split / render.CLASSES[label] / f"{at:06d}.jpg"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(image).save(path, quality=QUALITY)
                 at += 1
@@ -68,7 +68,7 @@ def of_folder(data: Data, folder: Path, side: int) -> Data:
 def prepare_store(folder: Path, directory: Path, data: Data, resolution: int) -> Pictures:
     """Prepare the pictures of `folder` and resize them once to `resolution`, by one process."""
     wall, cpu, manifest = perf_counter(), process_time(), directory / "manifest.json"
-    prepare(of_folder(data, folder, NATIVE), directory)
+    prepare_store(of_folder(data, folder, NATIVE), directory)
     resize_store(manifest, resolution, data.filter)
     return Pictures(
         folder,

@@ -18,14 +18,14 @@ from benchmarks.processes import shipped_config
 from benchmarks.tables import markdown, spread
 from benchmarks.turns import HEAD, Way, rates_told, take_turns
 from resomap.config.data import Data
-from resomap.data.sources.listing import list_pictures, listing_digest
-from resomap.data.store.prepare import prepare
+from resomap.data.sources.user_files import list_images, listing_digest
+from resomap.data.store.prepare import prepare_store
 from resomap.data.store.resize import resize_store
 
 SIDE, LARGEST, REDUCED = 224, 512, (128, 64)
 WIDTH, HEIGHT, PHOTOS = 500, 375, 1000
 PREPARE_NOTE = """Calls in one process that has imported what it needs (as a process of its own: some .4 s more). {pictures:,} JPEG files of {width} x {height}, quality
-90, {kib:.0f} KiB each ({photos:,} different ones and links to them), to {side} x {side}; page cache warm. `prepare`: `resomap.data.store.prepare.prepare`, from the listing
+90, {kib:.0f} KiB each ({photos:,} different ones and links to them), to {side} x {side}; page cache warm. `prepare`: `resomap.data.store.prepare.prepare_store`, from the listing
 to the manifest, the start of its workers included. `Pillow`: open, convert, resize bilinear, into an array that is there. `torchvision`: read_file,
 decode_jpeg, v2 resize bilinear with antialiasing on uint8, into the same. Both loops are one thread, keep all in memory and write nothing. prepare
 also turns pictures upright and notes what is odd about a file, hashes the pixels as read (for copies) and as kept (for the manifest), sums them (mean
@@ -105,7 +105,7 @@ def _preparing(name: str, count: int, data: Data, store: Path, workers: int) -> 
     return Way(
         name,
         count,
-        partial(prepare, data, store, workers=workers),
+        partial(prepare_store, data, store, workers=workers),
         partial(shutil.rmtree, store, ignore_errors=True),
     )
 
@@ -159,7 +159,7 @@ def run_resize(options: Namespace, work: Path) -> str:
         of_folder(shipped_config().data, lay_out(photos, work / "folder", count), SIDE),
         work / "store",
     )
-    prepare(data, store, workers=options.cores)
+    prepare_store(data, store, workers=options.cores)
     native, by_side = np.load(store / "native.npy"), []
     for side in REDUCED:
         again = partial(shutil.rmtree, store / f"r{side}", ignore_errors=True)
@@ -196,10 +196,10 @@ def run_listing(options: Namespace, work: Path) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"jpg")
     data = of_folder(shipped_config().data, work / "folder", SIDE)
-    listing = list_pictures(data)
+    listing = list_images(data)
     assert listing is not None
     ways = [
-        Way("list_pictures", count, partial(list_pictures, data)),
+        Way("list_images", count, partial(list_images, data)),
         Way("listing_digest", count, partial(listing_digest, listing)),
     ]
     take_turns(ways, options.rounds)

@@ -8,9 +8,8 @@ from tempfile import TemporaryDirectory
 from resomap.config.schema import Config
 from resomap.data.sources.open import Source, open_source
 from resomap.data.store.disk_space import GIB, store_bytes
-from resomap.data.store.manifest import printable
-from resomap.data.store.native_size import native_side
-from resomap.data.store.prepare import look
+from resomap.data.store.native_resolution import choose_native_resolution
+from resomap.data.store.prepare import inspect_images
 from resomap.errors import DataError
 from resomap.report.data_page import write_data_page
 from resomap.workflow.targets import run_files
@@ -27,11 +26,11 @@ def inspect(config: Config, workers: int) -> tuple[list[str], list[str]]:
     if config.data.reef is not None:
         return [], []
     with TemporaryDirectory(prefix="resomap-") as folder:
-        found = look(config.data, STORE, Path(folder), workers)
+        inventory = inspect_images(config.data, STORE, Path(folder), workers)
         told = write_data_page(
             Path(folder), sorted(config.sweep.resolutions), PAGE, config.experiment.name
         )
-    bad = [f"{printable(name)}: {printable(reason)}" for name, reason in found.survey.bad]
+    bad = [f"{name}: {reason}" for name, reason in inventory.bad]
     return [*told, f"The page with all of it: {PAGE.resolve()}"], bad
 
 
@@ -57,7 +56,8 @@ def needs(config: Config) -> Iterator[str]:
 
 def bytes_of_store(config: Config, source: Source) -> int:
     """What the pictures take on the disk, at native size and at each resolution of the sweep."""
-    count, side = len(source.listing.entries), native_side(config.data, source, STORE)
+    count = len(source.listing.entries)
+    side = choose_native_resolution(config.data, source, STORE)
     return sum(
-        store_bytes(count, side, config.sweep.resolutions, source.listing.masked).values()
+        store_bytes(count, side, config.sweep.resolutions, source.listing.has_masks).values()
     )

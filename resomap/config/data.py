@@ -24,6 +24,9 @@ TORCHVISION = (
 untested."""
 MOST_HELD_OUT = 0.9
 
+Filter = Literal["box", "bilinear", "bicubic", "lanczos"]
+Aspect = Literal["squash", "center_crop", "letterbox"]
+
 
 def _check_dataset(name: str) -> str:
     if name in SOURCES or name[:1].isupper():
@@ -106,10 +109,10 @@ class Data(Section):
     native_resolution: SideLength | None
     """Side in pixels at which every image is stored once. null: 128 for reef, else the median
     short side (8 to 512), fixed at the first preparation."""
-    filter: Literal["box", "bilinear", "bicubic", "lanczos"]
+    filter: Filter
     """Antialiasing filter for both resizes: to native_resolution, and from there to each
     resolution."""
-    aspect: Literal["squash", "center_crop", "letterbox"]
+    aspect: Aspect
     """How an image becomes square: squash scales the sides apart, center_crop cuts off the
     longer side, letterbox pads with grey."""
     on_bad_image: Literal["error", "skip"]

@@ -10,7 +10,7 @@ from torch import nn
 from resomap.config.schema import Profiling
 from resomap.data.loading.loader import Normalise
 from resomap.data.store.store import Store
-from resomap.data.store.typical_file import bring_to, decode, encode_typical
+from resomap.data.store.typical_jpeg import decode_jpeg, encode_typical_jpeg, resize_to_input
 from resomap.profiling.profile import Stage, find_disturbance, measure_stages
 from resomap.profiling.timing import Clock
 from resomap.profiling.variants import build_reference
@@ -24,7 +24,7 @@ def end_to_end(
     device: torch.device,
 ) -> list[dict[str, Any]]:
     """Where the time of one file goes at each resolution, float32; nothing where no stored picture is left to encode."""
-    found = encode_typical(store)
+    found = encode_typical_jpeg(store)
     if found is None:
         return []
     encoded, words = found
@@ -43,8 +43,10 @@ def stages_of(
     encoded: bytes, resolution: int, model: nn.Module, store: Store, device: torch.device
 ) -> list[Stage]:
     """Decode, resize, copy with normalisation, forward; the last two wait for the device."""
-    picture, normalise = decode(encoded), Normalise(store.mean, store.std, device)
-    pixels = torch.from_numpy(bring_to(picture, resolution, store.aspect, store.filter).copy())
+    picture, normalise = decode_jpeg(encoded), Normalise(store.mean, store.std, device)
+    pixels = torch.from_numpy(
+        resize_to_input(picture, resolution, store.aspect, store.filter).copy()
+    )
     batch = normalise(pixels.to(device))
 
     def done(result: torch.Tensor) -> torch.Tensor:
@@ -57,8 +59,8 @@ def stages_of(
         return done(model(batch))
 
     return [
-        lambda: decode(encoded),
-        lambda: bring_to(picture, resolution, store.aspect, store.filter),
+        lambda: decode_jpeg(encoded),
+        lambda: resize_to_input(picture, resolution, store.aspect, store.filter),
         lambda: done(normalise(pixels.to(device))),
         forward,
     ]

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from resomap.data.loading.loader import EvalLoader, Normalise, to_device
-from resomap.data.loading.placement import place_pictures
+from resomap.data.loading.placement import place_images
 from resomap.data.store.store import Store, open_store
 from resomap.entry.arguments import run_entry_point
 from resomap.metrics import compute_scores
@@ -74,7 +74,7 @@ def held_out(
     for resolution in resolutions:
         logits = np.zeros((0, len(store.classes)), np.float32)
         if model:
-            images = place_pictures(store.images(split, resolution), device, pin_memory=False)
+            images = place_images(store.images(split, resolution), device, pin_memory=False)
             logits = predict(
                 model, EvalLoader(images, to_device(labels, device), normalise, BATCH)
             ).numpy()

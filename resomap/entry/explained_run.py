@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from resomap.data.reef.counterfactual import reversed_stickers
+from resomap.data.reef.counterfactual import render_reversed_stickers
 from resomap.data.store.store import Store
 from resomap.explain.run import (
     ExplainedImages,
@@ -75,6 +75,6 @@ def _open_stickers(job: Explain, store: Store, index: np.ndarray) -> np.ndarray 
     reef = job.data.reef
     if reef is None or reef.shortcut is None or not job.explainability.interventions:
         return None
-    return reversed_stickers(
+    return render_reversed_stickers(
         reef, index, store.native_resolution, job.resolution, job.data.filter
     )

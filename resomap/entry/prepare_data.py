@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from resomap.config.data import Provision
-from resomap.data.store.prepare import prepare
+from resomap.data.store.prepare import prepare_store
 from resomap.entry.arguments import run_entry_point
 from resomap.system.locks import hold_lock
 from resomap.workflow.jobs import PrepareData
@@ -12,7 +12,7 @@ from resomap.workflow.jobs import PrepareData
 def main(job: PrepareData, manifest: Path, provision: Provision, threads: int) -> None:
     """Write the native store beside `manifest`, which comes last; what a killed preparation had reached is kept."""
     with hold_lock(manifest.parent / ".lock", str(manifest.parent)):
-        prepare(
+        prepare_store(
             job.data,
             manifest.parent,
             code=job.code,

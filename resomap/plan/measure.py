@@ -19,7 +19,7 @@ import numpy as np
 from resomap.check import bytes_of_store
 from resomap.config.schema import Config
 from resomap.data.sources.open import open_source
-from resomap.data.store.splits import HELD_OUT
+from resomap.data.store.splits import HELD_OUT_SPLITS
 from resomap.errors import ConfigError, ResoMapError
 from resomap.plan.forecast import Pictures, Record, Terms, forecast_cells, forecast_sweep
 from resomap.system.files import read_json, write_json
@@ -116,7 +116,7 @@ def count_pictures(config: Config) -> Pictures:
     counts = Counter(entry.split or "train" for entry in listing.entries)
     dealt = {
         split: round(counts["train"] * getattr(config.data.splits, split))
-        for split in HELD_OUT
+        for split in HELD_OUT_SPLITS
         if not counts[split]
     }
     counts.update(dealt, train=-sum(dealt.values()))

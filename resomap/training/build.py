@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from resomap.config.schema import Architecture, Runtime
 from resomap.config.training import Training
 from resomap.data.loading.loader import EvalLoader, Normalise, TrainLoader, to_device
-from resomap.data.loading.placement import place_pictures
+from resomap.data.loading.placement import place_images
 from resomap.data.store.store import Store
 from resomap.models.registry import build_model
 from resomap.training.distributed import Group
@@ -29,7 +29,7 @@ def build_loaders(
     """Training and validation pictures of `store` at `resolution`, as near to `device` as they fit."""
     normalise = Normalise(store.mean, store.std, device)
     pictures, val = (
-        place_pictures(store.images(split, resolution), device, runtime.pin_memory)
+        place_images(store.images(split, resolution), device, runtime.pin_memory)
         for split in ("train", "val")
     )
     labels, val_labels = (to_device(store.labels(split), device) for split in ("train", "val"))

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from resomap.config.data import Data, Provision
 from resomap.config.schema import Config
-from resomap.data.sources.entries import Listing
-from resomap.data.sources.listing import list_pictures, listing_digest
+from resomap.data.sources.listing import Listing
+from resomap.data.sources.user_files import list_images, listing_digest
 from resomap.errors import ConfigError
 from resomap.workflow.code_digest import PACKAGE, code_digest
 
@@ -63,7 +63,7 @@ def files_of(config: Config) -> Files | None:
     told = config.data.model_dump_json()
     shared = json.loads(os.environ.get(FILES, "{}"))
     if shared.get("data") != told:
-        listing = list_pictures(config.data)
+        listing = list_images(config.data)
         found = (
             Files(listing_digest(listing), len(listing.entries), _trained(config, listing))
             if listing

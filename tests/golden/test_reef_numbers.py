@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from resomap.config import data
-from resomap.data.reef import reef
+from resomap.data.reef import render
 
 SETTINGS = data.Reef(
     train=8, val=8, test=8, seed=0, frequencies=(10.0, 20.0, 40.0), shortcut=0.95
@@ -13,7 +13,7 @@ SETTINGS = data.Reef(
 
 @pytest.fixture(scope="module")
 def pictures():
-    return reef.render(SETTINGS, "train", 8, 128)
+    return render.render_split(SETTINGS, "train", 8, 128)
 
 
 def test_which_fish_swims_where(pictures):

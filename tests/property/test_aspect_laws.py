@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from resomap.data.store.aspect import GREY, make_square
+from resomap.data.store.resize import LETTERBOX_GREY, make_square
 from tests.pictures import noise
 
 ASPECTS = st.sampled_from(["squash", "center_crop", "letterbox"])
@@ -52,7 +52,7 @@ def test_a_letterbox_shows_all_of_the_picture_and_grey_around_it(side, width, he
         )
     )
     red = (square == (255, 0, 0)).all(axis=2)
-    assert (red | (square == GREY).all(axis=2)).all()
+    assert (red | (square == LETTERBOX_GREY).all(axis=2)).all()
     shown = (red.any(axis=0).sum(), red.any(axis=1).sum())
     assert max(shown) == side
     longest = max(width, height)

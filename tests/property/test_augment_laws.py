@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resomap.data.loading.augment import draw_epoch
+from resomap.data.loading.random_draws import draw_epoch
 from tests.recipes import augmentation
 
 LABELS = st.lists(st.sampled_from([0, 1, 2, 5, 9]), min_size=1, max_size=80).map(np.array)

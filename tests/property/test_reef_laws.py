@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resomap.config import data
-from resomap.data.reef import clutter, reef
+from resomap.data.reef import clutter, render
 from resomap.data.reef.shapes import SILHOUETTES
 
 few = settings(max_examples=15, deadline=None)
@@ -27,35 +27,37 @@ def same(first, second):
 @given(seeds, splits)
 def test_the_same_seed_draws_the_same_pictures(seed, split):
     assert same(
-        reef.render(settings_of(seed), split, 8, 16),
-        reef.render(settings_of(seed), split, 8, 16),
+        render.render_split(settings_of(seed), split, 8, 16),
+        render.render_split(settings_of(seed), split, 8, 16),
     )
 
 
 @few
 @given(seeds, splits, st.integers(1, 20), st.integers(1, 12))
 def test_a_longer_split_starts_with_the_shorter_one(seed, split, count, more):
-    short, long = (reef.render(settings_of(seed), split, n, 16) for n in (count, count + more))
+    short, long = (
+        render.render_split(settings_of(seed), split, n, 16) for n in (count, count + more)
+    )
     assert same(
-        short, reef.Pictures(**{name: array[:count] for name, array in vars(long).items()})
+        short, render.ReefImages(**{name: array[:count] for name, array in vars(long).items()})
     )
 
 
 @few
 @given(seeds, splits)
 def test_chunks_join_to_the_rendered_split(seed, split):
-    parts = list(reef.chunks(settings_of(seed), split, 20, 16))
+    parts = list(render.render_chunks(settings_of(seed), split, 20, 16))
     assert [len(part.labels) for part in parts] == [8, 8, 4]
     assert (
         np.concatenate([part.images for part in parts])
-        == reef.render(settings_of(seed), split, 20, 16).images
+        == render.render_split(settings_of(seed), split, 20, 16).images
     ).all()
 
 
 @few
 @given(seeds, st.integers(8, 150))
 def test_any_canvas_will_do(seed, canvas):
-    pictures = reef.render(settings_of(seed), "val", 3, canvas)
+    pictures = render.render_split(settings_of(seed), "val", 3, canvas)
     assert pictures.images.shape == (3, canvas, canvas, 3)
     assert pictures.masks.max() > 0
 
@@ -64,7 +66,7 @@ def test_any_canvas_will_do(seed, canvas):
 @given(seeds, st.sampled_from([48, 64, 128]))
 def test_a_scene_is_the_same_on_a_canvas_of_twice_the_side(seed, canvas):
     small, large = (
-        reef.render(settings_of(seed), "val", 4, side) for side in (canvas, 2 * canvas)
+        render.render_split(settings_of(seed), "val", 4, side) for side in (canvas, 2 * canvas)
     )
     for name, tolerance in {"images": 3.0, "masks": 2.5, "cue_masks": 6.0}.items():
         fine = getattr(large, name).astype(float)

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resomap.config.data import Splits
-from resomap.data.sources.entries import Entry
-from resomap.data.store.splits import deal
+from resomap.data.sources.listing import ImageEntry
+from resomap.data.store.splits import assign_splits
 from resomap.errors import DataError
 
 SPLITS = Splits(val=0.15, test=0.2, seed=0)
@@ -16,7 +16,7 @@ SPLITS = Splits(val=0.15, test=0.2, seed=0)
 def entries(labels, groups=None, splits=None):
     groups, splits = groups or [None] * len(labels), splits or [None] * len(labels)
     return [
-        Entry(f"{index:04d}.png", label, split, group, None)
+        ImageEntry(f"{index:04d}.png", label, split, group, None)
         for index, (label, group, split) in enumerate(zip(labels, groups, splits, strict=True))
     ]
 
@@ -28,7 +28,7 @@ def different(count):
 @given(st.lists(st.integers(3, 60), min_size=2, max_size=5), st.integers(0, 99))
 def test_each_class_has_its_share_in_every_split(counts, seed):
     labels = [label for label, count in enumerate(counts) for _ in range(count)]
-    dealt, drawn = deal(
+    dealt, drawn = assign_splits(
         entries(labels), different(len(labels)), SPLITS.model_copy(update={"seed": seed})
     )
     assert drawn == ["test", "val", "train"]
@@ -52,7 +52,7 @@ def test_a_group_and_copies_never_stand_on_two_sides(data, count):
         np.uint64,
     )
     try:
-        dealt, _ = deal(entries(labels, groups), pixels, SPLITS)
+        dealt, _ = assign_splits(entries(labels, groups), pixels, SPLITS)
     except DataError:
         return
     for ties in (groups, pixels.tolist()):
@@ -65,36 +65,40 @@ def test_a_group_and_copies_never_stand_on_two_sides(data, count):
 @given(st.integers(12, 80), st.integers(0, 9))
 def test_one_more_picture_moves_none_but_a_few_at_the_borders(count, seed):
     splits = SPLITS.model_copy(update={"seed": seed})
-    before, _ = deal(entries([0] * count), different(count), splits)
-    after, _ = deal(entries([0] * (count + 1)), different(count + 1), splits)
+    before, _ = assign_splits(entries([0] * count), different(count), splits)
+    after, _ = assign_splits(entries([0] * (count + 1)), different(count + 1), splits)
     assert sum(old != new for old, new in zip(before, after, strict=False)) <= 3
 
 
 def test_the_order_of_the_listing_says_nothing():
     whole = entries([index % 2 for index in range(40)])
-    forwards, _ = deal(whole, different(40), SPLITS)
-    backwards, _ = deal(whole[::-1], different(40), SPLITS)
+    forwards, _ = assign_splits(whole, different(40), SPLITS)
+    backwards, _ = assign_splits(whole[::-1], different(40), SPLITS)
     assert forwards == backwards[::-1]
 
 
 def test_another_seed_deals_other_pictures():
     whole = entries([index % 2 for index in range(40)])
     assert (
-        deal(whole, different(40), SPLITS)[0]
-        != deal(whole, different(40), SPLITS.model_copy(update={"seed": 1}))[0]
+        assign_splits(whole, different(40), SPLITS)[0]
+        != assign_splits(whole, different(40), SPLITS.model_copy(update={"seed": 1}))[0]
     )
 
 
 def test_splits_that_are_given_stay():
     given_splits = ["train"] * 10 + ["val"] * 5 + ["test"] * 5
-    dealt, drawn = deal(entries([0, 1] * 10, splits=given_splits), different(20), SPLITS)
+    dealt, drawn = assign_splits(
+        entries([0, 1] * 10, splits=given_splits), different(20), SPLITS
+    )
     assert (dealt, drawn) == (given_splits, [])
 
 
 @pytest.mark.parametrize(("held", "missing"), [("test", "val"), ("val", "test")])
 def test_what_is_missing_is_taken_from_the_training_pictures_alone(held, missing):
     given_splits = ["train"] * 40 + [held] * 10
-    dealt, drawn = deal(entries([0, 1] * 25, splits=given_splits), different(50), SPLITS)
+    dealt, drawn = assign_splits(
+        entries([0, 1] * 25, splits=given_splits), different(50), SPLITS
+    )
     assert drawn == [missing]
     assert dealt[40:] == [held] * 10
     assert set(dealt[:40]) == {"train", missing}
@@ -102,7 +106,7 @@ def test_what_is_missing_is_taken_from_the_training_pictures_alone(held, missing
 
 def test_a_class_in_one_group_is_for_training():
     labels, groups = [0] * 6 + [1] * 30, ["only"] * 6 + [None] * 30
-    dealt, _ = deal(entries(labels, groups), different(36), SPLITS)
+    dealt, _ = assign_splits(entries(labels, groups), different(36), SPLITS)
     assert set(dealt[:6]) == {"train"}
 
 
@@ -110,4 +114,4 @@ def test_too_few_groups_are_refused():
     with pytest.raises(
         DataError, match="too few pictures, or too few groups, to keep some for val"
     ):
-        deal(entries([0, 0, 1, 1]), different(4), SPLITS)
+        assign_splits(entries([0, 0, 1, 1]), different(4), SPLITS)

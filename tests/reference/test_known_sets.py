@@ -22,7 +22,7 @@ from tests import tiny_datasets
 
 JPEG_ERROR = 4
 """Grey levels by which JPEG at quality 95 may miss a smooth picture."""
-every_tested = pytest.mark.parametrize("name", torchvision.TESTED)
+every_tested = pytest.mark.parametrize("name", torchvision.TESTED_DATASETS)
 
 
 @pytest.fixture
@@ -55,47 +55,49 @@ def test_importing_it_loads_no_torch():
 
 
 def test_the_tested_sets_are_those_that_the_configuration_names():
-    assert tuple(torchvision.TESTED) == TORCHVISION == tuple(torchvision.ARCHIVES)
+    assert (
+        tuple(torchvision.TESTED_DATASETS) == TORCHVISION == tuple(torchvision.DATASET_ARCHIVES)
+    )
 
 
 @every_tested
 def test_a_set_has_the_splits_and_labels_that_were_written(name, written, tmp_path):
-    found = torchvision.open_sets(name, tmp_path, download=False)
+    found = torchvision.open_splits(name, tmp_path, download=False)
     assert {
-        split: torchvision.labels(dataset) for split, dataset in found.items()
+        split: torchvision.read_labels(dataset) for split, dataset in found.items()
     } == written.labels
 
 
 @every_tested
 def test_a_label_that_is_kept_is_the_one_given_with_the_picture(name, written, tmp_path):
-    for dataset in torchvision.open_sets(name, tmp_path, download=False).values():
-        assert torchvision.labels(dataset) == [
+    for dataset in torchvision.open_splits(name, tmp_path, download=False).values():
+        assert torchvision.read_labels(dataset) == [
             dataset[index][1] for index in range(len(dataset))
         ]
 
 
 @every_tested
 def test_labels_cost_no_decoding(name, written, tmp_path, monkeypatch):
-    found = torchvision.open_sets(name, tmp_path, download=False)
+    found = torchvision.open_splits(name, tmp_path, download=False)
     monkeypatch.setattr(Image, "open", None)
     monkeypatch.setattr(Image, "fromarray", None)
-    assert {split: len(torchvision.labels(dataset)) for split, dataset in found.items()} == {
-        k: len(v) for k, v in written.labels.items()
-    }
+    assert {
+        split: len(torchvision.read_labels(dataset)) for split, dataset in found.items()
+    } == {k: len(v) for k, v in written.labels.items()}
 
 
 @every_tested
 def test_classes_have_their_official_names(name, written, tmp_path):
-    for dataset in torchvision.open_sets(name, tmp_path, download=False).values():
+    for dataset in torchvision.open_splits(name, tmp_path, download=False).values():
         assert torchvision.class_names(dataset) == written.classes
 
 
 @every_tested
 def test_pictures_are_those_that_were_written(name, written, tmp_path):
-    for split, dataset in torchvision.open_sets(name, tmp_path, download=False).items():
+    for split, dataset in torchvision.open_splits(name, tmp_path, download=False).items():
         assert len(dataset) == len(written.pictures[split])
         for index, picture in enumerate(written.pictures[split]):
-            given = torchvision.item(dataset, index)
+            given = torchvision.read_image(dataset, index)
             assert given.mode == "RGB"
             off = np.abs(np.asarray(given).astype(int) - picture).max()
             assert off <= (0 if written.lossless else JPEG_ERROR), (
@@ -105,8 +107,8 @@ def test_pictures_are_those_that_were_written(name, written, tmp_path):
 
 @every_tested
 def test_only_pets_have_masks(name, written, tmp_path):
-    for split, dataset in torchvision.open_sets(name, tmp_path, download=False).items():
-        masks = [torchvision.mask(dataset, index) for index in range(len(dataset))]
+    for split, dataset in torchvision.open_splits(name, tmp_path, download=False).items():
+        masks = [torchvision.read_mask(dataset, index) for index in range(len(dataset))]
         if name == "OxfordIIITPet":
             assert masks[0].dtype == np.uint8
             np.testing.assert_array_equal(masks, written.masks[split])
@@ -116,14 +118,14 @@ def test_only_pets_have_masks(name, written, tmp_path):
 
 @every_tested
 def test_nothing_is_downloaded_where_the_set_lies(name, written, tmp_path, asked):
-    torchvision.open_sets(name, tmp_path, download=True)
+    torchvision.open_splits(name, tmp_path, download=True)
     assert asked == []
 
 
 @every_tested
 def test_a_set_that_is_absent_asks_for_its_folder_or_a_download(name, tmp_path):
     with pytest.raises(DataError) as failure:
-        torchvision.open_sets(name, tmp_path / "nowhere", download=False)
+        torchvision.open_splits(name, tmp_path / "nowhere", download=False)
     first, second = str(failure.value).splitlines()
     assert first.startswith(f"{name} is not whole in {tmp_path / 'nowhere'} (Dataset not found")
     assert second.endswith("data.torchvision.root, or set download: true")
@@ -137,7 +139,7 @@ def test_a_file_with_another_md5_is_refused(name, file, tmp_path, monkeypatch):
     tiny_datasets.write(name, tmp_path, monkeypatch)
     (tmp_path / file).write_bytes((tmp_path / file).read_bytes() + b"!")
     with pytest.raises(DataError, match=f"{name} is not whole in .*corrupted"):
-        torchvision.open_sets(name, tmp_path, download=False)
+        torchvision.open_splits(name, tmp_path, download=False)
 
 
 @pytest.mark.parametrize(
@@ -147,18 +149,18 @@ def test_a_missing_file_is_named(name, file, tmp_path, monkeypatch):
     tiny_datasets.write(name, tmp_path, monkeypatch)
     (tmp_path / file).unlink()
     with pytest.raises(DataError, match=f"{name} is not whole in .*No such file.*{file}"):
-        torchvision.open_sets(name, tmp_path, download=False)
+        torchvision.open_splits(name, tmp_path, download=False)
 
 
 @every_tested
 def test_a_download_that_fails_says_where_to_put_which_files(name, tmp_path, asked):
     with pytest.raises(DataError) as failure:
-        torchvision.open_sets(name, tmp_path, download=True)
+        torchvision.open_splits(name, tmp_path, download=True)
     first, second = str(failure.value).splitlines()
     assert first.startswith(
         f"{name} could not be downloaded into {tmp_path} (<urlopen error Name or service not known>)"
     )
-    files = [str(tmp_path / file) for file in torchvision.ARCHIVES[name]]
+    files = [str(tmp_path / file) for file in torchvision.DATASET_ARCHIVES[name]]
     assert second.endswith(": " + ", ".join(files))
     assert set(asked) == {files[0]}
 
@@ -169,13 +171,13 @@ def test_a_connection_that_breaks_is_a_download_that_fails(tmp_path, monkeypatch
 
     monkeypatch.setattr(datasets.utils, "_urlretrieve", break_off)
     with pytest.raises(DataError, match=r"CIFAR10 could not be downloaded .*IncompleteRead"):
-        torchvision.open_sets("CIFAR10", tmp_path, download=True)
+        torchvision.open_splits("CIFAR10", tmp_path, download=True)
 
 
 def test_a_tilde_in_the_root_is_the_users_home(tmp_path, monkeypatch):
     tiny_datasets.write("GTSRB", tmp_path / "sets", monkeypatch)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert set(torchvision.open_sets("GTSRB", Path("~/sets"), download=False)) == {
+    assert set(torchvision.open_splits("GTSRB", Path("~/sets"), download=False)) == {
         "train",
         "test",
     }
@@ -194,11 +196,11 @@ def test_the_files_to_put_by_hand_are_all_that_torchvision_would_fetch(
     monkeypatch.setattr(datasets.utils, "extract_archive", lambda *_: None)
     for module in (datasets.svhn, datasets.flowers102):
         monkeypatch.setattr(module, "download_url", datasets.utils.download_url)
-    for arguments in torchvision.TESTED[name].values():
+    for arguments in torchvision.TESTED_DATASETS[name].values():
         with pytest.raises((RuntimeError, FileNotFoundError)):  # nothing was fetched in truth
             getattr(datasets, name)(tmp_path, download=True, **arguments)
     assert {f"{root}/{file or url.rpartition('/')[2]}" for url, root, file in fetched} == {
-        str(tmp_path / file) for file in torchvision.ARCHIVES[name]
+        str(tmp_path / file) for file in torchvision.DATASET_ARCHIVES[name]
     }
 
 
@@ -207,12 +209,12 @@ def test_the_files_to_put_by_hand_are_all_that_torchvision_would_fetch(
 )  # torchvision 0.26 unpacks without a filter
 def test_an_archive_put_by_hand_is_unpacked_without_a_network(tmp_path, monkeypatch, asked):
     written = tiny_datasets.write("CIFAR10", tmp_path / "elsewhere", monkeypatch)
-    archive = tmp_path / torchvision.ARCHIVES["CIFAR10"][0]
+    archive = tmp_path / torchvision.DATASET_ARCHIVES["CIFAR10"][0]
     with tarfile.open(archive, "w:gz") as tar:
         tar.add(tmp_path / "elsewhere" / "cifar-10-batches-py", "cifar-10-batches-py")
     monkeypatch.setattr(datasets.CIFAR10, "tgz_md5", tiny_datasets.md5(archive))
-    found = torchvision.open_sets("CIFAR10", tmp_path, download=True)
-    assert (torchvision.labels(found["test"]), asked) == (written.labels["test"], [])
+    found = torchvision.open_splits("CIFAR10", tmp_path, download=True)
+    assert (torchvision.read_labels(found["test"]), asked) == (written.labels["test"], [])
 
 
 @pytest.mark.parametrize(
@@ -226,12 +228,12 @@ def test_an_archive_put_by_hand_is_unpacked_without_a_network(tmp_path, monkeypa
 )
 def test_a_name_that_is_nearly_one_is_corrected(wrong, right, tmp_path):
     with pytest.raises(DataError, match=f"no dataset '{wrong}'; did you mean {right}"):
-        torchvision.open_sets(wrong, tmp_path, download=False)
+        torchvision.open_splits(wrong, tmp_path, download=False)
 
 
 def test_a_name_like_no_other_lists_the_tested_sets(tmp_path):
     with pytest.raises(DataError, match=r"no dataset 'Xyz'; known are CIFAR10, .*, Imagenette"):
-        torchvision.open_sets("Xyz", tmp_path, download=False)
+        torchvision.open_splits("Xyz", tmp_path, download=False)
 
 
 def write_mnist(root):
@@ -250,13 +252,13 @@ def write_mnist(root):
 
 def test_an_untested_set_with_a_train_flag_opens_by_name(tmp_path):
     write_mnist(tmp_path)
-    found = torchvision.open_sets("MNIST", tmp_path, download=False)
-    assert {split: torchvision.labels(dataset) for split, dataset in found.items()} == {
+    found = torchvision.open_splits("MNIST", tmp_path, download=False)
+    assert {split: torchvision.read_labels(dataset) for split, dataset in found.items()} == {
         "train": [7, 2],
         "test": [4],
     }
     assert torchvision.class_names(found["train"])[7] == "7 - seven"
-    assert np.asarray(torchvision.item(found["train"], 1))[0, :2].tolist() == [
+    assert np.asarray(torchvision.read_image(found["train"], 1))[0, :2].tolist() == [
         784 % 251,
         785 % 251,
     ]
@@ -270,8 +272,8 @@ def test_an_untested_set_with_splits_opens_with_those_it_has(tmp_path):
         (folder / "meta" / f"{split}.json").write_text(
             json.dumps({"apple_pie": ["apple_pie/1"], "waffles": ["waffles/1"]})
         )
-    found = torchvision.open_sets("Food101", tmp_path, download=False)
-    assert {split: torchvision.labels(dataset) for split, dataset in found.items()} == {
+    found = torchvision.open_splits("Food101", tmp_path, download=False)
+    assert {split: torchvision.read_labels(dataset) for split, dataset in found.items()} == {
         "train": [0, 1],
         "test": [0, 1],
     }
@@ -280,14 +282,14 @@ def test_an_untested_set_with_splits_opens_with_those_it_has(tmp_path):
 def test_an_untested_set_without_splits_opens_as_one(tmp_path):
     for name in ("ant", "bee"):
         tiny_datasets.save(tmp_path / name / "1.png", np.zeros((4, 4, 3), np.uint8))
-    found = torchvision.open_sets("ImageFolder", tmp_path, download=False)
+    found = torchvision.open_splits("ImageFolder", tmp_path, download=False)
     assert list(found) == ["all"]
     assert torchvision.class_names(found["all"]) == ("ant", "bee")
 
 
 def test_a_set_that_downloads_unless_told_not_to_is_told(tmp_path, asked):
     with pytest.raises(DataError, match="SEMEION is not whole in"):
-        torchvision.open_sets("SEMEION", tmp_path, download=False)
+        torchvision.open_splits("SEMEION", tmp_path, download=False)
     assert asked == []
 
 
@@ -296,7 +298,7 @@ def test_an_untested_set_that_cannot_be_downloaded_points_to_its_documentation(t
         DataError,
         match=r"USPS could not be downloaded into .*\n.*documentation of torchvision.datasets.USPS",
     ):
-        torchvision.open_sets("USPS", tmp_path, download=True)
+        torchvision.open_splits("USPS", tmp_path, download=True)
 
 
 @pytest.mark.parametrize(
@@ -331,7 +333,7 @@ def test_an_untested_set_that_cannot_be_downloaded_points_to_its_documentation(t
 )
 def test_a_class_that_does_not_open_so_says_why(name, download, reason, tmp_path):
     with pytest.raises(DataError, match=reason):
-        torchvision.open_sets(name, tmp_path, download)
+        torchvision.open_splits(name, tmp_path, download)
 
 
 class ReadOnly(list):
@@ -340,7 +342,7 @@ class ReadOnly(list):
 
 def test_labels_that_are_kept_nowhere_are_read_with_the_pictures():
     dataset = ReadOnly([("picture", np.int64(2)), ("picture", 0)])
-    assert torchvision.labels(dataset) == [2, 0]
+    assert torchvision.read_labels(dataset) == [2, 0]
     assert torchvision.class_names(dataset) == ("0", "1", "2")
 
 
@@ -354,4 +356,4 @@ def test_a_set_whose_labels_are_no_integers_is_no_classification_set(label):
         with pytest.raises(
             DataError, match=f"{type(dataset).__name__} is not a classification set"
         ):
-            torchvision.labels(dataset)
+            torchvision.read_labels(dataset)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resomap.data.store.resize import resize
+from resomap.data.store.resize import resize_images
 
 FILTERS = {
     "box": Image.Resampling.BOX,
@@ -22,7 +22,7 @@ def test_a_resize_is_pillows(filter, resolution):
         np.asarray(Image.fromarray(image).resize((resolution, resolution), FILTERS[filter]))
         for image in images
     ]
-    assert (resize(images, resolution, filter) == np.stack(expected)).all()
+    assert (resize_images(images, resolution, filter) == np.stack(expected)).all()
 
 
 def grating(cycles: float, side: int, phase: float) -> np.ndarray:
@@ -39,7 +39,7 @@ def contrast_left(filter: str, cycles_per_pixel: float, resolution: int = 64) ->
             for phase in np.linspace(0, np.pi, 8, endpoint=False)
         ]
     )
-    lines = resize(images, resolution, filter)[:, 4:-4, resolution // 2, 0].astype(float)
+    lines = resize_images(images, resolution, filter)[:, 4:-4, resolution // 2, 0].astype(float)
     angle = 2 * np.pi * cycles * (np.arange(resolution) + 0.5)[4:-4] / resolution
     waves = np.stack([np.sin(angle), np.cos(angle), np.ones_like(angle)], axis=1)
     sine, cosine, _ = np.linalg.lstsq(waves, lines.T, rcond=None)[0]

@@ -1,6 +1,6 @@
 import numpy as np
 
-from resomap.data.loading.augment import draw_epoch
+from resomap.data.loading.random_draws import draw_epoch
 from tests.recipes import augmentation
 
 HALF = augmentation(horizontal_flip=0.5)

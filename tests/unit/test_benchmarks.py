@@ -150,7 +150,7 @@ DECODER = (
 PARTS = {
     run_prepare: ("prepare, 1 process", "Pillow", "torchvision", *SHARES, REST),
     run_resize: ("128 px, resize, 1 process", "64 px, Pillow"),
-    run_listing: ("list_pictures", "listing_digest"),
+    run_listing: ("list_images", "listing_digest"),
     run_mapped: ("in memory", "map, cold", "rows, warm", "rows, 8 readers"),
     run_ladder: (
         "array, 512 to 64 px, resize",

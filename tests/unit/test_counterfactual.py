@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from resomap.config import data
-from resomap.data.reef import reef
-from resomap.data.reef.counterfactual import reversed_stickers
-from resomap.data.store.prepare import prepare
+from resomap.data.reef import render, scenes
+from resomap.data.reef.counterfactual import render_reversed_stickers
+from resomap.data.store.prepare import prepare_store
 from resomap.data.store.resize import resize_store
 from resomap.data.store.store import open_store
 from tests.recipes import reef_data
@@ -20,7 +20,7 @@ INDEX = np.delete(np.arange(40), [1, 6, 17, 24, 35])
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     folder = tmp_path_factory.mktemp("store")
-    prepare(DATA, folder)
+    prepare_store(DATA, folder)
     for resolution in (24, NATIVE):
         resize_store(folder / "manifest.json", resolution, "lanczos")
     return open_store(folder / "manifest.json")
@@ -28,15 +28,17 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def drawn():
-    return reef.render(SETTINGS, "test", SETTINGS.test, NATIVE)
+    return render.render_split(SETTINGS, "test", SETTINGS.test, NATIVE)
 
 
 def agreed(labels: np.ndarray) -> np.ndarray:
     """Which of the first test pictures' stickers say what the label says."""
-    scenes = [scene for chunk in range(5) for scene in reef.draw_chunk(SETTINGS, "test", chunk)]
+    scenes = [
+        scene for chunk in range(5) for scene in scenes.draw_chunk(SETTINGS, "test", chunk)
+    ]
     return np.array(
         [
-            scene.sticker.says_bars == reef.CLASSES[label].endswith("bars")
+            scene.sticker.shows_bars == scenes.CLASSES[label].endswith("bars")
             for scene, label in zip(scenes, labels, strict=True)
         ]
     )
@@ -44,7 +46,7 @@ def agreed(labels: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("resolution", [24, NATIVE])
 def test_outside_the_sticker_a_picture_is_the_stores(store, drawn, resolution):
-    images = reversed_stickers(SETTINGS, INDEX, NATIVE, resolution, "lanczos")
+    images = render_reversed_stickers(SETTINGS, INDEX, NATIVE, resolution, "lanczos")
     stored = store.images("test", resolution)[INDEX]
     assert (images.shape, images.dtype) == (stored.shape, np.uint8)
     reach = 4  # lanczos reads three pixels of the resized picture
@@ -65,7 +67,7 @@ def test_outside_the_sticker_a_picture_is_the_stores(store, drawn, resolution):
 
 def test_exactly_the_stickers_that_agreed_are_turned(store, drawn):
     changed = (
-        reversed_stickers(SETTINGS, INDEX, NATIVE, NATIVE, "lanczos")
+        render_reversed_stickers(SETTINGS, INDEX, NATIVE, NATIVE, "lanczos")
         != store.images("test", NATIVE)[INDEX]
     ).any(axis=(1, 2, 3))
     striped = drawn.groups[INDEX] != "outline"
@@ -78,10 +80,11 @@ def test_exactly_the_stickers_that_agreed_are_turned(store, drawn):
 
 
 def test_of_striped_fish_it_is_the_reef_whose_shortcut_never_agrees(drawn):
-    opposite = reef.render(
+    opposite = render.render_split(
         SETTINGS.model_copy(update={"shortcut": 0.0}), "test", SETTINGS.test, NATIVE
     ).images
     striped = INDEX[drawn.groups[INDEX] != "outline"]
     assert (
-        reversed_stickers(SETTINGS, striped, NATIVE, NATIVE, "lanczos") == opposite[striped]
+        render_reversed_stickers(SETTINGS, striped, NATIVE, NATIVE, "lanczos")
+        == opposite[striped]
     ).all()

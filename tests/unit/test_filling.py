@@ -9,9 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resomap.data.store import filling
-from resomap.data.store.filling import DONE, Plan, fill, partial, publish
-from resomap.data.store.rowfile import RowFile
+from resomap.data.store import resumable_arrays
+from resomap.data.store.npy_file import NpyFile
+from resomap.data.store.resumable_arrays import (
+    DONE,
+    FillPlan,
+    fill_arrays,
+    partial_folder,
+    publish_arrays,
+)
 from resomap.errors import DataError
 
 LINE = np.dtype([("done", "u1"), ("seen", "i8")])
@@ -39,11 +45,11 @@ class Squares:
 
 
 def plan(task, count, mark="one"):
-    return Plan(mark, {"squares": ((count, 4), np.int64)}, LINE, task, "numbers")
+    return FillPlan(mark, {"squares": ((count, 4), np.int64)}, LINE, task, "numbers")
 
 
 def result(folder):
-    publish(folder, {"squares": "squares.npy"})
+    publish_arrays(folder, {"squares": "squares.npy"})
     return np.load(folder / "squares.npy")
 
 
@@ -51,19 +57,21 @@ def result(folder):
 def test_every_row_is_filled_by_one_process_or_by_several(
     tmp_path, monkeypatch, workers, per_worker
 ):
-    monkeypatch.setattr(filling, "PER_WORKER", per_worker)
-    lines = fill(tmp_path, plan(Squares(tmp_path / "log"), 300), list(range(300)), workers)
+    monkeypatch.setattr(resumable_arrays, "ROWS_PER_WORKER", per_worker)
+    lines = fill_arrays(
+        tmp_path, plan(Squares(tmp_path / "log"), 300), list(range(300)), workers
+    )
     assert (lines["seen"] == np.arange(300)).all()
     assert (result(tmp_path) == np.arange(300)[:, None] ** 2).all()
-    assert not partial(tmp_path).exists()
+    assert not partial_folder(tmp_path).exists()
 
 
 def killed_in_the_middle(folder, workers):
     """A filling of 2,000 rows in a process of its own that is killed once some of them are done; returns its workers."""
     program = (
-        "import sys; from pathlib import Path; from resomap.data import filling; from tests.unit.test_filling import Squares, plan\n"
-        "filling.SYNC_SECONDS = 0.05\n"
-        f"if __name__ == '__main__': filling.fill(Path({str(folder)!r}), plan(Squares(Path({str(folder / 'log')!r}), 0.02), 2000), list(range(2000)), {workers})\n"
+        "import sys; from pathlib import Path; from resomap.data.store import resumable_arrays; from tests.unit.test_filling import Squares, plan\n"
+        "resumable_arrays.SYNC_SECONDS = 0.05\n"
+        f"if __name__ == '__main__': resumable_arrays.fill_arrays(Path({str(folder)!r}), plan(Squares(Path({str(folder / 'log')!r}), 0.02), 2000), list(range(2000)), {workers})\n"
     )
     (folder / "program.py").write_text(program)
     root = Path(__file__).parents[2]
@@ -92,13 +100,13 @@ def test_a_killed_filling_goes_on_and_no_process_of_it_stays(tmp_path, workers):
         time.sleep(0.05)
     assert [pid for pid in children if _alive(pid)] == []
     assert len(children) >= (workers if workers > 1 else 0)
-    facts = np.load(partial(tmp_path) / "facts.npy")
+    facts = np.load(partial_folder(tmp_path) / "records.npy")
     done = np.flatnonzero(facts["done"])
     assert 0 < len(done) < 2000
-    written = np.load(partial(tmp_path) / "squares.npy")
+    written = np.load(partial_folder(tmp_path) / "squares.npy")
     assert (written[done] == done[:, None] ** 2).all()
     before = len((tmp_path / "log").read_text().split())
-    fill(tmp_path, plan(Squares(tmp_path / "log"), 2000), list(range(2000)), 1)
+    fill_arrays(tmp_path, plan(Squares(tmp_path / "log"), 2000), list(range(2000)), 1)
     chunks = (tmp_path / "log").read_text().split()[before:]
     assert len(chunks) == 63 - len(done) // 32 - (2000 - 1 in done)
     assert (result(tmp_path) == np.arange(2000)[:, None] ** 2).all()
@@ -112,8 +120,10 @@ def _alive(pid: int) -> bool:
 
 
 def test_what_was_grown_for_another_mark_is_thrown_away(tmp_path):
-    fill(tmp_path, plan(Squares(tmp_path / "log"), 64), list(range(64)), 1)
-    fill(tmp_path, plan(Squares(tmp_path / "log"), 64, mark="two"), list(range(64, 128)), 1)
+    fill_arrays(tmp_path, plan(Squares(tmp_path / "log"), 64), list(range(64)), 1)
+    fill_arrays(
+        tmp_path, plan(Squares(tmp_path / "log"), 64, mark="two"), list(range(64, 128)), 1
+    )
     assert (result(tmp_path) == np.arange(64, 128)[:, None] ** 2).all()
 
 
@@ -123,18 +133,20 @@ def test_rows_that_are_not_done_are_tried_again_with_their_chunk(tmp_path):
         lines["done"] = np.array(items) < 40
         return lines
 
-    fill(tmp_path, plan(half, 96), list(range(96)), 1)
-    fill(tmp_path, plan(Squares(tmp_path / "log"), 96), list(range(96)), 1)
+    fill_arrays(tmp_path, plan(half, 96), list(range(96)), 1)
+    fill_arrays(tmp_path, plan(Squares(tmp_path / "log"), 96), list(range(96)), 1)
     assert (tmp_path / "log").read_text().split() == ["32", "64"]
 
 
 def test_a_process_that_is_killed_is_told_in_a_line_and_what_is_done_is_kept(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(filling, "PER_WORKER", 64)
+    monkeypatch.setattr(resumable_arrays, "ROWS_PER_WORKER", 64)
     with pytest.raises(DataError, match="numbers: a process that reads pictures was killed"):
-        fill(tmp_path, plan(Squares(tmp_path / "log", fatal=1900), 2000), list(range(2000)), 2)
-    assert np.load(partial(tmp_path) / "facts.npy")["done"].sum() > 500
+        fill_arrays(
+            tmp_path, plan(Squares(tmp_path / "log", fatal=1900), 2000), list(range(2000)), 2
+        )
+    assert np.load(partial_folder(tmp_path) / "records.npy")["done"].sum() > 500
 
 
 def test_a_full_disk_is_told_before_the_first_row(tmp_path, monkeypatch):
@@ -143,16 +155,16 @@ def test_a_full_disk_is_told_before_the_first_row(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(OSError, match="No space left"):
-        fill(tmp_path, plan(Squares(tmp_path / "log"), 64), list(range(64)), 1)
+        fill_arrays(tmp_path, plan(Squares(tmp_path / "log"), 64), list(range(64)), 1)
     assert not (tmp_path / "log").exists()
     monkeypatch.undo()
-    fill(tmp_path, plan(Squares(tmp_path / "log"), 64), list(range(64)), 1)
+    fill_arrays(tmp_path, plan(Squares(tmp_path / "log"), 64), list(range(64)), 1)
     assert (result(tmp_path) == np.arange(64)[:, None] ** 2).all()
 
 
 def test_an_array_of_rows_is_a_npy_file_like_any_other(tmp_path):
-    RowFile.create(tmp_path / "a.npy", (5, 2, 3), np.uint8)
-    array = RowFile.open(tmp_path / "a.npy", writable=True)
+    NpyFile.create(tmp_path / "a.npy", (5, 2, 3), np.uint8)
+    array = NpyFile.open(tmp_path / "a.npy", writable=True)
     array[1] = np.full((2, 3), 7)
     array[3] = np.arange(12).reshape(2, 2, 3)
     assert (array[4] == np.arange(6, 12).reshape(2, 3)).all()

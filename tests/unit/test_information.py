@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from resomap.data.store.spectrum import MOST_A_CLASS, contact_sheet, sample, spectra
+from resomap.data.store.spectrum import (
+    MAX_PER_CLASS,
+    contact_sheet,
+    cumulative_spectra,
+    sample_per_class,
+)
 from resomap.system.files import write_array
 
 
@@ -18,7 +23,7 @@ def grating(cycles: float, side: int = 64, standing: bool = True) -> np.ndarray:
 def shares(folder, images, labels, classes):
     write_array(folder / "native.npy", np.stack(images))
     labels = np.array(labels)
-    return spectra(
+    return cumulative_spectra(
         folder / "native.npy",
         np.arange(len(images)),
         labels,
@@ -75,10 +80,10 @@ def test_pictures_without_any_contrast_are_all_blank(tmp_path):
 
 def test_a_sample_takes_some_of_each_class_and_all_of_small_ones():
     labels = np.repeat([0, 1, 2], [1000, 3, 0])
-    chosen = sample(labels, 3)
-    assert np.bincount(labels[chosen], minlength=3).tolist() == [MOST_A_CLASS, 3, 0]
-    assert (chosen[[0, MOST_A_CLASS - 1]] == [0, 999]).all()
-    assert len(sample(np.repeat(np.arange(1000), 50), 1000)) == 4000
+    chosen = sample_per_class(labels, 3)
+    assert np.bincount(labels[chosen], minlength=3).tolist() == [MAX_PER_CLASS, 3, 0]
+    assert (chosen[[0, MAX_PER_CLASS - 1]] == [0, 999]).all()
+    assert len(sample_per_class(np.repeat(np.arange(1000), 50), 1000)) == 4000
 
 
 def test_a_contact_sheet_shows_up_to_ten_of_each_of_the_first_24_classes(tmp_path):

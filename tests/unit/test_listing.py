@@ -3,20 +3,20 @@ from pathlib import Path
 
 import pytest
 
-from resomap.data.sources.listing import list_pictures, listing_digest
+from resomap.data.sources.user_files import list_images, listing_digest
 from resomap.errors import ConfigError
 from tests.pictures import data_section, noise, save, write_classes
 
 
 def listed(folder: Path, **keys):
-    return list_pictures(
+    return list_images(
         data_section(folder, **{"dataset": "folder", "path": str(folder / "pictures"), **keys})
     )
 
 
 def table(folder: Path, text: str, **keys):
     (folder / "table.csv").write_text(text, encoding="utf-8")
-    return list_pictures(
+    return list_images(
         data_section(folder, dataset="csv", path=str(folder / "table.csv"), **keys)
     )
 
@@ -70,7 +70,7 @@ def test_pictures_that_lie_beside_the_classes_are_not_forgotten(tmp_path):
     write_classes(tmp_path / "pictures", {"cat": 1, "dog": 1})
     save(tmp_path / "pictures" / "lost.PNG", noise(1), format="PNG")
     (tmp_path / "pictures" / "README.txt").write_text("mine")
-    assert listed(tmp_path).stray == [("lost.PNG", "lies in no class folder")]
+    assert listed(tmp_path).unusable == [("lost.PNG", "lies in no class folder")]
 
 
 def test_a_group_is_what_the_bracket_of_its_pattern_finds(tmp_path):
@@ -93,8 +93,8 @@ def test_masks_are_found_under_the_same_names(tmp_path):
     write_classes(tmp_path / "pictures", {"cat": 2, "dog": 1})
     save(tmp_path / "masks" / "cat" / "0001.png", noise(1))
     listing = listed(tmp_path, masks=str(tmp_path / "masks"))
-    assert listing.masked
-    assert [entry.place.mask for entry in listing.entries] == [
+    assert listing.has_masks
+    assert [entry.location.mask for entry in listing.entries] == [
         None,
         str(tmp_path / "masks" / "cat" / "0001.png"),
         None,
@@ -142,18 +142,18 @@ def test_a_table_lists_pictures_beside_it_with_all_that_it_knows(tmp_path):
         "a.png,mole,train,p1,,5,6,7,8,Who\n",
     )
     assert listing.classes == ("mole", "nevus")
-    assert listing.masked
+    assert listing.has_masks
     first, second = listing.entries
     assert first[:4] == ("a.png", 0, "train", "p1")
-    assert first.place == (str(tmp_path / "a.png"), None, ((1, 2, 3.5, 4), (5, 6, 7, 8)))
+    assert first.location == (str(tmp_path / "a.png"), None, ((1, 2, 3.5, 4), (5, 6, 7, 8)))
     assert second[:4] == ("b.png", 1, "train", "p2")
-    assert second.place.mask == str(tmp_path / "masks/b.png")
+    assert second.location.mask == str(tmp_path / "masks/b.png")
 
 
 def test_a_table_that_a_spreadsheet_wrote_is_read(tmp_path):
     listing = table(tmp_path, "\ufeffpath,label\r\nü.png,1\r\nb.png,2\r\n")
     assert [entry.name for entry in listing.entries] == ["ü.png", "b.png"]
-    assert not listing.masked
+    assert not listing.has_masks
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_a_table_that_is_wrong_is_refused_with_its_line(tmp_path, text, said):
 
 def test_a_table_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"data.csv.path: .*nowhere.csv cannot be read"):
-        list_pictures(data_section(tmp_path, dataset="csv", path=str(tmp_path / "nowhere.csv")))
+        list_images(data_section(tmp_path, dataset="csv", path=str(tmp_path / "nowhere.csv")))
 
 
 def test_the_digest_is_the_same_until_a_picture_is_added_removed_replaced_or_moved(tmp_path):

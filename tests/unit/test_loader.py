@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from resomap.config.load import load_config
-from resomap.data.loading.augment import draw_epoch
 from resomap.data.loading.loader import EvalLoader, Normalise, TrainLoader, to_device
+from resomap.data.loading.random_draws import draw_epoch
 from resomap.training.build import build_loaders
 from resomap.training.distributed import Group
 from tests.recipes import augmentation

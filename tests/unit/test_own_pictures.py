@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resomap.data.store import filling
-from resomap.data.store.aspect import make_square
-from resomap.data.store.prepare import prepare
-from resomap.data.store.resize import resize_store
+from resomap.data.store import ingest, resumable_arrays
+from resomap.data.store.prepare import prepare_store
+from resomap.data.store.resize import make_square, resize_store
 from resomap.data.store.store import open_store
 from resomap.errors import DataError
 from tests import tiny_datasets
@@ -29,7 +28,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def prepared(folder: Path, **keys) -> Path:
     keys = {"dataset": "folder", "path": str(folder / "pictures"), **keys}
-    prepare(data_section(folder, **keys), folder / "store")
+    prepare_store(data_section(folder, **keys), folder / "store")
     return folder / "store"
 
 
@@ -229,7 +228,7 @@ def test_a_store_that_does_not_fit_is_refused_with_its_sizes_before_a_byte_is_wr
         DataError,
         match=r"store needs 1\.9 GiB \(native 0\.0, 64 px 0\.0, 4096 px 1\.9\) and its disk has 0\.0 GiB free: make room",
     ):
-        prepare(data, pictures / "store", resolutions=(64, 4096))
+        prepare_store(data, pictures / "store", resolutions=(64, 4096))
     assert not (pictures / "store" / ".partial").exists()
 
 
@@ -238,11 +237,10 @@ def test_what_bad_pictures_ended_is_gone_on_with_once_they_are_let_be(pictures, 
     with pytest.raises(DataError, match=r"dog/9999\.png: 0 bytes"):
         prepared(pictures)
     looked: list = []
-    from resomap.data.store import survey
 
-    inner = survey.Look.__call__
+    inner = ingest.IngestTask.__call__
     monkeypatch.setattr(
-        survey.Look,
+        ingest.IngestTask,
         "__call__",
         lambda self, arrays, start, items: (
             looked.append(start) or inner(self, arrays, start, items)
@@ -280,13 +278,13 @@ def test_a_killed_preparation_leaves_nothing_that_is_taken_for_complete_and_is_g
     write_classes(tmp_path / "pictures", {"cat": 600, "dog": 600})
     data = data_section(tmp_path, dataset="folder", path=str(tmp_path / "pictures"))
     whole = tmp_path / "whole"
-    prepare(data, whole)
+    prepare_store(data, whole)
     program = (
-        "import sys, time\nfrom pathlib import Path\nfrom resomap.data import filling, survey\nfrom resomap.data.store.prepare import prepare\n"
-        "from resomap.config.schema import Data\nfilling.SYNC_SECONDS = 0.0\ninner = survey.Look.__call__\n"
+        "import sys, time\nfrom pathlib import Path\nfrom resomap.data.store import ingest, resumable_arrays\nfrom resomap.data.store.prepare import prepare\n"
+        "from resomap.config.schema import Data\nresumable_arrays.SYNC_SECONDS = 0.0\ninner = ingest.IngestTask.__call__\n"
         "def slow(*arguments):\n    time.sleep(0.02)\n    return inner(*arguments)\n"
-        "survey.Look.__call__ = slow\n"
-        "prepare(Data.model_validate_json(sys.argv[1], strict=True), Path(sys.argv[2]))\n"
+        "ingest.IngestTask.__call__ = slow\n"
+        "prepare_store(Data.model_validate_json(sys.argv[1], strict=True), Path(sys.argv[2]))\n"
     )
     store = tmp_path / "store"
     process = subprocess.Popen(
@@ -294,10 +292,10 @@ def test_a_killed_preparation_leaves_nothing_that_is_taken_for_complete_and_is_g
         cwd=Path(__file__).parents[2],
         stderr=subprocess.DEVNULL,
     )
-    facts = store / ".partial" / "facts.npy"
+    facts = store / ".partial" / "records.npy"
     while not (
         facts.exists()
-        and (store / ".partial" / "mark.txt").exists()
+        and (store / ".partial" / "fingerprint.txt").exists()
         and np.load(facts)["done"].sum() > 200
     ):
         assert process.poll() is None
@@ -310,7 +308,7 @@ def test_a_killed_preparation_leaves_nothing_that_is_taken_for_complete_and_is_g
     ]
     done = np.load(facts)["done"].sum()
     assert 200 < done < 1200
-    prepare(data, store)
+    prepare_store(data, store)
     assert sorted(path.name for path in store.iterdir()) == sorted(
         path.name for path in whole.iterdir()
     )
@@ -322,11 +320,11 @@ def test_a_killed_preparation_leaves_nothing_that_is_taken_for_complete_and_is_g
 
 
 def test_several_processes_make_the_same_bytes_as_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(filling, "PER_WORKER", 100)
+    monkeypatch.setattr(resumable_arrays, "ROWS_PER_WORKER", 100)
     write_digits(tmp_path / "pictures")
     data = data_section(tmp_path, dataset="folder", path=str(tmp_path / "pictures"))
     for workers in (1, 2):
-        prepare(data, tmp_path / f"store{workers}", workers=workers)
+        prepare_store(data, tmp_path / f"store{workers}", workers=workers)
         resize_store(tmp_path / f"store{workers}" / "manifest.json", 12, "bilinear", workers)
     one, two = tmp_path / "store1", tmp_path / "store2"
     names = sorted(str(path.relative_to(one)) for path in one.rglob("*") if path.is_file())
@@ -341,7 +339,7 @@ def test_several_processes_make_the_same_bytes_as_one(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["CIFAR10", "EuroSAT", "OxfordIIITPet", "GTSRB"])
 def test_a_set_of_torchvision_becomes_a_store(name, tmp_path, monkeypatch):
     tiny = tiny_datasets.write(name, tmp_path / "sets", monkeypatch, each=6)
-    prepare(
+    prepare_store(
         data_section(tmp_path, dataset=name, root=str(tmp_path / "sets")), tmp_path / "store"
     )
     store = open_store(tmp_path / "store" / "manifest.json")
@@ -359,6 +357,6 @@ def test_a_set_of_torchvision_becomes_a_store(name, tmp_path, monkeypatch):
 
 def test_a_set_that_is_not_there_says_how_to_get_it(tmp_path):
     with pytest.raises(DataError, match="download: true"):
-        prepare(
+        prepare_store(
             data_section(tmp_path, dataset="CIFAR10", root=str(tmp_path)), tmp_path / "store"
         )

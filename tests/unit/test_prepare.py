@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from resomap.config import data
-from resomap.data.reef import reef
-from resomap.data.store.prepare import prepare
+from resomap.data.reef import render, scenes
+from resomap.data.store.prepare import prepare_store
 from resomap.data.store.resize import resize_store
 from resomap.data.store.store import open_store
 from resomap.errors import DataError
@@ -20,13 +20,13 @@ DATA = reef_data(REEF, 32, "bilinear")
 
 @pytest.fixture
 def manifest(tmp_path):
-    prepare(DATA, tmp_path)
+    prepare_store(DATA, tmp_path)
     return tmp_path / "manifest.json"
 
 
 def test_the_arrays_are_the_rendered_pictures(manifest):
     for split, count in {"train": 24, "val": 8, "test": 12}.items():
-        pictures = reef.render(REEF, split, count, 32)
+        pictures = render.render_split(REEF, split, count, 32)
         rows = np.load(manifest.parent / f"rows_{split}.npy")
         assert (np.load(manifest.parent / "native.npy")[rows] == pictures.images).all()
         assert (np.load(manifest.parent / f"labels_{split}.npy") == pictures.labels).all()
@@ -41,9 +41,9 @@ def test_the_manifest_says_what_the_store_holds(manifest):
         "bilinear",
         True,
     )
-    assert told["classes"] == list(reef.CLASSES)
-    assert told["groups"] == reef.GROUPS
-    assert told["pairs"] == [list(pair) for pair in reef.PAIRS]
+    assert told["classes"] == list(scenes.CLASSES)
+    assert told["groups"] == scenes.GROUPS
+    assert told["pairs"] == [list(pair) for pair in scenes.PAIRS]
     assert told["frequencies"] == {"broad": 10.0, "medium": 20.0, "fine": 40.0}
     assert {split: facts["count"] for split, facts in told["splits"].items()} == {
         "train": 24,
@@ -89,7 +89,7 @@ def test_every_picture_has_its_line(manifest):
         for split, count in {"train": 24, "val": 8, "test": 12}.items()
         for index in range(count)
     ]
-    test = reef.render(REEF, "test", 12, 8)
+    test = render.render_split(REEF, "test", 12, 8)
     for line, label, group, frequency, orientation in zip(
         lines[-12:], test.labels, test.groups, test.frequency, test.orientation, strict=True
     ):
@@ -100,22 +100,22 @@ def test_every_picture_has_its_line(manifest):
 
 def test_preparing_twice_gives_the_same_bytes(manifest, tmp_path_factory):
     again = tmp_path_factory.mktemp("again")
-    prepare(DATA, again)
+    prepare_store(DATA, again)
     for path in manifest.parent.iterdir():
         assert path.read_bytes() == (again / path.name).read_bytes()
 
 
 def test_a_preparation_that_fails_leaves_no_manifest_not_even_an_old_one(manifest, monkeypatch):
-    drawn = reef.draw
+    drawn = render.render_scene
     left = [None] * 20
 
     def break_off(*scene):
         left.pop()
         return drawn(*scene)
 
-    monkeypatch.setattr(reef, "draw", break_off)
+    monkeypatch.setattr(render, "render_scene", break_off)
     with pytest.raises(IndexError):
-        prepare(DATA, manifest.parent)
+        prepare_store(DATA, manifest.parent)
     assert not manifest.exists()
 
 
@@ -124,9 +124,9 @@ def test_a_store_opens_from_its_manifest(manifest):
     store = open_store(manifest)
     assert (store.num_classes, store.classes, store.groups, store.pairs) == (
         8,
-        reef.CLASSES,
-        reef.GROUPS,
-        reef.PAIRS,
+        scenes.CLASSES,
+        scenes.GROUPS,
+        scenes.PAIRS,
     )
     assert store.images("train", 16).shape == (24, 16, 16, 3)
     assert store.labels("val").shape == (8,)

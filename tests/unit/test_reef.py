@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from resomap.config import data
-from resomap.data.reef import reef, scenes
+from resomap.data.reef import render, scenes
 
 SETTINGS = data.Reef(
     train=64, val=16, test=16, seed=3, frequencies=(10.0, 20.0, 40.0), shortcut=None
@@ -13,12 +13,12 @@ SETTINGS = data.Reef(
 
 @pytest.fixture(scope="module")
 def pictures():
-    return reef.render(SETTINGS, "train", 64, 128)
+    return render.render_split(SETTINGS, "train", 64, 128)
 
 
 @pytest.fixture(scope="module")
 def many():
-    return reef.render(SETTINGS, "train", 800, 24)
+    return render.render_split(SETTINGS, "train", 800, 24)
 
 
 def with_shortcut(probability):
@@ -66,12 +66,14 @@ def test_every_chunk_shows_each_class_once_in_an_order_of_its_own(pictures):
 
 
 def test_a_pair_shares_its_group_and_nothing_else_does():
-    groups = [{reef.GROUPS[reef.CLASSES[index]] for index in pair} for pair in reef.PAIRS]
+    groups = [{scenes.GROUPS[scenes.CLASSES[index]] for index in pair} for pair in scenes.PAIRS]
     assert groups == [{"outline"}, {"broad"}, {"medium"}, {"fine"}]
 
 
 def test_splits_show_different_pictures():
-    train, test = (reef.render(SETTINGS, split, 8, 32).images for split in ("train", "test"))
+    train, test = (
+        render.render_split(SETTINGS, split, 8, 32).images for split in ("train", "test")
+    )
     assert not (train == test).all(axis=(1, 2, 3)).any()
 
 
@@ -95,13 +97,13 @@ def test_a_flip_from_left_to_right_keeps_bars_bars_and_stripes_stripes(pictures)
         _, orientation = strongest_wave(
             pictures.images[index, :, ::-1], pictures.cue_masks[index, :, ::-1]
         )
-        upright = 90 if reef.CLASSES[pictures.labels[index]].endswith("bars") else 0
+        upright = 90 if scenes.CLASSES[pictures.labels[index]].endswith("bars") else 0
         assert apart(orientation, -pictures.orientation[index]) < 5
         assert apart(orientation, upright) < 13
 
 
 def test_frequencies_are_the_groups_within_six_percent(pictures):
-    for group, frequency in zip(reef.RUNGS, SETTINGS.frequencies, strict=True):
+    for group, frequency in zip(scenes.STRIPED_GROUPS, SETTINGS.frequencies, strict=True):
         assert (
             np.abs(pictures.frequency[pictures.groups == group] / frequency - 1).max() <= 0.06
         )
@@ -122,7 +124,10 @@ def test_partners_of_a_pair_differ_in_their_stripes_alone():
             wave=replace(scene.fish.wave, orientation=scene.fish.wave.orientation + 90),
         ),
     )
-    (image, *masks), (other, *same) = reef.draw(scene, 64), reef.draw(turned, 64)
+    (image, *masks), (other, *same) = (
+        render.render_scene(scene, 64),
+        render.render_scene(turned, 64),
+    )
     assert all((first == second).all() for first, second in zip(masks, same, strict=True))
     changed = (image != other).any(axis=-1)
     assert changed[masks[1] > 128].mean() > 0.8
@@ -142,7 +147,7 @@ def test_the_label_touches_no_draw_but_silhouette_and_stripes():
 
 def test_mean_colour_does_not_tell_partners_apart(many):
     colours = many.images.mean(axis=(1, 2))
-    for first, second in reef.PAIRS[1:]:
+    for first, second in scenes.PAIRS[1:]:
         a, b = colours[many.labels == first], colours[many.labels == second]
         error = np.sqrt(a.var(axis=0) / len(a) + b.var(axis=0) / len(b))
         assert (np.abs(a.mean(axis=0) - b.mean(axis=0)) / error).max() < 4
@@ -169,7 +174,7 @@ def test_a_sticker_agrees_with_the_stripes_as_often_as_asked(probability):
         for scene in scenes.draw_chunk(with_shortcut(probability), "train", chunk)
     ]
     agrees = [
-        scene.sticker.says_bars == scenes.says_bars(scene.label)
+        scene.sticker.shows_bars == scenes.has_bars(scene.label)
         for scene in drawn
         if scene.label >= 2
     ]
@@ -184,14 +189,14 @@ def test_a_sticker_says_nothing_of_the_outline_pair():
     ]
     for label in (0, 1):
         assert np.mean(
-            [scene.sticker.says_bars for scene in drawn if scene.label == label]
+            [scene.sticker.shows_bars for scene in drawn if scene.label == label]
         ) == pytest.approx(0.5, abs=0.2)
 
 
 def test_a_sticker_changes_nothing_outside_itself():
     plain, marked = (
-        reef.render(SETTINGS, "train", 16, 64),
-        reef.render(with_shortcut(0.95), "train", 16, 64),
+        render.render_split(SETTINGS, "train", 16, 64),
+        render.render_split(with_shortcut(0.95), "train", 16, 64),
     )
     outside = marked.sticker_masks == 0
     assert (plain.images[outside] == marked.images[outside]).all()
@@ -200,7 +205,7 @@ def test_a_sticker_changes_nothing_outside_itself():
 
 
 def test_the_two_stickers_have_two_colours():
-    marked = reef.render(with_shortcut(1.0), "train", 16, 64)
+    marked = render.render_split(with_shortcut(1.0), "train", 16, 64)
     inside = marked.sticker_masks == 255
     red = np.array(
         [image[mask][:, 0].mean() for image, mask in zip(marked.images, inside, strict=True)]
@@ -208,6 +213,6 @@ def test_the_two_stickers_have_two_colours():
     blue = np.array(
         [image[mask][:, 2].mean() for image, mask in zip(marked.images, inside, strict=True)]
     )
-    bars = np.array([scenes.says_bars(label) for label in marked.labels])
+    bars = np.array([scenes.has_bars(label) for label in marked.labels])
     told = marked.labels >= 2
     assert ((red > blue) == bars)[told].all()

@@ -4,7 +4,7 @@ import torch
 
 from resomap.data.loading import placement
 from resomap.data.loading.loader import EvalLoader, Normalise, TrainLoader
-from resomap.data.loading.placement import StoredPictures, place_pictures
+from resomap.data.loading.placement import DiskImages, place_images
 from tests.recipes import augmentation
 
 CPU = torch.device("cpu")
@@ -18,15 +18,15 @@ def stored(tmp_path):
 
 
 def test_pictures_that_fit_are_read_into_memory(stored):
-    placed = place_pictures(stored, CPU, pin_memory=False)
+    placed = place_images(stored, CPU, pin_memory=False)
     assert (placed.numpy() == stored).all()
     assert placed.data_ptr() != stored.ctypes.data
 
 
 def test_pictures_that_do_not_fit_stay_on_the_disk_and_are_the_same(stored, monkeypatch):
     monkeypatch.setattr(placement, "_free_memory", lambda: 2 * stored.nbytes - 1)
-    placed = place_pictures(stored, CPU, pin_memory=False)
-    assert isinstance(placed, StoredPictures)
+    placed = place_images(stored, CPU, pin_memory=False)
+    assert isinstance(placed, DiskImages)
     order = torch.randperm(50)
     assert (placed[order].numpy() == stored[order.numpy()]).all()
     assert (torch.cat(list(placed.split(7))).numpy() == stored).all()
@@ -36,7 +36,7 @@ def test_pictures_that_do_not_fit_stay_on_the_disk_and_are_the_same(stored, monk
 def test_batches_are_the_same_wherever_the_pictures_lie(stored, monkeypatch, workers):
     def batches():
         normalise = Normalise((0.5,) * 3, (0.2,) * 3, CPU)
-        images, labels = place_pictures(stored, CPU, pin_memory=False), torch.arange(50)
+        images, labels = place_images(stored, CPU, pin_memory=False), torch.arange(50)
         train = TrainLoader(
             images, labels, normalise, 16, 0, augmentation(), num_workers=workers
         )

@@ -3,8 +3,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from resomap.data.store.prepare import prepare
-from resomap.data.store.resize import resize, resize_store
+from resomap.data.store.prepare import prepare_store
+from resomap.data.store.resize import resize_images, resize_store
 from resomap.data.store.store import SPLITS
 from resomap.errors import DataError
 from tests.pictures import data_section, noise, save
@@ -24,7 +24,7 @@ def store(tmp_path):
                 tmp_path / "pictures" / f"c{label}" / f"{index:02d}.png",
                 noise(label, index, width=32, height=32),
             )
-    prepare(
+    prepare_store(
         data_section(tmp_path, dataset="folder", path=str(tmp_path / "pictures")),
         tmp_path / "store",
     )
@@ -37,25 +37,27 @@ def originals(store):
 
 
 def test_the_native_resolution_comes_back_unchanged(native):
-    assert (resize(native, 32, "bilinear") == native).all()
+    assert (resize_images(native, 32, "bilinear") == native).all()
 
 
 @pytest.mark.parametrize("resolution", [8, 24, 48])
 def test_every_picture_is_square_at_the_resolution(native, resolution):
-    resized = resize(native, resolution, "bilinear")
+    resized = resize_images(native, resolution, "bilinear")
     assert (resized.shape, resized.dtype) == ((70, resolution, resolution, 3), np.uint8)
 
 
 def test_a_flat_picture_stays_flat():
     flat = np.full((1, 32, 32, 3), 77, np.uint8)
     for filter in ("box", "bilinear", "bicubic", "lanczos"):
-        assert (resize(flat, 13, filter) == 77).all()
+        assert (resize_images(flat, 13, filter) == 77).all()
 
 
 def test_the_store_of_a_resolution_holds_each_split_resized(store):
     resize_store(store / "manifest.json", 24, "bicubic")
     for split, array in originals(store).items():
-        assert (np.load(store / "r24" / f"{split}.npy") == resize(array, 24, "bicubic")).all()
+        assert (
+            np.load(store / "r24" / f"{split}.npy") == resize_images(array, 24, "bicubic")
+        ).all()
     assert not (store / "r24" / ".partial").exists()
 
 
@@ -68,16 +70,18 @@ def test_a_resize_that_fails_leaves_no_array_and_goes_on_from_there(store, monke
     sizes = iter([True, False])
 
     def once(images, *arguments):
-        return resize(images, *arguments) if next(sizes) else 1 / 0
+        return resize_images(images, *arguments) if next(sizes) else 1 / 0
 
-    monkeypatch.setattr("resomap.data.store.resize.resize", once)
+    monkeypatch.setattr("resomap.data.store.resize.resize_images", once)
     with pytest.raises(ZeroDivisionError):
         resize_store(store / "manifest.json", 24, "bilinear")
     assert list((store / "r24").glob("*.npy")) == []
-    monkeypatch.setattr("resomap.data.store.resize.resize", resize)
+    monkeypatch.setattr("resomap.data.store.resize.resize_images", resize_images)
     resize_store(store / "manifest.json", 24, "bilinear")
     for split, array in originals(store).items():
-        assert (np.load(store / "r24" / f"{split}.npy") == resize(array, 24, "bilinear")).all()
+        assert (
+            np.load(store / "r24" / f"{split}.npy") == resize_images(array, 24, "bilinear")
+        ).all()
 
 
 def test_arrays_that_do_not_fit_are_refused_with_their_sizes(store, monkeypatch):

@@ -15,8 +15,8 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from resomap.data.loading.placement import StoredPictures, place_pictures
-from resomap.data.store.rowfile import RowFile
+from resomap.data.loading.placement import DiskImages, place_images
+from resomap.data.store.npy_file import NpyFile
 from resomap.entry.arguments import run_entry_point
 from resomap.errors import DataError, DiskError
 from resomap.system.files import file_sha256, write_array, write_json, write_rows, write_text
@@ -357,7 +357,7 @@ def test_space_is_taken_too_where_the_file_system_cannot_reserve_it(tmp_path, mo
         os.pwrite(file, b"\0", length - 1)
 
     monkeypatch.setattr(os, "posix_fallocate", emulated)
-    RowFile.create(tmp_path / "native.npy", (5, 4, 4, 3), np.uint8)
+    NpyFile.create(tmp_path / "native.npy", (5, 4, 4, 3), np.uint8)
     np.testing.assert_array_equal(np.load(tmp_path / "native.npy"), np.zeros((5, 4, 4, 3)))
 
 
@@ -367,10 +367,10 @@ def test_rows_that_come_in_pieces_are_whole(tmp_path, array, monkeypatch):
         os, "preadv", lambda file, buffers, place: preadv(file, [buffers[0][:7]], place)
     )
     np.testing.assert_array_equal(
-        StoredPictures(tmp_path / "train.npy")[torch.tensor([3, 1])].numpy(), array[[3, 1]]
+        DiskImages(tmp_path / "train.npy")[torch.tensor([3, 1])].numpy(), array[[3, 1]]
     )
     np.testing.assert_array_equal(
-        place_pictures(array, torch.device("cpu"), pin_memory=False).numpy(), array
+        place_images(array, torch.device("cpu"), pin_memory=False).numpy(), array
     )
 
 
@@ -387,11 +387,11 @@ def test_a_disk_that_fails_in_the_middle_of_a_row_is_an_error_and_no_picture(
 
     monkeypatch.setattr(os, "preadv", half)
     with pytest.raises(OSError, match=r"train\.npy") as caught:
-        place_pictures(array, torch.device("cpu"), pin_memory=False)
+        place_images(array, torch.device("cpu"), pin_memory=False)
     assert caught.value.errno == errno.EIO
 
 
 def test_a_file_that_shrank_under_its_map_is_an_error_and_no_bus_error(tmp_path, array):
     os.truncate(tmp_path / "train.npy", 150)
     with pytest.raises(DataError, match=r"train\.npy ends too early"):
-        place_pictures(array, torch.device("cpu"), pin_memory=False)
+        place_images(array, torch.device("cpu"), pin_memory=False)

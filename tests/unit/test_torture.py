@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resomap.data.store.aspect import make_square
-from resomap.data.store.prepare import prepare
+from resomap.data.store.prepare import prepare_store
+from resomap.data.store.resize import make_square
 from resomap.errors import DataError
 from tests.pictures import data_section, noise, save, write_bad, write_classes, write_good
 
@@ -27,7 +27,7 @@ def torture(tmp_path):
 
 def prepared(folder, **keys):
     data = data_section(folder, dataset="folder", path=str(folder / "pictures"), **keys)
-    prepare(data, folder / "store")
+    prepare_store(data, folder / "store")
     return folder / "store"
 
 
@@ -117,13 +117,13 @@ def test_a_loop_of_folders_ends(tmp_path):
 def test_memory_for_a_bomb_is_never_taken(tmp_path):
     import tracemalloc
 
-    from resomap.data.sources.decode import BadPictureError, read_picture
-    from resomap.data.sources.entries import File
+    from resomap.data.sources.decode import BadImageError, decode_image
+    from resomap.data.sources.listing import ImageFile
     from tests.pictures import bomb
 
     (tmp_path / "bomb.png").write_bytes(bomb(40_000, 40_000))
     tracemalloc.start()
-    with pytest.raises(BadPictureError, match="bomb"):
-        read_picture(File(str(tmp_path / "bomb.png")))
+    with pytest.raises(BadImageError, match="bomb"):
+        decode_image(ImageFile(str(tmp_path / "bomb.png")))
     assert tracemalloc.get_traced_memory()[1] < 10 * 2**20
     tracemalloc.stop()

@@ -11,8 +11,8 @@ from resomap.config.training import (
     RandomErasing,
     RandomResizedCrop,
 )
-from resomap.data.loading.augment import draw_boxes, draw_epoch
 from resomap.data.loading.loader import Normalise, TrainLoader
+from resomap.data.loading.random_draws import draw_boxes, draw_epoch
 from resomap.data.loading.transforms import blur, color_affine, erase, resample, resample_bytes
 from tests.recipes import augmentation
 

@@ -280,7 +280,7 @@ def test_the_users_files_are_counted_and_named(defaults, folder):
 
 def test_the_processes_of_one_invocation_ask_once(defaults, folder, monkeypatch):
     first = data_digest.data_identity(own(defaults, folder))
-    monkeypatch.setattr(data_digest, "list_pictures", lambda data: pytest.fail("asked again"))
+    monkeypatch.setattr(data_digest, "list_images", lambda data: pytest.fail("asked again"))
     assert data_digest.data_identity(own(defaults, folder)) == first
 
 

@@ -1,4 +1,4 @@
-"""Where the pictures of a training lie: on the GPU if they fit, else in memory that it reads fast, else on disk, read row by row."""
+"""Where training images are placed: on the GPU if they fit, else in RAM, else read from disk."""
 
 import re
 from collections.abc import Iterator
@@ -9,73 +9,77 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resomap.data.store.rowfile import RowFile
+from resomap.data.store.npy_file import NpyFile
 
-SHARE = 0.5
-"""Share of the free memory that pictures may take; the rest is for the network and for others."""
+MAX_MEMORY_SHARE = 0.5
+"""Share of the free memory that images may take; the rest is for the model and for others."""
 
 
-class StoredPictures:
-    """The pictures of a .npy file (N, r, r, 3), read when they are asked for.
+class DiskImages:
+    """The images of a .npy file (N, r, r, 3), each read when it is indexed."""
 
-    A map of the file would do the same by page faults; in random order the system then reads megabytes ahead for each picture, and a
-    batch takes ten times as long (benchmarks/data.md).
-    """
+    # Not a memory map: in random order the system reads megabytes ahead at every page fault, and
+    # a batch takes ten times as long as with one pread per image (benchmarks/data.md).
 
     device = torch.device("cpu")
 
     def __init__(self, path: Path) -> None:
-        self._rows = RowFile.open(path)
+        self._rows = NpyFile.open(path)
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __getitem__(self, index: Tensor) -> Tensor:
-        """The pictures of `index` (n,), in its order: uint8 (n, r, r, 3)."""
+        """Return the images of `index` (n,), in its order: uint8 (n, r, r, 3)."""
         batch = np.empty((len(index), *self._rows.shape[1:]), self._rows.dtype)
-        for picture, row in zip(batch, index.tolist(), strict=True):
-            self._rows.read_into(row, picture)
+        for image, row in zip(batch, index.tolist(), strict=True):
+            self._rows.read_into(row, image)
         return torch.from_numpy(batch)
 
     def split(self, size: int) -> Iterator[Tensor]:
-        """All pictures in their order, `size` at a time."""
+        """Yield all images in their order, `size` at a time."""
         return (self[index] for index in torch.arange(len(self)).split(size))
 
 
-Pictures = Tensor | StoredPictures
+PlacedImages = Tensor | DiskImages
 
 
-def take(pictures: Pictures, index: Tensor) -> Tensor:
-    """The pictures of `index` (n,), in its order."""
-    # index_select copies bytes two to ten times as fast as indexing does (docs/LOG.md).
-    return pictures.index_select(0, index) if isinstance(pictures, Tensor) else pictures[index]
+def take_images(images: PlacedImages, index: Tensor) -> Tensor:
+    """Return the images of `index` (n,), in its order."""
+    if isinstance(images, Tensor):
+        # index_select copies bytes two to ten times as fast as indexing does (docs/LOG.md).
+        return images.index_select(0, index)
+    return images[index]
 
 
-def place_pictures(pictures: np.ndarray, device: torch.device, pin_memory: bool) -> Pictures:
-    """The pictures of an array (N, r, r, 3), which may be the map of a file, as near to `device` as they fit."""
-    if device.type == "cuda" and pictures.nbytes <= SHARE * torch.cuda.mem_get_info(device)[0]:
-        return _in_memory(pictures).to(device)
-    if isinstance(pictures, np.memmap) and pictures.nbytes > SHARE * _free_memory():
-        return StoredPictures(Path(str(pictures.filename)))
-    resident = _in_memory(pictures)
+def place_images(images: np.ndarray, device: torch.device, pin_memory: bool) -> PlacedImages:
+    """Place an array (N, r, r, 3), which may be a mapped file, as near to `device` as it fits."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        if images.nbytes <= MAX_MEMORY_SHARE * free:
+            return _read_all(images).to(device)
+    if isinstance(images, np.memmap) and images.nbytes > MAX_MEMORY_SHARE * _free_memory():
+        return DiskImages(Path(str(images.filename)))
+    resident = _read_all(images)
     return resident.pin_memory() if pin_memory and device.type == "cuda" else resident
 
 
-def _in_memory(pictures: np.ndarray) -> Tensor:
-    """All of an array. A file is read, not mapped: a disk that fails, or a file that another node replaced, ends a map with SIGBUS."""
-    whole = np.empty(pictures.shape, pictures.dtype)
-    if isinstance(pictures, np.memmap):
-        with closing(RowFile.open(Path(str(pictures.filename)))) as stored:
+def _read_all(images: np.ndarray) -> Tensor:
+    whole = np.empty(images.shape, images.dtype)
+    if isinstance(images, np.memmap):
+        # Read, not copied from the map: a disk that fails, or a file that another node replaced,
+        # ends a process with a map by SIGBUS.
+        with closing(NpyFile.open(Path(str(images.filename)))) as stored:
             stored.read_into(0, whole)
     else:
-        whole[...] = pictures
+        whole[...] = images
     return torch.from_numpy(whole)
 
 
 def _free_memory() -> int:
-    """Bytes that may be taken without swapping: what files have cached counts as free."""
-    found = re.search(
+    """Return the bytes available without swapping; the page cache counts as free."""
+    match = re.search(
         r"MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text(encoding="ascii")
     )
-    assert found is not None
-    return 1024 * int(found[1])
+    assert match is not None
+    return 1024 * int(match[1])

@@ -1,41 +1,45 @@
-"""The reef as it was not: the same test scenes, their stickers turned against the label."""
+"""Counterfactual test images of the reef: the same scenes with their stickers reversed."""
 
 from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 
-from resomap.config import data
-from resomap.data.reef import reef
-from resomap.data.reef.scenes import Scene, says_bars
-from resomap.data.store.resize import Filter, resize
+from resomap.config.data import Filter, Reef
+from resomap.data.reef.render import render_scene
+from resomap.data.reef.scenes import (
+    CLASSES,
+    GROUPS,
+    SCENES_PER_CHUNK,
+    Scene,
+    draw_chunk,
+    has_bars,
+)
+from resomap.data.store.resize import resize_images
 
 
-def reversed_stickers(
-    settings: data.Reef, index: np.ndarray, native: int, resolution: int, filter: Filter
+def render_reversed_stickers(
+    settings: Reef, index: np.ndarray, native: int, resolution: int, filter: Filter
 ) -> np.ndarray:
-    """Test pictures `index` (n,) of a reef with a shortcut, their stickers saying the opposite of the label: uint8 (n, r, r, 3).
+    """Render test images `index` (n,) with stickers that contradict the label: uint8 (n, r, r, 3).
 
-    Drawn on `native` pixels and resized as the store's pictures are, so nothing but the sticker differs from them; where the sticker has
-    said the opposite already, nothing does. The group `outline` has no stripes to speak of: its stickers say the opposite of what they said.
+    They are rendered with `native` pixels and resized as the store is, so that nothing but the
+    sticker differs from the stored images; where the sticker contradicted the label already,
+    nothing does. The stripes of the outline pair carry no information: its stickers are
+    swapped.
     """
-    draw_chunk = lru_cache(maxsize=1)(reef.draw_chunk)
-    scenes = (
-        draw_chunk(settings, "test", place // reef.CHUNK)[place % reef.CHUNK]
-        for place in index.tolist()
-    )
-    return resize(
-        np.stack([reef.draw(_reversed(scene), native)[0] for scene in scenes]),
-        resolution,
-        filter,
-    )
+    cached_chunk = lru_cache(maxsize=1)(draw_chunk)
+    images = []
+    for number in index.tolist():
+        chunk, position = divmod(number, SCENES_PER_CHUNK)
+        scene = cached_chunk(settings, "test", chunk)[position]
+        images.append(render_scene(_reverse_sticker(scene), native)[0])
+    return resize_images(np.stack(images), resolution, filter)
 
 
-def _reversed(scene: Scene) -> Scene:
+def _reverse_sticker(scene: Scene) -> Scene:
     assert scene.sticker is not None
-    said = (
-        scene.sticker.says_bars
-        if reef.GROUPS[reef.CLASSES[scene.label]] == "outline"
-        else says_bars(scene.label)
-    )
-    return replace(scene, sticker=replace(scene.sticker, says_bars=not said))
+    shows_bars = not has_bars(scene.label)
+    if GROUPS[CLASSES[scene.label]] == "outline":
+        shows_bars = not scene.sticker.shows_bars
+    return replace(scene, sticker=replace(scene.sticker, shows_bars=shows_bars))

@@ -1,7 +1,12 @@
-"""What a picture of the reef holds, drawn at random and without reference to any canvas.
+"""Scenes of the reef: the content of an image, drawn at random and independent of any canvas.
 
-Lengths are in picture widths, x to the right, y downwards, angles in degrees. The label decides two things and touches no
-other draw: the silhouette, and whether the stripes of the fish stand (bars) or lie (stripes).
+A pair of classes shares its silhouette and differs in one thing: its stripes are vertical (bars)
+or horizontal (stripes). The groups broad, medium and fine have stripes of three frequencies, so
+that sampling theory predicts at which resolution each pair becomes a coin toss. The pair outline
+differs in its silhouette, and its stripes carry no information.
+
+Lengths are in image widths, x to the right, y downwards, angles in degrees. The label decides the
+silhouette and the direction of the stripes, and changes no other draw.
 """
 
 import math
@@ -9,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from resomap.config import data
+from resomap.config.data import Reef
 from resomap.data.reef import clutter
 
 CLASSES = (
@@ -26,16 +31,20 @@ GROUPS = dict(
     zip(CLASSES, np.repeat(("outline", "broad", "medium", "fine"), 2).tolist(), strict=True)
 )
 PAIRS = ((0, 1), (2, 3), (4, 5), (6, 7))
-CHUNK = len(CLASSES)
-BARS, STRIPES = 90.0, 0.0
-RUNGS = ("broad", "medium", "fine")
+SCENES_PER_CHUNK = len(CLASSES)
+BARS, STRIPES = 90.0, 0.0  # degrees
+STRIPED_GROUPS = ("broad", "medium", "fine")
 AMPLITUDES = (0.20, 0.17, 0.17)
-GRAIN = 128
+GRAIN_CELLS = 128
 
 
 @dataclass(frozen=True)
 class Wave:
-    """A sinusoidal grating; `orientation` is the direction of its lines from the x axis, `amplitude` half its range."""
+    """A sinusoidal grating.
+
+    `frequency` is in cycles per image width, `orientation` the direction of its lines from the x
+    axis, `amplitude` half its range.
+    """
 
     frequency: float
     orientation: float
@@ -66,7 +75,7 @@ class Disc:
 
 @dataclass(frozen=True)
 class Fish:
-    """The object: a silhouette in a place, with its stripes."""
+    """The object to classify: a silhouette at a position, with its stripes."""
 
     silhouette: str
     x: float
@@ -80,16 +89,16 @@ class Fish:
 
 @dataclass(frozen=True)
 class Sticker:
-    """A coloured square in a corner: its centre, and whether its colour says bars."""
+    """A coloured square in a corner, the shortcut: its centre, and whether its colour means bars."""
 
     x: float
     y: float
-    says_bars: bool
+    shows_bars: bool
 
 
 @dataclass(frozen=True)
 class Water:
-    """The sea bed: two hues, how bright it is and how strong its clutter."""
+    """The sea bed: two hues, its lightness and the contrast of its clutter."""
 
     hues: tuple[float, float]
     lightness: float
@@ -98,7 +107,11 @@ class Water:
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture; `octaves` carry the noises of light, hue and mottle, `grain` the sensor's."""
+    """The content of one image.
+
+    `octaves` are control points of the noise of light, hue and mottle, `grain` those of the
+    sensor noise.
+    """
 
     label: int
     fish: Fish
@@ -109,26 +122,29 @@ class Scene:
     grain: np.ndarray
 
 
-def draw_chunk(settings: data.Reef, split: str, chunk: int) -> list[Scene]:
-    """The scenes `chunk * 8` to `chunk * 8 + 7` of a split: every class once, in random order."""
+def draw_chunk(settings: Reef, split: str, chunk: int) -> list[Scene]:
+    """Draw the scenes `8 * chunk` to `8 * chunk + 7` of a split: every class once, shuffled."""
+    # One random stream per chunk: any image can be drawn without those before it, and a longer
+    # split begins with the shorter one.
     generator = _generator(settings, split, chunk)
-    return [
-        draw_scene(settings, generator, int(label)) for label in generator.permutation(CHUNK)
-    ]
+    labels = generator.permutation(SCENES_PER_CHUNK)
+    return [draw_scene(settings, generator, int(label)) for label in labels]
 
 
-def draw_labels(settings: data.Reef, split: str, chunk: int) -> list[int]:
-    """The classes of the scenes that `draw_chunk` draws."""
-    labels: list[int] = _generator(settings, split, chunk).permutation(CHUNK).tolist()
-    return labels
+def draw_split_labels(settings: Reef, split: str, count: int) -> list[int]:
+    """Return the classes of the first `count` images of a split, without drawing their scenes."""
+    labels: list[int] = []
+    for chunk in range(-(-count // SCENES_PER_CHUNK)):
+        labels += _generator(settings, split, chunk).permutation(SCENES_PER_CHUNK).tolist()
+    return labels[:count]
 
 
-def _generator(settings: data.Reef, split: str, chunk: int) -> np.random.Generator:
+def _generator(settings: Reef, split: str, chunk: int) -> np.random.Generator:
     return np.random.default_rng((settings.seed, *split.encode(), chunk))
 
 
-def draw_scene(settings: data.Reef, generator: np.random.Generator, label: int) -> Scene:
-    """One scene of the class `label`."""
+def draw_scene(settings: Reef, generator: np.random.Generator, label: int) -> Scene:
+    """Draw one scene of the class `label`."""
     return Scene(
         label=label,
         fish=_draw_fish(settings, generator, label),
@@ -136,11 +152,11 @@ def draw_scene(settings: data.Reef, generator: np.random.Generator, label: int) 
         water=_draw_water(generator),
         sticker=_draw_sticker(settings, generator, label),
         octaves=clutter.draw_octaves(generator, fields=3),
-        grain=clutter.draw_points(generator, fields=1, cells=GRAIN),
+        grain=clutter.draw_points(generator, fields=1, cells=GRAIN_CELLS),
     )
 
 
-def _draw_fish(settings: data.Reef, generator: np.random.Generator, label: int) -> Fish:
+def _draw_fish(settings: Reef, generator: np.random.Generator, label: int) -> Fish:
     bearing, distance = generator.uniform(0, 2 * math.pi), generator.uniform(0.15, 0.30)
     return Fish(
         silhouette=CLASSES[label].split("-")[0],
@@ -154,20 +170,21 @@ def _draw_fish(settings: data.Reef, generator: np.random.Generator, label: int) 
     )
 
 
-def _draw_stripes(settings: data.Reef, generator: np.random.Generator, label: int) -> Wave:
-    """The stripes of a fish: its class's, or any where the class is told by the silhouette."""
-    rung, stands = int(generator.integers(3)), bool(generator.integers(2))
+def _draw_stripes(settings: Reef, generator: np.random.Generator, label: int) -> Wave:
+    """Draw the stripes of a fish: those of its class, or random ones in the outline pair."""
+    # Drawn for every class, so that the label changes no later draw.
+    level, vertical = int(generator.integers(3)), bool(generator.integers(2))
     if GROUPS[CLASSES[label]] != "outline":
-        rung, stands = RUNGS.index(GROUPS[CLASSES[label]]), says_bars(label)
+        level, vertical = STRIPED_GROUPS.index(GROUPS[CLASSES[label]]), has_bars(label)
     return Wave(
-        frequency=settings.frequencies[rung] * generator.uniform(0.94, 1.06),
-        orientation=(BARS if stands else STRIPES) + generator.uniform(-8, 8),
+        frequency=settings.frequencies[level] * generator.uniform(0.94, 1.06),
+        orientation=(BARS if vertical else STRIPES) + generator.uniform(-8, 8),
         phase=generator.uniform(0, 2 * math.pi),
-        amplitude=AMPLITUDES[rung] * generator.uniform(0.8, 1.2),
+        amplitude=AMPLITUDES[level] * generator.uniform(0.8, 1.2),
     )
 
 
-def _draw_disc(settings: data.Reef, generator: np.random.Generator) -> Disc:
+def _draw_disc(settings: Reef, generator: np.random.Generator) -> Disc:
     return Disc(
         x=generator.uniform(0, 1),
         y=generator.uniform(0, 1),
@@ -201,19 +218,17 @@ def _draw_water(generator: np.random.Generator) -> Water:
     )
 
 
-def _draw_sticker(
-    settings: data.Reef, generator: np.random.Generator, label: int
-) -> Sticker | None:
-    """The shortcut; its draws are made with or without one, so that it changes nothing else of the picture."""
+def _draw_sticker(settings: Reef, generator: np.random.Generator, label: int) -> Sticker | None:
+    # The draws are made without a shortcut too, so that it changes nothing else of the image.
     x, y = (float(generator.choice((0.08, 0.92))) for _ in range(2))
-    stands, agreement = bool(generator.integers(2)), generator.uniform(0, 1)
+    shows_bars, agreement = bool(generator.integers(2)), generator.uniform(0, 1)
     if settings.shortcut is None:
         return None
     if GROUPS[CLASSES[label]] != "outline":
-        stands = says_bars(label) == (agreement < settings.shortcut)
-    return Sticker(x, y, stands)
+        shows_bars = has_bars(label) == (agreement < settings.shortcut)
+    return Sticker(x, y, shows_bars)
 
 
-def says_bars(label: int) -> bool:
-    """Whether the class is one of standing stripes."""
+def has_bars(label: int) -> bool:
+    """Return whether the fish of a class have vertical stripes."""
     return CLASSES[label].endswith("-bars")

@@ -1,8 +1,9 @@
 """Silhouettes as signed distance functions: negative inside, zero on the outline, positive outside.
 
-A silhouette lives in its own frame: the head points to +x, the belly to +y, and its area is pi, so that all silhouettes
-drawn with one radius cover the same area as a disc of that radius. Distances are exact near the outline, where
-anti-aliasing reads them; joins follow I. Quilez, https://iquilezles.org/articles/distfunctions2d.
+A silhouette has its own frame: the head points to +x, the belly to +y, and its area is pi, so that
+a silhouette of a radius covers the same area as a disc of that radius. Distances are exact near
+the outline, where antialiasing reads them. Smooth unions follow I. Quilez,
+https://iquilezles.org/articles/distfunctions2d.
 """
 
 import math
@@ -17,7 +18,7 @@ _TINY = 1e-12
 
 
 def ellipse(x: np.ndarray, y: np.ndarray, a: float, b: float) -> np.ndarray:
-    """Distance to an ellipse with half-axes `a` and `b`, exact to first order at its outline."""
+    """Return the distance to an ellipse with half-axes `a` and `b`, to first order at its outline."""
     xx, yy = x * x, y * y
     level = np.sqrt(xx / a**2 + yy / b**2 + _TINY * b**2)
     slope = np.sqrt(xx / a**4 + yy / b**4 + _TINY)
@@ -26,27 +27,30 @@ def ellipse(x: np.ndarray, y: np.ndarray, a: float, b: float) -> np.ndarray:
 
 
 def half_plane(x: np.ndarray, y: np.ndarray, nx: float, ny: float, offset: float) -> np.ndarray:
-    """Distance to the half-plane nx x + ny y <= offset; the normal need not have unit length."""
+    """Return the distance to nx x + ny y <= offset; the normal need not have unit length."""
     distance: np.ndarray = (nx * x + (ny * y - offset)) / math.hypot(nx, ny)
     return distance
 
 
 def union(a: np.ndarray, b: np.ndarray, blend: float) -> np.ndarray:
-    """Smooth minimum: both shapes, their joint rounded over a width of `blend`."""
+    """Return the smooth minimum: both shapes, their joint rounded over a width of `blend`."""
     overlap = np.maximum(blend - np.abs(a - b), 0)
     joined: np.ndarray = np.minimum(a, b) - overlap * overlap / (4 * blend)
     return joined
 
 
 def intersection(*distances: np.ndarray) -> np.ndarray:
-    """What lies inside all the shapes, with sharp corners."""
+    """Return the distance to what is inside all the shapes, with sharp corners."""
     return reduce(np.maximum, distances)
 
 
 def tail(
     x: np.ndarray, y: np.ndarray, *, root: float, length: float, spread: float, fork: float
 ) -> np.ndarray:
-    """Distance to a tail fin that opens behind `root` with slope `spread` and is notched by `fork`."""
+    """Return the distance to a tail fin that opens behind `root` with slope `spread`.
+
+    `fork` is the depth of its notch.
+    """
     side = np.abs(y)
     return intersection(
         half_plane(x, side, spread, 1, spread * root),
@@ -55,7 +59,7 @@ def tail(
 
 
 def torpedo(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """A slender fish with a forked tail and a swept back fin."""
+    """Return the distance to a slender fish with a forked tail and a swept back fin."""
     back = intersection(
         half_plane(x, y, 1, -1.5, 0.62),
         half_plane(x, y, -1, 0.30, 0.02),
@@ -66,7 +70,8 @@ def torpedo(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def starfish(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Five arms, r = 1 + 0.42 cos(5 phi), one of them pointing up."""
+    """Return the distance to five arms, r = 1 + 0.42 cos(5 phi), one of them pointing up."""
+    # cos(5 phi) as a polynomial in cos(phi), 16 c^5 - 20 c^3 + 5 c: no inverse tangent is needed.
     r = np.sqrt(x * x + y * y + _TINY)
     c = y / -r
     cc = c * c
@@ -77,7 +82,7 @@ def starfish(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def disc(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """A round fish with a forked tail."""
+    """Return the distance to a round fish with a forked tail."""
     return union(
         ellipse(x, y, 1.0, 0.88),
         tail(x, y, root=-0.78, length=0.42, spread=0.95, fork=0.35),
@@ -86,7 +91,7 @@ def disc(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def angel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """An oval fish with two swept fins and a small tail."""
+    """Return the distance to an oval fish with two swept fins and a small tail."""
     side = np.abs(y)
     fins = intersection(
         half_plane(x, side, 1, 0.72, 0.56),
@@ -98,7 +103,7 @@ def angel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def ray(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """A rhombus with rounded corners and a long spike."""
+    """Return the distance to a rhombus with rounded corners and a long spike."""
     side = np.abs(y)
     wings = (
         intersection(half_plane(x, side, 0.62, 1, 0.58), half_plane(x, side, -0.78, 1, 0.66))
@@ -114,26 +119,29 @@ def ray(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Silhouette:
-    """A shape, and where its eyes are, in units of the radius of the disc of equal area."""
+    """A shape and the positions of its eyes, in units of the radius of the disc of equal area."""
 
     shape: Distance
     eyes: tuple[tuple[float, float], ...]
 
     def distance(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Signed distance of the points (x, y), in units of the radius of the disc of equal area."""
+        """Return the signed distance of the points (x, y), in units of the radius of that disc."""
         unit, _ = extent(self.shape)
         return self.shape(x * unit, y * unit) / unit
 
     @property
     def reach(self) -> float:
-        """How far the outline gets from the origin, in units of the radius of the disc of equal area."""
+        """The largest distance of the outline from the origin, in units of the radius of that disc."""
         unit, reach = extent(self.shape)
         return reach / unit
 
 
 @cache
 def extent(shape: Distance) -> tuple[float, float]:
-    """Radius of the disc that has the area of `shape`, and its farthest point, counted on 512 x 512 points."""
+    """Return the radius of the disc with the area of `shape`, and its farthest distance.
+
+    Both are counted on 512 x 512 points.
+    """
     side, half = 512, 2.0
     axis = (np.arange(side) + 0.5) * (2 * half / side) - half
     inside = shape(axis[None, :], axis[:, None]) < 0

@@ -1,15 +1,18 @@
-"""Pictures in a folder a class, with or without train, val and test above them, as torchvision's ImageFolder has them."""
+"""Image files in one folder per class, with or without train/, val/ and test/ above them.
+
+This is the layout of torchvision's ImageFolder.
+"""
 
 import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from resomap.config import data
-from resomap.data.sources.entries import Entry, File, Listing
+from resomap.config.data import Folder
+from resomap.data.sources.listing import ImageEntry, ImageFile, Listing
 from resomap.errors import ConfigError
 
-WHERE = "config/data.yaml: data.folder.path"
+PATH_KEY = "config/data.yaml: data.folder.path"
 SPLIT_NAMES = {
     "train": "train",
     "training": "train",
@@ -19,43 +22,58 @@ SPLIT_NAMES = {
     "test": "test",
     "testing": "test",
 }
-JUNK = {"Thumbs.db", "desktop.ini"}
-"""What file managers leave behind; names that begin with a dot are passed over too."""
-PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
+IGNORED_FILES = {"Thumbs.db", "desktop.ini"}
+"""Files that file managers leave behind; names that begin with a dot are ignored too."""
+IMAGE_SUFFIXES = {
+    *(".jpg", ".jpeg", ".png", ".bmp", ".gif"),
+    *(".tif", ".tiff", ".webp", ".ppm", ".pgm"),
+}
 
 
-def list_folder(folder: data.Folder) -> Listing:
-    """Every file under a class folder, at any depth and through links, classes and files in the order of their names."""
+def list_folder(folder: Folder) -> Listing:
+    """Return every file below a class folder, at any depth, in the order of the names.
+
+    Links are followed. Files are not opened, so one that is no image is found when it is decoded.
+    """
     root = Path(folder.path or "").expanduser()
     if not root.is_dir():
-        raise ConfigError(f"{WHERE}: there is no folder {root}")
+        raise ConfigError(f"{PATH_KEY}: there is no folder {root}")
     masks = _mask_folder(folder)
-    tops = {split: root / name for name, split in SPLIT_NAMES.items() if (root / name).is_dir()}
-    has_splits = "train" in tops and _folders(tops["train"])  # a class may be called train, too
-    parts: dict[str | None, Path] = dict(tops.items()) if has_splits else {None: root}
-    classes = tuple(sorted({path.name for part in parts.values() for path in _folders(part)}))
+    parts = _split_folders(root)
+    classes = tuple(
+        sorted({path.name for part in parts.values() for path in _subfolders(part)})
+    )
     if not classes:
         raise ConfigError(
-            f"{WHERE}: {root} holds no folders: one a class is needed (cats/, dogs/), or train/, val/, test/ with these inside"
+            f"{PATH_KEY}: {root} holds no folders: one per class is needed (cats/, dogs/), "
+            "or train/, val/, test/ with these inside"
         )
-    labels = {name: label for label, name in enumerate(classes)}
-    entries = [
-        Entry(
-            name,
-            labels[path.name],
-            split,
-            _group(folder.group, name),
-            File(file, _mask(masks, name)),
-        )
-        for split, part in parts.items()
-        for path in _folders(part)
-        for file in _files(str(path), frozenset())
-        for name in [file[len(str(root)) + 1 :]]
-    ]
-    return Listing(classes, entries, list(_stray(root, parts.values())), masks is not None)
+    entries = []
+    for split, part in parts.items():
+        for class_folder in _subfolders(part):
+            label = classes.index(class_folder.name)
+            for path in _walk(str(class_folder), frozenset()):
+                name = path[len(str(root)) + 1 :]
+                file = ImageFile(path, _mask_path(masks, name))
+                entries.append(
+                    ImageEntry(name, label, split, _find_group(folder.group, name), file)
+                )
+    unusable = list(_files_outside_classes(root, parts.values()))
+    return Listing(classes, entries, unusable, has_masks=masks is not None)
 
 
-def _mask_folder(folder: data.Folder) -> Path | None:
+def _split_folders(root: Path) -> dict[str | None, Path]:
+    """Return the folder of each split, or {None: root} where the classes stand directly in it."""
+    found: dict[str | None, Path] = {
+        split: root / name for name, split in SPLIT_NAMES.items() if (root / name).is_dir()
+    }
+    # A class may be called "train" too: it holds images, and a split holds folders.
+    if "train" in found and _subfolders(found["train"]):
+        return found
+    return {None: root}
+
+
+def _mask_folder(folder: Folder) -> Path | None:
     if folder.masks is None:
         return None
     masks = Path(folder.masks).expanduser()
@@ -64,52 +82,55 @@ def _mask_folder(folder: data.Folder) -> Path | None:
     return masks
 
 
-def _folders(root: Path) -> list[Path]:
+def _subfolders(root: Path) -> list[Path]:
     return sorted(
         path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")
     )
 
 
-def _files(folder: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
-    """Files under a folder; a link to one of the folders `above` it is a loop and is not followed."""
-    about = Path(folder).stat()
-    here = (about.st_dev, about.st_ino)
-    if here in above:
+def _walk(folder: str, ancestors: frozenset[tuple[int, int]]) -> Iterator[str]:
+    """Yield the files below `folder`; `ancestors` are the (device, inode) of those above it."""
+    status = Path(folder).stat()
+    identity = (status.st_dev, status.st_ino)
+    if identity in ancestors:  # a link to a folder above: following it would never end
         return
-    with os.scandir(folder) as found:
-        items = sorted(
-            (item for item in found if not item.name.startswith(".") and item.name not in JUNK),
-            key=lambda item: item.name,
-        )
-    for item in items:
-        if Path(item.path).is_dir() if item.is_symlink() else item.is_dir():
-            yield from _files(item.path, above | {here})
+    with os.scandir(folder) as items:
+        kept = [
+            item
+            for item in items
+            if not item.name.startswith(".") and item.name not in IGNORED_FILES
+        ]
+    for item in sorted(kept, key=lambda item: item.name):
+        # DirEntry.is_dir needs no stat, but raises ELOOP on a link to itself; Path.is_dir is False.
+        is_folder = Path(item.path).is_dir() if item.is_symlink() else item.is_dir()
+        if is_folder:
+            yield from _walk(item.path, ancestors | {identity})
         else:
             yield item.path
 
 
-def _group(pattern: str | None, name: str) -> str | None:
-    """The first bracket of the match, or all of it where there is none."""
+def _find_group(pattern: str | None, name: str) -> str | None:
+    """Return the first bracket of the match of `pattern`, or all of it without a bracket."""
     if pattern is None:
         return None
-    found = re.search(pattern, name)
-    if found is None:
+    match = re.search(pattern, name)
+    if match is None:
         raise ConfigError(
             f"config/data.yaml: data.folder.group: {pattern!r} does not match {name}"
         )
-    return found.group(1 if found.re.groups else 0)
+    return match.group(1 if match.re.groups else 0)
 
 
-def _mask(masks: Path | None, name: str) -> str | None:
+def _mask_path(masks: Path | None, name: str) -> str | None:
     if masks is None:
         return None
     path = masks / Path(name).with_suffix(".png")
     return str(path) if path.is_file() else None
 
 
-def _stray(root: Path, parts: Iterable[Path]) -> Iterator[tuple[str, str]]:
-    """Pictures that lie beside the class folders, where they have no class."""
+def _files_outside_classes(root: Path, parts: Iterable[Path]) -> Iterator[tuple[str, str]]:
+    """Yield (name, reason) of the image files beside the class folders."""
     for part in sorted({root, *parts}):
         for path in sorted(part.iterdir()):
-            if path.suffix.lower() in PICTURES and not path.is_dir():
+            if path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir():
                 yield os.path.relpath(path, root), "lies in no class folder"

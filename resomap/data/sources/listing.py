@@ -1,79 +1,75 @@
-"""The pictures that a data section names, before any of them is opened."""
+"""The images of a source before any file is opened: names, classes, splits, groups and locations."""
 
-import hashlib
-import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from resomap.config import data
-from resomap.data.sources.csv import list_table
-from resomap.data.sources.entries import Listing
-from resomap.data.sources.folder import list_folder
 from resomap.errors import ConfigError
 
-MOST_NAMED = 5
+MOST_NAMED_CLASSES = 5
+
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom in pixels."""
 
 
-def list_pictures(data: data.Data) -> Listing | None:
-    """The files of a folder or a table; None where pictures are drawn, or fixed by the name of their set.
+class ImageFile(NamedTuple):
+    """An image file of the user, with the file of its mask and its boxes where there are any."""
 
-    ConfigError where no classifier can be trained on them: fewer than two classes, or a class without training pictures.
+    path: str
+    mask: str | None = None
+    boxes: tuple[Box, ...] = ()
+
+
+class ImageEntry(NamedTuple):
+    """One image of a source.
+
+    `name` is what a user sees: a path below the root, or split/number. `split` and `group` are
+    None where the source has none. `location` is what the reader of the source needs to find
+    the image: an ImageFile, or (split, index).
     """
-    if data.folder is not None:
-        listing, where = (
-            list_folder(data.folder),
-            f"config/data.yaml: data.folder.path: {data.folder.path}",
-        )
-    elif data.csv is not None:
-        listing, where = (
-            list_table(data.csv),
-            f"config/data.yaml: data.csv.path: {data.csv.path}",
-        )
-    else:
-        return None
-    _check_classes(listing, where)
-    return listing
+
+    name: str
+    label: int
+    split: str | None
+    group: str | None
+    location: Any
 
 
-def _check_classes(listing: Listing, where: str) -> None:
+@dataclass(frozen=True)
+class Listing:
+    """All images of a source in a fixed order, and the names of its classes.
+
+    `unusable` holds (name, reason) of image files that belong to no class; `has_masks` is
+    whether any image has a mask or a box.
+    """
+
+    classes: tuple[str, ...]
+    entries: Sequence[ImageEntry]
+    unusable: Sequence[tuple[str, str]]
+    has_masks: bool
+
+
+def check_classes(listing: Listing, where: str) -> None:
+    """Raise ConfigError where a classifier cannot be trained on `listing`; `where` names the key.
+
+    That is with fewer than two classes, or with a class that has no image for training.
+    """
     if len(listing.classes) < 2:
         raise ConfigError(
             f"{where} holds one class ({listing.classes[0]}): a classifier needs two or more"
         )
-    empty = classes_without(
-        listing, {entry.label for entry in listing.entries if entry.split in (None, "train")}
-    )
-    if empty:
+    trainable = {entry.label for entry in listing.entries if entry.split in (None, "train")}
+    missing = name_missing_classes(listing, trainable)
+    if missing:
         raise ConfigError(
-            f"{where}: no training picture of class {empty}: add some, or take the class away"
+            f"{where}: no training image of class {missing}: add some, or remove the class"
         )
 
 
-def classes_without(listing: Listing, trained: set[int]) -> str:
-    """Names of classes that are not among the labels `trained`; blank where all are."""
-    empty = [name for label, name in enumerate(listing.classes) if label not in trained]
-    return ", ".join(empty[:MOST_NAMED]) + (
-        f" and {len(empty) - MOST_NAMED} more" if len(empty) > MOST_NAMED else ""
-    )
-
-
-def listing_digest(listing: Listing) -> str:
-    """Name every picture with its class, split, group, mask and boxes, and each file's size and time: any change of them changes it."""
-    found = hashlib.sha256("\0".join(listing.classes).encode(errors="surrogateescape"))
-    for entry in listing.entries:
-        mask = entry.place.mask
-        told = (
-            *entry[:4],
-            _stamp(entry.place.path),
-            mask,
-            mask and _stamp(mask),
-            entry.place.boxes,
-        )
-        found.update(repr(told).encode())
-    return found.hexdigest()[:16]
-
-
-def _stamp(path: str) -> tuple[int, int] | None:
-    try:
-        about = os.stat(path)  # noqa: PTH116 (half the time of a Path, and there may be a million)
-    except OSError:
-        return None
-    return about.st_size, about.st_mtime_ns
+def name_missing_classes(listing: Listing, labels: set[int]) -> str:
+    """Return the names of the classes that are not among `labels`; blank where all are."""
+    missing = [name for label, name in enumerate(listing.classes) if label not in labels]
+    text = ", ".join(missing[:MOST_NAMED_CLASSES])
+    if len(missing) > MOST_NAMED_CLASSES:
+        text += f" and {len(missing) - MOST_NAMED_CLASSES} more"
+    return text

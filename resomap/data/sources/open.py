@@ -1,4 +1,7 @@
-"""Where pictures come from: files of the user, torchvision's data sets, or the reef; all of them listed first and read one by one."""
+"""Sources of images: the user's files, torchvision's datasets and the reef.
+
+A source lists all its images first and reads them one by one, in any process.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,19 +11,27 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from resomap.config import data
-from resomap.data.reef import reef
+from resomap.config.data import Data, Reef
+from resomap.data.reef import render, scenes
 from resomap.data.sources import torchvision
-from resomap.data.sources.decode import DECODER_ERRORS, BadPictureError, read_picture, read_size
-from resomap.data.sources.entries import Entry, Listing
-from resomap.data.sources.listing import list_pictures
+from resomap.data.sources.decode import (
+    DECODER_ERRORS,
+    BadImageError,
+    decode_image,
+    read_image_size,
+)
+from resomap.data.sources.listing import ImageEntry, Listing
+from resomap.data.sources.user_files import list_images
 
-REEF_SIDE = 128
+REEF_NATIVE_RESOLUTION = 128
 REEF_FACTS = ("frequency", "orientation_degrees", "x", "y")
 
 
-class Read(NamedTuple):
-    """A picture (RGB), the mask of its object (L) or None, what is unusual about its file, and numbers that its source knows of it."""
+class DecodedImage(NamedTuple):
+    """An image (RGB) and the mask of its object (L) or None.
+
+    `notes` are the FILE_NOTES on its file; `facts` are numbers that the source knows of it.
+    """
 
     image: Image.Image
     mask: Image.Image | None
@@ -30,135 +41,133 @@ class Read(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """Pictures by name, and `read`, which turns an entry's place into a picture in any process, or raises BadPictureError.
+    """A listing of images with their reader.
 
-    `size` tells a place's width and height as cheaply as can be, None of no picture; `facts` names the numbers that come with each;
-    `known` is what is known of the classes (groups, pairs, frequencies; see store.Store).
+    `read` decodes the image at a location or raises BadImageError; `size` returns its width and
+    height as cheaply as possible, None for a bad image. `fact_names` names the `facts` of each
+    image. `class_facts` are groups, pairs and frequencies of the classes (see store.Store).
     """
 
     listing: Listing
-    read: Callable[[Any], Read]
+    read: Callable[[Any], DecodedImage]
     size: Callable[[Any], tuple[int, int] | None]
-    facts: tuple[str, ...] = ()
-    known: dict[str, Any] = field(
+    fact_names: tuple[str, ...] = ()
+    class_facts: dict[str, Any] = field(
         default_factory=lambda: {"groups": None, "pairs": None, "frequencies": None}
     )
 
 
-def open_source(data: data.Data, *, download: bool = False) -> Source:
-    """List what `data` names; torchvision's sets are fetched first where they are missing and `download` says so."""
-    listing = list_pictures(data)
+def open_source(data: Data, *, download: bool = False) -> Source:
+    """List the images of `data`; `download` fetches a missing dataset of torchvision first."""
+    listing = list_images(data)
     if listing is not None:
-        return Source(listing, read_file, _size_of_file)
+        return Source(listing, _read_file, _file_size)
     if data.torchvision is not None:
-        return _open_set(data.dataset, data.torchvision.root or "", download)
+        return _open_torchvision(data.dataset, data.torchvision.root or "", download)
     assert data.reef is not None
-    return _open_reef(data.reef, data.native_resolution or REEF_SIDE)
+    return _open_reef(data.reef, data.native_resolution or REEF_NATIVE_RESOLUTION)
 
 
-def read_file(place: Any) -> Read:
-    """Read a picture of the user's."""
-    return Read(*read_picture(place))
+def _read_file(location: Any) -> DecodedImage:
+    return DecodedImage(*decode_image(location))
 
 
-def _size_of_file(place: Any) -> tuple[int, int] | None:
-    return read_size(place.path)
+def _file_size(location: Any) -> tuple[int, int] | None:
+    return read_image_size(location.path)
 
 
-def _open_set(name: str, root: str, download: bool) -> Source:
-    parts = torchvision.open_sets(name, Path(root).expanduser(), download)
-    classes = torchvision.class_names(next(iter(parts.values())))
-    entries = [
-        Entry(
-            f"{part}/{index:06d}", label, None if part == "all" else part, None, (part, index)
-        )
-        for part, pictures in parts.items()
-        for index, label in enumerate(torchvision.labels(pictures))
-    ]
-    reader = SetReader(name, root)
-    return Source(
-        Listing(classes, entries, [], masked=name == "OxfordIIITPet"), reader, reader.size
-    )
+def _open_torchvision(name: str, root: str, download: bool) -> Source:
+    splits = torchvision.open_splits(name, Path(root).expanduser(), download)
+    classes = torchvision.class_names(next(iter(splits.values())))
+    entries = []
+    for split, dataset in splits.items():
+        given_split = None if split == "all" else split
+        for index, label in enumerate(torchvision.read_labels(dataset)):
+            image_name = f"{split}/{index:06d}"
+            entries.append(ImageEntry(image_name, label, given_split, None, (split, index)))
+    reader = TorchvisionReader(name, root)
+    listing = Listing(classes, entries, [], has_masks=name == "OxfordIIITPet")
+    return Source(listing, reader, reader.size)
 
 
 @dataclass(frozen=True)
-class SetReader:
-    """Reads (part, index) of a data set of torchvision, which each process opens once."""
+class TorchvisionReader:
+    """A reader of (split, index) of a dataset of torchvision, which each process opens once."""
 
     name: str
     root: str
 
-    def __call__(self, place: Any) -> Read:
-        """Read a picture."""
-        part, index = place
-        pictures = _opened_set(self.name, self.root)[part]
+    def __call__(self, location: Any) -> DecodedImage:
+        """Read an image."""
+        split, index = location
+        dataset = _opened_dataset(self.name, self.root)[split]
         try:
-            picture, mask = (
-                torchvision.item(pictures, index).convert("RGB"),
-                torchvision.mask(pictures, index),
-            )
+            image = torchvision.read_image(dataset, index).convert("RGB")
+            mask = torchvision.read_mask(dataset, index)
         except DECODER_ERRORS as error:
-            raise BadPictureError(f"cannot be decoded: {error}") from error
-        return Read(picture, None if mask is None else Image.fromarray(mask))
+            raise BadImageError(f"cannot be decoded: {error}") from error
+        return DecodedImage(image, None if mask is None else Image.fromarray(mask))
 
-    def size(self, place: Any) -> tuple[int, int] | None:
-        """Width and height of a picture."""
+    def size(self, location: Any) -> tuple[int, int] | None:
+        """Return width and height of an image."""
         try:
-            return self(place).image.size
-        except BadPictureError:
+            return self(location).image.size
+        except BadImageError:
             return None
 
 
+# The reader is pickled to worker processes, and a dataset may hold all its images: each worker
+# opens it again instead.
 @lru_cache(maxsize=1)
-def _opened_set(name: str, root: str) -> dict[str, Any]:
-    return torchvision.open_sets(name, Path(root).expanduser(), False)
+def _opened_dataset(name: str, root: str) -> dict[str, Any]:
+    return torchvision.open_splits(name, Path(root).expanduser(), False)
 
 
-def _open_reef(settings: data.Reef, canvas: int) -> Source:
-    entries = [
-        Entry(
-            f"reef/{split}/{index:06d}",
-            label,
-            split,
-            reef.GROUPS[reef.CLASSES[label]],
-            (split, index),
-        )
-        for split in ("train", "val", "test")
-        for index, label in enumerate(reef.labels(settings, split, getattr(settings, split)))
-    ]
-    known = {
-        "groups": reef.GROUPS,
-        "pairs": reef.PAIRS,
-        "frequencies": dict(zip(reef.RUNGS, settings.frequencies, strict=True)),
+def _open_reef(settings: Reef, canvas: int) -> Source:
+    entries = []
+    for split in ("train", "val", "test"):
+        labels = scenes.draw_split_labels(settings, split, getattr(settings, split))
+        for index, label in enumerate(labels):
+            group = scenes.GROUPS[scenes.CLASSES[label]]
+            name = f"reef/{split}/{index:06d}"
+            entries.append(ImageEntry(name, label, split, group, (split, index)))
+    class_facts = {
+        "groups": scenes.GROUPS,
+        "pairs": scenes.PAIRS,
+        "frequencies": dict(zip(scenes.STRIPED_GROUPS, settings.frequencies, strict=True)),
     }
-    listing = Listing(tuple(reef.CLASSES), entries, [], masked=True)
-    return Source(
-        listing, ReefReader(settings, canvas), lambda _: (canvas, canvas), REEF_FACTS, known
-    )
+    listing = Listing(tuple(scenes.CLASSES), entries, [], has_masks=True)
+    reader = ReefReader(settings, canvas)
+    return Source(listing, reader, reader.size, REEF_FACTS, class_facts)
 
 
 @dataclass(frozen=True)
 class ReefReader:
-    """Draws picture (split, index) of the reef on a canvas; only test pictures come with a mask."""
+    """A reader of (split, index) of the reef, rendered on a canvas; only test images have masks."""
 
-    settings: data.Reef
+    settings: Reef
     canvas: int
 
-    def __call__(self, place: Any) -> Read:
-        """Draw a picture."""
-        split, index = place
-        scene = _scenes(self.settings, split, index // reef.CHUNK)[index % reef.CHUNK]
-        image, mask, _, _ = reef.draw(scene, self.canvas)
+    def __call__(self, location: Any) -> DecodedImage:
+        """Render an image."""
+        split, index = location
+        scene = _cached_chunk(self.settings, split, index // scenes.SCENES_PER_CHUNK)[
+            index % scenes.SCENES_PER_CHUNK
+        ]
+        image, mask, _, _ = render.render_scene(scene, self.canvas)
         wave = scene.fish.wave
-        facts = (wave.frequency, wave.orientation, scene.fish.x, scene.fish.y)
-        return Read(
+        return DecodedImage(
             Image.fromarray(image),
             Image.fromarray(mask) if split == "test" else None,
-            (),
-            facts,
+            facts=(wave.frequency, wave.orientation, scene.fish.x, scene.fish.y),
         )
 
+    def size(self, location: Any) -> tuple[int, int] | None:
+        """Return the side of the canvas twice."""
+        return self.canvas, self.canvas
 
+
+# The eight scenes of a chunk come from one random stream; images are read in order.
 @lru_cache(maxsize=2)
-def _scenes(settings: data.Reef, split: str, chunk: int) -> Any:
-    return reef.draw_chunk(settings, split, chunk)
+def _cached_chunk(settings: Reef, split: str, chunk: int) -> list[scenes.Scene]:
+    return scenes.draw_chunk(settings, split, chunk)

@@ -1,4 +1,4 @@
-"""Whether what is to be written fits on the disk, asked before the first byte."""
+"""Disk space that a store needs, checked before the first byte is written."""
 
 import shutil
 from collections.abc import Iterable, Mapping
@@ -10,32 +10,33 @@ GIB = 2**30
 
 
 def store_bytes(
-    pictures: int, native: int, resolutions: Iterable[int], masked: bool
+    num_images: int, native: int, resolutions: Iterable[int], has_masks: bool
 ) -> dict[str, int]:
-    """Bytes of each part of a store: the pictures as stored, their masks, and a part a resolution."""
-    parts = {"native": 3 * pictures * native**2}
-    if masked:
-        parts["masks"] = (
-            2 * pictures * native**2
-        )  # once as they grow, once those of the test pictures
-    return parts | {
-        f"{resolution} px": 3 * pictures * resolution**2 for resolution in resolutions
-    }
+    """Return the bytes of each part of a store: native images, masks, and each resolution."""
+    parts = {"native": 3 * num_images * native**2}
+    if has_masks:
+        # Twice: the masks of all images while they grow, and the copy of the test images' masks.
+        parts["masks"] = 2 * num_images * native**2
+    for resolution in resolutions:
+        parts[f"{resolution} px"] = 3 * num_images * resolution**2
+    return parts
 
 
-def check_room(
-    folder: Path, parts: Mapping[str, int], there: Mapping[str, int] | None = None
-) -> None:
-    """DataError with all sizes where `parts` (bytes by name) need more than the disk of `folder` has free, beside what is `there`."""
-    needed = sum(parts.values()) - sum((there or {}).values())
-    free = shutil.disk_usage(_existing(folder)).free
+def check_disk_space(folder: Path, parts: Mapping[str, int], existing: int = 0) -> None:
+    """Raise DataError with all sizes where `parts` (bytes by name) do not fit on the disk.
+
+    `existing` are the bytes of them that an earlier attempt has already written.
+    """
+    needed = sum(parts.values()) - existing
+    free = shutil.disk_usage(_existing_parent(folder)).free
     if needed > free:
         sizes = ", ".join(f"{name} {size / GIB:,.1f}" for name, size in parts.items())
         raise DataError(
-            f"{folder} needs {needed / GIB:,.1f} GiB ({sizes}) and its disk has {free / GIB:,.1f} GiB free: "
-            "make room, or take fewer or smaller resolutions (sweep.resolutions, data.native_resolution)."
+            f"{folder} needs {needed / GIB:,.1f} GiB ({sizes}) and its disk has "
+            f"{free / GIB:,.1f} GiB free: free some space, or use fewer or smaller resolutions "
+            "(sweep.resolutions, data.native_resolution)."
         )
 
 
-def _existing(folder: Path) -> Path:
+def _existing_parent(folder: Path) -> Path:
     return next(path for path in (folder, *folder.absolute().parents) if path.exists())

@@ -1,28 +1,33 @@
-"""Preparing the data: every picture once into the native store, and a manifest that says what is in it."""
+"""Prepare the data: store every image once at native resolution, and describe the store."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from resomap.config import data
-from resomap.data.sources.listing import classes_without, listing_digest
+from resomap.config.data import Data
+from resomap.data.sources.listing import name_missing_classes
 from resomap.data.sources.open import Source, open_source
-from resomap.data.store.disk_space import check_room, store_bytes
-from resomap.data.store.filling import partial, publish
-from resomap.data.store.manifest import Account, printable
-from resomap.data.store.native_size import fix_native_side, native_side
-from resomap.data.store.rowfile import take_rows
-from resomap.data.store.spectrum import sample
-from resomap.data.store.splits import deal
-from resomap.data.store.store import SPLITS, writing
-from resomap.data.store.survey import survey
+from resomap.data.sources.user_files import listing_digest
+from resomap.data.store.disk_space import check_disk_space, store_bytes
+from resomap.data.store.ingest import ingest
+from resomap.data.store.inventory import Inventory
+from resomap.data.store.manifest import write_description
+from resomap.data.store.native_resolution import (
+    choose_native_resolution,
+    fix_native_resolution,
+)
+from resomap.data.store.npy_file import read_rows
+from resomap.data.store.resumable_arrays import partial_folder, publish_arrays
+from resomap.data.store.spectrum import sample_per_class
+from resomap.data.store.splits import assign_splits
+from resomap.data.store.store import SPLITS, new_array
 from resomap.errors import DataError
 from resomap.system import files
 
 
-def prepare(
-    data: data.Data,
+def prepare_store(
+    data: Data,
     directory: Path,
     *,
     code: str = "",
@@ -30,102 +35,111 @@ def prepare(
     resolutions: Sequence[int] = (),
     workers: int = 1,
 ) -> None:
-    """Write the native store of `data` into `directory`, a few pictures in memory at a time; what an earlier try has done is kept.
+    """Write the native store of `data` into `directory`, resuming an interrupted attempt.
 
-    The manifest comes last: where there is one, the store is whole. DataError names every picture that cannot be read, once all are
-    looked at, unless `data.on_bad_image` leaves them out; and it tells the sizes where the store and `resolutions` do not fit on the disk.
+    A few images are in memory at a time. DataError names all images that cannot be decoded,
+    unless `data.on_bad_image` skips them, and gives the sizes where the store and `resolutions`
+    do not fit on the disk. `code` is the digest of the code: another one starts anew.
     """
     source = open_source(data, download=download)
-    side = native_side(data, source, directory)
-    fix_native_side(data, side, directory)
-    count = len(source.listing.entries)
+    side = choose_native_resolution(data, source, directory)
+    fix_native_resolution(data, side, directory)
+    num_images = len(source.listing.entries)
+    # The manifest is removed first and written last: where it exists, the store is complete.
     manifest = directory / "manifest.json"
     manifest.unlink(missing_ok=True)
-    growing = partial(directory) / "native.npy"
-    there = {"native": growing.stat().st_blocks * 512} if growing.exists() else {}
-    check_room(directory, store_bytes(count, side, resolutions, source.listing.masked), there)
-    account = _take_account(data, source, side, np.arange(count), directory, code, workers)
-    if account.survey.bad and data.on_bad_image == "error":
-        raise DataError(bad_pictures_told(account.survey.bad))
-    _write_arrays(account, directory)
-    account.write(directory, growing)
-    publish(directory, {"native": "native.npy"})
-    files.write_json(manifest, account.manifest())
+    native = partial_folder(directory) / "native.npy"
+    existing = native.stat().st_blocks * 512 if native.exists() else 0
+    parts = store_bytes(num_images, side, resolutions, source.listing.has_masks)
+    check_disk_space(directory, parts, existing)
+    rows = np.arange(num_images)
+    inventory = _take_inventory(data, source, side, rows, directory, code, workers)
+    if inventory.bad and data.on_bad_image == "error":
+        raise DataError(format_bad_images(inventory.bad))
+    _write_arrays(inventory, directory)
+    description = write_description(inventory, directory, native)
+    publish_arrays(directory, {"native": "native.npy"})
+    files.write_json(manifest, description)
 
 
-def look(data: data.Data, store: Path, directory: Path, workers: int) -> Account:
-    """All that `prepare` would find out of pictures for `store` and tell, written into `directory`; pictures are kept for its tables only.
+def inspect_images(data: Data, store: Path, directory: Path, workers: int) -> Inventory:
+    """Write into `directory` the description that `prepare_store` would write into `store`.
 
-    Bad pictures are left out, whatever `data.on_bad_image` says; a set of torchvision is fetched if `data` says so.
+    Every image is decoded, and only the sample for spectra and contact sheet is stored. Bad
+    images are skipped whatever `data.on_bad_image` is.
     """
     source = open_source(data, download=data.download)
-    side = native_side(data, source, store)
+    side = choose_native_resolution(data, source, store)
     labels = np.array([entry.label for entry in source.listing.entries])
-    chosen = sample(labels, len(source.listing.classes))
+    sampled = sample_per_class(labels, len(source.listing.classes))
     rows = np.full(len(labels), -1)
-    rows[chosen] = np.arange(len(chosen))
-    account = _take_account(data, source, side, rows, directory, "", workers)
-    account.write(directory, partial(directory) / "native.npy")
-    files.write_json(directory / "manifest.json", account.manifest())
-    return account
+    rows[sampled] = np.arange(len(sampled))
+    inventory = _take_inventory(data, source, side, rows, directory, "", workers)
+    native = partial_folder(directory) / "native.npy"
+    description = write_description(inventory, directory, native)
+    files.write_json(directory / "manifest.json", description)
+    return inventory
 
 
-def _take_account(
-    data: data.Data,
+def _take_inventory(
+    data: Data,
     source: Source,
     side: int,
     rows: np.ndarray,
     directory: Path,
     code: str,
     workers: int,
-) -> Account:
-    """Look at every picture and deal the good ones to splits; DataError where a class has none left to train on."""
+) -> Inventory:
+    """Decode every image and assign splits; DataError where a class has no training image."""
     listing = source.listing
-    place = data.model_dump_json(include={"dataset", "torchvision", "reef"})
-    named = listing_digest(listing) if data.torchvision is None and data.reef is None else ""
-    found = survey(data, source, side, rows.tolist(), directory, (code, place, named), workers)
-    good = np.flatnonzero(found.good).tolist()
-    dealt, drawn = deal(
-        [listing.entries[index] for index in good], found.lines["pixels"][good], data.splits
+    fingerprint = [code, data.model_dump_json(include={"dataset", "torchvision", "reef"}), ""]
+    if data.torchvision is None and data.reef is None:
+        fingerprint[-1] = listing_digest(listing)
+    ingested = ingest(data, source, side, rows.tolist(), directory, fingerprint, workers)
+    good = np.flatnonzero(ingested.good).tolist()
+    # Only now: duplicates must share a split, and they are known once everything is decoded.
+    entries = [listing.entries[index] for index in good]
+    good_splits, assigned = assign_splits(
+        entries, ingested.records["pixels"][good], data.splits
     )
     trained = {
-        listing.entries[index].label
-        for index, split in zip(good, dealt, strict=True)
+        entry.label
+        for entry, split in zip(entries, good_splits, strict=True)
         if split == "train"
     }
-    empty = classes_without(listing, trained)
-    if empty:
-        raise DataError(
-            f"no training picture of class {empty} can be read.\n{bad_pictures_told(found.bad)}"
-        )
+    missing = name_missing_classes(listing, trained)
     splits: list[str | None] = [None] * len(listing.entries)
-    for index, split in zip(good, dealt, strict=True):
+    for index, split in zip(good, good_splits, strict=True):
         splits[index] = split
-    return Account(data, source, found, splits, drawn, rows, side)
-
-
-def bad_pictures_told(bad: Sequence[tuple[str, str]]) -> str:
-    """Every bad picture with its reason, a line each."""
-    lines = [f"{printable(name)}: {printable(reason)}" for name, reason in bad]
-    head = f"{len(bad)} of the files are no pictures that can be used (data.on_bad_image: skip leaves them out):"
-    return "\n  ".join([head, *lines])
-
-
-def _write_arrays(account: Account, directory: Path) -> None:
-    """Write labels and rows of each split, and the masks of the test pictures."""
-    for split in SPLITS:
-        members = account.members(split)
-        files.write_array(directory / f"labels_{split}.npy", account.labels[members])
-        files.write_array(
-            directory / f"rows_{split}.npy", account.rows[members].astype(np.int64)
+    inventory = Inventory(data, source, ingested, splits, assigned, rows, side)
+    if missing:
+        raise DataError(
+            f"no training image of class {missing} can be decoded.\n"
+            f"{format_bad_images(inventory.bad)}"
         )
-    rows = (
-        account.rows[account.members("test")]
-        if account.source.listing.masked
-        else np.zeros(0, np.int64)
+    return inventory
+
+
+def format_bad_images(bad: Sequence[tuple[str, str]]) -> str:
+    """Return a message with one line per bad image and its reason."""
+    head = (
+        f"{len(bad)} of the files cannot be used as images "
+        "(data.on_bad_image: skip leaves them out):"
     )
-    with writing(
-        directory / "masks_test.npy", (len(rows), account.side, account.side)
-    ) as masks:
+    return "\n  ".join([head, *(f"{name}: {reason}" for name, reason in bad)])
+
+
+def _write_arrays(inventory: Inventory, directory: Path) -> None:
+    """Write the labels and rows of each split, and the masks of the test images."""
+    for split in SPLITS:
+        members = inventory.members(split)
+        files.write_array(directory / f"labels_{split}.npy", inventory.labels[members])
+        rows = inventory.rows[members].astype(np.int64)
+        files.write_array(directory / f"rows_{split}.npy", rows)
+    rows = np.zeros(0, np.int64)
+    if inventory.source.listing.has_masks:
+        rows = inventory.rows[inventory.members("test")]
+    shape = (len(rows), inventory.side, inventory.side)
+    with new_array(directory / "masks_test.npy", shape) as masks:
         for index, row in enumerate(rows):
-            masks[index] = take_rows(partial(directory) / "masks.npy", [int(row)])[0]
+            masks[index] = read_rows(partial_folder(directory) / "masks.npy", [int(row)])[0]

@@ -1,15 +1,17 @@
-"""The prepared store: every picture once at its native resolution, and once more for each resolution of the sweep.
+"""The prepared store: every image once at native resolution, and once per resolution of the sweep.
 
-manifest.json                  what the arrays hold; written last, so that it stands for a finished store
-pictures.csv                   every picture: split, index, label, group, source, and what is known about it
-bad_pictures.csv               what could not be read, and why
-duplicates.csv                 pictures whose pixels an earlier one has too
-native.npy                     uint8 (rows, native, native, 3), every picture once, in the order of the source
-rows_{split}.npy               int64 (N,), where in native.npy each picture of the split stands
+manifest.json                  what the arrays hold; written last, so that it marks a complete store
+pictures.csv                   every image: split, index, label, group, source, and its file
+bad_pictures.csv               files that could not be decoded, with the reason
+duplicates.csv                 images whose pixels equal those of an earlier one
+native.npy                     uint8 (rows, native, native, 3), in the order of the source
+rows_{split}.npy               int64 (N,), the row in native.npy of each image of the split
 labels_{split}.npy             int64 (N,)
-masks_test.npy                 uint8 (N, native, native), 255 where the object covers the whole pixel; (0, ...) where none is known
-spectrum.npy                   float64 (1 + classes, native // 2 + 1), share of the spectral energy up to each frequency
-contact_sheet.npz              a few small pictures of each class
+masks_test.npy                 uint8 (N, native, native), 255 where the object covers the whole
+                               pixel; (0, ...) without masks
+spectrum.npy                   float64 (1 + classes, native // 2 + 1), share of the spectral
+                               energy up to each frequency
+contact_sheet.npz              a few small images of each class
 r{resolution}/{split}.npy      uint8 (N, resolution, resolution, 3)
 """
 
@@ -22,33 +24,25 @@ from typing import Any
 
 import numpy as np
 
-from resomap.data.store.aspect import Aspect
+from resomap.config.data import Aspect, Filter
 from resomap.errors import DataError
 from resomap.system import files
 
 SPLITS = ("train", "val", "test")
-_KEYS = {
-    "native_resolution",
-    "classes",
-    "groups",
-    "pairs",
-    "frequencies",
-    "mask",
-    "aspect",
-    "filter",
-    "splits",
-    "mean",
-    "std",
+MANIFEST_KEYS = {
+    *("native_resolution", "aspect", "filter", "splits", "mean", "std"),
+    *("classes", "groups", "pairs", "frequencies", "mask"),
 }
 
 
 @dataclass(frozen=True)
 class Store:
-    """The arrays of a prepared data set, each checked against the manifest and mapped into memory, read-only.
+    """The arrays of a prepared dataset, checked against its manifest and mapped read-only.
 
-    `mean` and `std` are those of the training pictures' channels on the scale 0 to 1; `groups` (class name to group), `pairs`
-    (indices of classes that share a group) and `frequencies` (group to cycles per picture) are None where nobody knows them; `aspect` and
-    `filter` made every picture square and bring it to each resolution.
+    `mean` and `std` are those of the channels of the training images on the scale 0 to 1.
+    `groups` (class name to group), `pairs` (class indices that share a group) and `frequencies`
+    (group to cycles per image) are None where the source has none. `aspect` and `filter` are
+    how every image was resized.
     """
 
     directory: Path
@@ -57,101 +51,104 @@ class Store:
     groups: dict[str, str] | None
     pairs: tuple[tuple[int, int], ...] | None
     frequencies: dict[str, float] | None
-    masked: bool
+    has_masks: bool
     aspect: Aspect
-    filter: str
+    filter: Filter
     counts: dict[str, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
     @property
     def num_classes(self) -> int:
-        """How many classes there are."""
+        """The number of classes."""
         return len(self.classes)
 
     def images(self, split: str, resolution: int) -> np.ndarray:
-        """Pictures of a split at a resolution: uint8 (N, resolution, resolution, 3)."""
-        return self._mapped(
-            f"r{resolution}/{split}.npy",
-            (self.counts[split], resolution, resolution, 3),
-            np.uint8,
-        )
+        """Return the images of a split at a resolution: uint8 (N, resolution, resolution, 3)."""
+        shape = (self.counts[split], resolution, resolution, 3)
+        return self._map(f"r{resolution}/{split}.npy", shape, np.uint8)
 
     def labels(self, split: str) -> np.ndarray:
-        """Class indices of a split: int64 (N,)."""
-        return self._mapped(f"labels_{split}.npy", (self.counts[split],), np.int64)
+        """Return the class indices of a split: int64 (N,)."""
+        return self._map(f"labels_{split}.npy", (self.counts[split],), np.int64)
 
     def rows(self, split: str) -> np.ndarray:
-        """Where in native.npy the pictures of a split stand: int64 (N,)."""
-        return self._mapped(f"rows_{split}.npy", (self.counts[split],), np.int64)
+        """Return the row in native.npy of each image of a split: int64 (N,)."""
+        return self._map(f"rows_{split}.npy", (self.counts[split],), np.int64)
 
     def masks(self, split: str) -> np.ndarray | None:
-        """Share of each native pixel that the object covers, 255 for all of it: uint8 (N, native, native); None where nobody knows."""
-        if not self.masked:
+        """Return the share of each native pixel that the object covers; None without masks.
+
+        uint8 (N, native, native), 255 for the whole pixel.
+        """
+        if not self.has_masks:
             return None
         side = self.native_resolution
-        return self._mapped(f"masks_{split}.npy", (self.counts[split], side, side), np.uint8)
+        return self._map(f"masks_{split}.npy", (self.counts[split], side, side), np.uint8)
 
-    def _mapped(self, name: str, shape: tuple[int, ...], dtype: type[np.generic]) -> np.ndarray:
-        path, wanted = self.directory / name, f"{np.dtype(dtype)} {shape}"
+    def _map(self, name: str, shape: tuple[int, ...], dtype: type[np.generic]) -> np.ndarray:
+        path, expected = self.directory / name, f"{np.dtype(dtype)} {shape}"
         try:
             array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
         except FileNotFoundError as error:
             raise DataError(
-                f"{path} is missing; the manifest beside it promises {wanted}."
+                f"{path} is missing; the manifest beside it promises {expected}."
             ) from error
         except (OSError, ValueError, EOFError) as error:
             raise DataError(
-                f"{path} is not a whole .npy file ({error}); the manifest promises {wanted}. Delete it and run again."
+                f"{path} is not a whole .npy file ({error}); the manifest promises {expected}. "
+                "Delete it and run again."
             ) from error
         if (array.shape, array.dtype) != (shape, np.dtype(dtype)):
             raise DataError(
-                f"{path} holds {array.dtype} {array.shape}, but the manifest promises {wanted}. Delete it and run again."
+                f"{path} holds {array.dtype} {array.shape}, but the manifest promises "
+                f"{expected}. Delete it and run again."
             )
         return array
 
 
-def open_store(manifest: Path) -> Store:
-    """Open the store that `manifest` describes; DataError when it is not a manifest of ours."""
-    told = _read_manifest(manifest)
+def open_store(path: Path) -> Store:
+    """Open the store of the manifest `path`; DataError where it is not a manifest of ours."""
+    manifest = _read_manifest(path)
+    pairs = manifest["pairs"]
+    if pairs is not None:
+        pairs = tuple((first, second) for first, second in pairs)
     return Store(
-        directory=manifest.parent,
-        native_resolution=told["native_resolution"],
-        classes=tuple(told["classes"]),
-        groups=told["groups"],
-        pairs=None
-        if told["pairs"] is None
-        else tuple((first, second) for first, second in told["pairs"]),
-        frequencies=told["frequencies"],
-        masked=told["mask"],
-        aspect=told["aspect"],
-        filter=told["filter"],
-        counts={split: facts["count"] for split, facts in told["splits"].items()},
-        mean=tuple(told["mean"]),
-        std=tuple(told["std"]),
+        directory=path.parent,
+        native_resolution=manifest["native_resolution"],
+        classes=tuple(manifest["classes"]),
+        groups=manifest["groups"],
+        pairs=pairs,
+        frequencies=manifest["frequencies"],
+        has_masks=manifest["mask"],
+        aspect=manifest["aspect"],
+        filter=manifest["filter"],
+        counts={split: facts["count"] for split, facts in manifest["splits"].items()},
+        mean=tuple(manifest["mean"]),
+        std=tuple(manifest["std"]),
     )
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
     try:
-        told = files.read_json(path)
+        manifest = files.read_json(path)
     except FileNotFoundError as error:
-        raise DataError(f"{path} is missing: the data have not been prepared here.") from error
+        raise DataError(f"{path} is missing: the data are not prepared here.") from error
     except json.JSONDecodeError as error:
         raise DataError(
             f"{path} is not JSON ({error}). Delete it and prepare the data again."
         ) from error
-    missing = _KEYS.difference(told)
+    missing = MANIFEST_KEYS.difference(manifest)
     if missing:
         raise DataError(
             f"{path} lacks {', '.join(sorted(missing))}. Delete it and prepare the data again."
         )
-    return dict(told)
+    return dict(manifest)
 
 
 @contextmanager
-def writing(path: Path, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
-    """Yield a uint8 array on disk that becomes `path` when the block ends without an error; memory use does not grow with it."""
+def new_array(path: Path, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
+    """Yield a mapped uint8 array that becomes `path` when the block ends without an error."""
     with files.replacing(path) as temporary:
         array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
         yield array

@@ -1,0 +1,55 @@
+"""The native resolution: the side in pixels at which every image is stored once."""
+
+from pathlib import Path
+
+import numpy as np
+
+from resomap.config.data import Data
+from resomap.data.sources.open import REEF_NATIVE_RESOLUTION, Source
+from resomap.errors import DataError
+from resomap.system import files
+
+SMALLEST_NATIVE, LARGEST_NATIVE = 8, 512
+MAX_MEASURED = 10_000
+FIXED_FILE = "native_resolution.json"
+
+
+def choose_native_resolution(data: Data, source: Source, directory: Path) -> int:
+    """Return the native resolution of `source`, as it is or will be stored in `directory`.
+
+    That is the configured one, else the one of an earlier preparation of the same source, else
+    the median short side of at most 10,000 images, limited to 8 to 512.
+    """
+    if data.native_resolution is not None or data.reef is not None:
+        return data.native_resolution or REEF_NATIVE_RESOLUTION
+    path = directory / FIXED_FILE
+    if path.exists():
+        fixed = files.read_json(path)
+        if fixed["source"] == _source_key(data):
+            return int(fixed["native_resolution"])
+    return int(np.clip(_median_short_side(source), SMALLEST_NATIVE, LARGEST_NATIVE))
+
+
+def fix_native_resolution(data: Data, native: int, directory: Path) -> None:
+    """Write the native resolution to disk, so that images added later do not change it."""
+    value = {"source": _source_key(data), "native_resolution": native}
+    files.write_json(directory / FIXED_FILE, value)
+
+
+def _source_key(data: Data) -> str:
+    return data.model_dump_json(
+        include={"dataset": True, "folder": {"path"}, "csv": {"path"}, "torchvision": {"root"}}
+    )
+
+
+def _median_short_side(source: Source) -> float:
+    entries = source.listing.entries
+    count = min(MAX_MEASURED, len(entries))
+    measured = np.linspace(0, len(entries) - 1, count).astype(np.int64)
+    sizes = [source.size(entries[index].location) for index in measured]
+    short_sides = [min(size) for size in sizes if size]
+    if not short_sides:
+        raise DataError(
+            f"none of the {len(entries)} files is an image, the first is {entries[0].name}"
+        )
+    return float(np.median(short_sides))
