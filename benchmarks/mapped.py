@@ -129,7 +129,7 @@ def read(rows: int, count: int, batch: int, readers: int, take: Callable[[Any], 
 
     batches = torch.randperm(rows)[:count].split(batch)
     with ThreadPoolExecutor(readers) as pool:
-        list(pool.map(lambda index: len(take_images(index)), batches))
+        list(pool.map(lambda index: len(take(index)), batches))
 
 
 def drop(path: Path) -> None:

@@ -65,7 +65,7 @@ def of_folder(data: Data, folder: Path, side: int) -> Data:
     )
 
 
-def prepare_store(folder: Path, directory: Path, data: Data, resolution: int) -> Pictures:
+def prepare_and_resize(folder: Path, directory: Path, data: Data, resolution: int) -> Pictures:
     """Prepare the pictures of `folder` and resize them once to `resolution`, by one process."""
     wall, cpu, manifest = perf_counter(), process_time(), directory / "manifest.json"
     prepare_store(of_folder(data, folder, NATIVE), directory)

@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.pictures import Pictures, draw_jpegs, prepare_store, take
+from benchmarks.pictures import Pictures, draw_jpegs, prepare_and_resize, take
 from benchmarks.processes import Cost, job_command, measure, module, shipped_config
 from benchmarks.tables import markdown, ratios, spread
 from resomap.config.load import find_architecture
@@ -124,7 +124,9 @@ def store_of(config: Config, work: Path, resolution: int, count: int) -> Picture
     folder = work / f"jpeg{count}"
     if not folder.exists():
         take(work / "jpeg", folder, count)
-    return prepare_store(folder, work / f"store{count}_{resolution}", config.data, resolution)
+    return prepare_and_resize(
+        folder, work / f"store{count}_{resolution}", config.data, resolution
+    )
 
 
 def run_cell(

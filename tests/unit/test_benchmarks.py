@@ -18,7 +18,7 @@ from benchmarks.alarm import alarm_rows, false_alarms
 from benchmarks.ladder import run_ladder
 from benchmarks.mapped import run_mapped
 from benchmarks.maps import run_gradcam, run_methods
-from benchmarks.pictures import draw_jpegs, prepare_store, take
+from benchmarks.pictures import draw_jpegs, prepare_and_resize, take
 from benchmarks.preparing import REST, SHARES, run_listing, run_prepare, run_resize
 from benchmarks.processes import job_module, measure, module
 from benchmarks.stages import PARTS as STAGES
@@ -130,7 +130,7 @@ def test_the_cost_of_a_process_holds_that_of_its_children():
 def test_the_store_of_a_benchmark_is_the_real_one_of_the_same_files(config, tmp_path):
     draw_jpegs(config.data, tmp_path / "many", 32)
     take(tmp_path / "many", tmp_path / "few", 16)
-    made = prepare_store(tmp_path / "few", tmp_path / "store", config.data, 24)
+    made = prepare_and_resize(tmp_path / "few", tmp_path / "store", config.data, 24)
     store = open_store(made.manifest)
     assert (made.train, store.counts) == (16, {"train": 16, "val": 3, "test": 8})
     assert store.images("train", 24).shape == (16, 24, 24, 3)

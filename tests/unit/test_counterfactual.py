@@ -33,13 +33,13 @@ def drawn():
 
 def agreed(labels: np.ndarray) -> np.ndarray:
     """Which of the first test pictures' stickers say what the label says."""
-    scenes = [
+    drawn = [
         scene for chunk in range(5) for scene in scenes.draw_chunk(SETTINGS, "test", chunk)
     ]
     return np.array(
         [
-            scene.sticker.shows_bars == scenes.CLASSES[label].endswith("bars")
-            for scene, label in zip(scenes, labels, strict=True)
+            scene.sticker.shows_bars == scenes.has_bars(label)
+            for scene, label in zip(drawn, labels, strict=True)
         ]
     )
 
