@@ -1,6 +1,6 @@
 """What a sweep takes that no longer fits one machine: GPU hours, disk, network, saves and failures. Arithmetic; no GPU needed.
 
-usage: python -m benchmarks.cluster                              writes docs/past-one-cluster.md: ImageNet, on paper
+usage: python -m benchmarks.cluster                              writes docs/notes/past-one-cluster.md: ImageNet, on paper
        python -m benchmarks.cluster --plan results/plan.json     the same page of your sweep, from `resomap plan` on your GPU, to the screen
        python -m benchmarks.cluster --set price=1.8 gpus=8       the same on paper, with assumptions of yours, to the screen
 """
@@ -30,7 +30,7 @@ from resomap.plan.forecast import AUTOSAVE_SHARE
 from resomap.system.files import read_json, write_text
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "past-one-cluster.md"
+PAGE = ROOT / "docs" / "notes" / "past-one-cluster.md"
 TEMPLATE = Path(__file__).with_suffix(".md.j2")
 GB = 1e9
 SHOWN = ("resnet18", "vgg16")

@@ -10,7 +10,7 @@ PART      prepare   decoding every picture once, against a loop with Pillow and 
           ladder    reducing, or decoding, anew in every batch
           all       all of them, about 20 minutes on two idle cores
 
-Each part replaces its own section of benchmarks/data.md and leaves the others. docs/large-data.md reckons with the numbers.
+Each part replaces its own section of benchmarks/data.md and leaves the others. docs/notes/large-data.md reckons with the numbers.
 """
 
 import argparse

@@ -59,7 +59,7 @@ ASSUMED = {
     ),
     "limit": Assumption(24, "h that a job may take", "a usual partition"),
     "node_memory": Assumption(1000e9, "bytes of memory a node", "usual"),
-    "jpeg": Assumption(159e3, "bytes of a JPEG of 512 px", "docs/large-data.md"),
+    "jpeg": Assumption(159e3, "bytes of a JPEG of 512 px", "docs/notes/large-data.md"),
 }
 
 OF_PAPER = (

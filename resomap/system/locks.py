@@ -21,7 +21,7 @@ NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 def try_lock(path: Path, about: str = "") -> IO[str] | None:
     """Lock `path` and write into it who holds it; None when somebody else does. Closing the file gives it back.
 
-    It holds between machines that share a file system; DiskError where that keeps no locks (docs/shared-disks.md).
+    It holds between machines that share a file system; DiskError where that keeps no locks (docs/notes/shared-disks.md).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     stream = open_lock(path)

@@ -37,7 +37,7 @@ RESULTS = (
     ),
 )
 MEASURED = re.compile("second|latency|memory")
-# One thread that prepares batches would want a core more; the site's own profile is what a user writes: docs/slurm.md.
+# One thread that prepares batches would want a core more; the site's own profile is what a user writes: docs/cluster.md.
 FEW_CORES = {"system": {"training": {"num_workers": 0}}}
 SITE = {"default-resources": {"slurm_account": "lab", "slurm_partition": "main"}}
 SOON = (

@@ -1,4 +1,4 @@
-"""The formulas of docs/past-one-cluster.md are those of their papers, and the page is the one that the script makes."""
+"""The formulas of docs/notes/past-one-cluster.md are those of their papers, and the page is the one that the script makes."""
 
 from math import sqrt
 

@@ -1,6 +1,6 @@
 """What a network file system may do to a job, done to it on one machine: errors come late, names linger, others are at work too.
 
-Each of these was first seen between two nodes and a real NFS server (docs/shared-disks.md, docs/LOG.md).
+Each of these was first seen between two nodes and a real NFS server (docs/notes/shared-disks.md, docs/LOG.md).
 """
 
 import errno

@@ -16,7 +16,9 @@ WITHOUT_EXAMPLE = {"index.md", "LOG.md"}
 PAGES = sorted(
     page for page in (ROOT / "docs").glob("*.md") if page.name not in WITHOUT_EXAMPLE
 )
-FIRST_BLOCK = re.compile(r"\A# [^\n]+\n+(?:[^`\n][^\n]*\n+)*```(bash|python)\n(.*?)^```", re.M | re.S)
+FIRST_BLOCK = re.compile(
+    r"\A# [^\n]+\n+(?:[^`\n][^\n]*\n+)*```(bash|python)\n(.*?)^```", re.M | re.S
+)
 TIMEOUT_SECONDS = 300
 
 
