@@ -22,7 +22,7 @@ configfile: f"{workflow.basedir}/config/mlflow.yaml"
 report: "report/workflow.rst"
 
 
-# Only with `--sdm apptainer`; made from envs/Containerfile.
+# Used with `--sdm apptainer` only; built from envs/Containerfile.
 container: f"{workflow.basedir}/resomap.sif"
 
 
@@ -33,7 +33,7 @@ rule all:
     default_target: True
     input:
         "results/report/index.html",
-        targets.tracked(CONFIG),
+        targets.tracking_files(CONFIG),
 
 
 include: "rules/data.smk"
@@ -48,10 +48,11 @@ include: "rules/track.smk"
 
 
 onstart:
-    targets.write_run_config(config)
-    print(targets.opening(CONFIG, here=not ask.on_cluster()), flush=True)
+    lifecycle.write_run_config(config)
+    minutes = None if request.on_cluster() else forecast.estimate_minutes(CONFIG)
+    print(lifecycle.start_message(CONFIG, minutes), flush=True)
 
 
 onsuccess:
-    targets.clear_finished_states()
-    print(targets.closing(), flush=True)
+    lifecycle.clear_finished_states()
+    print(lifecycle.end_message(), flush=True)

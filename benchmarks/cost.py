@@ -21,8 +21,8 @@ from resomap.config.schema import Config
 from resomap.profiling.profile import profile_model
 from resomap.system.files import read_json, write_text
 from resomap.workflow import jobs
-from resomap.workflow.data_digest import provision
-from resomap.workflow.targets import build_job
+from resomap.workflow.data_digest import provision_json
+from resomap.workflow.job_params import build_job
 
 OUT = Path(__file__).with_suffix(".md")
 TITLE = "# Cost: whether a profile says the same again\n"
@@ -153,7 +153,7 @@ def profiles(config: Config, times: int) -> tuple[dict[Cell, list[dict[str, Any]
             job_command(
                 build_job(config, jobs.PrepareData),
                 manifest=data,
-                provision=provision(config),
+                provision=provision_json(config),
                 threads=1,
             )
         )

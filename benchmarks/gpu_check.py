@@ -13,8 +13,8 @@ from resomap.config.load import find_architecture
 from resomap.config.schema import Config
 from resomap.system.files import read_json, write_text
 from resomap.workflow import jobs
-from resomap.workflow.data_digest import provision
-from resomap.workflow.targets import build_job
+from resomap.workflow.data_digest import provision_json
+from resomap.workflow.job_params import build_job
 
 TRAINING = {
     "data": {"native_resolution": 256, "reef": {"train": 2048, "val": 256, "test": 256}},
@@ -55,7 +55,7 @@ def measure(config: Config, folder: Path) -> Iterator[str]:
     call(
         build_job(config, jobs.PrepareData),
         manifest=data,
-        provision=provision(config),
+        provision=provision_json(config),
         threads=os.cpu_count(),
     )
     for resolution in config.sweep.resolutions:

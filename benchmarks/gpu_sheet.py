@@ -15,8 +15,8 @@ from resomap.models.registry import build_model
 from resomap.profiling.summary import summarise
 from resomap.system.files import read_json, write_text
 from resomap.workflow import jobs
-from resomap.workflow.data_digest import provision
-from resomap.workflow.targets import build_job
+from resomap.workflow.data_digest import provision_json
+from resomap.workflow.job_params import build_job
 
 BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 HEAD = (
@@ -86,7 +86,7 @@ def measure(
     call(
         build_job(config, jobs.PrepareData),
         manifest=data,
-        provision=provision(config),
+        provision=provision_json(config),
         threads=1,
     )
     for name in config.sweep.models:

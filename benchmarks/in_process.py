@@ -11,8 +11,8 @@ from resomap.config.data import Provision
 from resomap.config.load import find_architecture
 from resomap.config.schema import Config
 from resomap.workflow import jobs
-from resomap.workflow.data_digest import provision
-from resomap.workflow.targets import build_job
+from resomap.workflow.data_digest import provision_json
+from resomap.workflow.job_params import build_job
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Sweep:
         """What every job may ask for."""
         manifest = self.results / "data" / "manifest.json"
         asked = {
-            "provision": Provision.model_validate_json(provision(self.config)),
+            "provision": Provision.model_validate_json(provision_json(self.config)),
             "runtime": self.config.system.training,
         }
         folders = {

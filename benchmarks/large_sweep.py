@@ -186,7 +186,7 @@ def paper_sweep(config: Config, assumed: dict[str, float]) -> Sweep:
 def planned_sweep(plan: dict[str, Any]) -> Sweep:
     """The sweep of a results/plan.json, at the rates measured in it; cells that do not fit are left out."""
     fitting = [cell for cell in plan["cells"] if cell["status"] == "ok"]
-    classes = plan["pictures"]["classes"]
+    classes = plan["images"]["classes"]
     parameters = {
         cell["model"]: counted(
             Architecture.model_validate_json(json.dumps(cell["architecture"])), classes
@@ -202,7 +202,7 @@ def planned_sweep(plan: dict[str, Any]) -> Sweep:
         )
         for cell in fitting
     ]
-    pictures, epochs = plan["pictures"], plan["of"]["training"]["epochs"]
+    pictures, epochs = plan["images"], plan["settings"]["training"]["epochs"]
     held_out = (pictures["val"] + pictures["test"]) // 2
     return Sweep(
         cells,

@@ -12,7 +12,7 @@ from benchmarks.tables import markdown
 from benchmarks.whole_jobs import reported
 from resomap.config.data import Provision
 from resomap.workflow import jobs
-from resomap.workflow.targets import build_job
+from resomap.workflow.job_params import build_job
 
 TINY = 16
 HEAD = ("", "pictures", "px", "MiB, first process", "MiB, largest worker")

@@ -14,7 +14,7 @@ from typing import IO, Any
 from resomap.config.load import build_config, merge, read_yaml
 from resomap.config.schema import CONFIG_FILES, Config
 from resomap.workflow import jobs
-from resomap.workflow.targets import MAINS
+from resomap.workflow.job_params import ENTRY_POINTS
 
 ROOT = Path(__file__).parent.parent
 STARTED = "RESOMAP_BENCHMARK_STARTED"
@@ -85,7 +85,7 @@ def job_command(job: jobs.Job, **arguments: Any) -> list[str]:
 
 def job_module(kind: type[jobs.Job]) -> str:
     """The module of the entry point that does jobs of `kind`."""
-    return ".".join(MAINS[kind].relative_to(ROOT).with_suffix("").parts)
+    return ".".join(ENTRY_POINTS[kind].relative_to(ROOT).with_suffix("").parts)
 
 
 def shipped_config(*changes: dict[str, Any]) -> Config:

@@ -14,7 +14,7 @@ from benchmarks.tables import markdown, spread
 from benchmarks.whole_jobs import our_command, reported, store_of, textbook_command
 from resomap.config.data import Provision
 from resomap.workflow import jobs
-from resomap.workflow.targets import MAINS, build_job
+from resomap.workflow.job_params import ENTRY_POINTS, build_job
 
 PROVISION = Provision(download=False, resolutions=()).model_dump_json()
 TORCHLESS = (jobs.PrepareData, jobs.ResizeData, jobs.Aggregate, jobs.Plot, jobs.BuildReport)
@@ -124,7 +124,7 @@ def tiny_jobs(device: str, folder: Path) -> dict[type[jobs.Job], Cost]:
         for kind, arguments in tiny_arguments(
             folder, config.explainability.methods, config.system.training.model_dump_json()
         )
-        if kind in MAINS
+        if kind in ENTRY_POINTS
     }
 
 

@@ -20,7 +20,7 @@ from resomap.config.load import find_architecture
 from resomap.config.schema import Config
 from resomap.system.files import read_json
 from resomap.workflow import jobs
-from resomap.workflow.targets import build_job
+from resomap.workflow.job_params import build_job
 
 CROP = {"scale": [0.08, 1.0], "ratio": [0.75, 1.3333]}
 FLIP_ONLY: dict[str, Any] = dict.fromkeys(

@@ -12,7 +12,7 @@ from resomap.data.store.native_resolution import choose_native_resolution
 from resomap.data.store.prepare import inspect_images
 from resomap.errors import DataError
 from resomap.report.data_page import write_data_page
-from resomap.workflow.targets import run_files
+from resomap.workflow.targets import count_jobs, run_files
 
 STORE = Path("results/data")
 PAGE = Path("results/check.html")
@@ -39,13 +39,7 @@ def needs(config: Config) -> Iterator[str]:
     source = open_source(config.data, download=config.data.download)
     count = len(source.listing.entries)
     needed = bytes_of_store(config, source)
-    runs, models = len(run_files(config, "{seed}")), len(config.sweep.models)
-    jobs = (
-        6
-        + len(config.sweep.resolutions)
-        + runs * (3 if config.explainability.enabled else 2)
-        + models
-    )
+    runs, jobs = len(run_files(config, "{seed}")), count_jobs(config)
     free = shutil.disk_usage(Path()).free
     yield f"the sweep needs: {count:,} pictures, {jobs:,} jobs ({runs:,} of them trainings), {needed / GIB:,.2f} GiB of disk for the pictures"
     if needed > free:

@@ -13,11 +13,13 @@ import typer
 from resomap.config.load import build_config, load_config, read_yaml
 from resomap.config.schema import Config
 from resomap.errors import ConfigError, ResoMapError
+from resomap.plan.forecast import estimate_minutes
 from resomap.status.summary import read_status
 from resomap.status.table import status_lines
 from resomap.system.gpus import lease_holders, list_gpus
 from resomap.workflow.code_digest import PACKAGE
-from resomap.workflow.targets import RUN_CONFIG, gpus_wanted, opening
+from resomap.workflow.lifecycle import RUN_CONFIG, start_message
+from resomap.workflow.resources import gpus_per_job
 
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
@@ -41,12 +43,12 @@ def check(
 
     with _one_error_boundary():
         config = load_config(CONFIG, configfile or [])
-        typer.echo(f"configuration: fine. {opening(config)}")
+        typer.echo(f"configuration: fine. {start_message(config, estimate_minutes(config))}")
         typer.echo(
             f"packages: torch {version('torch')}, torchvision {version('torchvision')}, snakemake {version('snakemake')}"
         )
         for remark in [
-            *_device_remarks(gpus_wanted(config)),
+            *_device_remarks(gpus_per_job(config)),
             *_bytecode_remarks(),
             *needs(config),
         ]:
@@ -83,7 +85,7 @@ def plan(
     ] = None,
 ) -> None:
     """Measure a training step of every cell on this machine (once: it is kept), and say what the sweep will take and cost."""
-    from resomap.plan.measure import plan as plan_sweep  # as above
+    from resomap.plan.measure import plan_sweep  # as above
     from resomap.plan.table import plan_lines
 
     with _one_error_boundary():

@@ -1,5 +1,6 @@
-# INPUTS   every run's scores, logits and evidence; every model's profile and agreement
-# OUTPUTS  results/tables/*.csv, tidy, one row an observation; results/tables/{choice,environment}.json
+# INPUTS   scores, logits and explanations of every run; profile and agreement of every model
+# OUTPUTS  results/tables/*.csv                        tidy tables: one row per observation (docs/tables.md)
+#          results/tables/{choice,environment}.json    the chosen model and resolution; the machines used
 
 
 rule aggregate_tables:
@@ -17,7 +18,7 @@ rule aggregate_tables:
     conda:
         "../envs/report.yaml"
     resources:
-        **ask.plain(minutes=60),
+        **request.cpu_job(minutes=60),
     params:
         job=job(jobs.Aggregate),
     shell:

@@ -1,20 +1,29 @@
-# What every rule shares: the frozen configuration, the job parameter, and the values that wildcards may take.
+# What every rule shares: the configuration, the job parameter, resource requests, and the values of wildcards.
 from resomap.config.load import build_config
-from resomap.workflow import data_digest, jobs, layout, resources, targets
+from resomap.plan import forecast
+from resomap.workflow import (
+    data_digest,
+    job_params,
+    jobs,
+    layout,
+    lifecycle,
+    resources,
+    targets,
+)
 
-targets.use_this_interpreter(str(workflow.basedir))
-targets.collect_rarely()
+lifecycle.use_this_interpreter(str(workflow.basedir))
+lifecycle.collect_garbage_rarely()
 
 CONFIG = build_config(config)
 resources.share_gpus(CONFIG)
-ask = resources.Requests(
+request = resources.ResourceRequests(
     CONFIG, on_cluster=lambda: workflow.non_local_exec or workflow.remote_exec
 )
-# How trainings run, not what they compute: a resource and no part of the job, so that a change reruns nothing.
+# How trainings run, not what they compute: a resource, because a changed resource reruns nothing and a changed job does.
 RUNTIME = CONFIG.system.training.model_dump_json()
 MODELS = targets.swept_models(CONFIG)
 METHODS = CONFIG.explainability.methods if CONFIG.explainability.enabled else ()
-job = targets.job_params(CONFIG)
+job = job_params.job_params(CONFIG)
 
 
 wildcard_constraints:

@@ -1,14 +1,14 @@
-# INPUTS   the user's files, which Snakemake does not see: their listing is a param, and so is all else that names the data
-# OUTPUTS  results/data/manifest.json         what the store holds; written last
-#          results/data/*.csv                 one row a picture; those that cannot be read; copies
-#          results/data/native.npy            every picture once, at native resolution
-#          results/data/r{resolution}/        one resize of every picture
-#          results/data/identity.txt          names the data and the code that made it
-# STATE    results/data/.partial, results/data/r{resolution}/.partial: what a killed job had reached; gone after success
+# INPUTS   the user's files, unknown to Snakemake: the digest of their list is a param
+# OUTPUTS  results/data/manifest.json         contents of the store; written last
+#          results/data/*.csv                 one row per image; files that cannot be read; duplicates
+#          results/data/native.npy            every image once, at native resolution
+#          results/data/r{resolution}/        every image at one resolution
+#          results/data/identity.txt          digest of the data and of the code that prepares it
+# STATE    results/data/.partial, results/data/r{resolution}/.partial: progress of a killed job; removed after success
 
 
-# Training depends on this file and on no array: Snakemake does not look at the params of a job that stands below a running
-# one, so behind `ancient()` alone a change of the data would leave old networks until the next invocation.
+# Training depends on this file, and on the arrays only through `ancient()`. Snakemake does not check the params of a job
+# downstream of one that will run, so without this file changed data would retrain nothing until the next invocation.
 rule identify_data:
     output:
         identity="results/data/identity.txt",
@@ -18,7 +18,7 @@ rule identify_data:
     conda:
         "../envs/torch.yaml"
     params:
-        identity=data_digest.data_identity(CONFIG),
+        identity=data_digest.digest_data(CONFIG),
     shell:
         "echo {params.identity:q} > {output.identity:q} 2> {log:q}"
 
@@ -44,10 +44,10 @@ rule prepare_data:
     priority: 100
     conda:
         "../envs/torch.yaml"
-    threads: data_digest.EVERY_CORE
+    threads: resources.ALL_CORES
     resources:
-        **ask.plain(minutes=240),
-        machine=data_digest.provision(CONFIG),
+        **request.cpu_job(minutes=240),
+        machine=data_digest.provision_json(CONFIG),
     params:
         job=job(jobs.PrepareData),
     shell:
@@ -74,9 +74,9 @@ rule resize_data:
     priority: 90
     conda:
         "../envs/torch.yaml"
-    threads: data_digest.resize_threads(CONFIG)
+    threads: resources.resize_threads(CONFIG)
     resources:
-        **ask.plain(minutes=60),
+        **request.cpu_job(minutes=60),
     params:
         job=job(jobs.ResizeData),
     shell:

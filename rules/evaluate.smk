@@ -1,5 +1,6 @@
-# INPUTS   best.safetensors of a run, results/data/r{every resolution of the sweep}/{val,test}.npy
-# OUTPUTS  results/runs/.../{evaluation.csv,predictions.npz,val_predictions.npz}
+# INPUTS   best.safetensors of a run, results/data/r{resolution}/{val,test}.npy of every resolution
+# OUTPUTS  results/runs/.../evaluation.csv                          scores at every resolution
+#          results/runs/.../{predictions,val_predictions}.npz       logits of the test and validation images
 
 
 rule evaluate_run:
@@ -21,12 +22,12 @@ rule evaluate_run:
         "logs/evaluate/{family}/{model}/r{resolution}/seed{seed}.log",
     priority: 40
     group:
-        ask.bundle("evaluate")
+        request.small_group("evaluate")
     conda:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        **ask.on_gpus("evaluate"),
+        **request.gpu_job("evaluate"),
     params:
         job=job(jobs.Evaluate),
     shell:

@@ -1,10 +1,10 @@
 # INPUTS   best.safetensors of a run, results/data/r{resolution}/test.npy, results/data/masks_test.npy
-# OUTPUTS  results/runs/.../explanations/{method}.npz         signed maps at their own grid
-#          results/runs/.../explanations/localisation.csv     the maps against the masks: one row a method and picture
-#          results/runs/.../explanations/faithfulness.csv     answers while the picture is blurred in a map's order
-#          results/runs/.../explanations/sanity.csv           maps of networks whose last weights are drawn anew
-#          results/runs/.../explanations/interventions.csv    answers when all but the object is exchanged
-#          results/agreement/{family}/{model}.csv             maps of a model against each other, across resolutions and seeds
+# OUTPUTS  results/runs/.../explanations/{method}.npz         signed maps on their own grid
+#          results/runs/.../explanations/localisation.csv     maps against masks: one row per method and image
+#          results/runs/.../explanations/faithfulness.csv     deletion and insertion with a blurred fill
+#          results/runs/.../explanations/sanity.csv           maps after re-initialising the last layers
+#          results/runs/.../explanations/interventions.csv    answers after all but the object is exchanged
+#          results/agreement/{family}/{model}.csv             maps of one model compared across resolutions and seeds
 EXPLANATIONS = "results/runs/{family}/{model}/r{resolution}/seed{seed}/explanations"
 AGREEMENT = "results/agreement/{family}/{model}.csv"
 
@@ -27,12 +27,12 @@ rule explain_run:
         "logs/explain/{family}/{model}/r{resolution}/seed{seed}.log",
     priority: 30
     group:
-        ask.bundle("explain")
+        request.small_group("explain")
     conda:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        **ask.on_gpus("explain"),
+        **request.gpu_job("explain"),
     params:
         job=job(jobs.Explain),
     shell:
@@ -70,7 +70,7 @@ rule compare_explanations:
     conda:
         "../envs/torch.yaml"
     resources:
-        **ask.plain(minutes=60),
+        **request.cpu_job(minutes=60),
     params:
         job=job(jobs.CompareExplanations),
     shell:
@@ -84,4 +84,6 @@ rule compare_explanations:
 
 rule explain:
     input:
-        targets.explained(CONFIG, f"{EXPLANATIONS}/localisation.csv", AGREEMENT),
+        targets.explanation_files(
+            CONFIG, f"{EXPLANATIONS}/localisation.csv", AGREEMENT
+        ),

@@ -1,5 +1,5 @@
-# INPUTS   results/tables/*.csv; pictures and maps for the panels
-# OUTPUTS  results/figures/*.{svg,png,csv}: the picture and its data
+# INPUTS   results/tables/*.csv; images and maps for the panels
+# OUTPUTS  results/figures/*.{svg,png,csv}    each figure, and the numbers in it
 from resomap.report.catalogue import CATALOGUE, figure_names
 
 FIGURES = figure_names(CONFIG.data.dataset, CONFIG.explainability.enabled)
@@ -27,7 +27,7 @@ rule plot_figures:
     conda:
         "../envs/report.yaml"
     resources:
-        **ask.plain(minutes=60),
+        **request.cpu_job(minutes=60),
     params:
         job=job(jobs.Plot),
     shell:

@@ -1,6 +1,6 @@
-# INPUTS   results/data/manifest.json (for the number of classes and a picture to encode; no weights: cost does not depend on them)
-# OUTPUTS  results/profiles/{family}/{model}.json   all resolutions of a model, interleaved in one job
-#          results/model_summaries/{model}/r{resolution}/summary.{txt,json}   every network layer by layer
+# INPUTS   results/data/manifest.json    for the number of classes and an image to encode; no weights, since cost does not depend on them
+# OUTPUTS  results/profiles/{family}/{model}.json    all resolutions of a model, interleaved in one job
+#          results/model_summaries/{model}/r{resolution}/summary.{txt,json}    the layers of every model
 
 
 rule profile_model:
@@ -12,9 +12,9 @@ rule profile_model:
         "logs/profile/{family}/{model}.log",
     conda:
         "../envs/torch.yaml"
-    threads: 1024  # capped at the cores there are: the job runs alone on the machine
+    threads: resources.ALL_CORES  # no other job runs beside a measurement
     resources:
-        **ask.alone(),
+        **request.exclusive_job(),
     params:
         job=job(jobs.Profile),
     shell:
@@ -29,14 +29,18 @@ rule summarise_models:
     input:
         data="results/data/manifest.json",
     output:
-        texts=targets.summary_files(CONFIG, "txt"),
-        records=targets.summary_files(CONFIG, "json"),
+        texts=targets.cell_files(
+            CONFIG, "results/model_summaries/{model}/r{resolution}/summary.txt"
+        ),
+        records=targets.cell_files(
+            CONFIG, "results/model_summaries/{model}/r{resolution}/summary.json"
+        ),
     log:
         "logs/summarise.log",
     conda:
         "../envs/torch.yaml"
     resources:
-        **ask.plain(minutes=30),
+        **request.cpu_job(minutes=30),
     params:
         job=job(jobs.Summarise),
     shell:

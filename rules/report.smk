@@ -1,7 +1,7 @@
 # INPUTS   results/tables/, results/figures/
-# OUTPUTS  results/report/index.html     self-contained, opens offline
+# OUTPUTS  results/report/index.html     one self-contained file
 #          results/report/headline.txt   its first sentence
-#          results/partial/              the same of what there is so far: not declared, and made from whatever lies there
+#          results/partial/              the same from the results so far: no declared output, so it runs beside a sweep
 
 
 rule build_report:
@@ -21,7 +21,7 @@ rule build_report:
     conda:
         "../envs/report.yaml"
     resources:
-        **ask.plain(minutes=30),
+        **request.cpu_job(minutes=30),
     params:
         job=job(jobs.BuildReport),
     shell:

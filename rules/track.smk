@@ -1,6 +1,6 @@
 # INPUTS   results/runs/.../{metrics.json,history.csv,timing.json,evaluation.csv} of every run
-#          the report, so that nothing of the sweep waits for a server or stops with it (ancient: the copy holds nothing of it)
-# OUTPUTS  results/tracking.json     under which id MLflow knows each run
+#          the report, so that no job of the sweep waits for a server or fails with it (ancient: the copy holds nothing of it)
+# OUTPUTS  results/tracking.json     the MLflow id of every run
 
 
 rule track_runs:
@@ -20,7 +20,7 @@ rule track_runs:
     conda:
         "../envs/tracking.yaml"
     resources:
-        **ask.plain(minutes=60),
+        **request.cpu_job(minutes=60),
     params:
         job=job(jobs.Track),
     shell:

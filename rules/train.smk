@@ -1,10 +1,10 @@
-# INPUTS   the weights that a training starts from, where a file is named
+# INPUTS   the file of weights that trainings start from, if one is named
 #          results/data/manifest.json, results/data/r{resolution}/{train,val}.npy
-#          (ancient: the identity stands for them, so an identical rebuild retrains nothing)
+#          (ancient: identity.txt stands for them, so that an identical rebuild retrains nothing)
 # OUTPUTS  results/checkpoints/{family}/{model}/r{resolution}/seed{seed}/best.safetensors
 #          results/runs/{family}/{model}/r{resolution}/seed{seed}/{metrics.json,history.csv,timing.json}
-# ASKS     a scheduler for minutes and memory as results/plan.json has them (`resomap plan`), which reruns nothing; else for plenty
-# STATE    results/.state/train/...: undeclared, since Snakemake deletes outputs before each try; gone after success
+# REQUESTS minutes and memory from results/plan.json (`resomap plan`), else generous ones; a new plan reruns nothing
+# STATE    results/.state/train/...: undeclared, as Snakemake deletes declared outputs before each try; removed after success
 
 
 rule train_run:
@@ -31,7 +31,7 @@ rule train_run:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        **ask.training(),
+        **request.training_job(),
         machine=RUNTIME,
     params:
         job=job(jobs.Train),

@@ -10,7 +10,8 @@ from statistics import median, quantiles
 
 import pytest
 
-from resomap.workflow import jobs, targets
+from resomap.workflow import jobs
+from resomap.workflow.job_params import ENTRY_POINTS
 
 ROOT = Path(__file__).parents[1]
 PACKAGE, SCRIPTS = ROOT / "resomap", ROOT / "workflow_scripts"
@@ -257,8 +258,8 @@ def test_a_rule_and_its_main_speak_of_the_same_job_and_the_same_files(body):
     kind = getattr(jobs, re.search(r"job\(jobs\.(\w+)\)", body)[1])
     module = re.search(r'"python -m ([\w.]+)"', body)[1]
     path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
-    assert targets.MAINS[kind] == path, (
-        f"{kind.__name__} is run by {named(targets.MAINS[kind])}, and the rule calls {module}"
+    assert ENTRY_POINTS[kind] == path, (
+        f"{kind.__name__} is run by {named(ENTRY_POINTS[kind])}, and the rule calls {module}"
     )
     main = next(
         node

@@ -38,7 +38,7 @@ def _open_network(
     model.load_state_dict(state)
     rule, fixed = (
         find_layer(model, resolution, job.explainability.layer)[0]
-        for resolution in (job.resolution, job.smallest)
+        for resolution in (job.resolution, job.smallest_resolution)
     )
     return ExplainedNetwork(model, job.seed, rule, fixed, top_modules(model), build)
 

@@ -28,7 +28,9 @@ def main(job: MeasureSteps, cells: tuple[Path, ...], threads: int) -> None:
         Pace(),
     )
     for resolution, path, record in zip(job.resolutions, cells, records, strict=True):
-        write_json(path, {"job": job.of_cell(resolution).model_dump(mode="json"), **record})
+        write_json(
+            path, {"job": job.for_resolution(resolution).model_dump(mode="json"), **record}
+        )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from resomap.profiling.profile import profile_model
 from resomap.system.files import write_json
 from resomap.system.gpus import device_name, keep_freed_memory, open_device
 from resomap.training.precision import use_float32
-from resomap.workflow.code_digest import environment
+from resomap.workflow.code_digest import describe_environment
 from resomap.workflow.jobs import Profile
 
 
@@ -37,7 +37,7 @@ def main(job: Profile, data: Path, profile: Path) -> None:
         profile,
         {
             "job": job.model_dump(mode="json"),
-            "environment": environment(name),
+            "environment": describe_environment(name),
             **measured,
             "stages": stages,
         },

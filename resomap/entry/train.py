@@ -25,7 +25,7 @@ from resomap.training.precision import use_float32
 from resomap.training.results import Results
 from resomap.training.run import Places, Setup, train_run
 from resomap.training.states import fingerprint
-from resomap.workflow.code_digest import environment
+from resomap.workflow.code_digest import describe_environment
 from resomap.workflow.jobs import Train
 
 
@@ -89,7 +89,7 @@ def train(
     if not group.leads:
         return
     about = {
-        **environment(device_name(device)),
+        **describe_environment(device_name(device)),
         "precision": job.training.precision,
         "processes": group.world,
     }

@@ -1,8 +1,9 @@
-"""From what was measured of its cells to what a sweep will take: arithmetic alone.
+"""The estimate of a sweep's time, memory, price and disk space, from measurements of its cells.
 
-Durations are arrays of two: seconds on the wall, and CPU seconds.
+Durations are arrays of two: wall seconds and CPU seconds.
 """
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from heapq import heapreplace
@@ -12,24 +13,35 @@ import numpy as np
 
 from resomap.config.schema import Architecture, Config, Explainability, Profiling, Runtime
 from resomap.config.training import Training
+from resomap.workflow.data_digest import count_train_images
+from resomap.workflow.resources import gpus_per_job
+from resomap.workflow.targets import swept_models
 
 MIB = 2**20
 STAGES = ("train", "evaluate", "explain", "profile")
-INNER_VIEWS = (
-    6  # of a picture that faithfulness blurs: three shares of its area, deleted and inserted
-)
-OCCLUDED = 48  # gradients that 144 forward passes without one are worth
-AUTOSAVE_SHARE = 0.02  # as training.autosave, which loads torch
-RESIDENT_SHARE = 0.5  # as data.residency, which loads torch
-STATE = 3  # a state of AdamW over its weights
+FAITHFULNESS_VIEWS = 6
+"""Blurred views of an image and map: three shares of its area, deleted and inserted."""
+OCCLUSION_GRADIENTS = 48
+"""Gradients that cost as much as the 144 forward passes of occlusion."""
+OPTIMIZER_STATES = 3
+"""Size of a training state over that of its weights, with AdamW."""
+# Equal to constants of training.autosave and data.loading.placement, which load torch.
+AUTOSAVE_SHARE = 0.02
+RESIDENT_SHARE = 0.5
+# Without measurements: one core with AVX-512, within a factor of two on the default sweep (docs/LOG.md).
+CPU_MACS_PER_SECOND = 40e9
+FORWARDS_PER_STEP = 3
+"""Forward passes that cost as much as a training step."""
+RUN_OVERHEAD_SECONDS = 20
+"""Start-up of train, evaluate and explain, and the work of the last two."""
 
-Record = Mapping[str, Any]
-"""Of a cell, as training.steps.measure_cells tells it; with end_seconds, what its process took to end, unless it was killed."""
+CellRecord = Mapping[str, Any]
+"""What `training.steps.measure_cells` measured of a cell; with `end_seconds`, the time its process took to exit."""
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """How many there are of each split, in how many classes, and the bytes of all of them as they are stored."""
+class ImageCounts:
+    """The number of images of each split and of classes, and the bytes of all images as stored."""
 
     train: int
     val: int
@@ -39,8 +51,8 @@ class Pictures:
 
 
 @dataclass(frozen=True)
-class Terms:
-    """How many jobs run at once, whether each is on a GPU of its own, and the price of an hour of a GPU or a core, if it is known."""
+class Capacity:
+    """Jobs that run at once, whether each has a GPU, and the price of an hour of a GPU or core."""
 
     workers: int
     on_gpus: bool
@@ -52,213 +64,225 @@ class Terms:
         return "GPU" if self.on_gpus else "core"
 
 
-def forecast_cells(
-    config: Config, model: Architecture, records: Mapping[int, Record], pictures: Pictures
-) -> list[dict[str, Any]]:
-    """A training of each cell: step_ms, train_images_per_second, wall_seconds, cpu_seconds, peaks of memory; none where it does not fit.
+def estimate_minutes(config: Config) -> float | None:
+    """Return the wall minutes of a sweep on the cores of this machine, before anything is measured.
 
-    `beside` has the wall seconds of its other jobs; the profile's are those of the whole model.
+    From the multiply-accumulates in config/models.yaml. None where trainings would run on a GPU, or where
+    a model has no `mmacs_224` or the images are not counted yet.
+    """
+    num_train, models = count_train_images(config), swept_models(config)
+    mmacs = [model.mmacs_224 for model in models if model.mmacs_224 is not None]
+    if gpus_per_job(config) or not num_train or len(mmacs) < len(models):
+        return None
+    forwards = FORWARDS_PER_STEP * config.training.epochs * num_train
+    resolutions = config.sweep.resolutions
+    macs = sum(1e6 * each * (side / 224) ** 2 for each in mmacs for side in resolutions)
+    overhead = len(mmacs) * len(resolutions) * RUN_OVERHEAD_SECONDS
+    seconds = len(config.sweep.seeds) * (macs * forwards / CPU_MACS_PER_SECOND + overhead)
+    return seconds / 60 / (os.cpu_count() or 1)
+
+
+def forecast_cells(
+    config: Config, model: Architecture, records: Mapping[int, CellRecord], images: ImageCounts
+) -> list[dict[str, Any]]:
+    """Return the estimate of a training of each cell: step time, rate, seconds, peak memory.
+
+    A cell that does not fit has only a reason. `other_wall_seconds` are those of its other jobs; the
+    profile's are for the whole model.
     """
     fitting = [record for record in records.values() if record["status"] == "ok"]
-    return [
-        _forecast_cell(config, model, resolution, record, fitting, pictures)
-        for resolution, record in records.items()
-    ]
+    cells = []
+    for resolution, record in records.items():
+        cell = {
+            "family": model.family,
+            "model": model.name,
+            "resolution": resolution,
+            "architecture": model.model_dump(mode="json"),
+            "status": record["status"],
+        }
+        if record["status"] == "ok":
+            cell |= _forecast_cell(config, resolution, record, fitting, images)
+        else:
+            cell |= {"fits": "no", "reason": record["reason"]}
+        cells.append(cell)
+    return cells
 
 
 def _forecast_cell(
     config: Config,
-    model: Architecture,
     resolution: int,
-    record: Record,
-    cells: list[Record],
-    pictures: Pictures,
+    record: CellRecord,
+    cells: list[CellRecord],
+    images: ImageCounts,
 ) -> dict[str, Any]:
-    cell = {
-        "family": model.family,
-        "model": model.name,
-        "resolution": resolution,
-        "architecture": model.model_dump(mode="json"),
-    }
-    if record["status"] != "ok":
-        return {**cell, "status": record["status"], "fits": "no", "reason": record["reason"]}
-    wall, cpu = training_seconds(record, config.training, config.system.training, pictures)
-    peaks = with_pictures(record, resolution, pictures)
+    wall, cpu = training_seconds(record, config.training, config.system.training, images)
+    peaks = add_image_memory(record, resolution, images)
     step = record["step_seconds"][0]
-    return {
-        **cell,
-        "status": "ok",
-        "fits": _fits(record, peaks["peak_memory_mib"], config.training.micro_batch),
-        "step_ms": 1e3 * step,
-        "train_images_per_second": config.training.batch_size / step,
-        "wall_seconds": wall,
-        "cpu_seconds": cpu,
-        "beside": {
-            stage: seconds[0]
-            for stage, seconds in _beside(config, record, cells, pictures).items()
-        },
-        **peaks,
-    }
-
-
-def forecast_sweep(
-    config: Config, measured: Mapping[str, list[Record]], pictures: Pictures, terms: Terms
-) -> dict[str, Any]:
-    """Seconds of each stage, hours and their price, and bytes on disk, of the cells that are `measured` a model and fit."""
-    jobs = _jobs(config, measured, pictures)
-    spent = {stage: sum(jobs[stage], start=np.zeros(2)) for stage in STAGES}
-    alone = 0.0 if terms.on_gpus else spent["profile"][0]  # on every core
-    beside = [
-        wall
-        for stage in STAGES
-        if terms.on_gpus or stage != "profile"
-        for wall, _ in jobs[stage]
-    ]
-    hours = sum(wall if terms.on_gpus else cpu for wall, cpu in spent.values()) / 3600
-    checkpoints = sum(
-        checkpoint_bytes(record, config.training)
-        for records in measured.values()
-        for record in records
-    )
-    return {
-        "trainings": len(jobs["train"]),
-        "stage_wall_seconds": {stage: wall for stage, (wall, _) in spent.items()},
-        "stage_cpu_seconds": {stage: cpu for stage, (_, cpu) in spent.items()},
-        "workers": terms.workers,
-        "sweep_seconds": makespan(beside, terms.workers) + alone,
-        "unit": terms.unit,
-        "hours": hours,
-        "rate": terms.rate,
-        "price": terms.rate and terms.rate * hours,
-        "disk_bytes": {
-            "pictures": pictures.stored_bytes,
-            "checkpoints": len(config.sweep.seeds) * checkpoints,
-        },
-    }
-
-
-def _beside(
-    config: Config, record: Record, cells: list[Record], pictures: Pictures
-) -> dict[str, np.ndarray]:
-    return {
-        "evaluate": evaluation_seconds(record, cells, pictures),
+    others = {
+        "evaluate": evaluation_seconds(record, cells, images),
         "explain": explanation_seconds(
             record, config.training.batch_size, config.explainability
         ),
         "profile": profile_seconds(cells, config.system.profiling),
     }
+    return {
+        "fits": _fits(record, peaks["peak_memory_mib"], config.training.micro_batch),
+        "step_ms": 1e3 * step,
+        "train_images_per_second": config.training.batch_size / step,
+        "wall_seconds": wall,
+        "cpu_seconds": cpu,
+        "other_wall_seconds": {stage: seconds[0] for stage, seconds in others.items()},
+        **peaks,
+    }
 
 
-def _jobs(
-    config: Config, measured: Mapping[str, list[Record]], pictures: Pictures
+def forecast_sweep(
+    config: Config,
+    measured: Mapping[str, list[CellRecord]],
+    images: ImageCounts,
+    capacity: Capacity,
+) -> dict[str, Any]:
+    """Return seconds of each stage, hours, price and bytes on disk of the cells that fit.
+
+    `measured` holds the records of these cells by model.
+    """
+    jobs = _job_seconds(config, measured, images)
+    totals = {stage: sum(jobs[stage], start=np.zeros(2)) for stage in STAGES}
+    hours = sum(wall if capacity.on_gpus else cpu for wall, cpu in totals.values()) / 3600
+    records = [record for records in measured.values() for record in records]
+    checkpoints = sum(checkpoint_bytes(record, config.training) for record in records)
+    return {
+        "trainings": len(jobs["train"]),
+        "stage_wall_seconds": {stage: wall for stage, (wall, _) in totals.items()},
+        "stage_cpu_seconds": {stage: cpu for stage, (_, cpu) in totals.items()},
+        "workers": capacity.workers,
+        "sweep_seconds": _sweep_seconds(jobs, capacity),
+        "unit": capacity.unit,
+        "hours": hours,
+        "rate": capacity.rate,
+        "price": capacity.rate and capacity.rate * hours,
+        "disk_bytes": {
+            "images": images.stored_bytes,
+            "checkpoints": len(config.sweep.seeds) * checkpoints,
+        },
+    }
+
+
+def _sweep_seconds(jobs: Mapping[str, list[np.ndarray]], capacity: Capacity) -> float:
+    """Return the wall seconds of all jobs; a profile on a CPU uses every core, so no job runs beside it."""
+    parallel = [stage for stage in STAGES if capacity.on_gpus or stage != "profile"]
+    wall = [seconds[0] for stage in parallel for seconds in jobs[stage]]
+    exclusive = 0.0 if capacity.on_gpus else sum(seconds[0] for seconds in jobs["profile"])
+    return makespan(wall, capacity.workers) + exclusive
+
+
+def _job_seconds(
+    config: Config, measured: Mapping[str, list[CellRecord]], images: ImageCounts
 ) -> dict[str, list[np.ndarray]]:
-    """What each job of each stage takes."""
     jobs: dict[str, list[np.ndarray]] = {stage: [] for stage in STAGES}
+    training, runtime = config.training, config.system.training
     for cells in filter(None, measured.values()):
         jobs["profile"].append(profile_seconds(cells, config.system.profiling))
         for cell in cells * len(config.sweep.seeds):
-            jobs["train"].append(
-                training_seconds(cell, config.training, config.system.training, pictures)
-            )
-            jobs["evaluate"].append(evaluation_seconds(cell, cells, pictures))
+            jobs["train"].append(training_seconds(cell, training, runtime, images))
+            jobs["evaluate"].append(evaluation_seconds(cell, cells, images))
             if config.explainability.enabled:
                 jobs["explain"].append(
-                    explanation_seconds(cell, config.training.batch_size, config.explainability)
+                    explanation_seconds(cell, training.batch_size, config.explainability)
                 )
     return jobs
 
 
-def process_seconds(record: Record) -> np.ndarray:
-    """Of starting a process of this work and of ending it."""
+def process_seconds(record: CellRecord) -> np.ndarray:
+    """Return the start-up plus shutdown time of a process: wall and CPU seconds."""
     return np.array(record["startup_seconds"]) + record.get("end_seconds", 0.0)
 
 
 def training_seconds(
-    record: Record, recipe: Training, runtime: Runtime, pictures: Pictures
+    record: CellRecord, training: Training, runtime: Runtime, images: ImageCounts
 ) -> np.ndarray:
-    """Of one training with all its epochs, start-up and saving."""
-    step, picture, save = (
-        np.array(record[f"{name}_seconds"]) for name in ("step", "val_picture", "save")
+    """Return the time of one training with all its epochs, start-up and saving."""
+    step, image, save = (
+        np.array(record[f"{name}_seconds"]) for name in ("step", "val_image", "save")
     )
-    epoch = pictures.train / recipe.batch_size * step + pictures.val * picture
-    trained = recipe.epochs * (epoch + (save if recipe.save_top_k else 0))
-    states = trained[0] // max(runtime.save_every_seconds, STATE * save[0] / AUTOSAVE_SHARE)
-    return (
-        process_seconds(record) + trained + (2 + STATE * states) * save
-    )  # 2: finished first, then published
+    epoch = images.train / training.batch_size * step + images.val * image
+    if training.save_top_k:
+        epoch = epoch + save
+    trained = training.epochs * epoch
+    # Autosaving takes a bounded share of the time, so large states are saved less often.
+    interval = max(runtime.save_every_seconds, OPTIMIZER_STATES * save[0] / AUTOSAVE_SHARE)
+    states = trained[0] // interval
+    # Two more saves: results are written first and then published.
+    return process_seconds(record) + trained + (2 + OPTIMIZER_STATES * states) * save
 
 
 def evaluation_seconds(
-    record: Record, cells: Iterable[Record], pictures: Pictures
+    record: CellRecord, cells: Iterable[CellRecord], images: ImageCounts
 ) -> np.ndarray:
-    """Of scoring one run at the resolutions of all `cells`; rough, since its batches are others."""
-    forward = np.sum([cell["val_picture_seconds"] for cell in cells], axis=0)
-    return process_seconds(record) + (pictures.val + pictures.test) * forward
+    """Return the time of scoring one run at the resolutions of all `cells`; rough, as batches differ."""
+    forward = np.sum([cell["val_image_seconds"] for cell in cells], axis=0)
+    return process_seconds(record) + (images.val + images.test) * forward
 
 
 def explanation_seconds(
-    record: Record, batch_size: int, explainability: Explainability
+    record: CellRecord, batch_size: int, explainability: Explainability
 ) -> np.ndarray:
-    """Of explaining one run; rough, since a step of training stands for the gradient of each map."""
-    gradients = sum(_gradients(method, explainability) for method in explainability.methods)
-    explained = (
-        explainability.images + (explainability.sanity.draws + 1) * explainability.sanity.images
-    )
+    """Return the time of explaining one run; rough, as a training step stands for a gradient."""
+    methods, sanity = explainability.methods, explainability.sanity
+    gradients = sum(_gradients(method, explainability) for method in methods)
+    explained = explainability.images + (sanity.draws + 1) * sanity.images
     faithfulness = explainability.faithfulness
-    views = (
-        INNER_VIEWS
-        * faithfulness.images
-        * len(faithfulness.bandwidths)
-        * (len(explainability.methods) + 2)
+    curves = faithfulness.images * len(faithfulness.bandwidths) * (len(methods) + 2)
+    step = np.array(record["step_seconds"]) / batch_size
+    forward = np.array(record["val_image_seconds"])
+    return (
+        process_seconds(record)
+        + explained * gradients * step
+        + FAITHFULNESS_VIEWS * curves * forward
     )
-    step, forward = (
-        np.array(record["step_seconds"]) / batch_size,
-        np.array(record["val_picture_seconds"]),
-    )
-    return process_seconds(record) + explained * gradients * step + views * forward
 
 
 def _gradients(method: str, explainability: Explainability) -> int:
     samples = {
         "integrated_gradients": explainability.ig_steps,
         "smoothgrad": explainability.smoothgrad_samples,
-        "occlusion": OCCLUDED,
+        "occlusion": OCCLUSION_GRADIENTS,
     }
     return samples.get(method, 1)
 
 
-def profile_seconds(cells: list[Record], profiling: Profiling) -> np.ndarray:
-    """Of profiling one network at every resolution; rough, since rounds go on where they disagree."""
+def profile_seconds(cells: list[CellRecord], profiling: Profiling) -> np.ndarray:
+    """Return the time of profiling one model; rough, as rounds are added where they disagree."""
     measured = profiling.warmup_seconds + profiling.rounds * profiling.round_seconds
-    shapes = 2 * len(profiling.variants) * len(cells)  # one picture, and a batch
+    shapes = 2 * len(profiling.variants) * len(cells)  # one image, and a batch
     return process_seconds(cells[0]) + shapes * measured * np.array([1, profiling.cpu_threads])
 
 
-def with_pictures(record: Record, resolution: int, pictures: Pictures) -> dict[str, float]:
-    """peak_memory_mib and peak_rss_mib of a training, the pictures included where they will be in memory."""
-    size = 3 * resolution**2 * (pictures.train + pictures.val) / MIB
+def add_image_memory(
+    record: CellRecord, resolution: int, images: ImageCounts
+) -> dict[str, float]:
+    """Return peak_memory_mib and peak_rss_mib of a training, with its images if they stay in memory."""
+    size = 3 * resolution**2 * (images.train + images.val) / MIB
     resident = size if size <= RESIDENT_SHARE * record["device_memory_mib"] else 0.0
     return {name: record[name] + resident for name in ("peak_memory_mib", "peak_rss_mib")}
 
 
-def _fits(record: Record, peak_memory_mib: float, micro_batch: int | None) -> str:
+def _fits(record: CellRecord, peak_memory_mib: float, micro_batch: int | None) -> str:
     if record["micro_batch"] != micro_batch:
-        return f"in parts of {record['micro_batch']}"
+        return f"in micro-batches of {record['micro_batch']}"
     return "yes" if peak_memory_mib <= record["device_memory_mib"] else "tightly"
 
 
-def checkpoint_bytes(record: Record, recipe: Training) -> int:
-    """On disk, of one run."""
-    kept = min(recipe.save_top_k, recipe.epochs)
-    return int(
-        (1 + kept) * record["weights_bytes"]
-        + kept * recipe.save_optimizer * record["optimizer_bytes"]
-    )
+def checkpoint_bytes(record: CellRecord, training: Training) -> int:
+    """Return the bytes of the checkpoints of one run."""
+    kept = min(training.save_top_k, training.epochs)
+    optimizers = kept * training.save_optimizer
+    return int((1 + kept) * record["weights_bytes"] + optimizers * record["optimizer_bytes"])
 
 
 def makespan(seconds: Iterable[float], workers: int) -> float:
-    """Wall seconds of jobs on so many workers, the longest first."""
-    free = [0.0] * workers
-    for each in sorted(seconds, reverse=True):
-        heapreplace(free, free[0] + each)
-    return max(free)
+    """Return the wall seconds of jobs on so many workers, the longest job first."""
+    busy_until = [0.0] * workers
+    for duration in sorted(seconds, reverse=True):
+        heapreplace(busy_until, busy_until[0] + duration)
+    return max(busy_until)

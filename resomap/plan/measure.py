@@ -1,4 +1,4 @@
-"""What a sweep will take, said before it runs: a training step of every cell is measured here, once, and the rest is arithmetic."""
+"""Measurement of a training step of every cell on this machine, once, and the plan made from it."""
 
 import os
 import platform
@@ -21,106 +21,121 @@ from resomap.config.schema import Config
 from resomap.data.sources.open import open_source
 from resomap.data.store.splits import HELD_OUT_SPLITS
 from resomap.errors import ConfigError, ResoMapError
-from resomap.plan.forecast import Pictures, Record, Terms, forecast_cells, forecast_sweep
+from resomap.plan.forecast import (
+    Capacity,
+    CellRecord,
+    ImageCounts,
+    forecast_cells,
+    forecast_sweep,
+)
 from resomap.system.files import read_json, write_json
 from resomap.system.gpus import largest_memory_mib, list_gpus, visible_gpus
-from resomap.workflow.code_digest import PACKAGE, code_digest
+from resomap.workflow.code_digest import PACKAGE, digest_code
 from resomap.workflow.jobs import MeasureSteps
-from resomap.workflow.resources import PLAN, what_is_planned
-from resomap.workflow.targets import gpus_wanted, swept_models, use_this_interpreter
+from resomap.workflow.lifecycle import use_this_interpreter
+from resomap.workflow.resources import PLAN, gpus_per_job, plan_settings
+from resomap.workflow.targets import swept_models
 
-ENTRY = PACKAGE / "entry" / "measure_steps.py"
-KEPT = Path("results/.plan")
-THREADS = 1  # of a training, as rules/train.smk has it
+ENTRY_POINT = PACKAGE / "entry" / "measure_steps.py"
+RECORDS = Path("results/.plan")
+THREADS = 1
+"""Threads of a training, as in rules/train.smk."""
 KILLED = {
     "status": "infeasible",
-    "reason": "the process was killed, as Linux does where memory runs out",
+    "reason": "the process was killed, as Linux does when memory runs out",
 }
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What trainings would run on here: a card, of which there are `gpus`, or without any the processor."""
+    """Where trainings would run: on one of `gpus` GPUs, or on the processor if there are none."""
 
     name: str
     gpus: int
 
 
-def plan(
+def plan_sweep(
     config: Config,
     gpus: int | None,
     jobs: int | None,
     rate: float | None,
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> dict[str, Any]:
-    """What the sweep will take, as it is written to results/plan.json; `tell` hears what is being measured.
+    """Return the plan of the sweep, which is also written to results/plan.json.
 
-    ConfigError where an option is wrong for this machine; ResoMapError where a step cannot be measured.
+    ConfigError where an option does not suit this machine; ResoMapError where a step cannot be measured.
     """
-    machine = this_machine(config)
-    terms = agree(machine, gpus, jobs, rate)
-    pictures = count_pictures(config)
+    machine = detect_machine(config)
+    capacity = resolve_capacity(machine, gpus, jobs, rate)
+    images = count_images(config)
     cells, measured = [], {}
-    for job in jobs_of(config, machine, pictures.classes):
-        records = measure(job, tell)
-        cells += forecast_cells(config, job.architecture, records, pictures)
+    for job in measurement_jobs(config, machine, images.classes):
+        records = measure_cells_of_model(job, log)
+        cells += forecast_cells(config, job.architecture, records, images)
         measured[job.architecture.name] = [
             record for record in records.values() if record["status"] == "ok"
         ]
-    told = {
+    plan = {
         "machine": machine.name,
-        "of": what_is_planned(config),
-        "pictures": asdict(pictures),
+        "settings": plan_settings(config),
+        "images": asdict(images),
         "seeds": len(config.sweep.seeds),
         "cells": cells,
+        "totals": forecast_sweep(config, measured, images, capacity),
     }
-    told["totals"] = forecast_sweep(config, measured, pictures, terms)
-    write_json(PLAN, told)
-    return told
+    write_json(PLAN, plan)
+    return plan
 
 
-def this_machine(config: Config) -> Machine:
-    """Where trainings would run."""
-    cards = visible_gpus(list_gpus()) if gpus_wanted(config) else []
+def detect_machine(config: Config) -> Machine:
+    """Return the machine that trainings would run on."""
+    cards = visible_gpus(list_gpus()) if gpus_per_job(config) else []
     if cards:
         return Machine(f"{cards[0].name}, {cards[0].memory_mib} MiB", len(cards))
-    told = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
-    name = told[1] if told else platform.machine()
-    return Machine(
-        f"{name}, {os.cpu_count()} cores, {round(largest_memory_mib('cpu') / 1024)} GiB", 0
-    )
+    cpu_info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    match = re.search(r"model name\s*: (.+)", cpu_info)
+    name = match[1] if match else platform.machine()
+    memory_gib = round(largest_memory_mib("cpu") / 1024)
+    return Machine(f"{name}, {os.cpu_count()} cores, {memory_gib} GiB", 0)
 
 
-def agree(machine: Machine, gpus: int | None, jobs: int | None, rate: float | None) -> Terms:
-    """The terms that the options ask for, else those of the machine."""
+def resolve_capacity(
+    machine: Machine, gpus: int | None, jobs: int | None, rate: float | None
+) -> Capacity:
+    """Return the capacity that the options describe, else that of the machine."""
     for option, count in (("--gpus", gpus), ("--jobs", jobs)):
         if count is not None and count < 1:
             raise ConfigError(f"{option}: {count} is too few: give 1 or more")
     if machine.gpus and jobs is not None:
         raise ConfigError(
-            f"--jobs: trainings would run on a GPU each ({machine.name}): give --gpus"
+            f"--jobs: each training would run on a GPU ({machine.name}): give --gpus"
         )
     if not machine.gpus and gpus is not None:
         raise ConfigError(
-            f"--gpus: trainings would run on the CPU here ({machine.name}): give --jobs, or plan where a GPU is"
+            f"--gpus: trainings would run on the CPU ({machine.name}): give --jobs, or plan on a "
+            "machine with a GPU"
         )
     if rate is not None and not 0 < rate < float("inf"):
-        raise ConfigError(f"--rate: {rate} is no price of an hour: give a number above 0")
-    return Terms(gpus or jobs or machine.gpus or os.cpu_count() or 1, machine.gpus > 0, rate)
+        raise ConfigError(f"--rate: {rate} is not a price: give a number above 0")
+    workers = gpus or jobs or machine.gpus or os.cpu_count() or 1
+    return Capacity(workers, machine.gpus > 0, rate)
 
 
-def count_pictures(config: Config) -> Pictures:
-    """How many there will be in each split (about, where they are still to be dealt), and the bytes that they will take."""
+def count_images(config: Config) -> ImageCounts:
+    """Return the number of images in each split, and the bytes that they will take.
+
+    Splits that are not given yet are counted by their shares.
+    """
     source = open_source(config.data, download=config.data.download)
     listing = source.listing
     counts = Counter(entry.split or "train" for entry in listing.entries)
-    dealt = {
+    assigned = {
         split: round(counts["train"] * getattr(config.data.splits, split))
         for split in HELD_OUT_SPLITS
         if not counts[split]
     }
-    counts.update(dealt, train=-sum(dealt.values()))
-    return Pictures(
+    counts.update(assigned, train=-sum(assigned.values()))
+    return ImageCounts(
         counts["train"],
         counts["val"],
         counts["test"],
@@ -129,18 +144,18 @@ def count_pictures(config: Config) -> Pictures:
     )
 
 
-def jobs_of(config: Config, machine: Machine, classes: int) -> list[MeasureSteps]:
-    """What is to be known of each model."""
-    recipe = config.training.model_copy(
-        update={"epochs": 1, "start": "random"}
-    )  # a step costs the same under any of them
+def measurement_jobs(config: Config, machine: Machine, classes: int) -> list[MeasureSteps]:
+    """Return the measurement of each model."""
+    # The number of epochs and the initial weights do not change the cost of a step, so that a plan with
+    # others needs no new measurement.
+    training = config.training.model_copy(update={"epochs": 1, "start": "random"})
     return [
         MeasureSteps(
-            code=code_digest(ENTRY),
+            code=digest_code(ENTRY_POINT),
             architecture=model,
             resolutions=tuple(sorted(config.sweep.resolutions)),
             classes=classes,
-            training=recipe,
+            training=training,
             runtime=config.system.training,
             device=config.system.device,
             machine=machine.name,
@@ -149,61 +164,65 @@ def jobs_of(config: Config, machine: Machine, classes: int) -> list[MeasureSteps
     ]
 
 
-def measure(job: MeasureSteps, tell: Callable[[str], None]) -> dict[int, Record]:
-    """The record of each resolution: kept in results/.plan where it is of this very job, the others measured in one process."""
-    missing = tuple(
-        resolution for resolution in job.resolutions if not _is_kept(job, resolution)
-    )
+def measure_cells_of_model(
+    job: MeasureSteps, log: Callable[[str], None]
+) -> dict[int, CellRecord]:
+    """Return the record of each resolution: from results/.plan if it is of the same job, else measured.
+
+    One process measures all resolutions that are missing.
+    """
+    missing = tuple(side for side in job.resolutions if _kept_record(job, side) is None)
     if missing:
-        tell(
-            f"measuring a training step of {job.architecture.name} at {', '.join(map(str, missing))} px"
-        )
-        _run(job.model_copy(update={"resolutions": missing}))
-    return {
-        side: read_json(_kept(job, side)) if _is_kept(job, side) else KILLED
-        for side in job.resolutions
-    }
+        sides = ", ".join(map(str, missing))
+        log(f"measuring a training step of {job.architecture.name} at {sides} px")
+        _measure(job.model_copy(update={"resolutions": missing}))
+    return {side: _kept_record(job, side) or KILLED for side in job.resolutions}
 
 
-def _run(job: MeasureSteps) -> None:
+def _measure(job: MeasureSteps) -> None:
     use_this_interpreter(str(PACKAGE.parent))
-    cells = [_kept(job, resolution) for resolution in job.resolutions]
-    asked = ["--job", job.to_json(), "--cells", *map(str, cells), "--threads", str(THREADS)]
-    began = _spent()
-    done = subprocess.run(
-        [sys.executable, "-m", "resomap.entry.measure_steps", *asked],
+    paths = [_record_path(job, resolution) for resolution in job.resolutions]
+    options = ["--job", job.to_json(), "--cells", *map(str, paths), "--threads", str(THREADS)]
+    start = _children_seconds()
+    process = subprocess.run(
+        [sys.executable, "-m", "resomap.entry.measure_steps", *options],
         stderr=subprocess.PIPE,
         text=True,
         check=False,
     )
-    if done.returncode == 0:
-        _add_end(cells, _spent() - began)
-    elif done.returncode != -signal.SIGKILL:
-        raise ResoMapError(
-            f"{job.architecture.name}: {done.stderr.strip().splitlines()[-1].removeprefix('error: ')}"
-        )
+    if process.returncode == 0:
+        _add_end_seconds(paths, _children_seconds() - start)
+    elif process.returncode != -signal.SIGKILL:
+        error = process.stderr.strip().splitlines()[-1].removeprefix("error: ")
+        raise ResoMapError(f"{job.architecture.name}: {error}")
 
 
-def _spent() -> np.ndarray:
-    """Seconds on the wall, and CPU seconds of the processes that were started from here."""
+def _children_seconds() -> np.ndarray:
+    """Return wall seconds, and CPU seconds of the processes that were started from here."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return np.array([monotonic(), usage.ru_utime + usage.ru_stime])
 
 
-def _add_end(cells: Sequence[Path], spent: np.ndarray) -> None:
-    """Put into the records what their process, which has `spent` so much in all, took to end: a training does too, and cannot tell."""
-    records = [read_json(path) for path in cells]
-    end = (spent - records[-1]["age_seconds"]).tolist()
-    for path, record in zip(cells, records, strict=True):
+def _add_end_seconds(paths: Sequence[Path], total: np.ndarray) -> None:
+    """Add to the records the time that their process took to exit, which it cannot measure itself.
+
+    `total` is the time of the whole process.
+    """
+    records = [read_json(path) for path in paths]
+    end = (total - records[-1]["age_seconds"]).tolist()
+    for path, record in zip(paths, records, strict=True):
         write_json(path, record | {"end_seconds": end})
 
 
-def _kept(job: MeasureSteps, resolution: int) -> Path:
-    return KEPT / job.architecture.family / job.architecture.name / f"r{resolution}.json"
+def _record_path(job: MeasureSteps, resolution: int) -> Path:
+    return RECORDS / job.architecture.family / job.architecture.name / f"r{resolution}.json"
 
 
-def _is_kept(job: MeasureSteps, resolution: int) -> bool:
-    path = _kept(job, resolution)
-    return path.exists() and bool(
-        read_json(path)["job"] == job.of_cell(resolution).model_dump(mode="json")
-    )
+def _kept_record(job: MeasureSteps, resolution: int) -> CellRecord | None:
+    """Return the record of this very job; None where there is none, or one of other settings."""
+    path = _record_path(job, resolution)
+    if not path.exists():
+        return None
+    record: CellRecord = read_json(path)
+    same = record["job"] == job.for_resolution(resolution).model_dump(mode="json")
+    return record if same else None

@@ -1,4 +1,4 @@
-"""A plan as people read it."""
+"""The plan as text for the command line."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -9,37 +9,45 @@ from resomap.data.store.disk_space import GIB
 from resomap.text import format_count, format_duration
 from resomap.workflow.resources import PLAN
 
-HEAD = ("model", "px", "step ms", "images/s", "s a training", "CPU s", "peak MiB", "fits")
-BUSY = 1.3  # wall over CPU seconds of trainings that have a core each
-ALSO = {"evaluate": "evaluation", "explain": "explanation", "profile": "profiles"}
+HEADER = ("model", "px", "step ms", "images/s", "s a training", "CPU s", "peak MiB", "fits")
+BUSY_RATIO = 1.3
+"""Wall over CPU seconds above which trainings did not have a core each."""
+OTHER_STAGES = {"evaluate": "evaluation", "explain": "explanation", "profile": "profiles"}
 
 
 def plan_lines(plan: dict[str, Any]) -> Iterator[str]:
-    """The cells as a table, then what the sweep takes."""
-    yield from _aligned([HEAD, *map(_row, plan["cells"])])
+    """Yield the cells as a table, then the totals of the sweep."""
+    yield from _aligned([HEADER, *map(_row, plan["cells"])])
     for cell in plan["cells"]:
         if cell["status"] != "ok":
-            yield f"does not fit: {cell['model']} at {cell['resolution']} px: {cell['reason']}"
-    recipe, pictures = plan["of"]["training"], plan["pictures"]
-    stopping = ", fewer where they stop early" if recipe["early_stopping"] else ""
-    work = f"{format_count(recipe['epochs'], 'epoch')} of {pictures['train']:,} pictures{stopping}, {format_count(plan['seeds'], 'seed')}"
-    yield f"measured on {plan['machine']}; {work}"
+            name = f"{cell['model']} at {cell['resolution']} px"
+            yield f"does not fit: {name}: {cell['reason']}"
+    yield f"measured on {plan['machine']}; {_work(plan)}"
     yield from _totals(plan["totals"])
-    yield f"written to {PLAN}: trainings ask a scheduler for this time and memory, with a margin"
+    yield f"written to {PLAN}: trainings request this time and memory, with a margin"
+
+
+def _work(plan: dict[str, Any]) -> str:
+    training = plan["settings"]["training"]
+    epochs, seeds = (
+        format_count(training["epochs"], "epoch"),
+        format_count(plan["seeds"], "seed"),
+    )
+    early = ", fewer with early stopping" if training["early_stopping"] else ""
+    return f"{epochs} of {format_count(plan['images']['train'], 'image')}{early}, {seeds}"
 
 
 def _row(cell: dict[str, Any]) -> Sequence[str]:
-    place = (cell["model"], str(cell["resolution"]))
+    name = (cell["model"], str(cell["resolution"]))
     if cell["status"] != "ok":
-        return (*place, *[""] * 5, cell["fits"])
-    rate, memory = f"{cell['train_images_per_second']:,.0f}", f"{cell['peak_memory_mib']:,.0f}"
+        return (*name, *[""] * 5, cell["fits"])
     return (
-        *place,
+        *name,
         f"{cell['step_ms']:.1f}",
-        rate,
+        f"{cell['train_images_per_second']:,.0f}",
         f"{cell['wall_seconds']:,.0f}",
         f"{cell['cpu_seconds']:,.0f}",
-        memory,
+        f"{cell['peak_memory_mib']:,.0f}",
         cell["fits"],
     )
 
@@ -53,20 +61,29 @@ def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 def _totals(totals: dict[str, Any]) -> Iterator[str]:
     wall, cpu = totals["stage_wall_seconds"], totals["stage_cpu_seconds"]
     on_gpus = totals["unit"] == "GPU"
-    yield f"{format_count(totals['trainings'], 'training')}: {format_duration(wall['train'])} one after the other, {cpu['train']:,.0f} CPU seconds"
-    yield f"beside them, roughly: {', '.join(f'{name} {format_duration(wall[stage])}' for stage, name in ALSO.items())}"
-    together = (
-        format_count(totals["workers"], "GPU")
-        if on_gpus
-        else f"{format_count(totals['workers'], 'job')} at once"
-    )
-    yield f"in all {totals['hours']:,.2f} {totals['unit']} hours; {format_duration(totals['sweep_seconds'])} with {together}"
-    if not on_gpus and wall["train"] > BUSY * cpu["train"]:
-        yield "this machine was busy meanwhile, so times on the wall are too long; when it is idle, remove results/.plan and plan again"
+    trainings = format_count(totals["trainings"], "training")
+    seconds = f"{format_duration(wall['train'])} one after the other"
+    yield f"{trainings}: {seconds}, {cpu['train']:,.0f} CPU seconds"
+    others = (f"{name} {format_duration(wall[stage])}" for stage, name in OTHER_STAGES.items())
+    yield f"other jobs, roughly: {', '.join(others)}"
+    workers = format_count(totals["workers"], "GPU" if on_gpus else "job")
+    hours = f"{totals['hours']:,.2f} {totals['unit']} hours"
+    at_once = "" if on_gpus else " at once"
+    yield f"in all {hours}; {format_duration(totals['sweep_seconds'])} with {workers}{at_once}"
+    if not on_gpus and wall["train"] > BUSY_RATIO * cpu["train"]:
+        yield (
+            "this machine was busy during the measurement, so wall times are too long; when it is "
+            "idle, remove results/.plan and plan again"
+        )
     if totals["price"] is not None:
         yield f"price: {totals['price']:,.2f} at {totals['rate']:g} a {totals['unit']} hour"
-    pictures, checkpoints = (
-        totals["disk_bytes"][part] / GIB for part in ("pictures", "checkpoints")
-    )
+    yield _disk_space(totals["disk_bytes"])
+
+
+def _disk_space(disk_bytes: dict[str, int]) -> str:
+    images, checkpoints = (disk_bytes[part] / GIB for part in ("images", "checkpoints"))
     free = shutil.disk_usage(Path()).free / GIB
-    yield f"disk: {pictures:,.2f} GiB for pictures and {checkpoints:,.2f} GiB for checkpoints, of {free:,.0f} GiB free"
+    return (
+        f"disk: {images:,.2f} GiB for images and {checkpoints:,.2f} GiB for checkpoints, "
+        f"of {free:,.0f} GiB free"
+    )

@@ -1,21 +1,20 @@
-"""Every job of a sweep, and how far it is: read from its output, its log, and what Snakemake leaves.
+"""Every job of a sweep and its state, from its output, its log, and the files of Snakemake.
 
-A job whose output is there is done; whether it is still what the configuration asks for, `snakemake -n` says.
+A job whose output exists is done; whether it is up to date, `snakemake -n` shows.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from time import time
-from typing import Any
+from typing import NamedTuple
 
 from resomap.config.schema import Config
-from resomap.status.snakemake_files import Driver, marked_since
+from resomap.status.snakemake_files import SnakemakeState, submission_time
 from resomap.system.locks import read_lock_owner
 from resomap.workflow.layout import (
-    STAGES,
     STATE_FOLDER,
     JobState,
     Scope,
@@ -23,119 +22,129 @@ from resomap.workflow.layout import (
     find_state,
     read_tail,
 )
-from resomap.workflow.targets import swept_models
+from resomap.workflow.targets import swept_models, swept_stages
 
-Place = tuple[str, str, int, int]
-"""Family, model, resolution and seed of a job, as far as it has them; else blank or -1."""
-NOWHERE: Place = ("", "", -1, -1)
-MEASURED = ("train", "evaluate", "explain", "profile")
+TIMED_STAGES = ("train", "evaluate", "explain", "profile")
 """Stages whose jobs take a GPU or a core each, for a time that a plan knows."""
+HIDDEN_STAGE = "identify"
+"""A stage that writes one line: not worth a row."""
+
+
+class JobKey(NamedTuple):
+    """Family, model, resolution and seed of a job; blank or -1 where it has none."""
+
+    family: str = ""
+    model: str = ""
+    resolution: int = -1
+    seed: int = -1
+
+    def __str__(self) -> str:
+        words = []
+        if self.model:
+            words.append(self.model)
+        if self.resolution >= 0:
+            words.append(f"{self.resolution} px")
+        if self.seed >= 0:
+            words.append(f"seed {self.seed}")
+        return " ".join(words)
 
 
 @dataclass(frozen=True)
-class Job:
-    """One job of the sweep: its `state`, and when it was given out, if it has not ended (seconds since 1970); a training, when it began."""
+class JobStatus:
+    """One job of the sweep: its files, its state, and when it began.
+
+    `since` is when it was submitted, or when a training took its lock (seconds since 1970); 0 if it has
+    ended.
+    """
 
     stage: str
-    place: Place
+    key: JobKey
     output: Path
     log: Path
     state: JobState
     since: float = 0.0
 
+    def __str__(self) -> str:
+        return f"{self.stage} {self.key}".strip()
 
-def read_jobs(config: Config, driver: Driver) -> tuple[Job, ...]:
-    """Every job of the sweep in this directory, stage by stage, the costliest resolution first."""
-    first = next(places(config, "run"))
+
+def read_jobs(config: Config, snakemake: SnakemakeState) -> tuple[JobStatus, ...]:
+    """Return every job of the sweep in this directory, by stage, the most expensive resolution first."""
+    first = next(job_keys(config, "run"))
     return tuple(
-        _job(stage, place, first, driver)
-        for stage in stages(config)
-        for place in places(config, stage.scope)
+        _read_job(stage, key, first, snakemake)
+        for stage in swept_stages(config)
+        if stage.name != HIDDEN_STAGE
+        for key in job_keys(config, stage.scope)
     )
 
 
-def stages(config: Config) -> list[Stage]:
-    """Those that the sweep has."""
-    left_out = (
-        {"identify"} if config.explainability.enabled else {"identify", "explain", "compare"}
-    )
-    return [
-        stage
-        for stage in STAGES
-        if stage.name not in left_out | (set() if config.mlflow.enabled else {"track"})
-    ]
-
-
-def places(config: Config, scope: Scope) -> Iterator[Place]:
-    """Where a stage has its jobs."""
+def job_keys(config: Config, scope: Scope) -> Iterator[JobKey]:
+    """Yield the keys of the jobs of a stage."""
     models = [(model.family, model.name) for model in swept_models(config)]
     resolutions = sorted(config.sweep.resolutions, reverse=True)
     match scope:
         case "sweep":
-            yield NOWHERE
+            yield JobKey()
         case "resolution":
-            yield from (("", "", resolution, -1) for resolution in resolutions)
+            yield from (JobKey(resolution=resolution) for resolution in resolutions)
         case "model":
-            yield from ((family, model, -1, -1) for family, model in models)
-        case "run":
-            yield from (
-                (*model, resolution, seed)
-                for resolution in resolutions
-                for model in models
-                for seed in config.sweep.seeds
-            )
+            yield from (JobKey(*model) for model in models)
+        case _:
+            for resolution in resolutions:
+                for model in models:
+                    yield from (JobKey(*model, resolution, seed) for seed in config.sweep.seeds)
 
 
-def _job(stage: Stage, place: Place, first: Place, driver: Driver) -> Job:
-    fields = zip(("family", "model", "resolution", "seed"), place, NOWHERE, first, strict=True)
-    where = {name: other if own == none else own for name, own, none, other in fields}
-    output, log = Path(stage.marker.format(**where)), Path(stage.log.format(**where))
-    lock = _state_folder(place) / "lock" if stage.name == "train" else None
-    given_out = marked_since(str(output))
+def _read_job(stage: Stage, key: JobKey, first: JobKey, snakemake: SnakemakeState) -> JobStatus:
+    # A job for the whole sweep is recognised by the output that it makes for the first run.
+    fields = {
+        name: first_value if value == missing else value
+        for (name, value), missing, first_value in zip(
+            key._asdict().items(), JobKey(), first, strict=True
+        )
+    }
+    output, log = Path(stage.marker.format(**fields)), Path(stage.log.format(**fields))
+    lock = state_folder(key) / "lock" if stage.name == "train" else None
+    since = submission_time(str(output))
     state = find_state(
         output,
         log,
         lock,
-        submitted=given_out > 0,
-        snakemake_runs=driver in ("here", "elsewhere"),
+        submitted=since > 0,
+        snakemake_runs=snakemake in ("here", "elsewhere"),
     )
-    trains = read_lock_owner(lock) if lock else None
-    return Job(
-        stage.name,
-        place,
-        output,
-        log,
-        state,
-        given_out if trains is None else _began(trains),
-    )
+    if lock is not None and state == "running":
+        since = _lock_time(lock) or since
+    return JobStatus(stage.name, key, output, log, state, since)
 
 
-def _began(lock: Mapping[str, Any]) -> float:
-    return (
-        datetime.fromisoformat(lock["since"]).timestamp() if lock else time()
-    )  # a lock is signed a moment after it is taken
+def _lock_time(lock: Path) -> float | None:
+    """Return when the lock was taken (seconds since 1970); None if nobody holds it."""
+    owner = read_lock_owner(lock)
+    if owner is None:
+        return None
+    # The owner is written a moment after the lock is taken.
+    return datetime.fromisoformat(owner["since"]).timestamp() if owner else time()
 
 
-def _state_folder(place: Place) -> Path:
-    family, model, resolution, seed = place
-    return Path(
-        STATE_FOLDER.format(family=family, model=model, resolution=resolution, seed=seed)
-    )
+def state_folder(key: JobKey) -> Path:
+    """Return the folder in which the training `key` keeps its state."""
+    return Path(STATE_FOLDER.format(**key._asdict()))
 
 
-def keeps_state(job: Job) -> bool:
-    """Whether the job is a training that will go on from a step that was saved, or has only its results to publish."""
-    folder = _state_folder(job.place)
-    return job.stage == "train" and any(
-        path
-        for name in ("state*.safetensors", "done/fingerprint.txt")
-        for path in folder.glob(name)
-    )
+def has_saved_state(job: JobStatus) -> bool:
+    """Return whether the job is a training that will resume from a saved step, or only publish."""
+    if job.stage != "train":
+        return False
+    folder = state_folder(job.key)
+    finished = (folder / "done/fingerprint.txt").exists()
+    return finished or any(folder.glob("state*.safetensors"))
 
 
-def reached(log: Path) -> tuple[int, int] | None:
-    """The last epoch that a training has finished, and how many there will be at most; None before the first."""
-    told = re.findall(
-        r"^epoch (\d+)/(\d+):", re.sub(r"\r *", "\n", read_tail(log)), re.MULTILINE
-    )
-    return (int(told[-1][0]), int(told[-1][1])) if told else None
+def read_progress(log: Path) -> tuple[int, int] | None:
+    """Return the epochs that a training has finished, and their number; None before the first."""
+    # A progress bar returns to the start of its line instead of ending it.
+    lines = re.sub(r"\r *", "\n", read_tail(log))
+    epochs = re.findall(r"^epoch (\d+)/(\d+):", lines, re.MULTILINE)
+    return (int(epochs[-1][0]), int(epochs[-1][1])) if epochs else None

@@ -1,6 +1,7 @@
-"""What Snakemake leaves in a working directory: a lock, a mark of every job that was started, a record of every job that ended.
+"""The files that Snakemake leaves in a working directory: locks, marks of jobs that began, records of jobs that ended.
 
-As Snakemake 9.27 writes them (its persistence/file.py): a file an output, named by the output's path in base64.
+As Snakemake 9.27 writes them (its persistence/file.py): one file per output, named by the output's path
+in base64.
 """
 
 import socket
@@ -10,18 +11,22 @@ from typing import Any, Literal
 
 from resomap.system.files import read_json
 
-FOLDER = Path(".snakemake")
-NAME_MAX = 255
-"""Bytes of a file's name, on every file system that is in use for this."""
-Driver = Literal["here", "elsewhere", "killed", "none"]
+SNAKEMAKE_FOLDER = Path(".snakemake")
+MAX_NAME_BYTES = 255
+"""Longest name of a file, on every file system in use."""
+HEADER_LINES = 20
+"""Lines of Snakemake's log that may hold the name of the host."""
+SnakemakeState = Literal["here", "elsewhere", "killed", "none"]
 
 
-def find_driver(folder: Path = FOLDER) -> Driver:
-    """Whether Snakemake is at work on the directory of `folder`: on this machine, on another, or on none; `killed` where its lock outlived it."""
-    if any(
-        _runs_snakemake(process, folder.resolve().parent)
-        for process in Path("/proc").glob("[0-9]*")
-    ):
+def find_snakemake(folder: Path = SNAKEMAKE_FOLDER) -> SnakemakeState:
+    """Return whether Snakemake runs in the directory of `folder`: here, on another machine, or not at all.
+
+    `killed` means that it ran here and left its lock.
+    """
+    directory = folder.resolve().parent
+    processes = Path("/proc").glob("[0-9]*")
+    if any(_runs_snakemake(process, directory) for process in processes):
         return "here"
     if not any((folder / "locks").glob("*.lock")):
         return "none"
@@ -30,45 +35,52 @@ def find_driver(folder: Path = FOLDER) -> Driver:
 
 def _runs_snakemake(process: Path, directory: Path) -> bool:
     try:
-        words = (
-            (process / "cmdline").read_bytes().decode(errors="replace").split("\0")[:3]
-        )  # snakemake, or python -m snakemake
-        return (
-            any(Path(word).name == "snakemake" for word in words)
-            and (process / "cwd").readlink() == directory
-        )
-    except OSError:  # another user's, or gone
+        command = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        # `snakemake`, which is `python snakemake`, or `python -m snakemake`
+        named = any(Path(word).name == "snakemake" for word in command[:3])
+        return named and (process / "cwd").readlink() == directory
+    except OSError:  # the process of another user, or one that has ended
         return False
 
 
 def _last_host(folder: Path) -> str:
-    """The machine on which Snakemake last ran; dry runs write no log."""
+    """Return the machine on which Snakemake ran last; dry runs write no log."""
     log = max((folder / "log").glob("*.snakemake.log"), default=None)
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[:20] if log else []
-    return next(
-        (line.partition(":")[2].strip() for line in lines if line.strip().startswith("Host:")),
-        "",
-    )
+    if log is None:
+        return ""
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines()[:HEADER_LINES]:
+        if line.strip().startswith("Host:"):
+            return line.partition(":")[2].strip()
+    return ""
 
 
-def marked_since(output: str, folder: Path = FOLDER) -> float:
-    """When the job of `output` was given out (seconds since 1970), if it has not ended: it is at work, queued, or was cut short; else 0."""
+def submission_time(output: str, folder: Path = SNAKEMAKE_FOLDER) -> float:
+    """Return when Snakemake submitted the job of `output` (seconds since 1970); 0 if it has ended.
+
+    A job that has not ended runs, is queued, or was cut short.
+    """
     try:
-        return (folder / "incomplete" / name_of(output)).stat().st_mtime
+        return (folder / "incomplete" / record_name(output)).stat().st_mtime
     except FileNotFoundError:
         return 0.0
 
 
-def read_record(output: str, folder: Path = FOLDER) -> dict[str, Any]:
-    """What is known of the last job that made `output`, or was to make it (rule, starttime, endtime, params ...); nothing where none ended."""
+def read_record(output: str, folder: Path = SNAKEMAKE_FOLDER) -> dict[str, Any]:
+    """Return Snakemake's record of the last job for `output` (rule, starttime, endtime, params ...).
+
+    Empty where no job ended.
+    """
     try:
-        return dict(read_json(folder / "metadata" / name_of(output)))
+        return dict(read_json(folder / "metadata" / record_name(output)))
     except (FileNotFoundError, ValueError):  # ValueError: it is being written
         return {}
 
 
-def name_of(output: str) -> Path:
-    """Where the mark and the record of `output` lie: a path that is too long for one name goes through folders that begin with @."""
-    encoded, step = urlsafe_b64encode(output.encode()).decode(), NAME_MAX - 1
+def record_name(output: str) -> Path:
+    """Return the path of the mark and the record of `output` in their folders.
+
+    A name too long for one file is split into folders that begin with @.
+    """
+    encoded, step = urlsafe_b64encode(output.encode()).decode(), MAX_NAME_BYTES - 1
     *folders, name = (encoded[start : start + step] for start in range(0, len(encoded), step))
     return Path(*(f"@{folder}" for folder in folders), name)

@@ -85,7 +85,7 @@ def measure_cells(
     """A record a resolution; `resolutions` rise, so that each peak of the process's memory is its own.
 
     Holds status (ok, or infeasible with its reason), device_memory_mib, and age_seconds of the process at its end. Where it fits also
-    micro_batch (None: whole batches); step_seconds, val_picture_seconds, save_seconds of all weights, startup_seconds of a process
+    micro_batch (None: whole batches); step_seconds, val_image_seconds, save_seconds of all weights, startup_seconds of a process
     until its first step; weights_bytes, optimizer_bytes; peak_memory_mib on the device, peak_rss_mib of the process, both without pictures.
     """
     startup: list[float] | None = None
@@ -131,7 +131,7 @@ def _measure(
     return {
         "startup_seconds": (warm.first - step).tolist(),
         "step_seconds": step.tolist(),
-        "val_picture_seconds": (validation / noise.counts["val"]).tolist(),
+        "val_image_seconds": (validation / noise.counts["val"]).tolist(),
         "save_seconds": repeated(lambda: _save(best), pace.stretch).tolist(),
         "micro_batch": trainer.portion.size,
         "weights_bytes": sum(tensor.nbytes for tensor in best.values()),

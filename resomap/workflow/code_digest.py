@@ -1,4 +1,4 @@
-"""Where a number comes from: the digest of the code that made it, and the versions it ran on."""
+"""The digest of the code that computes a result, and the versions that it ran on."""
 
 import ast
 import hashlib
@@ -12,26 +12,27 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).parents[1]
-# What carries values but computes none: an edit here changes a job's fields or nothing.
-SILENT = {
+# Modules that carry values and compute none: an edit here changes the fields of a job or nothing.
+EXCLUDED_FROM_DIGEST = {
     "errors",
     "system.files",
+    "system.gpus",
+    "system.locks",
     "config.types",
     "config.training",
     "config.schema",
     "config.data",
     "config.load",
     "workflow.jobs",
+    "workflow.job_params",
     "workflow.targets",
     "workflow.columns",
     "workflow.layout",
     "workflow.data_digest",
     "workflow.code_digest",
-    "system.gpus",
-    "system.locks",
     "entry.arguments",
 }
-LAYOUT = {
+IGNORED_TOKENS = {
     tokenize.COMMENT,
     tokenize.NL,
     tokenize.NEWLINE,
@@ -40,47 +41,55 @@ LAYOUT = {
     tokenize.ENCODING,
     tokenize.ENDMARKER,
 }
+STATEMENT_BREAKS = (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
 LIBRARIES = ("torch", "torchvision", "captum", "numpy")
 
 
 @cache
-def code_digest(*entries: Path) -> str:
-    """The sha256 of `entries` and all they import of this package, without comments, docstrings and layout."""
+def digest_code(*entry_points: Path) -> str:
+    """Return the sha256 of `entry_points` and all they import of this package, 16 hexadecimal digits.
+
+    Comments, docstrings and formatting do not count.
+    """
     digest = hashlib.sha256()
-    for path in sorted({path for entry in entries for path in import_closure(entry)}):
-        digest.update(_essence(path).encode())
+    for path in sorted({path for entry in entry_points for path in import_closure(entry)}):
+        text = path.read_text(encoding="utf-8")
+        counted = canonical_source(text) if path.suffix == ".py" else text
+        digest.update(counted.encode())
     return digest.hexdigest()[:16]
 
 
 @cache
-def import_closure(entry: Path) -> frozenset[Path]:
-    """`entry` and the package's files that it imports, directly or not, wherever the import stands, with templates beside them."""
-    found, waiting = set[Path](), [entry]
-    while waiting:
-        path = waiting.pop()
-        if path not in found:
-            found.add(path)
-            waiting += _imports(path)
-    return frozenset(
-        found | {template for path in found for template in path.parent.glob("templates/*.j2")}
-    )
+def import_closure(entry_point: Path) -> frozenset[Path]:
+    """Return `entry_point` and the files of the package that it imports, directly or not.
+
+    Imports inside functions count too, and so do the templates beside each file.
+    """
+    reached, pending = set[Path](), [entry_point]
+    while pending:
+        path = pending.pop()
+        if path not in reached:
+            reached.add(path)
+            pending += _imported_files(path)
+    templates = {
+        template for path in reached for template in path.parent.glob("templates/*.j2")
+    }
+    return frozenset(reached | templates)
 
 
-def _imports(path: Path) -> list[Path]:
-    inside = {
-        name.removeprefix("resomap.")
-        for name in _names(path.read_text(encoding="utf-8"))
-        if name.startswith("resomap.")
-    } - SILENT
-    return [
-        file
-        for name in sorted(inside)
-        if (file := PACKAGE.joinpath(*name.split(".")).with_suffix(".py")).is_file()
+def _imported_files(path: Path) -> list[Path]:
+    names = _imported_names(path.read_text(encoding="utf-8"))
+    inside = {name.removeprefix("resomap.") for name in names if name.startswith("resomap.")}
+    files = [
+        PACKAGE.joinpath(*name.split(".")).with_suffix(".py")
+        for name in sorted(inside - EXCLUDED_FROM_DIGEST)
     ]
+    # `from module import name` yields module.name as well, which is a file only for packages.
+    return [file for file in files if file.is_file()]
 
 
 @cache  # most entry points reach the same files
-def _names(source: str) -> frozenset[str]:
+def _imported_names(source: str) -> frozenset[str]:
     names: list[str] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -90,48 +99,46 @@ def _names(source: str) -> frozenset[str]:
     return frozenset(names)
 
 
-def _essence(path: Path) -> str:
-    text = path.read_text(encoding="utf-8")
-    return without_layout(text) if path.suffix == ".py" else text
-
-
 @cache
-def without_layout(source: str) -> str:
-    """The tokens of `source` that matter to Python, blocks marked; equal on every Python (`ast.unparse` is not)."""
+def canonical_source(source: str) -> str:
+    """Return the tokens of `source` that Python runs, with the depth of each line.
+
+    The result is the same under every Python version, which that of `ast.unparse` is not.
+    """
     kept, starts_line, depth = list[str](), True, 0
-    lines = io.StringIO(
-        source
-    ).readlines()  # not splitlines, which knows more ends of a line than Python does
+    # readlines, because str.splitlines breaks lines at more characters than Python's tokenizer does.
+    lines = io.StringIO(source).readlines()
     for kind, text, end in _tokens(lines):
-        if kind in LAYOUT:
-            starts_line = starts_line or kind in (
-                tokenize.NEWLINE,
-                tokenize.INDENT,
-                tokenize.DEDENT,
-            )
+        if kind in IGNORED_TOKENS:
+            starts_line = starts_line or kind in STATEMENT_BREAKS
             depth += (kind == tokenize.INDENT) - (kind == tokenize.DEDENT)
-        elif not (kind == tokenize.STRING and starts_line and _ends_statement(lines, end)):
-            kept.append(f"\n{depth} {text}" if starts_line else f" {text}")
-            starts_line = False
+            continue
+        # A string that is a whole statement is a docstring.
+        if kind == tokenize.STRING and starts_line and _ends_statement(lines, end):
+            continue
+        kept.append(f"\n{depth} {text}" if starts_line else f" {text}")
+        starts_line = False
     return "".join(kept)
 
 
 def _tokens(lines: list[str]) -> Iterator[tuple[int, str, tuple[int, int]]]:
-    # Python 3.12 cuts an f-string into tokens of its own; here it stays the one string that it is for 3.11.
-    begins, ends = (getattr(tokenize, name, None) for name in ("FSTRING_START", "FSTRING_END"))
-    opened = list[tuple[int, int]]()
+    """Yield kind, text and end of each token; an f-string is one token, as it is in Python 3.11."""
+    # From Python 3.12 on, the tokenizer splits an f-string into its parts.
+    fstring_start = getattr(tokenize, "FSTRING_START", None)
+    fstring_end = getattr(tokenize, "FSTRING_END", None)
+    starts = list[tuple[int, int]]()
     for token in tokenize.generate_tokens(partial(next, iter(lines), "")):
-        if token.type == begins:
-            opened.append(token.start)
-        elif token.type == ends:
-            start = opened.pop()
-            if not opened:
-                yield tokenize.STRING, _between(lines, start, token.end), token.end
-        elif not opened:
+        if token.type == fstring_start:
+            starts.append(token.start)
+        elif token.type == fstring_end:
+            start = starts.pop()
+            if not starts:
+                yield tokenize.STRING, _text_between(lines, start, token.end), token.end
+        elif not starts:
             yield token.type, token.string, token.end
 
 
-def _between(lines: list[str], start: tuple[int, int], end: tuple[int, int]) -> str:
+def _text_between(lines: list[str], start: tuple[int, int], end: tuple[int, int]) -> str:
     text = "".join(lines[start[0] - 1 : end[0]])
     return text[start[1] : len(text) - len(lines[end[0] - 1]) + end[1]]
 
@@ -140,8 +147,8 @@ def _ends_statement(lines: list[str], end: tuple[int, int]) -> bool:
     return not lines[end[0] - 1][end[1] :].split("#")[0].strip()
 
 
-def environment(device: str) -> dict[str, Any]:
-    """Versions and machine of this process; outside what a rerun must reproduce to the byte."""
+def describe_environment(device: str) -> dict[str, Any]:
+    """Return versions and machine of this process, which a rerun need not reproduce."""
     return {
         "device": device,
         "python": platform.python_version(),

@@ -1,4 +1,4 @@
-"""What the pictures of a sweep are, as far as it is known without opening one: their configuration, their files, and the code that prepares them."""
+"""What is known of a sweep's images before any is opened: the digest of the data, and their number."""
 
 import hashlib
 import json
@@ -10,28 +10,35 @@ from resomap.config.schema import Config
 from resomap.data.sources.listing import Listing
 from resomap.data.sources.user_files import list_images, listing_digest
 from resomap.errors import ConfigError
-from resomap.workflow.code_digest import PACKAGE, code_digest
+from resomap.workflow.code_digest import PACKAGE, digest_code
 
-FILES = "RESOMAP_FILES"
-LARGE = 20_000
-MAINS = tuple(PACKAGE / "entry" / f"{main}.py" for main in ("prepare_data", "resize_data"))
-EVERY_CORE = 1024  # capped by Snakemake at the cores there are
-
-
-def data_identity(config: Config) -> str:
-    """A digest that names the data: its configuration, its files, and the code that prepares and resizes it."""
-    told = f"{named_data(config).model_dump_json()} {digest_of_files(config)} {code_of_data(config)}"
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+USER_FILES_VARIABLE = "RESOMAP_FILES"
+DATA_ENTRY_POINTS = (
+    PACKAGE / "entry" / "prepare_data.py",
+    PACKAGE / "entry" / "resize_data.py",
+)
 
 
-def digest_of_files(config: Config) -> str:
-    """Names the user's files; blank where the configuration names all there is."""
-    files = files_of(config)
+def digest_data(config: Config) -> str:
+    """Return the digest of the data: its configuration, its files, and the code that prepares it."""
+    settings = data_settings(config).model_dump_json()
+    identity = f"{settings} {digest_user_files(config)} {digest_data_code(config)}"
+    return hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
+def digest_user_files(config: Config) -> str:
+    """Return the digest of the user's files; blank where the configuration determines the images."""
+    files = read_user_files(config)
     return files.digest if files else ""
 
 
-def named_data(config: Config) -> Data:
-    """The data section without what changes no picture: whether a set may be fetched."""
+def digest_data_code(_: Config) -> str:
+    """Return the digest of the code that prepares and resizes images."""
+    return digest_code(*DATA_ENTRY_POINTS)
+
+
+def data_settings(config: Config) -> Data:
+    """Return the data section without `download`, which changes no image."""
     torchvision = config.data.torchvision
     if torchvision is None:
         return config.data
@@ -40,72 +47,67 @@ def named_data(config: Config) -> Data:
     )
 
 
-def provision(config: Config) -> str:
-    """How pictures are brought in, as JSON."""
+def provision_json(config: Config) -> str:
+    """Return how images are brought in, as JSON."""
     return Provision(
         download=config.data.download, resolutions=tuple(sorted(config.sweep.resolutions))
     ).model_dump_json()
 
 
-class Files(NamedTuple):
-    """The user's files as far as a plan needs them: a digest that names them, how many there are, and how many may be trained on."""
+class UserFiles(NamedTuple):
+    """The user's image files: their digest, how many there are, and how many are for training."""
 
     digest: str
-    pictures: int
-    trained: int
+    num_images: int
+    num_train: int
 
 
-def files_of(config: Config) -> Files | None:
-    """The files that the data section names; None where it names none. The processes of one invocation share the answer.
+def read_user_files(config: Config) -> UserFiles | None:
+    """Return the files that the data section names; None where it names none.
 
-    A million files take seconds to list. ConfigError where they are too few to train on.
+    The processes of one invocation of Snakemake share the answer, as a million files take seconds to
+    list. ConfigError where they are too few to train on.
     """
-    told = config.data.model_dump_json()
-    shared = json.loads(os.environ.get(FILES, "{}"))
-    if shared.get("data") != told:
-        listing = list_images(config.data)
-        found = (
-            Files(listing_digest(listing), len(listing.entries), _trained(config, listing))
-            if listing
-            else None
-        )
-        shared = {"data": told, "files": found}
-        os.environ[FILES] = json.dumps(shared)
-    return Files(*shared["files"]) if shared["files"] else None
+    key = config.data.model_dump_json()
+    # An environment variable reaches the jobs of Snakemake, each of which reads the Snakefile again.
+    shared = json.loads(os.environ.get(USER_FILES_VARIABLE, "{}"))
+    if shared.get("data") != key:
+        shared = {"data": key, "files": _list_user_files(config)}
+        os.environ[USER_FILES_VARIABLE] = json.dumps(shared)
+    return UserFiles(*shared["files"]) if shared["files"] else None
 
 
-def _trained(config: Config, listing: Listing) -> int:
-    """About how many pictures will be for training."""
-    given = {entry.split for entry in listing.entries}
-    pool = sum(entry.split in (None, "train") for entry in listing.entries)
-    trained = int(
-        pool
-        * (
-            1
-            - sum(
-                getattr(config.data.splits, split)
-                for split in ("val", "test")
-                if split not in given
-            )
-        )
+def _list_user_files(config: Config) -> UserFiles | None:
+    listing = list_images(config.data)
+    if listing is None:
+        return None
+    return UserFiles(
+        listing_digest(listing), len(listing.entries), _count_train(config, listing)
     )
-    if trained < config.training.batch_size:
+
+
+def _count_train(config: Config, listing: Listing) -> int:
+    """Return about how many images will be for training: splits are assigned when data is prepared."""
+    given_splits = {entry.split for entry in listing.entries}
+    candidates = sum(entry.split in (None, "train") for entry in listing.entries)
+    held_out = sum(
+        getattr(config.data.splits, split)
+        for split in ("val", "test")
+        if split not in given_splits
+    )
+    num_train = int(candidates * (1 - held_out))
+    batch_size = config.training.batch_size
+    if num_train < batch_size:
         raise ConfigError(
-            f"config/training.yaml: training.batch_size: {config.training.batch_size} are more than the {trained} training pictures "
-            f"of {pool}: take a smaller batch, or add pictures"
+            f"config/training.yaml: training.batch_size: {batch_size} is more than the {num_train} "
+            f"training images of {candidates}: take a smaller batch, or add images"
         )
-    return trained
+    return num_train
 
 
-def resize_threads(config: Config) -> int:
-    """Processes of one resize: all cores for a large set; a small one is done sooner beside the others."""
-    reef, files = config.data.reef, files_of(config)
-    pictures = (
-        sum((reef.train, reef.val, reef.test)) if reef else files.pictures if files else LARGE
-    )
-    return 1 if pictures < LARGE else EVERY_CORE
-
-
-def code_of_data(_: Config) -> str:
-    """A digest of the code that prepares and resizes."""
-    return code_digest(*MAINS)
+def count_train_images(config: Config) -> int:
+    """Return how many images will be for training; 0 where that is not known yet."""
+    if config.data.reef:
+        return config.data.reef.train
+    files = read_user_files(config)
+    return files.num_train if files else 0

@@ -1,6 +1,8 @@
-"""One frozen type a rule: the contract between the rule and its entry point, and the job's identity.
+"""The job types: one frozen type per rule, the contract between the rule and its entry point.
 
-What changes the numbers is a field; what only changes the speed is not. To declare a field is to subscribe to its changes.
+What changes the numbers of a result is a field of its job; what only changes the speed is not. The
+canonical JSON of a job is its identity: Snakemake compares it with the one that it recorded. A job
+that declares a field is run again when the value of that field changes.
 """
 
 import json
@@ -30,39 +32,39 @@ class Job(Section):
     code: str
 
     def to_json(self) -> str:
-        """The canonical JSON: sorted keys, no spaces; Snakemake compares it with the one it recorded."""
+        """Return the canonical JSON: sorted keys, no spaces."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Parse what `to_json` wrote."""
+        """Parse what `to_json` wrote; ResoMapError where the text is not such a job."""
         try:
             return cls.model_validate_json(text, strict=True)
         except ValidationError as error:
-            wrong = "; ".join(
+            problems = "; ".join(
                 f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
                 for problem in error.errors()
             )
-            raise ResoMapError(f"--job is no {cls.__name__} job: {wrong}") from None
+            raise ResoMapError(f"--job is not a valid {cls.__name__} job: {problems}") from None
 
 
 class PrepareData(Job):
-    """Draw or read every picture once, at native resolution."""
+    """Every image stored once, at native resolution."""
 
     data: Data
     listing: str
-    """Names the files of the pictures; blank where the configuration names all there is."""
+    """Digest of the user's files; blank where the configuration determines the images."""
 
 
 class ResizeData(Job):
-    """One resize of every picture."""
+    """Every image at one resolution."""
 
     data: Data
     resolution: int
 
 
 class Train(Job):
-    """One run: a network trained at one resolution from one seed."""
+    """One run: a model trained at one resolution from one seed."""
 
     data: Data
     data_code: str
@@ -71,8 +73,8 @@ class Train(Job):
     seed: int
     training: Training
     device: Device
-    room: str
-    """The memory that was too little for it where there is more now: why it is trained again; else blank."""
+    retry_reason: str
+    """Why a run that did not fit is trained again: the memory that was too little; else blank."""
 
 
 class Evaluate(Job):
@@ -88,7 +90,7 @@ class Evaluate(Job):
 
 
 class Profile(Job):
-    """The cost of one network at every resolution."""
+    """The cost of one model at every resolution."""
 
     architecture: Architecture
     resolutions: tuple[int, ...]
@@ -98,28 +100,28 @@ class Profile(Job):
 
 
 class Summarise(Job):
-    """Every network layer by layer."""
+    """The layers of every model."""
 
     models: tuple[Architecture, ...]
     resolutions: tuple[int, ...]
 
 
 class Explain(Job):
-    """The evidence of one run, by every method."""
+    """The explanations of one run, by every method."""
 
     data: Data
     data_code: str
     architecture: Architecture
     resolution: int
     seed: int
-    smallest: int
-    """The smallest resolution of the sweep: it decides which one block is read at all of them."""
+    smallest_resolution: int
+    """The smallest of the sweep: it determines the one block that is read at every resolution."""
     explainability: Explainability
     device: Device
 
 
 class CompareExplanations(Job):
-    """The evidence of one network across resolutions and seeds."""
+    """The explanations of one model compared across resolutions and seeds."""
 
     architecture: Architecture
     models: tuple[Architecture, ...]
@@ -129,7 +131,7 @@ class CompareExplanations(Job):
 
 
 class MeasureSteps(Job):
-    """What a training of one network takes on a machine, at every resolution; asked by `resomap plan` and by no rule."""
+    """The time and memory of a training step of one model; for `resomap plan`, and for no rule."""
 
     architecture: Architecture
     resolutions: tuple[int, ...]
@@ -138,15 +140,15 @@ class MeasureSteps(Job):
     runtime: Runtime
     device: Device
     machine: str
-    """The processor or the card: what was measured on another says nothing here."""
+    """The processor or the GPU: measurements of another one are not used."""
 
-    def of_cell(self, resolution: int) -> Self:
-        """The same of one resolution: what its record is known by."""
+    def for_resolution(self, resolution: int) -> Self:
+        """Return the job of one resolution, which identifies its record."""
         return self.model_copy(update={"resolutions": (resolution,)})
 
 
 class Aggregate(Job):
-    """The tidy tables of the whole sweep, and the choice."""
+    """The tables of the whole sweep, and the choice."""
 
     models: tuple[Architecture, ...]
     resolutions: tuple[int, ...]
@@ -179,7 +181,7 @@ class BuildReport(Job):
 
 
 class PartialReport(Aggregate, Plot, BuildReport):
-    """Tables, figures and report of what there is so far."""
+    """Tables, figures and report of the results that exist."""
 
 
 class Track(Job):

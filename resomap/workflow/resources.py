@@ -1,6 +1,7 @@
-"""What a job asks of who schedules it: GPUs, processors, minutes, memory.
+"""The resources that jobs request: GPUs, processors, minutes, memory.
 
-On one machine that is Snakemake, which counts slots of GPUs and heeds nothing else; on a cluster each job gets an allocation of its own.
+On one machine the scheduler is Snakemake, which counts slots of GPUs and ignores everything else; on a
+cluster each job, or group of jobs, gets an allocation of its own.
 """
 
 import os
@@ -14,121 +15,136 @@ from typing import Any
 from resomap.config.schema import Config
 from resomap.system.files import read_json
 from resomap.system.gpus import SLOTS_VARIABLE
-from resomap.workflow.data_digest import named_data
+from resomap.workflow.data_digest import data_settings, read_user_files
 from resomap.workflow.layout import artifact
-from resomap.workflow.targets import gpus_wanted, swept_models
+from resomap.workflow.targets import swept_models
 
+ALL_CORES = 1024
+"""More threads than any machine has: Snakemake caps them at its cores."""
+LARGE_DATASET = 20_000
+"""Images from which one resize uses every core; smaller ones are done sooner side by side."""
 PLAN = Path(artifact("plan").path)
-UNPLANNED_MINUTES, UNPLANNED_MB = (
-    240,
-    8192,
-)  # a training that ends too early goes on from its last state, and asks for more
-TABLES_MB = 4096  # of jobs that no plan speaks of: they hold tables, or a few pictures
-MOST = 3  # times what the first attempt asks for
-SMALL_MINUTES = (
-    10  # planned, with the margin: starting a job on a cluster costs half a minute of it
-)
-LEAD_SECONDS = 60  # for a step and a save of gigabytes; SLURM may take another minute
+# Of runs without a plan. A training that runs out of time resumes from its last state, with a larger request.
+UNPLANNED_MINUTES = 240
+UNPLANNED_MB = 8192
+CPU_JOB_MB = 4096
+"""Memory of jobs outside the plan: they hold tables, or a few images at a time."""
+MAX_SCALE = 3
+"""Largest factor by which a retried job requests more than at first."""
+MEASUREMENT_MARGIN = 1.5
+MARGIN_MINUTES = 5
+MEMORY_MARGIN = 1.3
+MARGIN_MB = 1024
+SMALL_JOB_MINUTES = 10
+"""Jobs up to this long share an allocation: starting one on a cluster takes half a minute."""
+SIGNAL_SECONDS = 60
+"""Time before the limit to finish a step and save gigabytes; SLURM may send the signal up to a minute early."""
 
 
 @dataclass(frozen=True)
-class Requests:
-    """What the jobs of a sweep ask for; `on_cluster` says whether each will get an allocation of its own."""
+class ResourceRequests:
+    """Resources for the rules: values or functions of the wildcards, as Snakemake takes them.
+
+    `on_cluster` returns whether each job gets an allocation of its own; Snakemake knows only after it
+    has read the rules.
+    """
 
     config: Config
     on_cluster: Callable[[], bool]
 
-    def training(self) -> dict[str, Any]:
-        """Its GPUs in one node, a core for each process and each thread that prepares batches, and a signal to save before time is up."""
-        runtime = self.config.system.training
-        helpers = runtime.num_workers if self.config.system.device != "cpu" else 0
-        placed = self._there(
-            nodes=1
-            if runtime.gpus > 1
-            else None,  # a number is added up over the jobs of a group
-            cpus_per_task=runtime.gpus * (1 + helpers),
-            slurm_extra=f"--signal=TERM@{LEAD_SECONDS}",
-        )
-        return self.on_gpus("train", runtime.gpus) | placed
+    def training_job(self) -> dict[str, Any]:
+        """Return the request of a training: its GPUs in one node, and cores for its processes.
 
-    def on_gpus(self, stage: str, gpus: int = 1) -> dict[str, Any]:
-        """A job of a run: its GPUs, or a slot of one; and the one place that its allocation has for jobs of a group."""
+        On a cluster it is sent SIGTERM before its time is up, so that it can save its state.
+        """
+        runtime = self.config.system.training
+        workers = runtime.num_workers if self.config.system.device != "cpu" else 0
+        cluster_only = self._on_cluster_only(
+            # Only where it is needed: Snakemake adds up the nodes of the jobs of a group.
+            nodes=1 if runtime.gpus > 1 else None,
+            cpus_per_task=runtime.gpus * (1 + workers),
+            slurm_extra=f"--signal=TERM@{SIGNAL_SECONDS}",
+        )
+        return self.gpu_job("train", runtime.gpus) | cluster_only
+
+    def gpu_job(self, stage: str, gpus: int = 1) -> dict[str, Any]:
+        """Return the request of a job of one run: `gpus` GPUs, or one slot of a GPU."""
         shared = gpus == 1 and self.config.system.slots_per_gpu > 1
         shard = "shard:1" if shared and self.config.system.device != "cpu" else None
         return {
-            "gpu": self._gpus(gpus, shared),
-            **self._there(gres=shard, slot=1),
-            **self.planned(stage),
+            "gpu": self._gpu_slots(gpus, shared),
+            # One slot in all: jobs of a group run one after another in their allocation.
+            **self._on_cluster_only(gres=shard, slot=1),
+            **self._planned(stage),
         }
 
-    def alone(self) -> dict[str, Any]:
-        """A profile: all slots of a GPU, and nobody else on the machine."""
+    def exclusive_job(self) -> dict[str, Any]:
+        """Return the request of a profile: a whole GPU, and a machine without other jobs."""
         return {
-            "gpu": self._gpus(1, shared=False),
-            **self._there(slurm_extra="--exclusive"),
-            **self.planned("profile"),
+            "gpu": self._gpu_slots(1, shared=False),
+            **self._on_cluster_only(slurm_extra="--exclusive"),
+            **self._planned("profile"),
         }
 
-    def planned(self, stage: str) -> dict[str, Any]:
-        """Minutes (half as long again as planned, and 5) and MB of memory, more after a failure; plenty where there is no plan."""
-        return {"runtime": self._minutes(stage), "mem_mb": self._memory()}
-
-    def plain(self, minutes: int) -> dict[str, Any]:
-        """A job that no plan speaks of: `minutes` and memory for tables, more after a failure."""
+    def cpu_job(self, minutes: int) -> dict[str, Any]:
+        """Return the request of a job outside the plan: `minutes` and little memory, more in a retry."""
         return {
-            "runtime": lambda wildcards, attempt: _scaled(minutes, attempt),
-            "mem_mb": lambda wildcards, attempt: _scaled(TABLES_MB, attempt),
+            "runtime": lambda wildcards, attempt: _scale(minutes, attempt),
+            "mem_mb": lambda wildcards, attempt: _scale(CPU_JOB_MB, attempt),
         }
 
-    def bundle(self, stage: str) -> Callable[[Any], str | None]:
-        """The group `small` for jobs that are planned to be short; a cluster gets several of them as one job."""
+    def small_group(self, stage: str) -> Callable[[Any], str | None]:
+        """Return a group function: `small` for jobs planned to be short, which share an allocation."""
         minutes = self._minutes(stage)
-        return lambda wildcards: "small" if minutes(wildcards, 1) <= SMALL_MINUTES else None
+        return lambda wildcards: "small" if minutes(wildcards, 1) <= SMALL_JOB_MINUTES else None
 
-    def _gpus(self, gpus: int, shared: bool) -> Callable[[Any], int]:
+    def _gpu_slots(self, gpus: int, shared: bool) -> Callable[[Any], int]:
         slots = 1 if shared else gpus * self.config.system.slots_per_gpu
 
         def count(_: Any) -> int:
             if not self.on_cluster():
-                return gpus_wanted(self.config) * slots
+                return gpus_per_job(self.config) * slots
             return 0 if shared or self.config.system.device == "cpu" else gpus
 
         return count
 
-    def _there(self, **asked: int | str | None) -> dict[str, Callable[[Any], int | str | None]]:
-        """What is asked of a cluster alone."""
-
-        def only_there(value: int | str | None) -> Callable[[Any], int | str | None]:
+    def _on_cluster_only(
+        self, **request: int | str | None
+    ) -> dict[str, Callable[[Any], int | str | None]]:
+        def value_on_cluster(value: int | str | None) -> Callable[[Any], int | str | None]:
             return lambda _: value if self.on_cluster() else None
 
-        return {name: only_there(value) for name, value in asked.items()}
+        return {name: value_on_cluster(value) for name, value in request.items()}
+
+    def _planned(self, stage: str) -> dict[str, Any]:
+        return {"runtime": self._minutes(stage), "mem_mb": self._memory()}
 
     def _minutes(self, stage: str) -> Callable[[Any, int], int]:
         def minutes(wildcards: Any, attempt: int) -> int:
-            cell = self._cell(wildcards)
-            return _scaled(
-                ceil(1.5 * _seconds(cell, stage) / 60 + 5) if cell else UNPLANNED_MINUTES,
-                attempt,
-            )
+            cell = self._planned_cell(wildcards)
+            if cell is None:
+                return _scale(UNPLANNED_MINUTES, attempt)
+            planned = MEASUREMENT_MARGIN * _stage_seconds(cell, stage) / 60
+            return _scale(ceil(planned + MARGIN_MINUTES), attempt)
 
         return minutes
 
     def _memory(self) -> Callable[[Any, int], int]:
         def memory(wildcards: Any, attempt: int) -> int:
-            cell = self._cell(wildcards)
-            return _scaled(
-                ceil(1.3 * cell["peak_rss_mib"] + 1024) if cell else UNPLANNED_MB, attempt
-            )
+            cell = self._planned_cell(wildcards)
+            if cell is None:
+                return _scale(UNPLANNED_MB, attempt)
+            return _scale(ceil(MEMORY_MARGIN * cell["peak_rss_mib"] + MARGIN_MB), attempt)
 
         return memory
 
-    def _cell(self, wildcards: Any) -> dict[str, Any] | None:
-        return self._plan.get(
-            (wildcards.model, getattr(wildcards, "resolution", self._largest))
-        )
+    def _planned_cell(self, wildcards: Any) -> dict[str, Any] | None:
+        # A profile has no resolution: its largest one needs the most memory.
+        resolution = getattr(wildcards, "resolution", self._largest_resolution)
+        return self._plan.get((wildcards.model, resolution))
 
     @cached_property
-    def _largest(self) -> str:
+    def _largest_resolution(self) -> str:
         return str(max(self.config.sweep.resolutions))
 
     @cached_property
@@ -140,39 +156,55 @@ class Requests:
 
 
 def planned_cells(config: Config) -> list[dict[str, Any]]:
-    """The cells of the plan that fit, where it is of these trainings; else none."""
-    told = read_json(PLAN) if PLAN.exists() else {}
-    if told.get("of") != what_is_planned(config):
+    """Return the cells of results/plan.json that fit, if it is a plan of these trainings."""
+    plan = read_json(PLAN) if PLAN.exists() else {}
+    if plan.get("settings") != plan_settings(config):
         return []
     swept = {model.name: model.model_dump(mode="json") for model in swept_models(config)}
     return [
         cell
-        for cell in told["cells"]
+        for cell in plan["cells"]
         if cell["status"] == "ok" and cell["architecture"] == swept.get(cell["model"])
     ]
 
 
-def what_is_planned(config: Config) -> dict[str, Any]:
-    """What the cells of a plan have in common, as plan.json holds it: another recipe, other pictures or other evidence want another plan."""
-    parts = {
+def plan_settings(config: Config) -> dict[str, Any]:
+    """Return what a plan depends on beside its models, as plan.json holds it."""
+    sections = {
         "training": config.training,
-        "data": named_data(config),
+        "data": data_settings(config),
         "explainability": config.explainability,
+        "profiling": config.system.profiling,
     }
-    return {
-        name: part.model_dump(mode="json")
-        for name, part in {**parts, "profiling": config.system.profiling}.items()
-    }
+    return {name: section.model_dump(mode="json") for name, section in sections.items()}
+
+
+def gpus_per_job(config: Config) -> int:
+    """Return the GPUs of a job: none on `cpu`, one on `cuda`; `auto` looks for an NVIDIA device here."""
+    present = any(Path("/dev").glob("nvidia[0-9]*"))
+    return int(config.system.device == "cuda" or (config.system.device == "auto" and present))
+
+
+def resize_threads(config: Config) -> int:
+    """Return the processes of one resize: all cores for a large dataset, one for a small one."""
+    reef, files = config.data.reef, read_user_files(config)
+    if reef:
+        num_images = reef.train + reef.val + reef.test
+    else:
+        num_images = files.num_images if files else LARGE_DATASET
+    return 1 if num_images < LARGE_DATASET else ALL_CORES
 
 
 def share_gpus(config: Config) -> None:
-    """Tell the jobs into how many slots a GPU is divided."""
+    """Pass the number of slots of each GPU to the jobs, in their environment."""
     os.environ[SLOTS_VARIABLE] = str(config.system.slots_per_gpu)
 
 
-def _seconds(cell: Mapping[str, Any], stage: str) -> float:
-    return float(cell["wall_seconds"] if stage == "train" else cell["beside"][stage])
+def _stage_seconds(cell: Mapping[str, Any], stage: str) -> float:
+    if stage == "train":
+        return float(cell["wall_seconds"])
+    return float(cell["other_wall_seconds"][stage])
 
 
-def _scaled(first: int, attempt: int) -> int:
-    return min(attempt, MOST) * first
+def _scale(first: int, attempt: int) -> int:
+    return min(attempt, MAX_SCALE) * first

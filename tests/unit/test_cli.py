@@ -65,7 +65,7 @@ def test_a_check_looks_at_every_picture_and_says_what_the_sweep_needs(tmp_path, 
     result = inspect()
     assert result.exit_code == 0, result.output
     assert (
-        "the sweep needs: 45 pictures, 47 jobs (12 of them trainings), 0.00 GiB of disk"
+        "the sweep needs: 45 pictures, 49 jobs (12 of them trainings), 0.00 GiB of disk"
         in result.output
     )
     assert "45 pictures" in result.output

@@ -28,7 +28,7 @@ from resomap.training import run as training_run
 from resomap.training.build import build_trainer
 from resomap.training.checkpoint import load_weights
 from resomap.workflow import jobs
-from resomap.workflow.targets import build_job
+from resomap.workflow.job_params import build_job
 from tests.unit.test_memory import Hungry
 
 SMALL = {

@@ -4,8 +4,8 @@ import pytest
 
 from resomap.errors import ResoMapError
 from resomap.workflow import jobs
+from resomap.workflow.job_params import build_job
 from resomap.workflow.jobs import Evaluate, PrepareData, Train
-from resomap.workflow.targets import build_job
 
 
 def test_the_text_of_a_job_is_one_sorted_line(config):
@@ -25,7 +25,7 @@ def test_a_whole_number_and_its_fraction_are_one_value(config):
 
 
 def test_learning_rate_and_weight_decay_are_not_interchangeable(config, monkeypatch):
-    monkeypatch.setattr("resomap.workflow.targets.code_digest", lambda *entries: "c")
+    monkeypatch.setattr("resomap.workflow.job_params.digest_code", lambda *entries: "c")
     job = build_job(config, Train, family="custom", model="tiny_cnn", resolution="24", seed="0")
     optimizer = config.training.optimizer
     swapped = optimizer.model_copy(
@@ -50,14 +50,14 @@ def test_learning_rate_and_weight_decay_are_not_interchangeable(config, monkeypa
     ],
 )
 def test_what_is_no_job_is_refused_in_one_line(text, said):
-    with pytest.raises(ResoMapError, match="--job is no PrepareData job") as refused:
+    with pytest.raises(ResoMapError, match="--job is not a valid PrepareData job") as refused:
         PrepareData.from_json(text)
     assert said in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
 
 
 def test_one_kind_of_job_is_not_read_as_another(config):
-    with pytest.raises(ResoMapError, match="no Evaluate job"):
+    with pytest.raises(ResoMapError, match="not a valid Evaluate job"):
         Evaluate.from_json(PrepareData(code="c", data=config.data, listing="").to_json())
 
 

@@ -33,7 +33,7 @@ from tests.unit.test_memory import Hungry
 RECORD = {
     "status": "ok",
     "step_seconds": [0.5, 1.0],
-    "val_picture_seconds": [0.01, 0.02],
+    "val_image_seconds": [0.01, 0.02],
     "save_seconds": [1.0, 0.5],
     "startup_seconds": [2.0, 3.0],
     "end_seconds": [1.0, 1.0],
@@ -312,7 +312,7 @@ def test_every_piece_of_a_training_is_measured(config):
     small, large = cells(config)
     for record in (small, large):
         assert (record["status"], record["micro_batch"]) == ("ok", None)
-        for piece in ("step", "val_picture", "save", "startup"):
+        for piece in ("step", "val_image", "save", "startup"):
             assert min(record[f"{piece}_seconds"]) > 0, piece
         assert record["weights_bytes"] < record["optimizer_bytes"]
         assert 0 < record["peak_rss_mib"] < record["device_memory_mib"]
@@ -377,7 +377,8 @@ def measured(monkeypatch) -> list[tuple[str, tuple[int, ...]]]:
             strict=True,
         ):
             write_json(
-                Path(path), {"job": job.of_cell(resolution).model_dump(mode="json"), **MEASURED}
+                Path(path),
+                {"job": job.for_resolution(resolution).model_dump(mode="json"), **MEASURED},
             )
         return SimpleNamespace(returncode=0, stderr="")
 

@@ -9,10 +9,10 @@ import pytest
 
 from resomap.workflow.code_digest import (
     PACKAGE,
-    code_digest,
-    environment,
+    canonical_source,
+    describe_environment,
+    digest_code,
     import_closure,
-    without_layout,
 )
 
 CODE = '''
@@ -91,7 +91,7 @@ OTHER = [
 )
 def test_what_python_does_not_run_says_nothing(change):
     assert change(CODE) != CODE
-    assert without_layout(change(CODE)) == without_layout(CODE)
+    assert canonical_source(change(CODE)) == canonical_source(CODE)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_what_python_does_not_run_says_nothing(change):
 )
 def test_an_edit_says_something(old, new):
     assert old in CODE
-    assert without_layout(CODE.replace(old, new)) != without_layout(CODE)
+    assert canonical_source(CODE.replace(old, new)) != canonical_source(CODE)
 
 
 def test_a_string_is_only_a_docstring_where_it_is_a_statement():
@@ -111,13 +111,13 @@ def test_a_string_is_only_a_docstring_where_it_is_a_statement():
         '"a" \\\n    "b"\n',
         'def f(): "a"\n',
     ):
-        assert without_layout(kept) != without_layout(kept.replace("a", "z"))
+        assert canonical_source(kept) != canonical_source(kept.replace("a", "z"))
 
 
 @pytest.mark.parametrize("separator", ["\x0c", "\x1c", "\x85", "\u2028"])
 def test_a_strange_separator_does_not_count_as_a_line(separator):
     with_one, without = (f'x = "a{mark}b"\ny\n"doc" % y\n' for mark in (separator, ""))
-    assert without_layout(with_one).replace(separator, "") == without_layout(without)
+    assert canonical_source(with_one).replace(separator, "") == canonical_source(without)
 
 
 WITH_F_STRINGS = '''
@@ -132,7 +132,7 @@ ESSENCE = '\n0 w = "\f"\n0 x = f"a{b!r}c"\n0 y = rf"""é {x}\n  {f\'{x:{y}}\'} d
 
 
 def test_the_essence_of_f_strings_is_the_same_on_every_python():
-    assert without_layout(WITH_F_STRINGS) == ESSENCE
+    assert canonical_source(WITH_F_STRINGS) == ESSENCE
 
 
 def cut(token: tokenize.TokenInfo) -> Iterator[tokenize.TokenInfo]:
@@ -170,7 +170,7 @@ def test_an_f_string_that_python_cuts_is_glued(monkeypatch):
     monkeypatch.setattr(tokenize, "generate_tokens", generate_tokens)
     for name, kind in (("FSTRING_START", FSTRING_START), ("FSTRING_END", FSTRING_END)):
         monkeypatch.setattr(tokenize, name, kind, raising=False)
-    assert without_layout(WITH_F_STRINGS) == ESSENCE
+    assert canonical_source(WITH_F_STRINGS) == ESSENCE
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_an_f_string_that_python_cuts_is_glued(monkeypatch):
 )
 def test_every_token_that_python_runs_is_kept(path):
     source = path.read_text(encoding="utf-8")
-    assert words(without_layout(source)) == words(source)
+    assert words(canonical_source(source)) == words(source)
 
 
 def words(source: str) -> list[str]:
@@ -197,8 +197,8 @@ def test_training_depends_on_what_trains_and_on_nothing_that_tells_or_asks():
         "training/trainer.py",
         "models/registry.py",
         "models/custom.py",
-        "data/augment.py",
-        "scores.py",
+        "data/loading/augment.py",
+        "metrics.py",
     } <= found
     assert not {"config.py", "jobs.py", "workflow.py", "sections.py", "files.py"} & found
     assert not {name for name in found if name.startswith(("analysis/", "report/", "explain/"))}
@@ -217,7 +217,7 @@ def test_explaining_does_not_depend_on_how_training_steps():
     [
         "import resomap.data.loading.loader\n",
         "from resomap.data.loading.loader import TrainLoader\n",
-        "from resomap.data import loader\n",
+        "from resomap.data.loading import loader\n",
         "def main():\n    from resomap.data.loading.loader import TrainLoader\n",
     ],
 )
@@ -235,15 +235,15 @@ def test_templates_beside_a_file_belong_to_it(tmp_path):
     (tmp_path / "templates").mkdir()
     (tmp_path / "templates" / "page.j2").write_text("<h1>{{ title }}</h1>")
     (tmp_path / "page.py").write_text("x = 1\n")
-    before = code_digest(tmp_path / "page.py")
+    before = digest_code(tmp_path / "page.py")
     (tmp_path / "templates" / "page.j2").write_text("<h2>{{ title }}</h2>")
     assert fresh_digest(tmp_path / "page.py") != before
 
 
 def fresh_digest(*entries: Path) -> str:
-    code_digest.cache_clear()
+    digest_code.cache_clear()
     import_closure.cache_clear()
-    return code_digest(*entries)
+    return digest_code(*entries)
 
 
 def test_the_digest_follows_edits_and_not_comments(tmp_path):
@@ -257,11 +257,11 @@ def test_the_digest_follows_edits_and_not_comments(tmp_path):
 
 
 def test_the_order_of_entries_says_nothing():
-    first, second = PACKAGE / "scores.py", PACKAGE / "data" / "augment.py"
-    assert code_digest(first, second) == code_digest(second, first)
+    first, second = PACKAGE / "metrics.py", PACKAGE / "data/loading/augment.py"
+    assert digest_code(first, second) == digest_code(second, first)
 
 
 def test_a_result_says_where_it_was_made():
-    about = environment("cpu")
+    about = describe_environment("cpu")
     assert about["device"] == "cpu"
     assert {"python", "machine", "torch", "torchvision", "captum", "numpy"} <= set(about)

@@ -9,7 +9,7 @@ import pytest
 from resomap.config.load import build_config, merge
 from resomap.system.files import write_json
 from resomap.workflow import resources
-from resomap.workflow.resources import Requests
+from resomap.workflow.resources import ResourceRequests
 
 PLENTY = (resources.UNPLANNED_MINUTES, resources.UNPLANNED_MB)
 
@@ -28,18 +28,18 @@ def planned(config) -> Path:
     cell |= {
         "wall_seconds": 1201.0,
         "peak_rss_mib": 1000.5,
-        "beside": {"evaluate": 200.0, "explain": 201.0, "profile": 60.0},
+        "other_wall_seconds": {"evaluate": 200.0, "explain": 201.0, "profile": 60.0},
     }
     none = {"model": "tiny_cnn", "resolution": 48, "architecture": tiny, "status": "infeasible"}
-    write_json(resources.PLAN, {"of": resources.what_is_planned(config), "cells": [cell, none]})
+    write_json(resources.PLAN, {"settings": resources.plan_settings(config), "cells": [cell, none]})
     return resources.PLAN
 
 
-def requests(values: Any, on_cluster: bool = True, **system: Any) -> Requests:
+def requests(values: Any, on_cluster: bool = True, **system: Any) -> ResourceRequests:
     config = (
         build_config(merge(values, {"system": system})) if isinstance(values, dict) else values
     )
-    return Requests(config, on_cluster=lambda: on_cluster)
+    return ResourceRequests(config, on_cluster=lambda: on_cluster)
 
 
 def of_job(
@@ -62,7 +62,7 @@ def time_and_memory(asked: dict[str, Any], **job: Any) -> tuple[int, int]:
 def test_a_training_asks_for_what_is_planned_with_a_margin_and_for_up_to_three_times_that_later(
     config, planned
 ):
-    training = requests(config).training()
+    training = requests(config).training_job()
     assert time_and_memory(training) == (
         36,
         2325,
@@ -75,21 +75,21 @@ def test_a_training_asks_for_what_is_planned_with_a_margin_and_for_up_to_three_t
 
 
 def test_what_nobody_planned_asks_for_plenty(config, defaults, planned):
-    assert time_and_memory(requests(config).training(), resolution="48") == PLENTY
-    assert time_and_memory(requests(config).training(), model="simple_cnn") == PLENTY
+    assert time_and_memory(requests(config).training_job(), resolution="48") == PLENTY
+    assert time_and_memory(requests(config).training_job(), model="simple_cnn") == PLENTY
     for change in (
         {"training": {"epochs": 9}},
         {"explainability": {"ig_steps": 99}},
         {"models": {"tiny_cnn": {"channels": [8, 32]}}},
     ):
-        assert time_and_memory(requests(merge(defaults, change)).training()) == PLENTY
+        assert time_and_memory(requests(merge(defaults, change)).training_job()) == PLENTY
     planned.unlink()
-    assert time_and_memory(requests(config).training()) == PLENTY
+    assert time_and_memory(requests(config).training_job()) == PLENTY
 
 
 @pytest.mark.parametrize(("stage", "minutes"), [("evaluate", 10), ("explain", 11)])
 def test_other_jobs_of_a_run_ask_for_their_own_time(config, planned, stage, minutes):
-    assert time_and_memory(requests(config).on_gpus(stage)) == (minutes, 2325)
+    assert time_and_memory(requests(config).gpu_job(stage)) == (minutes, 2325)
 
 
 def test_short_jobs_are_sent_together_and_long_ones_or_unplanned_ones_alone(config, planned):
@@ -98,12 +98,12 @@ def test_short_jobs_are_sent_together_and_long_ones_or_unplanned_ones_alone(conf
         SimpleNamespace(model="tiny_cnn", resolution="24"),
         SimpleNamespace(model="x", resolution="24"),
     )
-    assert [ask.bundle(stage)(known) for stage in ("evaluate", "explain")] == ["small", None]
-    assert ask.bundle("evaluate")(unknown) is None
+    assert [ask.small_group(stage)(known) for stage in ("evaluate", "explain")] == ["small", None]
+    assert ask.small_group("evaluate")(unknown) is None
 
 
 def test_a_profile_asks_for_the_time_of_the_whole_model(defaults, planned):
-    asked = requests(merge(defaults, {"sweep": {"resolutions": [24]}})).alone()
+    asked = requests(merge(defaults, {"sweep": {"resolutions": [24]}})).exclusive_job()
     told = {
         name: value(
             SimpleNamespace(model="tiny_cnn"), *([1] if name in ("runtime", "mem_mb") else [])
@@ -117,7 +117,7 @@ def test_a_profile_asks_for_the_time_of_the_whole_model(defaults, planned):
 def test_on_a_cluster_a_training_has_its_gpus_in_one_node_a_core_for_each_helper_and_a_warning(
     defaults, gpus, cores
 ):
-    told = of_job(requests(defaults, training={"gpus": gpus, "num_workers": 2}).training())
+    told = of_job(requests(defaults, training={"gpus": gpus, "num_workers": 2}).training_job())
     assert (told["gpu"], told["cpus_per_task"], told["slot"], told["slurm_extra"]) == (
         gpus,
         cores,
@@ -131,24 +131,24 @@ def test_on_a_cluster_auto_means_a_gpu_though_the_login_node_has_none_and_cpu_me
     defaults,
 ):
     assert [
-        of_job(requests(defaults, device=device).on_gpus("explain"))["gpu"]
+        of_job(requests(defaults, device=device).gpu_job("explain"))["gpu"]
         for device in ("auto", "cuda", "cpu")
     ] == [1, 1, 0]
-    assert of_job(requests(defaults, device="cpu").training())["cpus_per_task"] == 1
+    assert of_job(requests(defaults, device="cpu").training_job())["cpus_per_task"] == 1
 
 
 def test_on_one_machine_jobs_count_slots_and_ask_for_nothing_that_only_a_cluster_knows(
     defaults,
 ):
     ask = requests(defaults, on_cluster=False, device="cuda", slots_per_gpu=3)
-    assert set(of_job(ask.training())) == {"gpu", "runtime", "mem_mb"}
+    assert set(of_job(ask.training_job())) == {"gpu", "runtime", "mem_mb"}
     assert [
         of_job(asked)["gpu"]
         for asked in (
-            ask.training(),
-            ask.on_gpus("explain"),
-            ask.alone(),
-            ask.on_gpus("train", gpus=2),
+            ask.training_job(),
+            ask.gpu_job("explain"),
+            ask.exclusive_job(),
+            ask.gpu_job("train", gpus=2),
         )
     ] == [
         1,
@@ -156,23 +156,23 @@ def test_on_one_machine_jobs_count_slots_and_ask_for_nothing_that_only_a_cluster
         3,
         6,
     ]
-    assert of_job(requests(defaults, on_cluster=False, device="cpu").alone())["gpu"] == 0
+    assert of_job(requests(defaults, on_cluster=False, device="cpu").exclusive_job())["gpu"] == 0
 
 
 def test_on_a_cluster_a_slot_of_a_gpu_is_a_shard_and_profiles_and_large_trainings_have_whole_ones(
     defaults,
 ):
     ask = requests(defaults, device="cuda", slots_per_gpu=3)
-    for asked in (ask.training(), ask.on_gpus("explain")):
+    for asked in (ask.training_job(), ask.gpu_job("explain")):
         told = of_job(asked)
         assert (told["gpu"], told["gres"]) == (0, "shard:1")
-    for asked, gpus in ((ask.alone(), 1), (ask.on_gpus("train", gpus=2), 2)):
+    for asked, gpus in ((ask.exclusive_job(), 1), (ask.gpu_job("train", gpus=2), 2)):
         told = of_job(asked)
         assert (told["gpu"], told.get("gres")) == (gpus, None)
 
 
 def test_a_job_that_no_plan_speaks_of_asks_for_more_after_a_failure(config):
-    plain = requests(config).plain(minutes=30)
+    plain = requests(config).cpu_job(minutes=30)
     assert [time_and_memory(plain, attempt=attempt) for attempt in (1, 2, 9)] == [
         (30, 4096),
         (60, 8192),

@@ -25,7 +25,7 @@ from resomap.training import checkpoint, states
 from resomap.training.checkpoint import save_weights
 from resomap.training.results import Results
 from resomap.training.states import States
-from resomap.workflow.targets import clear_finished_states
+from resomap.workflow.lifecycle import clear_finished_states
 
 LATE = {name: getattr(errno, name) for name in ("EIO", "ESTALE", "EDQUOT", "ENOSPC")}
 WRITERS = {

@@ -14,7 +14,7 @@ from resomap.metrics import SCORES
 from resomap.mlflow_copy import CONTENT, FOLDER, copy_runs, read_record
 from resomap.system.files import read_json
 from resomap.workflow import jobs
-from resomap.workflow.targets import build_job
+from resomap.workflow.job_params import build_job
 from tests.tracked import shown, write_run
 from workflow_scripts import track
 

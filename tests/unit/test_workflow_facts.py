@@ -14,23 +14,23 @@ from resomap.config.load import build_config, merge
 from resomap.config.schema import Config
 from resomap.errors import ConfigError
 from resomap.system.files import write_json
-from resomap.workflow import data_digest, jobs, targets
+from resomap.workflow import data_digest, job_params, jobs, lifecycle, resources, targets
 from tests.pictures import write_classes
 
 RUN = {"family": "custom", "model": "tiny_cnn", "resolution": "24", "seed": "1"}
-KINDS = sorted(targets.MAINS, key=lambda kind: kind.__name__)
+KINDS = sorted(job_params.ENTRY_POINTS, key=lambda kind: kind.__name__)
 
 
 @pytest.fixture(autouse=True)
 def no_digests(monkeypatch):
-    for module in (targets, data_digest):
+    for module in (job_params, data_digest):
         monkeypatch.setattr(
-            module, "code_digest", lambda *entries: "+".join(entry.stem for entry in entries)
+            module, "digest_code", lambda *entries: "+".join(entry.stem for entry in entries)
         )
 
 
 def text(config: Config, kind: type[jobs.Job]) -> str:
-    return targets.job_params(config)(kind)(RUN)
+    return job_params.job_params(config)(kind)(RUN)
 
 
 def changed(defaults: dict[str, Any], change: dict[str, Any]) -> Config:
@@ -38,16 +38,16 @@ def changed(defaults: dict[str, Any], change: dict[str, Any]) -> Config:
 
 
 def test_every_kind_of_job_has_a_main_that_exists():
-    assert set(targets.MAINS) == {*jobs.Job.__subclasses__(), jobs.PartialReport} - {
+    assert set(job_params.ENTRY_POINTS) == {*jobs.Job.__subclasses__(), jobs.PartialReport} - {
         jobs.MeasureSteps
     }
-    assert [path for path in targets.MAINS.values() if not path.is_file()] == []
+    assert [path for path in job_params.ENTRY_POINTS.values() if not path.is_file()] == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_rule_gets_a_job_that_its_main_can_read(config, kind):
     job = kind.from_json(text(config, kind))
-    assert job.code == targets.MAINS[kind].stem
+    assert job.code == job_params.ENTRY_POINTS[kind].stem
     assert job.to_json() == text(config, kind)
 
 
@@ -126,7 +126,7 @@ def test_a_network_by_its_name_of_old_is_the_same_job(config, defaults):
 
 def test_a_path_with_the_wrong_family_is_refused_with_the_right_one(config):
     with pytest.raises(ConfigError, match="tiny_cnn is of family custom"):
-        targets.build_job(config, jobs.Train, **{**RUN, "family": "vgg"})
+        job_params.build_job(config, jobs.Train, **{**RUN, "family": "vgg"})
 
 
 def test_the_costliest_runs_come_first(config):
@@ -147,9 +147,9 @@ def test_several_files_a_run_stay_together(config):
 
 
 def test_without_explanations_none_are_asked_for(config, defaults):
-    assert len(targets.explained(config, "{model}/{resolution}/{seed}", "{model}")) == 8 + 2
+    assert len(targets.explanation_files(config, "{model}/{resolution}/{seed}", "{model}")) == 8 + 2
     assert (
-        targets.explained(
+        targets.explanation_files(
             changed(defaults, {"explainability": {"enabled": False}}), "{model}", "{model}"
         )
         == []
@@ -165,7 +165,7 @@ def test_a_comparison_waits_for_every_run_of_its_network_and_of_no_other(config)
 
 def test_the_smallest_resolution_of_the_sweep_is_told_to_every_explanation(defaults):
     config = changed(defaults, {"sweep": {"resolutions": [48, 24, 96]}})
-    assert jobs.Explain.from_json(text(config, jobs.Explain)).smallest == 24
+    assert jobs.Explain.from_json(text(config, jobs.Explain)).smallest_resolution == 24
 
 
 def test_a_profile_a_network_and_not_a_run(config):
@@ -181,60 +181,45 @@ def test_wildcards_take_only_values_that_exist(config):
 
 @pytest.mark.parametrize(("device", "gpus"), [("cpu", 0), ("cuda", 1)])
 def test_a_job_asks_for_the_device_of_the_configuration(defaults, device, gpus):
-    assert targets.gpus_wanted(changed(defaults, {"system": {"device": device}})) == gpus
+    assert resources.gpus_per_job(changed(defaults, {"system": {"device": device}})) == gpus
 
 
 def test_jobs_find_this_python_and_this_package(monkeypatch):
     monkeypatch.setenv("PATH", "/bin")
     monkeypatch.setenv("PYTHONPATH", "/theirs")
-    targets.use_this_interpreter("/repo")
+    lifecycle.use_this_interpreter("/repo")
     assert os.environ["PATH"].split(os.pathsep) == [str(Path(sys.executable).parent), "/bin"]
     assert os.environ["PYTHONPATH"].split(os.pathsep) == ["/repo", "/theirs"]
     monkeypatch.delenv("PYTHONPATH")
-    targets.use_this_interpreter("/repo")
+    lifecycle.use_this_interpreter("/repo")
     assert os.environ["PYTHONPATH"] == "/repo"
 
 
 def test_python_looks_for_garbage_seldom_while_a_dag_is_built(monkeypatch):
     set_to = []
     monkeypatch.setattr("gc.set_threshold", set_to.append)
-    targets.collect_rarely()
+    lifecycle.collect_garbage_rarely()
     assert set_to[0] > 10 * gc.get_threshold()[0]
 
 
 def test_a_sweep_says_how_much_it_is(config):
     assert (
-        targets.opening(config) == "ResoMap: 2 models x 2 resolutions x 2 seeds = 8 trainings"
-    )
-
-
-def test_a_sweep_that_runs_elsewhere_says_nothing_of_the_time_it_would_take_here(defaults):
-    counted = changed(
-        defaults,
-        {
-            "models": {name: {"mmacs_224": 100} for name in ("tiny_cnn", "simple_cnn")},
-            "system": {"device": "cpu"},
-        },
-    )
-    assert "minutes on" in targets.opening(counted)
-    assert (
-        targets.opening(counted, here=False)
-        == "ResoMap: 2 models x 2 resolutions x 2 seeds = 8 trainings"
+        lifecycle.start_message(config) == "ResoMap: 2 models x 2 resolutions x 2 seeds = 8 trainings"
     )
 
 
 def test_the_end_names_the_report_and_its_first_sentence(tmp_path):
     report, headline = tmp_path / "index.html", tmp_path / "headline.txt"
-    assert targets.closing(report, headline) == ""
+    assert lifecycle.end_message(report, headline) == ""
     report.write_text("<html>")
     headline.write_text("Take 48 px.\n")
-    assert targets.closing(report, headline) == f"Report: {report}\nTake 48 px."
+    assert lifecycle.end_message(report, headline) == f"Report: {report}\nTake 48 px."
 
 
 def test_the_configuration_of_a_run_is_kept_whatever_it_was_read_from(tmp_path, defaults):
     path = tmp_path / "results" / "run_config.yaml"
     from_json = OrderedDict(defaults, sweep=OrderedDict(defaults["sweep"]))
-    targets.write_run_config(from_json, path)
+    lifecycle.write_run_config(from_json, path)
     assert yaml.safe_load(path.read_text()) == defaults
     assert build_config(yaml.safe_load(path.read_text())) == build_config(defaults)
 
@@ -246,22 +231,22 @@ def test_a_run_that_did_not_fit_is_trained_again_where_there_is_more_memory_and_
     metrics = Path("results/runs/custom/tiny_cnn/r24/seed1/metrics.json")
 
     def asked() -> str:
-        return jobs.Train.from_json(text(config, jobs.Train)).room
+        return jobs.Train.from_json(text(config, jobs.Train)).retry_reason
 
     assert asked() == ""
     write_json(
-        metrics, {"status": "infeasible", "device_memory_mib": 24000, "job": {"room": ""}}
+        metrics, {"status": "infeasible", "device_memory_mib": 24000, "job": {"retry_reason": ""}}
     )
     for here, told in ((24000, ""), (25000, ""), (80000, "24000 MiB were not enough")):
-        monkeypatch.setattr(targets, "largest_memory_mib", lambda device, here=here: here)
+        monkeypatch.setattr(job_params, "largest_memory_mib", lambda device, here=here: here)
         assert asked() == told
-    write_json(metrics, {"status": "ok", "device_memory_mib": 80000, "job": {"room": told}})
+    write_json(metrics, {"status": "ok", "device_memory_mib": 80000, "job": {"retry_reason": told}})
     assert asked() == told
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
-    monkeypatch.delenv(data_digest.FILES, raising=False)
+    monkeypatch.delenv(data_digest.USER_FILES_VARIABLE, raising=False)
     return write_classes(tmp_path / "pictures", {"cat": 40, "dog": 24})
 
 
@@ -270,8 +255,8 @@ def own(defaults: dict[str, Any], folder: Path, **change: Any) -> Config:
 
 
 def test_the_users_files_are_counted_and_named(defaults, folder):
-    files = data_digest.files_of(own(defaults, folder))
-    assert (files.pictures, files.trained) == (64, 41)
+    files = data_digest.read_user_files(own(defaults, folder))
+    assert (files.num_images, files.num_train) == (64, 41)
     assert (
         jobs.PrepareData.from_json(text(own(defaults, folder), jobs.PrepareData)).listing
         == files.digest
@@ -279,16 +264,16 @@ def test_the_users_files_are_counted_and_named(defaults, folder):
 
 
 def test_the_processes_of_one_invocation_ask_once(defaults, folder, monkeypatch):
-    first = data_digest.data_identity(own(defaults, folder))
+    first = data_digest.digest_data(own(defaults, folder))
     monkeypatch.setattr(data_digest, "list_images", lambda data: pytest.fail("asked again"))
-    assert data_digest.data_identity(own(defaults, folder)) == first
+    assert data_digest.digest_data(own(defaults, folder)) == first
 
 
 def test_other_files_are_other_data(defaults, folder, monkeypatch):
-    first = data_digest.data_identity(own(defaults, folder))
+    first = data_digest.digest_data(own(defaults, folder))
     write_classes(folder, {"cat": 1}, start=99)
-    monkeypatch.delenv(data_digest.FILES)
-    assert data_digest.data_identity(own(defaults, folder)) != first
+    monkeypatch.delenv(data_digest.USER_FILES_VARIABLE)
+    assert data_digest.digest_data(own(defaults, folder)) != first
 
 
 def test_whether_a_set_may_be_fetched_is_no_part_of_what_it_is(defaults):
@@ -296,33 +281,33 @@ def test_whether_a_set_may_be_fetched_is_no_part_of_what_it_is(defaults):
         changed(defaults, {"data": {"dataset": "CIFAR10", "root": "x", "download": word}})
         for word in (True, False)
     )
-    assert data_digest.data_identity(fetched) == data_digest.data_identity(there)
+    assert data_digest.digest_data(fetched) == data_digest.digest_data(there)
     assert [kind for kind in KINDS if text(fetched, kind) != text(there, kind)] == []
-    assert Provision.model_validate_json(data_digest.provision(fetched)).download
-    assert not Provision.model_validate_json(data_digest.provision(there)).download
+    assert Provision.model_validate_json(data_digest.provision_json(fetched)).download
+    assert not Provision.model_validate_json(data_digest.provision_json(there)).download
 
 
 def test_fewer_pictures_than_a_batch_are_refused(defaults, folder):
     with pytest.raises(
         ConfigError,
-        match=r"training\.batch_size: 64 are more than the 41 training pictures of 64: take a smaller batch",
+        match=r"training\.batch_size: 64 is more than the 41 training images of 64: take a smaller batch",
     ):
-        data_digest.data_identity(own(defaults, folder, training={"batch_size": 64}))
+        data_digest.digest_data(own(defaults, folder, training={"batch_size": 64}))
 
 
 def test_a_large_set_is_resized_by_every_core_and_a_small_one_beside_others(
     config, defaults, folder, monkeypatch
 ):
     assert (
-        data_digest.resize_threads(config)
-        == data_digest.resize_threads(own(defaults, folder))
+        resources.resize_threads(config)
+        == resources.resize_threads(own(defaults, folder))
         == 1
     )
     assert (
-        data_digest.resize_threads(
+        resources.resize_threads(
             changed(defaults, {"data": {"dataset": "CIFAR10", "root": "x"}})
         )
-        == data_digest.EVERY_CORE
+        == resources.ALL_CORES
     )
-    monkeypatch.setattr(data_digest, "LARGE", 50)
-    assert data_digest.resize_threads(own(defaults, folder)) == data_digest.EVERY_CORE
+    monkeypatch.setattr(resources, "LARGE_DATASET", 50)
+    assert resources.resize_threads(own(defaults, folder)) == resources.ALL_CORES

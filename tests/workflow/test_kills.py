@@ -17,7 +17,7 @@ import pytest
 
 from resomap.config.load import load_config
 from resomap.workflow import jobs
-from resomap.workflow.targets import build_job
+from resomap.workflow.job_params import build_job
 from tests.workflow.conftest import SMOKE, TIMEOUT_SECONDS, Checkout
 
 RUN = "custom/tiny_cnn/r24/seed0"

@@ -20,7 +20,7 @@ from resomap.config.load import build_config, merge
 from resomap.mlflow_copy import CONTENT, FOLDER, SETTINGS, read_record
 from resomap.system.files import read_json
 from resomap.workflow import jobs
-from resomap.workflow.targets import build_job
+from resomap.workflow.job_params import build_job
 from tests.tracked import shown, write_run
 
 pytestmark = pytest.mark.skipif(

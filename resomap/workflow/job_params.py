@@ -1,0 +1,114 @@
+"""Jobs built from the configuration and the wildcards of a rule."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from resomap.config.load import find_architecture
+from resomap.config.schema import Architecture, Config
+from resomap.errors import ConfigError
+from resomap.system.files import read_json
+from resomap.system.gpus import largest_memory_mib
+from resomap.workflow import jobs
+from resomap.workflow.code_digest import PACKAGE, digest_code
+from resomap.workflow.data_digest import data_settings, digest_data_code, digest_user_files
+from resomap.workflow.jobs import Job
+from resomap.workflow.layout import artifact
+from resomap.workflow.targets import swept_models
+
+SCRIPTS = PACKAGE.parent / "workflow_scripts"
+ENTRY_POINTS: dict[type[Job], Path] = {
+    jobs.PrepareData: PACKAGE / "entry/prepare_data.py",
+    jobs.ResizeData: PACKAGE / "entry/resize_data.py",
+    jobs.Train: PACKAGE / "entry/train.py",
+    jobs.Evaluate: PACKAGE / "entry/evaluate.py",
+    jobs.Profile: PACKAGE / "entry/profile.py",
+    jobs.Explain: PACKAGE / "entry/explain.py",
+    jobs.CompareExplanations: PACKAGE / "entry/compare_explanations.py",
+    jobs.Summarise: PACKAGE / "entry/summarise.py",
+    jobs.Aggregate: SCRIPTS / "aggregate.py",
+    jobs.Plot: SCRIPTS / "plot.py",
+    jobs.BuildReport: SCRIPTS / "report.py",
+    jobs.PartialReport: SCRIPTS / "partial_report.py",
+    jobs.Track: SCRIPTS / "track.py",
+}
+# Fields of a job that are no section of the configuration, and what their value is.
+CONFIG_FIELDS: dict[str, Callable[[Config], Any]] = {
+    "data": data_settings,
+    "data_code": digest_data_code,
+    "listing": digest_user_files,
+    "models": swept_models,
+    "resolutions": lambda config: tuple(sorted(config.sweep.resolutions)),
+    "seeds": lambda config: tuple(sorted(config.sweep.seeds)),
+    "smallest_resolution": lambda config: min(config.sweep.resolutions),
+    "device": lambda config: config.system.device,
+    "profiling": lambda config: config.system.profiling,
+    "precision": lambda config: config.training.precision,
+    "explain": lambda config: config.explainability.enabled,
+    "methods": lambda config: config.explainability.methods,
+    "confidence": lambda config: config.report.confidence,
+}
+MEMORY_TOLERANCE = 1.05
+"""Drivers report the memory of one GPU differently by less than this factor."""
+
+
+def job_params(config: Config) -> Callable[[type[Job]], Callable[[Any], str]]:
+    """Return the function `job` of the rules: `job(jobs.Train)` is a params function.
+
+    The params function fills the fields that `Train` declares and returns the canonical JSON.
+    """
+
+    def job(job_type: type[Job]) -> Callable[[Any], str]:
+        return lambda wildcards: build_job(config, job_type, **dict(wildcards)).to_json()
+
+    return job
+
+
+def build_job(config: Config, job_type: type[Job], **wildcards: str) -> Job:
+    """Return the job of `job_type` for these wildcards (model, resolution, seed as text)."""
+    values = {
+        field: _field_value(config, job_type, field, wildcards)
+        for field in job_type.model_fields
+    }
+    return job_type(**values)
+
+
+def _field_value(
+    config: Config, job_type: type[Job], field: str, wildcards: dict[str, str]
+) -> Any:
+    match field:
+        case "code":
+            return digest_code(ENTRY_POINTS[job_type])
+        case "architecture":
+            return _architecture(config, wildcards)
+        case "retry_reason":
+            return _retry_reason(config, wildcards)
+        case "resolution" | "seed":
+            return int(wildcards[field])
+    if field in CONFIG_FIELDS:
+        return CONFIG_FIELDS[field](config)
+    return getattr(config, field)
+
+
+def _architecture(config: Config, wildcards: dict[str, str]) -> Architecture:
+    architecture = find_architecture(config.models, wildcards["model"])
+    if wildcards["family"] != architecture.family:
+        path = f"results/.../{wildcards['family']}/{architecture.name}"
+        raise ConfigError(f"{path}: {architecture.name} is of family {architecture.family}")
+    return architecture
+
+
+def _retry_reason(config: Config, wildcards: dict[str, str]) -> str:
+    """Return the reason of the last training of the run, or a new one if it would fit now.
+
+    A run that did not fit stays a result until the device has more memory.
+    """
+    path = Path(artifact("metrics").path.format(**wildcards))
+    if not path.exists():
+        return ""
+    metrics = read_json(path)
+    if metrics["status"] == "infeasible":
+        memory_mib = metrics["device_memory_mib"]
+        if largest_memory_mib(config.system.device) > MEMORY_TOLERANCE * memory_mib:
+            return f"{memory_mib} MiB were not enough"
+    return str(metrics["job"]["retry_reason"])

@@ -1,0 +1,88 @@
+"""What happens around the jobs of one invocation of Snakemake: environment, messages, clean-up."""
+
+import gc
+import json
+import os
+import shutil
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import yaml
+
+from resomap.config.schema import Config
+from resomap.system.files import write_text
+from resomap.system.locks import try_lock
+from resomap.text import format_count
+from resomap.workflow.layout import artifact
+
+REPORT = Path(artifact("report").path)
+HEADLINE = Path(artifact("headline").path)
+RUN_CONFIG = Path(artifact("run_config").path)
+STATES = Path("results/.state")
+GC_THRESHOLD = 50_000
+
+
+def use_this_interpreter(basedir: str) -> None:
+    """Let jobs find the Python and the package that run Snakemake; a conda environment still wins."""
+    path = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+    os.environ["PATH"] = os.pathsep.join(path)
+    python_path = filter(None, [basedir, os.environ.get("PYTHONPATH")])
+    os.environ["PYTHONPATH"] = os.pathsep.join(python_path)
+
+
+def collect_garbage_rarely() -> None:
+    """Raise the threshold of the garbage collector, which else takes a sixth of the CPU time.
+
+    A DAG consists of objects that stay, so there is little to find.
+    """
+    gc.set_threshold(GC_THRESHOLD)
+
+
+def start_message(config: Config, minutes: float | None = None) -> str:
+    """Return the size of the sweep in one line, with its estimated minutes where there are any."""
+    sweep = config.sweep
+    counts = {"model": sweep.models, "resolution": sweep.resolutions, "seed": sweep.seeds}
+    grid = " x ".join(format_count(len(values), noun) for noun, values in counts.items())
+    runs = len(sweep.models) * len(sweep.resolutions) * len(sweep.seeds)
+    message = f"ResoMap: {grid} = {format_count(runs, 'training')}"
+    if minutes is None:
+        return message
+    cores = format_count(os.cpu_count() or 1, "idle core")
+    return f"{message}, about {format_count(max(1, round(minutes)), 'minute')} on {cores}"
+
+
+def end_message(report: Path = REPORT, headline: Path = HEADLINE) -> str:
+    """Return the path of the report and its first sentence; nothing while there is no report."""
+    if not (report.exists() and headline.exists()):
+        return ""
+    return f"Report: {report.resolve()}\n{headline.read_text(encoding='utf-8').strip()}"
+
+
+def write_run_config(values: dict[str, Any], path: Path = RUN_CONFIG) -> None:
+    """Write the merged configuration that this sweep uses."""
+    # Snakemake reads a JSON file into OrderedDicts, which YAML refuses.
+    plain = json.loads(json.dumps(values, default=str))
+    write_text(path, yaml.safe_dump(plain, sort_keys=False))
+
+
+def clear_finished_states(folder: Path = STATES) -> None:
+    """Remove the states of trainings whose results are published, except of those still running."""
+    cleared = folder / "cleared"
+    for fingerprint in sorted(folder.glob("train/**/done/fingerprint.txt")):
+        state = fingerprint.parents[1]
+        lock = try_lock(state / "lock")
+        if lock is None:
+            continue
+        with lock:
+            cleared.mkdir(exist_ok=True)
+            state.rename(cleared / uuid4().hex)
+        with suppress(OSError):  # the folders above it that are not empty stay
+            os.removedirs(state.parent)
+    # Removed only after the locks are closed: NFS keeps an open file under another name (.nfs...), so
+    # that its folder cannot be removed. What another node has open goes after the next sweep.
+    shutil.rmtree(cleared, ignore_errors=True)
+    with suppress(OSError):
+        folder.rmdir()
