@@ -18,7 +18,7 @@ from resomap.data.loading import placement
 from resomap.errors import ConfigError, ResoMapError
 from resomap.models.registry import build_model
 from resomap.plan import forecast, measure
-from resomap.plan.forecast import Pictures, Terms
+from resomap.plan.forecast import Capacity, ImageCounts
 from resomap.plan.measure import Machine
 from resomap.plan.table import plan_lines
 from resomap.system.files import read_json, write_json
@@ -48,7 +48,7 @@ RECORD = {
 MEASURED = {
     name: value for name, value in RECORD.items() if name != "end_seconds"
 }  # which its process cannot tell
-PICTURES = Pictures(train=320, val=100, test=300, classes=6, stored_bytes=2**30)
+IMAGES = ImageCounts(train=320, val=100, test=300, classes=6, stored_bytes=2**30)
 QUICK = Pace(warm_up=0.0, stretch=0.0, longest=0.0)
 CPU = Machine("a processor", 0)
 
@@ -70,14 +70,14 @@ def silent(_: str) -> None:
 
 def test_a_training_is_its_epochs_its_start_and_end_and_its_saving(defaults):
     config = changed(defaults, training={"epochs": 4})
-    found = forecast.training_seconds(RECORD, config.training, config.system.training, PICTURES)
+    found = forecast.training_seconds(RECORD, config.training, config.system.training, IMAGES)
     # 10 steps and 100 pictures an epoch; 24 s on the wall are too short for a state, whose 3 s may be 2 % of the time at most.
     assert found == pytest.approx([3 + 4 * (5 + 1) + 2 * 1, 4 + 4 * (10 + 2) + 2 * 0.5])
 
 
 def test_kept_epochs_and_states_cost_their_saving(defaults):
     config = changed(defaults, training={"epochs": 100, "save_top_k": 2})
-    found = forecast.training_seconds(RECORD, config.training, config.system.training, PICTURES)
+    found = forecast.training_seconds(RECORD, config.training, config.system.training, IMAGES)
     trained, states = 100 * (5 + 1 + 1), 700 // 150
     assert found[0] == pytest.approx(3 + trained + (2 + 3 * states) * 1)
 
@@ -90,7 +90,7 @@ def test_the_other_jobs_are_made_of_the_same_pieces(defaults):
         "sanity": {"images": 0},
     }
     config = changed(defaults, explainability={**asked, "faithfulness": {"images": 0}})
-    assert forecast.evaluation_seconds(RECORD, [RECORD, RECORD], PICTURES) == pytest.approx(
+    assert forecast.evaluation_seconds(RECORD, [RECORD, RECORD], IMAGES) == pytest.approx(
         [3 + 400 * 0.02, 4 + 400 * 0.04]
     )
     assert forecast.explanation_seconds(RECORD, 32, config.explainability) == pytest.approx(
@@ -122,12 +122,12 @@ def test_the_other_jobs_are_made_of_the_same_pieces(defaults):
 
 def test_pictures_count_as_memory_unless_they_stay_on_the_disk():
     side = 256  # 420 pictures of 192 KiB
-    assert forecast.with_pictures(RECORD, side, PICTURES) == {
+    assert forecast.add_image_memory(RECORD, side, IMAGES) == {
         "peak_memory_mib": 700 + 78.75,
         "peak_rss_mib": 800 + 78.75,
     }
     assert (
-        forecast.with_pictures(RECORD, side, replace(PICTURES, train=10_000))["peak_rss_mib"]
+        forecast.add_image_memory(RECORD, side, replace(IMAGES, train=10_000))["peak_rss_mib"]
         == 800
     )
 
@@ -162,14 +162,14 @@ def test_jobs_share_the_workers_the_longest_first(workers, wall):
     ("change", "said"),
     [
         ({}, "yes"),
-        ({"micro_batch": 8}, "in parts of 8"),
+        ({"micro_batch": 8}, "in micro-batches of 8"),
         ({"peak_memory_mib": 995.0}, "tightly"),
         ({"status": "infeasible", "reason": "not even 1 picture"}, "no"),
     ],
 )
 def test_a_cell_says_whether_it_fits(config, change, said):
     assert (
-        forecast.forecast_cells(config, config.models[0], {256: RECORD | change}, PICTURES)[0][
+        forecast.forecast_cells(config, config.models[0], {256: RECORD | change}, IMAGES)[0][
             "fits"
         ]
         == said
@@ -184,8 +184,8 @@ def test_a_sweep_is_paid_by_the_core_or_the_gpu(config, monkeypatch, on_gpus, ho
         "explain": [],
         "profile": [np.array([3600.0, 7200.0])],
     }
-    monkeypatch.setattr(forecast, "_jobs", lambda *_: jobs)
-    told = forecast.forecast_sweep(config, {}, PICTURES, Terms(2, on_gpus, 1.5))
+    monkeypatch.setattr(forecast, "_job_seconds", lambda *_: jobs)
+    told = forecast.forecast_sweep(config, {}, IMAGES, Capacity(2, on_gpus, 1.5))
     assert (told["hours"], told["unit"], told["price"]) == (hours, unit, 1.5 * hours)
     assert told["sweep_seconds"] == (
         3600 if on_gpus else 1800 + 3600
@@ -217,25 +217,29 @@ def test_a_sweep_is_paid_by_the_core_or_the_gpu(config, monkeypatch, on_gpus, ho
 )
 def test_a_wrong_option_is_named_with_what_would_be_right(machine, options, said):
     with pytest.raises(ConfigError) as error:
-        measure.agree(machine, *options)
+        measure.resolve_capacity(machine, *options)
     assert str(error.value) == said
 
 
 def test_what_is_not_asked_for_is_what_the_machine_has(monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 6)
-    assert measure.agree(CPU, None, None, None) == Terms(6, False, None)
-    assert measure.agree(CPU, None, 3, 0.5) == Terms(3, False, 0.5)
-    assert measure.agree(Machine("a card", 4), None, None, None) == Terms(4, True, None)
-    assert measure.agree(Machine("a card", 4), 64, None, None) == Terms(64, True, None)
+    assert measure.resolve_capacity(CPU, None, None, None) == Capacity(6, False, None)
+    assert measure.resolve_capacity(CPU, None, 3, 0.5) == Capacity(3, False, 0.5)
+    assert measure.resolve_capacity(Machine("a card", 4), None, None, None) == Capacity(
+        4, True, None
+    )
+    assert measure.resolve_capacity(Machine("a card", 4), 64, None, None) == Capacity(
+        64, True, None
+    )
 
 
 def test_pictures_are_counted_before_they_are_dealt(defaults, tmp_path):
-    reef = measure.count_pictures(
+    reef = measure.count_images(
         changed(defaults, data={"reef": {"train": 40, "val": 16, "test": 24}})
     )
     assert (reef.train, reef.val, reef.test, reef.classes) == (40, 16, 24, 8)
     folder = write_classes(tmp_path / "pictures", {"cat": 40, "dog": 24})
-    own = measure.count_pictures(
+    own = measure.count_images(
         changed(defaults, data={"dataset": "folder", "path": str(folder)})
     )
     assert (own.train, own.val, own.test, own.classes) == (41, 10, 13, 2)
@@ -382,16 +386,16 @@ def measured(monkeypatch) -> list[tuple[str, tuple[int, ...]]]:
             )
         return SimpleNamespace(returncode=0, stderr="")
 
-    monkeypatch.setattr(measure, "_spent", lambda: next(spent))
+    monkeypatch.setattr(measure, "_children_seconds", lambda: next(spent))
     monkeypatch.setattr(subprocess, "run", process)
     return asked
 
 
 def test_every_cell_is_measured_once(defaults, measured):
-    told = measure.plan(changed(defaults), None, 2, None, silent)
+    told = measure.plan_sweep(changed(defaults), None, 2, None, silent)
     assert measured == [("tiny_cnn", (24, 48)), ("simple_cnn", (24, 48))]
     assert (
-        measure.plan(changed(defaults), None, 2, None, silent)
+        measure.plan_sweep(changed(defaults), None, 2, None, silent)
         == told
         == read_json(resources.PLAN)
     )
@@ -433,9 +437,9 @@ def test_every_cell_is_measured_once(defaults, measured):
     ids=["nothing", "a model", "a resolution", "the batch", "how it runs"],
 )
 def test_only_what_is_new_is_measured(defaults, measured, change, asked):
-    measure.plan(changed(defaults), None, None, None, silent)
+    measure.plan_sweep(changed(defaults), None, None, None, silent)
     measured.clear()
-    measure.plan(changed(defaults, **change), None, None, None, silent)
+    measure.plan_sweep(changed(defaults, **change), None, None, None, silent)
     assert measured == asked
 
 
@@ -447,7 +451,7 @@ def test_nothing_is_fetched_to_measure_a_step(defaults):
 def test_another_machine_measures_again(defaults, measured, monkeypatch):
     for name in ("one", "other"):
         monkeypatch.setattr(measure, "this_machine", lambda _, name=name: Machine(name, 0))
-        measure.plan(changed(defaults), None, None, None, silent)
+        measure.plan_sweep(changed(defaults), None, None, None, silent)
     assert len(measured) == 4
 
 
@@ -455,7 +459,7 @@ def test_the_whole_sweep_adds_up(defaults, measured):
     config = changed(
         defaults, training={"epochs": 4}, data={"reef": {"train": 320, "val": 100}}
     )
-    totals = measure.plan(config, None, 2, 3.6, silent)["totals"]
+    totals = measure.plan_sweep(config, None, 2, 3.6, silent)["totals"]
     training = np.array(
         [8 + 1 - 2 + 24 + 2, 10 - 3 + 3 + 48 + 1]
     )  # ends 5 and 7 after a start of 2 and 3
@@ -478,14 +482,16 @@ def test_a_process_that_linux_killed_is_a_cell_that_does_not_fit_and_is_tried_ag
 
     monkeypatch.setattr(subprocess, "run", killed)
     write_json(Path("results/.plan/custom/tiny_cnn/r24.json"), {"job": "of another"})
-    told = measure.plan(config, None, 1, None, silent)
+    told = measure.plan_sweep(config, None, 1, None, silent)
     assert [cell["fits"] for cell in told["cells"]] == ["yes", "no"]
     assert told["totals"]["trainings"] == 2
     assert "does not fit: tiny_cnn at 48 px: the process was killed" in "\n".join(
         plan_lines(told)
     )
     monkeypatch.setattr(subprocess, "run", planted)
-    assert [cell["fits"] for cell in measure.plan(config, None, 1, None, silent)["cells"]] == [
+    assert [
+        cell["fits"] for cell in measure.plan_sweep(config, None, 1, None, silent)["cells"]
+    ] == [
         "yes",
         "yes",
     ]
@@ -498,11 +504,11 @@ def test_what_went_wrong_in_the_process_is_said_in_one_line(defaults, monkeypatc
     )
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
     with pytest.raises(ResoMapError, match=r"^tiny_cnn: config/system\.yaml: no CUDA$"):
-        measure.plan(changed(defaults), None, None, None, silent)
+        measure.plan_sweep(changed(defaults), None, None, None, silent)
 
 
 def test_a_plan_is_told_as_a_table_and_its_sums(defaults, measured):
-    lines = list(plan_lines(measure.plan(changed(defaults), None, 1, 0.05, silent)))
+    lines = list(plan_lines(measure.plan_sweep(changed(defaults), None, 1, 0.05, silent)))
     assert lines[0].split() == [
         "model",
         "px",
@@ -527,7 +533,7 @@ def test_a_plan_is_told_as_a_table_and_its_sums(defaults, measured):
 
 
 def test_a_busy_machine_is_said(defaults, measured):
-    told = measure.plan(changed(defaults), None, 1, None, silent)
+    told = measure.plan_sweep(changed(defaults), None, 1, None, silent)
     assert "busy" not in "\n".join(plan_lines(told))
     told["totals"]["stage_wall_seconds"]["train"] = (
         2 * told["totals"]["stage_cpu_seconds"]["train"]

@@ -31,7 +31,9 @@ def planned(config) -> Path:
         "other_wall_seconds": {"evaluate": 200.0, "explain": 201.0, "profile": 60.0},
     }
     none = {"model": "tiny_cnn", "resolution": 48, "architecture": tiny, "status": "infeasible"}
-    write_json(resources.PLAN, {"settings": resources.plan_settings(config), "cells": [cell, none]})
+    write_json(
+        resources.PLAN, {"settings": resources.plan_settings(config), "cells": [cell, none]}
+    )
     return resources.PLAN
 
 
@@ -98,7 +100,10 @@ def test_short_jobs_are_sent_together_and_long_ones_or_unplanned_ones_alone(conf
         SimpleNamespace(model="tiny_cnn", resolution="24"),
         SimpleNamespace(model="x", resolution="24"),
     )
-    assert [ask.small_group(stage)(known) for stage in ("evaluate", "explain")] == ["small", None]
+    assert [ask.small_group(stage)(known) for stage in ("evaluate", "explain")] == [
+        "small",
+        None,
+    ]
     assert ask.small_group("evaluate")(unknown) is None
 
 
@@ -156,7 +161,9 @@ def test_on_one_machine_jobs_count_slots_and_ask_for_nothing_that_only_a_cluster
         3,
         6,
     ]
-    assert of_job(requests(defaults, on_cluster=False, device="cpu").exclusive_job())["gpu"] == 0
+    assert (
+        of_job(requests(defaults, on_cluster=False, device="cpu").exclusive_job())["gpu"] == 0
+    )
 
 
 def test_on_a_cluster_a_slot_of_a_gpu_is_a_shard_and_profiles_and_large_trainings_have_whole_ones(

@@ -17,13 +17,13 @@ from typer.testing import CliRunner
 from resomap.cli import app
 from resomap.config.load import build_config, merge
 from resomap.status import snakemake_files
-from resomap.status.jobs import NOWHERE, Job, read_jobs
-from resomap.status.summary import Status, read_status
+from resomap.status.jobs import JobKey, JobStatus, read_jobs
+from resomap.status.summary import SweepStatus, read_status
 from resomap.status.table import status_lines
 from resomap.system.files import write_json, write_text
 from resomap.system.locks import try_lock
 from resomap.workflow.layout import JobState
-from resomap.workflow.resources import PLAN, what_is_planned
+from resomap.workflow.resources import PLAN, plan_settings
 
 ROOT = Path(__file__).parents[2]
 TINY = ("custom", "tiny_cnn", 24, 0)
@@ -37,14 +37,14 @@ def directory(tmp_path, monkeypatch):
     return tmp_path
 
 
-def find(jobs: tuple[Job, ...], stage: str, place: tuple = TINY) -> Job:
+def find(jobs: tuple[JobStatus, ...], stage: str, place: tuple = TINY) -> JobStatus:
     return next(
         job
         for job in jobs
         if job.stage == stage
         and all(
             own in (none, wanted)
-            for own, none, wanted in zip(job.place, NOWHERE, place, strict=True)
+            for own, none, wanted in zip(job.key, JobKey(), place, strict=True)
         )
     )
 
@@ -53,7 +53,7 @@ def find(jobs: tuple[Job, ...], stage: str, place: tuple = TINY) -> Job:
 def sweep(config):
     """Leave what jobs leave."""
 
-    def job(stage: str, place: tuple) -> Job:
+    def job(stage: str, place: tuple) -> JobStatus:
         return find(read_jobs(config, "none"), stage, place)
 
     def finish(stage: str, place: tuple = TINY, took: float = 60.0, **metrics) -> None:
@@ -61,7 +61,9 @@ def sweep(config):
         write_json(done.output, METRICS | metrics)
         write_json(done.output.with_name("timing.json"), {"train_seconds": took})
         write_json(
-            snakemake_files.FOLDER / "metadata" / snakemake_files.name_of(str(done.output)),
+            snakemake_files.SNAKEMAKE_FOLDER
+            / "metadata"
+            / snakemake_files.record_name(str(done.output)),
             {"starttime": 1e9, "endtime": 1e9 + took},
         )
 
@@ -70,9 +72,9 @@ def sweep(config):
 
     def give_out(stage: str, place: tuple = TINY, since: float = 1e9) -> None:
         mark = (
-            snakemake_files.FOLDER
+            snakemake_files.SNAKEMAKE_FOLDER
             / "incomplete"
-            / snakemake_files.name_of(str(job(stage, place).output))
+            / snakemake_files.record_name(str(job(stage, place).output))
         )
         write_json(mark, {"external_jobid": None})
         os.utime(mark, (since, since))
@@ -80,11 +82,11 @@ def sweep(config):
     return SimpleNamespace(finish=finish, log=log, give_out=give_out)
 
 
-def told(status: Status) -> str:
+def told(status: SweepStatus) -> str:
     return "\n".join(status_lines(status))
 
 
-STATES: list[tuple[JobState, bool, str | None, bool, snakemake_files.Driver]] = [
+STATES: list[tuple[JobState, bool, str | None, bool, snakemake_files.SnakemakeState]] = [
     ("waiting", False, None, False, "here"),
     ("done", True, "epoch 8/8: loss 1\n", False, "here"),
     ("queued", False, None, True, "here"),
@@ -146,8 +148,8 @@ def test_one_cause_of_many_failures_is_told_once_with_a_log_to_look_at(config, s
     text = told(read_status(config))
     assert (
         "  train tiny_cnn 48 px seed 0 and 1 more: error: vgg: too little memory\n"
-        "    logs/train/custom/tiny_cnn/r48/seed0.log; 1 saved state to go on from\n"
-        "  evaluate tiny_cnn 24 px seed 0: its log says nothing\n"
+        "    logs/train/custom/tiny_cnn/r48/seed0.log; 1 saved state to resume from\n"
+        "  evaluate tiny_cnn 24 px seed 0: its log is empty\n"
     ) in text
 
 
@@ -162,7 +164,7 @@ def test_what_was_interrupted_tells_how_far_it_came_and_whether_it_goes_on_from_
     )
     text = told(read_status(config))
     assert "  train tiny_cnn 24 px seed 0: after 2 of 8 epochs, its state is saved\n" in text
-    assert "  explain tiny_cnn 24 px seed 0: it begins anew\n" in text
+    assert "  explain tiny_cnn 24 px seed 0: it starts again\n" in text
 
 
 def test_runs_without_a_result_are_named_with_the_reason(config, sweep):
@@ -185,7 +187,7 @@ def test_a_long_list_is_cut(config, sweep):
             for seed in (0, 1):
                 for resolution in (24, 48):
                     sweep.give_out(stage, ("custom", model, resolution, seed))
-    assert told(read_status(config)).count("it begins anew\n") == 12
+    assert told(read_status(config)).count("it starts again\n") == 12
     assert "  and 12 more\n" in told(read_status(config))
 
 
@@ -205,7 +207,7 @@ def test_hours_are_those_of_finished_jobs_times_their_gpus(config, sweep):
     status = read_status(config)
     assert status.hours == pytest.approx({"train": 2.0, "explain": 0.1})
     assert (
-        "took 2.10 GPU hours of jobs that are done (train 2.00, explain 0.10; without profile, of which Snakemake kept no times)"
+        "used: 2.10 GPU hours of finished jobs (train 2.00, explain 0.10; Snakemake recorded no times for profile)"
         in told(status)
     )
 
@@ -221,12 +223,12 @@ def planned(config, seconds: float) -> None:
         "model": "tiny_cnn",
         "architecture": architecture,
         "wall_seconds": seconds,
-        "beside": beside,
+        "other_wall_seconds": beside,
     }
     write_json(
         PLAN,
         {
-            "of": what_is_planned(config),
+            "settings": plan_settings(config),
             "cells": [{**cell, "resolution": side} for side in (24, 48)],
         },
     )
@@ -239,48 +241,48 @@ def test_the_time_left_is_the_plans_over_the_jobs_that_run_at_once(config, sweep
         sweep.give_out(stage, since=1e9)
         sweep.log(stage, "")
     jobs = read_jobs(config, "here")
-    status = Status(config, "here", jobs, now=1e9 + 30)
+    status = SweepStatus(config, "here", jobs, now=1e9 + 30)
     # 3 trainings, 4 of evaluate and of explain, a profile; two have run for 30 s. 1 more model is unplanned: 13 jobs, and 9 of other stages.
-    assert status.left.seconds == pytest.approx(3 * 1000 + 9 * 100 - 2 * 30)
-    assert (status.left.planned, status.left.averaged) == (12, 0)
+    assert status.remaining.seconds == pytest.approx(3 * 1000 + 9 * 100 - 2 * 30)
+    assert (status.remaining.planned, status.remaining.averaged) == (12, 0)
     assert (
-        "left: at least 32 min with 2 jobs at once, as now (an estimate: 12 jobs as planned, 22 jobs not counted)"
+        "remaining: at least 32 min with 2 jobs at once, as now (an estimate: 12 jobs from the plan, 22 jobs not counted)"
         in told(status)
     )
 
 
 def test_without_a_plan_finished_jobs_of_the_same_model_and_resolution_tell(config, sweep):
     sweep.finish("train", ("custom", "tiny_cnn", 24, 0), took=80.0)
-    left = read_status(config).left
+    left = read_status(config).remaining
     assert (left.seconds, left.averaged) == (80.0, 1)
     sweep.finish(
         "train", ("custom", "tiny_cnn", 48, 0), took=2.0, status="diverged", reason="early"
     )
-    assert read_status(config).left.averaged == 1
+    assert read_status(config).remaining.averaged == 1
 
 
 def test_a_plan_of_another_recipe_tells_nothing(config, defaults):
     planned(config, 1000.0)
     other = build_config(merge(defaults, {"training": {"epochs": 99}}))
-    assert read_status(config).left.planned > 0
-    assert read_status(other).left.planned == 0
-    assert "left: not known; `resomap plan` tells" in told(read_status(other))
+    assert read_status(config).remaining.planned > 0
+    assert read_status(other).remaining.planned == 0
+    assert "remaining: unknown" in told(read_status(other))
 
 
 def test_a_lock_that_outlived_its_snakemake_is_told_from_one_that_is_held_elsewhere(config):
-    assert snakemake_files.find_driver() == "none"
-    write_text(snakemake_files.FOLDER / "locks" / "0.output.lock", "results/x\n")
+    assert snakemake_files.find_snakemake() == "none"
+    write_text(snakemake_files.SNAKEMAKE_FOLDER / "locks" / "0.output.lock", "results/x\n")
     write_text(
-        snakemake_files.FOLDER / "log" / "2026-01-01T000000.000000.snakemake.log",
+        snakemake_files.SNAKEMAKE_FOLDER / "log" / "2026-01-01T000000.000000.snakemake.log",
         f"SNAKEMAKE\n  Host: {socket.gethostname()}\n",
     )
-    assert snakemake_files.find_driver() == "killed"
+    assert snakemake_files.find_snakemake() == "killed"
     assert "snakemake --unlock" in told(read_status(config))
     write_text(
-        snakemake_files.FOLDER / "log" / "2026-01-02T000000.000000.snakemake.log",
+        snakemake_files.SNAKEMAKE_FOLDER / "log" / "2026-01-02T000000.000000.snakemake.log",
         "SNAKEMAKE\n  Host: another.cluster\n",
     )
-    assert snakemake_files.find_driver() == "elsewhere"
+    assert snakemake_files.find_snakemake() == "elsewhere"
 
 
 @given(
@@ -290,9 +292,9 @@ def test_a_lock_that_outlived_its_snakemake_is_told_from_one_that_is_held_elsewh
 )
 def test_marks_and_records_lie_where_snakemake_puts_them(output):
     theirs = FilePersistence.__new__(FilePersistence)
-    theirs._max_len = snakemake_files.NAME_MAX
+    theirs._max_len = snakemake_files.MAX_NAME_BYTES
     assert theirs._record_path("folder", output) == str(
-        "folder" / snakemake_files.name_of(output)
+        "folder" / snakemake_files.record_name(output)
     )
 
 
@@ -314,7 +316,9 @@ rule broken:
 
 def test_snakemake_leaves_what_is_read_here(directory):
     long = f"results/{'/'.join(map(str, range(100)))}.txt"
-    program = "from resomap.status.snakemake_files import find_driver; print(find_driver())"
+    program = (
+        "from resomap.status.snakemake_files import find_snakemake; print(find_snakemake())"
+    )
     write_text(
         directory / "Snakefile",
         SNAKEFILE.format(long=long, python=sys.executable, program=program),
@@ -330,14 +334,14 @@ def test_snakemake_leaves_what_is_read_here(directory):
     )
     assert ran.returncode == 1, ran.stderr
     assert set(Path(long).read_text().split()) == {
-        f".snakemake/incomplete/{snakemake_files.name_of(long)}",
+        f".snakemake/incomplete/{snakemake_files.record_name(long)}",
         "0.input.lock",
         "0.output.lock",
         "here",
     }
     assert (
-        snakemake_files.marked_since(long)
-        == snakemake_files.marked_since("results/broken")
+        snakemake_files.submission_time(long)
+        == snakemake_files.submission_time("results/broken")
         == 0.0
     )
     record = snakemake_files.read_record(long)
@@ -345,7 +349,7 @@ def test_snakemake_leaves_what_is_read_here(directory):
     assert 1.0 < record["endtime"] - record["starttime"] < 60.0
     assert not Path("results/broken").exists()
     assert Path("logs/broken.log").read_text() == "error: it broke\n"
-    assert snakemake_files._last_host(snakemake_files.FOLDER) == socket.gethostname()
+    assert snakemake_files._last_host(snakemake_files.SNAKEMAKE_FOLDER) == socket.gethostname()
 
 
 def ask(*arguments: str) -> str:

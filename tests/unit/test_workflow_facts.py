@@ -147,7 +147,10 @@ def test_several_files_a_run_stay_together(config):
 
 
 def test_without_explanations_none_are_asked_for(config, defaults):
-    assert len(targets.explanation_files(config, "{model}/{resolution}/{seed}", "{model}")) == 8 + 2
+    assert (
+        len(targets.explanation_files(config, "{model}/{resolution}/{seed}", "{model}"))
+        == 8 + 2
+    )
     assert (
         targets.explanation_files(
             changed(defaults, {"explainability": {"enabled": False}}), "{model}", "{model}"
@@ -204,7 +207,8 @@ def test_python_looks_for_garbage_seldom_while_a_dag_is_built(monkeypatch):
 
 def test_a_sweep_says_how_much_it_is(config):
     assert (
-        lifecycle.start_message(config) == "ResoMap: 2 models x 2 resolutions x 2 seeds = 8 trainings"
+        lifecycle.start_message(config)
+        == "ResoMap: 2 models x 2 resolutions x 2 seeds = 8 trainings"
     )
 
 
@@ -235,12 +239,15 @@ def test_a_run_that_did_not_fit_is_trained_again_where_there_is_more_memory_and_
 
     assert asked() == ""
     write_json(
-        metrics, {"status": "infeasible", "device_memory_mib": 24000, "job": {"retry_reason": ""}}
+        metrics,
+        {"status": "infeasible", "device_memory_mib": 24000, "job": {"retry_reason": ""}},
     )
     for here, told in ((24000, ""), (25000, ""), (80000, "24000 MiB were not enough")):
         monkeypatch.setattr(job_params, "largest_memory_mib", lambda device, here=here: here)
         assert asked() == told
-    write_json(metrics, {"status": "ok", "device_memory_mib": 80000, "job": {"retry_reason": told}})
+    write_json(
+        metrics, {"status": "ok", "device_memory_mib": 80000, "job": {"retry_reason": told}}
+    )
     assert asked() == told
 
 
@@ -299,9 +306,7 @@ def test_a_large_set_is_resized_by_every_core_and_a_small_one_beside_others(
     config, defaults, folder, monkeypatch
 ):
     assert (
-        resources.resize_threads(config)
-        == resources.resize_threads(own(defaults, folder))
-        == 1
+        resources.resize_threads(config) == resources.resize_threads(own(defaults, folder)) == 1
     )
     assert (
         resources.resize_threads(
