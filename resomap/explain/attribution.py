@@ -1,4 +1,7 @@
-"""Attributions: how much each place of a picture speaks for what is explained, signed and unscaled, on the method's own grid."""
+"""Attribution maps: how much each cell of an image contributes to the explained score.
+
+Maps are signed, not rescaled, and on the method's own grid.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,9 +32,11 @@ Target = Literal["label", "prediction", "contrast"]
 
 @dataclass(frozen=True)
 class ExplainedTargets:
-    """What is explained of each picture: the network's logits float32 (n, C), the class and its rival int64 (n,), -1 where there is none.
+    """The explained score of each image.
 
-    `weights` float32 (n, C), on the CPU, make the evidence out of logits: 1 at the class, -1 at its rival.
+    `logits` are float32 (n, C). `targets` and `rivals` are class indices int64 (n,), -1 for no
+    rival. `weights` are float32 (n, C) on the CPU, 1 at the target and -1 at the rival: the
+    score is the weighted sum of the logits.
     """
 
     logits: np.ndarray
@@ -49,19 +54,19 @@ def choose_targets(
     pairs: Sequence[Sequence[int]] | None,
     batch_size: int,
 ) -> ExplainedTargets:
-    """Choose what is explained of normalised float32 images (n, 3, r, r), n > 0, with labels (n,), on the pictures as they are.
+    """Choose the explained score of normalised float32 images (n, 3, r, r), n > 0, labels (n,).
 
-    `target` is the label's logit, the predicted class's, or for `contrast` the label's minus its pair partner's (minus the strongest
-    other one's where its class is in no pair).
+    `target` is the logit of the label, the logit of the predicted class, or for `contrast` the
+    label's logit minus its pair partner's. A label without a partner is contrasted with the
+    strongest other class.
     """
     with torch.no_grad(), frozen(model):
-        logits = torch.cat(
-            [model(batch).cpu() for batch in _batches(model, images, batch_size)]
-        ).numpy()
+        parts = [model(batch).cpu() for (batch,) in _batches(model, batch_size, images)]
+    logits = torch.cat(parts).numpy()
     targets = logits.argmax(axis=1) if target == "prediction" else labels
-    rivals = (
-        _rivals(logits, labels, pairs) if target == "contrast" else np.full(len(labels), -1)
-    )
+    rivals = np.full(len(labels), -1)
+    if target == "contrast":
+        rivals = _find_rivals(logits, labels, pairs)
     classes = np.arange(logits.shape[1])
     weights = (classes == targets[:, None]).astype(np.float32) - (classes == rivals[:, None])
     return ExplainedTargets(logits, targets, rivals, torch.from_numpy(weights))
@@ -74,58 +79,54 @@ def attribute(
     weights: Tensor,
     settings: AttributionSettings,
 ) -> np.ndarray:
-    """Explain the evidence of normalised float32 images (n, 3, r, r), n > 0, by one of METHODS, on the model's device.
+    """Compute the maps of normalised float32 images (n, 3, r, r), n > 0, by one of METHODS.
 
-    `weights` (n, C) make the evidence out of logits: see `choose`. Returns the attributions, signed, channels summed, float32
-    (n, h, w). `settings.batch_size` bounds the pictures (times steps) of a forward pass and changes nothing but rounding.
+    Returns signed attributions summed over channels, float32 (n, h, w). `weights` (n, C) define
+    the explained score: see `choose_targets`. `settings.batch_size` bounds the images (times
+    steps) of a forward pass and affects results only by rounding.
     """
-    evidence, compute = TargetScore(model), METHODS[method].compute
+    score, compute = TargetScore(model), METHODS[method].compute
+    maps = []
     with frozen(model):
-        parts = zip(
-            _batches(model, images, settings.batch_size),
-            _batches(model, weights, settings.batch_size),
-            strict=True,
-        )
-        maps = [
-            compute(evidence, batch, part, settings).detach().float().sum(dim=1).cpu()
-            for batch, part in parts
-        ]
+        for batch, part in _batches(model, settings.batch_size, images, weights):
+            attributions = compute(score, batch, part, settings)
+            maps.append(attributions.detach().float().sum(dim=1).cpu())
     return torch.cat(maps).numpy()
 
 
 def completeness_errors(
     model: nn.Module, images: Tensor, weights: Tensor, attributions: np.ndarray, batch_size: int
 ) -> np.ndarray:
-    """By how much attributions (n, h, w) fail to add up to what the picture changed: errors float64 (n,), 0 where they do.
+    """Compute how far attributions (n, h, w) violate completeness: float64 (n,), 0 is exact.
 
-    What changed is the evidence of the picture minus that of the baseline 0 (Sundararajan et al. 2017, axiom 3); the difference is in units
-    of its mean magnitude over the pictures, so that no picture divides by almost nothing. NaN where the network says the same of all.
+    Completeness (Sundararajan et al. 2017, section 3) requires the attributions of an image to
+    add up to its score minus the score of the baseline 0. The result is NaN where the network
+    returns the same score for every image and the baseline.
     """
-    evidence = TargetScore(model)
+    score = TargetScore(model)
+    changes = []
     with torch.no_grad(), frozen(model):
-        parts = zip(
-            _batches(model, images, batch_size),
-            _batches(model, weights, batch_size),
-            strict=True,
-        )
-        changes = torch.cat(
-            [
-                (evidence(batch, part) - evidence(torch.zeros_like(batch), part)).cpu().double()
-                for batch, part in parts
-            ]
-        )
-    error = torch.from_numpy(attributions).double().sum(dim=(1, 2)) - changes
-    return (error.abs() / changes.abs().mean()).numpy()
+        for batch, part in _batches(model, batch_size, images, weights):
+            change = score(batch, part) - score(torch.zeros_like(batch), part)
+            changes.append(change.cpu().double())
+    change = torch.cat(changes)
+    # float64, because a float32 sum over thousands of pixels has an error of its own.
+    error = torch.from_numpy(attributions).double().sum(dim=(1, 2)) - change
+    # In units of the mean change over the images: the change of a single image may be near 0.
+    return (error.abs() / change.abs().mean()).numpy()
 
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode, weights that ask for no gradient, no module that works in place, and reproducible convolutions; then all as it was.
+    """Freeze a network while it is explained, and restore its state afterwards.
 
-    An operation in place would overwrite what a layer put out before a method has read it, or the picture itself.
+    Sets evaluation mode, weights without gradients, out-of-place modules and deterministic
+    convolutions.
     """
     modes = [(module, module.training) for module in model.modules()]
     trainable = [(weight, weight.requires_grad) for weight in model.parameters()]
+    # A module that works in place overwrites the output of a layer before a hook has read it,
+    # or, as the first module, the image itself.
     in_place: list[Any] = [
         module for module in model.modules() if getattr(module, "inplace", False)
     ]
@@ -138,20 +139,26 @@ def frozen(model: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes:
             module.training = mode
-        for weight, flag in trainable:
-            weight.requires_grad_(flag)
+        for weight, requires_grad in trainable:
+            weight.requires_grad_(requires_grad)
         for module in in_place:
             module.inplace = True
 
 
-def _batches(model: nn.Module, tensor: Tensor, batch_size: int) -> Iterator[Tensor]:
+def _batches(
+    model: nn.Module, batch_size: int, *tensors: Tensor
+) -> Iterator[tuple[Tensor, ...]]:
+    """Yield matching batches of the tensors on the device of the network."""
     device = next(model.parameters()).device
-    return (part.to(device) for part in torch.split(tensor, batch_size))
+    splits = (torch.split(tensor, batch_size) for tensor in tensors)
+    for parts in zip(*splits, strict=True):
+        yield tuple(part.to(device) for part in parts)
 
 
-def _rivals(
+def _find_rivals(
     logits: np.ndarray, labels: np.ndarray, pairs: Sequence[Sequence[int]] | None
 ) -> np.ndarray:
+    """Return the class (n,) that each label is contrasted with."""
     others = logits.copy()
     np.put_along_axis(others, labels[:, None], -np.inf, axis=1)
     partners = pair_partners(pairs, logits.shape[1])[labels]

@@ -1,15 +1,20 @@
-"""Maps on a coarser grid: every cell of it is the exact average of the area that it covers."""
+"""Linear operators on square grids: exact area averaging and a Gaussian blur."""
 
 import numpy as np
 
 from resomap.errors import DataError
 
-BLUR_WIDTH = 0.1  # standard deviation in picture widths
-BITS = 40  # of float64's 53 that an average keeps, counted from the map's largest cell: summing spoils the last
+BLUR_WIDTH = 0.1  # standard deviation, in image widths
+KEPT_BITS = 40  # of the 53 bits of a float64 mantissa that an average keeps
 
 
 def overlap(length: int, side: int) -> np.ndarray:
-    """Weights (side, length): which share of each cell of `side` every one of `length` pixels of a line fills; every row sums to 1."""
+    """Return the area-averaging weights (side, length) from a line of pixels to coarser cells.
+
+    Weight (i, j) is the share of cell i that pixel j covers; every row sums to 1.
+    """
+    # Pixels that straddle the edge of a cell contribute in part to both cells, so the weights
+    # are exact also where `side` does not divide `length`, and for cells smaller than pixels.
     edges = np.arange(side + 1) * (length / side)
     pixels = np.arange(length)
     common = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
@@ -18,27 +23,31 @@ def overlap(length: int, side: int) -> np.ndarray:
 
 
 def reduce_maps(maps: np.ndarray, side: int) -> np.ndarray:
-    """Average maps (n, h, w) over a grid of side x side cells, float64 (n, side, side), also where the grid does not divide them.
+    """Average maps (n, h, w) over a grid of side x side cells: float64 (n, side, side).
 
-    The mean of a map stays what it was, and cells that only the rounding of sums would tell apart come out equal. A map is never enlarged:
-    DataError where `side` is above h or w.
+    The mean of each map is preserved, also where the grid does not divide it. Raises DataError
+    where `side` exceeds h or w: maps are never enlarged, which would invent detail.
     """
     height, width = maps.shape[1:]
     if side > min(height, width):
         raise DataError(
-            f"Maps of {height} x {width} cells cannot be brought to {side} x {side}: a map is reduced, never enlarged"
+            f"Maps of {height} x {width} cells cannot be brought to {side} x {side}: "
+            "maps are reduced, never enlarged"
         )
     reduced: np.ndarray = (
         overlap(height, side) @ maps.astype(np.float64) @ overlap(width, side).T
     )
+    # Summation leaves errors in the last bits, which would break ties between cells at random.
+    # Round to 40 bits, counted from the largest magnitude of the map.
     _, exponent = np.frexp(np.abs(maps).max(axis=(1, 2), keepdims=True))
-    return np.ldexp(np.rint(np.ldexp(reduced, BITS - exponent)), exponent - BITS)
+    return np.ldexp(np.rint(np.ldexp(reduced, KEPT_BITS - exponent)), exponent - KEPT_BITS)
 
 
-def smoother(side: int) -> np.ndarray:
-    """Weights (side, side) that blur a line of pixels: W @ picture @ W.T blurs a picture, mirrored at its border.
+def blur_weights(side: int) -> np.ndarray:
+    """Return weights W (side, side) such that W @ image @ W.T is the blurred image.
 
-    A Gaussian of a tenth of the width leaves 4e-9 of a grating of 10 cycles a picture. Every row sums to 1.
+    A Gaussian with a standard deviation of a tenth of the image width, mirrored at the border.
+    Every row sums to 1. A grating of 10 cycles per image keeps 4e-9 of its amplitude.
     """
     from scipy.ndimage import gaussian_filter1d
 

@@ -1,7 +1,8 @@
-"""What answers follow when a picture is changed by hand: no map is asked, so this can judge what maps say.
+"""Interventions: how predictions change when objects or stickers are exchanged.
 
-An exchange lays the object of one picture on the rest of another of a different class (Xiao et al. 2021 mix rests so). A network that
-reads the object answers as the object's class.
+No attribution map is involved, so interventions can validate what maps suggest. In an exchange
+the object of one image is pasted onto the background of an image of another class (cf. Xiao et
+al. 2021). A network that relies on the object still predicts the object's class.
 """
 
 import math
@@ -10,60 +11,73 @@ from typing import Any
 
 import numpy as np
 
-from resomap.explain.grids import overlap, smoother
+from resomap.explain.grids import blur_weights, overlap
 from resomap.workflow.layout import table_columns
 
 INTERVENTION_COLUMNS = table_columns("run_interventions")
-RIM = 0.02
-"""How far around its mask an object is taken out, in picture widths: soft edges tell of it."""
-FAINT = 1e-6
+# Margin around a mask that is removed with the object, in image widths: anti-aliased edges
+# would still show its outline.
+MARGIN = 0.02
+MEAN_COLOUR_WEIGHT = 1e-6
 
 
 def usable(masks: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Which pictures, of uint8 masks (n, H, W), have an object as well as a rest: bool (n,); none where all these are of one class."""
+    """Return which images have an object and a background, bool (n,), from uint8 masks (n, H, W).
+
+    All are False where the usable images belong to a single class.
+    """
     covered = masks.reshape(len(masks), -1)
-    parted: np.ndarray = (covered.max(axis=1) > 0) & (covered.min(axis=1) < 255)
-    return parted if len(np.unique(labels[parted])) > 1 else np.zeros_like(parted)
+    has_both: np.ndarray = (covered.max(axis=1) > 0) & (covered.min(axis=1) < 255)
+    if len(np.unique(labels[has_both])) > 1:
+        return has_both
+    return np.zeros_like(has_both)
 
 
 def partners(labels: np.ndarray, pairs: Sequence[Sequence[int]] | None) -> np.ndarray:
-    """A picture of another class for each picture of labels (n,), two classes or more: its place, int64 (n,).
+    """Return the position of a partner of another class for each of labels (n,): int64 (n,).
 
-    The k-th of a class meets the k-th of its pair's other class, or of the next class there is where it has none; a class that runs short
-    starts again.
+    Needs at least two classes. The k-th image of a class is matched with the k-th image of its
+    pair partner, or of the next class where it has none; a shorter class is repeated.
     """
-    paired = {own: other for pair in pairs or () for own, other in (pair, pair[::-1])}
+    partner_class = {}
+    for first, second in pairs or ():
+        partner_class[first], partner_class[second] = second, first
     classes = np.unique(labels)
-    places = np.empty(len(labels), np.int64)
-    for own, following in zip(classes.tolist(), np.roll(classes, -1).tolist(), strict=True):
-        other = paired.get(own, following)
-        mine, theirs = (
-            np.flatnonzero(labels == name)
-            for name in (own, other if other in classes else following)
-        )
-        places[mine] = np.resize(theirs, len(mine))
-    return places
+    positions = np.empty(len(labels), np.int64)
+    for label, following in zip(classes.tolist(), np.roll(classes, -1).tolist(), strict=True):
+        other = partner_class.get(label, following)
+        if other not in classes:
+            other = following
+        members = np.flatnonzero(labels == label)
+        positions[members] = np.resize(np.flatnonzero(labels == other), len(members))
+    return positions
 
 
 def exchange(images: np.ndarray, masks: np.ndarray, partner: np.ndarray) -> np.ndarray:
-    """Lay the object of each of uint8 images (n, r, r, 3) on the rest of its partner's, whose own object is filled: uint8 of the same shape.
+    """Paste the object of each of uint8 images (n, r, r, 3) onto its partner's background.
 
-    Masks, uint8 (n, H, W) of any size, say which share of a pixel the object covers (times 255); `partner` (n,) are places of pictures.
+    The partner's own object is filled in first. `masks` are uint8 (n, H, W) of any size: the
+    share of a pixel that the object covers, times 255. `partner` (n,) are positions in
+    `images`. Returns uint8 images of the same shape.
     """
-    return np.stack(
-        [_laid(images, masks, object_, rest) for object_, rest in enumerate(partner.tolist())]
-    )
+    exchanged = np.empty_like(images)
+    for position, other in enumerate(partner.tolist()):
+        covered = _coverage(masks[position], images.shape[1])
+        background = _inpaint(images[other], _coverage(masks[other], images.shape[1]))
+        blended = background + covered * (images[position] - background)
+        exchanged[position] = np.rint(blended).astype(np.uint8)
+    return exchanged
 
 
-def answers(logits: np.ndarray, labels: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Which of two classes (n,) each, `labels` or `others`, logits (n, C) prefer."""
-    pictures = np.arange(len(logits))
-    return np.where(logits[pictures, labels] > logits[pictures, others], labels, others)
+def preferred_class(logits: np.ndarray, labels: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return which of the classes `labels` and `others` (n,) has the larger of logits (n, C)."""
+    rows = np.arange(len(logits))
+    return np.where(logits[rows, labels] > logits[rows, others], labels, others)
 
 
 def follow(logits: np.ndarray, labels: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """What an answer follows (n,): "object" where it is the object's label rather than the other class, else "rest"."""
-    return np.where(answers(logits, labels, others) == labels, "object", "rest")
+    """Return what each prediction follows (n,): "object" for the object's label, else "rest"."""
+    return np.where(preferred_class(logits, labels, others) == labels, "object", "rest")
 
 
 def intervention_rows(
@@ -75,48 +89,49 @@ def intervention_rows(
     groups: Sequence[str] | None,
     logits: tuple[np.ndarray, np.ndarray],
 ) -> list[dict[str, Any]]:
-    """Rows of COLUMNS, one a picture: the places of it and its partner in the split, both labels, and `logits` before and after.
+    """Return one row of INTERVENTION_COLUMNS per image.
 
-    `groups` names the group of every class. Answers are compared between the two classes alone.
+    `index` and `other` are the positions of an image and its partner in the test split,
+    `labels` and `others` their classes, `logits` those before and after the intervention.
+    `groups` names the group of every class. Only the two classes compete.
     """
-    before, after = (answers(values, labels, others) for values in logits)
-    columns = (index, other, labels, others, before, after, follow(logits[1], labels, others))
-    rows = [
-        dict(zip(INTERVENTION_COLUMNS, (kind, *row[:4], None, *row[4:]), strict=True))
-        for row in zip(*map(np.ndarray.tolist, columns), strict=True)
+    before, after = (preferred_class(values, labels, others) for values in logits)
+    group = np.array([None] * len(labels))
+    if groups is not None:
+        group = np.array(groups, object)[labels]
+    follows = follow(logits[1], labels, others)
+    columns = (index, other, labels, others, group, before, after, follows)
+    return [
+        dict(zip(INTERVENTION_COLUMNS, (kind, *values), strict=True))
+        for values in zip(*map(np.ndarray.tolist, columns), strict=True)
     ]
-    return rows if groups is None else [row | {"group": groups[row["label"]]} for row in rows]
-
-
-def _laid(images: np.ndarray, masks: np.ndarray, object_: int, rest: int) -> np.ndarray:
-    covered = _coverage(masks[object_], images.shape[1])
-    ground = _filled(images[rest], _coverage(masks[rest], images.shape[1]))
-    laid: np.ndarray = np.rint(ground + covered * (images[object_] - ground)).astype(np.uint8)
-    return laid
 
 
 def _coverage(mask: np.ndarray, side: int) -> np.ndarray:
-    """The share of each of side x side pixels that the object covers (side, side, 1); a mask may be smaller than the picture."""
-    rows, columns = (overlap(length, side) for length in mask.shape)
-    coverage: np.ndarray = rows @ (mask / 255) @ columns.T
+    """Return the share of each pixel that the object covers (side, side, 1)."""
+    height, width = mask.shape
+    coverage: np.ndarray = overlap(height, side) @ (mask / 255) @ overlap(width, side).T
     return coverage[..., None]
 
 
-def _filled(image: np.ndarray, covered: np.ndarray) -> np.ndarray:
-    """The picture (r, r, 3), its object and the rim around it filled from what lies outside: a normalised convolution (Knutsson 1993).
+def _inpaint(image: np.ndarray, covered: np.ndarray) -> np.ndarray:
+    """Fill the object of an image (r, r, 3), and a margin, from its surroundings.
 
-    Where no surrounding reaches, it is the mean colour outside, which counts FAINT everywhere.
+    Normalised convolution (Knutsson & Westin 1993): the blurred known pixels divided by the
+    blurred mask of known pixels.
     """
     from scipy.ndimage import maximum_filter
 
-    rim = 1 + 2 * math.ceil(RIM * len(image))
-    outside = 1 - maximum_filter(covered, size=(rim, rim, 1))
+    window = 1 + 2 * math.ceil(MARGIN * len(image))
+    outside = 1 - maximum_filter(covered, size=(window, window, 1))
+    # An object that fills all but a margin leaves only the partly covered pixels.
     if not outside.any():
         outside = 1 - covered
-    weights = smoother(len(image))
+    weights = blur_weights(len(image))
     known = np.concatenate([image * outside, outside], axis=2)
-    spread = (weights @ known.transpose(2, 0, 1) @ weights.T).transpose(
-        1, 2, 0
-    ) + FAINT * known.mean(axis=(0, 1))
+    blurred = (weights @ known.transpose(2, 0, 1) @ weights.T).transpose(1, 2, 0)
+    # The mean colour of the surroundings has a small weight everywhere, so that it fills what
+    # the blur does not reach, without a division by zero.
+    spread = blurred + MEAN_COLOUR_WEIGHT * known.mean(axis=(0, 1))
     filled: np.ndarray = known[..., :3] + (1 - outside) * spread[..., :3] / spread[..., 3:]
     return filled

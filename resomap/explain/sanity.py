@@ -1,4 +1,8 @@
-"""Whether a map depends on what the network has learnt: its top is drawn anew, and the maps are compared (Adebayo et al. 2018)."""
+"""The sanity check of parameter randomisation (Adebayo et al. 2018).
+
+The last layers of a network are re-initialised. A method whose maps stay the same does not
+depend on what the network has learned.
+"""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
@@ -11,65 +15,67 @@ from resomap.explain.agreement.measures import correlation, ranks
 from resomap.workflow.layout import table_columns
 
 SANITY_COLUMNS = table_columns("run_sanity")
-SHIFTS = 3
-"""With how many other pictures' maps each map is compared for the floor."""
-Explainer = Callable[[nn.Module], np.ndarray]
-"""From a network to its signed maps (n, h, w), always of the same pictures and the same classes."""
+FLOOR_SHIFTS = 3  # other images that each map is compared with for the floor
+MapFunction = Callable[[nn.Module], np.ndarray]
+"""From a network to its signed maps (n, h, w), always of the same images and targets."""
 
 
 def compute_sanity(
     model: nn.Module,
-    explainers: Mapping[str, Explainer],
+    map_functions: Mapping[str, MapFunction],
     trained: Mapping[str, np.ndarray],
-    fresh: Callable[[int], nn.Module],
-    names: Sequence[str],
-    draws: int,
+    build: Callable[[int], nn.Module],
+    module_names: Sequence[str],
+    num_draws: int,
 ) -> list[dict[str, Any]]:
-    """Rows of COLUMNS, one a draw and method: how alike the maps of `model` and of a copy with its modules `names` drawn anew are.
+    """Compare the maps of `model` with those of copies whose `module_names` are re-initialised.
 
-    `explainers` explain any network; `trained` are their maps of `model`; `fresh` builds a network from a seed. `correlation` is the mean
-    signed rank correlation over the `n` pictures whose trained map is not constant; a constant map of the copy counts as 0, as it has kept
-    nothing. `floor` is the same for trained maps of different pictures. Both are NaN where there is nothing to compare. Signed, because
-    magnitudes stay alike for trivial reasons: where activations are large, they are large under any weights above them.
+    `trained` holds the maps of `model` by method, and `build` returns an untrained network from
+    a seed. Returns one row of SANITY_COLUMNS per draw and method:
+
+    - `correlation`: mean signed rank correlation over the `n` images whose trained map is not
+      constant. A constant map of the copy counts as 0.
+    - `floor`: the same between trained maps of different images.
+
+    Both are NaN where there is nothing to compare.
     """
-    orders = {method: _telling(ranks(maps)) for method, maps in trained.items()}
+    trained_ranks = {method: ranks(maps) for method, maps in trained.items()}
     rows = []
-    for draw in range(draws):
-        twin = randomise(model, fresh(draw), names)
-        for method, explain in explainers.items():
-            places, order = orders[method]
-            kept = np.nan_to_num(correlation(order, ranks(explain(twin))[places]))
-            rows.append(
-                {
-                    "method": method,
-                    "draw": draw,
-                    "correlation": _mean(kept),
-                    "floor": _floor(order),
-                    "n": len(order),
-                }
-            )
+    for draw in range(num_draws):
+        copied = reinitialise(model, build(draw), module_names)
+        for method, compute_maps in map_functions.items():
+            # The sign of the new head is random, so maps lose their sign with it. Magnitudes
+            # would stay similar for a trivial reason: where activations are large, they are
+            # large under any weights above them. Hence signed correlations and several draws.
+            new_ranks = ranks(compute_maps(copied))
+            # Ranks of constant maps are NaN.
+            varied = np.flatnonzero(~np.isnan(trained_ranks[method][:, 0]))
+            order = trained_ranks[method][varied]
+            kept = np.nan_to_num(correlation(order, new_ranks[varied]))
+            row = {"method": method, "draw": draw, "correlation": _mean(kept)}
+            rows.append({**row, "floor": _floor(order), "n": len(order)})
     return rows
 
 
-def randomise(model: nn.Module, fresh: nn.Module, names: Sequence[str]) -> nn.Module:
-    """A copy of `model` whose modules `names` have the weights and buffers of `fresh`, a network of the same architecture."""
-    twin = copy.deepcopy(model)
-    for name in names:
-        twin.get_submodule(name).load_state_dict(fresh.get_submodule(name).state_dict())
-    return twin
+def reinitialise(
+    model: nn.Module, untrained: nn.Module, module_names: Sequence[str]
+) -> nn.Module:
+    """Return a copy of `model` whose named modules have the weights and buffers of `untrained`.
 
-
-def _telling(order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which maps say something, and their ranks: those of a constant map are NaN."""
-    places = np.flatnonzero(~np.isnan(order[:, 0]))
-    return places, order[places]
+    Both networks have the same architecture.
+    """
+    copied = copy.deepcopy(model)
+    for name in module_names:
+        state = untrained.get_submodule(name).state_dict()
+        copied.get_submodule(name).load_state_dict(state)
+    return copied
 
 
 def _floor(order: np.ndarray) -> float:
-    shifts = range(1, min(SHIFTS + 1, len(order)))
-    return _mean(
-        np.array([correlation(order, np.roll(order, shift, axis=0)) for shift in shifts])
-    )
+    """Return the mean correlation between the maps of different images."""
+    shifts = range(1, min(FLOOR_SHIFTS + 1, len(order)))
+    values = [correlation(order, np.roll(order, shift, axis=0)) for shift in shifts]
+    return _mean(np.array(values))
 
 
 def _mean(values: np.ndarray) -> float:

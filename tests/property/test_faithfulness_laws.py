@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from resomap.explain.attribution import ExplainedTargets
 from resomap.explain.faithfulness import cover, perturb, rank_cells
-from resomap.explain.grids import overlap, smoother
+from resomap.explain.grids import overlap, blur_weights
 
 few = settings(max_examples=25)
 whole = st.integers(-3, 3).map(float)
@@ -113,7 +113,7 @@ def test_a_map_and_its_exact_finer_copy_score_the_same(maps, seed):
 def test_of_a_linear_network_no_order_beats_what_each_pixel_loses_by_the_blur(seed):
     generator = np.random.default_rng(seed)
     pictures, weights = generator.normal(size=(2, 3, 8, 8)), generator.normal(size=(8, 8))
-    loss = (pictures - smoother(8) @ pictures @ smoother(8).T).mean(axis=1) * weights
+    loss = (pictures - blur_weights(8) @ pictures @ blur_weights(8).T).mean(axis=1) * weights
     maps = {
         "true": loss,
         "noisy": loss + generator.normal(size=loss.shape),

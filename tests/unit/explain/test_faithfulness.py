@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from resomap.explain.attribution import ExplainedTargets, choose_targets
 from resomap.explain.faithfulness import perturb
-from resomap.explain.grids import smoother
+from resomap.explain.grids import blur_weights
 
 SIDE = 24
 CORNERS = [(2, 2), (2, 14), (14, 2), (14, 14)]
@@ -152,7 +152,7 @@ def test_the_curves_start_at_the_picture_and_end_at_its_blur(network, images, mo
 @pytest.mark.parametrize("side", [8, 24, 31])
 def test_the_blur_is_the_gaussian_of_scipy(side):
     picture = np.random.default_rng(0).normal(size=(side, side))
-    blurred = smoother(side) @ picture @ smoother(side).T
+    blurred = blur_weights(side) @ picture @ blur_weights(side).T
     np.testing.assert_allclose(
         blurred, gaussian_filter(picture, 0.1 * side, mode="reflect"), atol=1e-12
     )

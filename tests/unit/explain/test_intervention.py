@@ -3,7 +3,7 @@ import pytest
 
 from resomap.explain.intervention import (
     INTERVENTION_COLUMNS,
-    answers,
+    preferred_class,
     exchange,
     follow,
     intervention_rows,
@@ -140,7 +140,7 @@ def test_a_picture_needs_an_object_and_a_rest():
 def test_answers_are_compared_between_the_two_classes_alone():
     logits = np.array([[1.0, 2.0, 9.0], [3.0, 2.0, 9.0]])
     labels, others = np.array([0, 0]), np.array([1, 1])
-    assert answers(logits, labels, others).tolist() == [1, 0]
+    assert preferred_class(logits, labels, others).tolist() == [1, 0]
     assert follow(logits, labels, others).tolist() == ["rest", "object"]
 
 

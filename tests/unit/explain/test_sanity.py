@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from resomap.analysis.gate import gate
 from resomap.explain.attribution import AttributionSettings, attribute, choose_targets
-from resomap.explain.sanity import SANITY_COLUMNS, compute_sanity, randomise
+from resomap.explain.sanity import SANITY_COLUMNS, compute_sanity, reinitialise
 from resomap.models.custom import SimpleCNN
 
 TOP = ("stages.1", "head")
@@ -148,7 +148,7 @@ def test_where_there_is_nothing_to_compare_nothing_is_known(trained, telling, n)
 
 def test_only_the_named_modules_are_drawn_anew_and_the_network_stays_as_it_was(trained):
     before, other = copy.deepcopy(trained.state_dict()), fresh(3)
-    twin = randomise(trained, other, TOP).state_dict()
+    twin = reinitialise(trained, other, TOP).state_dict()
     assert all(torch.equal(value, before[name]) for name, value in trained.state_dict().items())
     for name, value in twin.items():
         assert torch.equal(
