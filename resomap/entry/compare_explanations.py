@@ -1,4 +1,4 @@
-"""Hold the maps of one network against each other, across resolutions and seeds."""
+"""Compare the maps of one model across resolutions and seeds."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,36 +12,31 @@ from resomap.workflow.jobs import CompareExplanations
 
 
 def main(job: CompareExplanations, data: Path, runs: Path, agreement: Path) -> None:
-    """Write one row of `agreement` a method, block, population, measure and two resolutions, of what runs there are in `runs`."""
+    """Write `agreement`: one row per method, block, population, measure and two resolutions.
+
+    Only runs that exist in `runs` are compared.
+    """
     store = open_store(data)
     models = [runs / model.family / model.name for model in job.models]
-    right = correct_everywhere(models, job.resolutions, job.seeds, store.pairs)
-    named = {"family": job.architecture.family, "model": job.architecture.name}
-    rows = [
-        {**named, **row}
-        for evidence in _evidence(
-            job, store, runs / job.architecture.family / job.architecture.name
-        )
-        for row in compare_maps(evidence, store.labels("test"), right)
-    ]
+    correct = correct_everywhere(models, job.resolutions, job.seeds, store.pairs)
+    model = {"family": job.architecture.family, "model": job.architecture.name}
+    folder = runs / job.architecture.family / job.architecture.name
+    rows = []
+    for maps in _iter_maps(job, store, folder):
+        rows += [{**model, **row} for row in compare_maps(maps, store.labels("test"), correct)]
     write_rows(agreement, rows, AGREEMENT_COLUMNS)
 
 
-def _evidence(job: CompareExplanations, store: Store, model: Path) -> Iterator[ModelMaps]:
-    """The maps of every method, and those of the baselines on the pictures that it explains."""
+def _iter_maps(job: CompareExplanations, store: Store, folder: Path) -> Iterator[ModelMaps]:
+    """Yield the maps of every method, then those of the baselines on the same images."""
     index = None
     for method in job.methods:
-        for evidence in read_maps(model, method, job.resolutions, job.seeds):
-            index = evidence.index if index is None else index
-            yield evidence
+        for maps in read_maps(folder, method, job.resolutions, job.seeds):
+            index = maps.index if index is None else index
+            yield maps
     if index is not None:
-        yield from iter_baselines(
-            {
-                resolution: store.images("test", resolution)[index]
-                for resolution in job.resolutions
-            },
-            index,
-        )
+        images = {side: store.images("test", side)[index] for side in job.resolutions}
+        yield from iter_baselines(images, index)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Explain one run by every method, and ask what its maps are worth."""
+"""Explain one run by every method and assess the maps."""
 
 from pathlib import Path
 
@@ -25,39 +25,31 @@ def main(
     attributions: tuple[Path, ...],
     threads: int,
 ) -> None:
-    """Write each method's signed maps, in the order of `explainability.methods`, and four tables of what they are worth."""
+    """Write the signed maps of each method and four tables that assess them.
+
+    `attributions` are the files of the methods, in the order of `explainability.methods`.
+    """
     device = open_device(job.device, threads)
     keep_freed_memory()
-    state, about = load_weights(weights)
+    state, metadata = load_weights(weights)
     explanations = run.empty_explanations(job.explainability)
     tables: list[list[run.Row]] = [[], [], [], []]
-    if about["status"] == "ok":
-        subject = open_explained_run(job, open_store(data), state, device)
-        explanations = list(subject.explain())
-        of_maps = [
-            judge(explanations)
-            for judge in (
-                subject.localisation_rows,
-                subject.faithfulness_rows,
-                subject.sanity_rows,
-            )
+    # A diverged or infeasible run has no network, but its files are declared: write them empty.
+    if metadata["status"] == "ok":
+        explained = open_explained_run(job, open_store(data), state, device)
+        explanations = list(explained.explain())
+        tables = [
+            explained.localisation_rows(explanations),
+            explained.faithfulness_rows(explanations),
+            explained.sanity_rows(explanations),
+            explained.intervention_rows(),
         ]
-        tables = [*of_maps, subject.intervention_rows()]
     for path, explanation in zip(attributions, explanations, strict=True):
         write_arrays(path, **explanation.arrays())
-    files = (localisation, faithfulness, sanity, interventions)
-    for path, rows, columns in zip(
-        files,
-        tables,
-        (
-            run.LOCALISATION_COLUMNS,
-            run.FAITHFULNESS_COLUMNS,
-            SANITY_COLUMNS,
-            INTERVENTION_COLUMNS,
-        ),
-        strict=True,
-    ):
-        write_rows(path, rows, columns)
+    write_rows(localisation, tables[0], run.LOCALISATION_COLUMNS)
+    write_rows(faithfulness, tables[1], run.FAITHFULNESS_COLUMNS)
+    write_rows(sanity, tables[2], SANITY_COLUMNS)
+    write_rows(interventions, tables[3], INTERVENTION_COLUMNS)
 
 
 if __name__ == "__main__":

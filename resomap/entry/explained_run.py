@@ -1,4 +1,4 @@
-"""What one run's explanation is about: its network, the blocks that are read, and the pictures that every run explains."""
+"""Assemble what is explained of one run: its network, the blocks to read, and its images."""
 
 from functools import partial
 
@@ -8,12 +8,8 @@ from torch import Tensor, nn
 
 from resomap.data.reef.counterfactual import render_reversed_stickers
 from resomap.data.store.store import Store
-from resomap.explain.run import (
-    ExplainedImages,
-    ExplainedNetwork,
-    ExplainedRun,
-    stratified_indices,
-)
+from resomap.explain import run
+from resomap.explain.run import ExplainedImages, ExplainedNetwork, ExplainedRun
 from resomap.models.inspect import find_layer, top_modules
 from resomap.models.registry import build_model
 from resomap.workflow.jobs import Explain
@@ -22,45 +18,36 @@ from resomap.workflow.jobs import Explain
 def open_explained_run(
     job: Explain, store: Store, state: dict[str, Tensor], device: torch.device
 ) -> ExplainedRun:
-    """The network with the weights `state` on `device`, before the pictures of the store."""
-    return ExplainedRun(
-        _open_network(job, store.num_classes, state, device),
-        _open_pictures(job, store),
-        job.explainability,
-    )
+    """Return the run whose network has the weights `state`, on `device`, with its images."""
+    network = _open_network(job, store.num_classes, state, device)
+    return ExplainedRun(network, _open_images(job, store), job.explainability)
 
 
 def _open_network(
-    job: Explain, classes: int, state: dict[str, Tensor], device: torch.device
+    job: Explain, num_classes: int, state: dict[str, Tensor], device: torch.device
 ) -> ExplainedNetwork:
-    build = partial(_build, job, classes, device)
+    build = partial(_build, job, num_classes, device)
     model = build(job.seed)
     model.load_state_dict(state)
-    rule, fixed = (
-        find_layer(model, resolution, job.explainability.layer)[0]
-        for resolution in (job.resolution, job.smallest_resolution)
-    )
-    return ExplainedNetwork(model, job.seed, rule, fixed, top_modules(model), build)
+    rule_layer, _, _ = find_layer(model, job.resolution, job.explainability.layer)
+    # The smallest resolution of the sweep decides, so that every resolution reads the same block.
+    fixed_layer, _, _ = find_layer(model, job.smallest_resolution, job.explainability.layer)
+    return ExplainedNetwork(model, job.seed, rule_layer, fixed_layer, top_modules(model), build)
 
 
-def _build(job: Explain, classes: int, device: torch.device, seed: int) -> nn.Module:
+def _build(job: Explain, num_classes: int, device: torch.device, seed: int) -> nn.Module:
     torch.manual_seed(seed)
-    return (
-        build_model(job.architecture, num_classes=classes)
-        .to(device)
-        .to(memory_format=torch.channels_last)
-    )
+    model = build_model(job.architecture, num_classes=num_classes).to(device)
+    return model.to(memory_format=torch.channels_last)
 
 
-def _open_pictures(job: Explain, store: Store) -> ExplainedImages:
-    index, masks = (
-        stratified_indices(store.labels("test"), job.explainability.images),
-        store.masks("test"),
-    )
+def _open_images(job: Explain, store: Store) -> ExplainedImages:
+    labels, masks = store.labels("test"), store.masks("test")
+    index = run.stratified_indices(labels, job.explainability.images)
     return ExplainedImages(
         index=index,
-        images=store.images("test", job.resolution)[index],
-        labels=np.asarray(store.labels("test")[index]),
+        pixels=store.images("test", job.resolution)[index],
+        labels=np.asarray(labels[index]),
         masks=None if masks is None else masks[index],
         stickers=_open_stickers(job, store, index),
         mean=store.mean,
@@ -71,10 +58,9 @@ def _open_pictures(job: Explain, store: Store) -> ExplainedImages:
 
 
 def _open_stickers(job: Explain, store: Store, index: np.ndarray) -> np.ndarray | None:
-    """The same pictures of a reef with a shortcut, their stickers reversed."""
+    """Return the images of a reef with a shortcut with reversed stickers; None for other data."""
     reef = job.data.reef
     if reef is None or reef.shortcut is None or not job.explainability.interventions:
         return None
-    return render_reversed_stickers(
-        reef, index, store.native_resolution, job.resolution, job.data.filter
-    )
+    sides = (store.native_resolution, job.resolution)
+    return render_reversed_stickers(reef, index, *sides, job.data.filter)

@@ -44,6 +44,15 @@ class ExplainedTargets:
     rivals: np.ndarray
     weights: Tensor
 
+    def first(self, count: int) -> "ExplainedTargets":
+        """Return the targets of the first `count` images."""
+        return ExplainedTargets(
+            self.logits[:count],
+            self.targets[:count],
+            self.rivals[:count],
+            self.weights[:count],
+        )
+
 
 def choose_targets(
     model: nn.Module,
@@ -62,7 +71,7 @@ def choose_targets(
     """
     with torch.no_grad(), frozen(model):
         parts = [model(batch).cpu() for (batch,) in _batches(model, batch_size, images)]
-    logits = torch.cat(parts).numpy()
+        logits = torch.cat(parts).numpy()
     targets = logits.argmax(axis=1) if target == "prediction" else labels
     rivals = np.full(len(labels), -1)
     if target == "contrast":
@@ -109,7 +118,7 @@ def completeness_errors(
         for batch, part in _batches(model, batch_size, images, weights):
             change = score(batch, part) - score(torch.zeros_like(batch), part)
             changes.append(change.cpu().double())
-    change = torch.cat(changes)
+        change = torch.cat(changes)
     # float64, because a float32 sum over thousands of pixels has an error of its own.
     error = torch.from_numpy(attributions).double().sum(dim=(1, 2)) - change
     # In units of the mean change over the images: the change of a single image may be near 0.

@@ -1,7 +1,8 @@
-"""The explain stage of one run: the same pictures as everywhere, every method, and what each map is worth."""
+"""Explain one trained network: the maps of every method and four tables that assess them."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,30 +23,33 @@ from resomap.explain.baselines import BASELINES, baseline_maps
 from resomap.explain.faithfulness import perturb
 from resomap.explain.intervention import exchange, intervention_rows, partners, usable
 from resomap.explain.localisation import localise
-from resomap.explain.sanity import compute_sanity
+from resomap.explain.sanity import MapFunction, compute_sanity
 from resomap.metrics import is_correct, pair_partners
 from resomap.workflow.layout import table_columns
 
 LOCALISATION_COLUMNS = table_columns("run_localisation")
 FAITHFULNESS_COLUMNS = table_columns("run_faithfulness")
-BATCH_PIXELS = 2**17  # of a forward pass: larger ones are up to twice as slow on a CPU
-FIRST_DRAW = (
-    2**20
-)  # seed of the first network that is drawn anew: no seed of a sweep's, whose network would have started from it
-PICTURE = "picture"
+# Pixels of a forward pass: larger passes are up to twice as slow on a CPU.
+BATCH_PIXELS = 2**17
+# Seed of the first re-initialised network of the sanity check. A sweep has no such seed, so no
+# network of the sweep was trained from the same initial weights.
+FIRST_SANITY_SEED = 2**20
+BASELINE_LAYER = "picture"  # value of the column `layer` for maps made from the image alone
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class ExplainedImages:
-    """The explained test pictures at one resolution: places in the split (n,), uint8 images (n, r, r, 3), labels (n,), and what is known.
+    """The explained test images at one resolution.
 
-    `masks` are uint8 (n, H, W); `stickers` the same images with their stickers reversed; None where there are none. `mean` and `std`
-    normalise (3 each, on 0..1); `groups` names the group of every class and `pairs` lists pairs of classes, None for none.
+    `index` (n,) are their positions in the test split, `pixels` uint8 (n, r, r, 3), `labels`
+    (n,), `masks` uint8 (n, H, W) or None, `stickers` the same images with reversed stickers or
+    None. `mean` and `std` (3,) normalise pixels scaled to 0..1. `groups` names the group of
+    every class, and `pairs` lists pairs of classes; None for none.
     """
 
     index: np.ndarray
-    images: np.ndarray
+    pixels: np.ndarray
     labels: np.ndarray
     masks: np.ndarray | None
     stickers: np.ndarray | None
@@ -54,18 +58,17 @@ class ExplainedImages:
     groups: Sequence[str] | None
     pairs: Sequence[Sequence[int]] | None
 
-    def normalised(self, images: np.ndarray) -> Tensor:
-        """uint8 (n, r, r, 3) to float32 (n, 3, r, r), in units of the training pictures' spread about their mean colour."""
-        scaled = torch.from_numpy(images).permute(0, 3, 1, 2) / 255
-        return (scaled - torch.tensor(self.mean).view(3, 1, 1)) / torch.tensor(self.std).view(
-            3, 1, 1
-        )
+    def normalise(self, pixels: np.ndarray) -> Tensor:
+        """Return uint8 pixels (n, r, r, 3) as normalised float32 (n, 3, r, r)."""
+        scaled = torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255
+        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (self.mean, self.std))
+        return (scaled - mean) / std
 
-    def named(self, place: int) -> Row:
-        """The columns that name a picture."""
-        label = int(self.labels[place])
+    def identity_columns(self, position: int) -> Row:
+        """Return the columns that identify the image at a position."""
+        label = int(self.labels[position])
         return {
-            "index": int(self.index[place]),
+            "index": int(self.index[position]),
             "label": label,
             "group": self.groups[label] if self.groups else None,
         }
@@ -73,258 +76,250 @@ class ExplainedImages:
 
 @dataclass(frozen=True)
 class ExplainedNetwork:
-    """A trained network on its device. Layer methods read the block `rule` (the layer rule at this resolution) and `fixed` (one at all).
+    """A trained network on its device.
 
-    `fresh(seed)` builds the same network untrained, on the same device; `top` names the modules of its last block and head.
+    Layer methods read the block `rule_layer`, chosen for this resolution, and `fixed_layer`,
+    the same at every resolution. `top_modules` names the modules of the last block and the
+    head. `build(seed)` returns the same network, untrained, on the same device.
     """
 
     model: nn.Module
     seed: int
-    rule: str
-    fixed: str
-    top: Sequence[str]
-    fresh: Callable[[int], nn.Module]
+    rule_layer: str
+    fixed_layer: str
+    top_modules: Sequence[str]
+    build: Callable[[int], nn.Module]
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """One method's answer: signed attributions float32 (n, h, w), the explained classes (n,), and further arrays by the name they are stored by."""
+    """The result of one method: signed maps float32 (n, h, w) of the classes `targets` (n,)."""
 
     method: str
     layer: str
     attributions: np.ndarray
     index: np.ndarray
     targets: np.ndarray
-    further: dict[str, np.ndarray] = field(default_factory=dict)
+    extra_arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What the method's .npz stores."""
+        """Return the arrays of the method's .npz file."""
         return {
             "attribution": self.attributions,
             "index": self.index,
             "target": self.targets,
             "layer": np.array(self.layer),
-            **self.further,
+            **self.extra_arrays,
         }
 
 
 class ExplainedRun:
-    """A network before the pictures that it is asked about."""
+    """A trained network together with the images that it is explained on."""
 
     def __init__(
-        self, network: ExplainedNetwork, pictures: ExplainedImages, asked: Explainability
+        self, network: ExplainedNetwork, images: ExplainedImages, config: Explainability
     ) -> None:
-        self.network, self.pictures, self.asked = network, pictures, asked
-        self.images = pictures.normalised(pictures.images)
-        self.batch_size = max(1, BATCH_PIXELS // self.images.shape[-1] ** 2)
-        self.explained = self._choose(self.images, pictures.labels, asked.target)
+        self.network, self.images, self.config = network, images, config
+        self.inputs = images.normalise(images.pixels)
+        self.batch_size = max(1, BATCH_PIXELS // self.inputs.shape[-1] ** 2)
+        self.targets = self._choose_targets(self.inputs, images.labels, config.target)
 
-    def _choose(self, images: Tensor, labels: np.ndarray, target: Target) -> ExplainedTargets:
+    def _choose_targets(
+        self, inputs: Tensor, labels: np.ndarray, target: Target
+    ) -> ExplainedTargets:
         return choose_targets(
             self.network.model,
-            images,
+            inputs,
             labels,
             target=target,
-            pairs=self.pictures.pairs,
+            pairs=self.images.pairs,
             batch_size=self.batch_size,
         )
 
-    def logits(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """What the network says (n, C) of other uint8 images (n, r, r, 3)."""
-        return self._choose(self.pictures.normalised(images), labels, "label").logits
+    def _predict(self, pixels: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Return the logits (n, C) of other uint8 images (n, r, r, 3)."""
+        return self._choose_targets(self.images.normalise(pixels), labels, "label").logits
 
-    def maps(
-        self, method: str, model: nn.Module, layer: str, count: int | None = None
+    def compute_maps(
+        self, model: nn.Module, *, method: str, layer: str, count: int | None = None
     ) -> np.ndarray:
-        """The maps of the first `count` pictures by a method, of any network of this architecture, read at the named block."""
-        asked, weights = self.asked, self.explained.weights
+        """Return the maps of the first `count` images by a method, reading the named block.
+
+        `model` is any network of the same architecture.
+        """
         settings = AttributionSettings(
             model.get_submodule(layer),
-            asked.ig_steps,
-            asked.smoothgrad_samples,
+            self.config.ig_steps,
+            self.config.smoothgrad_samples,
             self.batch_size,
         )
-        return attribute(method, model, self.images[:count], weights[:count], settings)
+        weights = self.targets.weights[:count]
+        return attribute(method, model, self.inputs[:count], weights, settings)
 
     def explain(self) -> Iterator[Explanation]:
-        """Every method's answer."""
-        untrained = self.network.fresh(self.network.seed)
-        for method in self.asked.methods:
-            layer = self.network.rule if METHODS[method].reads == "layer" else "input"
-            maps = self.maps(method, self.network.model, self.network.rule)
-            further = {
-                **(self._at_fixed_block(method, maps) if layer != "input" else {}),
-                "untrained": self._untrained(method, untrained, maps),
-                **(
-                    {"completeness_error": self._completeness(maps)}
-                    if method == "integrated_gradients"
-                    else {}
-                ),
-            }
-            yield Explanation(
-                method, layer, maps, self.pictures.index, self.explained.targets, further
-            )
+        """Yield the explanation of every configured method."""
+        untrained = self.network.build(self.network.seed)
+        for method in self.config.methods:
+            yield self._explain(method, untrained)
 
-    def _at_fixed_block(self, method: str, maps: np.ndarray) -> dict[str, np.ndarray]:
+    def _explain(self, method: str, untrained: nn.Module) -> Explanation:
         network = self.network
-        same = network.fixed == network.rule
-        fixed = maps if same else self.maps(method, network.model, network.fixed)
-        return {"fixed_attribution": fixed, "fixed_layer": np.array(network.fixed)}
+        maps = self.compute_maps(network.model, method=method, layer=network.rule_layer)
+        layer, extra = "input", {}
+        if METHODS[method].reads == "layer":
+            layer, extra = network.rule_layer, self._fixed_block_arrays(method, maps)
+        extra["untrained"] = self._untrained_maps(method, untrained, maps)
+        # The only method whose maps are required to add up to the change of the score.
+        if method == "integrated_gradients":
+            extra["completeness_error"] = completeness_errors(
+                network.model, self.inputs, self.targets.weights, maps, self.batch_size
+            )
+        return Explanation(method, layer, maps, self.images.index, self.targets.targets, extra)
 
-    def _untrained(self, method: str, untrained: nn.Module, maps: np.ndarray) -> np.ndarray:
-        count = self.asked.sanity.images
-        return self.maps(method, untrained, self.network.fixed, count) if count else maps[:0]
+    def _fixed_block_arrays(self, method: str, maps: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the maps at the block that is the same at every resolution, and its name."""
+        network = self.network
+        fixed = maps
+        if network.fixed_layer != network.rule_layer:
+            fixed = self.compute_maps(network.model, method=method, layer=network.fixed_layer)
+        return {"fixed_attribution": fixed, "fixed_layer": np.array(network.fixed_layer)}
 
-    def _completeness(self, maps: np.ndarray) -> np.ndarray:
-        return completeness_errors(
-            self.network.model, self.images, self.explained.weights, maps, self.batch_size
-        )
+    def _untrained_maps(
+        self, method: str, untrained: nn.Module, maps: np.ndarray
+    ) -> np.ndarray:
+        count = self.config.sanity.images
+        if not count:
+            return maps[:0]
+        layer = self.network.fixed_layer
+        return self.compute_maps(untrained, method=method, layer=layer, count=count)
 
     def localisation_rows(self, explanations: Iterable[Explanation]) -> list[Row]:
-        """One row of LOCALISATION a map, those of the baselines last; without masks the measures are missing."""
-        pictures = self.pictures
-        images, index = pictures.images, pictures.index
-        known = [
-            Explanation(
-                name, PICTURE, baseline_maps(name, images, index), index, self.explained.targets
-            )
-            for name in BASELINES
-        ]
-        return [row for one in [*explanations, *known] for row in self._localised(one)]
+        """Return one row of LOCALISATION_COLUMNS per map, those of the baselines last.
 
-    def _localised(self, explanation: Explanation) -> Iterator[Row]:
-        right = is_correct(self.explained.logits, self.pictures.labels, self.pictures.pairs)
-        grid = explanation.attributions.shape[-1]
-        constant = {
-            "method": explanation.method,
-            "target": self.asked.target,
-            "layer": explanation.layer,
-            "grid": grid,
-        }
-        measured = {
-            name: explanation.further[name]
-            for name in ("completeness_error",)
-            if name in explanation.further
-        }
-        if self.pictures.masks is not None:
-            measured |= localise(
-                explanation.attributions, self.pictures.masks, self.asked.pointing_tolerance
-            )
-        for place, answer in enumerate(right.tolist()):
-            values = {name: column[place].item() for name, column in measured.items()}
-            yield {**constant, **self.pictures.named(place), "right": int(answer), **values}
+        Without masks the measures are missing.
+        """
+        rows = []
+        for explanation in [*explanations, *map(self._explain_by_baseline, BASELINES)]:
+            rows += self._localise(explanation)
+        return rows
+
+    def _explain_by_baseline(self, name: str) -> Explanation:
+        maps = baseline_maps(name, self.images.pixels, self.images.index)
+        return Explanation(name, BASELINE_LAYER, maps, self.images.index, self.targets.targets)
+
+    def _localise(self, explanation: Explanation) -> list[Row]:
+        images, maps = self.images, explanation.attributions
+        method = {"method": explanation.method, "target": self.config.target}
+        method |= {"layer": explanation.layer, "grid": maps.shape[-1]}
+        measures = {}
+        if "completeness_error" in explanation.extra_arrays:
+            measures["completeness_error"] = explanation.extra_arrays["completeness_error"]
+        if images.masks is not None:
+            measures |= localise(maps, images.masks, self.config.pointing_tolerance)
+        rows = []
+        correct = is_correct(self.targets.logits, images.labels, images.pairs)
+        for position, right in enumerate(correct.tolist()):
+            values = {name: column[position].item() for name, column in measures.items()}
+            identity = images.identity_columns(position)
+            rows.append({**method, **identity, "right": int(right), **values})
+        return rows
 
     def faithfulness_rows(self, explanations: Iterable[Explanation]) -> list[Row]:
-        """One row of FAITHFULNESS an order of areas, bandwidth and picture."""
-        count = min(self.asked.faithfulness.images, len(self.images))
-        maps = {one.method: one.attributions[:count] for one in explanations}
+        """Return one row of FAITHFULNESS_COLUMNS per order, bandwidth and image."""
+        config = self.config.faithfulness
+        count = min(config.images, len(self.inputs))
         if not count:
             return []
-        explained = ExplainedTargets(
-            *(values[:count] for values in vars(self.explained).values())
-        )
-        bandwidths = self.asked.faithfulness.bandwidths
         areas = perturb(
             self.network.model,
-            self.images[:count],
-            explained,
-            maps,
-            bandwidths,
+            self.inputs[:count],
+            self.targets.first(count),
+            {each.method: each.attributions[:count] for each in explanations},
+            config.bandwidths,
             self.batch_size,
         )
-        return [
-            {
-                "method": one.method,
-                "bandwidth": one.bandwidth,
-                **self.pictures.named(place),
-                "deletion": one.deletion[place].item(),
-                "insertion": one.insertion[place].item(),
-            }
-            for one in areas
-            for place in range(count)
-        ]
+        rows = []
+        for area in areas:
+            order = {"method": area.method, "bandwidth": area.bandwidth}
+            curves = zip(area.deletion.tolist(), area.insertion.tolist(), strict=True)
+            for position, (deletion, insertion) in enumerate(curves):
+                identity = self.images.identity_columns(position)
+                rows.append({**order, **identity, "deletion": deletion, "insertion": insertion})
+        return rows
 
     def sanity_rows(self, explanations: Iterable[Explanation]) -> list[Row]:
-        """Rows of sanity.COLUMNS: every method, and the edge filter, which ignores the weights."""
-        asked, pictures, network = self.asked.sanity, self.pictures, self.network
-        if not asked.images:
+        """Return rows of SANITY_COLUMNS for every method and the edge baseline.
+
+        The edge baseline ignores the weights, so it is a negative control.
+        """
+        config, images, network = self.config.sanity, self.images, self.network
+        count = config.images
+        if not count:
             return []
-        edges = baseline_maps(
-            "edge", pictures.images[: asked.images], pictures.index[: asked.images]
-        )
-        trained = {one.method: one.attributions[: asked.images] for one in explanations} | {
-            "edge": edges
+        edges = baseline_maps("edge", images.pixels[:count], images.index[:count])
+        trained = {each.method: each.attributions[:count] for each in explanations}
+        map_functions: dict[str, MapFunction] = {
+            method: partial(
+                self.compute_maps, method=method, layer=network.rule_layer, count=count
+            )
+            for method in self.config.methods
         }
-        explainers: dict[str, Callable[[nn.Module], np.ndarray]] = {
-            method: lambda model, method=method: self.maps(
-                method, model, network.rule, asked.images
-            )  # type: ignore[misc]
-            for method in self.asked.methods
-        }
-        explainers["edge"] = lambda _: edges
         return compute_sanity(
             network.model,
-            explainers,
-            trained,
-            lambda draw: network.fresh(FIRST_DRAW + draw),
-            network.top,
-            asked.draws,
+            map_functions | {"edge": lambda _model: edges},
+            trained | {"edge": edges},
+            lambda draw: network.build(FIRST_SANITY_SEED + draw),
+            network.top_modules,
+            config.draws,
         )
 
     def intervention_rows(self) -> list[Row]:
-        """Rows of intervention.COLUMNS: objects on the rest of other pictures, and reversed stickers."""
-        if not self.asked.interventions:
+        """Return rows of INTERVENTION_COLUMNS: exchanged objects and reversed stickers."""
+        if not self.config.interventions:
             return []
-        return [*self._exchanged(), *self._reversed()]
+        return [*self._exchange_rows(), *self._sticker_rows()]
 
-    def _exchanged(self) -> list[Row]:
-        pictures = self.pictures
-        kept = (
-            np.flatnonzero(usable(pictures.masks, pictures.labels))
-            if pictures.masks is not None
-            else np.zeros(0, np.int64)
-        )
+    def _exchange_rows(self) -> list[Row]:
+        images = self.images
+        if images.masks is None:
+            return []
+        kept = np.flatnonzero(usable(images.masks, images.labels))
         if not len(kept):
             return []
-        assert pictures.masks is not None
-        labels, index = pictures.labels[kept], pictures.index[kept]
-        partner = partners(labels, pictures.pairs)
-        changed = exchange(pictures.images[kept], pictures.masks[kept], partner)
-        logits = (self.explained.logits[kept], self.logits(changed, labels))
+        labels, index = images.labels[kept], images.index[kept]
+        partner = partners(labels, images.pairs)
+        changed = exchange(images.pixels[kept], images.masks[kept], partner)
+        logits = (self.targets.logits[kept], self._predict(changed, labels))
         return intervention_rows(
-            "exchange", index, index[partner], labels, labels[partner], pictures.groups, logits
+            "exchange", index, index[partner], labels, labels[partner], images.groups, logits
         )
 
-    def _reversed(self) -> list[Row]:
-        pictures = self.pictures
-        if pictures.stickers is None:
+    def _sticker_rows(self) -> list[Row]:
+        images = self.images
+        if images.stickers is None:
             return []
-        logits = (self.explained.logits, self.logits(pictures.stickers, pictures.labels))
-        others = pair_partners(pictures.pairs, logits[0].shape[1])[pictures.labels]
-        return intervention_rows(
-            "sticker",
-            pictures.index,
-            pictures.index,
-            pictures.labels,
-            others,
-            pictures.groups,
-            logits,
-        )
+        index, labels = images.index, images.labels
+        logits = (self.targets.logits, self._predict(images.stickers, labels))
+        others = pair_partners(images.pairs, logits[0].shape[1])[labels]
+        return intervention_rows("sticker", index, index, labels, others, images.groups, logits)
 
 
-def empty_explanations(asked: Explainability) -> list[Explanation]:
-    """The explanations, of no pictures, of a run that has no network to explain."""
+def empty_explanations(config: Explainability) -> list[Explanation]:
+    """Return the explanations, without images, of a run that has no network to explain."""
     maps, none = np.zeros((0, 1, 1), np.float32), np.zeros(0, np.int64)
-    return [Explanation(method, "", maps, none, none) for method in asked.methods]
+    return [Explanation(method, "", maps, none, none) for method in config.methods]
 
 
 def stratified_indices(labels: np.ndarray, count: int) -> np.ndarray:
-    """Indices of `count` pictures, in index order: the first of every class, then the second of every class, and so on.
+    """Return the positions of `count` images, stratified by class, in ascending order.
 
-    They depend on the labels (N,) alone, so every model, resolution and seed explains the same pictures, and a smaller count is contained
-    in a larger one. A class that runs out leaves its turns to the others; fewer than `count` pictures are all taken.
+    Takes the first image of every class, then the second of every class, and so on. The result
+    depends on the labels (N,) alone, so every model, resolution and seed explains the same
+    images, and a smaller sample is contained in a larger one. Exhausted classes are skipped;
+    with fewer than `count` images all are taken.
     """
     by_class = np.argsort(labels, kind="stable")
     classes = labels[by_class]
+    # The position of each image within its class: searchsorted finds where the class begins.
     turn = np.arange(len(labels)) - np.searchsorted(classes, classes)
     return np.sort(by_class[np.lexsort((classes, turn))[:count]])

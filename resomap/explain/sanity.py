@@ -44,9 +44,9 @@ def compute_sanity(
     for draw in range(num_draws):
         copied = reinitialise(model, build(draw), module_names)
         for method, compute_maps in map_functions.items():
-            # The sign of the new head is random, so maps lose their sign with it. Magnitudes
-            # would stay similar for a trivial reason: where activations are large, they are
-            # large under any weights above them. Hence signed correlations and several draws.
+            # A re-initialised head has random signs, so the correlation of maps that depend on
+            # it averages to about 0 over the draws. Magnitudes would stay alike for a trivial
+            # reason: large activations are large under any weights above them.
             new_ranks = ranks(compute_maps(copied))
             # Ranks of constant maps are NaN.
             varied = np.flatnonzero(~np.isnan(trained_ranks[method][:, 0]))

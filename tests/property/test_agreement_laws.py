@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from resomap.explain.agreement.compare import ModelMaps, compare_maps
 from resomap.explain.agreement.measures import emd, spearman, top_k
-from resomap.explain.agreement.normalise import Parts, SeedPairs, summarise
+from resomap.explain.agreement.normalise import AgreementParts, SeedPairs, summarise
 from resomap.explain.grids import reduce_maps
 
 MEASURES = (spearman, top_k, emd)
@@ -263,7 +263,7 @@ def test_nineteen_of_twenty_intervals_hold_what_they_are_of():
             for expected in (0.5, 0.1, 0.9, 0.4)
         )
         told = summarise(
-            Parts(observed, floor, (ceilings[0], ceilings[1])), (0, 1), "correlation"
+            AgreementParts(observed, floor, (ceilings[0], ceilings[1])), (0, 1), "correlation"
         )
         truth = {"observed": 0.5, "normalised": 0.4 / (0.6 - 0.1)}
         held.append(

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from resomap.explain.attribution import ExplainedTargets
 from resomap.explain.faithfulness import cover, perturb, rank_cells
-from resomap.explain.grids import overlap, blur_weights
+from resomap.explain.grids import blur_weights, overlap
 
 few = settings(max_examples=25)
 whole = st.integers(-3, 3).map(float)

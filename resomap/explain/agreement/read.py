@@ -1,4 +1,4 @@
-"""What a sweep left behind to be compared: the maps of its runs, those of the baselines, and which pictures every run answers right."""
+"""Read the maps and predictions that a sweep has stored, for the comparison of maps."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from resomap.explain.agreement.compare import Block, ModelMaps, Network
+from resomap.explain.agreement.compare import Block, ModelMaps, NetworkState
 from resomap.explain.baselines import BASELINES, baseline_maps
 from resomap.metrics import is_correct
 from resomap.system.files import read_arrays
@@ -19,25 +19,33 @@ Runs = Sequence[tuple[int, int, dict[str, np.ndarray]]]
 def read_maps(
     model: Path, method: str, resolutions: Sequence[int], seeds: Sequence[int]
 ) -> list[ModelMaps]:
-    """What one method says of one network: once for each block that it was read at, and of networks that have learnt nothing.
+    """Return the maps of one method for one model, once per block and for untrained networks.
 
-    `model` is the folder of the network's runs; runs without maps are left out, and what no run has.
+    `model` is the folder of the model's runs. Runs without maps are skipped.
     """
-    runs = list(_runs([model], resolutions, seeds, f"explanations/{method}.npz"))
-    of_input = any(arrays["layer"] == "input" for _, _, arrays in runs)
+    runs = list(_read_runs([model], resolutions, seeds, f"explanations/{method}.npz"))
+    block: Block = "rule"
+    untrained_block: Block = "fixed"
+    if any(arrays["layer"] == "input" for _, _, arrays in runs):
+        block = untrained_block = "input"
     return [
-        *_stored("attribution", runs, method, "input" if of_input else "rule", "trained"),
-        *_stored("fixed_attribution", runs, method, "fixed", "trained"),
-        *_stored("untrained", runs, method, "input" if of_input else "fixed", "untrained"),
+        *_collect("attribution", runs, method, block, "trained"),
+        *_collect("fixed_attribution", runs, method, "fixed", "trained"),
+        *_collect("untrained", runs, method, untrained_block, "untrained"),
     ]
 
 
 def iter_baselines(images: Mapping[int, np.ndarray], index: np.ndarray) -> Iterator[ModelMaps]:
-    """The maps that know no network; `images` are uint8 (n, r, r, 3) of each resolution r, `index` (n,) their places in the test split."""
+    """Yield the maps of the baselines that do not use the model.
+
+    `images` maps each resolution r to uint8 (n, r, r, 3); `index` (n,) are the positions of the
+    images in the test split.
+    """
     for name in sorted(BASELINES):
+        # One entry under seed 0: there is no training whose seed could vary.
         maps = {
-            resolution: {0: baseline_maps(name, pictures, index)}
-            for resolution, pictures in images.items()
+            resolution: {0: baseline_maps(name, pixels, index)}
+            for resolution, pixels in images.items()
         }
         yield ModelMaps(name, "picture", "none", index, maps)
 
@@ -48,34 +56,38 @@ def correct_everywhere(
     seeds: Sequence[int],
     pairs: Sequence[Sequence[int]] | None,
 ) -> np.ndarray:
-    """Places in the test split of the pictures that every run answers right at its own resolution; runs without answers are left out.
+    """Return the test positions of the images that every run classifies correctly.
 
-    `models` are the folders of all networks.
+    Each run is evaluated at its own resolution, and runs without predictions are skipped.
+    `models` are the folders of all models.
     """
-    right = [
-        arrays["index"][is_correct(arrays[f"logits_r{resolution}"], arrays["label"], pairs)]
-        for resolution, _, arrays in _runs(models, resolutions, seeds, "predictions.npz")
-    ]
-    return reduce(np.intersect1d, right) if right else np.zeros(0, np.int64)
+    correct = []
+    for resolution, _, arrays in _read_runs(models, resolutions, seeds, "predictions.npz"):
+        logits = arrays[f"logits_r{resolution}"]
+        correct.append(arrays["index"][is_correct(logits, arrays["label"], pairs)])
+    return reduce(np.intersect1d, correct) if correct else np.zeros(0, np.int64)
 
 
-def _runs(
+def _read_runs(
     models: Sequence[Path], resolutions: Sequence[int], seeds: Sequence[int], name: str
 ) -> Iterator[tuple[int, int, dict[str, np.ndarray]]]:
+    """Yield the file `name` of every run that has one with images."""
     for model, resolution, seed in product(models, resolutions, seeds):
         path = model / f"r{resolution}" / f"seed{seed}" / name
+        # A diverged run writes its files without images.
         if path.exists() and len((arrays := read_arrays(path))["index"]):
             yield resolution, seed, arrays
 
 
-def _stored(
-    key: str, runs: Runs, method: str, block: Block, network: Network
+def _collect(
+    key: str, runs: Runs, method: str, block: Block, network: NetworkState
 ) -> Iterator[ModelMaps]:
-    """The maps that runs hold under `key`, of the pictures that stand first in their index; nothing where none does."""
+    """Yield the maps that the runs store under `key`; nothing where no run does."""
     maps: dict[int, dict[int, np.ndarray]] = {}
     for resolution, seed, arrays in runs:
         if len(arrays.get(key, ())):
             maps.setdefault(resolution, {})[seed] = arrays[key]
+            # Maps of untrained networks exist only for the first images of the index.
             index = arrays["index"][: len(arrays[key])]
     if maps:
         yield ModelMaps(method, block, network, index, maps)

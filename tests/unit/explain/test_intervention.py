@@ -3,11 +3,11 @@ import pytest
 
 from resomap.explain.intervention import (
     INTERVENTION_COLUMNS,
-    preferred_class,
     exchange,
     follow,
     intervention_rows,
     partners,
+    preferred_class,
     usable,
 )
 

@@ -42,7 +42,7 @@ def subject(**changes: object) -> ExplainedRun:
     draw = np.random.default_rng(0)
     told = {
         "index": np.arange(10, 18),
-        "images": draw.integers(256, size=(8, 12, 12, 3), dtype=np.uint8),
+        "pixels": draw.integers(256, size=(8, 12, 12, 3), dtype=np.uint8),
         "labels": np.arange(8) % 4,
         "masks": draw.integers(256, size=(8, 32, 32), dtype=np.uint8),
         "stickers": None,
@@ -101,7 +101,7 @@ def test_what_is_stored_says_where_it_was_read(explanations):
 
 def test_maps_of_an_untrained_network_are_other_maps(explanations):
     for one in explanations[1:]:
-        untrained = one.further["untrained"]
+        untrained = one.extra_arrays["untrained"]
         assert not np.allclose(untrained, one.attributions[:4])
 
 
@@ -128,7 +128,7 @@ def test_localisation_has_one_whole_row_a_map_and_baselines_stand_last(whole, ex
 
 
 def test_a_right_answer_is_one_inside_the_pair(whole, explanations):
-    logits, labels = whole.explained.logits, whole.pictures.labels
+    logits, labels = whole.targets.logits, whole.images.labels
     partner = np.array([1, 0, 3, 2])[labels]
     right = logits[np.arange(8), labels] > logits[np.arange(8), partner]
     assert [row["right"] for row in whole.localisation_rows(explanations)[:8]] == right.astype(
@@ -219,7 +219,7 @@ def test_what_is_not_asked_for_is_not_done():
         silent.sanity_rows(explanations),
         silent.intervention_rows(),
     ) == ([], [], [])
-    assert all(one.further["untrained"].shape[0] == 0 for one in explanations)
+    assert all(one.extra_arrays["untrained"].shape[0] == 0 for one in explanations)
 
 
 def test_a_run_without_a_network_has_every_method_and_no_picture():

@@ -82,7 +82,7 @@ def test_grad_cam_falls_to_its_floor_and_the_edge_filter_is_struck_out(trained, 
         "edge": lambda _: edges(images),
     }
     maps = {method: explain(trained) for method, explain in explainers.items()}
-    rows = compute_sanity(trained, explainers, maps, fresh, TOP, draws=8)
+    rows = compute_sanity(trained, explainers, maps, fresh, TOP, num_draws=8)
     judged = {
         method: gate(
             np.array([row["correlation"] for row in rows if row["method"] == method]),
@@ -106,7 +106,7 @@ def test_a_row_is_a_draw_and_a_method(trained):
         {"a": maps, "b": maps},
         fresh,
         TOP,
-        draws=5,
+        num_draws=5,
     )
     assert [tuple(row) for row in rows] == [SANITY_COLUMNS] * 10
     assert [(row["draw"], row["method"]) for row in rows] == [
@@ -122,7 +122,9 @@ def test_the_floor_is_the_correlation_with_the_maps_of_three_other_pictures(trai
         for one in range(5)
         for shift in (1, 2, 3)
     ]
-    (row,) = compute_sanity(trained, {"a": lambda _: maps}, {"a": maps}, fresh, TOP, draws=1)
+    (row,) = compute_sanity(
+        trained, {"a": lambda _: maps}, {"a": maps}, fresh, TOP, num_draws=1
+    )
     assert row["floor"] == pytest.approx(np.mean(expected))
 
 
@@ -131,7 +133,7 @@ def test_a_map_that_dies_has_kept_nothing_and_one_that_never_said_anything_is_le
     maps[4:] = 1.5
     half_dead = np.where(np.arange(6)[:, None, None] < 2, 0, maps)
     (row,) = compute_sanity(
-        trained, {"a": lambda _: half_dead}, {"a": maps}, fresh, TOP, draws=1
+        trained, {"a": lambda _: half_dead}, {"a": maps}, fresh, TOP, num_draws=1
     )
     assert (row["n"], row["correlation"]) == (4, pytest.approx(0.5))
 
@@ -140,7 +142,9 @@ def test_a_map_that_dies_has_kept_nothing_and_one_that_never_said_anything_is_le
 def test_where_there_is_nothing_to_compare_nothing_is_known(trained, telling, n):
     maps = np.zeros((3, 4, 4))
     maps[:telling] = np.random.default_rng(0).normal(size=(telling, 4, 4))
-    (row,) = compute_sanity(trained, {"a": lambda _: maps}, {"a": maps}, fresh, TOP, draws=1)
+    (row,) = compute_sanity(
+        trained, {"a": lambda _: maps}, {"a": maps}, fresh, TOP, num_draws=1
+    )
     assert row["n"] == n
     assert np.isnan(row["floor"])
     assert not gate(np.array([row["correlation"]] * 5), row["floor"]).passed

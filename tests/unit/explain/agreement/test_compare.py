@@ -4,7 +4,7 @@ import pytest
 from resomap.errors import DataError
 from resomap.explain.agreement.compare import ModelMaps, compare_maps, seed_pairs
 from resomap.explain.agreement.measures import MEASURES, emd, spearman, top_k
-from resomap.explain.agreement.normalise import Parts, SeedPairs, summarise
+from resomap.explain.agreement.normalise import AgreementParts, SeedPairs, summarise
 from resomap.explain.grids import reduce_maps
 
 LABELS = np.arange(24) % 4
@@ -228,7 +228,7 @@ def test_seeds_that_disagree_widen_the_interval_from_three_seeds_on():
     widths = []
     for values in (alike, odd):
         told = summarise(
-            Parts(SeedPairs(pairs, values), nothing, (nothing, nothing)),
+            AgreementParts(SeedPairs(pairs, values), nothing, (nothing, nothing)),
             (0, 1, 2),
             "correlation",
         )
