@@ -139,7 +139,7 @@ def devices() -> None:
     for gpu in gpus:
         typer.echo(f"{gpu.number}  {gpu.name}, {gpu.memory_mib} MiB, {gpu.uuid}")
         holders = [
-            f"   {told.get('about')}: process {told.get('pid')} since {told.get('since')}"
+            f"   {told.get('purpose')}: process {told.get('pid')} since {told.get('since')}"
             for told in lease_holders(gpu.uuid)
         ]
         typer.echo("\n".join(holders) or "   free")

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Atomic file writing: a reader finds a file either whole or not at all, also after a crash."""
 
 import csv
 import errno
@@ -15,29 +15,30 @@ from uuid import uuid4
 
 import numpy as np
 
-LEFTOVER = re.compile(r"\..+\.[0-9a-f]{32}(\..+)?|\.tmp\w+")
-"""Names of temporaries: those of `replacing`, and those of safetensors."""
+TEMPORARY_NAME = re.compile(r"\..+\.[0-9a-f]{32}(\..+)?|\.tmp\w+")
+"""Names of temporary files: those of `replacing`, and those of safetensors."""
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` that takes its place, on the disk itself, when the block ends without an error."""
+    """Yield a temporary path beside `path`; if the block succeeds, move it durably to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_beside(path)
     temporary.touch()
     mode = temporary.stat().st_mode
     try:
-        with naming(path):
+        with naming_file(path):
             yield temporary
-            temporary.chmod(mode)  # safetensors makes files that only their user can read
-            put(temporary, path)
+            # safetensors replaces the file by one that only its owner can read.
+            temporary.chmod(mode)
+            rename_durably(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Let an error of the disk be about `path` where it does not say on what, as those on open files do not."""
+def naming_file(path: Path) -> Iterator[None]:
+    """Add `path` to errors of the operating system that name no file, as those on open files."""
     try:
         yield
     except OSError as error:
@@ -46,50 +47,51 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def temporary_beside(path: Path) -> Path:
-    """A name that nobody else uses, for what will be put in the place of `path`."""
+    """Return a unique path in the folder of `path`."""
     return path.with_name(f".{path.stem}.{uuid4().hex}{path.suffix}")
 
 
-def put(finished: Path, path: Path) -> None:
-    """Rename a file or a folder to `path`; both its content and its new name are on the disk itself then."""
+def rename_durably(finished: Path, path: Path) -> None:
+    """Rename a file or folder to `path` and wait until content and name are on the disk."""
+    # The content has to be on the disk before the name: otherwise a power cut may leave the new
+    # name with empty content.
     sync(finished)
     os.replace(finished, path)
     sync(path.parent)
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what killed writers left in `folder`; nobody may be writing there."""
+    """Remove temporary files of killed writers; no other process may be writing to `folder`."""
     for path in folder.glob(".*"):
-        if LEFTOVER.fullmatch(path.name):
+        if TEMPORARY_NAME.fullmatch(path.name):
             path.unlink()
 
 
 def sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk itself.
+    """Wait until the content of a file, or the names in a folder, are on the disk.
 
-    This is also where a network file system tells what it could not write (no space, over quota), if whoever wrote did not listen when
-    closing: safetensors does not.
+    A network file system may report a failed write (no space, over quota) only here, if the
+    writer ignored the error on closing, as safetensors does.
     """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if (
-            error.errno != errno.EINVAL
-        ):  # fsync(2): here is nothing that could be synced, as folders of some file systems
+        # EINVAL (fsync(2)): there is nothing to sync, as for folders of some file systems.
+        if error.errno != errno.EINVAL:
             raise
     finally:
         os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` whole or not at all."""
+    """Write `text` atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as readable JSON with sorted keys; NaN is refused."""
+    """Write `value` as indented JSON with sorted keys; ValueError for NaN."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 
@@ -99,26 +101,28 @@ def read_json(path: Path) -> Any:
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Write `rows` as CSV with exactly `columns`; a missing value, None or NaN is left blank, an unknown key is an error."""
+    """Write `rows` as CSV with exactly `columns`.
+
+    A missing value, None or NaN is left blank; ValueError for an unknown key.
+    """
     with (
         replacing(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as stream,
     ):
         writer = csv.DictWriter(stream, fieldnames=columns, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(
-            {name: None if _is_nan(value) else value for name, value in row.items()}
-            for row in rows
-        )
+        for row in rows:
+            writer.writerow({name: _blank_if_nan(value) for name, value in row.items()})
 
 
-def _is_nan(value: Any) -> bool:
-    return isinstance(value, float | np.floating) and bool(np.isnan(value))
+def _blank_if_nan(value: Any) -> Any:
+    return None if isinstance(value, float | np.floating) and np.isnan(value) else value
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
-    """Write one array as .npy, readable by memory mapping."""
-    stored = io.BytesIO()  # straight into a file, numpy does not tell why it could not write
+    """Write one array as .npy, which can be memory-mapped."""
+    # Via memory: when numpy writes to a file, its error hides the reason (such as no space).
+    stored = io.BytesIO()
     np.save(stored, array, allow_pickle=False)
     with replacing(path) as temporary:
         temporary.write_bytes(stored.getbuffer())
@@ -137,6 +141,6 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def file_sha256(path: Path) -> str:
-    """The file's sha256, in hexadecimal."""
+    """Return the file's sha256 in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

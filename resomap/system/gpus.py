@@ -1,7 +1,8 @@
-"""The device a job runs on, and whose it is meanwhile.
+"""The device of a job: GPU leases between jobs, device memory and names.
 
-A GPU is leased before CUDA starts, by locks on its own id that the kernel gives back when the process dies: whole, or one of its
-slots. Locks lie in one folder of the machine, so that jobs of several sweeps and users keep out of each other's way.
+A GPU is leased before CUDA starts, whole or one of its slots, by locks on its UUID which the kernel
+releases when the process dies. The locks are in one folder of the machine, so that jobs of
+several sweeps and users respect each other's leases.
 """
 
 import ctypes
@@ -11,9 +12,8 @@ import resource
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
-from itertools import islice
 from pathlib import Path
 from time import sleep
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
@@ -24,15 +24,16 @@ from resomap.system.locks import open_lock, read_lock_owner, try_lock, write_loc
 if TYPE_CHECKING:
     import torch
 
-LEASES = Path(tempfile.gettempdir()) / "resomap-gpus"
+LEASE_FOLDER = Path(tempfile.gettempdir()) / "resomap-gpus"
 SLOTS_VARIABLE = "RESOMAP_SLOTS_PER_GPU"
 POLL_SECONDS = 0.1
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's malloc.h
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # from glibc's malloc.h
+# Open until the process ends: closing a lock file would release its lease.
 _leased_locks: list[IO[str]] = []
 
 
 class Gpu(NamedTuple):
-    """A card of this machine."""
+    """An NVIDIA GPU of this machine."""
 
     number: int
     uuid: str
@@ -41,16 +42,17 @@ class Gpu(NamedTuple):
 
 
 class Lease(NamedTuple):
-    """GPUs by their ids, and the open locks that keep them."""
+    """The UUIDs of leased GPUs, and the open locks that hold them."""
 
     uuids: tuple[str, ...]
     locks: tuple[IO[str], ...]
 
 
 def open_device(device: str, threads: int = 1, *, exclusive: bool = False) -> "torch.device":
-    """The torch device that `auto`, `cpu` or `cuda` means here, with `threads` CPU threads; a GPU is this process's until it ends.
+    """Return the torch device for `auto`, `cpu` or `cuda`, and use `threads` CPU threads.
 
-    With `exclusive` no other job shares it. DeviceError when there is none and `cuda` was asked for.
+    A GPU stays leased until this process ends; `exclusive` leases it whole instead of one slot.
+    DeviceError if `cuda` is requested but not available.
     """
     lease_until_exit(device, exclusive=exclusive)
     import torch
@@ -58,16 +60,18 @@ def open_device(device: str, threads: int = 1, *, exclusive: bool = False) -> "t
     torch.set_num_threads(threads)
     if device == "cuda" and not torch.cuda.is_available():
         raise DeviceError(
-            "config/system.yaml: system.device: cuda, but torch sees no CUDA device; use auto or cpu, or check the driver"
+            "config/system.yaml: system.device: cuda, but torch finds no CUDA device; "
+            "use auto or cpu, or check the driver"
         )
     return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep what is freed for the next tensor, instead of asking the kernel for clean pages in every step.
+    """Configure glibc to keep freed memory for the next tensor.
 
-    A training step on a CPU gains 5 to 20 %, and one process measures what another does: without it, by what its heap had seen before, a
-    batch took up to 90 % longer (docs/LOG.md).
+    By default it returns large blocks to the kernel, which zeroes new pages in every step. Keeping
+    them makes a training step on a CPU 5 to 20 % faster and independent of the history of the
+    heap, which made a batch up to 90 % slower (docs/LOG.md).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -76,9 +80,10 @@ def keep_freed_memory() -> None:
 
 
 def lease_until_exit(device: str, count: int = 1, *, exclusive: bool = False) -> None:
-    """Wait for `count` GPUs and show only them to CUDA, which must not have started; kept over `exec` too.
+    """Wait for `count` GPUs and make only them visible to CUDA, which must not have started.
 
-    Nothing to do on a CPU, in a SLURM job that was given just so many, and in the processes of a torchrun that has them.
+    The lease survives `exec`. Nothing is leased on a CPU, in a SLURM job with no more GPUs than
+    it needs, and in the processes of a torchrun that already holds them.
     """
     if device == "cpu" or "TORCHELASTIC_RUN_ID" in os.environ or _slurm_gave(count):
         return
@@ -87,109 +92,126 @@ def lease_until_exit(device: str, count: int = 1, *, exclusive: bool = False) ->
         return
     if count > len(gpus):
         raise DeviceError(
-            f"config/system.yaml: system.training.gpus: {count}, but there are {len(gpus)}"
+            f"config/system.yaml: system.training.gpus: {count}, but this machine has {len(gpus)}"
         )
     slots = int(os.environ.get(SLOTS_VARIABLE, "1"))
-    lease = lease_gpus(
-        [gpu.uuid for gpu in gpus], count, slots=1 if exclusive or count > 1 else slots
-    )
+    if exclusive or count > 1:
+        slots = 1
+    lease = lease_gpus([gpu.uuid for gpu in gpus], count, slots=slots)
     for lock in lease.locks:
+        # Without this, exec would close the file and release the lease.
         os.set_inheritable(lock.fileno(), True)
     _leased_locks.extend(lease.locks)
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(lease.uuids)
 
 
 def _slurm_gave(count: int) -> bool:
-    """Whether this SLURM job has no more GPUs than it needs; in an allocation of several, jobs side by side must share them out."""
+    """Return whether SLURM gave this job at most `count` GPUs.
+
+    Jobs that share a larger allocation have to lease its GPUs from each other.
+    """
     given = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
     return "SLURM_JOB_ID" in os.environ and len(given) <= count
 
 
 def list_gpus() -> list[Gpu]:
-    """The NVIDIA GPUs of this machine in the order of nvidia-smi; none where there is no driver."""
+    """Return the NVIDIA GPUs in the order of nvidia-smi; an empty list without a driver."""
     if shutil.which("nvidia-smi") is None:
         return []
-    command = [
-        "nvidia-smi",
-        "--query-gpu=index,uuid,name,memory.total",
-        "--format=csv,noheader,nounits",
-    ]
-    told = subprocess.run(command, capture_output=True, text=True, check=False)
-    rows = (
-        [line.split(", ") for line in told.stdout.splitlines()] if told.returncode == 0 else []
-    )
-    return [Gpu(int(number), uuid, name, int(memory)) for number, uuid, name, memory in rows]
+    query = "--query-gpu=index,uuid,name,memory.total"
+    command = ["nvidia-smi", query, "--format=csv,noheader,nounits"]
+    listing = subprocess.run(command, capture_output=True, text=True, check=False)
+    if listing.returncode != 0:
+        return []
+    gpus = []
+    for line in listing.stdout.splitlines():
+        number, uuid, name, memory = line.split(", ")
+        gpus.append(Gpu(int(number), uuid, name, int(memory)))
+    return gpus
 
 
 def visible_gpus(gpus: Sequence[Gpu]) -> list[Gpu]:
-    """Those of `gpus` that a CUDA_VISIBLE_DEVICES set by the user names, by number (as nvidia-smi counts) or id; all without one."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named is None:
+    """Return those of `gpus` that CUDA_VISIBLE_DEVICES names by number or UUID; all if unset."""
+    variable = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if variable is None:
         return list(gpus)
-    wanted = [name.strip() for name in named.split(",") if name.strip()]
-    return [
-        gpu
-        for gpu in gpus
-        if str(gpu.number) in wanted
-        or any(name.startswith("GPU-") and gpu.uuid.startswith(name) for name in wanted)
-    ]
+    names = [name.strip() for name in variable.split(",") if name.strip()]
+    return [gpu for gpu in gpus if any(_is_name_of(name, gpu) for name in names)]
+
+
+def _is_name_of(name: str, gpu: Gpu) -> bool:
+    """Return whether `name` is the number of the GPU, or its UUID or the start of it."""
+    return name == str(gpu.number) or (name.startswith("GPU-") and gpu.uuid.startswith(name))
 
 
 def lease_gpus(
-    uuids: Sequence[str], count: int = 1, *, slots: int = 1, folder: Path = LEASES
+    uuids: Sequence[str], count: int = 1, *, slots: int = 1, folder: Path = LEASE_FOLDER
 ) -> Lease:
-    """Wait for `count` of the GPUs, all at once: each whole, or one of its `slots` where that is more than one.
+    """Wait for `count` of the GPUs and lease them at once: whole, or one of several `slots` of each.
 
-    Who comes first is served first, so that neither a whole GPU nor several are starved by small jobs.
+    Requests are served in order of arrival.
     """
-    _make_shared(folder)
+    _make_shared_folder(folder)
+    # The queue lock makes later requests wait. Otherwise small jobs could starve one that needs
+    # a whole GPU or several.
     with _open_shared(folder / "queue.lock") as queue:
         fcntl.flock(queue, fcntl.LOCK_EX)
         while True:
-            free = (taken for uuid in uuids if (taken := _take(uuid, slots, folder)))
-            found = list(islice(free, count))
-            if len(found) == count:
-                return Lease(
-                    tuple(uuid for uuid, _ in found),
-                    tuple(lock for _, locks in found for lock in locks),
-                )
-            _give_back(lock for _, locks in found for lock in locks)
+            lease = _try_lease(uuids, count, slots, folder)
+            if lease is not None:
+                return lease
             sleep(POLL_SECONDS)
 
 
-def _take(uuid: str, slots: int, folder: Path) -> tuple[str, tuple[IO[str], ...]] | None:
-    """The GPU's locks; None where it is taken."""
-    whole = _open_shared(folder / f"{uuid}.lock")
-    try:
-        fcntl.flock(whole, (fcntl.LOCK_EX if slots == 1 else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        whole.close()
-        return None
-    if slots == 1:
-        write_lock_owner(whole, "the whole GPU")
-        return uuid, (whole,)
-    for slot in range(slots):
-        lock = try_lock(folder / f"{uuid}.slot{slot}.lock", f"slot {slot}")
-        if lock:
-            return uuid, (whole, lock)
-    whole.close()
+def _try_lease(uuids: Sequence[str], count: int, slots: int, folder: Path) -> Lease | None:
+    """Lease the first `count` free GPUs; None, and nothing leased, if fewer are free."""
+    leased: list[str] = []
+    locks: list[IO[str]] = []
+    for uuid in uuids:
+        gpu_locks = _try_lock_gpu(uuid, slots, folder)
+        if gpu_locks:
+            leased.append(uuid)
+            locks.extend(gpu_locks)
+        if len(leased) == count:
+            return Lease(tuple(leased), tuple(locks))
+    for lock in locks:
+        lock.close()
     return None
 
 
-def _give_back(locks: Iterable[IO[str]]) -> None:
-    for lock in locks:
-        lock.close()
+def _try_lock_gpu(uuid: str, slots: int, folder: Path) -> tuple[IO[str], ...]:
+    """Return the locks of a whole GPU or of one slot; an empty tuple if it is leased.
+
+    A slot holds the lock of the GPU shared, so that nobody can hold it exclusively.
+    """
+    gpu_lock = _open_shared(folder / f"{uuid}.lock")
+    mode = fcntl.LOCK_EX if slots == 1 else fcntl.LOCK_SH
+    try:
+        fcntl.flock(gpu_lock, mode | fcntl.LOCK_NB)
+    except BlockingIOError:
+        gpu_lock.close()
+        return ()
+    if slots == 1:
+        write_lock_owner(gpu_lock, "the whole GPU")
+        return (gpu_lock,)
+    for slot in range(slots):
+        slot_lock = try_lock(folder / f"{uuid}.slot{slot}.lock", f"slot {slot}")
+        if slot_lock:
+            return gpu_lock, slot_lock
+    gpu_lock.close()
+    return ()
 
 
-def _make_shared(folder: Path) -> None:
+def _make_shared_folder(folder: Path) -> None:
     if not folder.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(
-            0o777
-        )  # of all users; not sticky, or Linux would keep them from each other's files
+        # Writable by all users. Not sticky: with fs.protected_regular, Linux would refuse to open
+        # other users' lock files in a sticky folder.
+        folder.chmod(0o777)
 
 
 def _open_shared(path: Path) -> IO[str]:
+    """Open a lock file that every user may open, whatever the umask of its creator."""
     is_new = not path.exists()
     stream = open_lock(path)
     if is_new:
@@ -197,43 +219,51 @@ def _open_shared(path: Path) -> IO[str]:
     return stream
 
 
-def lease_holders(uuid: str, folder: Path = LEASES) -> Iterator[dict[str, Any]]:
-    """Who holds the GPU or a slot of it: pid, host, since, about."""
+def lease_holders(uuid: str, folder: Path = LEASE_FOLDER) -> Iterator[dict[str, Any]]:
+    """Yield the owner of each lease of the GPU: pid, host, since, purpose."""
     for path in sorted(folder.glob(f"{uuid}*.lock")):
-        told = read_lock_owner(path)
-        if told is not None:
-            yield told
+        owner = read_lock_owner(path)
+        if owner is not None:
+            yield owner
 
 
 def device_name(device: "torch.device") -> str:
-    """The device as people call it: cpu, or the card's name."""
+    """Return `cpu`, or the product name of the GPU."""
     import torch
 
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
 def device_memory_mib(device: "torch.device") -> int:
-    """MiB that the device has: the card's, or the machine's."""
+    """Return the memory of the GPU, or of the machine for a CPU, in MiB."""
     import torch
 
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory // 2**20
-    return _memory_mib()
+    return _machine_memory_mib()
 
 
 @cache
 def largest_memory_mib(device: str) -> int:
-    """MiB of the largest device that `auto`, `cpu` or `cuda` may mean on this machine, asked without torch; 0 where there is none."""
-    cards = [gpu.memory_mib for gpu in list_gpus()] if device != "cpu" else []
-    return max(cards, default=0 if device == "cuda" else _memory_mib())
+    """Return the memory in MiB of the largest device for `auto`, `cpu` or `cuda`; 0 without one.
+
+    It does not import torch.
+    """
+    gpu_memories = [gpu.memory_mib for gpu in list_gpus()] if device != "cpu" else []
+    if not gpu_memories and device != "cuda":
+        return _machine_memory_mib()
+    return max(gpu_memories, default=0)
 
 
-def _memory_mib() -> int:
+def _machine_memory_mib() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
 
 
 def peak_memory_mib(device: "torch.device") -> float:
-    """MiB that this process used at most: allocated on a GPU, resident in memory on a CPU (libraries included)."""
+    """Return the peak memory of this process in MiB.
+
+    On a GPU that is what PyTorch allocated; on a CPU the resident memory, libraries included.
+    """
     import torch
 
     if device.type == "cuda":

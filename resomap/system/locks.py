@@ -1,4 +1,4 @@
-"""Locks between processes, which the kernel gives back when their holder dies, however it dies."""
+"""Locks between processes and machines, which the kernel releases when their owner dies."""
 
 import errno
 import fcntl
@@ -14,14 +14,15 @@ from typing import IO, Any
 
 from resomap.errors import DiskError
 
-NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
-"""What a file system answers that keeps no locks: NFS 3 without lockd, Lustre without `-o flock`, others."""
+LOCKS_UNSUPPORTED = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+"""Errors of file systems without locks, such as NFS 3 without lockd or Lustre without `-o flock`."""
 
 
-def try_lock(path: Path, about: str = "") -> IO[str] | None:
-    """Lock `path` and write into it who holds it; None when somebody else does. Closing the file gives it back.
+def try_lock(path: Path, purpose: str = "") -> IO[str] | None:
+    """Lock `path` and record its owner in it; return None if another process holds it.
 
-    It holds between machines that share a file system; DiskError where that keeps no locks (docs/notes/shared-disks.md).
+    Closing the returned file releases the lock. It also holds between machines that share a file
+    system; DiskError if that file system has no locks (docs/notes/shared-disks.md).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     stream = open_lock(path)
@@ -30,12 +31,15 @@ def try_lock(path: Path, about: str = "") -> IO[str] | None:
     except BlockingIOError:
         stream.close()
         return None
-    write_lock_owner(stream, about)
+    write_lock_owner(stream, purpose)
     return stream
 
 
 def read_lock_owner(path: Path) -> dict[str, Any] | None:
-    """Who holds the lock (pid, host, since, about); None when nobody does."""
+    """Return the owner of a lock (pid, host, since, purpose), or None if it is free.
+
+    The owner is empty between the moment in which a process takes a lock and its record.
+    """
     try:
         stream = path.open(encoding="utf-8")
     except FileNotFoundError:
@@ -44,38 +48,40 @@ def read_lock_owner(path: Path) -> dict[str, Any] | None:
         try:
             _flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return _read(stream)
+            return _read_owner(stream)
     return None
 
 
 @contextmanager
-def hold_lock(path: Path, about: str) -> Iterator[None]:
-    """Hold the lock for a block; says on stderr for whom it waits, if it must."""
-    stream = try_lock(path, about)
+def hold_lock(path: Path, purpose: str) -> Iterator[None]:
+    """Hold the lock for a block; if another process holds it, report that on stderr and wait."""
+    stream = try_lock(path, purpose)
     if stream is None:
-        told = read_lock_owner(path) or {}
-        who = f"process {told.get('pid', '?')} on {told.get('host', '?')} (since {told.get('since', '?')})"
-        print(
-            f"waiting for {who}, which is at work on {about} already",
-            file=sys.stderr,
-            flush=True,
-        )
+        _report_waiting(path, purpose)
         stream = open_lock(path)
         _flock(stream, fcntl.LOCK_EX)
-        write_lock_owner(stream, about)
+        write_lock_owner(stream, purpose)
     with stream:
         yield
 
 
-def open_lock(path: Path) -> IO[str]:
-    """The file of a lock, not locked yet."""
-    # Never truncated on opening: what stands there is its holder's.
-    return open(
-        path,
-        "r+",
-        encoding="utf-8",
-        opener=lambda name, flags: os.open(name, flags | os.O_CREAT, 0o666),
+def _report_waiting(path: Path, purpose: str) -> None:
+    owner = read_lock_owner(path) or {}
+    pid, host, since = (owner.get(name, "?") for name in ("pid", "host", "since"))
+    message = (
+        f"waiting for process {pid} on {host} (since {since}), which is working on {purpose}"
     )
+    print(message, file=sys.stderr, flush=True)
+
+
+def open_lock(path: Path) -> IO[str]:
+    """Open the file of a lock without locking it."""
+
+    def create(name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_CREAT, 0o666)
+
+    # Mode "w" would truncate the record of the current owner.
+    return open(path, "r+", encoding="utf-8", opener=create)
 
 
 def _flock(stream: IO[str], operation: int) -> None:
@@ -85,33 +91,34 @@ def _flock(stream: IO[str], operation: int) -> None:
         raise
     except OSError as error:
         stream.close()
-        if error.errno not in NO_LOCKS:
+        if error.errno not in LOCKS_UNSUPPORTED:
             raise
         raise DiskError(
-            f"{stream.name}: its file system keeps no locks ({error.strerror}), and without them two jobs could write one result.\n"
-            "Mount it with locks (Lustre: -o flock; NFS 3: rpc.statd on every node), or work on another disk: snakemake --directory DIR"
+            f"{stream.name}: its file system has no locks ({error.strerror}); without them two "
+            "jobs could write the same result.\n"
+            "Mount it with locks (Lustre: -o flock; NFS 3: rpc.statd on every node), or use "
+            "another disk: snakemake --directory DIR"
         ) from error
 
 
-def write_lock_owner(stream: IO[str], about: str) -> None:
-    """Write into a lock who holds it."""
-    me = {
+def write_lock_owner(stream: IO[str], purpose: str) -> None:
+    """Record this process as the owner in an open lock."""
+    owner = {
         "pid": os.getpid(),
         "host": socket.gethostname(),
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
-        "about": about,
+        "purpose": purpose,
     }
     stream.seek(0)
     stream.truncate()
-    json.dump(me, stream)
+    json.dump(owner, stream)
     stream.flush()
-    os.fsync(
-        stream.fileno()
-    )  # another node reads it: NFS would keep it here until the lock is given back
+    # Other nodes read the record: without fsync, NFS keeps it here until the lock is released.
+    os.fsync(stream.fileno())
 
 
-def _read(stream: IO[str]) -> dict[str, Any]:
+def _read_owner(stream: IO[str]) -> dict[str, Any]:
     try:
         return dict(json.load(stream))
-    except ValueError:  # between its lock and its signature
+    except ValueError:
         return {}

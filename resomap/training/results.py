@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from resomap.system.files import put, remove_leftovers, replacing, write_text
+from resomap.system.files import remove_leftovers, rename_durably, replacing, write_text
 
 FINGERPRINT = "fingerprint.txt"
 
@@ -37,7 +37,7 @@ class Results:
         draft.mkdir(parents=True)
         yield tuple(draft / output.name for output in self.outputs)
         write_text(draft / FINGERPRINT, self.fingerprint)
-        put(draft, self.folder)
+        rename_durably(draft, self.folder)
 
     def publish(self) -> None:
         """Copy every output to its place, each whole or not at all."""

@@ -7,7 +7,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from resomap.system.files import file_sha256, naming, put, remove_leftovers, temporary_beside
+from resomap.system.files import (
+    file_sha256,
+    naming_file,
+    remove_leftovers,
+    rename_durably,
+    temporary_beside,
+)
 from resomap.training.treefile import load_tree, write_tree
 
 KEPT = 2
@@ -34,8 +40,8 @@ class States:
         unnamed = temporary_beside(self.folder / "state.safetensors")
         try:
             write_tree(unnamed, {"fingerprint": self.fingerprint, "tree": tree})
-            with naming(self.folder):
-                put(
+            with naming_file(self.folder):
+                rename_durably(
                     unnamed,
                     self.folder / f"state{number:08d}.{file_sha256(unnamed)}.safetensors",
                 )

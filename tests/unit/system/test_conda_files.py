@@ -18,11 +18,11 @@ from resomap.workflow.code_digest import PACKAGE
 
 ROOT = PACKAGE.parent
 ENVS = ROOT / "envs"
-OURS = ("resomap", "workflow_scripts")
-BEHIND = {"tensorboard"}  # asked for by torch.utils.tensorboard, in no import of ours
+PACKAGES = ("resomap", "workflow_scripts")
+INDIRECT = {"tensorboard"}  # imported by torch.utils.tensorboard, and not by this repository
 
 
-def imported(path: Path) -> Iterator[str]:
+def imports_of(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -34,31 +34,31 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def files_of(name: str) -> list[Path]:
-    """What Python runs to import `name` of ours: the faces of its packages, and the module."""
+    """Return the files that Python runs to import `name`: its packages and the module."""
     steps = name.split(".")
-    above = [ROOT.joinpath(*steps[:end]) for end in range(1, len(steps) + 1)]
+    prefixes = [ROOT.joinpath(*steps[:end]) for end in range(1, len(steps) + 1)]
     return [
         file
-        for path in above
+        for path in prefixes
         for file in (path / "__init__.py", path.with_suffix(".py"))
         if file.is_file()
     ]
 
 
-def foreign(module: str) -> set[str]:
-    """The third-party packages that running `module` can import, wherever the import stands."""
+def third_party(module: str) -> set[str]:
+    """Return the third-party packages that running `module` can import, at any depth."""
     found, waiting, seen = set[str](), files_of(module), set[Path]()
     while waiting:
         path = waiting.pop()
         if path not in seen:
             seen.add(path)
-            for name in imported(path):
+            for name in imports_of(path):
                 found.add(name.partition(".")[0])
                 waiting += files_of(name)
-    return found - set(OURS) - sys.stdlib_module_names
+    return found - set(PACKAGES) - sys.stdlib_module_names
 
 
-def mains(environment: str) -> set[str]:
+def entry_points(environment: str) -> set[str]:
     rules = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "rules").glob("*.smk"))
     bodies = [
         body
@@ -69,38 +69,38 @@ def mains(environment: str) -> set[str]:
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_an_environment_holds_what_its_rules_import_and_nothing_else(environment):
-    assert mains(environment), f"no rule works in envs/{environment}.yaml"
-    named, owners = set(ENVIRONMENTS[environment]) - BEHIND, packages_distributions()
-    wanted = {
+def test_environment_equals_imports_of_its_rules(environment):
+    assert entry_points(environment), f"no rule uses envs/{environment}.yaml"
+    listed, owners = set(ENVIRONMENTS[environment]) - INDIRECT, packages_distributions()
+    imported = {
         module: {owner.lower() for owner in owners[module]}
-        for main in mains(environment)
-        for module in foreign(main)
+        for main in entry_points(environment)
+        for module in third_party(main)
     }
-    assert [module for module, owners in wanted.items() if not owners & named] == []
-    assert named - set().union(*wanted.values()) == set()
+    assert [module for module, owners in imported.items() if not owners & listed] == []
+    assert listed - set().union(*imported.values()) == set()
 
 
-def test_every_rule_that_works_names_its_environment():
+def test_every_entry_point_has_an_environment():
     rules = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "rules").glob("*.smk"))
     assert set(re.findall(r"python -m ([\w.]+)", rules)) == set().union(
-        *map(mains, ENVIRONMENTS)
+        *map(entry_points, ENVIRONMENTS)
     )
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_the_conda_files_are_those_that_the_lock_makes(name):
-    made = conda_file(name, locked_versions(ENVS / "requirements.lock"))
-    assert (ENVS / f"{name}.yaml").read_text(encoding="utf-8") == made, "run `make lock`"
+def test_conda_file_is_up_to_date(name):
+    generated = conda_file(name, locked_versions(ENVS / "requirements.lock"))
+    assert (ENVS / f"{name}.yaml").read_text(encoding="utf-8") == generated, "run `make lock`"
 
 
-def test_the_container_is_the_one_that_is_made():
+def test_container_file_is_up_to_date():
     assert (ENVS / "Containerfile").read_text(encoding="utf-8") == container_file(), (
         "run `make lock`"
     )
 
 
-def test_the_files_are_written_beside_the_lock(tmp_path):
+def test_write_environments_writes_beside_lock(tmp_path):
     (tmp_path / "requirements.lock").write_text(
         (ENVS / "requirements.lock").read_text(encoding="utf-8"), encoding="utf-8"
     )

@@ -1,6 +1,6 @@
-"""What a network file system may do to a job, done to it on one machine: errors come late, names linger, others are at work too.
+"""Effects of network file systems, simulated on one machine: late errors, stale names, races.
 
-Each of these was first seen between two nodes and a real NFS server (docs/notes/shared-disks.md, docs/LOG.md).
+Each was first observed between two nodes and a real NFS server (docs/notes/shared-disks.md).
 """
 
 import errno
@@ -27,7 +27,7 @@ from resomap.training.results import Results
 from resomap.training.states import States
 from resomap.workflow.lifecycle import clear_finished_states
 
-LATE = {name: getattr(errno, name) for name in ("EIO", "ESTALE", "EDQUOT", "ENOSPC")}
+LATE_ERRORS = {name: getattr(errno, name) for name in ("EIO", "ESTALE", "EDQUOT", "ENOSPC")}
 WRITERS = {
     "weights.safetensors": lambda path: save_weights(
         path, {"w": torch.ones(9)}, {"status": "new"}
@@ -39,21 +39,21 @@ WRITERS = {
 
 
 def failing(code: int):
-    """A call of the operating system that fails and, as those on open files do, does not say on which file."""
+    """Return a system call that fails without naming a file, as those on open files do."""
 
-    def call(*arguments, **options):
+    def fail(*arguments, **options):
         raise OSError(code, os.strerror(code))
 
-    return call
+    return fail
 
 
-def opened(file: int) -> Path:
-    """The path of an open file or folder."""
-    return Path(f"/proc/self/fd/{file}").readlink()
+def path_of(descriptor: int) -> Path:
+    """Return the path of an open file or folder."""
+    return Path(f"/proc/self/fd/{descriptor}").readlink()
 
 
-def told(monkeypatch, main) -> str:
-    """What a job says that ends by `main`; SystemExit with a text is exit code 1."""
+def error_of(monkeypatch, main) -> str:
+    """Return the message with which a job fails; SystemExit with a text is exit code 1."""
     monkeypatch.setattr(sys, "argv", ["main"])
     with pytest.raises(SystemExit) as stopped:
         run_entry_point(main)
@@ -61,19 +61,17 @@ def told(monkeypatch, main) -> str:
     return stopped.value.code
 
 
-# Errors that come late
+# Late errors
 
 
-@pytest.mark.parametrize("code", LATE.values(), ids=LATE)
+@pytest.mark.parametrize("code", LATE_ERRORS.values(), ids=LATE_ERRORS)
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 @pytest.mark.parametrize("name", WRITERS)
-def test_an_error_at_the_very_end_keeps_the_old_file_and_names_it(
-    tmp_path, monkeypatch, name, call, code
-):
+def test_late_error_keeps_old_file_and_names_it(tmp_path, monkeypatch, name, call, code):
     path = tmp_path / name
     write_text(path, "old")
     monkeypatch.setattr(os, call, failing(code))
-    assert str(path) in told(monkeypatch, lambda: WRITERS[name](path))
+    assert str(path) in error_of(monkeypatch, lambda: WRITERS[name](path))
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -86,14 +84,14 @@ def test_an_error_at_the_very_end_keeps_the_old_file_and_names_it(
         ("EIO", "run again when it works"),
     ],
 )
-def test_a_job_that_the_disk_ends_says_what_would_help(monkeypatch, code, remedy):
+def test_disk_error_is_reported_with_remedy(monkeypatch, code, remedy):
     def main() -> None:
-        failing(LATE[code])()
+        failing(LATE_ERRORS[code])()
 
-    assert remedy in told(monkeypatch, main)
+    assert remedy in error_of(monkeypatch, main)
 
 
-def test_another_error_of_the_system_keeps_its_traceback(monkeypatch):
+def test_other_os_error_keeps_traceback(monkeypatch):
     def main() -> None:
         failing(errno.EACCES)()
 
@@ -102,33 +100,29 @@ def test_another_error_of_the_system_keeps_its_traceback(monkeypatch):
         run_entry_point(main)
 
 
-def test_a_file_and_then_its_name_are_on_the_disk_before_who_wrote_it_goes_on(
-    tmp_path, monkeypatch
-):
+def test_content_is_synced_before_name(tmp_path, monkeypatch):
     seen = []
     fsync, replace = os.fsync, os.replace
-    monkeypatch.setattr(os, "fsync", lambda file: (seen.append(opened(file)), fsync(file)))
+    monkeypatch.setattr(os, "fsync", lambda file: (seen.append(path_of(file)), fsync(file)))
     monkeypatch.setattr(os, "replace", lambda old, new: (seen.append(new), replace(old, new)))
     write_text(tmp_path / "metrics.json", "new")
     assert seen[0].suffix == ".json"
     assert seen[1:] == [tmp_path / "metrics.json", tmp_path]
 
 
-def test_a_folder_that_cannot_be_synced_is_no_error(tmp_path, monkeypatch):
+def test_folder_without_sync_is_no_error(tmp_path, monkeypatch):
     fsync = os.fsync
     monkeypatch.setattr(
         os,
         "fsync",
-        lambda file: failing(errno.EINVAL)() if opened(file).is_dir() else fsync(file),
+        lambda file: failing(errno.EINVAL)() if path_of(file).is_dir() else fsync(file),
     )
     write_text(tmp_path / "metrics.json", "new")
     assert (tmp_path / "metrics.json").read_text() == "new"
 
 
 @pytest.mark.parametrize("code", [errno.EDQUOT, errno.ENOSPC, errno.EIO])
-def test_what_safetensors_hears_from_the_disk_is_told_like_any_other_error_of_it(
-    tmp_path, monkeypatch, code
-):
+def test_safetensors_error_becomes_os_error(tmp_path, monkeypatch, code):
     def save_file(*arguments, **options):
         raise SafetensorError(
             f"Error while serializing: I/O error: {os.strerror(code)} (os error {code})"
@@ -142,9 +136,7 @@ def test_what_safetensors_hears_from_the_disk_is_told_like_any_other_error_of_it
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
-def test_a_state_that_the_disk_does_not_take_leaves_the_one_before_it(
-    tmp_path, monkeypatch, call
-):
+def test_failed_state_keeps_previous_one(tmp_path, monkeypatch, call):
     kept = States(tmp_path, "mine")
     kept.save({"number": 0})
     with monkeypatch.context() as patched:
@@ -158,19 +150,17 @@ def test_a_state_that_the_disk_does_not_take_leaves_the_one_before_it(
 
 # Locks
 
-NO_LOCKS = {name: getattr(errno, name) for name in ("ENOLCK", "EOPNOTSUPP", "ENOSYS")}
+LOCKS_UNSUPPORTED = {name: getattr(errno, name) for name in ("ENOLCK", "EOPNOTSUPP", "ENOSYS")}
 
 
-def hold(path: Path) -> None:
+def hold_and_fail(path: Path) -> None:
     with hold_lock(path, "this run"):
-        raise AssertionError("a job works without its lock")
+        raise AssertionError("a job runs without its lock")
 
 
-@pytest.mark.parametrize("code", NO_LOCKS.values(), ids=NO_LOCKS)
-@pytest.mark.parametrize("use", [try_lock, read_lock_owner, hold])
-def test_without_locks_nothing_is_started_and_the_mount_is_named(
-    tmp_path, monkeypatch, use, code
-):
+@pytest.mark.parametrize("code", LOCKS_UNSUPPORTED.values(), ids=LOCKS_UNSUPPORTED)
+@pytest.mark.parametrize("use", [try_lock, read_lock_owner, hold_and_fail])
+def test_missing_lock_support_is_refused_with_remedy(tmp_path, monkeypatch, use, code):
     path = tmp_path / "lock"
     path.touch()
     monkeypatch.setattr(fcntl, "flock", failing(code))
@@ -183,15 +173,13 @@ def test_without_locks_nothing_is_started_and_the_mount_is_named(
     assert len(message.splitlines()) <= 3
 
 
-def test_a_lock_that_fails_otherwise_is_not_taken_for_a_mount_without_locks(
-    tmp_path, monkeypatch
-):
+def test_other_lock_error_is_raised_unchanged(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", failing(errno.EIO))
     with pytest.raises(OSError, match="Input/output"):
         try_lock(tmp_path / "lock")
 
 
-def test_who_holds_a_lock_is_sent_to_the_disk_at_once(tmp_path, monkeypatch):
+def test_lock_owner_is_synced_at_once(tmp_path, monkeypatch):
     synced = []
     monkeypatch.setattr(
         os, "fsync", lambda file: synced.append(Path(f"/proc/self/fd/{file}").read_text())
@@ -200,16 +188,16 @@ def test_who_holds_a_lock_is_sent_to_the_disk_at_once(tmp_path, monkeypatch):
         assert [str(os.getpid()) in text for text in synced] == [True]
 
 
-# Names that linger
+# Stale names
 
 
 @pytest.fixture
-def silly(monkeypatch):
-    """NFS keeps a file that is open here when it is removed, under another name in the same folder."""
+def silly_rename(monkeypatch):
+    """Simulate that NFS keeps a removed open file under another name (silly rename)."""
     unlink = os.unlink
 
     def rename_or_unlink(path, *, dir_fd=None):
-        whole = Path(path) if dir_fd is None else opened(dir_fd) / path
+        whole = Path(path) if dir_fd is None else path_of(dir_fd) / path
         if any(
             file.exists() and file.samefile(whole) for file in Path("/proc/self/fd").iterdir()
         ):
@@ -228,19 +216,17 @@ def finished(tmp_path) -> Path:
     return state
 
 
-def test_the_double_keeps_a_folder_from_being_removed(finished, silly):
+def test_silly_rename_blocks_folder_removal(finished, silly_rename):
     with (finished / "lock").open(), pytest.raises(OSError, match="not empty"):
         shutil.rmtree(finished)
 
 
-def test_a_finished_state_goes_with_the_lock_that_is_held_on_it(tmp_path, finished, silly):
+def test_finished_state_is_removed_with_its_lock(tmp_path, finished, silly_rename):
     clear_finished_states(tmp_path / ".state")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_somebody_has_open_in_a_finished_state_goes_the_next_time(
-    tmp_path, finished, silly
-):
+def test_open_file_of_state_is_removed_later(tmp_path, finished, silly_rename):
     with (finished / "done/fingerprint.txt").open():
         clear_finished_states(tmp_path / ".state")
         assert not finished.exists()
@@ -248,15 +234,15 @@ def test_what_somebody_has_open_in_a_finished_state_goes_the_next_time(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_training_at_work_keeps_its_state(tmp_path, finished):
+def test_running_training_keeps_its_state(tmp_path, finished):
     with hold_lock(finished / "lock", "this run"):
         clear_finished_states(tmp_path / ".state")
         assert (finished / "done/fingerprint.txt").exists()
 
 
 @pytest.fixture
-def remembering(monkeypatch):
-    """NFS remembers that a name was not there until its folder is listed (or a minute is over)."""
+def negative_cache(monkeypatch):
+    """Simulate that NFS caches a missing name until its folder is listed (or for a minute)."""
     stat, scandir, listdir = os.stat, os.scandir, os.listdir
     absent: set[Path] = set()
 
@@ -277,11 +263,11 @@ def remembering(monkeypatch):
             raise
 
     def listing(call):
-        def ask(folder):
+        def refreshed(folder):
             absent.difference_update([name for name in absent if name.parent == Path(folder)])
             return call(folder)
 
-        return ask
+        return refreshed
 
     for name, double in (
         ("stat", remembered),
@@ -291,24 +277,20 @@ def remembering(monkeypatch):
         monkeypatch.setattr(os, name, double)
 
 
-def test_what_another_node_finished_is_found_though_it_was_not_there_before(
-    tmp_path, remembering
-):
+def test_results_of_other_node_are_found(tmp_path, negative_cache):
     results = Results(tmp_path / "state/done", "mine", ())
     (tmp_path / "state").mkdir()
     assert not (results.folder / "fingerprint.txt").exists()
     results.folder.mkdir()
     (results.folder / "fingerprint.txt").write_text("mine")
-    assert not results.folder.exists(), "the double does not remember"
+    assert not results.folder.exists(), "the simulated cache does not work"
     assert results.finished
 
 
-# Others at work
+# Races
 
 
-def test_two_processes_that_both_believe_to_hold_the_lock_write_whole_states(
-    tmp_path, monkeypatch
-):
+def test_two_lock_owners_write_whole_states(tmp_path, monkeypatch):
     first, second, write = States(tmp_path, "mine"), States(tmp_path, "mine"), states.write_tree
 
     def write_slowly(path: Path, tree: object) -> None:
@@ -321,7 +303,7 @@ def test_two_processes_that_both_believe_to_hold_the_lock_write_whole_states(
     assert [file_sha256(path) in path.name for path in tmp_path.iterdir()] == [True, True]
 
 
-def test_two_processes_that_finish_at_once_do_not_mix_their_results(tmp_path):
+def test_simultaneous_finishes_do_not_mix_results(tmp_path):
     first, second = (
         Results(tmp_path / "done", "mine", (tmp_path / name,))
         for name in ("metrics.json", "metrics.json")
@@ -329,9 +311,9 @@ def test_two_processes_that_finish_at_once_do_not_mix_their_results(tmp_path):
     with (
         pytest.raises(FileNotFoundError),
         first.writing() as (metrics,),
-    ):  # the retry of its job finds what the second finished
-        with second.writing() as (own,):
-            write_text(own, "second")
+    ):  # its retry finds the results of the second
+        with second.writing() as (second_metrics,):
+            write_text(second_metrics, "second")
         metrics.write_text("first")
     second.publish()
     assert first.finished
@@ -344,15 +326,14 @@ def test_two_processes_that_finish_at_once_do_not_mix_their_results(tmp_path):
 
 @pytest.fixture
 def array(tmp_path) -> np.ndarray:
-    pictures = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 3), np.uint8)
-    np.save(tmp_path / "train.npy", pictures)
+    images = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 3), np.uint8)
+    np.save(tmp_path / "train.npy", images)
     return np.load(tmp_path / "train.npy", mmap_mode="r")
 
 
-def test_space_is_taken_too_where_the_file_system_cannot_reserve_it(tmp_path, monkeypatch):
-    def emulated(
-        file: int, start: int, length: int
-    ) -> None:  # as glibc does it on NFS 3: read a byte of each block, write it back
+def test_row_file_is_allocated_by_emulation(tmp_path, monkeypatch):
+    # glibc emulates the call on NFS 3: it reads a byte of each block and writes it back.
+    def emulated(file: int, start: int, length: int) -> None:
         os.pread(file, 1, start)
         os.pwrite(file, b"\0", length - 1)
 
@@ -361,7 +342,7 @@ def test_space_is_taken_too_where_the_file_system_cannot_reserve_it(tmp_path, mo
     np.testing.assert_array_equal(np.load(tmp_path / "native.npy"), np.zeros((5, 4, 4, 3)))
 
 
-def test_rows_that_come_in_pieces_are_whole(tmp_path, array, monkeypatch):
+def test_partial_reads_are_completed(tmp_path, array, monkeypatch):
     preadv = os.preadv
     monkeypatch.setattr(
         os, "preadv", lambda file, buffers, place: preadv(file, [buffers[0][:7]], place)
@@ -374,9 +355,7 @@ def test_rows_that_come_in_pieces_are_whole(tmp_path, array, monkeypatch):
     )
 
 
-def test_a_disk_that_fails_in_the_middle_of_a_row_is_an_error_and_no_picture(
-    tmp_path, array, monkeypatch
-):
+def test_failed_read_raises_error_with_file(tmp_path, array, monkeypatch):
     preadv, calls = os.preadv, []
 
     def half(file, buffers, place):
@@ -391,7 +370,7 @@ def test_a_disk_that_fails_in_the_middle_of_a_row_is_an_error_and_no_picture(
     assert caught.value.errno == errno.EIO
 
 
-def test_a_file_that_shrank_under_its_map_is_an_error_and_no_bus_error(tmp_path, array):
+def test_shrunken_file_raises_error_not_sigbus(tmp_path, array):
     os.truncate(tmp_path / "train.npy", 150)
     with pytest.raises(DataError, match=r"train\.npy ends too early"):
         place_images(array, torch.device("cpu"), pin_memory=False)
