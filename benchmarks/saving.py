@@ -17,7 +17,7 @@ from resomap.training.autosave import Autosave
 from resomap.training.fit import fit
 from resomap.training.optimizers import build_optimizer
 from resomap.training.schedules import build_schedule
-from resomap.training.states import States
+from resomap.training.states import StateFolder
 from resomap.training.trainer import Trainer
 
 HEAD = "| model | px | device | trained s | saves | MiB a save | s a save | share of the time |\n|---|---|---|---|---|---|---|---|\n"
@@ -32,10 +32,10 @@ class Measured(Autosave):
         self.busy, self.saves, self.bytes = 0.0, 0, 0
         super().__post_init__()
 
-    def consider(self, take: Any) -> None:
+    def maybe_save(self, take: Any) -> None:
         """Measure what a step pays."""
         started = perf_counter()
-        super().consider(take)
+        super().maybe_save(take)
         self.busy += perf_counter() - started
 
     def save(self, take: Any) -> None:
@@ -93,7 +93,7 @@ def measure(name: str, resolution: int, device: torch.device, seconds: float) ->
     )
     with tempfile.TemporaryDirectory(dir=OUT.parent) as folder:
         autosave = Measured(
-            States(Path(folder), "measured"), config.system.training.save_every_seconds
+            StateFolder(Path(folder), "measured"), config.system.training.save_every_seconds
         )
         started = perf_counter()
         fit(

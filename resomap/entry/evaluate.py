@@ -15,8 +15,8 @@ from resomap.models.registry import build_model
 from resomap.system.files import write_arrays, write_rows
 from resomap.system.gpus import keep_freed_memory, open_device
 from resomap.training.checkpoint import load_weights
+from resomap.training.memory import predict
 from resomap.training.precision import use_float32
-from resomap.training.predict import predict
 from resomap.workflow.jobs import Evaluate
 from resomap.workflow.layout import table_columns
 

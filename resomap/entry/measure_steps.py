@@ -8,7 +8,7 @@ from resomap.entry.arguments import run_entry_point
 from resomap.system.files import write_json
 from resomap.system.gpus import keep_freed_memory, open_device
 from resomap.training.precision import use_float32
-from resomap.training.steps import Pace, measure_cells
+from resomap.training.steps import TimingBudget, measure_cells
 from resomap.workflow.jobs import MeasureSteps
 
 
@@ -25,7 +25,7 @@ def main(job: MeasureSteps, cells: tuple[Path, ...], threads: int) -> None:
         job.classes,
         job.runtime,
         device,
-        Pace(),
+        TimingBudget(),
     )
     for resolution, path, record in zip(job.resolutions, cells, records, strict=True):
         write_json(

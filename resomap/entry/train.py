@@ -19,12 +19,11 @@ from resomap.system.gpus import (
 )
 from resomap.system.locks import hold_lock
 from resomap.training.checkpoint import save_weights
-from resomap.training.distributed import Group, joined, relaunch
+from resomap.training.distributed import Group, join_group, relaunch_with_torchrun
 from resomap.training.fit import HISTORY_COLUMNS
 from resomap.training.precision import use_float32
-from resomap.training.results import Results
-from resomap.training.run import Places, Setup, train_run
-from resomap.training.states import fingerprint
+from resomap.training.run import RunPaths, RunSetup, train_run
+from resomap.training.states import StagedResults, compute_fingerprint
 from resomap.workflow.code_digest import describe_environment
 from resomap.workflow.jobs import Train
 
@@ -40,74 +39,60 @@ def main(
     runtime: Runtime,
     threads: int,
 ) -> None:
-    """Write the best weights, their scores, one row an epoch, and what it took; `state` keeps what a killed training had reached."""
-    relaunch(runtime.gpus, job.device)
+    """Write the best weights, their scores, the history and the times; `state` survives a kill."""
+    relaunch_with_torchrun(runtime.gpus, job.device)
     with (
-        joined(open_device(job.device, threads)) as (group, device),
-        hold_lock(state / "lock", str(state)) if group.leads else nullcontext(),
+        join_group(open_device(job.device, threads)) as (group, device),
+        hold_lock(state / "lock", str(state)) if group.is_leader else nullcontext(),
     ):
         use_float32()
         keep_freed_memory()
         torch.backends.cudnn.benchmark = runtime.cudnn_benchmark
-        mark = fingerprint(
-            job.to_json(), [data, *job.training.start_files], device.type, group.world
-        )
-        results = Results(
-            state / "done", mark, (weights, history, timing, metrics, state / "log.txt")
-        )
-        if group.share(results.finished):
-            print(
-                (results.folder / "log.txt").read_text(encoding="utf-8") if group.leads else "",
-                file=sys.stderr,
-            )
-        else:
-            train(
-                job,
-                data,
-                results,
-                Places(weights.parent, metrics.parent / "tensorboard", state, mark),
-                runtime,
-                group,
-                device,
-            )
-        if group.leads:
+        files = [data, *job.training.start_files]
+        mark = compute_fingerprint(job.to_json(), files, device.type, group.world_size)
+        outputs = (weights, history, timing, metrics, state / "log.txt")
+        results = StagedResults(state / "done", mark, outputs)
+        if not group.broadcast(results.is_finished):
+            paths = RunPaths(weights.parent, metrics.parent / "tensorboard", state, mark)
+            train(job, data, results, paths, runtime, group, device)
+        elif group.is_leader:
+            print((results.folder / "log.txt").read_text(encoding="utf-8"), file=sys.stderr)
+        if group.is_leader:
             results.publish()
 
 
 def train(
     job: Train,
     data: Path,
-    results: Results,
-    places: Places,
+    results: StagedResults,
+    paths: RunPaths,
     runtime: Runtime,
     group: Group,
     device: torch.device,
 ) -> None:
-    """Train, and let the leader write what came of it."""
-    setup = Setup(job.training, job.architecture, job.resolution, job.seed, open_store(data))
-    outcome, how = train_run(setup, places, runtime, group, device)
-    if not group.leads:
+    """Train, and stage the results in the leading process."""
+    setup = RunSetup(job.training, job.architecture, job.resolution, job.seed, open_store(data))
+    outcome, settings = train_run(setup, paths, runtime, group, device)
+    if not group.is_leader:
         return
-    about = {
-        **describe_environment(device_name(device)),
-        "precision": job.training.precision,
-        "processes": group.world,
+    record = {
+        "job": job.model_dump(mode="json"),
+        **outcome.metrics(),
+        **settings,
+        "device_memory_mib": device_memory_mib(device),
+        "environment": {
+            **describe_environment(device_name(device)),
+            "precision": job.training.precision,
+            "processes": group.world_size,
+        },
     }
-    told = {**outcome.told(), **how, "device_memory_mib": device_memory_mib(device)}
+    described = {"model": job.architecture.name, "resolution": job.resolution}
     with results.writing() as (weights, history, timing, metrics, log):
-        save_weights(
-            weights,
-            outcome.weights,
-            {
-                "status": outcome.status,
-                "model": job.architecture.name,
-                "resolution": job.resolution,
-            },
-        )
+        save_weights(weights, outcome.weights, {"status": outcome.status, **described})
         write_rows(history, outcome.history, HISTORY_COLUMNS)
-        write_json(timing, {**outcome.cost(), "peak_memory_mib": peak_memory_mib(device)})
-        write_json(metrics, {"job": job.model_dump(mode="json"), **told, "environment": about})
-        write_text(log, "".join(f"{line}\n" for line in outcome.log))
+        write_json(timing, {**outcome.timing(), "peak_memory_mib": peak_memory_mib(device)})
+        write_json(metrics, record)
+        write_text(log, "".join(f"{line}\n" for line in outcome.log_lines))
 
 
 if __name__ == "__main__":

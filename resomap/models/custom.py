@@ -1,4 +1,4 @@
-"""A small network of our own, readable in one look; its widths make it `simple_cnn` or `tiny_cnn`."""
+"""A small convolutional network; its widths make it `simple_cnn` or `tiny_cnn`."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -7,24 +7,28 @@ from torch import Tensor, nn
 
 
 class SimpleCNN(nn.Module):
-    """Stages of convolution, BatchNorm and ReLU, an average over the map, and a linear head.
+    """Stages of convolution, BatchNorm and ReLU, global average pooling, and a linear head.
 
-    The first stage keeps the full resolution, so that fine detail is seen before anything is left out; each further stage
-    halves the map by 2 x 2 maximum pooling first (striding instead lost the reef's outlines at 96 px). So `channels`, one
-    number a stage, needs pictures of at least 2 ** (len(channels) - 1) px.
+    >>> SimpleCNN(num_classes=10, channels=[16, 32])(torch.zeros(8, 3, 32, 32)).shape
+    torch.Size([8, 10])
+
+    The first stage keeps the full resolution, each further one starts with 2 x 2 maximum pooling. So
+    `channels`, one number a stage, needs images of at least 2 ** (len(channels) - 1) pixels a side.
     """
 
     def __init__(self, num_classes: int, *, channels: Sequence[int]) -> None:
         super().__init__()
-        stages = [_stage(inputs, outputs) for inputs, outputs in pairwise((3, *channels))]
-        self.stages = nn.Sequential(
-            stages[0], *(nn.Sequential(nn.MaxPool2d(2), *stage) for stage in stages[1:])
-        )
+        # Pooling, not strided convolution: strides lost the thin outlines of the reef at 96 px.
+        first, *others = [
+            _stage(inputs, outputs) for inputs, outputs in pairwise((3, *channels))
+        ]
+        pooled = (nn.Sequential(nn.MaxPool2d(2), *stage) for stage in others)
+        self.stages = nn.Sequential(first, *pooled)
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.head = nn.Linear(channels[-1], num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, num_classes) of float images (N, 3, H, W)."""
+        """Return logits (N, num_classes) of float images (N, 3, H, W)."""
         return self.head(self.pool(self.stages(images)).flatten(1))
 
 

@@ -1,7 +1,8 @@
-"""What a built network is: its size, and the blocks whose maps Grad-CAM can read."""
+"""The size of a network, and the blocks whose feature maps Grad-CAM can read."""
 
 import copy
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -10,38 +11,53 @@ from torch import Tensor, nn
 
 from resomap.errors import ConfigError, suggest
 
-ENOUGH_CELLS = 6
-"""Grad-CAM reads the deepest block whose map is at least this wide: on a coarser one it localises worse than chance."""
+# Grad-CAM reads the deepest block whose map is at least this wide. On a coarser map it localises worse
+# than chance.
+MIN_MAP_SIDE = 6
 
 
 def get_model_info(model: nn.Module) -> dict[str, int | float]:
-    """total_params, trainable_params, params_millions, and model_size_mb: parameters and buffers in units of 10^6 bytes."""
-    parameters = list(model.parameters())
-    total = sum(parameter.numel() for parameter in parameters)
-    size = sum(tensor.nbytes for tensor in [*parameters, *model.buffers()])
+    """Return total_params, trainable_params, params_millions and model_size_mb.
+
+    >>> get_model_info(nn.Linear(10, 2))["total_params"]
+    22
+
+    The size counts parameters and buffers at their own dtype, in units of 10^6 bytes.
+    """
+    total, trainable = 0, 0
+    for parameter in model.parameters():
+        total += parameter.numel()
+        trainable += parameter.numel() * parameter.requires_grad
+    size = sum(tensor.nbytes for tensor in [*model.parameters(), *model.buffers()])
     return {
         "total_params": total,
-        "trainable_params": sum(
-            parameter.numel() for parameter in parameters if parameter.requires_grad
-        ),
+        "trainable_params": trainable,
         "params_millions": total / 1e6,
         "model_size_mb": size / 1e6,
     }
 
 
 def get_target_layer_for_gradcam(model: nn.Module, resolution: int = 224) -> nn.Module:
-    """The module that Grad-CAM should read at `resolution`: see `find_layer`."""
+    """Return the module that Grad-CAM should read for images of `resolution` pixels a side.
+
+    >>> model = load_model_from_config("resnet18", num_classes=10)
+    >>> get_target_layer_for_gradcam(model, 224) is model.layer4
+    True
+
+    It is the deepest block whose map is at least 6 x 6: see `find_layer`.
+    """
     return find_layer(model, resolution, "auto")[1]
 
 
 def find_layer(model: nn.Module, resolution: int, layer: str) -> tuple[str, nn.Module, int]:
-    """The name, the module and the side of the map of Grad-CAM's `layer` for input of `resolution` px.
+    """Return name, module and side of the feature map of Grad-CAM's `layer` at `resolution`.
 
-    `auto` takes the deepest block whose map is at least 6 wide, or the deepest of those with the widest map where none is;
-    any other `layer` is the name of a module. ConfigError when there is no such module, or its output is not a square map.
+    "auto" is the deepest block whose map is at least MIN_MAP_SIDE wide; where none is, the deepest of
+    those with the widest map. Any other `layer` is the name of a module. ConfigError when there is no
+    such module, or its output is not a square map.
     """
     if layer == "auto":
-        name, side = _deepest(candidate_layers(model, resolution))
+        name, side = _deepest_wide_enough(candidate_layers(model, resolution))
         return name, model.get_submodule(name), side
     modules = dict(model.named_modules())
     if layer not in modules:
@@ -55,76 +71,84 @@ def find_layer(model: nn.Module, resolution: int, layer: str) -> tuple[str, nn.M
 
 
 def candidate_layers(model: nn.Module, resolution: int) -> list[tuple[str, int]]:
-    """The name of each block and the side of its map for input of `resolution` px, in the order of the forward pass."""
+    """Return name and side of the map of each block, in the order of the forward pass."""
     return list(_map_sides(model, resolution, _block_names(model)).items())
 
 
 def top_modules(model: nn.Module) -> tuple[str, ...]:
-    """Names of the last block's modules and of the head: what a network decides with, for a sanity check that draws it anew.
+    """Return the names of the last block's modules and of the head, those with parameters.
 
-    The head is the last child with parameters; the last block is what follows the block before it in the trunk, and learns.
+    The sanity check re-initialises them. The head is the last module with parameters; the last block
+    is all that follows the block before it in the trunk.
     """
-    learning = [
-        name
-        for name, module in model.named_modules()
-        if name and any(True for _ in module.parameters())
-    ]
-    head = [name for name in learning if "." not in name][-1]
+    trainable = list[str]()
+    for name, module in model.named_modules():
+        if name and any(True for _ in module.parameters()):
+            trainable.append(name)
+    # The last without a dot: a child of the network itself, such as `fc` or `classifier`.
+    head = [name for name in trainable if "." not in name][-1]
     blocks = _block_names(model)
     trunk = blocks[-1].rpartition(".")[0] if blocks else ""
-    siblings = [
-        f"{trunk}.{name}".lstrip(".") for name, _ in model.get_submodule(trunk).named_children()
-    ]
+    siblings = _child_names(model, trunk)
     start, stop = [0, 0, *(siblings.index(name) + 1 for name in blocks)][-2:]
-    block = [name for name in siblings[start:stop] if name in learning]
-    return (*block, head)
+    return (*(name for name in siblings[start:stop] if name in trainable), head)
 
 
-def _deepest(candidates: Sequence[tuple[str, int]]) -> tuple[str, int]:
+def _deepest_wide_enough(candidates: Sequence[tuple[str, int]]) -> tuple[str, int]:
     if not candidates:
         raise ConfigError(
-            "this network has no blocks with square maps; name a module in explainability.layer"
+            "this network has no blocks with square maps; set explainability.layer to a module"
         )
-    enough = min(ENOUGH_CELLS, max(side for _, side in candidates))
-    return [candidate for candidate in candidates if candidate[1] >= enough][-1]
+    side = min(MIN_MAP_SIDE, max(side for _, side in candidates))
+    return [candidate for candidate in candidates if candidate[1] >= side][-1]
 
 
 def _block_names(model: nn.Module) -> list[str]:
-    """The compound children of the network's trunk, or where it is a plain chain of layers (VGG), those before a pooling."""
+    """Return the names of the blocks: the children of the trunk that have children themselves.
+
+    In a plain chain of layers (VGG) these are the layers before each pooling.
+    """
     trunk = next((name for name in ("stages", "features") if hasattr(model, name)), "")
-    children = list(model.get_submodule(trunk).named_children())
-    compound = [name for name, child in children if any(True for _ in child.children())]
-    before_pooling = [
-        name
-        for (name, _), (_, following) in pairwise(children)
-        if isinstance(following, nn.MaxPool2d)
-    ]
-    return [f"{trunk}.{name}".lstrip(".") for name in compound or before_pooling]
+    children = list(model.get_submodule(trunk).children())
+    names = _child_names(model, trunk)
+    compound = list[str]()
+    for name, child in zip(names, children, strict=True):
+        if any(True for _ in child.children()):
+            compound.append(name)
+    if compound:
+        return compound
+    before_pooling = list[str]()
+    for name, (_, following) in zip(names, pairwise(children), strict=False):
+        if isinstance(following, nn.MaxPool2d):
+            before_pooling.append(name)
+    return before_pooling
+
+
+def _child_names(model: nn.Module, trunk: str) -> list[str]:
+    children = model.get_submodule(trunk).named_children()
+    return [f"{trunk}.{name}".lstrip(".") for name, _ in children]
 
 
 def _map_sides(model: nn.Module, resolution: int, names: Sequence[str]) -> dict[str, int]:
-    """Sides of the square maps that the named modules put out in a dry forward pass; others are left out."""
-    twin = _without_numbers(model)
+    """Return the sides of the square maps that the named modules output; others are left out."""
+    shapes = _meta_copy(model)
     sides: dict[str, int] = {}
 
-    def note(name: str, output: Any) -> None:
-        if (
-            isinstance(output, Tensor)
-            and output.ndim == 4
-            and output.shape[2] == output.shape[3]
-        ):
+    def record(name: str, _module: nn.Module, _inputs: Any, output: Any) -> None:
+        is_map = isinstance(output, Tensor) and output.ndim == 4
+        if is_map and output.shape[2] == output.shape[3]:
             sides[name] = output.shape[3]
 
     for name in names:
-        twin.get_submodule(name).register_forward_hook(
-            lambda _module, _inputs, output, name=name: note(name, output)
-        )
+        shapes.get_submodule(name).register_forward_hook(partial(record, name))
     with torch.no_grad():
-        twin(torch.empty(1, 3, resolution, resolution, device="meta"))
+        shapes(torch.empty(1, 3, resolution, resolution, device="meta"))
     return sides
 
 
-def _without_numbers(model: nn.Module) -> nn.Module:
-    """A copy in evaluation mode through which shapes flow at no cost; `model` itself stays untouched."""
+def _meta_copy(model: nn.Module) -> nn.Module:
+    """Return a copy in evaluation mode on the meta device, where a forward pass computes shapes only."""
+    # The memo makes deepcopy use the meta tensors in place of the real ones, so that no weight is
+    # copied: VGG-16 would be half a gigabyte.
     tensors = [*model.parameters(), *model.buffers()]
     return copy.deepcopy(model, {id(tensor): tensor.to("meta") for tensor in tensors}).eval()

@@ -1,4 +1,4 @@
-"""From an entry of models.yaml to a network with fresh weights."""
+"""Networks with random weights, built from the entries of models.yaml."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -13,31 +13,38 @@ from resomap.config.schema import Architecture
 from resomap.errors import ConfigError, suggest
 from resomap.models.custom import SimpleCNN
 
-SHIPPED = Path(__file__).with_name("models.yaml")
-CUSTOM: dict[str, Callable[..., nn.Module]] = {"simple_cnn": SimpleCNN, "tiny_cnn": SimpleCNN}
+MODELS_FILE = Path(__file__).with_name("models.yaml")
+CUSTOM_BUILDERS: dict[str, Callable[..., nn.Module]] = {
+    "simple_cnn": SimpleCNN,
+    "tiny_cnn": SimpleCNN,
+}
 
 
 def build_model(architecture: Architecture | Mapping[str, Any], num_classes: int) -> nn.Module:
-    """Build a network whose weights follow from torch's seed alone.
+    """Return a network whose weights follow from torch's seed alone.
 
-    `architecture` may be a plain mapping with the keys of models.yaml and a `name`. No activation works in place, so that
-    hooks may keep a block's output. ConfigError when the builder is unknown or does not take the entry's keys.
+    >>> entry = {"name": "mine", "family": "resnet", "builder": "resnet18", "min_resolution": 1}
+    >>> model = build_model(entry, num_classes=10)
+
+    `architecture` is an entry of models.yaml, or a mapping with its keys and a `name`. ConfigError
+    when the builder is unknown or does not take the entry's settings.
     """
     if isinstance(architecture, Mapping):
         architecture = _validate(architecture)
     settings = architecture.model_dump(include={"width_mult", "channels"}, exclude_none=True)
     try:
-        model = _builder(architecture.builder)(num_classes=num_classes, **settings)
+        model = _find_builder(architecture.builder)(num_classes=num_classes, **settings)
     except (TypeError, ValueError) as error:
-        raise ConfigError(
-            f"models.{architecture.name}: {architecture.builder} with {settings or 'no settings'}: {error}"
-        ) from error
-    _settle(model, architecture.bn_momentum)
+        call = f"{architecture.builder} with {settings or 'no settings'}"
+        raise ConfigError(f"models.{architecture.name}: {call}: {error}") from error
+    _adjust_layers(model, architecture.bn_momentum)
     return model
 
 
-def _settle(model: nn.Module, bn_momentum: float | None) -> None:
+def _adjust_layers(model: nn.Module, bn_momentum: float | None) -> None:
     for module in model.modules():
+        # An activation in place would overwrite the output of the block before it, which forward
+        # hooks (Grad-CAM, memory counts) keep. Costs memory in training, changes no number.
         if hasattr(module, "inplace"):
             module.inplace = False  # type: ignore[assignment]
         if bn_momentum is not None and isinstance(module, nn.BatchNorm2d):
@@ -47,16 +54,24 @@ def _settle(model: nn.Module, bn_momentum: float | None) -> None:
 def load_model_from_config(
     name: str, num_classes: int, config: Path | None = None
 ) -> nn.Module:
-    """Build the network called `name` (or `<name>_224`) in the models.yaml at `config`, by default the one shipped."""
-    architectures = load_architectures(config or SHIPPED)
+    """Return the network called `name` (or `<name>_224`) in a models.yaml, with random weights.
+
+    >>> model = load_model_from_config("tiny_cnn", num_classes=10)
+    >>> model(torch.zeros(8, 3, 64, 64)).shape
+    torch.Size([8, 10])
+
+    `config` is the path of the models.yaml, by default the one that ships with the package.
+    ConfigError for an unknown name.
+    """
+    architectures = load_architectures(config or MODELS_FILE)
     plain = name if name in architectures else name.removesuffix("_224")
     if plain not in architectures:
         raise ConfigError(f"unknown model '{name}'; {suggest(plain, architectures)}")
     return build_model(architectures[plain], num_classes)
 
 
-def load_architectures(path: Path = SHIPPED) -> dict[str, Architecture]:
-    """The entries of a models.yaml by name; ConfigError when it holds no valid `models:`."""
+def load_architectures(path: Path = MODELS_FILE) -> dict[str, Architecture]:
+    """Return the entries of a models.yaml by name; ConfigError when it has no valid `models:`."""
     try:
         models = yaml.safe_load(path.read_text(encoding="utf-8"))["models"]
         return {name: _validate({"name": name, **entry}) for name, entry in models.items()}
@@ -68,19 +83,20 @@ def load_architectures(path: Path = SHIPPED) -> dict[str, Architecture]:
 
 def _validate(entry: Mapping[str, Any]) -> Architecture:
     try:
-        # JSON, because pydantic's strict Python mode refuses lists for tuples.
+        # Through JSON, because pydantic's strict Python mode refuses lists where it expects tuples.
         return Architecture.model_validate_json(json.dumps(entry), strict=True)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()
-        )
-        raise ConfigError(f"models.{entry.get('name', '?')}: {problems}") from error
+        problems = list[str]()
+        for item in error.errors():
+            problems.append(f"{'.'.join(map(str, item['loc']))}: {item['msg']}")
+        name = entry.get("name", "?")
+        raise ConfigError(f"models.{name}: {'; '.join(problems)}") from error
 
 
-def _builder(name: str) -> Callable[..., nn.Module]:
-    if name in CUSTOM:
-        return CUSTOM[name]
-    # Costs more than a second, which a network of our own need not pay.
+def _find_builder(name: str) -> Callable[..., nn.Module]:
+    if name in CUSTOM_BUILDERS:
+        return CUSTOM_BUILDERS[name]
+    # Imported here: torchvision takes more than a second, which the custom networks need not pay.
     from torchvision.models import get_model_builder
 
     return get_model_builder(name)

@@ -139,7 +139,7 @@ def has_saved_state(job: JobStatus) -> bool:
         return False
     folder = state_folder(job.key)
     finished = (folder / "done/fingerprint.txt").exists()
-    return finished or any(folder.glob("state*.safetensors"))
+    return finished or any(folder.glob("*/state*.pt"))
 
 
 def read_progress(log: Path) -> tuple[int, int] | None:

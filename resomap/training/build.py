@@ -1,4 +1,6 @@
-"""From a recipe to its loaders and its trainer."""
+"""The loaders and the trainer of a recipe, and the weights that a training starts from."""
+
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,12 +11,17 @@ from resomap.config.training import Training
 from resomap.data.loading.loader import EvalLoader, Normalise, TrainLoader, to_device
 from resomap.data.loading.placement import place_images
 from resomap.data.store.store import Store
+from resomap.errors import ConfigError, ResoMapError
 from resomap.models.registry import build_model
+from resomap.training.checkpoint import load_weights
 from resomap.training.distributed import Group
 from resomap.training.optimizers import build_optimizer
 from resomap.training.schedules import build_schedule
-from resomap.training.start import class_weights, load_start
 from resomap.training.trainer import Trainer
+
+VAL_BATCH_FACTOR = 4  # a batch of validation over one of training: no activations are kept
+NUM_HEAD_TENSORS = 2  # weight and bias of the last layer
+START_KEY = "config/training.yaml: training.start"
 
 
 def build_loaders(
@@ -26,28 +33,33 @@ def build_loaders(
     group: Group,
     device: torch.device,
 ) -> tuple[TrainLoader, EvalLoader]:
-    """Training and validation pictures of `store` at `resolution`, as near to `device` as they fit."""
+    """Return the training and validation loaders of `store` at `resolution`.
+
+    The images are placed as near to `device` as they fit: on it, in memory, or read from disk.
+    """
     normalise = Normalise(store.mean, store.std, device)
-    pictures, val = (
+    images, val_images = (
         place_images(store.images(split, resolution), device, runtime.pin_memory)
         for split in ("train", "val")
     )
-    labels, val_labels = (to_device(store.labels(split), device) for split in ("train", "val"))
-    workers = (
-        0 if isinstance(pictures, Tensor) and pictures.device == device else runtime.num_workers
-    )
-    place = {"rank": group.rank, "world": group.world, "num_workers": workers}
+    labels = to_device(store.labels("train"), device)
+    val_labels = to_device(store.labels("val"), device)
+    # Worker threads hide the time of reading and copying; on the device there is none to hide.
+    is_resident = isinstance(images, Tensor) and images.device == device
     train = TrainLoader(
-        pictures,
+        images,
         labels,
         normalise,
         recipe.batch_size,
         seed,
         recipe.augmentation,
         sampling=recipe.sampling,
-        **place,
+        rank=group.rank,
+        world=group.world_size,
+        num_workers=0 if is_resident else runtime.num_workers,
     )
-    return train, EvalLoader(val, val_labels, normalise, 4 * recipe.batch_size)
+    val_batch = VAL_BATCH_FACTOR * recipe.batch_size
+    return train, EvalLoader(val_images, val_labels, normalise, val_batch)
 
 
 def build_trainer(
@@ -60,17 +72,18 @@ def build_trainer(
     device: torch.device,
     group: Group,
 ) -> Trainer:
-    """The trainer of `recipe` for a network whose fresh weights follow from `seed`."""
-    torch.manual_seed(seed)
+    """Return the trainer of `recipe` for a network whose initial weights follow from `seed`."""
+    torch.manual_seed(seed)  # the same weights in every process
     model = build_model(architecture, num_classes=store.num_classes)
-    load_start(model, architecture, recipe.start)
+    load_initial_weights(model, architecture, recipe.start)
+    # channels_last: convolutions run on NHWC kernels, and the loader yields that format already.
+    # Done before the optimizer is built, whose state takes the format of the parameters.
     model = model.to(device).to(memory_format=torch.channels_last)
-    torch.manual_seed(seed + group.rank)  # dropout: its own on every process
+    torch.manual_seed(seed + group.rank)  # dropout differs between the processes
     optimizer = build_optimizer(recipe.optimizer, model)
-    weights = (
-        class_weights(torch.from_numpy(np.array(store.labels("train"))), store.num_classes)
-        if recipe.class_weights
-        else None
+    weights = _class_weights_of(store) if recipe.class_weights else None
+    schedule = build_schedule(
+        recipe.schedule, optimizer, len(train), recipe.epochs, recipe.monitor
     )
     return Trainer(
         model,
@@ -80,12 +93,86 @@ def build_trainer(
         train,
         val,
         gradient_clip_norm=recipe.clip_norm,
-        scheduler=build_schedule(
-            recipe.schedule, optimizer, len(train), recipe.epochs, recipe.monitor
-        ),
+        scheduler=schedule,
         precision=recipe.precision,
         micro_batch=recipe.micro_batch,
         ema_decay=recipe.ema_decay,
-        val_criterion=nn.CrossEntropyLoss(),  # without smoothing or weights: what is monitored means the same under every recipe
+        # Without smoothing and class weights, so that val_loss compares between recipes.
+        val_criterion=nn.CrossEntropyLoss(),
         group=group,
     )
+
+
+def _class_weights_of(store: Store) -> Tensor:
+    labels = torch.from_numpy(np.array(store.labels("train")))
+    return class_weights(labels, store.num_classes)
+
+
+def class_weights(labels: Tensor, num_classes: int) -> Tensor:
+    """Return weights (C,) inverse to the class counts, of mean 1 over the images.
+
+    These are scikit-learn's `balanced`: n / (C * count).
+    """
+    counts = torch.bincount(labels, minlength=num_classes)
+    return len(labels) / (num_classes * counts.clamp(min=1).float())
+
+
+def load_initial_weights(model: nn.Module, architecture: Architecture, start: str) -> None:
+    """Load the weights that `start` names: "random", "pretrained" or a file of this tool.
+
+    A last layer for another number of classes keeps its random weights. ConfigError when the weights
+    belong to another network, ResoMapError when they cannot be read or downloaded.
+    """
+    if start == "random":
+        return
+    if start == "pretrained":
+        weights = _download_pretrained(architecture)
+    else:
+        weights = _read_weights(Path(start))
+    state = model.state_dict()
+    _check_match(state, weights, f"{start} does not fit {architecture.name}")
+    for name, tensor in weights.items():
+        if tensor.shape == state[name].shape:
+            state[name] = tensor
+    model.load_state_dict(state)
+
+
+def _check_match(state: dict[str, Tensor], weights: dict[str, Tensor], problem: str) -> None:
+    """Raise ConfigError unless names are equal and shapes differ at most in the last layer."""
+    missing_or_unknown = set(state) ^ set(weights)
+    if missing_or_unknown:
+        raise ConfigError(f"{START_KEY}: {problem}: {min(missing_or_unknown)} differs")
+    differing = [name for name in state if weights[name].shape != state[name].shape]
+    last = list(state)[len(state) - len(differing) :]
+    if differing != last or len(differing) > NUM_HEAD_TENSORS:
+        raise ConfigError(f"{START_KEY}: {problem}: {min(differing)} differs")
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    try:
+        weights, metadata = load_weights(path)
+    except Exception as error:
+        # safetensors raises types of its own, and a foreign file lacks the metadata (TypeError).
+        problem = f"{path} cannot be read as weights of this tool: {error}"
+        raise ResoMapError(f"{START_KEY}: {problem}") from error
+    status = metadata.get("status", "ok")
+    if status != "ok":
+        raise ConfigError(f"{START_KEY}: {path} holds no weights: that training is {status}")
+    return weights
+
+
+def _download_pretrained(architecture: Architecture) -> dict[str, Tensor]:
+    from torchvision.models import get_model_weights
+
+    try:
+        weights = get_model_weights(architecture.builder).DEFAULT
+    except (ValueError, AttributeError):
+        problem = f"pretrained: torchvision has no weights for {architecture.name}"
+        raise ConfigError(f"{START_KEY}: {problem}") from None
+    try:
+        return dict(weights.get_state_dict(progress=False, check_hash=True, weights_only=True))
+    except OSError as error:
+        cache = Path(torch.hub.get_dir()) / "checkpoints"
+        raise ResoMapError(
+            f"{weights.url} cannot be downloaded ({error}); put the file into {cache} and run again"
+        ) from error

@@ -4,21 +4,53 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 from torch.optim import Optimizer
 
+from resomap.errors import ConfigError
 from resomap.system.files import remove_leftovers, write_json
-from resomap.training.checkpoint import save_weights
-from resomap.training.monitor import Mode, is_better, read_metric
-from resomap.training.treefile import save_tree
+from resomap.training.checkpoint import save_optimizer_state, save_weights
+
+Mode = Literal["min", "max"]
+
+
+def is_better(value: float, best: float | None, mode: Mode, min_delta: float = 0.0) -> bool:
+    """Return whether `value` improves on `best` by more than `min_delta`.
+
+    NaN never does; every other value improves on None.
+    """
+    if math.isnan(value):
+        return False
+    if best is None:
+        return True
+    improvement = best - value if mode == "min" else value - best
+    return improvement > min_delta
+
+
+def read_metric(metrics: Mapping[str, float], name: str) -> float:
+    """Return the metric called `name`; `val_x` falls back to `x`. ConfigError when neither is there.
+
+    The scores that `Trainer.validate` returns have no prefix, so a monitor val_loss reads loss.
+    """
+    for key in (name, name.removeprefix("val_")):
+        if key in metrics:
+            return float(metrics[key])
+    raise ConfigError(f"unknown metric {name!r}; known are {', '.join(metrics)}")
 
 
 class EarlyStopping:
-    """Sets `stop` after `patience` epochs in a row without an improvement of more than `min_delta`.
+    """A switch that turns `stop` on after `patience` epochs in a row without an improvement.
 
-    The first `warmup_epochs` neither count nor set the best. NaN is no improvement.
+    >>> early_stopping = EarlyStopping(patience=5, mode="min", min_delta=0.001)
+    >>> for epoch, val_loss in enumerate([0.9, 0.5, 0.4]):
+    ...     early_stopping.step(epoch, val_loss)
+    ...     if early_stopping.stop:
+    ...         break
+
+    An improvement is a change by more than `min_delta` in the direction of `mode`; NaN is none. The
+    first `warmup_epochs` neither count nor set the best value.
     """
 
     def __init__(
@@ -28,41 +60,37 @@ class EarlyStopping:
         mode: Mode = "min",
         min_delta: float = 0.0,
     ) -> None:
-        self.patience, self.warmup_epochs, self.mode, self.min_delta = (
-            patience,
-            warmup_epochs,
-            mode,
-            min_delta,
-        )
+        self.patience, self.warmup_epochs = patience, warmup_epochs
+        self.mode, self.min_delta = mode, min_delta
         self.best: float | None = None
-        self.waited = 0
+        self.num_bad_epochs = 0
 
     @property
     def stop(self) -> bool:
         """Whether the training should end."""
-        return self.waited >= self.patience
+        return self.num_bad_epochs >= self.patience
 
     def step(self, epoch: int, value: float) -> None:
-        """Tell the value of `epoch` (from 0)."""
+        """Record the monitored `value` of `epoch` (from 0)."""
         if epoch < self.warmup_epochs:
             return
         if is_better(value, self.best, self.mode, self.min_delta):
-            self.best, self.waited = value, 0
+            self.best, self.num_bad_epochs = value, 0
         else:
-            self.waited += 1
+            self.num_bad_epochs += 1
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed training needs."""
-        return {"best": self.best, "waited": self.waited}
+        """Return the best value and the number of epochs since."""
+        return {"best": self.best, "num_bad_epochs": self.num_bad_epochs}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state`."""
-        self.best, self.waited = state["best"], state["waited"]
+        """Restore `state`."""
+        self.best, self.num_bad_epochs = state["best"], state["num_bad_epochs"]
 
 
 @dataclass(frozen=True)
-class Kept:
-    """One checkpoint that is kept: its value, its epoch and the name of its files."""
+class KeptCheckpoint:
+    """A checkpoint on disk: the monitored value, the epoch and the stem of its files."""
 
     value: float
     epoch: int
@@ -70,10 +98,16 @@ class Kept:
 
 
 class ModelCheckpoint:
-    """Keeps the weights of the `save_top_k` best epochs in `save_dir`; the earlier wins a tie.
+    """The weights of the `save_top_k` best epochs, kept in `save_dir`; the earlier wins a tie.
 
-    Each is `r{resolution}_epoch{epoch}.safetensors` with `.json` beside it (epoch, resolution, monitor, metrics), and with
-    `save_optimizer` also `.optimizer.safetensors`. Weights are written last and removed first: where they are, all is.
+    >>> checkpoint = ModelCheckpoint("checkpoints/", "val_accuracy", "max", save_top_k=3)
+    >>> checkpoint.step(epoch, metrics, model, optimizer, resolution=224)
+    >>> checkpoint.get_best_checkpoint_path()
+    PosixPath('checkpoints/r224_epoch0007.safetensors')
+
+    Beside `r{resolution}_epoch{epoch}.safetensors` stand a `.json` (epoch, resolution, monitor, mode
+    and the finite metrics) and, with `save_optimizer`, an `.optimizer.safetensors`, which
+    `resomap.training.checkpoint.load_optimizer_state` reads.
     """
 
     def __init__(
@@ -86,7 +120,7 @@ class ModelCheckpoint:
     ) -> None:
         self.save_dir, self.monitor, self.mode = Path(save_dir), monitor, mode
         self.save_top_k, self.save_optimizer = save_top_k, save_optimizer
-        self.kept: list[Kept] = []
+        self.kept: list[KeptCheckpoint] = []
 
     def step(
         self,
@@ -96,68 +130,76 @@ class ModelCheckpoint:
         optimizer: Optimizer | None = None,
         resolution: int = 0,
     ) -> None:
-        """Keep `model` if `metrics` puts it among the best; ConfigError when the monitored metric is not there."""
+        """Save `model` if `metrics` puts it among the best; remove the one that it displaces.
+
+        ConfigError when `metrics` lacks the monitored one.
+        """
         value = read_metric(metrics, self.monitor)
-        if self.save_top_k == 0 or not self._belongs(value):
+        if self.save_top_k == 0 or not self._is_among_best(value):
             return
-        new = Kept(value, epoch, f"r{resolution}_epoch{epoch:04d}")
-        self._write(new, metrics, model, optimizer, resolution)
-        ranked = sorted(
-            [*self.kept, new],
-            key=lambda kept: (kept.value if self.mode == "min" else -kept.value, kept.epoch),
-        )
+        new = KeptCheckpoint(value, epoch, f"r{resolution}_epoch{epoch:04d}")
+        self._save(new, metrics, model, optimizer, resolution)
+        ranked = sorted([*self.kept, new], key=self._rank)
         self.kept = ranked[: self.save_top_k]
-        for worse in ranked[self.save_top_k :]:
-            self._remove(worse.name)
+        for displaced in ranked[self.save_top_k :]:
+            self._remove(displaced.name)
 
     def get_best_checkpoint_path(self) -> Path | None:
-        """The best epoch's weights; None before there are any."""
-        return self.save_dir / f"{self.kept[0].name}.safetensors" if self.kept else None
+        """Return the weights of the best epoch; None before the first."""
+        return self._weights_path(self.kept[0].name) if self.kept else None
 
     def tidy(self) -> None:
-        """Remove from `save_dir` what is not kept: another training's, or of epochs that will be trained again."""
+        """Remove the files in `save_dir` that are not kept.
+
+        They belong to another training, or to epochs after the state that a training resumes from.
+        """
         remove_leftovers(self.save_dir)
-        self.kept = [
-            kept for kept in self.kept if (self.save_dir / f"{kept.name}.safetensors").exists()
-        ]
+        self.kept = [kept for kept in self.kept if self._weights_path(kept.name).exists()]
+        names = {kept.name for kept in self.kept}
         for path in self.save_dir.glob("r*_epoch*.json"):
-            if path.stem not in {kept.name for kept in self.kept}:
+            if path.stem not in names:
                 self._remove(path.stem)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed training needs."""
+        """Return the list of kept checkpoints."""
         return {"kept": [asdict(kept) for kept in self.kept]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state`."""
-        self.kept = [Kept(**kept) for kept in state["kept"]]
+        """Restore `state`."""
+        self.kept = [KeptCheckpoint(**kept) for kept in state["kept"]]
 
-    def _belongs(self, value: float) -> bool:
+    def _rank(self, kept: KeptCheckpoint) -> tuple[float, int]:
+        return (kept.value if self.mode == "min" else -kept.value, kept.epoch)
+
+    def _is_among_best(self, value: float) -> bool:
         worst = self.kept[-1].value if len(self.kept) >= self.save_top_k else None
         return is_better(value, worst, self.mode)
 
-    def _write(
+    def _weights_path(self, name: str) -> Path:
+        return self.save_dir / f"{name}.safetensors"
+
+    def _save(
         self,
-        new: Kept,
+        new: KeptCheckpoint,
         metrics: Mapping[str, float],
         model: nn.Module,
         optimizer: Optimizer | None,
         resolution: int,
     ) -> None:
         finite = {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
-        about = {
+        description = {
             "epoch": new.epoch,
             "resolution": resolution,
             "monitor": self.monitor,
             "mode": self.mode,
             "metrics": finite,
         }
+        # The weights are written last and removed first: wherever they are, the rest is complete.
         if self.save_optimizer and optimizer is not None:
-            save_tree(
-                self.save_dir / f"{new.name}.optimizer.safetensors", optimizer.state_dict()
-            )
-        write_json(self.save_dir / f"{new.name}.json", about)
-        save_weights(self.save_dir / f"{new.name}.safetensors", model.state_dict(), about)
+            path = self.save_dir / f"{new.name}.optimizer.safetensors"
+            save_optimizer_state(path, optimizer.state_dict())
+        write_json(self.save_dir / f"{new.name}.json", description)
+        save_weights(self._weights_path(new.name), model.state_dict(), description)
 
     def _remove(self, name: str) -> None:
         for suffix in (".safetensors", ".optimizer.safetensors", ".json"):

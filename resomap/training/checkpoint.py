@@ -1,4 +1,4 @@
-"""Weights as safetensors, with what they are in the metadata."""
+"""Weights and the state of an optimizer as safetensors, described in their metadata."""
 
 import json
 import os
@@ -12,29 +12,60 @@ from torch import Tensor
 
 from resomap.system.files import replacing
 
-KEY = "resomap"
+# safetensors writes several metadata keys in random order, so everything is JSON under one key:
+# equal weights must give equal bytes.
+METADATA_KEY = "resomap"
 
 
-def save_weights(path: Path, weights: dict[str, Tensor], about: dict[str, Any]) -> None:
-    """Write `weights` with `about` as JSON in one metadata key (several come out in random order)."""
-    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+def save_weights(path: Path, weights: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+    """Write `weights` with `metadata` (JSON values), whole or not at all.
+
+    OSError, with the number of the system's error, where the disk does not take them.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     with replacing(path) as temporary:
-        write_tensors(temporary, whole, about)
+        _write_tensors(temporary, tensors, json.dumps(metadata, sort_keys=True))
 
 
-def write_tensors(path: Path, tensors: dict[str, Tensor], about: Any) -> None:
-    """Write contiguous `tensors` on the CPU straight into `path`; OSError where the disk does not take them."""
+def _write_tensors(path: Path, tensors: dict[str, Tensor], metadata: str) -> None:
     try:
-        save_file(tensors, path, metadata={KEY: json.dumps(about, sort_keys=True)})
+        save_file(tensors, path, metadata={METADATA_KEY: metadata})
     except SafetensorError as error:
-        told = re.search(r"\(os error (\d+)\)", str(error))
-        if told is None:
+        # The Rust side keeps the number of the system's error in its text only.
+        match = re.search(r"\(os error (\d+)\)", str(error))
+        if match is None:
             raise
-        raise OSError(int(told[1]), os.strerror(int(told[1])), str(path)) from error
+        raise OSError(int(match[1]), os.strerror(int(match[1])), str(path)) from error
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read weights and what was said about them; a run without a result has no weights and says why in `status`."""
+    """Return the weights, on the CPU, and the metadata.
+
+    A run without a result has no weights; `status` in its metadata is the reason.
+    """
     with safe_open(path, framework="pt") as stored:
-        about = json.loads(stored.metadata()[KEY])
-    return load_file(path), about
+        metadata = json.loads(stored.metadata()[METADATA_KEY])
+    return load_file(path), metadata
+
+
+def save_optimizer_state(path: Path, state: dict[str, Any]) -> None:
+    """Write the `state_dict()` of an optimizer: tensor `exp_avg` of parameter 3 as `3.exp_avg`."""
+    tensors, values = dict[str, Tensor](), dict[str, Any]()
+    for index, entries in state["state"].items():
+        for name, value in entries.items():
+            kind: dict[str, Any] = tensors if isinstance(value, Tensor) else values
+            kind[f"{index}.{name}"] = value
+    save_weights(path, tensors, {"param_groups": state["param_groups"], "values": values})
+
+
+def load_optimizer_state(path: Path) -> dict[str, Any]:
+    """Return what `Optimizer.load_state_dict` takes, from a file of `save_optimizer_state`.
+
+    >>> optimizer.load_state_dict(load_optimizer_state(path))
+    """
+    tensors, metadata = load_weights(path)
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in {**tensors, **metadata["values"]}.items():
+        index, _, name = key.partition(".")
+        state.setdefault(int(index), {})[name] = value
+    return {"state": state, "param_groups": metadata["param_groups"]}

@@ -13,90 +13,91 @@ from torch import Tensor, nn
 
 from resomap.system.gpus import lease_until_exit
 
-PATIENCE = timedelta(days=1)
-"""How long a process waits for the others, which may be validating; one that died ends all at once through torchrun."""
+# The others wait in a collective while the leader validates, which may take hours. A process that
+# dies does not use up this time: torchrun notices it and ends the rest.
+COLLECTIVE_TIMEOUT = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class Group:
-    """This process among those of one training."""
+    """The place of this process among those that train one network."""
 
     rank: int = 0
-    world: int = 1
+    world_size: int = 1
 
     @property
-    def leads(self) -> bool:
-        """Whether this process writes the results."""
+    def is_leader(self) -> bool:
+        """Whether this process validates, saves and writes the results."""
         return self.rank == 0
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """The sum of every process's `tensor`, in place."""
-        if self.world > 1:
+        """Return the sum of `tensor` over all processes, computed in place."""
+        if self.world_size > 1:
             torch.distributed.all_reduce(tensor)
         return tensor
 
-    def least(self, tensor: Tensor) -> Tensor:
-        """The least of every process's `tensor`, in place."""
-        if self.world > 1:
+    def min(self, tensor: Tensor) -> Tensor:
+        """Return the element-wise minimum of `tensor` over all processes, computed in place."""
+        if self.world_size > 1:
             torch.distributed.all_reduce(tensor, torch.distributed.ReduceOp.MIN)
         return tensor
 
-    def share(self, value: Any) -> Any:
-        """The leader's `value` (plain), in every process."""
-        if self.world == 1:
+    def broadcast(self, value: Any) -> Any:
+        """Return the leader's `value` (a plain Python object) in every process."""
+        if self.world_size == 1:
             return value
-        box = [value]
-        torch.distributed.broadcast_object_list(box)
-        return box[0]
+        values = [value]
+        torch.distributed.broadcast_object_list(values)
+        return values[0]
 
     def wrap(self, model: nn.Module, device: torch.device) -> nn.Module:
-        """`model` with gradients averaged over the processes; on a GPU its BatchNorm sees the whole batch."""
-        if self.world == 1:
+        """Return `model` with gradients averaged over the processes; unchanged for one process."""
+        if self.world_size == 1:
             return model
-        if device.type == "cuda":
-            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-        return nn.parallel.DistributedDataParallel(
-            model, device_ids=[device] if device.type == "cuda" else None
-        )
+        if device.type == "cpu":
+            return nn.parallel.DistributedDataParallel(model)
+        # Statistics of the whole batch, as one process would compute them. SyncBatchNorm has no
+        # CPU implementation, so there each process normalises its own part of the batch.
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        return nn.parallel.DistributedDataParallel(model, device_ids=[device])
 
 
-def relaunch(processes: int, device: str) -> None:
-    """Become torchrun with `processes` of this very command, unless one is wanted or this is already one of them.
+def relaunch_with_torchrun(processes: int, device: str) -> None:
+    """Replace this process by torchrun with `processes` copies of its own command.
 
-    Their GPUs are leased first, all at once. torchrun chooses a free port by itself (`--standalone`), and ends all when one fails.
+    Return without effect for one process and inside a process that torchrun started. The GPUs are
+    leased first, all at once.
     """
-    if processes > 1 and "TORCHELASTIC_RUN_ID" not in os.environ:
-        lease_until_exit(device, processes)
-        module = (
-            ["-m", spec.name] if (spec := sys.modules["__main__"].__spec__) else [sys.argv[0]]
-        )
-        torchrun = [
-            "-m",
-            "torch.distributed.run",
-            "--standalone",
-            f"--nproc-per-node={processes}",
-        ]
-        os.execv(sys.executable, [sys.executable, *torchrun, *module, *sys.argv[1:]])
+    if processes <= 1 or "TORCHELASTIC_RUN_ID" in os.environ:
+        return
+    lease_until_exit(device, processes)
+    spec = sys.modules["__main__"].__spec__
+    program = ["-m", spec.name] if spec else [sys.argv[0]]
+    # --standalone picks a free port, so that several trainings can run on one machine.
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    os.execv(sys.executable, [sys.executable, *torchrun, *program, *sys.argv[1:]])
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[tuple[Group, torch.device]]:
-    """This process's place in the group that torchrun started, and its own device; alone without torchrun."""
+def join_group(device: torch.device) -> Iterator[tuple[Group, torch.device]]:
+    """Yield the group that torchrun started and the device of this process; alone without one."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         yield Group(), device
         return
+    backend = "gloo"
     if device.type == "cuda":
+        backend = "nccl"
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
-    torch.distributed.init_process_group(
-        "nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE
-    )
+    torch.distributed.init_process_group(backend, timeout=COLLECTIVE_TIMEOUT)
     try:
         yield Group(torch.distributed.get_rank(), torch.distributed.get_world_size()), device
     finally:
         torch.distributed.destroy_process_group()
 
 
-def bare(model: nn.Module) -> nn.Module:
-    """The network itself, without the wrapper of a group."""
-    return model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
+def unwrap(model: nn.Module) -> nn.Module:
+    """Return the network itself, without the wrapper of `Group.wrap`."""
+    if isinstance(model, nn.parallel.DistributedDataParallel):
+        return model.module
+    return model

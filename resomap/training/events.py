@@ -10,10 +10,11 @@ OnEpoch = Callable[[int, Mapping[str, float]], None]
 
 
 @contextmanager
-def events_into(directory: Path | None) -> Iterator[OnEpoch | None]:
-    """Yield what writes the values of an epoch as scalars into `directory`, at once; None for None.
+def event_writer(directory: Path | None) -> Iterator[OnEpoch | None]:
+    """Yield a function that writes the values of an epoch as scalars into `directory`.
 
-    Scalars are grouped by their first word (train/loss, val/accuracy). ResoMapError when TensorBoard is not installed.
+    It yields None when `directory` is None. Scalars are grouped by their first word (train/loss,
+    val/accuracy) and readable at once. ResoMapError when TensorBoard is not installed.
     """
     if directory is None:
         yield None
@@ -22,13 +23,16 @@ def events_into(directory: Path | None) -> Iterator[OnEpoch | None]:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise ResoMapError(
-            "config/system.yaml: system.training.tensorboard: install it with `pip install 'resomap[tracking]'`"
+            "config/system.yaml: system.training.tensorboard needs TensorBoard; "
+            "install it with `pip install 'resomap[tracking]'`"
         ) from error
 
     writers: list[SummaryWriter] = []
 
     def write(epoch: int, values: Mapping[str, float]) -> None:
-        if not writers:  # events of an earlier training, or of epochs that are trained again, are hidden from here on
+        if not writers:
+            # Opened at the first epoch, because purge_step hides the events from that epoch on:
+            # those of an earlier training here, or of epochs that a resumed one repeats.
             writers.append(SummaryWriter(str(directory), purge_step=epoch))
         for name, value in values.items():
             if name != "epoch":
@@ -43,5 +47,5 @@ def events_into(directory: Path | None) -> Iterator[OnEpoch | None]:
 
 
 def _tag(name: str) -> str:
-    group, _, rest = name.partition("_")
-    return f"{group}/{rest}" if group in ("train", "val") else name
+    split, _, metric = name.partition("_")
+    return f"{split}/{metric}" if split in ("train", "val") else name

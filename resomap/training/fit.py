@@ -1,8 +1,8 @@
-"""A whole training: epochs, the best weights by a monitor, a status that is never a number, and a place to go on from."""
+"""A whole training: its epochs, its best weights by a monitor, its outcome, and how it resumes."""
 
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from time import perf_counter
 from typing import Any, Literal
@@ -12,24 +12,23 @@ from torch import Tensor
 from resomap.config.training import Monitor
 from resomap.data.loading.loader import TrainLoader
 from resomap.training.autosave import Autosave
-from resomap.training.callbacks import EarlyStopping, ModelCheckpoint
+from resomap.training.callbacks import EarlyStopping, ModelCheckpoint, is_better
+from resomap.training.events import OnEpoch
 from resomap.training.memory import Infeasible
-from resomap.training.monitor import is_better
-from resomap.training.tally import METRICS, Tally
+from resomap.training.tally import METRIC_NAMES, Tally
 from resomap.training.trainer import Trainer
 from resomap.workflow.layout import table_columns
 
 HISTORY_COLUMNS = table_columns("history")
-RATES = ("epoch_seconds", "images_per_second", "peak_memory_mib")
-OnEpoch = Callable[[int, dict[str, float]], None]
+TIMING_COLUMNS = ("epoch_seconds", "images_per_second", "peak_memory_mib")
 
 
 @dataclass
 class Outcome:
-    """What a training left: its status and the reason for it, the best weights and their scores, one row an epoch, what each took.
+    """The result of a training: status, best weights and their scores, and one history row an epoch.
 
-    `steps` is the number of optimizer steps at which a loss was first not finite, `log` what was told on the way, `seconds` how long
-    it was trained, interruptions left out.
+    `steps` is the optimizer step at which the loss was first not finite, `epoch_timings` has
+    TIMING_COLUMNS for each epoch, `seconds` is the training time without interruptions.
     """
 
     status: Literal["ok", "diverged", "infeasible"] = "ok"
@@ -38,12 +37,12 @@ class Outcome:
     weights: dict[str, Tensor] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
-    rates: list[dict[str, float]] = field(default_factory=list)
-    log: list[str] = field(default_factory=list)
+    epoch_timings: list[dict[str, float]] = field(default_factory=list)
+    log_lines: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
-    def told(self) -> dict[str, Any]:
-        """How it ended, for metrics.json."""
+    def metrics(self) -> dict[str, Any]:
+        """Return status, reason, steps and scores, for metrics.json."""
         return {
             "status": self.status,
             "reason": self.reason,
@@ -51,30 +50,27 @@ class Outcome:
             "scores": self.scores,
         }
 
-    def cost(self) -> dict[str, Any]:
-        """What it took, for timing.json; pictures a second with validation included."""
-        seen = sum(rates["epoch_seconds"] * rates["images_per_second"] for rates in self.rates)
+    def timing(self) -> dict[str, Any]:
+        """Return the times for timing.json; images per second include the time of validation."""
+        images = 0.0
+        for timing in self.epoch_timings:
+            images += timing["epoch_seconds"] * timing["images_per_second"]
         return {
             "train_seconds": self.seconds,
-            "train_images_per_second": seen / self.seconds,
-            "epochs": self.rates,
+            "train_images_per_second": images / self.seconds,
+            "epochs": self.epoch_timings,
         }
 
-    def end(
+    def end_without_result(
         self, status: Literal["diverged", "infeasible"], reason: str, steps: int | None = None
     ) -> None:
-        """End without a result; weights and scores are discarded."""
-        self.status, self.reason, self.steps, self.weights, self.scores = (
-            status,
-            reason,
-            steps,
-            {},
-            {},
-        )
+        """Set the status and discard weights and scores."""
+        self.status, self.reason, self.steps = status, reason, steps
+        self.weights, self.scores = {}, {}
 
-    def tell(self, line: str) -> None:
-        """Say a line now, and again when the training goes on elsewhere."""
-        self.log.append(line)
+    def log(self, line: str) -> None:
+        """Print a line to stderr and keep it, so that a resumed training prints it again."""
+        self.log_lines.append(line)
         print(line, file=sys.stderr, flush=True)
 
 
@@ -89,22 +85,24 @@ def fit(
     on_epoch: OnEpoch | None = None,
     autosave: Autosave | None = None,
 ) -> Outcome:
-    """Train for `epochs` or until `early_stopping` says so; a loss that is not finite, or no memory, ends it without a result.
+    """Train for `epochs`, or until `early_stopping`, and return the outcome.
 
-    A train_loader with `set_epoch` is told each epoch. `on_epoch` gets the epoch and all that was measured in it. With `autosave` it
-    goes on from the state that lies there: at any step where the loader can be sought (TrainLoader), else at the end of an epoch.
+    A loss that is not finite, or too little memory, ends the training without a result: the outcome
+    has the status, and nothing is raised. `train_loader.set_epoch` is called where it exists.
+    `on_epoch` receives the epoch and all that was measured in it. With `autosave` the training
+    resumes from its last state: at any step with a TrainLoader, else at the end of an epoch.
     """
-    course = Course(
+    loop = TrainingLoop(
         trainer, epochs, monitor, resolution, early_stopping, checkpoint, on_epoch, autosave
     )
-    course.resume()
-    course.run()
-    return course.outcome
+    loop.resume()
+    loop.run()
+    return loop.outcome
 
 
 @dataclass
-class Course:
-    """A training on its way; `tally` is what the epoch under way has added up to, `rate` the learning rate that it began with."""
+class TrainingLoop:
+    """The progress of a training: its outcome so far, and the totals of the current epoch."""
 
     trainer: Trainer
     epochs: int
@@ -118,156 +116,145 @@ class Course:
     def __post_init__(self) -> None:
         self.outcome = Outcome()
         self.tally = Tally(self.trainer.device, self.trainer.group)
-        self.rate = 0.0
+        self.learning_rate = 0.0  # at the first step of the current epoch
         self._started = perf_counter()
 
     def resume(self) -> None:
-        """Go on from the newest state that was saved, if any."""
+        """Load the newest saved state, if there is one, and remove the files of other trainings."""
         state = self.autosave.states.load() if self.autosave else None
-        self.trainer.group.share(
-            None
-        )  # every process has read before the leader removes anything
+        # A barrier: every process has read the state before the leader removes any file.
+        self.trainer.group.broadcast(None)
         if state is not None:
             self.load_state_dict(state)
-        if self.trainer.group.leads:
-            self._begin(is_fresh=state is None)
+        if self.trainer.group.is_leader:
+            self._clean_up(is_fresh=state is None)
 
-    def _begin(self, *, is_fresh: bool) -> None:
+    def _clean_up(self, *, is_fresh: bool) -> None:
         if self.autosave:
             self.autosave.states.tidy(foreign=is_fresh)
         if self.checkpoint:
             self.checkpoint.tidy()
         if not is_fresh:
-            where = f"going on with epoch {len(self.outcome.history) + 1} after its step {self.tally.steps}"
-            print("\n".join([*self.outcome.log, where]), file=sys.stderr, flush=True)
+            epoch = len(self.outcome.history) + 1
+            line = f"resuming in epoch {epoch} after step {self.tally.steps}"
+            print("\n".join([*self.outcome.log_lines, line]), file=sys.stderr, flush=True)
 
     def run(self) -> None:
-        """Train to the end, saving on the way."""
-        if isinstance(
-            self.trainer.train_loader, TrainLoader
-        ):  # another cannot be brought back to a step
-            self.trainer.between = self._pause
+        """Train to the end, saving the state on the way."""
+        # Only a TrainLoader can be moved to a step, so only then is a state within an epoch of use.
+        if isinstance(self.trainer.train_loader, TrainLoader):
+            self.trainer.step_hook = self._maybe_save
         try:
-            while (
-                self.outcome.status == "ok"
-                and len(self.outcome.history) < self.epochs
-                and not self._stops_early()
-            ):
+            while not self._is_finished():
                 self._run_epoch(len(self.outcome.history))
                 self.tally = Tally(self.trainer.device, self.trainer.group)
-                self._pause()
+                self._maybe_save()
         except Infeasible as error:
-            self.outcome.end("infeasible", str(error))
-        if (
-            self.autosave and self.outcome.status != "ok"
-        ):  # so that nobody goes through it again
+            self.outcome.end_without_result("infeasible", str(error))
+        # A retry of a failed training would fail again at the same step: let it find the outcome.
+        if self.autosave and self.outcome.status != "ok":
             self.autosave.save(self.state_dict)
         self.outcome.seconds = perf_counter() - self._started
 
     def state_dict(self) -> dict[str, Any]:
-        """All that going on needs; every process must ask."""
+        """Return what a resumed training needs; a collective, so every process must call it."""
         self.outcome.seconds = perf_counter() - self._started
+        outcome = {each.name: getattr(self.outcome, each.name) for each in fields(Outcome)}
         return {
             "trainer": self.trainer.state_dict(),
             "tally": self.tally.state_dict(),
-            "rate": self.rate,
-            "outcome": {
-                each.name: getattr(self.outcome, each.name) for each in fields(Outcome)
-            },
-            "early_stopping": self.early_stopping.state_dict() if self.early_stopping else None,
-            "checkpoint": self.checkpoint.state_dict() if self.checkpoint else None,
+            "learning_rate": self.learning_rate,
+            "outcome": outcome,
+            "early_stopping": self.early_stopping and self.early_stopping.state_dict(),
+            "checkpoint": self.checkpoint and self.checkpoint.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state`."""
+        """Restore `state`."""
         self.trainer.load_state_dict(state["trainer"])
         self.tally.load_state_dict(state["tally"])
-        self.rate, self.outcome = state["rate"], Outcome(**state["outcome"])
+        self.learning_rate = state["learning_rate"]
+        self.outcome = Outcome(**state["outcome"])
         self._started = perf_counter() - self.outcome.seconds
-        for part, stored in (
-            (self.early_stopping, state["early_stopping"]),
-            (self.checkpoint, state["checkpoint"]),
-        ):
-            if part:
-                part.load_state_dict(stored)
+        if self.early_stopping:
+            self.early_stopping.load_state_dict(state["early_stopping"])
+        if self.checkpoint:
+            self.checkpoint.load_state_dict(state["checkpoint"])
 
-    def _pause(self) -> None:
+    def _is_finished(self) -> bool:
+        if self.outcome.status != "ok" or len(self.outcome.history) >= self.epochs:
+            return True
+        return self.early_stopping is not None and self.early_stopping.stop
+
+    def _maybe_save(self) -> None:
         if self.autosave:
-            self.autosave.consider(self.state_dict)
-
-    def _stops_early(self) -> bool:
-        return bool(self.early_stopping and self.early_stopping.stop)
+            self.autosave.maybe_save(self.state_dict)
 
     def _run_epoch(self, epoch: int) -> None:
         if not self.tally.steps:
-            self.rate = self.trainer.optimizer.param_groups[0]["lr"]
-        self._seek(epoch)
-        trained = self.trainer.train_epoch(epoch, self.tally)
-        bad = self.tally.first_bad_step()
-        validated = self.trainer.validate() if bad is None else {}
-        if math.isfinite(validated.get("loss", math.nan)):
-            row = {
-                "epoch": epoch,
-                **_named("train", trained),
-                **_named("val", validated),
-                "learning_rate": self.rate,
-            }
-            self._record(row, {"epoch": epoch, **{name: trained[name] for name in RATES}})
-        else:
-            steps = epoch * self.tally.steps + (bad or self.tally.steps)
-            which = "training" if bad else "validation"
-            self.outcome.end(
-                "diverged",
-                f"the {which} loss is not finite at step {steps}, in epoch {epoch + 1}",
-                steps,
-            )
+            self.learning_rate = self.trainer.optimizer.param_groups[0]["lr"]
+        self._move_loader_to(epoch)
+        train = self.trainer.train_epoch(epoch, self.tally)
+        bad_step = self.tally.first_bad_step()
+        if bad_step is not None:
+            self._diverge("training", epoch, bad_step)
+            return
+        val = self.trainer.validate()
+        if not math.isfinite(val["loss"]):
+            self._diverge("validation", epoch, self.tally.steps)
+            return
+        self._record(epoch, train, val)
 
-    def _seek(self, epoch: int) -> None:
+    def _diverge(self, split: str, epoch: int, step: int) -> None:
+        steps = epoch * self.tally.steps + step
+        reason = f"the {split} loss is not finite at step {steps}, in epoch {epoch + 1}"
+        self.outcome.end_without_result("diverged", reason, steps)
+
+    def _move_loader_to(self, epoch: int) -> None:
         loader: Any = self.trainer.train_loader
         if isinstance(loader, TrainLoader):
             loader.set_epoch(epoch, self.tally.steps)
         elif hasattr(loader, "set_epoch"):
             loader.set_epoch(epoch)
 
-    def _record(self, row: dict[str, float], rates: dict[str, float]) -> None:
-        epoch = int(row["epoch"])
+    def _record(self, epoch: int, train: Mapping[str, float], val: Mapping[str, float]) -> None:
+        row: dict[str, float] = {"epoch": epoch}
+        row.update({f"train_{name}": train[name] for name in METRIC_NAMES})
+        row.update({f"val_{name}": val[name] for name in METRIC_NAMES})
+        row["learning_rate"] = self.learning_rate
+        timing = {"epoch": epoch, **{name: train[name] for name in TIMING_COLUMNS}}
         self.outcome.history.append(row)
-        self.outcome.rates.append(rates)
+        self.outcome.epoch_timings.append(timing)
         self._keep_best(row)
-        if self.trainer.group.leads:
-            self.outcome.tell(_line(row, rates, self.epochs))
-            if self.checkpoint:
-                self.checkpoint.step(
-                    epoch, row, self.trainer.evaluated, self.trainer.optimizer, self.resolution
-                )
-            if self.on_epoch:
-                self.on_epoch(epoch, {**row, **rates})
+        if self.trainer.group.is_leader:
+            self._report(epoch, row, timing)
         if self.early_stopping:
             self.early_stopping.step(epoch, row[self.monitor.name])
 
+    def _report(self, epoch: int, row: dict[str, float], timing: dict[str, float]) -> None:
+        self.outcome.log(_epoch_line(row, timing, self.epochs))
+        if self.checkpoint:
+            model, optimizer = self.trainer.eval_model, self.trainer.optimizer
+            self.checkpoint.step(epoch, row, model, optimizer, self.resolution)
+        if self.on_epoch:
+            self.on_epoch(epoch, {**row, **timing})
+
     def _keep_best(self, row: dict[str, float]) -> None:
-        if is_better(
-            row[self.monitor.name],
-            self.outcome.scores.get(self.monitor.name),
-            self.monitor.mode,
-        ):
-            self.outcome.scores = {
-                name: value
-                for name, value in row.items()
-                if name == "epoch" or name.startswith("val_")
-            }
-            self.outcome.weights = {
-                name: tensor.detach().clone()
-                for name, tensor in self.trainer.evaluated.state_dict().items()
-            }
+        best = self.outcome.scores.get(self.monitor.name)
+        if not is_better(row[self.monitor.name], best, self.monitor.mode):
+            return
+        names = [name for name in row if name == "epoch" or name.startswith("val_")]
+        self.outcome.scores = {name: row[name] for name in names}
+        # A copy on the device: the next epoch changes the tensors of the network in place.
+        state = self.trainer.eval_model.state_dict()
+        self.outcome.weights = {name: state[name].detach().clone() for name in state}
 
 
-def _named(split: str, scores: Mapping[str, float]) -> dict[str, float]:
-    return {f"{split}_{name}": scores[name] for name in METRICS}
-
-
-def _line(row: dict[str, float], rates: dict[str, float], epochs: int) -> str:
+def _epoch_line(row: dict[str, float], timing: dict[str, float], epochs: int) -> str:
+    """Return the log line of an epoch; `resomap status` reads its first two numbers."""
     return (
-        f"epoch {row['epoch'] + 1:.0f}/{epochs}: loss {row['train_loss']:.4f}, val_loss {row['val_loss']:.4f}, "
-        f"val_accuracy {row['val_accuracy']:.4f}, learning rate {row['learning_rate']:.2g}, {rates['images_per_second']:.0f} images/s"
+        f"epoch {row['epoch'] + 1:.0f}/{epochs}: "
+        f"loss {row['train_loss']:.4f}, val_loss {row['val_loss']:.4f}, "
+        f"val_accuracy {row['val_accuracy']:.4f}, learning_rate {row['learning_rate']:.2g}, "
+        f"{timing['images_per_second']:.0f} images/s"
     )

@@ -1,6 +1,6 @@
-"""When memory runs out: half as many pictures at once, and again."""
+"""Micro-batches: as many images in one pass as memory allows, halved whenever it runs out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -8,110 +8,133 @@ import torch
 from torch import Tensor, nn
 
 Result = TypeVar("Result")
-# How libraries under torch say it when they are the ones that found none; torch itself has a type for it on a GPU only.
-SAID = ("can't allocate memory", "CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED")
+# torch raises OutOfMemoryError only for its own allocator on a GPU. The CPU allocator and the CUDA
+# libraries raise a plain RuntimeError, known by its text alone.
+OUT_OF_MEMORY_TEXTS = (
+    "can't allocate memory",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
 
 
 class Infeasible(Exception):
-    """Not even the fewest pictures that a step can take at once fit into memory."""
+    """Not even the smallest micro-batch fits into memory."""
 
 
 @dataclass
-class Portion:
-    """How many pictures go through a network at once (None: a whole batch), halved when memory runs out, never under `least`."""
+class MicroBatch:
+    """The most images in one pass (None: the whole batch), never halved below `minimum`."""
 
     size: int | None = None
-    least: int = 1
+    minimum: int = 1
 
-    def pieces(self, count: int) -> int:
-        """Into how many pieces, alike in size, a batch of `count` is split."""
+    def num_pieces(self, batch_size: int) -> int:
+        """Return into how many pieces of nearly equal size a batch is split."""
         if self.size is None:
             return 1
-        return max(1, min(-(-count // self.size), count // self.least))
+        return max(1, min(-(-batch_size // self.size), batch_size // self.minimum))
 
-    def halve(self, count: int) -> None:
-        """Half of what a batch of `count` put through at once; Infeasible where that was the least."""
-        size = min(self.size or count, count)
-        if size <= self.least:
-            raise Infeasible(
-                f"not even {size} picture{'s' * (size > 1)} at once fit into memory"
-            )
-        self.size = max(self.least, size // 2)
-
-
-def fewest_pictures(model: nn.Module) -> int:
-    """2 for a network with BatchNorm, whose statistics of one picture on a map of one cell are none; else 1."""
-    return (
-        2
-        if any(
-            isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()
-        )
-        else 1
-    )
+    def halve(self, batch_size: int) -> None:
+        """Halve the size that a batch of `batch_size` was split into; Infeasible at the minimum."""
+        size = min(self.size or batch_size, batch_size)
+        if size <= self.minimum:
+            plural = "s" * (size > 1)
+            raise Infeasible(f"not even {size} image{plural} at once fit into memory")
+        self.size = max(self.minimum, size // 2)
 
 
-def within_memory(
-    portion: Portion,
-    count: int,
+def min_micro_batch(model: nn.Module) -> int:
+    """Return the fewest images that one training pass of `model` can take: 1 or 2.
+
+    BatchNorm refuses a single image whose feature map is 1 x 1: one value has no variance.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            return 2
+    return 1
+
+
+def run_within_memory(
+    micro_batch: MicroBatch,
+    batch_size: int,
     work: Callable[[], Result],
     undo: Callable[[], None] = lambda: None,
 ) -> Result:
-    """What `work` returns for a batch of `count`; each time that memory runs out, `undo`, and again with half the portion."""
+    """Return the result of `work`; each time memory runs out, `undo`, halve and retry.
+
+    Infeasible when `work` does not fit at the minimum either.
+    """
     while (results := _attempt(work)) is None:
         undo()
-        portion.halve(count)
+        micro_batch.halve(batch_size)
         if torch.cuda.is_initialized():
-            torch.cuda.empty_cache()
+            torch.cuda.empty_cache()  # cached blocks have the sizes of the larger micro-batch
     return results[0]
 
 
 def _attempt(work: Callable[[], Result]) -> tuple[Result] | None:
-    # A function of its own: the error's traceback holds on to what did not fit until it is left.
+    # A function of its own: while the exception is handled, its traceback keeps every tensor of the
+    # failed pass alive. They are free only after this function has returned.
     try:
         return (work(),)
-    except RuntimeError as error:  # torch.OutOfMemoryError is one
+    except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
     return None
 
 
-class Snapshot:
-    """The buffers of a network (BatchNorm's statistics) as they were before a step."""
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Return whether torch or a library under it ran out of memory."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return any(text in str(error) for text in OUT_OF_MEMORY_TEXTS)
+
+
+class BufferSnapshot:
+    """A copy of a network's buffers (the statistics of BatchNorm), to undo a failed step."""
 
     def __init__(self, model: nn.Module) -> None:
-        of_type: dict[
-            torch.dtype, list[Tensor]
-        ] = {}  # one operation copies all tensors of a type
+        by_dtype: dict[torch.dtype, list[Tensor]] = {}
         for buffer in model.buffers():
-            of_type.setdefault(buffer.dtype, []).append(buffer)
-        self._pairs = [
-            (buffers, [buffer.clone() for buffer in buffers]) for buffers in of_type.values()
-        ]
+            by_dtype.setdefault(buffer.dtype, []).append(buffer)
+        self._pairs: list[tuple[list[Tensor], list[Tensor]]] = []
+        for buffers in by_dtype.values():
+            self._pairs.append((buffers, [buffer.clone() for buffer in buffers]))
 
     def take(self) -> None:
-        """Remember the buffers."""
-        for buffers, kept in self._pairs:
-            torch._foreach_copy_(kept, buffers)
+        """Copy the buffers; one fused operation per dtype, since this runs before every step."""
+        for buffers, copies in self._pairs:
+            torch._foreach_copy_(copies, buffers)
 
     def restore(self) -> None:
-        """Bring them back."""
-        for buffers, kept in self._pairs:
-            torch._foreach_copy_(buffers, kept)
+        """Write the copies back into the network."""
+        for buffers, copies in self._pairs:
+            torch._foreach_copy_(buffers, copies)
 
 
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether torch, or a library under it, found no memory."""
-    return isinstance(error, torch.OutOfMemoryError) or any(
-        words in str(error) for words in SAID
-    )
+def forward_in_micro_batches(
+    model: nn.Module, images: Tensor, micro_batch: MicroBatch
+) -> Tensor:
+    """Return float32 logits (B, classes) of `images` (B, 3, r, r), a micro-batch at a time.
+
+    Only for evaluation mode, where the split does not change the result.
+    """
+
+    def forward() -> Tensor:
+        pieces = images.tensor_split(micro_batch.num_pieces(len(images)))
+        return torch.cat([model(piece).float() for piece in pieces])
+
+    return run_within_memory(micro_batch, len(images), forward)
 
 
-def in_portions(network: nn.Module, images: Tensor, portion: Portion) -> Tensor:
-    """Logits of `images` in evaluation, as many at once as memory allows."""
-    return within_memory(
-        portion,
-        len(images),
-        lambda: torch.cat(
-            [network(some).float() for some in images.tensor_split(portion.pieces(len(images)))]
-        ),
-    )
+@torch.inference_mode()
+def predict(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+    """Return float32 logits (N, classes) on the CPU, in the order of `batches`.
+
+    The model is put into evaluation mode; batches are split where memory is short.
+    """
+    model.eval()
+    micro_batch, logits = MicroBatch(), list[Tensor]()
+    for images, _ in batches:
+        logits.append(forward_in_micro_batches(model, images, micro_batch).cpu())
+    return torch.cat(logits)

@@ -1,4 +1,4 @@
-"""Optimizers: weight decay on weights, none on norms and biases."""
+"""Optimizers from the configuration, with weight decay on weights only."""
 
 import torch
 from torch import Tensor, nn
@@ -9,33 +9,33 @@ from resomap.config.training import Optimizer
 
 
 def build_optimizer(optimizer: Optimizer, model: nn.Module) -> TorchOptimizer:
-    """The optimizer of a recipe over `model`, fused; parameters of fewer than two dimensions (norms, biases) are not decayed."""
+    """Return the configured optimizer over the parameters of `model` that require gradients.
+
+    Parameters of fewer than two dimensions (norms, biases) are not decayed.
+    """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    weights = [parameter for parameter in parameters if parameter.ndim >= 2]
+    norms_and_biases = [parameter for parameter in parameters if parameter.ndim < 2]
     groups = [
-        {
-            "params": [parameter for parameter in parameters if parameter.ndim >= 2],
-            "weight_decay": optimizer.weight_decay,
-        },
-        {
-            "params": [parameter for parameter in parameters if parameter.ndim < 2],
-            "weight_decay": 0.0,
-        },
+        {"params": weights, "weight_decay": optimizer.weight_decay},
+        {"params": norms_and_biases, "weight_decay": 0.0},
     ]
+    # fused: one kernel for all parameters instead of several for each.
+    rate = optimizer.learning_rate
     if optimizer.type == "sgd":
-        return SGD(
-            groups,
-            lr=optimizer.learning_rate,
-            momentum=optimizer.sgd.momentum,
-            nesterov=optimizer.sgd.nesterov,
-            fused=True,
-        )
-    return {"adam": Adam, "adamw": AdamW}[optimizer.type](
-        groups, lr=optimizer.learning_rate, fused=True
-    )
+        sgd = optimizer.sgd
+        return SGD(groups, rate, momentum=sgd.momentum, nesterov=sgd.nesterov, fused=True)
+    if optimizer.type == "adam":
+        return Adam(groups, rate, fused=True)
+    return AdamW(groups, rate, fused=True)
 
 
 def align_state(optimizer: TorchOptimizer) -> None:
-    """Lay the loaded state of each parameter out in memory as the parameter is: fused steps read both in one order."""
+    """Give the loaded state of each parameter the memory format of the parameter.
+
+    A fused step walks parameter, gradient and state as flat memory. With a channels_last weight and a
+    contiguous momentum it would pair the wrong elements, and no error would show it.
+    """
     for parameter, state in optimizer.state.items():
         for name, value in state.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape:

@@ -1,4 +1,4 @@
-"""One run as its recipe says, gone on with where an earlier process left it, and tried again where the recipe asks for it."""
+"""One run by its recipe: resumed where an earlier process stopped, retried if the recipe allows it."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,14 +13,14 @@ from resomap.training.autosave import Autosave
 from resomap.training.build import build_loaders, build_trainer
 from resomap.training.callbacks import EarlyStopping, ModelCheckpoint
 from resomap.training.distributed import Group
-from resomap.training.events import events_into
+from resomap.training.events import event_writer
 from resomap.training.fit import Outcome, fit
-from resomap.training.states import States
+from resomap.training.states import StateFolder
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where a training keeps its best epochs, its event files, and the states that `fingerprint` marks as its own."""
+class RunPaths:
+    """The folders of a run: kept checkpoints, TensorBoard events, and states with `fingerprint`."""
 
     checkpoints: Path
     events: Path
@@ -29,8 +29,8 @@ class Places:
 
 
 @dataclass(frozen=True)
-class Setup:
-    """What is trained: a network, by a recipe, at a resolution, from a seed, on the pictures of a store."""
+class RunSetup:
+    """What is trained: a network, by a recipe, at a resolution, from a seed, on a prepared store."""
 
     recipe: Training
     architecture: Architecture
@@ -40,76 +40,70 @@ class Setup:
 
 
 def train_run(
-    setup: Setup, places: Places, runtime: Runtime, group: Group, device: torch.device
+    setup: RunSetup, paths: RunPaths, runtime: Runtime, group: Group, device: torch.device
 ) -> tuple[Outcome, dict[str, Any]]:
-    """The outcome, and how it was trained in the end: learning_rate, micro_batch, and what made a first attempt fail."""
-    outcome, how = attempt(
-        setup, replace(places, states=places.states / "first"), runtime, group, device
-    )
+    """Return the outcome and the settings that the training ended with.
+
+    These are learning_rate, micro_batch and retried_because (the reason why a first attempt diverged,
+    else None). Each attempt has states of its own: a process that is killed in the second one does
+    not repeat the first, whose last state holds its outcome.
+    """
+    first_paths = replace(paths, states=paths.states / "first")
+    outcome, settings = train_attempt(setup, first_paths, runtime, group, device)
     if outcome.status != "diverged" or setup.recipe.on_divergence == "stop":
-        return outcome, {**how, "retried_because": None}
-    first = outcome.reason
-    outcome, how = attempt(
-        at_half_rate(setup),
-        replace(places, states=places.states / "second"),
-        runtime,
-        group,
-        device,
-    )
-    return outcome, {**how, "retried_because": first}
+        return outcome, {**settings, "retried_because": None}
+    reason = outcome.reason
+    setup = with_half_learning_rate(setup)
+    second_paths = replace(paths, states=paths.states / "second")
+    outcome, settings = train_attempt(setup, second_paths, runtime, group, device)
+    return outcome, {**settings, "retried_because": reason}
 
 
-def at_half_rate(setup: Setup) -> Setup:
-    """The same training with half the peak learning rate."""
+def with_half_learning_rate(setup: RunSetup) -> RunSetup:
+    """Return the same setup with half the peak learning rate."""
     optimizer = setup.recipe.optimizer
     slower = optimizer.model_copy(update={"learning_rate": optimizer.learning_rate / 2})
     return replace(setup, recipe=setup.recipe.model_copy(update={"optimizer": slower}))
 
 
-def attempt(
-    setup: Setup, places: Places, runtime: Runtime, group: Group, device: torch.device
+def train_attempt(
+    setup: RunSetup, paths: RunPaths, runtime: Runtime, group: Group, device: torch.device
 ) -> tuple[Outcome, dict[str, Any]]:
-    """One training from its first step, or from the state that it left, to its end."""
-    recipe, stop = setup.recipe, setup.recipe.early_stopping
-    train, val = build_loaders(
-        recipe, setup.store, setup.resolution, setup.seed, runtime, group, device
-    )
-    trainer = build_trainer(
-        recipe, setup.architecture, setup.seed, setup.store, train, val, device, group
-    )
+    """Train once, from the first step or from the last saved state to the end."""
+    recipe, seed, store = setup.recipe, setup.seed, setup.store
+    train, val = build_loaders(recipe, store, setup.resolution, seed, runtime, group, device)
+    trainer = build_trainer(recipe, setup.architecture, seed, store, train, val, device, group)
     autosave = Autosave(
-        States(places.states, places.fingerprint),
+        StateFolder(paths.states, paths.fingerprint),
         runtime.save_every_seconds,
         runtime.save_every_steps,
         group,
     )
-    parts: dict[str, Any] = {
-        "early_stopping": stop
-        and EarlyStopping(
-            stop.patience, stop.warmup_epochs, recipe.monitor.mode, stop.min_delta
-        ),
-        "checkpoint": ModelCheckpoint(
-            places.checkpoints,
-            recipe.monitor.name,
-            recipe.monitor.mode,
-            recipe.save_top_k,
-            recipe.save_optimizer,
-        ),
-        "autosave": autosave,
-    }
-    with (
-        events_into(places.events if runtime.tensorboard and group.leads else None) as on_epoch,
-        autosave.listening(),
-    ):
+    events = paths.events if runtime.tensorboard and group.is_leader else None
+    with event_writer(events) as on_epoch, autosave.handling_signals():
         outcome = fit(
             trainer,
             recipe.epochs,
             recipe.monitor,
             resolution=setup.resolution,
+            early_stopping=_build_early_stopping(recipe),
+            checkpoint=_build_checkpoint(recipe, paths.checkpoints),
             on_epoch=on_epoch,
-            **parts,
+            autosave=autosave,
         )
-    return outcome, {
-        "learning_rate": recipe.optimizer.learning_rate,
-        "micro_batch": trainer.portion.size,
-    }
+    learning_rate, micro_batch = recipe.optimizer.learning_rate, trainer.micro_batch.size
+    return outcome, {"learning_rate": learning_rate, "micro_batch": micro_batch}
+
+
+def _build_early_stopping(recipe: Training) -> EarlyStopping | None:
+    stop = recipe.early_stopping
+    if stop is None:
+        return None
+    return EarlyStopping(stop.patience, stop.warmup_epochs, recipe.monitor.mode, stop.min_delta)
+
+
+def _build_checkpoint(recipe: Training, folder: Path) -> ModelCheckpoint:
+    monitor = recipe.monitor
+    return ModelCheckpoint(
+        folder, monitor.name, monitor.mode, recipe.save_top_k, recipe.save_optimizer
+    )

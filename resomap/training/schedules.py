@@ -1,4 +1,4 @@
-"""Learning-rate schedules: torch's own, after a linear warm-up."""
+"""Learning-rate schedules: those of torch, after a linear warm-up."""
 
 import sys
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import (
 
 from resomap.config.training import Monitor, Schedule
 from resomap.errors import ConfigError
-from resomap.training.monitor import read_metric
+from resomap.training.callbacks import read_metric
 
 SCHEDULERS: dict[str, Any] = {
     "cosine": CosineAnnealingLR,
@@ -27,11 +27,18 @@ SCHEDULERS: dict[str, Any] = {
 
 
 class LRSchedulerCallback:
-    """One of torch's schedulers by name (SCHEDULERS), with torch's own parameters, after `warmup` calls of linear warm-up.
+    """A torch scheduler by name, with torch's own parameters, after a linear warm-up.
 
-    `step` is called once an epoch, or, with `interval="step"`, once an optimizer step. A plateau takes the name of its metric in
-    `scheduler_params["monitor"]` (val_loss) and is stepped with `metrics`; without them a call only counts the warm-up.
-    ConfigError when the type is unknown or torch refuses the parameters.
+    >>> schedule = LRSchedulerCallback(optimizer, "cosine", {"T_max": 50})
+    >>> for epoch in range(50):
+    ...     train_one_epoch()
+    ...     schedule.step(epoch)
+
+    `scheduler_type` is cosine, step, plateau, exponential or multistep. `warmup` is the number of
+    `step` calls over which the learning rate rises linearly to that of the optimizer. `interval`
+    tells a `Trainer` whether to call `step` once an epoch or once an optimizer step. A plateau reads
+    the metric named `scheduler_params["monitor"]` (val_loss by default) from `step(metrics=...)`.
+    `verbose` prints every change. ConfigError for an unknown type or parameters that torch refuses.
     """
 
     def __init__(
@@ -47,65 +54,71 @@ class LRSchedulerCallback:
         params = dict(scheduler_params or {})
         self.monitor = params.pop("monitor", "val_loss")
         self.by_metric = scheduler_type == "plateau"
-        self.optimizer, self.verbose, self.warmup, self.interval = (
-            optimizer,
-            verbose,
-            warmup,
-            interval,
-        )
-        if scheduler_type not in SCHEDULERS:
-            raise ConfigError(
-                f"no schedule is called {scheduler_type!r}; there are {', '.join(SCHEDULERS)}"
-            )
-        try:
-            self.scheduler = SCHEDULERS[scheduler_type](optimizer, **params)
-        except TypeError as error:
-            raise ConfigError(f"schedule {scheduler_type} with {params}: {error}") from error
+        self.optimizer, self.verbose = optimizer, verbose
+        self.warmup, self.interval = warmup, interval
+        self.scheduler = _build_torch_scheduler(optimizer, scheduler_type, params)
         self._peaks = [group["lr"] for group in optimizer.param_groups]
-        self._count = 0
-        self._warm_up()
+        self._warmup_steps = 0
+        self._set_warmup_rate()
 
     def step(
         self, epoch: int | None = None, metrics: Mapping[str, float] | None = None
     ) -> None:
-        """Count one epoch or step; a plateau is told its metric."""
+        """Advance the schedule by one epoch or optimizer step.
+
+        A plateau goes by `metrics`: with interval "step", calls without them advance the warm-up only;
+        with interval "epoch" they are required (ConfigError) once the warm-up is over.
+        """
         before = self.get_last_lr()
-        if self._count < self.warmup:
+        if self._warmup_steps < self.warmup:
+            # With interval "step", a plateau is also called once an epoch with its metrics; that call
+            # is no optimizer step and must not shorten the warm-up.
             if metrics is None or self.interval == "epoch":
-                self._count += 1
-                self._warm_up()
+                self._warmup_steps += 1
+                self._set_warmup_rate()
         elif not self.by_metric:
             self.scheduler.step()
         elif metrics is not None:
             self.scheduler.step(read_metric(metrics, self.monitor))
         elif self.interval == "epoch":
             raise ConfigError(
-                f"schedule plateau: step(metrics=...) with {self.monitor} is what it goes by"
+                f"schedule plateau: step() needs metrics={{'{self.monitor}': value}}"
             )
         if self.verbose and self.get_last_lr() != before:
-            print(
-                f"learning rate: {self.get_last_lr()[0]:.3g}"
-                + ("" if epoch is None else f" after epoch {epoch}"),
-                file=sys.stderr,
-            )
+            self._print_rate(epoch)
 
     def get_last_lr(self) -> list[float]:
-        """The learning rate of each parameter group now."""
+        """Return the current learning rate of each parameter group."""
         return [float(group["lr"]) for group in self.optimizer.param_groups]
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed training needs."""
-        return {"count": self._count, "scheduler": self.scheduler.state_dict()}
+        """Return the position in the warm-up and in the schedule."""
+        return {"warmup_steps": self._warmup_steps, "scheduler": self.scheduler.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state`; the optimizer's own state holds the learning rate."""
-        self._count = state["count"]
+        """Restore `state`; the learning rate itself is part of the optimizer's state."""
+        self._warmup_steps = state["warmup_steps"]
         self.scheduler.load_state_dict(state["scheduler"])
 
-    def _warm_up(self) -> None:
+    def _set_warmup_rate(self) -> None:
         if self.warmup:
+            # From 1 / warmup, not 0: a first step of length zero would be wasted.
+            factor = min(1.0, (self._warmup_steps + 1) / self.warmup)
             for group, peak in zip(self.optimizer.param_groups, self._peaks, strict=True):
-                group["lr"] = peak * min(1.0, (self._count + 1) / self.warmup)
+                group["lr"] = peak * factor
+
+    def _print_rate(self, epoch: int | None) -> None:
+        when = "" if epoch is None else f" after epoch {epoch}"
+        print(f"learning rate: {self.get_last_lr()[0]:.3g}{when}", file=sys.stderr)
+
+
+def _build_torch_scheduler(optimizer: Optimizer, name: str, params: dict[str, Any]) -> Any:
+    if name not in SCHEDULERS:
+        raise ConfigError(f"unknown schedule {name!r}; known are {', '.join(SCHEDULERS)}")
+    try:
+        return SCHEDULERS[name](optimizer, **params)
+    except TypeError as error:
+        raise ConfigError(f"schedule {name} with {params}: {error}") from error
 
 
 def build_schedule(
@@ -115,32 +128,39 @@ def build_schedule(
     epochs: int,
     monitor: Monitor,
 ) -> LRSchedulerCallback:
-    """The schedule of a recipe, stepped once an optimizer step (a plateau also once an epoch, by `monitor`)."""
+    """Return the configured schedule, stepped once an optimizer step.
+
+    A plateau is also stepped once an epoch, with `monitor`. Epochs in the configuration count from
+    the end of the warm-up and become steps here.
+    """
     warmup = round(schedule.warmup_epochs * steps_per_epoch)
-    params = _params(
-        schedule, steps_per_epoch, max(1, steps_per_epoch * epochs - warmup), monitor
-    )
+    steps = max(1, steps_per_epoch * epochs - warmup)
+    params = _scheduler_params(schedule, steps_per_epoch, steps, monitor)
     return LRSchedulerCallback(optimizer, schedule.type, params, warmup=warmup, interval="step")
 
 
-def _params(
+def _scheduler_params(
     schedule: Schedule, steps_per_epoch: int, steps: int, monitor: Monitor
 ) -> dict[str, Any]:
+    """Return the parameters of torch's scheduler, which is stepped `steps` times in all."""
     match schedule.type:
         case "cosine":
             return {"T_max": steps, "eta_min": schedule.min_lr}
         case "step":
-            return {
-                "step_size": max(1, round(schedule.step.epochs * steps_per_epoch)),
-                "gamma": schedule.step.gamma,
-            }
+            step_size = max(1, round(schedule.step.epochs * steps_per_epoch))
+            return {"step_size": step_size, "gamma": schedule.step.gamma}
         case "multistep":
-            milestones = [
-                round(epoch * steps_per_epoch) for epoch in schedule.multistep.milestones
-            ]
+            epochs = schedule.multistep.milestones
+            milestones = [round(epoch * steps_per_epoch) for epoch in epochs]
             return {"milestones": milestones, "gamma": schedule.multistep.gamma}
         case "exponential":
+            # Applied smoothly: this factor, steps_per_epoch times, makes gamma.
             return {"gamma": schedule.exponential.gamma ** (1 / steps_per_epoch)}
-    plateau = schedule.plateau
-    about = {"monitor": monitor.name, "mode": monitor.mode, "min_lr": schedule.min_lr}
-    return {"factor": plateau.factor, "patience": plateau.patience, **about}
+        case "plateau":
+            return {
+                "factor": schedule.plateau.factor,
+                "patience": schedule.plateau.patience,
+                "monitor": monitor.name,
+                "mode": monitor.mode,
+                "min_lr": schedule.min_lr,
+            }

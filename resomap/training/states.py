@@ -1,79 +1,139 @@
-"""What a training was after some step, on disk: whole, checked, and of this very training, or not taken at all."""
+"""What survives a killed training: the last states of an unfinished one, the outputs of a finished one."""
 
+import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
+
+import torch
 
 from resomap.system.files import (
     file_sha256,
     naming_file,
     remove_leftovers,
     rename_durably,
+    replacing,
     temporary_beside,
+    write_text,
 )
-from resomap.training.treefile import load_tree, write_tree
 
-KEPT = 2
-"""States on disk: the last, and the one before it, in case the last is damaged."""
+NUM_STATES = 2  # the newest, and the one before it in case the newest is damaged
+FINGERPRINT_FILE = "fingerprint.txt"
 
 
-def fingerprint(job: str, files: Iterable[Path], device: str, processes: int) -> str:
-    """Which training a state belongs to: its job (code included), the bytes of `files`, and what else the numbers hang on."""
+def compute_fingerprint(job: str, files: Iterable[Path], device: str, processes: int) -> str:
+    """Return the sha256 of all that the numbers of a training depend on.
+
+    These are the job (with the digest of its code), the bytes of `files`, the type of the device, the
+    number of processes and the version of torch.
+    """
     parts = [job, *map(file_sha256, files), device, str(processes), version("torch")]
     return sha256("\n".join(parts).encode()).hexdigest()
 
 
-class States:
-    """The last states of one training in `folder`; `fingerprint` says which training (its job, its data)."""
+def write_state(path: Path, state: Any) -> None:
+    """Write nested dicts, lists and tuples of tensors and plain values."""
+    # Through an open file a full disk raises its OSError; given a path, torch raises a RuntimeError
+    # without the number of the error.
+    with path.open("wb") as stream:
+        torch.save(state, stream)
+
+
+class StateFolder:
+    """The last states of one training, in `folder`; `fingerprint` identifies the training."""
 
     def __init__(self, folder: Path, fingerprint: str) -> None:
         self.folder, self.fingerprint = folder, fingerprint
 
-    def save(self, tree: Any) -> None:
-        """Keep `tree` as the newest state; the last good one stays where writing fails."""
+    def save(self, state: Any) -> None:
+        """Write `state` as the newest one; when writing fails, the states before it stay."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        number = max((_number(path) for path in self._paths()), default=0) + 1
-        # Its own name: two processes that both believe to hold the lock (a node that lost its network) must not write one file.
-        unnamed = temporary_beside(self.folder / "state.safetensors")
+        number = max(map(_number, self._paths()), default=0) + 1
+        # Two processes may both believe that they hold the lock, when a node lost its network. A
+        # temporary and a final name of its own keep each from overwriting the other's file.
+        temporary = temporary_beside(self.folder / "state.pt")
         try:
-            write_tree(unnamed, {"fingerprint": self.fingerprint, "tree": tree})
+            write_state(temporary, {"fingerprint": self.fingerprint, "state": state})
             with naming_file(self.folder):
-                rename_durably(
-                    unnamed,
-                    self.folder / f"state{number:08d}.{file_sha256(unnamed)}.safetensors",
-                )
+                digest = file_sha256(temporary)
+                rename_durably(temporary, self.folder / f"state{number:08d}.{digest}.pt")
         finally:
-            unnamed.unlink(missing_ok=True)
-        for old in self._paths()[KEPT:]:
+            temporary.unlink(missing_ok=True)
+        for old in self._paths()[NUM_STATES:]:
             old.unlink(missing_ok=True)
 
     def load(self) -> Any:
-        """The newest state that is whole; None where there is none of this training."""
+        """Return the newest undamaged state, on the CPU; None if it is of another training."""
         for path in self._paths():
-            if file_sha256(path) != path.name.split(".")[1]:
-                print(
-                    f"warning: {path} is damaged; going back to the state before it",
-                    file=sys.stderr,
-                    flush=True,
-                )
-                continue
-            stored = load_tree(path)
-            return stored["tree"] if stored["fingerprint"] == self.fingerprint else None
+            if file_sha256(path) == path.name.split(".")[1]:
+                stored = torch.load(path, map_location="cpu", weights_only=True)
+                return stored["state"] if stored["fingerprint"] == self.fingerprint else None
+            warning = f"warning: {path} is damaged; resuming from the state before it"
+            print(warning, file=sys.stderr, flush=True)
         return None
 
     def tidy(self, *, foreign: bool) -> None:
-        """Remove what killed writers left, and the states themselves where they are `foreign`; nobody else may be reading."""
+        """Remove the temporaries of killed writers, and all states if they are `foreign`.
+
+        No other process may be reading them.
+        """
         remove_leftovers(self.folder)
         for path in self._paths() if foreign else ():
             path.unlink()
 
     def _paths(self) -> list[Path]:
-        """The newest first."""
-        return sorted(self.folder.glob("state*.*.safetensors"), key=_number, reverse=True)
+        """Return the paths of the states, the newest first."""
+        return sorted(self.folder.glob("state*.*.pt"), key=_number, reverse=True)
 
 
 def _number(path: Path) -> int:
     return int(path.name.split(".")[0].removeprefix("state"))
+
+
+@dataclass(frozen=True)
+class StagedResults:
+    """The `outputs` of a finished training, staged in `folder` until they are published.
+
+    Snakemake deletes incomplete outputs of a killed job. Staging first means that a kill between the
+    end of the training and the last output costs a copy, not a training.
+    """
+
+    folder: Path
+    fingerprint: str
+    outputs: tuple[Path, ...]
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether an earlier process finished this very training."""
+        # NFS remembers for up to a minute that a name did not exist, and taking a lock does not
+        # refresh that. Listing the parent folder does.
+        is_listed = self.folder in self.folder.parent.glob("*")
+        mark = self.folder / FINGERPRINT_FILE
+        if not (is_listed and mark.is_file()):
+            return False
+        return mark.read_text(encoding="utf-8") == self.fingerprint
+
+    @contextmanager
+    def writing(self) -> Iterator[tuple[Path, ...]]:
+        """Yield a path for each output; all of them are finished when the block ends without error."""
+        leftovers = self.folder.parent.glob(f"{self.folder.name}.*")
+        for leftover in (*leftovers, self.folder):
+            shutil.rmtree(leftover, ignore_errors=True)
+        draft = self.folder.with_name(f"{self.folder.name}.{uuid4().hex}")
+        draft.mkdir(parents=True)
+        yield tuple(draft / output.name for output in self.outputs)
+        write_text(draft / FINGERPRINT_FILE, self.fingerprint)
+        rename_durably(draft, self.folder)
+
+    def publish(self) -> None:
+        """Copy every output to its final path, each whole or not at all."""
+        for output in self.outputs:
+            remove_leftovers(output.parent)
+            with replacing(output) as temporary:
+                shutil.copyfile(self.folder / output.name, temporary)

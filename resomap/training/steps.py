@@ -1,16 +1,19 @@
-"""What a training takes, piece by piece: a step, a picture of validation, a save, measured with the real trainer on pictures of noise.
+"""The cost of a training in pieces, measured with the real trainer on images of noise.
 
-Every duration is a pair: seconds on the wall, and CPU seconds of the process.
+The pieces are a step, an image of validation, a save and the start of a process. Every duration is an
+array of two: wall seconds and CPU seconds of the process.
 """
 
 import gc
+import os
 import resource
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from itertools import count
 from pathlib import Path
+from time import CLOCK_BOOTTIME, clock_gettime, perf_counter, process_time
 from typing import Any
 
 import numpy as np
@@ -22,55 +25,135 @@ from resomap.config.training import Training
 from resomap.data.loading.loader import TrainLoader
 from resomap.data.store.store import Store
 from resomap.system.gpus import device_memory_mib, peak_memory_mib
-from resomap.training.build import build_loaders, build_trainer
+from resomap.training.build import VAL_BATCH_FACTOR, build_loaders, build_trainer
 from resomap.training.checkpoint import save_weights
 from resomap.training.distributed import Group
 from resomap.training.memory import Infeasible
-from resomap.training.stopwatch import Enough, Steps, age, repeated
-from resomap.training.trainer import Trainer, nothing
+from resomap.training.trainer import Trainer, no_hook
 
 MIB = 2**20
-NOISE_BYTES = 64 * MIB
-"""Of pictures to train on, unless that is less than two batches."""
-MOST_STEPS = 50
-"""In an epoch, whose own costs then weigh about as much as in a real one."""
-VAL_BATCH = 4  # times the batch, as in build_loaders
+NOISE_BYTES = 64 * MIB  # of training images, unless that is less than two batches
+# The steps of an epoch of noise, so that the costs of an epoch's start and end weigh about as much as
+# in a real training.
+MAX_EPOCH_STEPS = 50
 
 
 @dataclass(frozen=True)
-class Pace:
-    """How long is measured: after `warm_up` seconds and two steps, five stretches of `stretch` seconds, or two in more than `longest`."""
+class TimingBudget:
+    """The time spent on measuring a cell.
 
-    warm_up: float = 1.0
-    stretch: float = 0.4
-    longest: float = 20.0
+    After `warmup_seconds` (and two steps at least), five intervals of `interval_seconds` are timed, or
+    two where these take more than `max_seconds`.
+    """
+
+    warmup_seconds: float = 1.0
+    interval_seconds: float = 0.4
+    max_seconds: float = 20.0
 
 
-class Noise(Store):
-    """A store of random pictures of every class."""
+class TimingDone(Exception):
+    """Raised by StepTimer when all its intervals are measured; it ends the training from inside."""
+
+
+@dataclass
+class StepTimer:
+    """A hook that times steps; `interval_means` has the mean seconds a step of each interval.
+
+    An interval has at least `min_steps` steps and `min_seconds` seconds. `step` raises TimingDone
+    after `num_intervals`, or after two once `max_seconds` are over. `first_step_age` is the age of the
+    process at the end of the first step.
+    """
+
+    device: torch.device
+    num_intervals: int
+    min_steps: int
+    min_seconds: float
+    max_seconds: float
+    interval_means: list[np.ndarray] = field(default_factory=list)
+    first_step_age: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        self._steps, self._started = 0, read_clocks()
+        self._deadline = self._started[0] + self.max_seconds
+
+    def step(self) -> None:
+        """Count a step; wait for the device only where an interval may end."""
+        self._steps += 1
+        if self.first_step_age is None:
+            _wait_for(self.device)
+            self.first_step_age = process_age()
+        elapsed = read_clocks()[0] - self._started[0]
+        if self._steps >= self.min_steps and elapsed >= self.min_seconds:
+            self._close_interval()
+
+    def _close_interval(self) -> None:
+        _wait_for(self.device)
+        now = read_clocks()
+        self.interval_means.append((now - self._started) / self._steps)
+        measured = len(self.interval_means)
+        if measured == self.num_intervals or (measured >= 2 and now[0] > self._deadline):
+            raise TimingDone
+        self._steps, self._started = 0, now
+
+
+def time_repeatedly(work: Callable[[], Any], seconds: float) -> np.ndarray:
+    """Return the median time of `work`, repeated for `seconds` (once at least) after a first call.
+
+    `work` itself must wait for the device.
+    """
+    work()
+    times, began = list[np.ndarray](), read_clocks()
+    while not times or read_clocks()[0] - began[0] < seconds:
+        started = read_clocks()
+        work()
+        times.append(read_clocks() - started)
+    return np.asarray(np.median(times, axis=0))
+
+
+def read_clocks() -> np.ndarray:
+    """Return the wall clock and the CPU clock of this process, in seconds."""
+    return np.array([perf_counter(), process_time()])
+
+
+def process_age() -> np.ndarray:
+    """Return the wall seconds since this process was started, and its CPU seconds."""
+    # Field 22 of /proc/self/stat (proc(5)): the start in clock ticks after the machine's boot. The
+    # command in parentheses, field 2, may contain spaces, so fields are counted behind it.
+    stat = Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    started = int(stat[19]) / os.sysconf("SC_CLK_TCK")
+    return np.array([clock_gettime(CLOCK_BOOTTIME) - started, process_time()])
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+class NoiseStore(Store):
+    """A store of random images of every class."""
 
     def images(self, split: str, resolution: int) -> np.ndarray:
-        """Random bytes (N, resolution, resolution, 3)."""
-        return np.random.default_rng(0).integers(
-            0, 256, (self.counts[split], resolution, resolution, 3), np.uint8
-        )
+        """Return random bytes (N, resolution, resolution, 3)."""
+        shape = (self.counts[split], resolution, resolution, 3)
+        return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
     def labels(self, split: str) -> np.ndarray:
-        """The classes in turn: int64 (N,)."""
+        """Return the classes in turn: int64 (N,)."""
         return np.arange(self.counts[split]) % self.num_classes
 
 
-def draw_noise(batch_size: int, resolution: int, classes: int) -> Noise:
-    """Pictures of a short epoch, and one batch of validation."""
-    steps = min(MOST_STEPS, max(2, NOISE_BYTES // (3 * resolution**2 * batch_size)))
-    counts = {"train": steps * batch_size, "val": VAL_BATCH * batch_size}
+def build_noise_store(batch_size: int, resolution: int, classes: int) -> NoiseStore:
+    """Return a store of a short epoch of training and one batch of validation."""
+    steps = min(MAX_EPOCH_STEPS, max(2, NOISE_BYTES // (3 * resolution**2 * batch_size)))
     known = {
         "native_resolution": resolution,
         "classes": tuple(map(str, range(classes))),
-        "counts": counts,
+        "counts": {"train": steps * batch_size, "val": VAL_BATCH_FACTOR * batch_size},
+        "mean": (0.5,) * 3,
+        "std": (0.25,) * 3,
     }
     unknown: dict[str, Any] = dict.fromkeys(each.name for each in fields(Store))
-    return Noise(**unknown | known | {"mean": (0.5,) * 3, "std": (0.25,) * 3})
+    return NoiseStore(**{**unknown, **known})
 
 
 def measure_cells(
@@ -80,88 +163,95 @@ def measure_cells(
     classes: int,
     runtime: Runtime,
     device: torch.device,
-    pace: Pace,
+    budget: TimingBudget,
 ) -> Iterator[dict[str, Any]]:
-    """A record a resolution; `resolutions` rise, so that each peak of the process's memory is its own.
+    """Yield a record for each of `resolutions`, which must rise.
 
-    Holds status (ok, or infeasible with its reason), device_memory_mib, and age_seconds of the process at its end. Where it fits also
-    micro_batch (None: whole batches); step_seconds, val_image_seconds, save_seconds of all weights, startup_seconds of a process
-    until its first step; weights_bytes, optimizer_bytes; peak_memory_mib on the device, peak_rss_mib of the process, both without pictures.
+    (The peak memory of a process never falls, so a larger cell must not come before a smaller one.)
+    Every record has status (ok, or infeasible with its reason), device_memory_mib and age_seconds of
+    the process. Where the cell fits it also has step_seconds, val_image_seconds, save_seconds (all
+    weights), startup_seconds (a process until its first step), micro_batch (None: whole batches),
+    weights_bytes, optimizer_bytes, peak_memory_mib (device) and peak_rss_mib (process), both peaks
+    without the images.
     """
     startup: list[float] | None = None
     for resolution in resolutions:
-        noise = draw_noise(recipe.batch_size, resolution, classes)
+        store = build_noise_store(recipe.batch_size, resolution, classes)
         try:
             record = {
                 "status": "ok",
-                **_measure(noise, architecture, recipe, runtime, device, pace),
+                **_measure(store, architecture, recipe, runtime, device, budget),
             }
-            startup = startup or record["startup_seconds"]  # that of the process's first cell
+            # Only the first cell of the process pays for imports and the start of CUDA.
+            startup = startup or record["startup_seconds"]
             record["startup_seconds"] = startup
         except (Infeasible, torch.OutOfMemoryError) as error:
             record = {"status": "infeasible", "reason": str(error).partition("\n")[0]}
-        yield record | {
-            "device_memory_mib": device_memory_mib(device),
-            "age_seconds": age().tolist(),
-        }
+        record["device_memory_mib"] = device_memory_mib(device)
+        record["age_seconds"] = process_age().tolist()
+        yield record
         gc.collect()
         torch.cuda.empty_cache()
 
 
 def _measure(
-    noise: Noise,
+    store: NoiseStore,
     architecture: Architecture,
     recipe: Training,
     runtime: Runtime,
     device: torch.device,
-    pace: Pace,
+    budget: TimingBudget,
 ) -> dict[str, Any]:
-    group, resolution = Group(), noise.native_resolution
-    train, val = build_loaders(recipe, noise, resolution, 0, runtime, group, device)
-    trainer = build_trainer(recipe, architecture, 0, noise, train, val, device, group)
-    best = {
-        name: tensor.detach().clone() for name, tensor in trainer.evaluated.state_dict().items()
-    }  # as a training keeps them
-    warm = _train(trainer, train, Steps(device, 1, 2, pace.warm_up, pace.longest))
-    # Between steps, as in a training: memory that was given back in other pieces is not all found again.
-    validation = repeated(trainer.validate, pace.stretch)
-    steps = _train(trainer, train, Steps(device, 5, 1, pace.stretch, pace.longest))
-    step = np.median(steps.stretches, axis=0)
-    pictures_mib = 3 * resolution**2 * sum(noise.counts.values()) / MIB
+    group, resolution = Group(), store.native_resolution
+    train, val = build_loaders(recipe, store, resolution, 0, runtime, group, device)
+    trainer = build_trainer(recipe, architecture, 0, store, train, val, device, group)
+    # A training keeps a copy of its best weights on the device; it belongs to the peak.
+    state = trainer.eval_model.state_dict()
+    best = {name: tensor.detach().clone() for name, tensor in state.items()}
+    warmup = StepTimer(device, 1, 2, budget.warmup_seconds, budget.max_seconds)
+    _time_steps(trainer, train, warmup)
+    # Validation between steps, as in a training: it frees memory in other pieces, and the steps that
+    # follow need more than steps alone.
+    validation = time_repeatedly(trainer.validate, budget.interval_seconds)
+    timer = StepTimer(device, 5, 1, budget.interval_seconds, budget.max_seconds)
+    _time_steps(trainer, train, timer)
+    step = np.median(timer.interval_means, axis=0)
+    save = time_repeatedly(lambda: _save(best), budget.interval_seconds)
+    images_mib = 3 * resolution**2 * sum(store.counts.values()) / MIB
+    peak_rss_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
-        "startup_seconds": (warm.first - step).tolist(),
+        "startup_seconds": (warmup.first_step_age - step).tolist(),
         "step_seconds": step.tolist(),
-        "val_image_seconds": (validation / noise.counts["val"]).tolist(),
-        "save_seconds": repeated(lambda: _save(best), pace.stretch).tolist(),
-        "micro_batch": trainer.portion.size,
+        "val_image_seconds": (validation / store.counts["val"]).tolist(),
+        "save_seconds": save.tolist(),
+        "micro_batch": trainer.micro_batch.size,
         "weights_bytes": sum(tensor.nbytes for tensor in best.values()),
         "optimizer_bytes": _state_bytes(trainer.optimizer),
-        "peak_memory_mib": peak_memory_mib(device) - pictures_mib,
-        "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-        - pictures_mib,
+        "peak_memory_mib": peak_memory_mib(device) - images_mib,
+        "peak_rss_mib": peak_rss_kib / 2**10 - images_mib,
     }
 
 
-def _train(trainer: Trainer, loader: TrainLoader, steps: Steps) -> Steps:
-    """`steps`, once they have been taken."""
-    trainer.between = steps.step
-    with suppress(Enough):
+def _time_steps(trainer: Trainer, loader: TrainLoader, timer: StepTimer) -> None:
+    """Train until `timer` has measured all its intervals."""
+    trainer.step_hook = timer.step
+    with suppress(TimingDone):
         for epoch in count():
             loader.set_epoch(epoch)
             trainer.train_epoch(epoch)
-    trainer.between = nothing
-    return steps
+    trainer.step_hook = no_hook
 
 
 def _save(weights: dict[str, torch.Tensor]) -> None:
+    # In the working directory, where a training saves: its disk may be slower than that of /tmp.
     with tempfile.TemporaryDirectory(dir=Path(), prefix=".resomap-") as folder:
         save_weights(Path(folder) / "best.safetensors", weights, {})
 
 
 def _state_bytes(optimizer: Optimizer) -> int:
-    return sum(
-        value.nbytes
-        for state in optimizer.state.values()
-        for value in state.values()
-        if isinstance(value, torch.Tensor)
-    )
+    total = 0
+    for state in optimizer.state.values():
+        for value in state.values():
+            if isinstance(value, torch.Tensor):
+                total += value.nbytes
+    return total

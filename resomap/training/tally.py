@@ -1,4 +1,4 @@
-"""What an epoch adds up to: loss, confusion and rate, kept on the device until it ends."""
+"""The running totals of an epoch: loss, confusion matrix and time, kept on the device."""
 
 import math
 from collections.abc import Mapping
@@ -12,97 +12,108 @@ from resomap.metrics import class_scores
 from resomap.system.gpus import peak_memory_mib
 from resomap.training.distributed import Group
 
-NAMES = {
+SCORE_NAMES = {
     "accuracy": "accuracy",
     "precision": "macro_precision",
     "recall": "macro_recall",
     "f1": "macro_f1",
 }
-METRICS = ("loss", *NAMES)
+METRIC_NAMES = ("loss", *SCORE_NAMES)
 
 
 class Tally:
-    """Adds up the batches of an epoch without making the GPU wait; `steps` have been closed, `count` pictures seen."""
+    """Totals over the `num_images` images and `steps` optimizer steps of an epoch so far.
+
+    Everything stays on the device: to read a number in Python would make the CPU wait for the GPU at
+    every step.
+    """
 
     def __init__(self, device: torch.device, group: Group) -> None:
         self.device, self.group = device, group
         self.loss = torch.zeros((), device=device)
         self.confusion: Tensor | None = None
-        self.finite = torch.zeros((), dtype=torch.int64, device=device)
-        self.count = self.steps = 0
+        self.finite_steps = torch.zeros((), dtype=torch.int64, device=device)
+        self.num_images = self.steps = 0
         self._started = perf_counter()
 
     @property
     def seconds(self) -> float:
-        """What the epoch took until now, interruptions left out."""
+        """The time that the epoch has taken so far, interruptions excluded."""
         return perf_counter() - self._started
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """One batch: its mean loss, its logits (B, C) and labels (B,)."""
+        """Add a batch: its mean loss (), its logits (B, C) and its labels (B,)."""
         classes = logits.shape[1]
         if self.confusion is None:
-            self.confusion = torch.zeros(
-                classes * classes, dtype=torch.int64, device=self.device
-            )
-        self.confusion.index_add_(
-            0, labels * classes + logits.argmax(1), torch.ones_like(labels)
-        )
+            cells = classes * classes
+            self.confusion = torch.zeros(cells, dtype=torch.int64, device=self.device)
+        cell = labels * classes + logits.argmax(1)
+        self.confusion.index_add_(0, cell, torch.ones_like(labels))
         self.loss += loss * len(labels)
-        self.count += len(labels)
+        self.num_images += len(labels)
+
+    def close_step(self) -> None:
+        """Count an optimizer step; its loss enters the count of steps before the first NaN."""
+        # The summed loss stays NaN or infinite once it is: the count stops at the first such step.
+        self.finite_steps += self.loss.isfinite()
+        self.steps += 1
 
     def scores(self) -> dict[str, float]:
-        """loss, accuracy, precision, recall, f1 (macro) over all processes; all NaN when the loss is not finite or nothing came."""
+        """Return loss, accuracy, precision, recall and f1 (macro) over all processes.
+
+        All are NaN when the loss is not finite or no image was added.
+        """
         if self.confusion is None:
-            return dict.fromkeys(METRICS, math.nan)
+            return dict.fromkeys(METRIC_NAMES, math.nan)
         confusion = self.group.sum(self.confusion).cpu().numpy()
         loss = float(self.group.sum(self.loss)) / int(confusion.sum())
         if not math.isfinite(loss):
-            return dict.fromkeys(METRICS, math.nan)
-        side = math.isqrt(len(confusion))
-        found = class_scores(confusion.reshape(side, side))
-        return {"loss": loss, **{short: found[name] for short, name in NAMES.items()}}
-
-    def close_step(self) -> None:
-        """End an optimizer step; those before the first loss that is not finite are counted, on the device."""
-        self.finite += self.loss.isfinite()
-        self.steps += 1
+            return dict.fromkeys(METRIC_NAMES, math.nan)
+        classes = math.isqrt(len(confusion))
+        scores = class_scores(confusion.reshape(classes, classes))
+        return {"loss": loss, **{short: scores[name] for short, name in SCORE_NAMES.items()}}
 
     def first_bad_step(self) -> int | None:
-        """The step, from 1, whose loss was the first that is not finite, in any process."""
-        finite = int(self.group.least(self.finite))
+        """Return the first step, from 1, whose loss is not finite in any process; None without."""
+        finite = int(self.group.min(self.finite_steps))
         return None if finite == self.steps else finite + 1
 
-    def rates(self) -> dict[str, float]:
-        """The scores, and the seconds, pictures a second and MiB that they took."""
-        scores = (
-            self.scores()
-        )  # reads from the device, so the clock is stopped after the last kernel
-        seconds, seen = self.seconds, self.count * self.group.world
+    def epoch_metrics(self) -> dict[str, float]:
+        """Return the scores, epoch_seconds, images_per_second and peak_memory_mib."""
+        # The scores come first: they wait for the GPU, so the clock stops after its last kernel.
+        scores, seconds = self.scores(), self.seconds
         return {
             **scores,
             "epoch_seconds": seconds,
-            "images_per_second": seen / seconds,
+            "images_per_second": self.num_images * self.group.world_size / seconds,
             "peak_memory_mib": peak_memory_mib(self.device),
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed epoch needs: the loss of each process (W,), the rest summed over them. Each of them must ask."""
-        losses = torch.zeros(self.group.world, device=self.device)
+        """Return the state of the epoch; a collective, so every process must call it.
+
+        The loss is kept apart for each process (world_size,), because floating-point sums depend on
+        their order; integer counts are summed.
+        """
+        losses = torch.zeros(self.group.world_size, device=self.device)
         losses[self.group.rank] = self.loss
-        confusion = None if self.confusion is None else self.group.sum(self.confusion.clone())
-        counted = {
-            "finite": self.group.least(self.finite.clone()),
+        confusion = self.confusion
+        if confusion is not None:
+            confusion = self.group.sum(confusion.clone())
+        return {
+            "losses": self.group.sum(losses),
+            "confusion": confusion,
+            "finite_steps": self.group.min(self.finite_steps.clone()),
             "steps": self.steps,
-            "count": self.count,
+            "num_images": self.num_images,
             "seconds": self.seconds,
         }
-        return {"losses": self.group.sum(losses), "confusion": confusion, **counted}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state`; what was summed counts once, in the leader."""
+        """Restore `state`; the summed confusion matrix enters in the leader alone."""
         self.loss = state["losses"][self.group.rank].to(self.device)
-        self.finite = state["finite"].to(self.device)
+        self.finite_steps = state["finite_steps"].to(self.device)
         if state["confusion"] is not None:
-            self.confusion = state["confusion"].to(self.device) * int(self.group.leads)
-        self.steps, self.count = state["steps"], state["count"]
+            self.confusion = state["confusion"].to(self.device) * int(self.group.is_leader)
+        self.steps, self.num_images = state["steps"], state["num_images"]
         self._started = perf_counter() - state["seconds"]

@@ -1,26 +1,27 @@
-"""One epoch of training, and one of validation: precision, accumulation, clipping, averaging, several processes."""
+"""One epoch of training and one of validation, over any iterable of batches."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from resomap.config.training import Precision
 from resomap.errors import ResoMapError
-from resomap.training.distributed import Group, bare
+from resomap.training.distributed import Group, unwrap
 from resomap.training.memory import (
-    Portion,
-    Snapshot,
-    fewest_pictures,
-    in_portions,
-    within_memory,
+    BufferSnapshot,
+    MicroBatch,
+    forward_in_micro_batches,
+    min_micro_batch,
+    run_within_memory,
 )
 from resomap.training.optimizers import align_state
 from resomap.training.precision import autocast, build_scaler
@@ -28,23 +29,43 @@ from resomap.training.schedules import LRSchedulerCallback
 from resomap.training.tally import Tally
 
 Batch = tuple[Tensor, Tensor]
-Told = tuple[Tensor, Tensor, Tensor]
-"""Of some pictures: their mean loss, logits and labels."""
 
 
-def nothing() -> None:
-    """What is done between steps where nobody asks for more."""
+class StepOutput(NamedTuple):
+    """The mean loss (), logits (B, classes) and labels (B,) of one micro-batch."""
+
+    loss: Tensor
+    logits: Tensor
+    labels: Tensor
+
+
+def no_hook() -> None:
+    """Do nothing between steps."""
 
 
 class Trainer:
-    """Trains `model` in place on batches of (float images (B,3,r,r), labels (B,)), from any iterable.
+    """Train `model` in place on batches of float images (B, 3, r, r) and int64 labels (B,).
 
-    `criterion` averages over a batch. Gradients of `gradient_accumulation_steps` batches, and of the `micro_batch` pictures at a time
-    that a batch is split into, are weighted so that a step equals one over all its pictures, a last partial window too. When memory
-    runs out the micro-batch is halved and the step done again; `Infeasible` where it was one picture (two with BatchNorm).
-    `use_amp` means bf16 on a GPU and nothing on a CPU; `precision` says it outright. With `ema_decay` the averaged weights are what
-    `validate` sees. `scheduler` is stepped here, and only here. `val_criterion` is `criterion` where not given. With `seed`, what a
-    network draws by itself (dropout) follows from the seed, the epoch, the step and the process.
+    >>> trainer = Trainer(model, "cuda", nn.CrossEntropyLoss(), optimizer, train_loader, val_loader,
+    ...                   use_amp=True, gradient_clip_norm=1.0)
+    >>> for epoch in range(10):
+    ...     train_metrics = trainer.train_epoch(epoch)
+    ...     val_metrics = trainer.validate()
+
+    The loaders may be any iterables, a DataLoader or a list. Arguments beyond them:
+
+    - `criterion` averages over a batch, as `nn.CrossEntropyLoss` does.
+    - `use_amp` trains in bf16 on a GPU and changes nothing on a CPU; `precision` overrides it.
+    - `gradient_accumulation_steps` batches make one optimizer step. Gradients are weighted by
+      image, so a step equals one over all its images, also in a last, incomplete window.
+    - `gradient_clip_norm` is the largest total norm of the gradients.
+    - `scheduler` is stepped by the trainer: once an epoch, or once a step if its interval says so.
+    - `micro_batch` is the most images in one pass. It is halved when memory runs out and the step
+      is repeated; `Infeasible` at one image, or at two with BatchNorm.
+    - `ema_decay` keeps an exponential moving average of the weights, which `validate` then uses.
+    - `val_criterion` replaces `criterion` in `validate`.
+    - `seed` makes the draws of dropout depend on (seed, epoch, step, process) only.
+    - `group` is the place of this process among several (`resomap.training.distributed`).
     """
 
     def __init__(
@@ -69,77 +90,73 @@ class Trainer:
     ) -> None:
         self.device = torch.device(device)
         self.group = group or Group()
-        self.precision: Precision = precision or (
-            "bf16" if use_amp and self.device.type == "cuda" else "fp32"
-        )
+        if precision is None:
+            precision = "bf16" if use_amp and self.device.type == "cuda" else "fp32"
+        self.precision: Precision = precision
         self.model = self.group.wrap(model.to(self.device), self.device)
         self.criterion = criterion.to(self.device)
         self.val_criterion = (val_criterion or criterion).to(self.device)
         self.optimizer, self.scheduler = optimizer, scheduler
         self.train_loader, self.val_loader = train_loader, val_loader
-        self.accumulation_steps, self.clip_norm, self.seed = (
-            gradient_accumulation_steps,
-            gradient_clip_norm,
-            seed,
-        )
+        self.accumulation_steps = gradient_accumulation_steps
+        self.clip_norm, self.seed = gradient_clip_norm, seed
         self.scaler = build_scaler(self.precision, self.device)
-        self.ema = _averaged(bare(self.model), ema_decay) if ema_decay else None
-        self.portion, self.val_portion = Portion(micro_batch, fewest_pictures(model)), Portion()
-        self._before_step = Snapshot(self.model)
-        self.between: Callable[[], None] = nothing
+        self.ema = _build_ema(unwrap(self.model), ema_decay) if ema_decay else None
+        self.micro_batch = MicroBatch(micro_batch, min_micro_batch(model))
+        self.val_micro_batch = MicroBatch()
+        self._before_step = BufferSnapshot(self.model)
+        self.step_hook: Callable[[], None] = no_hook
         """Called after every optimizer step and every batch of validation."""
 
     @property
-    def evaluated(self) -> nn.Module:
-        """The network that is validated and kept: the averaged one where there is one."""
-        return self.ema.module if self.ema else bare(self.model)
+    def eval_model(self) -> nn.Module:
+        """The network that is validated and kept: the moving average if there is one."""
+        return self.ema.module if self.ema else unwrap(self.model)
 
     def train_epoch(self, epoch: int = 0, tally: Tally | None = None) -> dict[str, float]:
-        """Train on every batch once: loss, accuracy, precision, recall, f1 (macro), epoch_seconds, images_per_second, peak_memory_mib.
+        """Train on every batch once and return the metrics of the epoch.
 
-        A `tally` that has steps already goes on behind them; `train_loader` must start there too.
+        They are loss, accuracy, precision, recall, f1 (macro averages in [0, 1]), epoch_seconds,
+        images_per_second and peak_memory_mib. A `tally` with steps continues an interrupted epoch;
+        `train_loader` must then start after these steps.
         """
         tally = tally or Tally(self.device, self.group)
         self.model.train()
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
-        for window in self._windows():
-            self._seed_draws(epoch, tally.steps)
+        for window in self._accumulation_windows():
+            self._seed_step(epoch, tally.steps)
             self._step(window, tally)
-            self.between()
-        if (
-            self.scheduler
-            and not self._by_step
-            and not getattr(self.scheduler, "by_metric", False)
-        ):
+            self.step_hook()
+        if self.scheduler and not (self._schedules_steps or self._schedules_metric):
             self.scheduler.step()
-        return tally.rates()
+        return tally.epoch_metrics()
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
-        """loss, accuracy, precision, recall, f1 (macro) over the validation batches; all NaN where the loss is not finite.
+        """Return loss, accuracy, precision, recall and f1 (macro) over the validation batches.
 
-        A scheduler that goes by a metric is stepped with them.
+        All are NaN when the loss is not finite. A plateau scheduler is stepped with them.
         """
-        scores = self.group.share(self._validate() if self.group.leads else None)
+        scores = self.group.broadcast(self._validate() if self.group.is_leader else None)
         if isinstance(self.scheduler, LRSchedulerCallback) and self.scheduler.by_metric:
             self.scheduler.step(metrics=scores)
         return dict(scores)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed training needs of its network, optimizer, schedule, scaler, averages and portions."""
+        """Return what a resumed training needs; torch modules and plain values."""
         return {
-            "model": bare(self.model).state_dict(),
+            "model": unwrap(self.model).state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict() if self.scheduler else None,
             "scaler": self.scaler.state_dict(),
             "ema": self.ema.state_dict() if self.ema else None,
-            "portions": [self.portion.size, self.val_portion.size],
+            "micro_batch_sizes": [self.micro_batch.size, self.val_micro_batch.size],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state`."""
-        bare(self.model).load_state_dict(state["model"])
+        """Restore `state`."""
+        unwrap(self.model).load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         align_state(self.optimizer)
         self.scaler.load_state_dict(state["scaler"])
@@ -147,46 +164,48 @@ class Trainer:
             self.scheduler.load_state_dict(state["scheduler"])
         if self.ema:
             self.ema.load_state_dict(state["ema"])
-        self.portion.size, self.val_portion.size = state["portions"]
+        self.micro_batch.size, self.val_micro_batch.size = state["micro_batch_sizes"]
 
     @property
-    def _by_step(self) -> bool:
-        return (
-            isinstance(self.scheduler, LRSchedulerCallback)
-            and self.scheduler.interval == "step"
-        )
+    def _schedules_steps(self) -> bool:
+        return getattr(self.scheduler, "interval", "epoch") == "step"
+
+    @property
+    def _schedules_metric(self) -> bool:
+        return getattr(self.scheduler, "by_metric", False)
 
     def _validate(self) -> dict[str, float]:
-        tally, network = Tally(self.device, Group()), self.evaluated.eval()
-        logits, labels = [], []
+        tally, network = Tally(self.device, Group()), self.eval_model.eval()
+        logits, labels = list[Tensor](), list[Tensor]()
         for images, batch_labels in self.val_loader:
+            device_images = images.to(self.device, non_blocking=True)
             with autocast(self.precision, self.device):
                 logits.append(
-                    in_portions(
-                        network, images.to(self.device, non_blocking=True), self.val_portion
-                    )
+                    forward_in_micro_batches(network, device_images, self.val_micro_batch)
                 )
             labels.append(batch_labels.to(self.device, non_blocking=True))
-            if (
-                self.group.world == 1
-            ):  # the others wait for these scores, and could not take part in what is done between
-                self.between()
-        every, targets = torch.cat(logits), torch.cat(labels)
-        tally.add(self.val_criterion(every, targets), every, targets)
+            # With several processes the leader validates alone. The hook may be a collective
+            # (a save gathers states), which the waiting processes could not join.
+            if self.group.world_size == 1:
+                self.step_hook()
+        # One loss over all images, so that it does not depend on the batch size.
+        all_logits, all_labels = torch.cat(logits), torch.cat(labels)
+        tally.add(self.val_criterion(all_logits, all_labels), all_logits, all_labels)
         return tally.scores()
 
-    def _windows(self) -> Iterator[list[Batch]]:
-        """The batches of each optimizer step; the last step has what is left."""
-        window: list[Batch] = []
-        for batch in tqdm(
+    def _accumulation_windows(self) -> Iterator[list[Batch]]:
+        """Yield the batches of each optimizer step; the last step may have fewer."""
+        batches = tqdm(
             self.train_loader,
             desc="train",
             unit="batch",
             file=sys.stderr,
             mininterval=5,
             leave=False,
-            disable=not self.group.leads,
-        ):
+            disable=not self.group.is_leader,
+        )
+        window: list[Batch] = []
+        for batch in batches:
             window.append(batch)
             if len(window) == self.accumulation_steps:
                 yield window
@@ -194,7 +213,9 @@ class Trainer:
         if window:
             yield window
 
-    def _seed_draws(self, epoch: int, step: int) -> None:
+    def _seed_step(self, epoch: int, step: int) -> None:
+        # Reseeded at every step, a resumed training needs no generator state (CPU and every GPU) in
+        # its checkpoint, and a repeated step draws the same dropout masks. Costs microseconds.
         if self.seed is not None:
             mixed = np.random.SeedSequence((self.seed, epoch, step, self.group.rank))
             torch.manual_seed(int(mixed.generate_state(1, np.uint64)[0]))
@@ -202,70 +223,77 @@ class Trainer:
     def _step(self, window: list[Batch], tally: Tally) -> None:
         self._before_step.take()
         largest = max(len(images) for images, _ in window)
-        for loss, logits, labels in within_memory(
-            self.portion, largest, lambda: self._accumulate(window), self._undo
-        ):
-            tally.add(loss, logits, labels)
+        outputs = run_within_memory(
+            self.micro_batch, largest, lambda: self._accumulate(window), self._discard_step
+        )
+        for output in outputs:
+            tally.add(*output)
         tally.close_step()
         self._update()
 
-    def _undo(self) -> None:
-        """Forget the gradients and BatchNorm statistics of a step that did not fit."""
-        if self.group.world > 1:
+    def _discard_step(self) -> None:
+        """Discard the gradients and BatchNorm statistics of a step that did not fit."""
+        # One process that repeats its step would run a different number of collectives than the
+        # others, and all would wait for each other.
+        if self.group.world_size > 1:
             raise ResoMapError(
-                "config/training.yaml: training.micro_batch: one of several processes ran out of memory; name a smaller one"
+                "config/training.yaml: training.micro_batch: one of several processes ran out of "
+                "memory; set a smaller micro-batch"
             )
         self.optimizer.zero_grad(set_to_none=True)
         self._before_step.restore()
 
-    def _accumulate(self, window: list[Batch]) -> list[Told]:
-        """Gradients of the whole window, a portion at a time."""
-        weights = [self._weight(labels) for _, labels in window]
-        total, told = self._total(sum(weights)), list[Told]()
-        pieces = [piece for images, labels in window for piece in self._pieces(images, labels)]
-        for number, (images, labels) in enumerate(pieces, start=1):
-            with nullcontext() if number == len(pieces) else self._without_sync():
-                told.append(
-                    self._backward(
-                        images.to(self.device, non_blocking=True),
-                        labels.to(self.device, non_blocking=True),
-                        total,
-                    )
-                )
-        return told
+    def _accumulate(self, window: list[Batch]) -> list[StepOutput]:
+        """Accumulate the gradients of the window, a micro-batch at a time."""
+        total = self._total_weight(sum(self._loss_weight(labels) for _, labels in window))
+        pieces = list[Batch]()
+        for images, labels in window:
+            pieces += self._split(images, labels)
+        outputs = list[StepOutput]()
+        for images, labels in pieces[:-1]:
+            with self._without_sync():
+                outputs.append(self._backward(images, labels, total))
+        # DistributedDataParallel averages the gradients during the last backward pass only.
+        outputs.append(self._backward(*pieces[-1], total))
+        return outputs
 
-    def _pieces(self, images: Tensor, labels: Tensor) -> Iterator[Batch]:
-        count = self.portion.pieces(len(images))
-        return zip(images.tensor_split(count), labels.tensor_split(count), strict=True)
+    def _split(self, images: Tensor, labels: Tensor) -> Iterator[Batch]:
+        pieces = self.micro_batch.num_pieces(len(images))
+        return zip(images.tensor_split(pieces), labels.tensor_split(pieces), strict=True)
 
-    def _backward(self, images: Tensor, labels: Tensor, total: Tensor | float) -> Told:
+    def _backward(self, images: Tensor, labels: Tensor, total: Tensor | float) -> StepOutput:
+        images = images.to(self.device, non_blocking=True)
+        labels = labels.to(self.device, non_blocking=True)
         with autocast(self.precision, self.device):
             logits = self.model(images)
             loss = self.criterion(logits, labels)
-            self.scaler.scale(loss * (self._weight(labels) / total)).backward()
-        return loss.detach(), logits.detach(), labels
+            # Scaled before the backward pass, because that is where fp16 gradients underflow.
+            self.scaler.scale(loss * (self._loss_weight(labels) / total)).backward()
+        return StepOutput(loss.detach(), logits.detach(), labels)
 
     def _without_sync(self) -> AbstractContextManager:
-        return (
-            self.model.no_sync()
-            if isinstance(self.model, nn.parallel.DistributedDataParallel)
-            else nullcontext()
-        )
+        if isinstance(self.model, nn.parallel.DistributedDataParallel):
+            return self.model.no_sync()
+        return nullcontext()
 
-    def _weight(self, labels: Tensor) -> Tensor | float:
+    def _loss_weight(self, labels: Tensor) -> Tensor | float:
+        """Return what the criterion divides the loss of a batch by: images or class weights."""
         weight = getattr(self.criterion, "weight", None)
         return float(len(labels)) if weight is None else weight[labels.to(self.device)].sum()
 
-    def _total(self, weight: Tensor | float) -> Tensor | float:
-        """The weight of a step in all processes, over their number, since their gradients are averaged."""
-        if self.group.world == 1:
+    def _total_weight(self, weight: Tensor | float) -> Tensor | float:
+        """Return the loss weight of a step over all processes, divided by their number.
+
+        DistributedDataParallel averages gradients over the processes, and this undoes the division.
+        """
+        if self.group.world_size == 1:
             return weight
-        return (
-            self.group.sum(torch.as_tensor(weight, device=self.device, dtype=torch.float32))
-            / self.group.world
-        )
+        total = torch.as_tensor(weight, device=self.device, dtype=torch.float32)
+        return self.group.sum(total) / self.group.world_size
 
     def _update(self) -> None:
+        # The order matters in fp16: unscale before clipping, or the norm is that of scaled
+        # gradients; `scaler.step` then does not unscale again, and skips a step with inf or NaN.
         if self.clip_norm:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
@@ -273,12 +301,10 @@ class Trainer:
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         if self.ema:
-            self.ema.update_parameters(bare(self.model))
-        if self._by_step and self.scheduler:
+            self.ema.update_parameters(unwrap(self.model))
+        if self.scheduler and self._schedules_steps:
             self.scheduler.step()
 
 
-def _averaged(model: nn.Module, decay: float) -> Any:
-    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-
+def _build_ema(model: nn.Module, decay: float) -> AveragedModel:
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))

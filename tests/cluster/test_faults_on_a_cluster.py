@@ -51,9 +51,7 @@ def ends_well(undisturbed, slurm) -> Callable[[Sweep], None]:
 
 def states(sweep: Sweep) -> list[Path]:
     return list(
-        sweep.path.glob(
-            "results/.state/train/custom/tiny_cnn/r*/seed0/first/state*.safetensors"
-        )
+        sweep.path.glob("results/.state/train/custom/tiny_cnn/r*/seed0/first/state*.pt")
     )
 
 
@@ -79,7 +77,7 @@ def test_a_training_that_somebody_cancels_goes_on_in_another_job(sweep, slurm, e
     slurm.tell("scancel", job)
     finish(sweep, snakemake)
     assert slurm.ended()[job]["JobState"] == "CANCELLED"
-    assert "going on with epoch" in logs(sweep)
+    assert "resuming in epoch" in logs(sweep)
     ends_well(sweep)
 
 
@@ -123,7 +121,7 @@ def test_interrupted_snakemake_takes_its_jobs_along_and_goes_on_later(sweep, slu
     assert snakemake.wait(TIMEOUT_SECONDS) != 0
     slurm.wait_for(lambda: not slurm.jobs(), TIMEOUT_SECONDS)
     sweep.run("tables")
-    assert "going on with epoch" in logs(sweep)
+    assert "resuming in epoch" in logs(sweep)
     ends_well(sweep)
 
 
@@ -137,5 +135,5 @@ def test_jobs_of_a_killed_snakemake_are_waited_for_and_nothing_is_trained_twice(
     assert slurm.running(TRAINING), "the jobs went with Snakemake, which they do not"
     sweep.run("--unlock")
     sweep.run("tables")
-    assert "going on with epoch" not in logs(sweep)
+    assert "resuming in epoch" not in logs(sweep)
     ends_well(sweep)

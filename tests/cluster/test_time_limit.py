@@ -36,6 +36,6 @@ def test_a_chain_of_short_jobs_ends_with_the_bytes_of_one_long_job(slurm, tmp_pa
     assert one.wait(TIMEOUT_SECONDS) == 0, here.said()
     links = [job for job in slurm.ended() if job not in before]
     assert len(links) >= 3 + 2, links  # two jobs prepare
-    assert "going on with epoch" in (there.path / f"logs/train/{RUN}.log").read_text()
+    assert "resuming in epoch" in (there.path / f"logs/train/{RUN}.log").read_text()
     assert there.results() == here.results()
     assert slurm.jobs() == []

@@ -13,10 +13,10 @@ from resomap.data.loading.loader import EvalLoader, Normalise, TrainLoader, to_d
 from resomap.models.registry import load_model_from_config
 from resomap.training.autosave import Autosave
 from resomap.training.fit import Outcome, fit
-from resomap.training.memory import Portion, in_portions
+from resomap.training.memory import MicroBatch, forward_in_micro_batches
 from resomap.training.optimizers import build_optimizer
 from resomap.training.schedules import build_schedule
-from resomap.training.states import States
+from resomap.training.states import StateFolder
 from resomap.training.trainer import Trainer
 from tests.recipes import augmentation, optimizer, schedule
 
@@ -75,9 +75,13 @@ def test_half_the_bits_learn_it_too(precision):
 
 def test_a_training_goes_on_from_its_state(tmp_path):
     device = torch.device("cuda")
-    train(device, epochs=2, autosave=Autosave(States(tmp_path, "this training"), seconds=1e-6))
+    train(
+        device,
+        epochs=2,
+        autosave=Autosave(StateFolder(tmp_path, "this training"), seconds=1e-6),
+    )
     resumed, whole = (
-        train(device, autosave=Autosave(States(tmp_path, "this training"), seconds=1e9)),
+        train(device, autosave=Autosave(StateFolder(tmp_path, "this training"), seconds=1e9)),
         train(device),
     )
     assert len(resumed.history) == 3
@@ -102,9 +106,9 @@ def test_memory_that_runs_out_for_real_halves_the_batch():
 def predict_with(
     network: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor
 ) -> torch.Tensor:
-    portion = Portion()
-    logits = in_portions(network, images, portion)
-    assert portion.size in (8, 16)
+    micro_batch = MicroBatch()
+    logits = forward_in_micro_batches(network, images, micro_batch)
+    assert micro_batch.size in (8, 16)
     return logits
 
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from resomap.models import load_model_from_config
 from resomap.models.custom import SimpleCNN
-from resomap.models.inspect import ENOUGH_CELLS, candidate_layers, find_layer
+from resomap.models.inspect import MIN_MAP_SIDE, candidate_layers, find_layer
 
 torch.set_num_threads(1)
 
@@ -26,8 +26,8 @@ def test_no_block_deeper_than_the_chosen_one_is_wide_enough(
     blocks = candidate_layers(model, resolution)
     name, _, grid = find_layer(model, resolution, "auto")
     deeper = blocks[blocks.index((name, grid)) + 1 :]
-    assert all(side < min(ENOUGH_CELLS, grid) for _, side in deeper)
-    assert grid >= ENOUGH_CELLS or grid == max(side for _, side in blocks)
+    assert all(side < min(MIN_MAP_SIDE, grid) for _, side in deeper)
+    assert grid >= MIN_MAP_SIDE or grid == max(side for _, side in blocks)
 
 
 @settings(max_examples=15, deadline=None)

@@ -5,7 +5,7 @@ import torch
 from torchvision.models import get_model, get_model_weights
 
 from resomap.models.inspect import get_model_info
-from resomap.models.registry import CUSTOM, build_model, load_architectures
+from resomap.models.registry import CUSTOM_BUILDERS, build_model, load_architectures
 from resomap.profiling.summary import count_macs
 
 torch.set_num_threads(1)
@@ -13,7 +13,7 @@ torch.set_num_threads(1)
 KNOWN = {
     name: entry
     for name, entry in load_architectures().items()
-    if entry.builder not in CUSTOM and entry.width_mult is None
+    if entry.builder not in CUSTOM_BUILDERS and entry.width_mult is None
 }
 
 

@@ -298,7 +298,7 @@ def test_a_run_that_does_not_fit_is_infeasible_and_carries_the_memory_of_its_dev
     metrics = train_into(tmp_path / "run", data, asked)
     assert (metrics["status"], metrics["reason"], metrics["scores"]) == (
         "infeasible",
-        "not even 2 pictures at once fit into memory",
+        "not even 2 images at once fit into memory",
         {},
     )
     assert metrics["device_memory_mib"] > 100

@@ -12,12 +12,12 @@ from resomap.config.training import Monitor
 from resomap.training.fit import fit
 from resomap.training.memory import (
     Infeasible,
-    Portion,
-    fewest_pictures,
+    MicroBatch,
     is_out_of_memory,
-    within_memory,
+    min_micro_batch,
+    predict,
+    run_within_memory,
 )
-from resomap.training.predict import predict
 from resomap.training.trainer import Trainer
 
 
@@ -75,8 +75,8 @@ def trained(most: int, norm: bool = False, **options: Any) -> Trainer:
 @pytest.mark.parametrize("most", [1, 2, 3, 5, 7])
 def test_halved_portions_train_what_the_whole_batch_does(most):
     one, whole = trained(most), trained(100)
-    assert whole.portion.size is None
-    assert one.portion.size <= most
+    assert whole.micro_batch.size is None
+    assert one.micro_batch.size <= most
     torch.testing.assert_close(
         list(one.model.parameters()), list(whole.model.parameters()), rtol=1e-5, atol=1e-6
     )
@@ -84,7 +84,7 @@ def test_halved_portions_train_what_the_whole_batch_does(most):
 
 def test_what_a_step_that_did_not_fit_told_batchnorm_is_forgotten():
     halved, chosen = trained(4, norm=True), trained(100, norm=True, micro_batch=4)
-    assert halved.portion.size == 4
+    assert halved.micro_batch.size == 4
     for name, tensor in halved.model.state_dict().items():
         assert torch.equal(tensor, chosen.model.state_dict()[name]), name
 
@@ -99,7 +99,7 @@ def test_the_scores_of_an_epoch_count_every_picture_once():
 
 @pytest.mark.parametrize(
     ("norm", "most", "words"),
-    [(False, 0, "not even 1 picture at once"), (True, 1, "not even 2 pictures at once")],
+    [(False, 0, "not even 1 image at once"), (True, 1, "not even 2 images at once")],
 )
 def test_a_network_for_which_not_even_the_fewest_fit_is_infeasible(norm, most, words):
     outcome = fit(trainer(most, norm), 2, Monitor(name="val_loss", mode="min"))
@@ -137,7 +137,7 @@ def test_torch_on_a_cpu_says_it_in_words():
 def test_pieces_are_alike_and_never_smaller_than_the_least(count, size, least):
     pieces = [
         len(piece)
-        for piece in torch.arange(count).tensor_split(Portion(size, least).pieces(count))
+        for piece in torch.arange(count).tensor_split(MicroBatch(size, least).num_pieces(count))
     ]
     assert sum(pieces) == count
     assert max(pieces) <= max(size, least) + (least - 1)
@@ -147,20 +147,20 @@ def test_pieces_are_alike_and_never_smaller_than_the_least(count, size, least):
 
 @given(count=st.integers(1, 5000), most=st.integers(0, 5000), least=st.sampled_from([1, 2]))
 def test_halving_ends_with_what_fits_or_with_infeasible(count, most, least):
-    portion, undone = Portion(None, least), list[int]()
+    portion, undone = MicroBatch(None, least), list[int]()
 
     def work() -> int:
-        size = -(-count // portion.pieces(count))
+        size = -(-count // portion.num_pieces(count))
         if size > most:
             raise torch.OutOfMemoryError
         return size
 
     try:
-        assert within_memory(portion, count, work, lambda: undone.append(1)) <= most
+        assert run_within_memory(portion, count, work, lambda: undone.append(1)) <= most
         assert len(undone) <= 13
     except Infeasible:
         assert most < 2 * least
 
 
 def test_batchnorm_needs_two_pictures():
-    assert (fewest_pictures(network(True)), fewest_pictures(network(False))) == (2, 1)
+    assert (min_micro_batch(network(True)), min_micro_batch(network(False))) == (2, 1)

@@ -9,7 +9,7 @@ from torch import nn
 from resomap.errors import ConfigError
 from resomap.models import build_model, load_model_from_config
 from resomap.models.inspect import candidate_layers
-from resomap.models.registry import SHIPPED, load_architectures
+from resomap.models.registry import MODELS_FILE, load_architectures
 
 torch.set_num_threads(1)
 
@@ -41,7 +41,7 @@ def pictures_without_numbers(resolution: int) -> torch.Tensor:
 
 def test_the_shipped_registry_is_the_one_in_the_config_folder():
     assert (
-        SHIPPED.read_bytes()
+        MODELS_FILE.read_bytes()
         == (Path(__file__).parents[2] / "config" / "models.yaml").read_bytes()
     )
 

@@ -22,9 +22,14 @@ from resomap.plan.forecast import Capacity, ImageCounts
 from resomap.plan.measure import Machine
 from resomap.plan.table import plan_lines
 from resomap.system.files import read_json, write_json
-from resomap.training import autosave, build, steps, stopwatch
-from resomap.training.steps import Pace, draw_noise, measure_cells
-from resomap.training.stopwatch import Enough, Steps
+from resomap.training import autosave, build, steps
+from resomap.training.steps import (
+    StepTimer,
+    TimingBudget,
+    TimingDone,
+    build_noise_store,
+    measure_cells,
+)
 from resomap.workflow import resources
 from resomap.workflow.jobs import MeasureSteps
 from tests.pictures import write_classes
@@ -49,7 +54,7 @@ MEASURED = {
     name: value for name, value in RECORD.items() if name != "end_seconds"
 }  # which its process cannot tell
 IMAGES = ImageCounts(train=320, val=100, test=300, classes=6, stored_bytes=2**30)
-QUICK = Pace(warm_up=0.0, stretch=0.0, longest=0.0)
+QUICK = TimingBudget(warmup_seconds=0.0, interval_seconds=0.0, max_seconds=0.0)
 CPU = Machine("a processor", 0)
 
 
@@ -134,7 +139,7 @@ def test_pictures_count_as_memory_unless_they_stay_on_the_disk():
 
 def test_what_is_assumed_of_modules_that_load_torch_is_so():
     assert (forecast.AUTOSAVE_SHARE, forecast.RESIDENT_SHARE) == (
-        autosave.SHARE,
+        autosave.MAX_SAVE_SHARE,
         placement.SHARE,
     )
 
@@ -261,34 +266,42 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(stopwatch, "now", clock.now)
-    monkeypatch.setattr(stopwatch, "age", clock.now)
+    monkeypatch.setattr(steps, "read_clocks", clock.now)
+    monkeypatch.setattr(steps, "process_age", clock.now)
     return clock
 
 
-def taken(clock: Clock, watch: Steps, seconds: list[float]) -> int:
+def taken(clock: Clock, watch: StepTimer, seconds: list[float]) -> int:
     """How many of these steps were wanted."""
     for number, each in enumerate(seconds, start=1):
         clock.seconds += each
         try:
             watch.step()
-        except Enough:
+        except TimingDone:
             return number
     return len(seconds) + 1
 
 
 def test_steps_are_timed_in_stretches(clock):
-    watch = Steps(torch.device("cpu"), wanted=2, least=2, seconds=1.0, longest=99.0)
+    watch = StepTimer(
+        torch.device("cpu"), num_intervals=2, min_steps=2, min_seconds=1.0, max_seconds=99.0
+    )
     assert taken(clock, watch, [0.25] * 20) == 8
-    assert np.array(watch.stretches) == pytest.approx(np.array([[0.25, 0.5], [0.25, 0.5]]))
-    assert watch.first == pytest.approx([100.25, 200.5])
+    assert np.array(watch.interval_means) == pytest.approx(np.array([[0.25, 0.5], [0.25, 0.5]]))
+    assert watch.first_step_age == pytest.approx([100.25, 200.5])
 
 
 def test_long_steps_are_taken_twice_and_no_more(clock):
     assert (
         taken(
             clock,
-            Steps(torch.device("cpu"), wanted=5, least=1, seconds=1.0, longest=20.0),
+            StepTimer(
+                torch.device("cpu"),
+                num_intervals=5,
+                min_steps=1,
+                min_seconds=1.0,
+                max_seconds=20.0,
+            ),
             [30.0] * 9,
         )
         == 2
@@ -339,10 +352,10 @@ def test_the_trainer_is_the_real_one_with_all_that_the_recipe_says(config, monke
 
 
 def test_noise_has_every_class_and_fills_no_memory():
-    noise = draw_noise(32, 16, 6)
+    noise = build_noise_store(32, 16, 6)
     assert noise.images("train", 16).shape == (50 * 32, 16, 16, 3)
     assert set(noise.labels("val")) == set(range(6))
-    assert draw_noise(32, 1024, 6).counts == {"train": 2 * 32, "val": 4 * 32}
+    assert build_noise_store(32, 1024, 6).counts == {"train": 2 * 32, "val": 4 * 32}
 
 
 def test_a_cell_that_is_short_of_memory_is_measured_in_parts_or_does_not_fit(
@@ -350,7 +363,7 @@ def test_a_cell_that_is_short_of_memory_is_measured_in_parts_or_does_not_fit(
 ):
     for most, found in (
         (10, ("ok", 8, None)),
-        (1, ("infeasible", None, "not even 2 pictures at once fit into memory")),
+        (1, ("infeasible", None, "not even 2 images at once fit into memory")),
     ):
         monkeypatch.setattr(
             build,

@@ -20,7 +20,7 @@ from resomap.training.checkpoint import save_weights
 from resomap.training.fit import Outcome, fit
 from resomap.training.optimizers import build_optimizer
 from resomap.training.schedules import build_schedule
-from resomap.training.states import States
+from resomap.training.states import StateFolder
 from resomap.training.trainer import Trainer
 from tests.recipes import augmentation, optimizer, schedule
 from tests.unit.test_trainer import pictures
@@ -84,11 +84,11 @@ def course(
         step(*arguments)
 
     one._step = counted
-    autosave = Autosave(States(folder / "states", "this training"), ALWAYS, every)
-    autosave._waits = lambda cost: vars(autosave).update(
-        _earliest=0.0, _latest=math.inf, _since=autosave._count
+    autosave = Autosave(StateFolder(folder / "states", "this training"), ALWAYS, every)
+    autosave._reschedule = lambda cost: vars(autosave).update(
+        _earliest=0.0, _latest=math.inf, _last_save=autosave._count
     )
-    autosave._waits(0)
+    autosave._reschedule(0)
     parts = {
         "early_stopping": EarlyStopping(2),
         "checkpoint": ModelCheckpoint(folder / "kept", save_top_k=2, save_optimizer=True),
@@ -98,7 +98,7 @@ def course(
 
 def position(folder: Path) -> int:
     """Optimizer steps that the newest state has behind it."""
-    state = States(folder / "states", "this training").load()
+    state = StateFolder(folder / "states", "this training").load()
     return STEPS * len(state["outcome"]["history"]) + state["tally"]["steps"] if state else 0
 
 
@@ -168,16 +168,16 @@ def test_a_signal_saves_after_the_step_and_ends(tmp_path):
                 signal.raise_signal(signum)
 
         one._step = signalled
-        autosave = Autosave(States(folder / "states", "this training"), ALWAYS)
+        autosave = Autosave(StateFolder(folder / "states", "this training"), ALWAYS)
         parts = {
             "early_stopping": EarlyStopping(2),
             "checkpoint": ModelCheckpoint(folder / "kept", save_top_k=2, save_optimizer=True),
         }
         with (
-            autosave.listening(),
+            autosave.handling_signals(),
             pytest.raises(Stopped, match=f"stopped by {signum.name}") as stopped,
         ):
             fit(one, EPOCHS, LOSS, resolution=8, autosave=autosave, **parts)
         assert (stopped.value.exit_code, len(done)) == (128 + signum, 7)
-        assert States(folder / "states", "this training").load()["tally"]["steps"] == 2
+        assert StateFolder(folder / "states", "this training").load()["tally"]["steps"] == 2
         assert written(folder, course(folder)) == undisturbed

@@ -5,8 +5,8 @@ from torchvision.models import ResNet18_Weights, resnet18
 
 from resomap.errors import ConfigError, ResoMapError
 from resomap.models.registry import build_model, load_architectures
+from resomap.training.build import class_weights, load_initial_weights
 from resomap.training.checkpoint import save_weights
-from resomap.training.start import class_weights, load_start
 
 NETWORKS = load_architectures()
 
@@ -19,7 +19,7 @@ def built(name: str, num_classes: int):
 def test_fresh_weights_stay_fresh():
     model = built("tiny_cnn", 4)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    load_start(model, NETWORKS["tiny_cnn"], "random")
+    load_initial_weights(model, NETWORKS["tiny_cnn"], "random")
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
@@ -31,7 +31,7 @@ def test_a_training_starts_from_an_earlier_one_and_a_head_for_other_classes_is_f
     earlier = build_model(NETWORKS["tiny_cnn"], 4).state_dict()
     save_weights(tmp_path / "best.safetensors", earlier, {"status": "ok"})
     model, fresh = built("tiny_cnn", classes), built("tiny_cnn", classes).state_dict()
-    load_start(model, NETWORKS["tiny_cnn"], str(tmp_path / "best.safetensors"))
+    load_initial_weights(model, NETWORKS["tiny_cnn"], str(tmp_path / "best.safetensors"))
     for name, tensor in model.state_dict().items():
         assert torch.equal(
             tensor, earlier[name] if earlier[name].shape == tensor.shape else fresh[name]
@@ -46,7 +46,7 @@ def test_torchvisions_weights_come_from_where_torch_keeps_them(tmp_path, monkeyp
     path.parent.mkdir(parents=True)
     torch.save(published, path)
     model = built("resnet18", 5)
-    load_start(model, NETWORKS["resnet18"], "pretrained")
+    load_initial_weights(model, NETWORKS["resnet18"], "pretrained")
     assert torch.equal(
         model.state_dict()["layer4.1.conv2.weight"], published["layer4.1.conv2.weight"]
     )
@@ -61,7 +61,7 @@ def test_weights_of_another_network_are_refused_by_name(tmp_path):
         ConfigError,
         match=r"training\.start: .*best.safetensors does not fit tiny_cnn: .* differs",
     ):
-        load_start(
+        load_initial_weights(
             built("tiny_cnn", 4), NETWORKS["tiny_cnn"], str(tmp_path / "best.safetensors")
         )
 
@@ -74,20 +74,20 @@ def test_a_file_that_holds_no_weights_is_named(tmp_path, content):
     with pytest.raises(
         ResoMapError, match=r"training\.start: .*best.safetensors cannot be read"
     ):
-        load_start(built("tiny_cnn", 4), NETWORKS["tiny_cnn"], str(path))
+        load_initial_weights(built("tiny_cnn", 4), NETWORKS["tiny_cnn"], str(path))
 
 
 def test_a_training_that_diverged_is_no_start(tmp_path):
     save_weights(tmp_path / "best.safetensors", {}, {"status": "diverged"})
-    with pytest.raises(ConfigError, match="holds no weights: that training diverged"):
-        load_start(
+    with pytest.raises(ConfigError, match="holds no weights: that training is diverged"):
+        load_initial_weights(
             built("tiny_cnn", 4), NETWORKS["tiny_cnn"], str(tmp_path / "best.safetensors")
         )
 
 
 def test_a_network_of_our_own_has_no_published_weights():
     with pytest.raises(ConfigError, match="torchvision has no weights for tiny_cnn"):
-        load_start(built("tiny_cnn", 4), NETWORKS["tiny_cnn"], "pretrained")
+        load_initial_weights(built("tiny_cnn", 4), NETWORKS["tiny_cnn"], "pretrained")
 
 
 def test_balanced_weights_are_scikit_learns():

@@ -143,7 +143,7 @@ def test_one_cause_of_many_failures_is_told_once_with_a_log_to_look_at(config, s
         )
     sweep.log("evaluate", "")
     write_text(
-        Path("results/.state/train/custom/tiny_cnn/r48/seed1/state00000001.abc.safetensors"), ""
+        Path("results/.state/train/custom/tiny_cnn/r48/seed1/first/state00000001.abc.pt"), ""
     )
     text = told(read_status(config))
     assert (
@@ -160,7 +160,7 @@ def test_what_was_interrupted_tells_how_far_it_came_and_whether_it_goes_on_from_
     for stage in ("train", "explain"):
         sweep.give_out(stage)
     write_text(
-        Path("results/.state/train/custom/tiny_cnn/r24/seed0/state00000002.abc.safetensors"), ""
+        Path("results/.state/train/custom/tiny_cnn/r24/seed0/first/state00000002.abc.pt"), ""
     )
     text = told(read_status(config))
     assert "  train tiny_cnn 24 px seed 0: after 2 of 8 epochs, its state is saved\n" in text

@@ -12,8 +12,8 @@ from resomap.config.training import Monitor
 from resomap.data.loading.loader import EvalLoader, Normalise, TrainLoader
 from resomap.training.checkpoint import save_weights
 from resomap.training.fit import HISTORY_COLUMNS, Outcome, fit
+from resomap.training.memory import predict
 from resomap.training.optimizers import build_optimizer
-from resomap.training.predict import predict
 from resomap.training.schedules import build_schedule
 from resomap.training.trainer import Trainer
 from tests.recipes import augmentation, optimizer, schedule
@@ -104,7 +104,7 @@ def trained(path: Path, seed: int) -> bytes:
 def test_the_schedule_steps_once_an_optimizer_step():
     one = trainer(epochs=3)
     outcome = fit(one, 3, LOSS)
-    assert one.scheduler.state_dict()["count"] == 5
+    assert one.scheduler.state_dict()["warmup_steps"] == 5
     assert one.scheduler.scheduler.last_epoch == 10
     assert outcome.history[0]["learning_rate"] == pytest.approx(0.02 / 5)
     assert outcome.history[1]["learning_rate"] == pytest.approx(0.02)

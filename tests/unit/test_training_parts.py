@@ -138,9 +138,11 @@ def test_the_averaged_weights_are_what_is_validated():
                 decay * old + (1 - decay) * new for old, new in zip(averages, now, strict=True)
             ]
         )
-    torch.testing.assert_close(list(one.evaluated.parameters()), averages, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(
+        list(one.eval_model.parameters()), averages, rtol=1e-5, atol=1e-6
+    )
     images, labels = pictures(9)
-    expected = nn.functional.cross_entropy(one.evaluated(images), labels).item()
+    expected = nn.functional.cross_entropy(one.eval_model(images), labels).item()
     assert one.validate()["loss"] == pytest.approx(expected, rel=1e-6)
 
 
@@ -189,20 +191,20 @@ TWO_PROCESSES = """
 import sys, torch
 from torch import nn
 sys.path.insert(0, {root!r})
-from resomap.training.distributed import joined
+from resomap.training.distributed import join_group
 from tests.unit.test_training_parts import network, pictures
 from resomap.training import Trainer
 
-with joined(torch.device("cpu")) as (group, device):
+with join_group(torch.device("cpu")) as (group, device):
     images, labels = pictures()
-    batches = [(some.tensor_split(group.world)[group.rank], their.tensor_split(group.world)[group.rank])
+    batches = [(some.tensor_split(group.world_size)[group.rank], their.tensor_split(group.world_size)[group.rank])
                for some, their in zip(images.split(11), labels.split(11))]
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     criterion = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0, 0.5]))
     one = Trainer(model, device, criterion, optimizer, batches, [pictures(9)], micro_batch={micro}, group=group)
     scores = [one.train_epoch(), one.validate()]
-    if group.leads:
+    if group.is_leader:
         torch.save((model.state_dict(), scores[0]["accuracy"], scores[1]["loss"]), {path!r})
 """
 

@@ -151,7 +151,7 @@ def test_a_training_that_is_killed_over_and_over_ends_with_the_same_bytes(
         assert code == expected, (training.path / "train.log").read_text()
         kills += 1
     assert start(training).wait(TIMEOUT_SECONDS) == 0
-    assert "going on with epoch" in (training.path / "train.log").read_text()
+    assert "resuming in epoch" in (training.path / "train.log").read_text()
     assert outputs(training) == undisturbed
     assert list(training.path.glob("results/**/.tmp*")) == []
 
@@ -163,7 +163,7 @@ def test_a_training_in_two_processes_is_ended_and_goes_on_too(training):
     assert kill_somewhere(training, signal.SIGTERM, random.Random(0), 2) != 0
     assert "stopped by SIGTERM" in (training.path / "train.log").read_text()
     assert start(training, 2).wait(TIMEOUT_SECONDS) == 0
-    assert "going on with epoch" in (training.path / "train.log").read_text()
+    assert "resuming in epoch" in (training.path / "train.log").read_text()
     assert outputs(training) == undisturbed
 
 

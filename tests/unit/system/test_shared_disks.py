@@ -23,8 +23,7 @@ from resomap.system.files import file_sha256, write_array, write_json, write_row
 from resomap.system.locks import hold_lock, read_lock_owner, try_lock
 from resomap.training import checkpoint, states
 from resomap.training.checkpoint import save_weights
-from resomap.training.results import Results
-from resomap.training.states import States
+from resomap.training.states import StagedResults, StateFolder
 from resomap.workflow.lifecycle import clear_finished_states
 
 LATE_ERRORS = {name: getattr(errno, name) for name in ("EIO", "ESTALE", "EDQUOT", "ENOSPC")}
@@ -137,7 +136,7 @@ def test_safetensors_error_becomes_os_error(tmp_path, monkeypatch, code):
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 def test_failed_state_keeps_previous_one(tmp_path, monkeypatch, call):
-    kept = States(tmp_path, "mine")
+    kept = StateFolder(tmp_path, "mine")
     kept.save({"number": 0})
     with monkeypatch.context() as patched:
         patched.setattr(os, call, failing(errno.EDQUOT))
@@ -211,7 +210,7 @@ def silly_rename(monkeypatch):
 @pytest.fixture
 def finished(tmp_path) -> Path:
     state = tmp_path / ".state/train/custom/tiny_cnn/r24/seed0"
-    for name in ("done/fingerprint.txt", "first/state1.abc.safetensors", "lock"):
+    for name in ("done/fingerprint.txt", "first/state1.abc.pt", "lock"):
         write_text(state / name, "x")
     return state
 
@@ -278,34 +277,38 @@ def negative_cache(monkeypatch):
 
 
 def test_results_of_other_node_are_found(tmp_path, negative_cache):
-    results = Results(tmp_path / "state/done", "mine", ())
+    results = StagedResults(tmp_path / "state/done", "mine", ())
     (tmp_path / "state").mkdir()
     assert not (results.folder / "fingerprint.txt").exists()
     results.folder.mkdir()
     (results.folder / "fingerprint.txt").write_text("mine")
     assert not results.folder.exists(), "the simulated cache does not work"
-    assert results.finished
+    assert results.is_finished
 
 
 # Races
 
 
 def test_two_lock_owners_write_whole_states(tmp_path, monkeypatch):
-    first, second, write = States(tmp_path, "mine"), States(tmp_path, "mine"), states.write_tree
+    first, second, write = (
+        StateFolder(tmp_path, "mine"),
+        StateFolder(tmp_path, "mine"),
+        states.write_state,
+    )
 
     def write_slowly(path: Path, tree: object) -> None:
-        monkeypatch.setattr(states, "write_tree", write)
+        monkeypatch.setattr(states, "write_state", write)
         write(path, tree)
         second.save({"from": "second"})
 
-    monkeypatch.setattr(states, "write_tree", write_slowly)
+    monkeypatch.setattr(states, "write_state", write_slowly)
     first.save({"from": "first"})
     assert [file_sha256(path) in path.name for path in tmp_path.iterdir()] == [True, True]
 
 
 def test_simultaneous_finishes_do_not_mix_results(tmp_path):
     first, second = (
-        Results(tmp_path / "done", "mine", (tmp_path / name,))
+        StagedResults(tmp_path / "done", "mine", (tmp_path / name,))
         for name in ("metrics.json", "metrics.json")
     )
     with (
@@ -316,7 +319,7 @@ def test_simultaneous_finishes_do_not_mix_results(tmp_path):
             write_text(second_metrics, "second")
         metrics.write_text("first")
     second.publish()
-    assert first.finished
+    assert first.is_finished
     assert (tmp_path / "metrics.json").read_text() == "second"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["done", "metrics.json"]
 
