@@ -14,7 +14,7 @@ from resomap.data.sources.open import REEF_FACTS
 from resomap.report.tables import Tables
 from resomap.system import files
 from resomap.system.locks import hold_lock
-from resomap.training.tally import METRICS
+from resomap.training.tally import METRIC_NAMES
 from resomap.workflow import columns, layout
 from resomap.workflow.tables_page import tables_page
 
@@ -89,8 +89,8 @@ def test_columns_agree_with_the_modules_that_compute_them():
     assert columns.column_names(columns.SCORES) == metrics.SCORES
     assert columns.column_names(columns.WAY) == WAY
     assert layout.table_columns("history")[1:-1] == (
-        *(f"train_{name}" for name in METRICS),
-        *(f"val_{name}" for name in METRICS),
+        *(f"train_{name}" for name in METRIC_NAMES),
+        *(f"val_{name}" for name in METRIC_NAMES),
     )
     assert set(layout.TABLES) == set(Tables.__annotations__) - {"choice", "environment"}
     assert not set(REEF_FACTS) & set(layout.table_columns("images"))
