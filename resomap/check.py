@@ -1,4 +1,4 @@
-"""Look at the pictures before any training, and say what the sweep would need."""
+"""Checks of the images and the disk space before a sweep starts, for `resomap check`."""
 
 import shutil
 from collections.abc import Iterator
@@ -12,46 +12,52 @@ from resomap.data.store.native_resolution import choose_native_resolution
 from resomap.data.store.prepare import inspect_images
 from resomap.errors import DataError
 from resomap.report.data_page import write_data_page
+from resomap.text import format_count
 from resomap.workflow.targets import count_jobs, run_files
 
-STORE = Path("results/data")
-PAGE = Path("results/check.html")
+STORE_FOLDER = Path("results/data")
+CHECK_PAGE = Path("results/check.html")
 
 
-def inspect(config: Config, workers: int) -> tuple[list[str], list[str]]:
-    """What is seen in the user's pictures, and the bad ones with their reasons; a page with all of it is written to results/check.html.
+def check_images(config: Config, workers: int) -> tuple[list[str], list[str]]:
+    """Decode every image; return the findings, and the bad images with their reasons.
 
-    Of the reef, whose pictures are drawn, nothing is asked.
+    The findings are also written to CHECK_PAGE, with figures. The reef has no files to check.
     """
     if config.data.reef is not None:
         return [], []
-    with TemporaryDirectory(prefix="resomap-") as folder:
-        inventory = inspect_images(config.data, STORE, Path(folder), workers)
-        told = write_data_page(
-            Path(folder), sorted(config.sweep.resolutions), PAGE, config.experiment.name
-        )
+    with TemporaryDirectory(prefix="resomap-") as name:
+        folder = Path(name)
+        inventory = inspect_images(config.data, STORE_FOLDER, folder, workers)
+        resolutions = sorted(config.sweep.resolutions)
+        findings = write_data_page(folder, resolutions, CHECK_PAGE, config.experiment.name)
     bad = [f"{name}: {reason}" for name, reason in inventory.bad]
-    return [*told, f"The page with all of it: {PAGE.resolve()}"], bad
+    return [*findings, f"details: {CHECK_PAGE.resolve()}"], bad
 
 
-def needs(config: Config) -> Iterator[str]:
-    """Pictures, disk and jobs of the sweep."""
+def check_requirements(config: Config) -> Iterator[str]:
+    """Yield the size of the sweep: images, jobs and disk space.
+
+    DataError if the disk has too little free space.
+    """
     source = open_source(config.data, download=config.data.download)
-    count = len(source.listing.entries)
-    needed = bytes_of_store(config, source)
-    runs, jobs = len(run_files(config, "{seed}")), count_jobs(config)
+    num_images, trainings = len(source.listing.entries), len(run_files(config, "{seed}"))
+    needed = count_store_bytes(config, source)
+    yield (
+        f"sweep: {format_count(num_images, 'image')}, "
+        f"{format_count(count_jobs(config), 'job')} ({format_count(trainings, 'training')}), "
+        f"{needed / GIB:,.2f} GiB of disk space for images"
+    )
     free = shutil.disk_usage(Path()).free
-    yield f"the sweep needs: {count:,} pictures, {jobs:,} jobs ({runs:,} of them trainings), {needed / GIB:,.2f} GiB of disk for the pictures"
     if needed > free:
         raise DataError(
-            f"only {free / GIB:,.2f} GiB are free here: make room, or take fewer or smaller resolutions"
+            f"only {free / GIB:,.2f} GiB of disk space are free here: free some space, or use "
+            "fewer or smaller resolutions (sweep.resolutions, data.native_resolution)"
         )
 
 
-def bytes_of_store(config: Config, source: Source) -> int:
-    """What the pictures take on the disk, at native size and at each resolution of the sweep."""
-    count = len(source.listing.entries)
-    side = choose_native_resolution(config.data, source, STORE)
-    return sum(
-        store_bytes(count, side, config.sweep.resolutions, source.listing.has_masks).values()
-    )
+def count_store_bytes(config: Config, source: Source) -> int:
+    """Return the disk space of the images, at native resolution and at every other, in bytes."""
+    side = choose_native_resolution(config.data, source, STORE_FOLDER)
+    listing, resolutions = source.listing, config.sweep.resolutions
+    return sum(store_bytes(len(listing.entries), side, resolutions, listing.has_masks).values())

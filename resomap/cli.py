@@ -1,4 +1,4 @@
-"""`resomap` for people: is this configuration right, are the pictures whole, is this environment able, what will a sweep take, and where does it stand."""
+"""The command `resomap`: check a configuration, plan a sweep, show its status, list devices."""
 
 import os
 import sys
@@ -16,115 +16,108 @@ from resomap.errors import ConfigError, ResoMapError
 from resomap.plan.forecast import estimate_minutes
 from resomap.status.summary import read_status
 from resomap.status.table import status_lines
-from resomap.system.gpus import lease_holders, list_gpus
+from resomap.system.gpus import Gpu, lease_holders, list_gpus
+from resomap.text import format_count
 from resomap.workflow.code_digest import PACKAGE
 from resomap.workflow.lifecycle import RUN_CONFIG, start_message
 from resomap.workflow.resources import gpus_per_job
 
-app = typer.Typer(
-    help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
-)
-CONFIG = PACKAGE.parent / "config"
+SHIPPED_CONFIG = PACKAGE.parent / "config"
+OverlayFiles = Annotated[
+    list[Path] | None,
+    typer.Option(help="YAML file with your changes to config/. Repeat it for several files."),
+]
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.callback()
 def resomap() -> None:
-    """Which model, at which resolution, for my pictures and my budget?"""
+    """Find the model and the input resolution for your images and your budget."""
 
 
 @app.command()
-def check(
-    configfile: Annotated[
-        list[Path] | None, typer.Option(help="Your file on top of config/; may be given again.")
-    ] = None,
-) -> None:
-    """Check the configuration, the environment and every picture, and say what the sweep would need; exit 1 when something is wrong."""
-    from resomap.check import inspect, needs  # draws, so it loads pandas and seaborn
+def check(configfile: OverlayFiles = None) -> None:
+    """Check the configuration, the environment, the disk space and every image.
 
-    with _one_error_boundary():
-        config = load_config(CONFIG, configfile or [])
-        typer.echo(f"configuration: fine. {start_message(config, estimate_minutes(config))}")
-        typer.echo(
-            f"packages: torch {version('torch')}, torchvision {version('torchvision')}, snakemake {version('snakemake')}"
-        )
-        for remark in [
-            *_device_remarks(gpus_per_job(config)),
-            *_bytecode_remarks(),
-            *needs(config),
-        ]:
-            typer.echo(remark)
-        told, bad = inspect(config, os.cpu_count() or 1)
-    typer.echo("\n".join(told))
+    The exit code is 1 if anything is wrong. Nothing is trained.
+    """
+    # Imported here: pandas and seaborn take a second to load, and `status` does not need them.
+    from resomap.check import check_images, check_requirements
+
+    with _printed_errors():
+        config = load_config(SHIPPED_CONFIG, configfile or [])
+        typer.echo(f"configuration: valid. {start_message(config, estimate_minutes(config))}")
+        for line in _describe_environment(gpus_per_job(config)):
+            typer.echo(line)
+        for line in check_requirements(config):
+            typer.echo(line)
+        findings, bad = check_images(config, os.cpu_count() or 1)
+    for line in findings:
+        typer.echo(line)
     if bad:
-        typer.echo(
-            "\n  ".join(
-                [f"error: {len(bad)} of the files are no pictures that can be used:", *bad]
-            ),
-            err=True,
-        )
+        summary = f"error: {format_count(len(bad), 'file')} cannot be used as images:"
+        typer.echo("\n  ".join([summary, *bad]), err=True)
         raise typer.Exit(1)
 
 
 @app.command()
 def plan(
-    configfile: Annotated[
-        list[Path] | None, typer.Option(help="Your file on top of config/; may be given again.")
-    ] = None,
+    configfile: OverlayFiles = None,
     gpus: Annotated[
         int | None,
-        typer.Option(
-            help="GPUs that the sweep will have, of this machine's kind; left out: as many as are here."
-        ),
+        typer.Option(help="Number of GPUs for the sweep. Default: the GPUs of this machine."),
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(help="Without GPUs: jobs at once; left out: as many as there are cores."),
+        typer.Option(help="Number of parallel jobs on a CPU. Default: the number of cores."),
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(help="Price of a GPU hour; without GPUs of a core hour.")
+        float | None, typer.Option(help="Price per GPU hour, or per core hour on a CPU.")
     ] = None,
 ) -> None:
-    """Measure a training step of every cell on this machine (once: it is kept), and say what the sweep will take and cost."""
-    from resomap.plan.measure import plan_sweep  # as above
+    """Estimate time and cost of the sweep from training steps measured on this machine.
+
+    Each cell is measured once; later calls reuse the measurements.
+    """
+    from resomap.plan.measure import plan_sweep
     from resomap.plan.table import plan_lines
 
-    with _one_error_boundary():
-        config = load_config(CONFIG, configfile or [])
-        told = plan_sweep(config, gpus, jobs, rate, lambda line: typer.echo(line, err=True))
-    typer.echo("\n".join(plan_lines(told)))
+    with _printed_errors():
+        config = load_config(SHIPPED_CONFIG, configfile or [])
+        estimate = plan_sweep(config, gpus, jobs, rate, lambda line: typer.echo(line, err=True))
+    typer.echo("\n".join(plan_lines(estimate)))
 
 
 @app.command()
-def status(
-    configfile: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="The sweep's files on top of config/; left out: the sweep that ran here last."
-        ),
-    ] = None,
-) -> None:
-    """Say where the sweep in this directory stands: beside it or after it, here or on a cluster; nothing is started or changed."""
-    with _one_error_boundary():
-        config = (
-            load_config(CONFIG, configfile or [])
-            if configfile or not RUN_CONFIG.exists()
-            else _config_that_ran()
-        )
-        told = list(status_lines(read_status(config)))
-    typer.echo("\n".join(told))
+def status(configfile: OverlayFiles = None) -> None:
+    """Show the progress of the sweep in this directory, running or not.
+
+    Without --configfile it shows the sweep that ran here last. Nothing is started or changed.
+    """
+    with _printed_errors():
+        if configfile or not RUN_CONFIG.exists():
+            config = load_config(SHIPPED_CONFIG, configfile or [])
+        else:
+            config = _load_run_config()
+        lines = list(status_lines(read_status(config)))
+    typer.echo("\n".join(lines))
 
 
-def _config_that_ran() -> Config:
+def _load_run_config() -> Config:
+    """Return the configuration that the last sweep wrote into this directory."""
     try:
         return build_config(read_yaml(RUN_CONFIG))
     except ConfigError as error:
         raise ConfigError(
-            f"{RUN_CONFIG}, which another version wrote: {error}\nname the sweep's own files: --configfile mine.yaml"
+            f"{RUN_CONFIG} was written by another version: {error}\n"
+            "pass the sweep's own files: --configfile mine.yaml"
         ) from error
 
 
 @contextmanager
-def _one_error_boundary() -> Iterator[None]:
+def _printed_errors() -> Iterator[None]:
+    """Print a ResoMapError without a traceback, and exit with code 1."""
     try:
         yield
     except ResoMapError as error:
@@ -134,38 +127,52 @@ def _one_error_boundary() -> Iterator[None]:
 
 @app.command()
 def devices() -> None:
-    """The GPUs of this machine, and which jobs hold them."""
+    """List the GPUs of this machine and the jobs that lease them."""
     gpus = list_gpus()
     for gpu in gpus:
-        typer.echo(f"{gpu.number}  {gpu.name}, {gpu.memory_mib} MiB, {gpu.uuid}")
-        holders = [
-            f"   {told.get('purpose')}: process {told.get('pid')} since {told.get('since')}"
-            for told in lease_holders(gpu.uuid)
-        ]
-        typer.echo("\n".join(holders) or "   free")
+        typer.echo("\n".join(_describe_gpu(gpu)))
     if not gpus:
-        typer.echo("no NVIDIA GPU here")
+        typer.echo("no NVIDIA GPU found")
 
 
-def _device_remarks(wanted: int) -> list[str]:
+def _describe_gpu(gpu: Gpu) -> list[str]:
+    head = f"{gpu.number}  {gpu.name}, {gpu.memory_mib} MiB, {gpu.uuid}"
+    leases = []
+    for owner in lease_holders(gpu.uuid):
+        purpose, pid, since = (owner.get(name) for name in ("purpose", "pid", "since"))
+        leases.append(f"   {purpose}: process {pid} since {since}")
+    return [head, *(leases or ["   free"])]
+
+
+def _describe_environment(num_gpus: int) -> Iterator[str]:
+    """Yield the packages and the device; `num_gpus` is what a job of the sweep requests."""
+    packages = ("torch", "torchvision", "snakemake")
+    yield f"packages: {', '.join(f'{name} {version(name)}' for name in packages)}"
+    yield _describe_device(num_gpus)
+    if not _has_bytecode():
+        yield (
+            "packages: not compiled to bytecode, so every job starts about 2 s later; reinstall "
+            "with `uv pip install --compile-bytecode`"
+        )
+
+
+def _describe_device(num_gpus: int) -> str:
     import torch
 
-    card = any(Path("/dev").glob("nvidia[0-9]*"))
     if torch.cuda.is_available():
-        return [f"device: {torch.cuda.get_device_name()} x {torch.cuda.device_count()}"]
-    if card or wanted:
-        return [
-            f"device: cpu. A GPU is present or asked for, but torch (CUDA {torch.version.cuda}) cannot use it: is the driver too old?"
-        ]
-    return ["device: cpu"]
+        return f"device: {torch.cuda.get_device_name()} x {torch.cuda.device_count()}"
+    # torch silently falls back to the CPU if the driver is older than its CUDA version.
+    if num_gpus or any(Path("/dev").glob("nvidia[0-9]*")):
+        return (
+            f"device: cpu. A GPU is present or requested, but torch (CUDA {torch.version.cuda}) "
+            "cannot use it; check the driver"
+        )
+    return "device: cpu"
 
 
-def _bytecode_remarks() -> list[str]:
+def _has_bytecode() -> bool:
+    """Return whether packages are compiled to bytecode, or will be at the first import."""
     import torch
 
-    compiled = list((Path(torch.__file__).parent / "__pycache__").glob("*.pyc"))
-    if compiled or not sys.dont_write_bytecode:
-        return []
-    return [
-        "packages are not compiled to bytecode: every job starts about 2 s later; reinstall with `uv pip install --compile-bytecode`"
-    ]
+    compiled = (Path(torch.__file__).parent / "__pycache__").glob("*.pyc")
+    return not sys.dont_write_bytecode or any(compiled)

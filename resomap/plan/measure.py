@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from resomap.check import bytes_of_store
+from resomap.check import count_store_bytes
 from resomap.config.schema import Config
 from resomap.data.sources.open import open_source
 from resomap.data.store.splits import HELD_OUT_SPLITS
@@ -140,7 +140,7 @@ def count_images(config: Config) -> ImageCounts:
         counts["val"],
         counts["test"],
         len(listing.classes),
-        bytes_of_store(config, source),
+        count_store_bytes(config, source),
     )
 
 
