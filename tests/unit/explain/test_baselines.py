@@ -3,42 +3,41 @@ import pytest
 
 from resomap.explain.baselines import BASELINES, baseline_maps
 
+INDEX = np.array([3, 4, 10, 11, 90])
+EVERY_BASELINE = pytest.mark.parametrize("name", BASELINES)
+
 
 @pytest.fixture
 def images() -> np.ndarray:
     return np.random.default_rng(0).integers(256, size=(5, 24, 24, 3), dtype=np.uint8)
 
 
-INDEX = np.array([3, 4, 10, 11, 90])
-
-
-@pytest.mark.parametrize("name", BASELINES)
-def test_baselines_are_float32_maps_of_the_picture_nowhere_negative(images, name):
+@EVERY_BASELINE
+def test_maps_are_non_negative_float32(images, name):
     maps = baseline_maps(name, images, INDEX)
     assert (maps.shape, maps.dtype) == ((5, 24, 24), np.float32)
     assert (maps >= 0).all()
     assert (maps.max(axis=(1, 2)) > 0).all()
 
 
-@pytest.mark.parametrize("name", BASELINES)
-def test_no_pictures_have_no_baselines(images, name):
+@EVERY_BASELINE
+def test_no_images_give_no_maps(images, name):
     assert baseline_maps(name, images[:0], INDEX[:0]).shape == (0, 24, 24)
 
 
-def test_random_maps_depend_on_the_number_of_the_picture_alone(images):
+def test_random_maps_depend_on_index_alone(images):
     maps = baseline_maps("random", images, INDEX)
-    np.testing.assert_array_equal(
-        baseline_maps("random", images[::-1] // 2, INDEX[::-1]), maps[::-1]
-    )
-    assert len({float(one.sum()) for one in maps}) == 5
+    others = baseline_maps("random", images[::-1] // 2, INDEX[::-1])
+    np.testing.assert_array_equal(others, maps[::-1])
+    assert len({float(each.sum()) for each in maps}) == 5
 
 
-def test_random_maps_know_no_place():
+def test_random_maps_are_uniform():
     maps = baseline_maps("random", np.zeros((400, 8, 8, 3), np.uint8), np.arange(400))
     np.testing.assert_allclose(maps.mean(axis=0), 0.5, atol=0.08)  # five standard errors
 
 
-def test_an_edge_is_found_where_it_is_and_a_plain_picture_has_none():
+def test_edge_map_marks_a_step():
     images = np.full((2, 12, 12, 3), 100, np.uint8)
     images[1, :, 6:] = 200
     plain, step = baseline_maps("edge", images, np.arange(2))
@@ -47,7 +46,7 @@ def test_an_edge_is_found_where_it_is_and_a_plain_picture_has_none():
     np.testing.assert_allclose(np.delete(step, (5, 6), axis=1), 0, atol=1e-4)
 
 
-def test_edges_are_those_of_the_luminance():
+def test_edge_map_weights_channels_by_luminance():
     images = np.zeros((3, 9, 9, 3), np.uint8)
     for channel in range(3):
         images[channel, 4, 4, channel] = 100
@@ -57,7 +56,7 @@ def test_edges_are_those_of_the_luminance():
 
 
 @pytest.mark.parametrize("side", [6, 24, 25, 512])
-def test_the_hill_stands_in_the_middle_and_has_one_top(side):
+def test_centre_map_has_one_maximum(side):
     (hill,) = baseline_maps("centre", np.zeros((1, side, side, 3), np.uint8), np.arange(1))
     assert (hill == hill.max()).sum() == 1
     assert hill[side // 2, side // 2] == hill.max()
@@ -65,9 +64,8 @@ def test_the_hill_stands_in_the_middle_and_has_one_top(side):
     np.testing.assert_allclose(hill, hill.T, rtol=1e-6)
 
 
-def test_the_hill_falls_by_its_spread():
+def test_centre_map_is_gaussian():
     (hill,) = baseline_maps("centre", np.zeros((1, 501, 501, 3), np.uint8), np.arange(1))
-    middle = hill[250]
-    assert middle[250 + 100] / middle.max() == pytest.approx(
-        np.exp(-1 / 2), rel=0.01
-    )  # 0.2 widths are 100 cells
+    profile = hill[250]
+    # One standard deviation of 0.2 widths is 100 cells.
+    assert profile[350] / profile.max() == pytest.approx(np.exp(-1 / 2), rel=0.01)

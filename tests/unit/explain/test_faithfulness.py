@@ -6,14 +6,14 @@ from torch import Tensor, nn
 
 from resomap.explain.attribution import ExplainedTargets, choose_targets
 from resomap.explain.faithfulness import perturb
-from resomap.explain.grids import blur_weights
 
 SIDE = 24
 CORNERS = [(2, 2), (2, 14), (14, 2), (14, 14)]
+Areas = dict[tuple[str, int], tuple[np.ndarray, np.ndarray]]
 
 
-class Spot(nn.Module):
-    """A network that reads how bright a square of 8 x 8 pixels is on the mean: two logits, of which the second is 0."""
+class SquareReader(nn.Module):
+    """A network that reads the mean brightness of a square of 8 x 8 pixels against logit 0."""
 
     def __init__(self, row: int, column: int) -> None:
         super().__init__()
@@ -26,27 +26,23 @@ class Spot(nn.Module):
         return torch.stack([logit, torch.zeros_like(logit)], dim=1)
 
 
-class Constant(nn.Module):
-    """A network that says the same of every picture."""
+class ConstantNetwork(nn.Module):
+    """A network with the same logits for every image."""
 
-    def __init__(self) -> None:
+    def __init__(self, *logits: float) -> None:
         super().__init__()
-        self.logits = nn.Parameter(torch.tensor([1.0, 0.0]))
+        self.logits = nn.Parameter(torch.tensor(logits))
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.logits.expand(len(images), 2)
+        return self.logits.expand(len(images), len(self.logits))
 
 
 @pytest.fixture
 def network() -> nn.Module:
     torch.manual_seed(0)
-    return nn.Sequential(
-        nn.Conv2d(3, 4, 3),
-        nn.BatchNorm2d(4),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(4 * (SIDE - 2) ** 2, 3),
-    )
+    head = nn.Linear(4 * (SIDE - 2) ** 2, 3)
+    layers = [nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), head]
+    return nn.Sequential(*layers)
 
 
 @pytest.fixture
@@ -54,147 +50,120 @@ def images() -> Tensor:
     return torch.randn(5, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
 
 
-def explained(
-    model: nn.Module, images: Tensor, target: int = 0, rival: int = -1
-) -> ExplainedTargets:
-    """What `choose` says where all pictures are of one class."""
-    labels = np.full(len(images), target)
-    told = choose_targets(model, images, labels, target="label", pairs=None, batch_size=8)
-    return ExplainedTargets(told.logits, labels, np.full(len(images), rival), told.weights)
+@pytest.fixture
+def noise_map() -> dict[str, np.ndarray]:
+    noise = np.random.default_rng(0).normal(size=(5, SIDE, SIDE))
+    return {"map": noise.astype(np.float32)}
+
+
+def zeros(side: int) -> np.ndarray:
+    return np.zeros((5, side, side), np.float32)
 
 
 def areas(
     model: nn.Module,
     images: Tensor,
     maps: dict[str, np.ndarray],
-    bandwidths=(12,),
+    bandwidths: tuple[int, ...] = (6,),
     *,
-    batch_size=8,
-    rival=-1,
-):
-    """Mean areas (deletion, insertion) by method and bandwidth."""
-    found = perturb(
-        model, images, explained(model, images, rival=rival), maps, bandwidths, batch_size
-    )
-    return {(each.method, each.bandwidth): (each.deletion, each.insertion) for each in found}
+    batch_size: int = 8,
+    rival: int = -1,
+) -> Areas:
+    """Return deletion and insertion areas by method and bandwidth, all images of class 0."""
+    labels = np.zeros(len(images), np.int64)
+    chosen = choose_targets(model, images, labels, target="label", pairs=None, batch_size=8)
+    targets = ExplainedTargets(chosen.logits, labels, labels + rival, chosen.weights)
+    results = perturb(model, images, targets, maps, bandwidths, batch_size)
+    return {(each.method, each.bandwidth): (each.deletion, each.insertion) for each in results}
 
 
-def bright_squares(*corners: tuple[int, int]) -> Tensor:
-    images = torch.zeros(len(corners), 3, SIDE, SIDE)
-    for image, (row, column) in zip(images, corners, strict=True):
-        image[:, row : row + 8, column : column + 8] = 1
+def bright_square(row: int, column: int) -> Tensor:
+    images = torch.zeros(1, 3, SIDE, SIDE)
+    images[:, :, row : row + 8, column : column + 8] = 1
     return images
 
 
 @pytest.mark.parametrize("corner", CORNERS)
-def test_no_order_serves_a_network_better_than_the_map_of_what_it_reads(corner):
-    network, images = Spot(*corner), bright_squares(corner)
-    shifted = {
-        f"shifted by {steps}": (network.region.roll(steps, dims=1)) for steps in (4, 8, -8)
-    }
-    maps = {"true": network.region, "opposite": -network.region, **shifted}
-    found = areas(
-        network,
-        images,
-        {name: values.detach().numpy()[None] for name, values in maps.items()},
-        bandwidths=(6, 12, 24),
-    )
-    for bandwidth in (6, 12, 24):
-        deletion, insertion = found.pop(("true", bandwidth))
-        others = [values for (_, own), values in found.items() if own == bandwidth]
+def test_true_map_has_best_areas(corner):
+    network, bandwidths = SquareReader(*corner), (6, 12, 24)
+    region = network.region.detach().numpy()[None]
+    maps = {"true": region, "opposite": -region}
+    maps |= {f"shifted {steps}": np.roll(region, steps, axis=2) for steps in (4, 8, -8)}
+    results = areas(network, bright_square(*corner), maps, bandwidths)
+    for bandwidth in bandwidths:
+        deletion, insertion = results.pop(("true", bandwidth))
+        others = [values for (_, width), values in results.items() if width == bandwidth]
         assert len(others) == 6
         assert deletion[0] < min(values[0][0] for values in others)
         assert insertion[0] > max(values[1][0] for values in others)
 
 
-def test_the_centre_serves_a_network_that_reads_the_centre():
+def test_centre_order_suits_network_that_reads_centre():
     inwards = np.abs(np.arange(SIDE) - 11.5)[None, :, None] + np.abs(np.arange(SIDE) - 11.5)
-    found = areas(Spot(8, 8), bright_squares((8, 8)), {"inwards": inwards}, bandwidths=(6,))
-    assert found["centre", 6][0] < found["random", 6][0] < found["inwards", 6][0]
-    assert found["centre", 6][1] > found["random", 6][1] > found["inwards", 6][1]
-
-
-def test_of_a_network_that_reads_nothing_all_orders_have_one_area(images):
-    maps = {"map": np.random.default_rng(0).normal(size=(5, SIDE, SIDE)).astype(np.float32)}
-    for deletion, insertion in areas(Constant(), images, maps, bandwidths=(6, 12)).values():
-        np.testing.assert_allclose(
-            [deletion, insertion], torch.sigmoid(torch.tensor(1.0)), rtol=1e-6
-        )
-
-
-def test_the_score_is_the_probability_among_all_classes_or_against_the_rival_alone(images):
-    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIDE**2, 3))
-    nn.init.zeros_(model[1].weight)
-    model[1].bias.data = torch.tensor([1.0, 0.0, 3.0])
-    maps = {"map": np.zeros((5, 6, 6), np.float32)}
-    among_all, against_one = (
-        areas(model, images, maps, (6,), rival=rival)["map", 6][0] for rival in (-1, 1)
+    results = areas(SquareReader(8, 8), bright_square(8, 8), {"inwards": inwards})
+    deletion, insertion = zip(
+        *(results[order, 6] for order in ("centre", "random", "inwards")), strict=True
     )
-    np.testing.assert_allclose(among_all, np.exp(1) / (np.exp(1) + 1 + np.exp(3)), rtol=1e-6)
-    np.testing.assert_allclose(against_one, 1 / (1 + np.exp(-1)), rtol=1e-6)
+    assert deletion[0] < deletion[1] < deletion[2]
+    assert insertion[0] > insertion[1] > insertion[2]
 
 
-def test_the_curves_start_at_the_picture_and_end_at_its_blur(network, images, monkeypatch):
+def test_constant_network_gives_every_order_one_area(images, noise_map):
+    results = areas(ConstantNetwork(1.0, 0.0), images, noise_map, (6, 12))
+    expected = torch.sigmoid(torch.tensor(1.0))
+    for values in results.values():
+        np.testing.assert_allclose(values, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("rival", "others"), [(-1, [0, 3]), (1, [0])])
+def test_score_is_probability_among_all_or_against_rival(images, rival, others):
+    model = ConstantNetwork(1.0, 0.0, 3.0)
+    deletion, _ = areas(model, images, {"map": zeros(6)}, rival=rival)["map", 6]
+    expected = np.exp(1) / (np.exp(1) + np.exp(others).sum())
+    np.testing.assert_allclose(deletion, expected, rtol=1e-6)
+
+
+def test_curves_run_from_image_to_its_blur(network, images, monkeypatch):
     monkeypatch.setattr("resomap.explain.faithfulness.FRACTIONS", (0.0, 1e-9, 1.0))
-    deletion, insertion = areas(
-        network, images, {"map": np.zeros((5, 6, 6), np.float32)}, (6,)
-    )["map", 6]
-    blurred = torch.from_numpy(
-        gaussian_filter(images.numpy(), 0.1 * SIDE, axes=(2, 3), mode="reflect")
-    )
+    deletion, insertion = areas(network, images, {"map": zeros(6)})["map", 6]
+    blurred = gaussian_filter(images.numpy(), 0.1 * SIDE, axes=(2, 3), mode="reflect")
     sharp_score, blurred_score = (
-        network.eval()(view).softmax(dim=1)[:, 0].detach().numpy() for view in (images, blurred)
+        network.eval()(view).softmax(dim=1)[:, 0].detach().numpy()
+        for view in (images, torch.from_numpy(blurred))
     )
     np.testing.assert_allclose(deletion, (sharp_score + blurred_score) / 2, rtol=1e-4)
     np.testing.assert_allclose(insertion, deletion, rtol=1e-4)
 
 
-@pytest.mark.parametrize("side", [8, 24, 31])
-def test_the_blur_is_the_gaussian_of_scipy(side):
-    picture = np.random.default_rng(0).normal(size=(side, side))
-    blurred = blur_weights(side) @ picture @ blur_weights(side).T
-    np.testing.assert_allclose(
-        blurred, gaussian_filter(picture, 0.1 * side, mode="reflect"), atol=1e-12
-    )
-
-
-def test_a_map_that_says_nothing_is_the_random_order(network, images):
-    found = areas(
-        network, images, {"nothing": np.zeros((5, 12, 12), np.float32)}, bandwidths=(6, 12)
-    )
+def test_constant_map_gives_random_order(network, images):
+    results = areas(network, images, {"constant": zeros(12)}, (6, 12))
     for bandwidth in (6, 12):
-        nothing, random = found["nothing", bandwidth], found["random", bandwidth]
-        np.testing.assert_allclose((nothing[0] + nothing[1]) / 2, random[0], rtol=1e-5)
+        deletion, insertion = results["constant", bandwidth]
+        random = results["random", bandwidth]
+        np.testing.assert_allclose((deletion + insertion) / 2, random[0], rtol=1e-5)
         np.testing.assert_array_equal(*random)
 
 
-def test_a_bandwidth_is_left_out_where_it_is_finer_than_a_map(network, images):
-    maps = {
-        "coarse": np.zeros((5, 6, 6), np.float32),
-        "fine": np.zeros((5, 12, 12), np.float32),
-    }
-    found = areas(network, images, maps, bandwidths=(4, 12, 24))
-    assert sorted(found) == sorted([*((name, 4) for name in ("coarse", "fine", "random", "centre")),
-                                    *((name, 12) for name in ("fine", "random", "centre"))])  # fmt: skip
+def test_bandwidths_finer_than_map_are_skipped(network, images):
+    results = areas(network, images, {"coarse": zeros(6), "fine": zeros(12)}, (4, 12, 24))
+    at_4 = {(order, 4) for order in ("coarse", "fine", "random", "centre")}
+    at_12 = {(order, 12) for order in ("fine", "random", "centre")}
+    assert set(results) == at_4 | at_12
 
 
-def test_the_size_of_the_micro_batch_changes_nothing_but_rounding(network, images):
-    maps = {"map": np.random.default_rng(0).normal(size=(5, SIDE, SIDE)).astype(np.float32)}
-    whole = areas(network, images, maps, bandwidths=(5, 24), batch_size=64)
+def test_batch_size_does_not_change_areas(network, images, noise_map):
+    whole = areas(network, images, noise_map, (5, 24), batch_size=64)
     for batch_size in (1, 3):
-        for key, values in areas(
-            network, images, maps, bandwidths=(5, 24), batch_size=batch_size
-        ).items():
+        parts = areas(network, images, noise_map, (5, 24), batch_size=batch_size)
+        for key, values in parts.items():
             np.testing.assert_allclose(values, whole[key], rtol=1e-5)
 
 
-def test_perturbing_leaves_network_and_pictures_as_they_were(network, images):
+def test_perturb_restores_network_and_images(network, images):
     network[1].eval()
-    before, state = (
-        images.clone(),
-        {name: value.clone() for name, value in network.state_dict().items()},
-    )
-    areas(network, images, {"map": np.zeros((5, 6, 6), np.float32)}, (6,))
+    before = images.clone()
+    state = {name: value.clone() for name, value in network.state_dict().items()}
+    areas(network, images, {"map": zeros(6)})
     assert network.training
     assert not network[1].training
     assert torch.equal(images, before)
