@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from resomap.errors import ResoMapError
-from resomap.metrics import SCORES
+from resomap.metrics import SCORE_NAMES
 from resomap.system.files import read_json
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _tests(path: Path, own: int) -> Iterator[tuple[str, float, int]]:
     for row in (row for row in _rows(path) if row["mode"] == "raw"):
         at = int(row["eval_resolution"])
         told = (
-            {f"test_{name}": row[name] for name in SCORES}
+            {f"test_{name}": row[name] for name in SCORE_NAMES}
             if at == own
             else {f"test_accuracy_r{at}": row["accuracy"]}
         )

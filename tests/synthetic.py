@@ -272,7 +272,9 @@ def _write_run(
                 for k, v in logits.items()
             ]
             files.write_rows(
-                run / "evaluation.csv", rows, ("eval_resolution", "mode", "n", *metrics.SCORES)
+                run / "evaluation.csv",
+                rows,
+                ("eval_resolution", "mode", "n", *metrics.SCORE_NAMES),
             )
     if sweep.explained:
         write_explanations(

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from resomap.metrics import SCORES
+from resomap.metrics import SCORE_NAMES
 from resomap.system.files import write_json, write_rows
 
 HISTORY = ("epoch", "train_loss", "val_loss", "lr")
@@ -56,11 +56,11 @@ def write_run(
         {
             "eval_resolution": px,
             "mode": "raw",
-            **(dict.fromkeys(SCORES, accuracy) if ok else {}),
+            **(dict.fromkeys(SCORE_NAMES, accuracy) if ok else {}),
         }
         for px in (resolution, 2 * resolution)
     ]
-    write_rows(folder / "evaluation.csv", tests, ("eval_resolution", "mode", "n", *SCORES))
+    write_rows(folder / "evaluation.csv", tests, ("eval_resolution", "mode", "n", *SCORE_NAMES))
     return folder
 
 

@@ -73,7 +73,7 @@ def _own_scores(run: Run) -> Row:
         for row in _evaluations(run)
         if row["eval_resolution"] == run.cell.resolution and row["mode"] == "raw"
     )
-    return {"n_test": own["n"], **{name: own[name] for name in metrics.SCORES}}
+    return {"n_test": own["n"], **{name: own[name] for name in metrics.SCORE_NAMES}}
 
 
 def _evaluations(run: Run) -> list[Row]:

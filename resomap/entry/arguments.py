@@ -1,4 +1,4 @@
-"""One calling convention: a main's annotated signature is its command line, and one error boundary stands around it."""
+"""The command line and the error handling of every entry point."""
 
 import argparse
 import errno
@@ -12,23 +12,29 @@ from resomap.config.types import Section
 from resomap.errors import ResoMapError, Stopped
 from resomap.workflow.jobs import Job
 
-NO_SPACE = "no space left; what was saved before is whole: make room and run again"
-DISK = {
+NO_SPACE = "no space left; what was saved is complete: free some space and run again"
+DISK_ERRORS = {
     errno.ENOSPC: NO_SPACE,
     errno.EDQUOT: f"over quota, {NO_SPACE}",
-    errno.EIO: "the disk or its server failed; what was saved before is whole: run again when it works (`dmesg` may say more)",
-    errno.ESTALE: "replaced or removed by another node while it was open here; what was saved before is whole: run again",
+    errno.EIO: (
+        "the disk or its server failed; what was saved is complete: run again when it works "
+        "(`dmesg` may have details)"
+    ),
+    errno.ESTALE: (
+        "replaced or removed by another node while it was open here; what was saved is complete: "
+        "run again"
+    ),
 }
-"""What a disk may tell in the middle of a job, and what a user can do."""
+"""Disk errors in the middle of a job, and what a user can do about each."""
 
 
 def run_entry_point(main: Callable[..., None]) -> None:
-    """Call `main` with `--job JSON` and one `--name` for each further parameter (Path, int, a section as JSON, or a tuple of Paths)."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    for name, parameter in inspect.signature(main).parameters.items():
-        parser.add_argument(
-            f"--{name.replace('_', '-')}", required=True, **_option(parameter.annotation)
-        )
+    """Call `main` with its arguments from the command line, and print errors without a traceback.
+
+    Each parameter of `main` is a required option: `--job JSON`, and `--name VALUE` for a Path, an
+    int, a section as JSON, or a tuple of Paths.
+    """
+    parser = _build_parser(main)
     try:
         main(**vars(parser.parse_args()))
     except Stopped as stop:
@@ -37,12 +43,20 @@ def run_entry_point(main: Callable[..., None]) -> None:
     except ResoMapError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        if error.errno not in DISK:
+        if error.errno not in DISK_ERRORS:
             raise
-        sys.exit(f"error: {error.filename or 'results/'}: {DISK[error.errno]}")
+        sys.exit(f"error: {error.filename or 'results/'}: {DISK_ERRORS[error.errno]}")
 
 
-def _option(annotation: Any) -> dict[str, Any]:
+def _build_parser(main: Callable[..., None]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    for name, parameter in inspect.signature(main).parameters.items():
+        option = f"--{name.replace('_', '-')}"
+        parser.add_argument(option, required=True, **_option_settings(parameter.annotation))
+    return parser
+
+
+def _option_settings(annotation: Any) -> dict[str, Any]:
     if isinstance(annotation, type) and issubclass(annotation, Job):
         return {"type": annotation.from_json}
     if isinstance(annotation, type) and issubclass(annotation, Section):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from resomap.metrics import class_scores
+from resomap.metrics import confusion_scores
 from resomap.system.gpus import peak_memory_mib
 from resomap.training.distributed import Group
 
@@ -70,7 +70,7 @@ class Tally:
         if not math.isfinite(loss):
             return dict.fromkeys(METRIC_NAMES, math.nan)
         classes = math.isqrt(len(confusion))
-        scores = class_scores(confusion.reshape(classes, classes))
+        scores = confusion_scores(confusion.reshape(classes, classes))
         return {"loss": loss, **{short: scores[name] for short, name in SCORE_NAMES.items()}}
 
     def first_bad_step(self) -> int | None:

@@ -10,7 +10,7 @@ import pytest
 
 from resomap.config.load import build_config, merge
 from resomap.errors import ResoMapError
-from resomap.metrics import SCORES
+from resomap.metrics import SCORE_NAMES
 from resomap.mlflow_copy import CONTENT, FOLDER, copy_runs, read_record
 from resomap.system.files import read_json
 from resomap.workflow import jobs
@@ -56,7 +56,7 @@ def test_a_record_holds_every_epoch_the_best_one_and_the_test(tmp_path):
         ("train_loss", 1.0, 1), ("val_loss", 1.5, 1), ("lr", 0.005, 1),
         ("best_epoch", 2.0, 0), ("best_val_loss", 1.5, 0), ("train_seconds", 8.0, 0),
         ("learning_rate", 0.005, 0),
-        *((f"test_{name}", 0.75, 0) for name in SCORES), ("test_accuracy_r48", 0.75, 0),
+        *((f"test_{name}", 0.75, 0) for name in SCORE_NAMES), ("test_accuracy_r48", 0.75, 0),
     )  # fmt: skip
 
 

@@ -86,7 +86,7 @@ def test_columns_of_a_table_are_unique_and_explained():
 
 
 def test_columns_agree_with_the_modules_that_compute_them():
-    assert columns.column_names(columns.SCORES) == metrics.SCORES
+    assert columns.column_names(columns.SCORES) == metrics.SCORE_NAMES
     assert columns.column_names(columns.WAY) == WAY
     assert layout.table_columns("history")[1:-1] == (
         *(f"train_{name}" for name in METRIC_NAMES),

@@ -10,10 +10,10 @@ from resomap import metrics
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(2, 8))
-def test_scores_equal_scikit_learn(seed, pictures, classes):
+def test_scores_equal_scikit_learn(seed, num_images, classes):
     draw = np.random.default_rng(seed)
-    logits = draw.normal(0, 3, (pictures, classes)).astype(np.float32)
-    labels = draw.integers(draw.integers(1, classes + 1), size=pictures)
+    logits = draw.normal(0, 3, (num_images, classes)).astype(np.float32)
+    labels = draw.integers(draw.integers(1, classes + 1), size=num_images)
     predicted = logits.argmax(axis=1)
     result = metrics.compute_scores(logits, labels)
     macro = {"average": "macro", "zero_division": 0}
@@ -42,10 +42,10 @@ def test_scores_equal_scikit_learn(seed, pictures, classes):
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(2, 8))
-def test_log_loss_equals_scikit_learn(seed, pictures, classes):
+def test_log_loss_equals_scikit_learn(seed, num_images, classes):
     draw = np.random.default_rng(seed)
-    logits = draw.normal(0, 3, (pictures, classes))
-    labels = draw.integers(classes, size=pictures)
+    logits = draw.normal(0, 3, (num_images, classes))
+    labels = draw.integers(classes, size=num_images)
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     reference = sklearn_metrics.log_loss(labels, probabilities, labels=range(classes))
     assert metrics.compute_scores(logits.astype(np.float32), labels)[

@@ -1,0 +1,78 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+from resomap.entry.arguments import run_entry_point
+from resomap.errors import DataError
+from resomap.workflow.jobs import PrepareData
+
+
+@pytest.fixture
+def job(config):
+    return PrepareData(code="c", data=config.data, listing="")
+
+
+def call(monkeypatch, main, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["main", *arguments])
+    run_entry_point(main)
+
+
+def test_command_line_follows_signature_of_main(monkeypatch, job):
+    calls = []
+
+    def main(
+        job: PrepareData, val_predictions: Path, attributions: tuple[Path, ...], threads: int
+    ) -> None:
+        """Record the arguments."""
+        calls.append((job, val_predictions, list(attributions), threads))
+
+    files = ("--val-predictions", "a b.npz", "--attributions", "x.npz", "y.npz")
+    call(monkeypatch, main, "--job", job.to_json(), *files, "--threads", "3")
+    assert calls == [(job, Path("a b.npz"), [Path("x.npz"), Path("y.npz")], 3)]
+
+
+def test_list_of_paths_may_be_empty(monkeypatch):
+    calls = []
+
+    def main(attributions: tuple[Path, ...]) -> None:
+        calls.append(list(attributions))
+
+    call(monkeypatch, main, "--attributions")
+    assert calls == [[]]
+
+
+def test_user_error_is_printed_without_traceback(monkeypatch):
+    def main(data: Path) -> None:
+        raise DataError(f"{data}: no images")
+
+    with pytest.raises(SystemExit) as stopped:
+        call(monkeypatch, main, "--data", "here")
+    assert stopped.value.code == "error: here: no images"
+
+
+def test_unexpected_error_keeps_traceback(monkeypatch):
+    def main(data: Path) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        call(monkeypatch, main, "--data", "here")
+
+
+def test_invalid_job_is_reported_with_fields(monkeypatch):
+    def main(job: PrepareData) -> None:
+        raise AssertionError
+
+    with pytest.raises(
+        SystemExit, match=r"--job .*data: Field required; listing: Field required"
+    ):
+        call(monkeypatch, main, "--job", '{"code": "c"}')
+
+
+def test_missing_option_is_named(monkeypatch, capsys):
+    def main(data: Path, threads: int) -> None:
+        raise AssertionError
+
+    with pytest.raises(SystemExit):
+        call(monkeypatch, main, "--data", "here")
+    assert "--threads" in capsys.readouterr().err
