@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from resomap.entry.arguments import run_entry_point
+from resomap.entry.arguments import run
 from resomap.report.figures.draw import draw_figures
 from resomap.report.figures.panels import StoredImages
 from resomap.report.tables import read_tables
@@ -11,11 +11,10 @@ from resomap.workflow.jobs import Plot
 
 
 def main(job: Plot, tables: Path, data: Path, runs: Path, figures: Path) -> None:
-    """Write results/figures: each picture and its data."""
-    pictures = StoredImages(read_json(data / "manifest.json"), data)
+    """Write results/figures: each figure as SVG, PNG and the CSV of its numbers."""
     draw_figures(
         read_tables(tables),
-        pictures,
+        StoredImages(read_json(data / "manifest.json"), data),
         runs,
         figures,
         explain=job.explain,
@@ -24,4 +23,4 @@ def main(job: Plot, tables: Path, data: Path, runs: Path, figures: Path) -> None
 
 
 if __name__ == "__main__":
-    run_entry_point(main)
+    run(main)

@@ -1,134 +1,162 @@
-"""The catalogue of figures: their names are known before anything is drawn, so it imports no plotting."""
+"""The list of figures: names, categories, captions. It imports no plotting, so rules can use it."""
 
 from typing import NamedTuple
 
+ACCURACY, COST, EVIDENCE, DATA = "1. Accuracy", "2. Cost", "3. Evidence", "4. Data"
 
-class Entry(NamedTuple):
-    """A figure: the category it stands under, what data it needs (`groups`, `maps`, `files` or nothing), and how to read it."""
+
+class CatalogueEntry(NamedTuple):
+    """A figure: its category in the report, the data it needs, and how to read it.
+
+    `needs` is `groups` (of the reef), `maps` (explained runs), `files` (images from outside) or
+    blank.
+    """
 
     category: str
     needs: str
     caption: str
 
 
-COST = "2. Cost"
-EVIDENCE = "3. Evidence"
-DATA = "4. Data"
 CATALOGUE = {
-    "accuracy_by_resolution": Entry(
-        "1. Accuracy",
+    "accuracy_by_resolution": CatalogueEntry(
+        ACCURACY,
         "",
-        "Each filled dot is the mean over seeds of one cell, its line the confidence interval for this training set; the hollow dots are the "
-        "single runs. With one seed the interval speaks of that network only.",
+        "Filled dots are means over seeds of one model at one resolution, hollow dots are single "
+        "runs. The line through a mean is its confidence interval over seeds and test images. "
+        "With one seed it covers the test images only, not another training.",
     ),
-    "groups_by_resolution": Entry(
-        "1. Accuracy",
+    "groups_by_resolution": CatalogueEntry(
+        ACCURACY,
         "groups",
-        "Accuracy inside the pair asks only whether the label's logit beats its partner's, so 0.5 is a coin toss. To the right of the shaded "
-        "band sampling theory promises the stripes, to its left it denies them; inside it the learner decides, and the curve need not be monotone.",
+        "Accuracy inside the pair counts whether the logit of the label exceeds that of its pair "
+        "partner, so 0.5 is chance. Right of the shaded band sampling theory guarantees that the "
+        "stripes survive, left of it that they are lost. Inside the band the result depends on "
+        "the model, and the curve need not be monotonic.",
     ),
-    "reef_collapse": Entry(
-        "1. Accuracy",
+    "reef_collapse": CatalogueEntry(
+        ACCURACY,
         "groups",
-        "The same accuracies against stripes per pixel. If resolution acts only through sampling, every group and model falls on one cliff.",
+        "The same accuracies against stripes per pixel. If resolution matters only through "
+        "sampling, all groups and models drop at the same place.",
     ),
-    "train_test_matrix": Entry(
-        "1. Accuracy",
+    "train_test_matrix": CatalogueEntry(
+        ACCURACY,
         "",
-        "The framed diagonal is a network at its own size. A value to the right of it that is higher means: train small, test larger.",
+        "Each row is a network trained at one resolution, each column a test resolution. The "
+        "framed diagonal is the training resolution. A higher value to the right of the frame "
+        "means: train small and test larger.",
     ),
-    "accuracy_by_cost": Entry(
+    "accuracy_by_cost": CatalogueEntry(
         COST,
         "",
-        "Accuracy against the median latency of one picture at batch 1. The dashed stairs join the cells that no other beats on both; the ring "
-        "marks the choice, which was made on validation pictures.",
+        "Test accuracy against the median latency of one image at batch size 1. The dashed steps "
+        "join the cells that no other cell beats in both. The ring marks the choice, which was "
+        "made on validation images.",
     ),
-    "cost_by_resolution": Entry(
+    "cost_by_resolution": CatalogueEntry(
         COST,
         "",
-        "Cost does not depend on the weights, so there is one measurement a cell. The thick bar is the 95 % interval between rounds of measuring "
-        "and often hides behind its dot. A hollow point was measured on a disturbed machine.",
+        "Cost does not depend on the weights, so each model is measured once per resolution. The "
+        "thick bar is the 95 % interval between rounds of measuring and is often shorter than its "
+        "dot. A hollow dot was measured while the machine was disturbed.",
     ),
-    "cost_breakdown": Entry(
+    "cost_breakdown": CatalogueEntry(
         COST,
         "",
-        "A smaller picture shortens what the network does, and hardly what stands before it. Every stage was timed alone, on one thread; with "
-        "several workers they overlap, and the longest decides.",
+        "A smaller image shortens the time of the network, and hardly that of the stages before "
+        "it. Each stage is timed alone, on one thread. With several workers the stages overlap, "
+        "and the longest one limits the rate.",
     ),
-    "right_answer_wrong_reason": Entry(
+    "right_answer_wrong_reason": CatalogueEntry(
         EVIDENCE,
         "maps",
-        "An alarm says: look. Its judge exchanges everything but the object (or reverses a sticker) and counts the answers that follow the change; "
-        "a network that uses the object follows none. Where the answer is a coin toss, half of them follow anything.",
+        "An alarm is a reason to look at the images. To confirm it, the object is pasted onto an "
+        "image of another class (or a sticker is reversed), and predictions that follow the rest "
+        "of the image are counted. A network that uses the object follows it never; one that "
+        "guesses follows the rest in half of the cases.",
     ),
-    "correct_and_fooled": Entry(
+    "correct_and_fooled": CatalogueEntry(
         EVIDENCE,
         "maps",
-        "All of these answers are right. Pictures that raised an alarm stand first, and they are the ones to look at before a network is trusted.",
+        "All of these images are answered correctly. Images that raised an alarm come first. Look "
+        "at them before you trust the network.",
     ),
-    "evidence_by_resolution": Entry(
+    "evidence_by_resolution": CatalogueEntry(
         EVIDENCE,
         "maps",
-        "Relevance on the object rises with resolution for any sharp map, an edge filter included; and where stripes survive, an edge filter finds "
-        "them, too. So this figure tells where the evidence lies; whether the network uses it, only exchanges and blurring tell.",
+        "Relevance on the object rises with resolution for any sharp map, even for an edge "
+        "filter, which also finds stripes wherever they survive. So this figure shows where the "
+        "evidence lies. Whether the network uses it is shown by the interventions and by "
+        "faithfulness.",
     ),
-    "agreement": Entry(
+    "agreement": CatalogueEntry(
         EVIDENCE,
         "maps",
-        "Two trainings of one network never agree wholly, so a resolution is held against another seed, not against 1. A finding stands only where "
-        "Grad-CAM, with the block of the rule and with one block for all, and Integrated Gradients tell the same.",
+        "Two trainings of the same network never agree completely, so a resolution is compared "
+        "with another seed and not with 1. Rely on a finding only if Grad-CAM (its usual block, "
+        "and one block for all resolutions) and Integrated Gradients agree on it.",
     ),
-    "faithfulness": Entry(
+    "faithfulness": CatalogueEntry(
         EVIDENCE,
         "maps",
-        "A map on a fine grid can point more sharply than one on a coarse grid, and blur can help a noisy one; at one bandwidth only the order of "
-        "the areas counts.",
+        "A map on a fine grid can be sharper than one on a coarse grid, and blurring can help a "
+        "noisy map. At a common number of cells only the order of the areas counts.",
     ),
-    "explanations": Entry(
+    "explanations": CatalogueEntry(
         EVIDENCE,
         "maps",
-        "Maps are signed and drawn on their own grid. Colours may be compared down a column; methods, and resolutions, have units of their own.",
+        "Maps are signed and drawn on their own grid. Compare colours within a column only: "
+        "methods and resolutions have different units.",
     ),
-    "mean_maps": Entry(
+    "mean_maps": CatalogueEntry(
         EVIDENCE,
         "maps",
-        "Objects lie now here, now there, so in a mean they blur. What stays sharp stays in its place: a border, a watermark, a sticker.",
+        "Objects change their position, so they blur in a mean. What stays sharp has a fixed "
+        "position: a border, a watermark, a sticker.",
     ),
-    "class_balance": Entry(
+    "class_balance": CatalogueEntry(
         DATA,
         "",
-        "Accuracy weighs every picture alike, so large classes count for more in it; balanced accuracy weighs every class alike.",
+        "Accuracy weighs all images equally, so large classes count more in it. Balanced accuracy "
+        "weighs all classes equally.",
     ),
-    "picture_sizes": Entry(
+    "picture_sizes": CatalogueEntry(
         DATA,
         "files",
-        "A picture that is enlarged gains pixels and no detail. A network sees all of them at one size and one shape.",
+        "An upscaled image gains pixels and no detail. The network receives all images at one "
+        "size and as squares.",
     ),
-    "information_by_resolution": Entry(
+    "information_by_resolution": CatalogueEntry(
         DATA,
         "",
-        "What a resolution cannot hold, no network can use there. The converse does not hold: how much of the energy is lost does not tell "
-        "whether the cue of a class was in it.",
+        "Detail that a resolution cannot hold is lost to every network. The converse does not "
+        "hold: the energy that is lost may or may not contain what separates the classes.",
     ),
-    "pictures": Entry(
-        DATA, "", "The pixels as the networks receive them, before normalisation."
+    "pictures": CatalogueEntry(
+        DATA, "", "The pixels that the networks receive, before normalisation."
     ),
-    "contact_sheet": Entry(
+    "contact_sheet": CatalogueEntry(
         DATA,
         "",
-        "The eye is a judge, too: of labels, of what fills the frame, of what a smaller picture would still show.",
+        "Check by eye whether the labels are right, what fills the frame, and what a smaller image "
+        "would still show.",
     ),
 }
 
 
 def figure_names(dataset: str, explain: bool) -> tuple[str, ...]:
-    """Names of the figures that a sweep over `dataset` draws, in the order of the report."""
-    shown = {"": True, "groups": dataset == "reef", "maps": explain, "files": dataset != "reef"}
-    return tuple(name for name, entry in CATALOGUE.items() if shown[entry.needs])
+    """Return the names of the figures of a sweep over `dataset`, in the order of the report."""
+    available = {
+        "": True,
+        "groups": dataset == "reef",
+        "maps": explain,
+        "files": dataset != "reef",
+    }
+    return tuple(name for name, entry in CATALOGUE.items() if available[entry.needs])
 
 
 def data_figure_names(dataset: str) -> tuple[str, ...]:
-    """Names of those that are known before any training and before any resizing."""
+    """Return the names of the figures that need neither trained networks nor resized images."""
     return tuple(
         name
         for name in figure_names(dataset, False)

@@ -1,4 +1,4 @@
-"""What the methods of explanation are called, which of them know no network, and which the sanity gate struck out."""
+"""Names of attribution methods and baselines, and rows of methods that fail the sanity check."""
 
 from collections.abc import Collection
 
@@ -15,46 +15,47 @@ METHOD_NAMES = {
     "guided_backprop": "Guided Backprop",
     "occlusion": "Occlusion",
 }
+# Maps that do not use the model; tables hold them beside the methods.
 BASELINE_NAMES = {"edge": "edge filter", "centre": "centre", "random": "random"}
-"""Maps that know no network, as a reader meets them; they stand beside the methods."""
+# More methods than this have no panel.
 MAX_METHODS = 5
-"""More methods than this have no panel of their own."""
+FAILED_NOTE = (
+    " Greyed out: fails the sanity check, the maps hardly change when the last layers are "
+    "re-initialised."
+)
 
+# Model, resolution in px, and method of each failure.
 FailedMethods = Collection[tuple[str, int, str]]
-"""Model, resolution and method of what was struck out."""
 
 
 def method_name(method: str) -> str:
-    """`Grad-CAM`, and the bare name of a method that has no other."""
+    """Return the display name of a method, by default its key."""
     return METHOD_NAMES.get(method, method)
 
 
 def attribution_methods(rows: pd.DataFrame) -> list[str]:
-    """Methods in their order, without the baselines."""
+    """Return the methods in column `method` in order of appearance, without baselines."""
     return [method for method in dict.fromkeys(rows["method"]) if method not in BASELINE_NAMES]
 
 
 def drop_failed_methods(
-    rows: pd.DataFrame, struck: FailedMethods, at: str = "resolution"
+    rows: pd.DataFrame, failed: FailedMethods, at: str = "resolution"
 ) -> pd.DataFrame:
-    """Rows of methods that were not struck out at the resolution in column `at`."""
+    """Return the rows of methods that pass the sanity check at the resolution in column `at`."""
     keys = zip(rows["model"], rows[at], rows["method"], strict=True)
-    return rows[np.array([key not in struck for key in keys], bool)]
+    return rows[np.array([key not in failed for key in keys], bool)]
 
 
 def failed_resolutions(
-    struck: FailedMethods, models: Collection[str], method: str
+    failed: FailedMethods, models: Collection[str], method: str
 ) -> list[int]:
-    """Where a method was struck out for any of these models, px."""
-    return sorted(
-        {resolution for model, resolution, name in struck if name == method and model in models}
-    )
+    """Return the resolutions, px, at which a method fails for any of the models."""
+    found = {px for model, px, name in failed if name == method and model in models}
+    return sorted(found)
 
 
 def more_methods_note(methods: Collection[str]) -> str:
-    """What a note says where there are more methods than panels."""
-    return (
-        f" The first {MAX_METHODS} of {len(methods)} methods; all stand in the data."
-        if len(methods) > MAX_METHODS
-        else ""
-    )
+    """Return a sentence for the note of a figure that has no panel for some methods."""
+    if len(methods) <= MAX_METHODS:
+        return ""
+    return f" The first {MAX_METHODS} of {len(methods)} methods; the data holds all."

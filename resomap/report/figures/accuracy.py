@@ -4,72 +4,74 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from resomap.report.figures.style import (
+    ORANGE,
     Drawing,
     dodge,
     draw_interval,
     draw_nothing,
     draw_runs,
-    grid_of,
     mark_native,
-    model_look,
+    model_style,
     new_figure,
+    panel_grid,
     resolution_axis,
+    unique,
 )
 from resomap.report.tables import Tables
 from resomap.report.text import titles
 
-MOST_TOGETHER = 6
-"""More models than this are drawn family by family."""
+# With more models than this each family has its own panel.
+MAX_MODELS_TOGETHER = 6
 
 
 def plot_accuracy_by_resolution(
     tables: Tables, confidence: float, native_resolution: int
 ) -> Drawing:
-    """Test accuracy of every run, and the mean with its interval of every cell."""
-    cells, models = tables.cells, list(dict.fromkeys(tables.cells["model"]))
+    """Plot the test accuracy of every run, and the mean of every cell with its interval."""
+    cells = tables.cells
     title = titles.accuracy_title(cells)
     if not (cells["n_seeds"] > 0).any():
-        return draw_nothing(title, "There is no accuracy to draw.", cells)
-    together = len(models) <= MOST_TOGETHER
-    families = (
-        [list(models)]
-        if together
-        else [
-            list(dict.fromkeys(rows["model"]))
-            for _, rows in cells.groupby("family", sort=False)
-        ]
+        return draw_nothing(title, "No run has finished.", cells)
+    panels = _panel_models(cells)
+    note = (
+        "Test accuracy at the training resolution. Filled: mean over seeds with its "
+        f"{100 * confidence:g} % interval. Hollow: single runs."
     )
-    columns = min(len(families), 3)
-    note = f"Test accuracy at the training resolution: hollow dots are runs, filled ones their means with {100 * confidence:g} % intervals."
-    figure = new_figure(
-        title,
-        note,
-        (9.5, 5.4)
-        if together
-        else (max(4.6 * columns, 9.5), 3.9 * -(-len(families) // columns) + 1),
-    )
-    for axes, shown in zip(
-        grid_of(figure, len(families), columns, sharey=True), families, strict=True
-    ):
+    figure, axes_of = _accuracy_panels(title, note, len(panels))
+    for axes, shown in zip(axes_of, panels, strict=True):
         for index, model in enumerate(shown):
-            _draw_model(
-                axes, tables, model, dodge(index, len(shown)), model_look(models, model)
-            )
+            _draw_model(axes, tables, model, dodge(index, len(shown)))
         _finish_accuracy(axes, sorted(set(cells["resolution"])), native_resolution)
         axes.legend(loc="lower right")
     return Drawing(figure, title, cells)
 
 
-def _draw_model(
-    axes: Axes, tables: Tables, model: str, shift: float, look: dict[str, str]
-) -> None:
+def _panel_models(cells: pd.DataFrame) -> list[list[str]]:
+    models = unique(cells["model"])
+    if len(models) <= MAX_MODELS_TOGETHER:
+        return [models]
+    return [unique(rows["model"]) for _, rows in cells.groupby("family", sort=False)]
+
+
+def _accuracy_panels(title: str, note: str, count: int) -> tuple[Figure, list[Axes]]:
+    columns = min(count, 3)
+    size = (9.5, 5.4)
+    if count > 1:
+        size = (max(4.6 * columns, 9.5), 3.9 * -(-count // columns) + 1)
+    figure = new_figure(title, note, size)
+    return figure, panel_grid(figure, count, columns, sharey=True)
+
+
+def _draw_model(axes: Axes, tables: Tables, model: str, shift: float) -> None:
+    style = model_style(unique(tables.cells["model"]), model)
     runs = tables.runs[(tables.runs["model"] == model) & (tables.runs["status"] == "ok")]
     cells = tables.cells[(tables.cells["model"] == model) & (tables.cells["n_seeds"] > 0)]
-    draw_runs(axes, runs["resolution"] * shift, runs["accuracy"], look["color"])
-    draw_interval(axes, cells["resolution"] * shift, cells, "accuracy", label=model, **look)
+    draw_runs(axes, runs["resolution"] * shift, runs["accuracy"], style["color"])
+    draw_interval(axes, cells["resolution"] * shift, cells, "accuracy", label=model, **style)
 
 
 def _finish_accuracy(axes: Axes, resolutions: list[int], native_resolution: int) -> None:
@@ -77,27 +79,28 @@ def _finish_accuracy(axes: Axes, resolutions: list[int], native_resolution: int)
     axes.set_ylabel("test accuracy")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.2f}")
     if max(resolutions) > native_resolution:
-        mark_native(axes, native_resolution, "information ends here")
+        mark_native(axes, native_resolution, "no further detail is stored")
 
 
 def plot_train_test_matrix(tables: Tables) -> Drawing:
-    """Accuracy of every cell at every resolution of the sweep, a heat map a model."""
+    """Plot the accuracy of every cell at every resolution of the sweep, a heat map a model."""
     matrix = tables.matrix
-    models = list(dict.fromkeys(matrix["model"]))
+    models = unique(matrix["model"])
     title = titles.matrix_title(matrix)
-    note = "Test accuracy of networks trained at one resolution and tested at another, as they are (no recalibration); mean over seeds."
     if not models:
-        return draw_nothing(title, "There is no accuracy to draw.", matrix)
+        return draw_nothing(title, "No run has finished.", matrix)
+    note = (
+        "Test accuracy, mean over seeds, of networks trained at one resolution and tested at "
+        "another without any adjustment. Framed: tested where trained."
+    )
     columns, count = min(len(models), 3), max(matrix["train_resolution"].nunique(), 3)
     side = 1.5 + count * (0.65 if count < 5 else 0.48)
-    figure = new_figure(
-        title, note, (max(side * columns + 1.2, 8.5), side * -(-len(models) // columns) + 1.1)
-    )
-    panels = grid_of(figure, len(models), columns, sharey=True)
+    size = (max(side * columns + 1.2, 8.5), side * -(-len(models) // columns) + 1.1)
+    figure = new_figure(title, note, size)
+    panels = panel_grid(figure, len(models), columns, sharey=True)
+    lowest = float(matrix["accuracy"].min())
     for axes, model in zip(panels, models, strict=True):
-        _draw_matrix(
-            axes, matrix[matrix["model"] == model], (float(matrix["accuracy"].min()), 1.0)
-        )
+        _draw_matrix(axes, matrix[matrix["model"] == model], lowest)
         axes.set_title(model)
         axes.label_outer(remove_inner_ticks=True)
     bar = figure.colorbar(panels[0].collections[0], ax=panels, label="test accuracy", pad=0.02)
@@ -105,33 +108,32 @@ def plot_train_test_matrix(tables: Tables) -> Drawing:
     return Drawing(figure, title, matrix)
 
 
-def _draw_matrix(axes: Axes, rows: pd.DataFrame, limits: tuple[float, float]) -> None:
-    square = rows.pivot_table(
+def _draw_matrix(axes: Axes, rows: pd.DataFrame, lowest: float) -> None:
+    table = rows.pivot_table(
         index="train_resolution", columns="eval_resolution", values="accuracy"
     ).sort_index(ascending=False)
-    size = 13 if len(square) < 6 else 9
     sns.heatmap(
-        square,
+        table,
         ax=axes,
         annot=True,
         fmt=".2f",
         cmap="crest",
-        vmin=limits[0],
-        vmax=limits[1],
+        vmin=lowest,
+        vmax=1.0,
         cbar=False,
-        annot_kws={"size": size},
+        annot_kws={"size": 13 if len(table) < 6 else 9},
         linewidths=2,
     )
     axes.set(xlabel="tested at (px)", ylabel="trained at (px)", aspect="equal")
     axes.tick_params(length=0, rotation=0)
     axes.grid(visible=False)
-    trained = np.array(square.index)
-    for column, resolution in enumerate(square.columns):
+    _frame_own_resolution(axes, table)
+
+
+def _frame_own_resolution(axes: Axes, table: pd.DataFrame) -> None:
+    trained = np.array(table.index)
+    for column, resolution in enumerate(table.columns):
         for row in np.flatnonzero(trained == resolution):
-            axes.add_patch(_frame(column, int(row)))
-
-
-def _frame(column: int, row: int) -> Rectangle:
-    return Rectangle(
-        (column + 0.04, row + 0.04), 0.92, 0.92, fill=False, edgecolor="#d98200", linewidth=2.5
-    )
+            corner = (column + 0.04, int(row) + 0.04)
+            look = {"fill": False, "edgecolor": ORANGE, "linewidth": 2.5}
+            axes.add_patch(Rectangle(corner, 0.92, 0.92, **look))

@@ -1,95 +1,113 @@
-"""Figures of cost: what accuracy costs, and what resolution costs."""
+"""Figures of cost: accuracy against latency, cost against resolution, and the stages of one image."""
+
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 
 from resomap.analysis.measurements import fastest, primary, single
 from resomap.report.figures.style import (
+    BLUE,
     CHOSEN,
+    GREEN,
     INK,
     MUTED,
+    ORANGE,
     PAPER,
+    PINK,
     Drawing,
+    dodge,
+    dot_handle,
     draw_interval,
     draw_nothing,
-    model_look,
+    model_style,
     new_figure,
+    percent_axis,
     resolution_axis,
+    unique,
 )
 from resomap.report.tables import Tables
 from resomap.report.text import cost_titles, titles
+from resomap.text import format_milliseconds, format_percent
+
+STAGE_STYLES = {
+    "decode": ("decode", ORANGE),
+    "resize": ("resize", PINK),
+    "copy": ("copy", GREEN),
+    "forward": ("network", BLUE),
+}
+MAX_BREAKDOWN_MODELS = 6
+Row = dict[Any, Any]
 
 
 def plot_accuracy_by_cost(tables: Tables, confidence: float) -> Drawing:
-    """Test accuracy against median latency of every measured cell; the front of cells that no other beats on both, and the choice."""
-    known = tables.cells[
-        (tables.cells["n_seeds"] > 0) & tables.cells["latency_ms_p50"].notna()
-    ].copy()
-    known["on_front"] = pareto_front(
-        known["latency_ms_p50"].to_numpy(), known["accuracy"].to_numpy()
+    """Plot test accuracy against the median latency of every measured cell.
+
+    The Pareto front is dashed and the chosen cell is ringed.
+    """
+    title, data = titles.choice_title(tables.choice), _accuracy_and_latency(tables)
+    if data.empty:
+        return draw_nothing(title, "No finished cell has a measured latency.", data)
+    note = (
+        f"Test accuracy with {100 * confidence:g} % intervals against the median latency of "
+        "one image. Numbers: resolution in px."
     )
-    known["chosen"] = [_is(tables.choice["choice"], row) for row in known.to_dict("records")]
-    title = titles.choice_title(tables.choice)
-    note = f"Test accuracy with {100 * confidence:g} % intervals against the median latency of one picture; numbers are resolutions in px."
-    if known.empty:
-        return draw_nothing(title, "No finished cell has a measured latency.", known)
     figure = new_figure(title, note, (9.5, 5.6))
     axes = figure.subplots()
-    front = known[known["on_front"]].sort_values("latency_ms_p50")
-    axes.step(
-        front["latency_ms_p50"],
-        front["accuracy"],
-        where="post",
-        color=MUTED,
-        linewidth=1.4,
-        linestyle="--",
-        zorder=1,
-    )
-    for model in dict.fromkeys(known["model"]):
-        _draw_model(
-            axes,
-            known[known["model"] == model],
-            model_look(list(dict.fromkeys(tables.cells["model"])), model),
-        )
-    _mark_choice(axes, known[known["chosen"]], decided=tables.choice["status"] != "undecided")
+    front = data[data["on_front"]].sort_values("latency_ms_p50")
+    dashes = {"color": MUTED, "linewidth": 1.4, "linestyle": "--", "zorder": 1}
+    axes.step(front["latency_ms_p50"], front["accuracy"], where="post", **dashes)
+    models = unique(tables.cells["model"])
+    for model in unique(data["model"]):
+        _draw_model(axes, data[data["model"] == model], model_style(models, model))
+    decided = tables.choice["status"] != "undecided"
+    _mark_choice(axes, data[data["chosen"]], decided=decided)
     _latency_axis(axes)
     axes.set_ylabel("test accuracy")
-    _legend(axes, decided=tables.choice["status"] != "undecided")
-    return Drawing(figure, title, known)
+    _cost_legend(axes, decided=decided)
+    return Drawing(figure, title, data)
+
+
+def _accuracy_and_latency(tables: Tables) -> pd.DataFrame:
+    cells, choice = tables.cells, tables.choice["choice"]
+    measured = cells[(cells["n_seeds"] > 0) & cells["latency_ms_p50"].notna()].copy()
+    latency, accuracy = (measured[name].to_numpy() for name in ("latency_ms_p50", "accuracy"))
+    measured["on_front"] = pareto_front(latency, accuracy)
+    measured["chosen"] = [_is_cell(choice, row) for row in measured.to_dict("records")]
+    return measured
 
 
 def pareto_front(cost: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
-    """Which points (n,) no other point beats: none is at least as cheap and as accurate, and better in one."""
-    cheaper, better = cost[:, None] <= cost, accuracy[:, None] >= accuracy
-    strictly = (cost[:, None] < cost) | (accuracy[:, None] > accuracy)
-    return np.logical_not((cheaper & better & strictly).any(axis=0))
+    """Return which points (n,) no other point dominates.
+
+    A point dominates when it costs no more, is no less accurate, and is better in one of them.
+    """
+    no_dearer, no_worse = cost[:, None] >= cost, accuracy[:, None] <= accuracy
+    better = (cost[:, None] > cost) | (accuracy[:, None] < accuracy)
+    return np.logical_not((no_dearer & no_worse & better).any(axis=1))
 
 
-def _is(cell: dict | None, row: dict) -> bool:
-    return cell is not None and all(
-        cell[name] == row[name] for name in ("family", "model", "resolution")
-    )
+def _is_cell(cell: Row | None, row: Row) -> bool:
+    if cell is None:
+        return False
+    return all(cell[name] == row[name] for name in ("family", "model", "resolution"))
 
 
-def _draw_model(axes: Axes, rows: pd.DataFrame, look: dict[str, str]) -> None:
+def _draw_model(axes: Axes, rows: pd.DataFrame, style: dict[str, str]) -> None:
+    label = rows["model"].iloc[0]
     draw_interval(
-        axes,
-        rows["latency_ms_p50"],
-        rows,
-        "accuracy",
-        label=rows["model"].iloc[0],
-        linewidth=1.2,
-        **look,
+        axes, rows["latency_ms_p50"], rows, "accuracy", label=label, linewidth=1.2, **style
     )
     for row in rows.to_dict("records"):
-        place = (row["latency_ms_p50"], row["accuracy"])
+        point = (row["latency_ms_p50"], row["accuracy"])
+        # Further away from the chosen cell, whose ring is wider than a dot.
+        offset = (13, -15) if row["chosen"] else (7, -13)
         axes.annotate(
             str(row["resolution"]),
-            place,
-            (7, -13),
+            point,
+            offset,
             textcoords="offset points",
             fontsize=10.5,
             color=INK,
@@ -97,131 +115,156 @@ def _draw_model(axes: Axes, rows: pd.DataFrame, look: dict[str, str]) -> None:
 
 
 def _mark_choice(axes: Axes, chosen: pd.DataFrame, *, decided: bool) -> None:
+    ring = {"s": 330, "facecolor": "none", "edgecolor": CHOSEN, "linewidth": 2.4}
     style = "-" if decided else ":"
     axes.scatter(
-        chosen["latency_ms_p50"],
-        chosen["accuracy"],
-        s=330,
-        facecolor="none",
-        edgecolor=CHOSEN,
-        linewidth=2.4,
-        linestyle=style,
-        zorder=5,
+        chosen["latency_ms_p50"], chosen["accuracy"], linestyle=style, zorder=5, **ring
     )
 
 
-def _legend(axes: Axes, *, decided: bool) -> None:
+def _cost_legend(axes: Axes, *, decided: bool) -> None:
     handles, labels = axes.get_legend_handles_labels()
-    ring = Line2D(
-        [],
-        [],
-        marker="o",
-        markersize=14,
-        markerfacecolor="none",
-        markeredgecolor=CHOSEN,
-        markeredgewidth=2,
-        linestyle="none",
-    )
-    front = Line2D([], [], color=MUTED, linewidth=1.4, linestyle="--")
-    extra = ["the choice" if decided else "taken until decided", "not beaten on both"]
-    axes.legend([*handles, ring, front], [*labels, *extra], loc="lower right")
+    ring = {"markersize": 14, "markerfacecolor": "none", "markeredgecolor": CHOSEN}
+    handles += [
+        dot_handle(CHOSEN, linestyle="none", markeredgewidth=2, **ring),
+        dot_handle(MUTED, marker="", linewidth=1.4, linestyle="--"),
+    ]
+    labels += ["chosen" if decided else "used until decided", "best trade-offs (Pareto front)"]
+    axes.legend(handles, labels, loc="lower right")
+
+
+def _log_ticks(axis: Any, form: str) -> None:
+    axis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(lambda value, _: f"{value:{form}}")
+    axis.set_minor_locator(mpl.ticker.NullLocator())
 
 
 def _latency_axis(axes: Axes) -> None:
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.xaxis.set_minor_locator(mpl.ticker.NullLocator())
-    axes.set_xlabel("median latency of one picture (ms)")
+    _log_ticks(axes.xaxis, "g")
+    axes.set_xlabel("median latency of one image (ms)")
 
 
 def plot_cost_by_resolution(tables: Tables) -> Drawing:
-    """Latency at batch 1 and throughput at the best batch against resolution."""
+    """Plot latency at batch 1 and throughput at the fastest batch size against resolution."""
     profiles = tables.profiles
     singles, batches = single(profiles), fastest(profiles)
     title, data = cost_titles.cost_title(profiles), primary(profiles, profiles)
-    note = (
-        "Left: latency of one picture, median with its 95 % interval between rounds (thick) and 90th percentile (bar above). "
-        "Right: pictures a second at the batch that gives most. Hollow: invalid."
-    )
     if singles.empty:
-        return draw_nothing(title, "There is no latency to draw.", data)
+        return draw_nothing(title, "No latency was measured.", data)
+    note = (
+        "Left: latency of one image: median, 95 % interval between rounds of measuring (thick) "
+        "and 90th percentile (bar above). Right: images per second at the fastest batch size. "
+        "Hollow: the machine was disturbed."
+    )
     figure = new_figure(title, note, (11, 5.4))
     latency, throughput = figure.subplots(1, 2)
-    models = list(dict.fromkeys(tables.cells["model"]))
-    for model in dict.fromkeys(singles["model"]):
-        look = model_look(models, model)
-        _draw_latency(latency, singles[singles["model"] == model], look, model)
-        _draw_throughput(throughput, batches[batches["model"] == model], look, model)
+    models, measured = unique(tables.cells["model"]), unique(singles["model"])
+    for index, model in enumerate(measured):
+        style, shift = (
+            model_style(models, model) | {"label": model},
+            dodge(index, len(measured)),
+        )
+        _draw_latency(latency, singles[singles["model"] == model], style, shift)
+        _draw_throughput(throughput, batches[batches["model"] == model], style, shift)
     resolutions = sorted(set(singles["resolution"]))
-    _finish_cost(latency, resolutions, "latency of one picture (ms)")
-    _finish_cost(throughput, resolutions, "pictures a second")
+    _finish_cost(latency, resolutions, "latency of one image (ms)")
+    _finish_cost(throughput, resolutions, "images per second")
     latency.legend(loc="upper left")
     return Drawing(figure, title, data)
 
 
-def _draw_latency(axes: Axes, rows: pd.DataFrame, look: dict[str, str], model: str) -> None:
-    _draw_points(axes, rows, "latency_ms_p50", look, model)
-    axes.vlines(
-        rows["resolution"],
-        rows["latency_ms_p50"],
-        rows["latency_ms_p90"],
-        color=look["color"],
-        linewidth=1.2,
-    )
-    axes.scatter(
-        rows["resolution"],
-        rows["latency_ms_p90"],
-        marker="_",
-        s=90,
-        color=look["color"],
-        linewidth=1.6,
-    )
-    axes.vlines(
-        rows["resolution"],
-        rows["latency_ms_low"],
-        rows["latency_ms_high"],
-        color=look["color"],
-        linewidth=4,
-    )
+def _draw_latency(axes: Axes, rows: pd.DataFrame, style: dict[str, str], shift: float) -> None:
+    _draw_points(axes, rows, "latency_ms_p50", style, shift)
+    x, colour = rows["resolution"] * shift, style["color"]
+    axes.vlines(x, rows["latency_ms_p50"], rows["latency_ms_p90"], color=colour, linewidth=1.2)
+    axes.scatter(x, rows["latency_ms_p90"], marker="_", s=90, color=colour, linewidth=1.6)
+    axes.vlines(x, rows["latency_ms_low"], rows["latency_ms_high"], color=colour, linewidth=4)
 
 
-def _draw_throughput(axes: Axes, rows: pd.DataFrame, look: dict[str, str], model: str) -> None:
-    _draw_points(axes, rows, "inference_images_per_second", look, model)
+def _draw_throughput(
+    axes: Axes, rows: pd.DataFrame, style: dict[str, str], shift: float
+) -> None:
+    _draw_points(axes, rows, "inference_images_per_second", style, shift)
     ends = (1e3 * rows["batch_size"] / rows[f"latency_ms_{end}"] for end in ("low", "high"))
-    axes.vlines(rows["resolution"], *ends, color=look["color"], linewidth=4)
+    axes.vlines(rows["resolution"] * shift, *ends, color=style["color"], linewidth=4)
 
 
 def _draw_points(
-    axes: Axes, rows: pd.DataFrame, column: str, look: dict[str, str], model: str
+    axes: Axes, rows: pd.DataFrame, column: str, style: dict[str, str], shift: float
 ) -> None:
-    axes.plot(
-        rows["resolution"],
-        rows[column],
-        markersize=7.5,
-        markeredgecolor=PAPER,
-        label=model,
-        **look,
-    )
-    disturbed, look = (
-        rows[~rows["valid"].astype(bool)],
-        {"marker": look["marker"], "edgecolor": look["color"]},
-    )
-    axes.scatter(
-        disturbed["resolution"],
-        disturbed[column],
-        s=52,
-        facecolor=PAPER,
-        linewidth=1.6,
-        zorder=4,
-        **look,
-    )
+    x, y = rows["resolution"] * shift, rows[column]
+    axes.plot(x, y, markersize=7.5, markeredgecolor=PAPER, **style)
+    disturbed = ~rows["valid"].astype(bool)
+    hollow = {"facecolor": PAPER, "edgecolor": style["color"], "linewidth": 1.6}
+    axes.scatter(x[disturbed], y[disturbed], s=52, marker=style["marker"], zorder=4, **hollow)
 
 
 def _finish_cost(axes: Axes, resolutions: list[int], label: str) -> None:
     resolution_axis(axes, resolutions)
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
-    axes.yaxis.set_minor_locator(mpl.ticker.NullLocator())
+    _log_ticks(axes.yaxis, ",g")
     axes.set_ylabel(label)
+
+
+def plot_cost_breakdown(tables: Tables) -> Drawing:
+    """Plot the share of each stage in the time of one image, a panel a model, a bar a resolution."""
+    stages = tables.stages
+    title = cost_titles.breakdown_title(stages)
+    if stages.empty:
+        return draw_nothing(
+            title, "Set system.profiling.end_to_end to time every stage of an image.", stages
+        )
+    models = unique(stages["model"])
+    shown = [
+        stages[stages["model"] == model].sort_values("resolution")
+        for model in models[:MAX_BREAKDOWN_MODELS]
+    ]
+    bars = [len(rows) for rows in shown]
+    size = (9.5, 0.31 * sum(bars) + 0.42 * len(shown) + 1.75)
+    figure = new_figure(title, _breakdown_note(stages, len(models)), size)
+    panels = figure.subplots(len(shown), 1, squeeze=False, sharex=True, height_ratios=bars)
+    for axes, rows in zip(panels[:, 0], shown, strict=True):
+        _draw_stages(axes, rows)
+    panels[-1, 0].set_xlabel("share of the time")
+    handles = panels[0, 0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=len(STAGE_STYLES))
+    return Drawing(figure, title, stages)
+
+
+def _breakdown_note(stages: pd.DataFrame, count: int) -> str:
+    sources = " or a ".join(unique(stages["decoded_from"]))
+    note = (
+        f"Share of each stage in the median time of one image, decoded from a {sources}. "
+        "Right: the sum; * the machine was disturbed."
+    )
+    if count > MAX_BREAKDOWN_MODELS:
+        note += f" The first {MAX_BREAKDOWN_MODELS} of {count} models."
+    return note
+
+
+def _draw_stages(axes: Axes, rows: pd.DataFrame) -> None:
+    positions, starts = np.arange(len(rows)), np.zeros(len(rows))
+    shares = cost_titles.stage_shares(rows)
+    bar = {"height": 0.72, "edgecolor": PAPER, "linewidth": 0.8}
+    for stage, widths in shares.items():
+        name, colour = STAGE_STYLES[str(stage)]
+        axes.barh(positions, widths, left=starts, color=colour, label=name, **bar)
+        starts += widths.to_numpy()
+    totals = zip(rows.to_dict("records"), shares["forward"], strict=True)
+    for y, (row, share) in enumerate(totals):
+        _label_total(axes, y, row, share)
+    axes.set_yticks(positions, [f"{px} px" for px in rows["resolution"]])
+    axes.set(xlim=(0, 1), ylim=(len(rows) - 0.4, -0.6))
+    axes.set_title(rows["model"].iloc[0], fontsize=12.5)
+    percent_axis(axes.xaxis)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+    axes.spines[:].set_visible(False)
+
+
+def _label_total(axes: Axes, y: int, row: Row, share: float) -> None:
+    mark = " *" if row["valid"] is False else ""
+    label = f"{format_milliseconds(row['total_ms'])}{mark}  (network {format_percent(share)})"
+    offset = {"xytext": (7, 0), "textcoords": "offset points", "va": "center"}
+    axes.annotate(label, (1, y), fontsize=10.5, color=INK, **offset)

@@ -1,125 +1,182 @@
-"""Panels of pictures: the classes at every resolution."""
+"""Panels of images and maps: the stored test images, their layout, and how a map is drawn."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from resomap.report.figures.style import Drawing, new_figure, shorten_name
+from resomap.report.figures.style import INK, MUTED, Drawing, new_figure, shorten_name
+from resomap.report.methods import method_name
 
-MOST_CLASSES = 8
+MAX_CLASSES = 8
 GAP = 0.16
+MARGIN_INCHES = 0.1
+OUTLINE_COLOUR = "#4be3d0"
+# Of a mask in 0..255: where the object covers half of the pixel.
+HALF_COVERED = 127.5
+# Percentile of the absolute values at which the colours of maps saturate.
+FULL_SCALE = 99
+SHORT_NAMES = {"integrated_gradients": "Int. Gradients", "guided_backprop": "Guided BP"}
+# Perceptually uniform and diverging, with zero in the middle.
+MAP_COLOURS = sns.color_palette("icefire", as_cmap=True)
 
 
 @dataclass(frozen=True)
 class StoredImages:
-    """The test split on disk: uint8 images a resolution (N, r, r, 3), labels (N,), masks (N, H, W) or None."""
+    """The test split on disk: images uint8 (N, r, r, 3) by resolution, labels (N,), masks."""
 
     manifest: dict[str, Any]
     folder: Path
 
     @property
     def labels(self) -> np.ndarray:
-        """Class of every test picture (N,)."""
+        """Class of every test image (N,)."""
         return np.asarray(np.load(self.folder / "labels_test.npy"))
 
-    def stored(self, pictures: np.ndarray) -> np.ndarray:
-        """Those test pictures, by their indices (n,), as stored: uint8 (n, native, native, 3)."""
-        rows = np.load(self.folder / "rows_test.npy")[pictures]
+    def class_name(self, index: int) -> str:
+        """Return the class name of a test image, short enough for a panel."""
+        return shorten_name(self.manifest["classes"][self.labels[index]], 16)
+
+    def native(self, indices: np.ndarray) -> np.ndarray:
+        """Return the test images at `indices` (n,) as stored: uint8 (n, native, native, 3)."""
+        rows = np.load(self.folder / "rows_test.npy")[indices]
         return np.asarray(np.load(self.folder / "native.npy", mmap_mode="r")[rows])
 
-    def has(self, resolution: int) -> bool:
-        """Whether the pictures are there at a resolution already: a sweep may be on its way."""
+    def has_resolution(self, resolution: int) -> bool:
+        """Return whether the resized images exist; a partial report may come before them."""
         return (self.folder / f"r{resolution}" / "test.npy").exists()
 
     def at(self, resolution: int) -> np.ndarray:
-        """Test pictures at one resolution of the sweep."""
+        """Return all test images at one resolution of the sweep: uint8 (N, r, r, 3)."""
         return np.asarray(np.load(self.folder / f"r{resolution}" / "test.npy", mmap_mode="r"))
 
-    def mask(self, picture: int) -> np.ndarray | None:
-        """Area that the object covers, 0..255, where the data has masks."""
-        return (
-            np.asarray(np.load(self.folder / "masks_test.npy", mmap_mode="r")[picture])
-            if self.manifest["mask"]
-            else None
-        )
+    def mask(self, index: int) -> np.ndarray | None:
+        """Return the area that the object covers, uint8 (H, W), if the dataset has masks."""
+        if not self.manifest["mask"]:
+            return None
+        return np.asarray(np.load(self.folder / "masks_test.npy", mmap_mode="r")[index])
 
 
-def plot_pictures(pictures: StoredImages, resolutions: Sequence[int]) -> Drawing:
-    """Two test pictures of each class as stored, and the second of them at every resolution."""
-    native, classes, labels = (
-        pictures.manifest["native_resolution"],
-        pictures.manifest["classes"],
-        pictures.labels,
+def plot_images(images: StoredImages, resolutions: Sequence[int]) -> Drawing:
+    """Plot two test images of each class as stored, and the second at every resolution."""
+    native = images.manifest["native_resolution"]
+    indices_of = _first_two_of_each_class(images)
+    names = list(indices_of)[:MAX_CLASSES]
+    first, second = (
+        np.array([indices_of[name][position] for name in names]) for position in (0, -1)
     )
-    by_class = {
-        name: chosen
-        for index, name in enumerate(classes)
-        if len(chosen := np.flatnonzero(labels == index)[:2])
-    }
-    names = list(by_class)[:MOST_CLASSES]
-    first, second = (np.array([by_class[name][number] for name in names]) for number in (0, -1))
-    title = "What is left of a picture at each resolution"
-    note = f"Two test pictures of each class as stored, at {native} px; below, the second of them at the resolutions of the sweep."
-    rows = [("", pictures.stored(first)), (f"{native} px", pictures.stored(second))]
-    ladder = [
-        resolution
-        for resolution in sorted(resolutions, reverse=True)
-        if resolution != native and pictures.has(resolution)
-    ]
-    rows += [(f"{resolution} px", pictures.at(resolution)[second]) for resolution in ladder]
-    figure = new_figure(
-        title, note, (max(1.4 * len(names) + 0.8, 7.5), 1.42 * len(rows) + 1.25)
+    rows = [("", images.native(first)), (f"{native} px", images.native(second))]
+    for resolution in sorted(resolutions, reverse=True):
+        if resolution != native and images.has_resolution(resolution):
+            rows.append((f"{resolution} px", images.at(resolution)[second]))
+    title = "What an image looks like at each resolution"
+    note = (
+        f"Two test images of each class as stored, at {native} px; below, the second one at the "
+        "resolutions of the sweep."
     )
-    panels = blocks(figure, [1, len(rows) - 1], [len(names)])
-    for axes_row, (name, images) in zip(panels, rows, strict=True):
-        for axes, image in zip(axes_row, images, strict=True):
+    size = (max(1.4 * len(names) + 0.8, 7.5), 1.42 * len(rows) + 1.25)
+    figure = new_figure(title, note, size)
+    panels = image_grid(figure, [1, len(rows) - 1], [len(names)])
+    for axes_row, (label, row) in zip(panels, rows, strict=True):
+        for axes, image in zip(axes_row, row, strict=True):
             show(axes, image)
-        axes_row[0].set_ylabel(name, rotation=0, ha="right", va="center")
+        label_row(axes_row, label, fontsize=12.5)
     for axes, name in zip(panels[0], names, strict=True):
         axes.set_title(shorten_name(name, 16), fontsize=11, loc="center")
-    shown = [{"class": name, "index": int(index)} for name in names for index in by_class[name]]
+    shown = [
+        {"class": name, "index": int(index)} for name in names for index in indices_of[name]
+    ]
     return Drawing(figure, title, pd.DataFrame(shown))
 
 
-def blocks(figure: Figure, rows: Sequence[int], columns: Sequence[int]) -> np.ndarray:
-    """Axes close together in blocks of so many rows and columns, a gap between the blocks."""
+def _first_two_of_each_class(images: StoredImages) -> dict[str, np.ndarray]:
+    labels, indices_of = images.labels, {}
+    for label, name in enumerate(images.manifest["classes"]):
+        indices = np.flatnonzero(labels == label)[:2]
+        if len(indices):
+            indices_of[name] = indices
+    return indices_of
+
+
+def image_grid(figure: Figure, rows: Sequence[int], columns: Sequence[int]) -> np.ndarray:
+    """Return axes close together in blocks of so many rows and columns, gaps between blocks."""
     engine = figure.get_layout_engine()
     assert engine is not None
+    left, bottom, width, height = engine.get()["rect"]
+    margin = MARGIN_INCHES / figure.get_figwidth()
+    # Without a margin the labels of the rows touch the edge of the figure.
+    engine.set(rect=(left + margin, bottom, width - margin, height))
     engine.set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
     heights, widths = _with_gaps(rows), _with_gaps(columns)
     grid = figure.add_gridspec(
         len(heights), len(widths), height_ratios=heights, width_ratios=widths
     )
-    return np.array(
-        [
-            [
-                figure.add_subplot(grid[row, column])
-                for column, width in enumerate(widths)
-                if width == 1
-            ]
-            for row, height in enumerate(heights)
-            if height == 1
-        ]
-    )
+    lines, places = (np.flatnonzero(np.equal(sizes, 1)) for sizes in (heights, widths))
+    panels = np.empty((len(lines), len(places)), object)
+    for y, row in enumerate(lines):
+        for x, column in enumerate(places):
+            panels[y, x] = figure.add_subplot(grid[row, column])
+    return panels
 
 
 def _with_gaps(counts: Sequence[int]) -> list[float]:
-    """Sizes of lines: 1 for each of a block, GAP between two blocks."""
     sizes: list[float] = []
     for count in counts:
         sizes += [GAP] * bool(sizes) + [1.0] * count
     return sizes
 
 
-def show(axes: Axes, image: np.ndarray, **options: Any) -> Any:
+def show(axes: Axes, image: np.ndarray, **options: Any) -> None:
     """Draw pixels as squares on the unit square, without an axis."""
     axes.set(xticks=[], yticks=[], xlim=(0, 1), ylim=(1, 0))
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
-    return axes.imshow(image, extent=(0, 1, 1, 0), interpolation="nearest", **options)
+    axes.imshow(image, extent=(0, 1, 1, 0), interpolation="nearest", **options)
+
+
+def label_row(row: Sequence[Axes] | np.ndarray, label: str, fontsize: float = 10) -> None:
+    """Write a horizontal label to the left of a row of panels."""
+    row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=fontsize)
+
+
+def map_label(method: str, side: int) -> str:
+    """Return the name of a method and the grid of its maps, in two lines."""
+    name = SHORT_NAMES.get(method, method_name(method))
+    return f"{name}\n{side} \N{MULTIPLICATION SIGN} {side}"
+
+
+def full_scale(maps: np.ndarray) -> float:
+    """Return the absolute value at which the colours of maps on one scale saturate."""
+    percentile = float(np.percentile(np.abs(maps), FULL_SCALE))
+    # A few cells may hold everything; a map of zeros has any scale.
+    return percentile or float(np.abs(maps).max()) or 1.0
+
+
+def draw_map(axes: Axes, attribution: np.ndarray, scale: float) -> None:
+    """Draw a signed map, its colours saturated at `scale` either way."""
+    show(axes, attribution, cmap=MAP_COLOURS, vmin=-scale, vmax=scale)
+
+
+def draw_outline(axes: Axes, mask: np.ndarray | None) -> None:
+    """Draw the line within which the object covers half of a pixel or more."""
+    if mask is not None and mask.min() < HALF_COVERED < mask.max():
+        y, x = ((np.arange(side) + 0.5) / side for side in mask.shape)
+        levels = [HALF_COVERED]
+        axes.contour(x, y, mask, levels=levels, colors=OUTLINE_COLOUR, linewidths=1.1)
+
+
+def scale_bar(figure: Figure, panels: np.ndarray) -> None:
+    """Draw the colour bar of all maps below the panels."""
+    colours = mpl.cm.ScalarMappable(mpl.colors.Normalize(-1, 1), MAP_COLOURS)
+    shape = {"location": "bottom", "aspect": 60, "shrink": 0.5, "pad": 0.01}
+    bar = figure.colorbar(colours, ax=panels, **shape)
+    bar.set_ticks([-1, 0, 1], labels=["against the class", "0", "for the class"])
+    bar.ax.tick_params(length=0, labelcolor=INK, color=MUTED)
+    bar.outline.set_visible(False)

@@ -1,4 +1,4 @@
-"""One look for all figures: colour-blind-safe, legible from the last row, the title a sentence of what is seen."""
+"""The look of all figures: colours, text sizes, axes, and the marks that several figures share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,21 +11,24 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from resomap.system.files import replacing
 
+# The page replaces these colours by CSS variables, so that figures follow light and dark.
 INK, MUTED, GRID, PAPER = "#1c2733", "#5d6b78", "#dfe4e9", "#fefefe"
-MODEL_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
-GROUP_COLOURS = ("#7b8794", "#0072b2", "#d98200", "#b0257f", "#009e73", "#56b4e9")
 CHOSEN = "#c1121f"
-BLUE, ORANGE = "#0072b2", "#d98200"
+BLUE, ORANGE, GREEN, PINK = "#0072b2", "#d98200", "#009e73", "#cc79a7"
+# Both palettes follow Okabe and Ito (2008), which colour-blind readers can separate.
+MODEL_COLOURS = (BLUE, "#d55e00", GREEN, PINK, "#e69f00", "#56b4e9")
+GROUP_COLOURS = ("#7b8794", BLUE, ORANGE, "#b0257f", GREEN, "#56b4e9")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 HALO = [withStroke(linewidth=3, foreground=PAPER)]
-ON_LINES: dict[str, Any] = {"color": INK, "fontsize": 11.5, "path_effects": HALO}
-"""Text that stays legible where lines run under it."""
+LABEL_ON_LINES: dict[str, Any] = {"color": INK, "fontsize": 11.5, "path_effects": HALO}
 PIXELS_PER_INCH = 100
-BESIDE = 1.018
+# Factor on the x of single runs, so that they stand just right of their mean.
+RUN_OFFSET = 1.018
 STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 12.5,
@@ -51,15 +54,18 @@ STYLE: dict[str, Any] = {
     "lines.linewidth": 2.2,
     "legend.frameon": False,
     "figure.facecolor": PAPER,
+    # Text as outlines, so that an SVG looks the same without our font.
     "svg.fonttype": "path",
+    # A fixed salt makes the ids in an SVG, and so its bytes, the same in every run.
     "svg.hashsalt": "resomap",
+    # A class may be called "$x$"; it must not be parsed as mathematics.
     "text.parse_math": False,
 }
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure, the sentence that heads it, and the numbers it shows."""
+    """A figure, its title (a sentence that states the finding), and the numbers it shows."""
 
     figure: Figure
     title: str
@@ -67,7 +73,7 @@ class Drawing:
 
 
 def new_figure(title: str, note: str, size: tuple[float, float]) -> Figure:
-    """An empty figure of `size` inches under a bold title and a muted note on what is drawn."""
+    """Return an empty figure of `size` inches with a bold title and a muted note above."""
     width, height = size
     figure = Figure(figsize=size, layout="constrained")
     top = 0.14
@@ -75,38 +81,44 @@ def new_figure(title: str, note: str, size: tuple[float, float]) -> Figure:
         (title, "bold", INK, 15, 7.8),
         (note, "normal", MUTED, 11.5, 12),
     ):
-        for row in wrap(text, int((width - 0.2) * letters_per_inch)):
-            figure.text(
-                0.13 / width,
-                1 - top / height,
-                row,
-                weight=weight,
-                color=colour,
-                fontsize=points,
-                va="top",
-            )
+        for line in wrap(text, int((width - 0.2) * letters_per_inch)):
+            position = (0.13 / width, 1 - top / height)
+            figure.text(*position, line, weight=weight, color=colour, fontsize=points, va="top")
             top += 0.02 * points
     engine = figure.get_layout_engine()
     assert engine is not None
+    # The constrained layout ignores free text, so it gets only the space below the note.
     engine.set(rect=(0, 0, 1, 1 - (top + 0.1) / height), w_pad=0.1, h_pad=0.06)
     return figure
 
 
+def draw_nothing(title: str, reason: str, data: pd.DataFrame) -> Drawing:
+    """Return a small figure that gives the reason why there is nothing to draw."""
+    return Drawing(new_figure(title, reason, (9.5, 1.1)), title, data)
+
+
 def save_drawing(drawing: Drawing, folder: Path, name: str) -> None:
-    """Write `name`.svg, .png (two pixels a point of the screen) and .csv; the SVG carries the title."""
+    """Write `name`.svg with the title in its metadata, `name`.png at 200 dpi and `name`.csv."""
+    # Without a date and a version in the metadata, equal tables give equal bytes.
+    metadata = {
+        "svg": {"Title": drawing.title, "Date": None},
+        "png": {"Software": None},
+    }
     with mpl.rc_context(STYLE):
-        for kind, options in (
-            ("svg", {"metadata": {"Title": drawing.title, "Date": None}}),
-            ("png", {"metadata": {"Software": None}}),
-        ):
+        for kind, values in metadata.items():
             with replacing(folder / f"{name}.{kind}") as temporary:
-                drawing.figure.savefig(temporary, dpi=2 * PIXELS_PER_INCH, **options)
+                drawing.figure.savefig(temporary, dpi=2 * PIXELS_PER_INCH, metadata=values)
     with replacing(folder / f"{name}.csv") as temporary:
         drawing.data.to_csv(temporary, index=False, lineterminator="\n")
 
 
-def model_look(models: Sequence[str], model: str) -> dict[str, str]:
-    """Colour and marker of a model, the same in every figure of a sweep."""
+def unique(values: pd.Series) -> list[Any]:
+    """Return the distinct values of a column in order of appearance."""
+    return list(dict.fromkeys(values))
+
+
+def model_style(models: Sequence[str], model: str) -> dict[str, str]:
+    """Return colour and marker of a model, the same in every figure of a sweep."""
     index = list(models).index(model)
     return {
         "color": MODEL_COLOURS[index % len(MODEL_COLOURS)],
@@ -115,117 +127,117 @@ def model_look(models: Sequence[str], model: str) -> dict[str, str]:
 
 
 def group_colour(groups: Sequence[str], group: str) -> str:
-    """Colour of a group, the same in every figure of a sweep."""
+    """Return the colour of a group, the same in every figure of a sweep."""
     return GROUP_COLOURS[list(groups).index(group) % len(GROUP_COLOURS)]
+
+
+def dot_handle(colour: str, **style: Any) -> Line2D:
+    """Return the legend entry of a line with dots."""
+    look = {"marker": "o", "markersize": 8, "markeredgecolor": PAPER} | style
+    return Line2D([], [], color=colour, **look)
+
+
+def group_handles(groups: Sequence[str]) -> list[Line2D]:
+    """Return a legend entry for each group."""
+    return [dot_handle(group_colour(groups, group)) for group in groups]
+
+
+def legend_below(figure: Any, handles: Sequence[Any], labels: Sequence[str]) -> None:
+    """Draw a legend below all axes, in as many columns as fit into the width of the figure."""
+    columns = min(len(handles), int(figure.get_figwidth() / 1.5))
+    figure.legend(list(handles), list(labels), loc="outside lower center", ncols=columns)
 
 
 def resolution_axis(
     axes: Axes, resolutions: Sequence[int], label: str = "input resolution (px)"
 ) -> None:
-    """A logarithmic axis whose ticks are the resolutions that were run."""
+    """Make x logarithmic with a tick at each resolution of the sweep."""
     axes.set_xscale("log", base=2)
-    axes.set_xticks(
-        list(resolutions),
-        [str(resolution) for resolution in resolutions],
-        rotation=45 if len(resolutions) > 6 else 0,
-    )
+    names = [str(resolution) for resolution in resolutions]
+    axes.set_xticks(list(resolutions), names, rotation=45 if len(resolutions) > 6 else 0)
     axes.xaxis.set_minor_locator(mpl.ticker.NullLocator())
     axes.set_xlim(min(resolutions) / 1.15, max(resolutions) * 1.15)
     axes.set_xlabel(label)
 
 
-def mark_native(axes: Axes, native_resolution: int, words: str, va: str = "bottom") -> None:
-    """A dotted line where pictures have no more information, with `words` along it, at the end where `va` says that nothing else is."""
+def resolution_rows(panels: np.ndarray, resolutions: Sequence[int], label: str) -> None:
+    """Give every panel of a grid a resolution axis, and `label` to its lowest row only."""
+    for axes in panels.ravel():
+        resolution_axis(axes, resolutions, "")
+    for axes in panels[-1]:
+        axes.set_xlabel(label)
+
+
+def mark_native(axes: Axes, native_resolution: int, label: str, va: str = "bottom") -> None:
+    """Draw a dotted line at the native resolution, its label at the `va` end (bottom, top)."""
     axes.axvline(native_resolution, color=MUTED, linestyle=":")
-    place = {
-        "transform": axes.get_xaxis_transform(),
-        "ha": "right",
-        "va": va,
-        "path_effects": HALO,
-    }
     axes.text(
         native_resolution,
         {"bottom": 0.03, "top": 0.98}[va],
-        words,
+        label,
         color=MUTED,
         fontsize=10.5,
         rotation=90,
-        **place,
+        transform=axes.get_xaxis_transform(),
+        ha="right",
+        va=va,
+        path_effects=HALO,
     )
 
 
-def shorten_name(name: str, most: int = 22) -> str:
-    """A name that fits beside a drawing, its middle left out where it is longer than `most` letters."""
-    half = most // 2
-    return (
-        name
-        if len(name) <= most
-        else f"{name[: most - half - 1]}\N{HORIZONTAL ELLIPSIS}{name[-half:]}"
-    )
+def percent_axis(axis: Any) -> None:
+    """Label the ticks of an axis in percent."""
+    axis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+
+
+def shorten_name(name: str, longest: int = 22) -> str:
+    """Return the name with its middle left out when it has more than `longest` letters."""
+    if len(name) <= longest:
+        return name
+    half = longest // 2
+    return f"{name[: longest - half - 1]}\N{HORIZONTAL ELLIPSIS}{name[-half:]}"
 
 
 def dodge(index: int, count: int) -> float:
-    """Factor that keeps the points of several models at one resolution apart on a logarithmic axis."""
+    """Return the factor on x that separates the points of `count` series at one resolution."""
     return float(2 ** (0.12 * (index - (count - 1) / 2) / max(count, 3)))
 
 
-def draw_interval(axes: Axes, x: Any, rows: pd.DataFrame, name: str, **look: Any) -> None:
-    """Means of `name` with their intervals, joined by a line."""
+def draw_interval(axes: Axes, x: Any, rows: pd.DataFrame, name: str, **style: Any) -> None:
+    """Draw the means in column `name` with their intervals, joined by a line."""
     mean = rows[name].to_numpy(float)
     ends = np.abs(np.stack([rows[f"{name}_low"], rows[f"{name}_high"]]) - mean)
-    axes.errorbar(
-        x,
-        mean,
-        yerr=ends,
-        markersize=7,
-        elinewidth=2.6,
-        markeredgecolor=PAPER,
-        markeredgewidth=0.7,
-        **look,
-    )
+    edge = {"markersize": 7, "markeredgecolor": PAPER, "markeredgewidth": 0.7}
+    axes.errorbar(x, mean, yerr=ends, elinewidth=2.6, **edge, **style)
+
+
+def draw_means(axes: Axes, x: Any, y: Any, colour: str, **style: Any) -> None:
+    """Draw means as filled dots joined by a line."""
+    look = {"marker": "o", "markersize": 7, "markeredgecolor": PAPER} | style
+    axes.plot(x, y, color=colour, **look)
 
 
 def draw_runs(axes: Axes, x: Any, y: Any, colour: str) -> None:
-    """Single runs as small hollow dots, a little to the right of their mean."""
-    axes.scatter(
-        x * BESIDE,
-        y,
-        s=20,
-        facecolor="none",
-        edgecolor=colour,
-        linewidth=1.1,
-        alpha=0.8,
-        zorder=3,
-    )
+    """Draw single runs as small hollow dots, a little to the right of their mean."""
+    look = {"facecolor": "none", "edgecolor": colour, "linewidth": 1.1, "alpha": 0.8}
+    axes.scatter(x * RUN_OFFSET, y, s=20, zorder=3, **look)
 
 
-def draw_struck(axes: Axes, points: pd.Series) -> None:
-    """Points (by their x) that do not count: hollow, grey, a line through each."""
+def draw_failed(axes: Axes, points: pd.Series) -> None:
+    """Grey out points (by their x) of methods that fail the sanity check."""
     look = {"color": MUTED, "linestyle": "none", "markeredgecolor": MUTED, "zorder": 5}
-    axes.plot(
-        points.index,
-        points,
-        marker="o",
-        markersize=8,
-        markerfacecolor=PAPER,
-        markeredgewidth=1.3,
-        **look,
-    )
-    axes.plot(
-        points.index, points, marker=(2, 2, -45), markersize=15, markeredgewidth=1.6, **look
-    )
+    hollow = {"markersize": 8, "markerfacecolor": PAPER, "markeredgewidth": 1.3}
+    axes.plot(points.index, points, marker="o", **hollow, **look)
+    # A two-armed star turned by 45 degrees is a stroke through the dot.
+    stroke = {"marker": (2, 2, -45), "markersize": 15, "markeredgewidth": 1.6}
+    axes.plot(points.index, points, **stroke, **look)
 
 
-def grid_of(figure: Figure, count: int, columns: int, **options: Any) -> list[Axes]:
-    """`count` axes in rows of `columns`; the rest of the last row stays empty."""
+def panel_grid(figure: Figure, count: int, columns: int, **options: Any) -> list[Axes]:
+    """Return `count` axes in rows of `columns`; what remains of the last row stays empty."""
     columns = min(columns, count)
     rows = -(-count // columns)
     axes = figure.subplots(rows, columns, squeeze=False, **options).ravel()
     for spare in axes[count:]:
         spare.set_axis_off()
     return list(axes[:count])
-
-
-def draw_nothing(title: str, reason: str, data: pd.DataFrame) -> Drawing:
-    """A small figure that says why there is nothing to draw."""
-    return Drawing(new_figure(title, reason, (9.5, 1.1)), title, data)

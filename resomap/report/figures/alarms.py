@@ -1,0 +1,153 @@
+"""The figure of right answers for the wrong reason: accuracy, evidence and interventions."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from resomap.report.figures.evidence import group_order, shown_models
+from resomap.report.figures.style import (
+    CHOSEN,
+    LABEL_ON_LINES,
+    MUTED,
+    Drawing,
+    dodge,
+    draw_interval,
+    draw_means,
+    draw_nothing,
+    group_colour,
+    group_handles,
+    legend_below,
+    new_figure,
+    resolution_rows,
+    unique,
+)
+from resomap.report.tables import Tables
+from resomap.report.text.evidence_titles import alarm_title
+
+# What predictions may follow instead of the object, by the kind of intervention.
+INTERVENTION_HEADINGS = {
+    "exchange": "follows the background",
+    "sticker": "follows the sticker",
+}
+INTERVENTION_NOTES = {
+    "exchange": (
+        "Background: share of predictions that follow the rest of an image after an object of "
+        "another class replaces its own."
+    ),
+    "sticker": "Sticker: share that follow the sticker after it is reversed.",
+}
+INTERVENTION_COLUMNS = [
+    "n_seeds",
+    "n",
+    "changed",
+    "follows_rest",
+    "follows_rest_low",
+    "follows_rest_high",
+]
+GROUP_KEYS = ["family", "model", "resolution", "group"]
+VERDICT_LABELS = {"agrees": "confirmed", "disagrees": "not confirmed"}
+Alarm = tuple[int, str]
+
+
+def plot_right_answer_wrong_reason(tables: Tables) -> Drawing:
+    """Plot accuracy, evidence on the object and predictions that follow something else.
+
+    A row a model, a colour a group; alarms are ringed.
+    """
+    alarms, interventions = tables.alarms, tables.interventions
+    title = alarm_title(alarms)
+    models = shown_models(tables, unique(alarms["model"]))
+    if not models:
+        return draw_nothing(title, "Needs explained runs and masks.", alarms)
+    kinds = [kind for kind in INTERVENTION_HEADINGS if kind in set(interventions["kind"])]
+    present = set(alarms["group"])
+    groups = [group for group in group_order(tables) if group in present] or ["all"]
+    size = (2.9 * (2 + len(kinds)) + 0.6, 2.8 * len(models) + 1.9)
+    figure = new_figure(title, _alarm_note(kinds), size)
+    panels = figure.subplots(len(models), 2 + len(kinds), squeeze=False, sharex=True)
+    for row, model in zip(panels, models, strict=True):
+        of_model = alarms[alarms["model"] == model]
+        changed = interventions[interventions["model"] == model]
+        _draw_row(row, of_model, [changed[changed["kind"] == kind] for kind in kinds], groups)
+        row[0].set_ylabel(model, weight="bold")
+    headings = [
+        "answered correctly",
+        "evidence on the object",
+        *(INTERVENTION_HEADINGS[kind] for kind in kinds),
+    ]
+    for axes, heading in zip(panels[0], headings, strict=True):
+        axes.set_title(heading)
+    resolution_rows(panels, sorted(set(alarms["resolution"])), "input resolution (px)")
+    legend_below(figure, group_handles(groups), groups)
+    data = _with_interventions(alarms, interventions) if kinds else alarms
+    return Drawing(figure, title, data)
+
+
+def _alarm_note(kinds: list[str]) -> str:
+    notes = " ".join(INTERVENTION_NOTES[kind] for kind in kinds)
+    return (
+        "Evidence on the object in correct answers, mean of the methods that pass the sanity check: "
+        "0 is chance, 1 the most that their grids allow. Ringed: alarm, accuracy holds without "
+        f"evidence on the object. {notes or 'No intervention can confirm an alarm.'}"
+    )
+
+
+def _with_interventions(alarms: pd.DataFrame, interventions: pd.DataFrame) -> pd.DataFrame:
+    wide = interventions.pivot_table(
+        index=GROUP_KEYS, columns="kind", values=INTERVENTION_COLUMNS, sort=False
+    )
+    wide.columns = [f"{kind}_{name}" for name, kind in wide.columns]
+    return alarms.merge(wide.reset_index(), on=GROUP_KEYS, how="left")
+
+
+def _draw_row(
+    row: np.ndarray, alarms: pd.DataFrame, changed: list[pd.DataFrame], groups: list[str]
+) -> None:
+    fires = alarms[alarms["state"] == "fires"]
+    ringed = set(zip(fires["resolution"], fires["group"], strict=True))
+    _draw_groups(row[0], alarms, groups, "accuracy", ringed)
+    row[0].set_ylim(min(0.4, alarms["accuracy"].min() - 0.05), 1.06)
+    _draw_evidence(row[1], alarms, groups, ringed)
+    for axes, rows in zip(row[2:], changed, strict=True):
+        axes.axhline(0.5, color=MUTED, linestyle=":", linewidth=1.3)
+        _draw_groups(axes, rows, groups, "follows_rest", ringed)
+        axes.set_ylim(-0.06, 1.06)
+
+
+def _draw_groups(
+    axes: Axes, rows: pd.DataFrame, groups: list[str], name: str, ringed: set[Alarm]
+) -> None:
+    """Draw the values of column `name`, with intervals where it has any, and ring the alarms."""
+    for number, group in enumerate(groups):
+        of_group = rows[rows["group"] == group].sort_values("resolution")
+        colour = group_colour(groups, group)
+        x = of_group["resolution"] * dodge(number, len(groups))
+        if f"{name}_low" in of_group:
+            draw_interval(axes, x, of_group, name, color=colour, marker="o")
+        else:
+            draw_means(axes, x, of_group[name], colour, markeredgewidth=0.7)
+        fires = np.array([(px, group) in ringed for px in of_group["resolution"]], bool)
+        ring = {"facecolor": "none", "edgecolor": CHOSEN, "linewidth": 2.2}
+        axes.scatter(x[fires], of_group.loc[fires, name], s=230, zorder=6, **ring)
+
+
+def _draw_evidence(
+    axes: Axes, rows: pd.DataFrame, groups: list[str], ringed: set[Alarm]
+) -> None:
+    axes.axhline(0, color=MUTED, linestyle=":", linewidth=1.3)
+    _draw_groups(axes, rows, groups, "share", ringed)
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, -0.05), max(high, 1.0))
+    fires = rows[rows["state"] == "fires"]
+    for resolution, of_resolution in fires.groupby("resolution"):
+        # Room below the rings for one line per group and one for the verdict.
+        axes.set_ylim(bottom=min(low, -0.6))
+        point = (resolution, of_resolution["share"].min())
+        offset = {"xytext": (-14, -13), "textcoords": "offset points", "va": "top"}
+        look = {**LABEL_ON_LINES, "color": CHOSEN, "fontsize": 9}
+        axes.annotate(_alarm_label(of_resolution), point, **offset, **look)
+
+
+def _alarm_label(fires: pd.DataFrame) -> str:
+    verdicts = [VERDICT_LABELS[verdict] for verdict in unique(fires["judged"].dropna())]
+    return "\n".join([*fires["group"], *verdicts])
