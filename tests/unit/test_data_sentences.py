@@ -15,14 +15,14 @@ from resomap.report.text.data import (
     information_sentences,
     limit_sentences,
 )
-from tests.unit.test_data_facts import copy, facts_of, with_sizes
+from tests.dataset_facts import copy_row, facts_of, with_sizes
 
 LEAKS = (
     *(
-        copy(f"test/{number}.jpg", "test", f"train/{number}.jpg", "train")
+        copy_row(f"test/{number}.jpg", "test", f"train/{number}.jpg", "train")
         for number in range(3)
     ),
-    copy("val/0.jpg", "val", "train/9.jpg", "train"),
+    copy_row("val/0.jpg", "val", "train/9.jpg", "train"),
 )
 
 
@@ -35,7 +35,9 @@ def test_pictures_in_two_splits_raise_an_alarm_with_the_first_of_them(tmp_path: 
 
 def test_equal_pictures_with_different_labels_raise_an_alarm(tmp_path: Path) -> None:
     assert list(
-        alarm_sentences(facts_of(tmp_path, copies=(copy("a", "train", "b", "train", 1, 0),)))
+        alarm_sentences(
+            facts_of(tmp_path, copies=(copy_row("a", "train", "b", "train", 1, 0),))
+        )
     ) == [
         "Contradiction: 1 picture with the same pixels as one of another label, such as b (torpedo) and a (starfish): no network is right on both."
     ]
@@ -44,7 +46,7 @@ def test_equal_pictures_with_different_labels_raise_an_alarm(tmp_path: Path) -> 
 def test_copies_inside_a_split_with_one_label_are_told_and_raise_no_alarm(
     tmp_path: Path,
 ) -> None:
-    facts = facts_of(tmp_path, copies=(copy("a", "train", "b", "train"),))
+    facts = facts_of(tmp_path, copies=(copy_row("a", "train", "b", "train"),))
     assert list(alarm_sentences(facts)) == list(limit_sentences(facts)) == []
     assert fact_sentences(facts)["Copies"] == [
         "Equal to an earlier one, pixel by pixel: 1 picture, 0 of another split, 0 with another label."

@@ -11,16 +11,16 @@ from resomap.report.facts import read_facts
 from resomap.report.markup import inline_svg
 from resomap.report.page import build_page
 from resomap.report.tables import read_tables
+from tests.dataset_facts import copy_row
+from tests.drawings import draw_sweep
 from tests.synthetic import Sweep
-from tests.unit.test_data_facts import copy
-from tests.unit.test_figures import draw
 
 REPORT = schema.Report(margin=0.02, confidence=0.95, max_latency_ms=None, min_accuracy=None)
 TRAINING = load_config(Path(__file__).parents[2] / "config").training
 
 
 def build(folder: Path, sweep: Sweep, name: str = "Reef") -> str:
-    figures = draw(folder, sweep)
+    figures = draw_sweep(folder, sweep)
     return build_page(
         read_tables(folder / "tables"),
         read_facts(folder / "data"),
@@ -113,8 +113,8 @@ def test_what_is_wrong_with_the_pictures_is_an_alarm_before_all_else_and_a_limit
 ) -> None:
     bad = tuple((str(number), "no picture") for number in range(21))
     copies = (
-        copy("test/1", "test", "train/1", "train"),
-        copy("train/2", "train", "train/3", "train", 1, 2),
+        copy_row("test/1", "test", "train/1", "train"),
+        copy_row("train/2", "train", "train/3", "train", 1, 2),
     )
     sweep = Sweep(
         models=("tiny_cnn",),

@@ -27,6 +27,9 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 HALO = [withStroke(linewidth=3, foreground=PAPER)]
 LABEL_ON_LINES: dict[str, Any] = {"color": INK, "fontsize": 11.5, "path_effects": HALO}
 PIXELS_PER_INCH = 100
+# Line heights in inches, of text with 50 points to an inch of line: 15 and 11.5 points.
+TITLE_LINE, NOTE_LINE = 0.3, 0.23
+TITLE_LETTERS_PER_INCH, NOTE_LETTERS_PER_INCH = 7.8, 12
 # Factor on the x of single runs, so that they stand just right of their mean.
 RUN_OFFSET = 1.018
 STYLE: dict[str, Any] = {
@@ -73,18 +76,24 @@ class Drawing:
 
 
 def new_figure(title: str, note: str, size: tuple[float, float]) -> Figure:
-    """Return an empty figure of `size` inches with a bold title and a muted note above."""
+    """Return an empty figure with a bold title and a muted note above.
+
+    `size` is in inches for a title of one line and a note of two; more lines make it higher.
+    """
     width, height = size
-    figure = Figure(figsize=size, layout="constrained")
-    top = 0.14
-    for text, weight, colour, points, letters_per_inch in (
-        (title, "bold", INK, 15, 7.8),
-        (note, "normal", MUTED, 11.5, 12),
-    ):
-        for line in wrap(text, int((width - 0.2) * letters_per_inch)):
-            position = (0.13 / width, 1 - top / height)
-            figure.text(*position, line, weight=weight, color=colour, fontsize=points, va="top")
-            top += 0.02 * points
+    headings = wrap(title, int((width - 0.2) * TITLE_LETTERS_PER_INCH))
+    notes = wrap(note, int((width - 0.2) * NOTE_LETTERS_PER_INCH))
+    height += TITLE_LINE * max(len(headings) - 1, 0) + NOTE_LINE * max(len(notes) - 2, 0)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    left, top = 0.13 / width, 0.14
+    for line in headings:
+        style = {"weight": "bold", "color": INK, "fontsize": 50 * TITLE_LINE}
+        figure.text(left, 1 - top / height, line, va="top", **style)
+        top += TITLE_LINE
+    for line in notes:
+        style = {"weight": "normal", "color": MUTED, "fontsize": 50 * NOTE_LINE}
+        figure.text(left, 1 - top / height, line, va="top", **style)
+        top += NOTE_LINE
     engine = figure.get_layout_engine()
     assert engine is not None
     # The constrained layout ignores free text, so it gets only the space below the note.
