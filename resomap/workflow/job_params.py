@@ -111,4 +111,4 @@ def _retry_reason(config: Config, wildcards: dict[str, str]) -> str:
         memory_mib = metrics["device_memory_mib"]
         if largest_memory_mib(config.system.device) > MEMORY_TOLERANCE * memory_mib:
             return f"{memory_mib} MiB were not enough"
-    return str(metrics["job"]["retry_reason"])
+    return str(metrics["job"].get("retry_reason", ""))

@@ -1,0 +1,51 @@
+import gc
+import os
+import sys
+from collections import OrderedDict
+from pathlib import Path
+
+import yaml
+
+from resomap.config.load import build_config
+from resomap.workflow import lifecycle
+
+
+def test_jobs_find_this_python_and_package(monkeypatch):
+    monkeypatch.setenv("PATH", "/bin")
+    monkeypatch.setenv("PYTHONPATH", "/theirs")
+    lifecycle.use_this_interpreter("/repo")
+    assert os.environ["PATH"].split(os.pathsep) == [str(Path(sys.executable).parent), "/bin"]
+    assert os.environ["PYTHONPATH"].split(os.pathsep) == ["/repo", "/theirs"]
+    monkeypatch.delenv("PYTHONPATH")
+    lifecycle.use_this_interpreter("/repo")
+    assert os.environ["PYTHONPATH"] == "/repo"
+
+
+def test_garbage_is_collected_rarely(monkeypatch):
+    thresholds = []
+    monkeypatch.setattr("gc.set_threshold", thresholds.append)
+    lifecycle.collect_garbage_rarely()
+    assert thresholds[0] > 10 * gc.get_threshold()[0]
+
+
+def test_start_message_has_grid_and_estimate(config):
+    message = lifecycle.start_message(config)
+    assert message == "ResoMap: 2 models x 2 resolutions x 2 seeds = 8 trainings"
+    assert lifecycle.start_message(config, 0.2).startswith(f"{message}, about 1 minute on ")
+    assert ", about 12 minutes on " in lifecycle.start_message(config, 12.3)
+
+
+def test_end_message_has_report_and_headline(tmp_path):
+    report, headline = tmp_path / "index.html", tmp_path / "headline.txt"
+    assert lifecycle.end_message(report, headline) == ""
+    report.write_text("<html>")
+    headline.write_text("Take 48 px.\n")
+    assert lifecycle.end_message(report, headline) == f"Report: {report}\nTake 48 px."
+
+
+def test_run_config_is_plain_yaml(tmp_path, defaults):
+    path = tmp_path / "results" / "run_config.yaml"
+    from_json = OrderedDict(defaults, sweep=OrderedDict(defaults["sweep"]))
+    lifecycle.write_run_config(from_json, path)
+    assert yaml.safe_load(path.read_text()) == defaults
+    assert build_config(yaml.safe_load(path.read_text())) == build_config(defaults)

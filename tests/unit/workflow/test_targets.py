@@ -1,0 +1,83 @@
+from types import SimpleNamespace
+
+import pytest
+
+from resomap.config.load import build_config, merge
+from resomap.errors import ConfigError
+from resomap.workflow import targets
+
+
+def test_run_files_start_with_expensive_resolution(config):
+    files = targets.run_files(config, "{family}/{model}/r{resolution}/seed{seed}")
+    assert files[:3] == [
+        "custom/tiny_cnn/r48/seed0",
+        "custom/tiny_cnn/r48/seed1",
+        "custom/simple_cnn/r48/seed0",
+    ]
+    assert len(files) == len(set(files)) == 8
+
+
+def test_run_files_keep_patterns_of_a_run_together(config):
+    files = targets.run_files(config, "a/{model}/{seed}", "b/{model}/{seed}")
+    assert files[:2] == ["a/tiny_cnn/0", "b/tiny_cnn/0"]
+
+
+def test_explanation_files_are_empty_when_disabled(config, defaults):
+    patterns = ("{model}/{resolution}/{seed}", "{model}")
+    assert len(targets.explanation_files(config, *patterns)) == 8 + 2
+    disabled = build_config(merge(defaults, {"explainability": {"enabled": False}}))
+    assert targets.explanation_files(disabled, *patterns) == []
+
+
+def test_runs_of_model_leave_out_other_models(config):
+    inputs = targets.runs_of_model(config, "{model}/{resolution}/{seed}")
+    files = inputs(SimpleNamespace(model="tiny_cnn"))
+    assert sorted(files) == ["tiny_cnn/24/0", "tiny_cnn/24/1", "tiny_cnn/48/0", "tiny_cnn/48/1"]
+
+
+def test_model_files_are_one_per_model(config):
+    assert targets.model_files(config, "{family}/{model}.json") == [
+        "custom/tiny_cnn.json",
+        "custom/simple_cnn.json",
+    ]
+
+
+def test_cell_files_are_one_per_model_and_resolution(config):
+    assert targets.cell_files(config, "{model}/r{resolution}") == [
+        "tiny_cnn/r24",
+        "tiny_cnn/r48",
+        "simple_cnn/r24",
+        "simple_cnn/r48",
+    ]
+
+
+def test_wildcard_constraint_admits_exactly_the_values(config):
+    assert targets.any_of(config.sweep.resolutions) == "24|48"
+
+
+def test_missing_start_weights_are_refused(defaults, tmp_path):
+    start = tmp_path / "start.safetensors"
+    config = build_config(merge(defaults, {"training": {"start": str(start)}}))
+    with pytest.raises(ConfigError, match=r"training\.start: there is no file"):
+        targets.start_files(config)
+    start.write_bytes(b"")
+    assert targets.start_files(config) == [str(start)]
+
+
+@pytest.mark.parametrize(
+    ("change", "absent", "jobs"),
+    [
+        ({}, {"track"}, 6 + 2 + 3 * 8 + 2 * 2),
+        ({"mlflow": {"enabled": True}}, set(), 7 + 2 + 3 * 8 + 2 * 2),
+        (
+            {"explainability": {"enabled": False}},
+            {"explain", "compare", "track"},
+            6 + 2 + 16 + 2,
+        ),
+    ],
+)
+def test_stages_and_jobs_follow_what_is_enabled(defaults, change, absent, jobs):
+    config = build_config(merge(defaults, change))
+    names = {stage.name for stage in targets.swept_stages(config)}
+    assert {stage.name for stage in targets.STAGES} - names == absent
+    assert targets.count_jobs(config) == jobs
