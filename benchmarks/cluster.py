@@ -14,6 +14,7 @@ from typing import Any
 import jinja2
 
 from benchmarks.failures import daly_interval, expected_waste, kept_interval, young_interval
+from benchmarks.harness import markdown
 from benchmarks.large_sweep import (
     ASSUMED,
     FLOAT,
@@ -23,7 +24,6 @@ from benchmarks.large_sweep import (
     paper_sweep,
     planned_sweep,
 )
-from benchmarks.tables import markdown
 from resomap.config.load import load_config
 from resomap.config.schema import Config
 from resomap.plan.forecast import AUTOSAVE_SHARE

@@ -1,9 +1,15 @@
-"""How far the cost sheet can be trusted: the same profiles again and again on an idle machine, and once in a crowd."""
+"""Repeatability and accuracy of profiles: repeated on an idle machine, beside a load, and planted.
+
+usage: python -m benchmarks.cost {repeated,crowded,planted} [--times 5] [--models ...]
+
+Each part replaces its own section of benchmarks/cost.md.
+"""
 
 import argparse
 import tempfile
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing import get_context
 from os import getloadavg, sched_getaffinity
 from pathlib import Path
@@ -14,198 +20,174 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.processes import Cost, job_command, measure, shipped_config
-from benchmarks.tables import markdown, protocol, put_section, spread
+from benchmarks.harness import (
+    ROOT,
+    ProcessCost,
+    job_command,
+    markdown,
+    protocol,
+    put_section,
+    run_processes,
+    shipped_config,
+    spread,
+)
 from resomap.config.load import find_architecture
 from resomap.config.schema import Config
 from resomap.profiling.profile import profile_model
-from resomap.system.files import read_json, write_text
+from resomap.system.files import read_json
 from resomap.workflow import jobs
 from resomap.workflow.data_digest import provision_json
 from resomap.workflow.job_params import build_job
 
-OUT = Path(__file__).with_suffix(".md")
-TITLE = "# Cost: whether a profile says the same again\n"
-REPEATED = """The profile job of the default sweep for each network, {times} times over. Range: largest over smallest of a cell's median, less 1; `ratio` is
-its median over the reference workload of the same rounds. Flagged: measurements marked invalid. {seconds:.0f} CPU s a profile on average, {wall:.0f} s on the
-wall.
+TITLE = "# Cost: whether a profile repeats\n"
+REPEATED_NOTE = """The profile job of the default sweep for each model, {times} times. Range: largest over smallest of a
+cell's median, less 1; `ratio` is its median over the reference workload of the same rounds.
+Flagged: measurements marked invalid. {cpu:.0f} CPU s per profile on average, {wall:.0f} s of wall time.
 """
-CROWDED = "The same once, beside {neighbours} processes that burn every core.\n"
-PLANTED = "A spin to a deadline in a network's forward pass, over what the network takes without it.\n"
+CROWDED_NOTE = "The same once, beside {neighbours} processes that keep every core busy.\n"
+PLANTED_NOTE = "A spin to a deadline in a model's forward pass, less the latency without it.\n"
 PLANTED_MS = (0.5, 2.0, 8.0, 32.0)
 HEAD = (
-    "network",
-    "px",
-    "variant",
-    "batch",
-    "p50 ms",
-    "range of p50",
-    "ratio",
-    "range of ratio",
+    *("model", "px", "variant", "batch", "p50 ms", "range of p50", "ratio", "range of ratio"),
     "flagged",
 )
-Cell = tuple[str, int, str, int]
+CellKey = tuple[str, int, str, int]
+Records = dict[CellKey, list[dict[str, Any]]]
 
 
-def main() -> None:
-    """Parse the command line and write a section of `benchmarks/cost.md`."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=("repeated", "crowded", "planted"))
-    parser.add_argument("--models", nargs="+", default=["tiny_cnn", "simple_cnn"])
-    parser.add_argument("--resolutions", nargs="+", type=int, default=[24, 48, 96])
-    parser.add_argument("--times", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=OUT)
-    options = parser.parse_args()
-    config = shipped_config(
-        {
-            "sweep": {"models": options.models, "resolutions": options.resolutions},
-            "system": {"device": "cpu"},
-        }
-    )
-    load = getloadavg()[0]
-    if not options.out.exists():
-        write_text(options.out, TITLE)
-    text = {"repeated": repeated, "crowded": crowded, "planted": planted}[options.part](
-        config, options.times
-    )
-    put_section(
-        options.out,
-        options.part.capitalize(),
-        f"{protocol('cpu', 1 if options.part == 'crowded' else options.times, load)}\n{text}",
-    )
-    print(options.out.read_text(encoding="utf-8"))
+def run_repeated(config: Config, times: int) -> str:
+    """Profile each model `times` times, the models in turn; return the section."""
+    records, costs = _run_profiles(config, times)
+    cpu, wall = mean(cost.cpu for cost in costs), mean(cost.wall for cost in costs)
+    note = REPEATED_NOTE.format(times=times, cpu=cpu, wall=wall)
+    return f"{note}\n{markdown(HEAD, record_rows(records))}"
 
 
-def repeated(config: Config, times: int) -> str:
-    """Each network's profile, `times` over, the networks in turn."""
-    records, costs = profiles(config, times)
-    note = REPEATED.format(
-        times=times,
-        seconds=mean(cost.cpu for cost in costs),
-        wall=mean(cost.wall for cost in costs),
-    )
-    return f"{note}\n{markdown(HEAD, rows(records))}"
+def run_crowded(config: Config, times: int) -> str:
+    """Profile each model once on a busy machine; return the section."""
+    neighbours = len(sched_getaffinity(0))
+    with _busy_processes(neighbours):
+        records, _ = _run_profiles(config, 1)
+    note = CROWDED_NOTE.format(neighbours=neighbours)
+    return f"{note}\n{markdown(HEAD, record_rows(records))}"
 
 
-def crowded(config: Config, _: int) -> str:
-    """One profile a network in a crowd."""
-    neighbours = [
-        get_context("spawn").Process(target=burn, daemon=True)
-        for _ in range(len(sched_getaffinity(0)))
-    ]
-    for neighbour in neighbours:
-        neighbour.start()
+@contextmanager
+def _busy_processes(count: int) -> Iterator[None]:
+    context = get_context("spawn")
+    processes = [context.Process(target=_burn, daemon=True) for _ in range(count)]
+    for process in processes:
+        process.start()
     try:
-        records, _ = profiles(config, 1)
+        yield
     finally:
-        for neighbour in neighbours:
-            neighbour.kill()
-    return f"{CROWDED.format(neighbours=len(neighbours))}\n{markdown(HEAD, rows(records))}"
+        for process in processes:
+            process.kill()
+
+
+def _burn() -> None:
+    while True:
+        pass
 
 
 class Spinning(nn.Module):
-    """Does nothing until `ms` milliseconds are over."""
+    """Model whose forward pass takes `ms` milliseconds and little more."""
 
     def __init__(self, ms: float) -> None:
         super().__init__()
         self.ms, self.head = ms, nn.Linear(3, 2)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Spin to the deadline, once the pictures are real."""
+        """Spin to the deadline, unless the images have shapes only."""
         deadline = perf_counter() + self.ms / 1e3
         while not images.is_meta and perf_counter() < deadline:
             pass
         return self.head(images.mean((2, 3)))
 
 
-def planted(config: Config, times: int) -> str:
-    """Networks that spin to a deadline, each profiled `times` over, less what the same network takes without a spin."""
+def run_planted(config: Config, times: int) -> str:
+    """Profile models of known latency, `times` times each; return the section."""
     torch.set_num_threads(1)
     profiling = config.system.profiling.model_copy(update={"variants": ("eager",)})
 
     def latency(ms: float) -> float:
-        return profile_model(Spinning(ms), (8,), profiling, torch.device("cpu"), "fp32")[
-            "cells"
-        ][0]["latency_ms_p50"]
+        profile = profile_model(Spinning(ms), (8,), profiling, torch.device("cpu"), "fp32")
+        return profile["cells"][0]["latency_ms_p50"]
 
     floor = latency(0.0)
-    found = {ms: [latency(ms) - floor for _ in range(times)] for ms in PLANTED_MS}
-    told = [
-        (ms, spread(each, 3), f"{max(abs(one / ms - 1) for one in each):.1%}")
-        for ms, each in found.items()
-    ]
-    return f"{PLANTED}\n{markdown(('planted ms', 'found ms', 'largest error'), told)}"
+    rows = []
+    for ms in PLANTED_MS:
+        measured = [latency(ms) - floor for _ in range(times)]
+        error = max(abs(value / ms - 1) for value in measured)
+        rows.append((ms, spread(measured, 3), f"{error:.1%}"))
+    return f"{PLANTED_NOTE}\n{markdown(('planted ms', 'measured ms', 'largest error'), rows)}"
 
 
-def burn() -> None:
-    """Keep a core busy."""
-    while True:
-        pass
-
-
-def profiles(config: Config, times: int) -> tuple[dict[Cell, list[dict[str, Any]]], list[Cost]]:
-    """What the profile jobs wrote of every cell, and what each job took."""
-    records: dict[Cell, list[dict[str, Any]]] = defaultdict(list)
+def _run_profiles(config: Config, times: int) -> tuple[Records, list[ProcessCost]]:
+    """Run the profile job of each model `times` times; return records by cell, and job costs."""
+    records: Records = defaultdict(list)
     costs = []
     with tempfile.TemporaryDirectory() as folder:
-        data, out = Path(folder) / "data" / "manifest.json", Path(folder) / "profile.json"
-        measure(
-            job_command(
-                build_job(config, jobs.PrepareData),
-                manifest=data,
-                provision=provision_json(config),
-                threads=1,
-            )
+        data, profile = Path(folder) / "data" / "manifest.json", Path(folder) / "profile.json"
+        prepare = build_job(config, jobs.PrepareData)
+        run_processes(
+            job_command(prepare, manifest=data, provision=provision_json(config), threads=1)
         )
-        for _ in range(times):
-            for name in config.sweep.models:
-                family = find_architecture(config.models, name).family
-                costs.append(
-                    measure(
-                        job_command(
-                            build_job(config, jobs.Profile, family=family, model=name),
-                            data=data,
-                            profile=out,
-                        )
-                    )
-                )
-                for cell in read_json(out)["cells"]:
-                    records[
-                        name, cell["resolution"], cell["variant"], cell["batch_size"]
-                    ].append(cell)
+        for model in list(config.sweep.models) * times:
+            family = find_architecture(config.models, model).family
+            job = build_job(config, jobs.Profile, family=family, model=model)
+            costs.append(run_processes(job_command(job, data=data, profile=profile)))
+            for cell in read_json(profile)["cells"]:
+                key = model, cell["resolution"], cell["variant"], cell["batch_size"]
+                records[key].append(cell)
     return records, costs
 
 
-def rows(records: dict[Cell, list[dict[str, Any]]]) -> list[Sequence[object]]:
-    """A row a cell, and one for all of them."""
-    told: list[Sequence[object]] = [(*cell, *_spread(found)) for cell, found in records.items()]
-    everything = [record for found in records.values() for record in found]
-    flagged = sum(not record["valid"] for record in everything)
-    widest = max(
-        _range([record["ratio_to_reference"] for record in found]) for found in records.values()
-    )
-    return [
-        *told,
-        ("all", "", "", "", "", "", "", f"{widest:.1%}", f"{flagged} of {len(everything)}"),
+def record_rows(records: Records) -> list[Sequence[object]]:
+    """Return one row of HEAD per cell, and one for all."""
+    rows: list[Sequence[object]] = [
+        (*key, *_cell_columns(cells)) for key, cells in records.items()
     ]
+    everything = [cell for cells in records.values() for cell in cells]
+    widest = max(_relative_range(cells, "ratio_to_reference") for cells in records.values())
+    return [*rows, ("all", *[""] * 6, f"{widest:.1%}", _flagged(everything))]
 
 
-def _spread(found: Sequence[dict[str, Any]]) -> tuple[str, ...]:
-    latencies, ratios = (
-        [record[name] for record in found] for name in ("latency_ms_p50", "ratio_to_reference")
-    )
-    flagged = sum(not record["valid"] for record in found)
-    return (
-        f"{median(latencies):.3g}",
-        f"{_range(latencies):.1%}",
-        f"{median(ratios):.3g}",
-        f"{_range(ratios):.1%}",
-        f"{flagged} of {len(found)}",
-    )
+def _cell_columns(cells: Sequence[dict[str, Any]]) -> Iterator[str]:
+    for name in ("latency_ms_p50", "ratio_to_reference"):
+        yield f"{median(cell[name] for cell in cells):.3g}"
+        yield f"{_relative_range(cells, name):.1%}"
+    yield _flagged(cells)
 
 
-def _range(values: Sequence[float]) -> float:
+def _flagged(cells: Sequence[dict[str, Any]]) -> str:
+    return f"{sum(not cell['valid'] for cell in cells)} of {len(cells)}"
+
+
+def _relative_range(cells: Sequence[dict[str, Any]], name: str) -> float:
+    values = [cell[name] for cell in cells]
     return max(values) / min(values) - 1
+
+
+PARTS = {"repeated": run_repeated, "crowded": run_crowded, "planted": run_planted}
+
+
+def main() -> None:
+    """Parse the command line and write the section."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("--models", nargs="+", default=["tiny_cnn", "simple_cnn"])
+    parser.add_argument("--resolutions", nargs="+", type=int, default=[24, 48, 96])
+    parser.add_argument("--times", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "cost.md")
+    options = parser.parse_args()
+    sweep = {"models": options.models, "resolutions": options.resolutions}
+    config = shipped_config({"sweep": sweep, "system": {"device": "cpu"}})
+    load, times = getloadavg()[0], 1 if options.part == "crowded" else options.times
+    text = PARTS[options.part](config, times)
+    conditions = protocol("cpu", times, load)
+    put_section(options.out, TITLE, options.part.capitalize(), f"{conditions}\n{text}")
+    print(options.out.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,9 @@
-"""What saving the state costs a training, at the default interval: the share of its time, and the size and seconds of one save."""
+"""What saving its state costs a training: its share of the time, and size and seconds of a save.
+
+usage: python -m benchmarks.saving [--device cpu] [--models ...] [--resolution 64] [--seconds 100]
+
+Writes benchmarks/saving.md.
+"""
 
 import argparse
 import tempfile
@@ -9,6 +14,7 @@ from typing import Any
 import torch
 
 from benchmarks.gpu_check import configure
+from benchmarks.harness import ROOT, markdown
 from resomap.config.load import find_architecture
 from resomap.data.loading.loader import EvalLoader, Normalise, TrainLoader
 from resomap.models.registry import build_model
@@ -20,112 +26,113 @@ from resomap.training.schedules import build_schedule
 from resomap.training.states import StateFolder
 from resomap.training.trainer import Trainer
 
-HEAD = "| model | px | device | trained s | saves | MiB a save | s a save | share of the time |\n|---|---|---|---|---|---|---|---|\n"
-OUT = Path(__file__).with_suffix(".md")
-PICTURES = 512
+HEAD = (
+    *("model", "px", "device", "trained s", "saves", "MiB a save", "s a save"),
+    "share of the time",
+)
+OUT = ROOT / "benchmarks" / "saving.md"
+NUM_IMAGES = 512
+MAX_EPOCHS = 1000
 
 
-class Measured(Autosave):
-    """An autosave that knows how long it was busy, looking at the clock included, and how often it saved."""
+class TimedAutosave(Autosave):
+    """Autosave that records its own seconds, its saves, and the bytes of the largest one."""
 
     def __post_init__(self) -> None:
         self.busy, self.saves, self.bytes = 0.0, 0, 0
         super().__post_init__()
 
     def maybe_save(self, take: Any) -> None:
-        """Measure what a step pays."""
+        """Time what every step pays, the check whether to save included."""
         started = perf_counter()
         super().maybe_save(take)
         self.busy += perf_counter() - started
 
     def save(self, take: Any) -> None:
-        """Count a save."""
+        """Save and record it."""
         super().save(take)
         self.saves += 1
         self.bytes = max(path.stat().st_size for path in self.states.folder.iterdir())
 
 
-def main() -> None:
-    """Train each network for about `--seconds` and write `benchmarks/saving.md`."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--models", nargs="+", default=["tiny_cnn", "resnet18", "vgg16"])
-    parser.add_argument("--resolution", type=int, default=64)
-    parser.add_argument("--seconds", type=float, default=100)
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    rows = [
-        measure(name, options.resolution, torch.device(options.device), options.seconds)
-        for name in options.models
-    ]
-    write_text(OUT, HEAD + "".join(rows))
-    print(OUT.read_text(encoding="utf-8"))
-
-
-def measure(name: str, resolution: int, device: torch.device, seconds: float) -> str:
-    """One row: a training with the shipped recipe that runs until the time is over."""
-    config = configure(str(device), [name], [resolution])
-    recipe = config.training
-    torch.manual_seed(0)
-    model = build_model(find_architecture(config.models, name), num_classes=8).to(
-        device, memory_format=torch.channels_last
-    )
-    images = torch.randint(
-        0, 256, (PICTURES, resolution, resolution, 3), dtype=torch.uint8, device=device
-    )
-    labels, normalise = (
-        torch.arange(PICTURES, device=device) % 8,
-        Normalise((0.5,) * 3, (0.25,) * 3, device),
-    )
-    train = TrainLoader(images, labels, normalise, 32, 0, recipe.augmentation)
-    optimizer = build_optimizer(recipe.optimizer, model)
-    rates = build_schedule(recipe.schedule, optimizer, len(train), 1000, recipe.monitor)
-    val = EvalLoader(images[:32], labels[:32], normalise, 32)
-    trainer = Trainer(
-        model,
-        device,
-        torch.nn.CrossEntropyLoss(),
-        optimizer,
-        train,
-        val,
-        scheduler=rates,
-        seed=0,
-    )
-    with tempfile.TemporaryDirectory(dir=OUT.parent) as folder:
-        autosave = Measured(
-            StateFolder(Path(folder), "measured"), config.system.training.save_every_seconds
-        )
-        started = perf_counter()
-        fit(
-            trainer,
-            1000,
-            recipe.monitor,
-            autosave=autosave,
-            early_stopping=Until(started + seconds),
-        )  # type: ignore[arg-type]
-        trained = perf_counter() - started
-    saves = max(autosave.saves, 1)
-    figures = f"{trained:.0f} | {autosave.saves} | {autosave.bytes / 2**20:.1f} | {autosave.busy / saves:.2f} | {autosave.busy / trained:.2%}"
-    return f"| {name} | {resolution} | {device} | {figures} |\n"
-
-
-class Until:
-    """Ends a training at a moment, in the place of early stopping."""
+class Deadline:
+    """End of a training at a given time, in place of early stopping."""
 
     def __init__(self, end: float) -> None:
         self.end = end
 
     @property
     def stop(self) -> bool:
-        """Whether the time is over."""
+        """True once the time is over."""
         return perf_counter() > self.end
 
     def step(self, epoch: int, value: float) -> None:
-        """Nothing goes by the value."""
+        """Ignore the monitored value."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing to go on with."""
+        """Return an empty state."""
         return {}
+
+
+def measure_saving(
+    name: str, resolution: int, device: torch.device, seconds: float
+) -> tuple[object, ...]:
+    """Train a model with the shipped recipe for `seconds`; return its row of HEAD."""
+    config = configure(str(device), [name], [resolution])
+    trainer, schedule_monitor = _build_trainer(config, name, resolution, device)
+    with tempfile.TemporaryDirectory(dir=OUT.parent) as folder:
+        interval = config.system.training.save_every_seconds
+        autosave = TimedAutosave(StateFolder(Path(folder), "measured"), interval)
+        started = perf_counter()
+        deadline: Any = Deadline(started + seconds)
+        fit(trainer, MAX_EPOCHS, schedule_monitor, autosave=autosave, early_stopping=deadline)
+        trained = perf_counter() - started
+    return (
+        *(name, resolution, device, f"{trained:.0f}", autosave.saves),
+        f"{autosave.bytes / 2**20:.1f}",
+        f"{autosave.busy / max(autosave.saves, 1):.2f}",
+        f"{autosave.busy / trained:.2%}",
+    )
+
+
+def _build_trainer(
+    config: Any, name: str, resolution: int, device: torch.device
+) -> tuple[Trainer, Any]:
+    recipe = config.training
+    torch.manual_seed(0)
+    model = build_model(find_architecture(config.models, name), num_classes=8)
+    model.to(device, memory_format=torch.channels_last)
+    shape = (NUM_IMAGES, resolution, resolution, 3)
+    images = torch.randint(0, 256, shape, dtype=torch.uint8, device=device)
+    labels = torch.arange(NUM_IMAGES, device=device) % 8
+    normalise = Normalise((0.5,) * 3, (0.25,) * 3, device)
+    train = TrainLoader(images, labels, normalise, 32, 0, recipe.augmentation)
+    val = EvalLoader(images[:32], labels[:32], normalise, 32)
+    optimizer = build_optimizer(recipe.optimizer, model)
+    schedule = build_schedule(
+        recipe.schedule, optimizer, len(train), MAX_EPOCHS, recipe.monitor
+    )
+    loss = torch.nn.CrossEntropyLoss()
+    trainer = Trainer(model, device, loss, optimizer, train, val, scheduler=schedule, seed=0)
+    return trainer, recipe.monitor
+
+
+def main() -> None:
+    """Train each model for about `--seconds` and write the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--models", nargs="+", default=["tiny_cnn", "resnet18", "vgg16"])
+    parser.add_argument("--resolution", type=int, default=64)
+    parser.add_argument("--seconds", type=float, default=100)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    arguments = options.resolution, torch.device(options.device), options.seconds
+    write_text(
+        OUT, markdown(HEAD, [measure_saving(name, *arguments) for name in options.models])
+    )
+    print(OUT.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,18 @@
-"""Measure what Snakemake itself costs a sweep: building the DAG, finding nothing to do, starting jobs. Writes the tables.
+"""What Snakemake itself costs a sweep: building the DAG, finding nothing to do, starting jobs.
 
 usage: python -m benchmarks.workflow PART [--rounds 5] [--seeds 10] [--subsample 20] [--work DIR]
 
-PART      plan       a dry run of a fresh sweep, and of one that is complete
-          start      a whole sweep by each scheduler, at a tenth of the seeds, at three tenths and at all of them: once each, a quarter of an hour
+PART      plan       dry runs of a fresh and of a complete sweep
+          start      a whole sweep with each scheduler, at a tenth, three tenths and all of the
+                     seeds: once each, a quarter of an hour
           all        both
 
-The sweep is config/presets/full.yaml with --seeds seeds: 16 models, 7 resolutions. Rules, parameters, inputs, outputs and profile are the shipped
-ones; `python` is a shell script that makes the files that a job is to make, a few bytes each. Each part replaces its section of benchmarks/workflow.md.
+The sweep is config/presets/full.yaml with --seeds seeds: 16 models, 7 resolutions. Rules,
+parameters, inputs, outputs and profile are the shipped ones; `python` is a shell script that
+writes the output files of a job, a few bytes each. Each part replaces its own section of
+benchmarks/workflow.md.
 """
 
-import argparse
 import json
 import os
 import re
@@ -22,7 +24,6 @@ from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -30,22 +31,21 @@ from venv import EnvBuilder
 
 import yaml
 
-from benchmarks.processes import ROOT, job_module
-from benchmarks.tables import markdown, spread, write_parts
+from benchmarks.harness import ROOT, job_module, markdown, part_parser, run_parts, spread
 from resomap.workflow import jobs
 
 TITLE = "# The workflow: what Snakemake itself costs\n"
 PRESET = ROOT / "config" / "presets" / "full.yaml"
-# Of these rules not every output stands in the command.
-QUIET = {
+# The commands of these rules do not name all of their outputs.
+INCOMPLETE_COMMANDS = {
     "prepare_data": jobs.PrepareData,
     "resize_data": jobs.ResizeData,
     "summarise_models": jobs.Summarise,
     "aggregate_tables": jobs.Aggregate,
     "plot_figures": jobs.Plot,
 }
-JOB = """#!/bin/sh
-# python -m MODULE --job JSON ...: makes what a job of MODULE is to make, where it is not there
+# Stands in for `python -m MODULE --job JSON ...` and writes the output files that do not exist.
+FAKE_PYTHON = """#!/bin/sh
 for word in $(cat "${0%/*}/$2" 2>/dev/null) "$@"; do
   case $word in
     results/*metrics.json) printf '{"status": "ok", "environment": {"device": "cpu", "processes": 1}, "job": %s}' "$4" > "$word" ;;
@@ -54,19 +54,38 @@ for word in $(cat "${0%/*}/$2" 2>/dev/null) "$@"; do
   esac
 done
 """
-PLAN_NOTE = """`fresh`: `snakemake -n -q` in an empty directory. `complete`: the same where every job has run, "Nothing to be done"; the parameters, code and
-inputs of every job are compared, as the last line shows. `status`: `resomap status` of the complete sweep. CPU s and peak MiB are of the whole
-process, start-up included.
+# Runs Snakemake and prints its own CPU seconds and those of its jobs, which wait4() would add up.
+OWN_CPU = """
+import json, resource, sys
+from snakemake.cli import main
+def seconds(who):
+    usage = resource.getrusage(who)
+    return usage.ru_utime + usage.ru_stime
+try:
+    main(sys.argv[1:])
+finally:
+    own, jobs = seconds(resource.RUSAGE_SELF), seconds(resource.RUSAGE_CHILDREN)
+    print("\\n" + json.dumps({"own": own, "jobs": jobs}), flush=True)
 """
-START_NOTE = """Every job of the sweep through its real rule, from an empty directory, on {cores} cores; Snakemake's output goes to a file. `Snakemake` is
-CPU of its own process, start-up and DAG included; `jobs` is that of the jobs, which are two shells each. `a job` is the first over the jobs,
-`starting` the same without a dry run of that sweep.
+PLAN_NOTE = """`fresh` is `snakemake -n -q` in an empty directory, `complete` the same after all jobs have run: the
+parameters, code and inputs of every job are compared, as the last line shows. `status` is
+`resomap status` of the complete sweep. CPU s and peak MiB are those of the whole process, start-up
+included.
 """
+START_NOTE = """Every job of the sweep through its real rule, from an empty directory, on {cores} cores; Snakemake's
+output goes to a file. `Snakemake` is the CPU of its own process, start-up and DAG included; `jobs`
+is that of the jobs, two shells each. `a job` is the first divided by the number of jobs, `starting`
+the same without a dry run of that sweep.
+"""
+START_HEAD = (
+    *("scheduler", "jobs", "Snakemake, CPU s", "jobs, CPU s", "a job, ms", "starting, ms"),
+    "peak MiB",
+)
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What one call took: CPU seconds of its own process and of its jobs, and what it printed."""
+class CallCost:
+    """CPU seconds of a process and of its jobs, its peak memory, wall seconds and output."""
 
     own: float
     jobs: float
@@ -75,17 +94,11 @@ class Cost:
     output: str
 
 
-def call(program: Sequence[str | Path], folder: Path) -> Cost:
-    """Run it in `folder`; what fails ends the benchmark with its output."""
-    started = monotonic()
+def run_program(program: Sequence[str | Path], folder: Path) -> CallCost:
+    """Run a program in `folder`; exit with its output if it fails."""
+    started, environment = monotonic(), os.environ | {"PYTHONPATH": str(ROOT)}
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            program,
-            cwd=folder,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
+        process = subprocess.Popen(program, cwd=folder, env=environment, stdout=log, stderr=log)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         wall = monotonic() - started
@@ -93,205 +106,155 @@ def call(program: Sequence[str | Path], folder: Path) -> Cost:
         output = log.read().decode()
     if process.returncode:
         sys.exit(f"{output[-3000:]}\nexit status {process.returncode}")
-    return Cost(usage.ru_utime + usage.ru_stime, 0.0, usage.ru_maxrss / 1024, wall, output)
+    own = usage.ru_utime + usage.ru_stime
+    return CallCost(own, 0.0, usage.ru_maxrss / 1024, wall, output)
 
 
-class Sweep:
-    """A directory in which Snakemake runs the shipped workflow over so many `seeds`, with jobs that only make their files."""
+class FakeSweep:
+    """A directory in which Snakemake runs the shipped workflow with jobs that only write files."""
 
     def __init__(self, folder: Path, seeds: int, python: Path) -> None:
         self.folder, self.python = folder, python
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._overlay(
-            "seeds", {"sweep": {"seeds": list(range(seeds))}, "system": {"device": "cpu"}}
-        )
+        overlay = {"sweep": {"seeds": list(range(seeds))}, "system": {"device": "cpu"}}
+        self._seeds = self._write_overlay("seeds", overlay)
 
-    def snakemake(self, *arguments: str, change: dict[str, Any] | None = None) -> Cost:
-        """Call it, with a `change` of the configuration."""
-        overlays = [
-            PRESET,
-            self.folder / "seeds.yaml",
-            *([self._overlay("change", change)] if change else []),
-        ]
-        asked = [*arguments, "--directory", self.folder, "--configfile", *overlays]
-        cost = call([self.python, "-m", "benchmarks.own_cpu", *asked], ROOT)
-        told = json.loads(cost.output.strip().splitlines()[-1])
-        return replace(cost, own=told["own"], jobs=told["jobs"])
+    def snakemake(self, *arguments: str, change: dict[str, Any] | None = None) -> CallCost:
+        """Run Snakemake, with a `change` of the configuration if given."""
+        overlays = [PRESET, self._seeds]
+        if change:
+            overlays.append(self._write_overlay("change", change))
+        options = [*arguments, "--directory", self.folder, "--configfile", *overlays]
+        cost = run_program([self.python, "-c", OWN_CPU, *options], ROOT)
+        cpu = json.loads(cost.output.strip().splitlines()[-1])
+        return replace(cost, own=cpu["own"], jobs=cpu["jobs"])
 
-    def status(self) -> Cost:
-        """Call `resomap status`."""
-        return call(
-            [sys.executable, "-c", "from resomap.cli import app; app()", "status"], self.folder
-        )
+    def status(self) -> CallCost:
+        """Run `resomap status`."""
+        program = "from resomap.cli import app; app()"
+        return run_program([sys.executable, "-c", program, "status"], self.folder)
 
-    def planned(self, change: dict[str, Any] | None = None) -> int:
-        """How many jobs would run."""
-        return count_jobs(self.snakemake("-n", "--quiet", "rules", change=change).output)
+    def count_jobs(self, change: dict[str, Any] | None = None) -> int:
+        """Return how many jobs would run: the total that a dry run prints, 0 without one."""
+        output = self.snakemake("-n", "--quiet", "rules", change=change).output
+        total = re.search(r"^total +(\d+)$", output, re.MULTILINE)
+        return int(total[1]) if total else 0
 
-    def _overlay(self, name: str, values: dict[str, Any]) -> Path:
+    def _write_overlay(self, name: str, values: dict[str, Any]) -> Path:
         path = self.folder / f"{name}.yaml"
         path.write_text(yaml.safe_dump(values), encoding="utf-8")
         return path
 
 
-def count_jobs(output: str) -> int:
-    """The total of the table of jobs that Snakemake prints; 0 where there is none."""
-    told = re.search(r"^total +(\d+)$", output, re.MULTILINE)
-    return int(told[1]) if told else 0
+def prepare_sweep(work: Path, name: str, seeds: int) -> FakeSweep:
+    """Return a sweep in its own folder of `work`, with its own fake Python."""
+    python = work / f"python_{name}" / "bin" / "python3"
+    sweep = FakeSweep(work / name, seeds, python)
+    if not python.exists():
+        _make_python(python.parents[1])
+        _write_outputs(sweep)
+    return sweep
 
 
-def make_python(folder: Path) -> Path:
-    """An environment whose `python` is JOB, and beside it this Python, to run Snakemake with."""
+def _make_python(folder: Path) -> None:
+    """Make an environment whose `python` is FAKE_PYTHON and whose `python3` is this Python."""
     EnvBuilder(symlinks=True).create(folder)
     (packages,) = folder.glob("lib/python*/site-packages")
     (packages / "shipped.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
-    job, real = folder / "bin" / "python", folder / "bin" / "python3"
+    fake, real = folder / "bin" / "python", folder / "bin" / "python3"
     real.unlink()
-    real.symlink_to(job.resolve())
-    job.unlink()
-    job.write_text(JOB, encoding="utf-8")
-    job.chmod(0o755)
-    return real
+    real.symlink_to(fake.resolve())
+    fake.unlink()
+    fake.write_text(FAKE_PYTHON, encoding="utf-8")
+    fake.chmod(0o755)
 
 
-def tell_outputs(sweep: Sweep) -> None:
-    """Say to JOB what the rules make whose commands do not say it."""
-    made = defaultdict(list)
+def _write_outputs(sweep: FakeSweep) -> None:
+    """List for FAKE_PYTHON the outputs of INCOMPLETE_COMMANDS, from Snakemake's summary."""
+    outputs = defaultdict(list)
     for line in sweep.snakemake("--summary").output.splitlines():
-        path, *told = line.split("\t")
-        if told:
-            made[told[1]].append(path)
-    for rule, kind in QUIET.items():
-        (sweep.python.parent / job_module(kind)).write_text(
-            "\n".join(made[rule]), encoding="utf-8"
-        )
+        path, *columns = line.split("\t")
+        if columns:
+            outputs[columns[1]].append(path)
+    for rule, kind in INCOMPLETE_COMMANDS.items():
+        listing = sweep.python.parent / job_module(kind)
+        listing.write_text("\n".join(outputs[rule]), encoding="utf-8")
 
 
 def run_plan(options: Namespace, work: Path) -> str:
-    """Dry runs, as text for the page."""
+    """Time dry runs of a fresh and of a complete sweep; return the section."""
     fresh, complete = (
-        prepared(options, work, "fresh", options.seeds),
-        prepared(options, work, "complete", options.seeds),
+        prepare_sweep(work, name, options.seeds) for name in ("fresh", "complete")
     )
-    if complete.planned():
+    if complete.count_jobs():
         complete.snakemake("--scheduler-subsample", str(options.subsample))
-    ways = {
+    calls = {
         "fresh": lambda: fresh.snakemake("-n", "-q"),
         "complete": lambda: complete.snakemake("-n", "-q"),
         "status": complete.status,
     }
-    costs = {name: list[Cost]() for name in ways}
+    costs = {name: list[CallCost]() for name in calls}
     for number in range(options.rounds):
-        for name, way in ways.items():
-            costs[name].append(way())
-        print(
-            f"round {number + 1}: {', '.join(f'{name} {each[-1].own:.1f} s' for name, each in costs.items())}",
-            file=sys.stderr,
-        )
-    assert complete.planned() == 0, "the complete sweep is not complete"
-    count, redone = fresh.planned(), complete.planned({"training": {"epochs": 51}})
-    rows = [
-        (
-            name,
-            spread([one.own for one in each]),
-            spread([one.wall for one in each], 1),
-            peak(each),
-        )
-        for name, each in costs.items()
-    ]
-    told = f"{count:,} jobs. `training.epochs: 51` on top of the complete sweep: {redone:,} jobs would run.\n"
-    return f"{PLAN_NOTE}\n{markdown(('', 'CPU s', 'wall s', 'peak MiB'), rows)}\n{told}"
+        for name, call in calls.items():
+            costs[name].append(call())
+            print(f"round {number + 1}, {name}: {costs[name][-1].own:.1f} s", file=sys.stderr)
+    assert complete.count_jobs() == 0, "the complete sweep is not complete"
+    rows = [(name, *_plan_columns(costs[name])) for name in calls]
+    count, rerun = fresh.count_jobs(), complete.count_jobs({"training": {"epochs": 51}})
+    counts = (
+        f"{count:,} jobs. `training.epochs: 51` on top of the complete sweep: "
+        f"{rerun:,} jobs would run.\n"
+    )
+    return f"{PLAN_NOTE}\n{markdown(('', 'CPU s', 'wall s', 'peak MiB'), rows)}\n{counts}"
 
 
-def peak(costs: Sequence[Cost]) -> str:
-    """The median and the spread of peaks of memory."""
-    return spread([cost.peak_mib for cost in costs], 0)
+def _plan_columns(costs: Sequence[CallCost]) -> tuple[str, str, str]:
+    return (
+        spread([cost.own for cost in costs]),
+        spread([cost.wall for cost in costs], 1),
+        spread([cost.peak_mib for cost in costs], 0),
+    )
 
 
 def run_start(options: Namespace, work: Path) -> str:
-    """Whole sweeps, as text for the page."""
-    subsample = ["--scheduler-subsample", str(options.subsample)]
-    every = ["--scheduler-subsample", str(10**9)]
-    ways = {
-        "greedy": ["--scheduler", "greedy", *every],
-        f"greedy, subsample {options.subsample}": ["--scheduler", "greedy", *subsample],
-        "ilp": ["--scheduler", "ilp", *every],
-        f"ilp, subsample {options.subsample}": ["--scheduler", "ilp", *subsample],
-    }
+    """Run whole sweeps with each scheduler; return the section."""
     rows = []
     for tenths in (1, 3, 10):
         seeds = max(1, options.seeds * tenths // 10)
-        for name, arguments in ways.items():
-            if name == "ilp" and tenths == 10:  # would take an hour
-                continue
-            sweep = prepared(options, work, f"{seeds}_{name.replace(' ', '_')}", seeds)
-            rows.append(
-                start_row(
-                    name,
-                    sweep.planned(),
-                    sweep.snakemake("-n", "-q"),
-                    sweep.snakemake(*arguments),
-                )
-            )
-            print(*rows[-1], sep=" | ", file=sys.stderr)
-    head = (
-        "scheduler",
-        "jobs",
-        "Snakemake, CPU s",
-        "jobs, CPU s",
-        "a job, ms",
-        "starting, ms",
-        "peak MiB",
-    )
-    return f"{START_NOTE.format(cores=os.cpu_count())}\n{markdown(head, rows)}"
+        for scheduler in ("greedy", "ilp"):
+            for subsample in (None, options.subsample):
+                # The exact solver over all jobs would take an hour at the largest size.
+                if not (scheduler == "ilp" and subsample is None and tenths == 10):
+                    rows.append(_start_row(work, seeds, scheduler, subsample))
+                    print(*rows[-1], sep=" | ", file=sys.stderr)
+    return f"{START_NOTE.format(cores=os.cpu_count())}\n{markdown(START_HEAD, rows)}"
 
 
-def start_row(name: str, count: int, dry: Cost, whole: Cost) -> tuple[str, ...]:
-    """A row of the table of whole sweeps."""
-    each, starting = 1e3 * whole.own / count, 1e3 * (whole.own - dry.own) / count
+def _start_row(
+    work: Path, seeds: int, scheduler: str, subsample: int | None
+) -> tuple[str, ...]:
+    """Run one sweep; return its row of START_HEAD. A subsample of None considers all jobs."""
+    name = scheduler if subsample is None else f"{scheduler}, subsample {subsample}"
+    sweep = prepare_sweep(work, f"{seeds}_{name.replace(' ', '_')}", seeds)
+    count, dry = sweep.count_jobs(), sweep.snakemake("-n", "-q")
+    considered = str(subsample or 10**9)
+    whole = sweep.snakemake("--scheduler", scheduler, "--scheduler-subsample", considered)
     return (
-        name,
-        f"{count:,}",
-        f"{whole.own:.1f}",
-        f"{whole.jobs:.1f}",
-        f"{each:.1f}",
-        f"{starting:.1f}",
+        *(name, f"{count:,}", f"{whole.own:.1f}", f"{whole.jobs:.1f}"),
+        *(f"{1e3 * whole.own / count:.1f}", f"{1e3 * (whole.own - dry.own) / count:.1f}"),
         f"{whole.peak_mib:.0f}",
     )
-
-
-def prepared(options: Namespace, work: Path, name: str, seeds: int) -> Sweep:
-    """A sweep in its own folder of `work`, with a Python of its own."""
-    python = work / f"python_{name}" / "bin" / "python3"
-    sweep = Sweep(work / name, seeds, python)
-    if not python.exists():
-        make_python(python.parents[1])
-        tell_outputs(sweep)
-    return sweep
 
 
 PARTS = {"plan": ("Planning", run_plan), "start": ("Starting jobs", run_start)}
 
 
 def main() -> None:
-    """Run the parts asked for."""
-    write_parts(
-        parse(), TITLE, PARTS, once="start", libraries=f"Snakemake {version('snakemake')}."
-    )
-
-
-def parse() -> Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("part", choices=[*PARTS, "all"])
-    parser.add_argument("--rounds", type=int, default=5)
+    """Parse the command line and write the sections."""
+    parser = part_parser(__doc__, PARTS, "workflow.md")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--subsample", type=int, default=20)
-    parser.add_argument("--work", type=Path)
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "workflow.md")
-    return parser.parse_args()
+    run_parts(parser.parse_args(), TITLE, PARTS, ["snakemake"])
 
 
 if __name__ == "__main__":

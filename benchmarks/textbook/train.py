@@ -1,4 +1,8 @@
-"""A training script as people write it today, in the manner of torchvision's references: folders, workers, transforms, AdamW."""
+"""A training script in the style of torchvision's references: folders, workers, transforms, AdamW.
+
+What ResoMap's training is compared with. It stands alone, but for the model: scikit-learn,
+seaborn and pandas are imported because such scripts do, and their start-up counts.
+"""
 
 import argparse
 import random
@@ -20,13 +24,13 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
-from resomap.models.registry import load_model_from_config  # only for the same network
+from resomap.models.registry import load_model_from_config  # only for the same model
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def get_args(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "data",
@@ -66,7 +70,7 @@ def get_args(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def get_transform(size: int, train: bool, crop: bool) -> transforms.Compose:
-    """What happens to one picture."""
+    """Return the transforms of one image."""
     if not train:
         first: list[Any] = [transforms.Resize((size, size))]
     else:
@@ -78,7 +82,7 @@ def get_transform(size: int, train: bool, crop: bool) -> transforms.Compose:
 
 
 def get_loader(args: argparse.Namespace, split: str, size: int) -> DataLoader:
-    """Batches of one split."""
+    """Return the loader of one split."""
     train = split == "train"
     dataset = datasets.ImageFolder(
         args.data / split, get_transform(size, train, not args.no_crop)
@@ -96,7 +100,10 @@ def get_loader(args: argparse.Namespace, split: str, size: int) -> DataLoader:
 def get_optimizer(
     args: argparse.Namespace, model: nn.Module, steps: int
 ) -> tuple[torch.optim.Optimizer, Any]:
-    """AdamW without decay of norms and biases, and a cosine after a linear warm-up, both stepped every batch."""
+    """Return AdamW without decay of norms and biases, and a cosine schedule after linear warm-up.
+
+    The schedule is stepped every batch.
+    """
     decayed = [p for p in model.parameters() if p.ndim >= 2]
     others = [p for p in model.parameters() if p.ndim < 2]
     groups = [
@@ -124,7 +131,7 @@ def train_one_epoch(
     optimizer: Any,
     scheduler: Any,
 ) -> dict[str, float]:
-    """Train on every batch once."""
+    """Train one epoch; return loss, accuracy and images per second."""
     model.train()
     start, total_loss, correct, seen = time.perf_counter(), 0.0, 0, 0
     for batch in loader:
@@ -153,7 +160,7 @@ def train_one_epoch(
 def evaluate(
     args: argparse.Namespace, model: nn.Module, loader: DataLoader, name: str
 ) -> tuple[dict[str, float], np.ndarray]:
-    """Loss, accuracy and F1 on a held-out split, and its confusion matrix."""
+    """Return loss, accuracy and F1 of a held-out split, and its confusion matrix."""
     model.eval()
     outputs, targets = [], []
     for images, labels in loader:
@@ -173,7 +180,7 @@ def evaluate(
 
 
 def draw(history: pd.DataFrame, confusion: np.ndarray, out: Path) -> None:
-    """The curves and the confusion matrix."""
+    """Plot the curves and the confusion matrix."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
     history.plot(x="epoch", y=["train_loss", "val_loss"], ax=left)
     sns.heatmap(confusion, annot=True, fmt="d", ax=right)
@@ -181,7 +188,7 @@ def draw(history: pd.DataFrame, confusion: np.ndarray, out: Path) -> None:
 
 
 def test(args: argparse.Namespace, model: nn.Module) -> None:
-    """Score the best weights on test/ at every size asked for."""
+    """Score the best weights on test/ at every size of the command line."""
     model.load_state_dict(torch.load(args.out / "best.pt", weights_only=True))
     rows = [
         {"size": size, **evaluate(args, model, get_loader(args, "test", size), "test")[0]}
@@ -191,7 +198,7 @@ def test(args: argparse.Namespace, model: nn.Module) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Train, print a line an epoch, keep the best weights."""
+    """Train, print a line per epoch, save the best weights."""
     args = get_args(arguments)
     args.out.mkdir(parents=True, exist_ok=True)
     random.seed(args.seed)

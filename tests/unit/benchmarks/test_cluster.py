@@ -123,10 +123,10 @@ def plan(config):
         "cells": cells,
         "seeds": 2,
         "machine": "a card",
-        "of": {"training": {"epochs": 36}},
+        "settings": {"training": {"epochs": 36}},
         "totals": {"unit": "GPU"},
     }
-    return told | {"pictures": {"train": 9000, "val": 3000, "test": 3000, "classes": 10}}
+    return told | {"images": {"train": 9000, "val": 3000, "test": 3000, "classes": 10}}
 
 
 def test_a_plan_is_reckoned_with_what_was_measured_in_it(plan):
