@@ -1,47 +1,45 @@
-"""The first eight training pictures of seed 0, in numbers; a change here means that every published result of the reef moves."""
+"""The first eight training images of seed 0; a change here changes every result on the reef."""
 
 import numpy as np
 import pytest
 
-from resomap.config import data
-from resomap.data.reef import render
+from resomap.config.data import Reef
+from resomap.data.reef.render import render_split
 
-SETTINGS = data.Reef(
-    train=8, val=8, test=8, seed=0, frequencies=(10.0, 20.0, 40.0), shortcut=0.95
-)
+SETTINGS = Reef(train=8, val=8, test=8, seed=0, frequencies=(10.0, 20.0, 40.0), shortcut=0.95)
 
 
 @pytest.fixture(scope="module")
-def pictures():
-    return render.render_split(SETTINGS, "train", 8, 128)
+def images():
+    return render_split(SETTINGS, "train", 8, 128)
 
 
-def test_which_fish_swims_where(pictures):
-    assert pictures.labels.tolist() == [5, 2, 7, 4, 1, 3, 6, 0]
+def test_labels_and_positions_are_unchanged(images):
+    assert images.labels.tolist() == [5, 2, 7, 4, 1, 3, 6, 0]
     np.testing.assert_allclose(
-        pictures.x, [0.302, 0.651, 0.318, 0.351, 0.314, 0.373, 0.523, 0.443], atol=5e-4
+        images.x, [0.302, 0.651, 0.318, 0.351, 0.314, 0.373, 0.523, 0.443], atol=5e-4
     )
     np.testing.assert_allclose(
-        pictures.y, [0.717, 0.616, 0.351, 0.687, 0.496, 0.245, 0.247, 0.210], atol=5e-4
+        images.y, [0.717, 0.616, 0.351, 0.687, 0.496, 0.245, 0.247, 0.210], atol=5e-4
     )
 
 
-def test_which_stripes_it_has(pictures):
+def test_stripes_are_unchanged(images):
     np.testing.assert_allclose(
-        pictures.frequency,
+        images.frequency,
         [20.787, 9.498, 39.931, 19.341, 19.896, 10.025, 41.277, 42.186],
         atol=5e-4,
     )
     np.testing.assert_allclose(
-        pictures.orientation,
+        images.orientation,
         [-4.979, 91.392, 3.585, 95.731, 82.835, -0.025, 96.603, -0.105],
         atol=5e-4,
     )
 
 
-def test_how_much_of_the_picture_it_covers(pictures):
-    covered = pictures.masks.mean(axis=(1, 2)) / 255
-    cue = pictures.cue_masks.mean(axis=(1, 2)) / 255
+def test_mask_areas_are_unchanged(images):
+    covered = images.masks.mean(axis=(1, 2)) / 255
+    cue = images.cue_masks.mean(axis=(1, 2)) / 255
     np.testing.assert_allclose(
         covered, [0.1320, 0.1380, 0.1620, 0.1529, 0.0986, 0.1512, 0.1007, 0.1696], atol=5e-4
     )
@@ -50,15 +48,15 @@ def test_how_much_of_the_picture_it_covers(pictures):
     )
 
 
-def test_which_colours_the_pictures_have(pictures):
+def test_colours_are_unchanged(images):
     red = [87.73, 64.12, 43.34, 77.70, 63.32, 58.46, 85.46, 66.48]
     green = [76.62, 107.16, 89.91, 103.24, 119.03, 147.68, 80.50, 61.57]
     blue = [117.95, 128.20, 116.17, 121.56, 91.96, 115.65, 139.50, 121.24]
     np.testing.assert_allclose(
-        pictures.images.mean(axis=(1, 2)), np.stack([red, green, blue], axis=1), atol=0.05
+        images.images.mean(axis=(1, 2)), np.stack([red, green, blue], axis=1), atol=0.05
     )
     np.testing.assert_allclose(
-        pictures.images.std(axis=(1, 2, 3)),
+        images.images.std(axis=(1, 2, 3)),
         [34.54, 43.79, 40.20, 39.46, 40.56, 49.78, 42.89, 40.57],
         atol=0.05,
     )

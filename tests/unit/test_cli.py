@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from resomap.cli import app
-from tests.pictures import write_classes
+from tests.image_files import write_classes
 
 
 @pytest.fixture

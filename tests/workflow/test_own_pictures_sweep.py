@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.pictures import noise, save, write_classes, write_digits
+from tests.image_files import noise, save, write_classes, write_digits
 from tests.workflow.conftest import Checkout
 
 ENDS = {"aggregate_tables": 1, "plot_figures": 1, "build_report": 1}

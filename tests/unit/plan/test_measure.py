@@ -16,7 +16,7 @@ from resomap.plan.measure import Machine
 from resomap.system.files import read_json, write_json
 from resomap.workflow import resources
 from resomap.workflow.jobs import MeasureSteps
-from tests.pictures import write_classes
+from tests.image_files import write_classes
 from tests.unit.plan.test_forecast import RECORD, cpu_config
 
 CPU, GPUS = Machine("a processor", 0), Machine("a card", 4)

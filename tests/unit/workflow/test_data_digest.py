@@ -8,7 +8,7 @@ from resomap.config.load import build_config, merge
 from resomap.config.schema import Config
 from resomap.errors import ConfigError
 from resomap.workflow import data_digest
-from tests.pictures import write_classes
+from tests.image_files import write_classes
 
 
 @pytest.fixture(autouse=True)

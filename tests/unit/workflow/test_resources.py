@@ -9,7 +9,7 @@ from resomap.config.schema import Config
 from resomap.system.files import write_json
 from resomap.workflow import data_digest, resources
 from resomap.workflow.resources import ResourceRequests
-from tests.pictures import write_classes
+from tests.image_files import write_classes
 
 UNPLANNED = (resources.UNPLANNED_MINUTES, resources.UNPLANNED_MB)
 

@@ -17,13 +17,13 @@ def stored(tmp_path):
     return np.load(tmp_path / "train.npy", mmap_mode="r")
 
 
-def test_pictures_that_fit_are_read_into_memory(stored):
+def test_images_that_fit_are_read_into_memory(stored):
     placed = place_images(stored, CPU, pin_memory=False)
     assert (placed.numpy() == stored).all()
     assert placed.data_ptr() != stored.ctypes.data
 
 
-def test_pictures_that_do_not_fit_stay_on_the_disk_and_are_the_same(stored, monkeypatch):
+def test_images_that_do_not_fit_stay_on_disk(stored, monkeypatch):
     monkeypatch.setattr(placement, "_free_memory", lambda: 2 * stored.nbytes - 1)
     placed = place_images(stored, CPU, pin_memory=False)
     assert isinstance(placed, DiskImages)
@@ -33,7 +33,7 @@ def test_pictures_that_do_not_fit_stay_on_the_disk_and_are_the_same(stored, monk
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_batches_are_the_same_wherever_the_pictures_lie(stored, monkeypatch, workers):
+def test_batches_are_equal_from_memory_and_disk(stored, monkeypatch, workers):
     def batches():
         normalise = Normalise((0.5,) * 3, (0.2,) * 3, CPU)
         images, labels = place_images(stored, CPU, pin_memory=False), torch.arange(50)
@@ -44,10 +44,10 @@ def test_batches_are_the_same_wherever_the_pictures_lie(stored, monkeypatch, wor
 
     resident = batches()
     monkeypatch.setattr(placement, "_free_memory", lambda: 0)
-    for (images, labels), (same, named) in zip(resident, batches(), strict=True):
-        assert torch.equal(images, same)
-        assert torch.equal(labels, named)
+    for (images, labels), (same_images, same_labels) in zip(resident, batches(), strict=True):
+        assert torch.equal(images, same_images)
+        assert torch.equal(labels, same_labels)
 
 
-def test_free_memory_is_what_could_be_taken():
+def test_free_memory_is_plausible():
     assert 2**26 < placement._free_memory() < 2**50
