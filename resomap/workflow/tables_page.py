@@ -8,6 +8,13 @@ from resomap.workflow.layout import ARTIFACTS, Artifact
 
 HEAD = """# Tables
 
+```python
+import pandas as pd
+
+cells = pd.read_csv("results/tables/cells.csv")
+print(cells[["model", "resolution", "accuracy", "accuracy_low", "accuracy_high"]])
+```
+
 Every CSV file of a sweep, with the unit and meaning of each column. A blank cell is a missing value: the
 run has no such number. `results/tables/` has the tables of the whole sweep, one row per observation; the
 others belong to the data or to one run. `results/figures/*.csv` hold the numbers of their figure.
