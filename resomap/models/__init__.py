@@ -1,4 +1,4 @@
-"""The networks of models.yaml, built, sized and inspected. Importing this does not import torchvision."""
+"""The networks of models.yaml, built and inspected; imported without torchvision."""
 
 from resomap.models.inspect import get_model_info, get_target_layer_for_gradcam
 from resomap.models.registry import build_model, load_model_from_config

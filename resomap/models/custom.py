@@ -12,8 +12,9 @@ class SimpleCNN(nn.Module):
     >>> SimpleCNN(num_classes=10, channels=[16, 32])(torch.zeros(8, 3, 32, 32)).shape
     torch.Size([8, 10])
 
-    The first stage keeps the full resolution, each further one starts with 2 x 2 maximum pooling. So
-    `channels`, one number a stage, needs images of at least 2 ** (len(channels) - 1) pixels a side.
+    The first stage keeps the full resolution, each further one starts with 2 x 2 maximum
+    pooling. So `channels`, one number a stage, needs images of at least 2 ** (len(channels) -
+    1) pixels a side.
     """
 
     def __init__(self, num_classes: int, *, channels: Sequence[int]) -> None:

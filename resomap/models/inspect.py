@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from resomap.errors import ConfigError, suggest
 
-# Grad-CAM reads the deepest block whose map is at least this wide. On a coarser map it localises worse
-# than chance.
+# Grad-CAM reads the deepest block whose map is at least this wide. On a coarser map it
+# localises worse than chance.
 MIN_MAP_SIDE = 6
 
 
@@ -52,9 +52,9 @@ def get_target_layer_for_gradcam(model: nn.Module, resolution: int = 224) -> nn.
 def find_layer(model: nn.Module, resolution: int, layer: str) -> tuple[str, nn.Module, int]:
     """Return name, module and side of the feature map of Grad-CAM's `layer` at `resolution`.
 
-    "auto" is the deepest block whose map is at least MIN_MAP_SIDE wide; where none is, the deepest of
-    those with the widest map. Any other `layer` is the name of a module. ConfigError when there is no
-    such module, or its output is not a square map.
+    "auto" is the deepest block whose map is at least MIN_MAP_SIDE wide; where none is, the
+    deepest of those with the widest map. Any other `layer` is the name of a module. ConfigError
+    when there is no such module, or its output is not a square map.
     """
     if layer == "auto":
         name, side = _deepest_wide_enough(candidate_layers(model, resolution))
@@ -78,8 +78,8 @@ def candidate_layers(model: nn.Module, resolution: int) -> list[tuple[str, int]]
 def top_modules(model: nn.Module) -> tuple[str, ...]:
     """Return the names of the last block's modules and of the head, those with parameters.
 
-    The sanity check re-initialises them. The head is the last module with parameters; the last block
-    is all that follows the block before it in the trunk.
+    The sanity check re-initialises them. The head is the last module with parameters; the last
+    block is all that follows the block before it in the trunk.
     """
     trainable = list[str]()
     for name, module in model.named_modules():
@@ -130,7 +130,7 @@ def _child_names(model: nn.Module, trunk: str) -> list[str]:
 
 
 def _map_sides(model: nn.Module, resolution: int, names: Sequence[str]) -> dict[str, int]:
-    """Return the sides of the square maps that the named modules output; others are left out."""
+    """Return the sides of the named modules' maps, without those that are not square maps."""
     shapes = _meta_copy(model)
     sides: dict[str, int] = {}
 
@@ -147,8 +147,8 @@ def _map_sides(model: nn.Module, resolution: int, names: Sequence[str]) -> dict[
 
 
 def _meta_copy(model: nn.Module) -> nn.Module:
-    """Return a copy in evaluation mode on the meta device, where a forward pass computes shapes only."""
-    # The memo makes deepcopy use the meta tensors in place of the real ones, so that no weight is
-    # copied: VGG-16 would be half a gigabyte.
+    """Return a copy on the meta device, in evaluation mode; it computes shapes only."""
+    # The memo makes deepcopy use the meta tensors in place of the real ones, so that no weight
+    # is copied: VGG-16 would be half a gigabyte.
     tensors = [*model.parameters(), *model.buffers()]
     return copy.deepcopy(model, {id(tensor): tensor.to("meta") for tensor in tensors}).eval()

@@ -26,8 +26,8 @@ def build_model(architecture: Architecture | Mapping[str, Any], num_classes: int
     >>> entry = {"name": "mine", "family": "resnet", "builder": "resnet18", "min_resolution": 1}
     >>> model = build_model(entry, num_classes=10)
 
-    `architecture` is an entry of models.yaml, or a mapping with its keys and a `name`. ConfigError
-    when the builder is unknown or does not take the entry's settings.
+    `architecture` is an entry of models.yaml, or a mapping with its keys and a `name`.
+    ConfigError when the builder is unknown or does not take the entry's settings.
     """
     if isinstance(architecture, Mapping):
         architecture = _validate(architecture)
@@ -43,8 +43,9 @@ def build_model(architecture: Architecture | Mapping[str, Any], num_classes: int
 
 def _adjust_layers(model: nn.Module, bn_momentum: float | None) -> None:
     for module in model.modules():
-        # An activation in place would overwrite the output of the block before it, which forward
-        # hooks (Grad-CAM, memory counts) keep. Costs memory in training, changes no number.
+        # An activation in place would overwrite the output of the block before it, which
+        # forward hooks (Grad-CAM, memory counts) keep. Costs memory in training, changes no
+        # number.
         if hasattr(module, "inplace"):
             module.inplace = False  # type: ignore[assignment]
         if bn_momentum is not None and isinstance(module, nn.BatchNorm2d):
@@ -71,7 +72,7 @@ def load_model_from_config(
 
 
 def load_architectures(path: Path = MODELS_FILE) -> dict[str, Architecture]:
-    """Return the entries of a models.yaml by name; ConfigError when it has no valid `models:`."""
+    """Return the entries of a models.yaml by name; ConfigError without a valid `models:`."""
     try:
         models = yaml.safe_load(path.read_text(encoding="utf-8"))["models"]
         return {name: _validate({"name": name, **entry}) for name, entry in models.items()}
@@ -83,7 +84,8 @@ def load_architectures(path: Path = MODELS_FILE) -> dict[str, Architecture]:
 
 def _validate(entry: Mapping[str, Any]) -> Architecture:
     try:
-        # Through JSON, because pydantic's strict Python mode refuses lists where it expects tuples.
+        # Through JSON, because pydantic's strict Python mode refuses lists where it expects
+        # tuples.
         return Architecture.model_validate_json(json.dumps(entry), strict=True)
     except ValidationError as error:
         problems = list[str]()
@@ -96,7 +98,8 @@ def _validate(entry: Mapping[str, Any]) -> Architecture:
 def _find_builder(name: str) -> Callable[..., nn.Module]:
     if name in CUSTOM_BUILDERS:
         return CUSTOM_BUILDERS[name]
-    # Imported here: torchvision takes more than a second, which the custom networks need not pay.
+    # Imported here: torchvision takes more than a second, which the custom networks need not
+    # pay.
     from torchvision.models import get_model_builder
 
     return get_model_builder(name)

@@ -13,8 +13,9 @@ from resomap.training.distributed import Group
 from resomap.training.states import StateFolder
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-# The largest share of a training's time that goes into saving. A save of 3 s (VGG-16 with a moving
-# average: 2 GB) is followed by at least 150 s without one, whatever the configured interval.
+# The largest share of a training's time that goes into saving. A save of 3 s (VGG-16 with a
+# moving average: 2 GB) is followed by at least 150 s without one, whatever the configured
+# interval.
 MAX_SAVE_SHARE = 0.02
 # Several processes must decide together, which costs a broadcast: they do so every tenth step.
 STEPS_PER_AGREEMENT = 10
@@ -22,7 +23,7 @@ STEPS_PER_AGREEMENT = 10
 
 @dataclass
 class Autosave:
-    """A schedule of saves into `states`: every `seconds` or `steps`, at most MAX_SAVE_SHARE of the time.
+    """Saves into `states` every `seconds` or `steps`, for at most MAX_SAVE_SHARE of the time.
 
     After a signal the state is saved at the end of the step, and Stopped is raised.
     """
@@ -76,8 +77,8 @@ class Autosave:
         self._signal = signum
 
     def _watch_parent(self) -> None:
-        # When torchrun dies, its children get another parent, and the locks that lease their GPUs
-        # are released: another job may already be using them.
+        # When torchrun dies, its children get another parent, and the locks that lease their
+        # GPUs are released: another job may already be using them.
         if os.getppid() != self._parent:
             self._signal = signal.SIGTERM
 

@@ -76,8 +76,9 @@ def build_trainer(
     torch.manual_seed(seed)  # the same weights in every process
     model = build_model(architecture, num_classes=store.num_classes)
     load_initial_weights(model, architecture, recipe.start)
-    # channels_last: convolutions run on NHWC kernels, and the loader yields that format already.
-    # Done before the optimizer is built, whose state takes the format of the parameters.
+    # channels_last: convolutions run on NHWC kernels, and the loader yields that format
+    # already. Done before the optimizer is built, whose state takes the format of the
+    # parameters.
     model = model.to(device).to(memory_format=torch.channels_last)
     torch.manual_seed(seed + group.rank)  # dropout differs between the processes
     optimizer = build_optimizer(recipe.optimizer, model)
@@ -120,8 +121,8 @@ def class_weights(labels: Tensor, num_classes: int) -> Tensor:
 def load_initial_weights(model: nn.Module, architecture: Architecture, start: str) -> None:
     """Load the weights that `start` names: "random", "pretrained" or a file of this tool.
 
-    A last layer for another number of classes keeps its random weights. ConfigError when the weights
-    belong to another network, ResoMapError when they cannot be read or downloaded.
+    A last layer for another number of classes keeps its random weights. ConfigError when the
+    weights belong to another network, ResoMapError when they cannot be read or downloaded.
     """
     if start == "random":
         return
@@ -152,7 +153,8 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     try:
         weights, metadata = load_weights(path)
     except Exception as error:
-        # safetensors raises types of its own, and a foreign file lacks the metadata (TypeError).
+        # safetensors raises types of its own, and a foreign file lacks the metadata
+        # (TypeError).
         problem = f"{path} cannot be read as weights of this tool: {error}"
         raise ResoMapError(f"{START_KEY}: {problem}") from error
     status = metadata.get("status", "ok")
@@ -174,5 +176,6 @@ def _download_pretrained(architecture: Architecture) -> dict[str, Tensor]:
     except OSError as error:
         cache = Path(torch.hub.get_dir()) / "checkpoints"
         raise ResoMapError(
-            f"{weights.url} cannot be downloaded ({error}); put the file into {cache} and run again"
+            f"{weights.url} cannot be downloaded ({error}); "
+            f"put the file into {cache} and run again"
         ) from error

@@ -30,7 +30,7 @@ def is_better(value: float, best: float | None, mode: Mode, min_delta: float = 0
 
 
 def read_metric(metrics: Mapping[str, float], name: str) -> float:
-    """Return the metric called `name`; `val_x` falls back to `x`. ConfigError when neither is there.
+    """Return the metric called `name`, or `x` for `val_x`; ConfigError when neither is there.
 
     The scores that `Trainer.validate` returns have no prefix, so a monitor val_loss reads loss.
     """
@@ -49,8 +49,8 @@ class EarlyStopping:
     ...     if early_stopping.stop:
     ...         break
 
-    An improvement is a change by more than `min_delta` in the direction of `mode`; NaN is none. The
-    first `warmup_epochs` neither count nor set the best value.
+    An improvement is a change by more than `min_delta` in the direction of `mode`; NaN is none.
+    The first `warmup_epochs` neither count nor set the best value.
     """
 
     def __init__(
@@ -105,8 +105,8 @@ class ModelCheckpoint:
     >>> checkpoint.get_best_checkpoint_path()
     PosixPath('checkpoints/r224_epoch0007.safetensors')
 
-    Beside `r{resolution}_epoch{epoch}.safetensors` stand a `.json` (epoch, resolution, monitor, mode
-    and the finite metrics) and, with `save_optimizer`, an `.optimizer.safetensors`, which
+    Beside `r{resolution}_epoch{epoch}.safetensors` stand a `.json` (epoch, resolution, monitor,
+    mode and the finite metrics) and, with `save_optimizer`, an `.optimizer.safetensors`, which
     `resomap.training.checkpoint.load_optimizer_state` reads.
     """
 
@@ -151,7 +151,8 @@ class ModelCheckpoint:
     def tidy(self) -> None:
         """Remove the files in `save_dir` that are not kept.
 
-        They belong to another training, or to epochs after the state that a training resumes from.
+        They belong to another training, or to epochs after the state that a training resumes
+        from.
         """
         remove_leftovers(self.save_dir)
         self.kept = [kept for kept in self.kept if self._weights_path(kept.name).exists()]
@@ -194,7 +195,8 @@ class ModelCheckpoint:
             "mode": self.mode,
             "metrics": finite,
         }
-        # The weights are written last and removed first: wherever they are, the rest is complete.
+        # The weights are written last and removed first: wherever they are, the rest is
+        # complete.
         if self.save_optimizer and optimizer is not None:
             path = self.save_dir / f"{new.name}.optimizer.safetensors"
             save_optimizer_state(path, optimizer.state_dict())

@@ -49,7 +49,7 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def save_optimizer_state(path: Path, state: dict[str, Any]) -> None:
-    """Write the `state_dict()` of an optimizer: tensor `exp_avg` of parameter 3 as `3.exp_avg`."""
+    """Write the state of an optimizer: tensor `exp_avg` of parameter 3 is named `3.exp_avg`."""
     tensors, values = dict[str, Tensor](), dict[str, Any]()
     for index, entries in state["state"].items():
         for name, value in entries.items():

@@ -1,4 +1,4 @@
-"""Several processes that train one network: started by torchrun, joined by DistributedDataParallel."""
+"""Several processes that train one network, with torchrun and DistributedDataParallel."""
 
 import os
 import sys
@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from resomap.system.gpus import lease_until_exit
 
-# The others wait in a collective while the leader validates, which may take hours. A process that
-# dies does not use up this time: torchrun notices it and ends the rest.
+# The others wait in a collective while the leader validates, which may take hours. A process
+# that dies does not use up this time: torchrun notices it and ends the rest.
 COLLECTIVE_TIMEOUT = timedelta(days=1)
 
 
@@ -51,7 +51,7 @@ class Group:
         return values[0]
 
     def wrap(self, model: nn.Module, device: torch.device) -> nn.Module:
-        """Return `model` with gradients averaged over the processes; unchanged for one process."""
+        """Return `model` with gradients averaged over the processes, if there are several."""
         if self.world_size == 1:
             return model
         if device.type == "cpu":
@@ -65,8 +65,8 @@ class Group:
 def relaunch_with_torchrun(processes: int, device: str) -> None:
     """Replace this process by torchrun with `processes` copies of its own command.
 
-    Return without effect for one process and inside a process that torchrun started. The GPUs are
-    leased first, all at once.
+    Return without effect for one process and inside a process that torchrun started. The GPUs
+    are leased first, all at once.
     """
     if processes <= 1 or "TORCHELASTIC_RUN_ID" in os.environ:
         return
@@ -80,7 +80,7 @@ def relaunch_with_torchrun(processes: int, device: str) -> None:
 
 @contextmanager
 def join_group(device: torch.device) -> Iterator[tuple[Group, torch.device]]:
-    """Yield the group that torchrun started and the device of this process; alone without one."""
+    """Yield the group of this process and its device; without torchrun a group of one."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         yield Group(), device
         return

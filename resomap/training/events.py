@@ -13,8 +13,9 @@ OnEpoch = Callable[[int, Mapping[str, float]], None]
 def event_writer(directory: Path | None) -> Iterator[OnEpoch | None]:
     """Yield a function that writes the values of an epoch as scalars into `directory`.
 
-    It yields None when `directory` is None. Scalars are grouped by their first word (train/loss,
-    val/accuracy) and readable at once. ResoMapError when TensorBoard is not installed.
+    It yields None when `directory` is None. Scalars are grouped by their first word
+    (train/loss, val/accuracy) and readable at once. ResoMapError when TensorBoard is not
+    installed.
     """
     if directory is None:
         yield None

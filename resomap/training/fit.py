@@ -1,4 +1,4 @@
-"""A whole training: its epochs, its best weights by a monitor, its outcome, and how it resumes."""
+"""A whole training: its epochs, its best weights by a monitor, its outcome, its resuming."""
 
 import math
 import sys
@@ -25,7 +25,7 @@ TIMING_COLUMNS = ("epoch_seconds", "images_per_second", "peak_memory_mib")
 
 @dataclass
 class Outcome:
-    """The result of a training: status, best weights and their scores, and one history row an epoch.
+    """The result of a training: status, best weights with scores, one history row an epoch.
 
     `steps` is the optimizer step at which the loss was first not finite, `epoch_timings` has
     TIMING_COLUMNS for each epoch, `seconds` is the training time without interruptions.
@@ -51,7 +51,7 @@ class Outcome:
         }
 
     def timing(self) -> dict[str, Any]:
-        """Return the times for timing.json; images per second include the time of validation."""
+        """Return the times for timing.json; the image rate includes the time of validation."""
         images = 0.0
         for timing in self.epoch_timings:
             images += timing["epoch_seconds"] * timing["images_per_second"]
@@ -87,10 +87,11 @@ def fit(
 ) -> Outcome:
     """Train for `epochs`, or until `early_stopping`, and return the outcome.
 
-    A loss that is not finite, or too little memory, ends the training without a result: the outcome
-    has the status, and nothing is raised. `train_loader.set_epoch` is called where it exists.
-    `on_epoch` receives the epoch and all that was measured in it. With `autosave` the training
-    resumes from its last state: at any step with a TrainLoader, else at the end of an epoch.
+    A loss that is not finite, or too little memory, ends the training without a result: the
+    outcome has the status, and nothing is raised. `train_loader.set_epoch` is called where it
+    exists. `on_epoch` receives the epoch and all that was measured in it. With `autosave` the
+    training resumes from its last state: at any step with a TrainLoader, else at the end of an
+    epoch.
     """
     loop = TrainingLoop(
         trainer, epochs, monitor, resolution, early_stopping, checkpoint, on_epoch, autosave
@@ -120,7 +121,7 @@ class TrainingLoop:
         self._started = perf_counter()
 
     def resume(self) -> None:
-        """Load the newest saved state, if there is one, and remove the files of other trainings."""
+        """Load the newest saved state, if any, and remove the files of other trainings."""
         state = self.autosave.states.load() if self.autosave else None
         # A barrier: every process has read the state before the leader removes any file.
         self.trainer.group.broadcast(None)
@@ -141,7 +142,8 @@ class TrainingLoop:
 
     def run(self) -> None:
         """Train to the end, saving the state on the way."""
-        # Only a TrainLoader can be moved to a step, so only then is a state within an epoch of use.
+        # Only a TrainLoader can be moved to a step, so only then is a state within an epoch of
+        # use.
         if isinstance(self.trainer.train_loader, TrainLoader):
             self.trainer.step_hook = self._maybe_save
         try:
@@ -151,7 +153,8 @@ class TrainingLoop:
                 self._maybe_save()
         except Infeasible as error:
             self.outcome.end_without_result("infeasible", str(error))
-        # A retry of a failed training would fail again at the same step: let it find the outcome.
+        # A retry of a failed training would fail again at the same step: let it find the
+        # outcome.
         if self.autosave and self.outcome.status != "ok":
             self.autosave.save(self.state_dict)
         self.outcome.seconds = perf_counter() - self._started

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 Result = TypeVar("Result")
-# torch raises OutOfMemoryError only for its own allocator on a GPU. The CPU allocator and the CUDA
-# libraries raise a plain RuntimeError, known by its text alone.
+# torch raises OutOfMemoryError only for its own allocator on a GPU. The CPU allocator and the
+# CUDA libraries raise a plain RuntimeError, known by its text alone.
 OUT_OF_MEMORY_TEXTS = (
     "can't allocate memory",
     "CUDNN_STATUS_ALLOC_FAILED",
@@ -35,7 +35,7 @@ class MicroBatch:
         return max(1, min(-(-batch_size // self.size), batch_size // self.minimum))
 
     def halve(self, batch_size: int) -> None:
-        """Halve the size that a batch of `batch_size` was split into; Infeasible at the minimum."""
+        """Halve the size for batches of `batch_size`; Infeasible at the minimum."""
         size = min(self.size or batch_size, batch_size)
         if size <= self.minimum:
             plural = "s" * (size > 1)
@@ -73,8 +73,8 @@ def run_within_memory(
 
 
 def _attempt(work: Callable[[], Result]) -> tuple[Result] | None:
-    # A function of its own: while the exception is handled, its traceback keeps every tensor of the
-    # failed pass alive. They are free only after this function has returned.
+    # A function of its own: while the exception is handled, its traceback keeps every tensor of
+    # the failed pass alive. They are free only after this function has returned.
     try:
         return (work(),)
     except RuntimeError as error:
@@ -102,7 +102,7 @@ class BufferSnapshot:
             self._pairs.append((buffers, [buffer.clone() for buffer in buffers]))
 
     def take(self) -> None:
-        """Copy the buffers; one fused operation per dtype, since this runs before every step."""
+        """Copy the buffers, in one operation per dtype: it happens before every step."""
         for buffers, copies in self._pairs:
             torch._foreach_copy_(copies, buffers)
 

@@ -33,8 +33,8 @@ def build_optimizer(optimizer: Optimizer, model: nn.Module) -> TorchOptimizer:
 def align_state(optimizer: TorchOptimizer) -> None:
     """Give the loaded state of each parameter the memory format of the parameter.
 
-    A fused step walks parameter, gradient and state as flat memory. With a channels_last weight and a
-    contiguous momentum it would pair the wrong elements, and no error would show it.
+    A fused step walks parameter, gradient and state as flat memory. With a channels_last weight
+    and a contiguous momentum it would pair the wrong elements, and no error would show it.
     """
     for parameter, state in optimizer.state.items():
         for name, value in state.items():

@@ -12,8 +12,9 @@ AUTOCAST_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 def use_float32() -> None:
     """Make fp32 mean float32 on a GPU too.
 
-    cuDNN rounds the inputs of convolutions to TF32 (10 bits of mantissa) by default, matrix products
-    are exact already. Convolutions lose the speed of the tensor cores; bf16 is the way to get it.
+    cuDNN rounds the inputs of convolutions to TF32 (10 bits of mantissa) by default, matrix
+    products are exact already. Convolutions lose the speed of the tensor cores; bf16 is the way
+    to get it.
     """
     torch.backends.cudnn.allow_tf32 = False
 
@@ -28,7 +29,7 @@ def autocast(precision: Precision, device: torch.device) -> AbstractContextManag
 def build_scaler(precision: Precision, device: torch.device) -> torch.amp.GradScaler:
     """Return the gradient scaler of `precision`; a disabled one passes everything through.
 
-    Only fp16 needs it: its smallest normal number is 6e-5, so small gradients become zero. bf16 has
-    the exponent of float32.
+    Only fp16 needs it: its smallest normal number is 6e-5, so small gradients become zero. bf16
+    has the exponent of float32.
     """
     return torch.amp.GradScaler(device.type, enabled=precision == "fp16")

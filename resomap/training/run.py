@@ -1,4 +1,4 @@
-"""One run by its recipe: resumed where an earlier process stopped, retried if the recipe allows it."""
+"""One run: resumed where an earlier process stopped, retried if the recipe allows it."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from resomap.training.states import StateFolder
 
 @dataclass(frozen=True)
 class RunPaths:
-    """The folders of a run: kept checkpoints, TensorBoard events, and states with `fingerprint`."""
+    """The folders of a run: checkpoints, TensorBoard events, and states with `fingerprint`."""
 
     checkpoints: Path
     events: Path
@@ -30,7 +30,7 @@ class RunPaths:
 
 @dataclass(frozen=True)
 class RunSetup:
-    """What is trained: a network, by a recipe, at a resolution, from a seed, on a prepared store."""
+    """The parts of a run: recipe, network, resolution, seed and prepared store."""
 
     recipe: Training
     architecture: Architecture
@@ -44,9 +44,9 @@ def train_run(
 ) -> tuple[Outcome, dict[str, Any]]:
     """Return the outcome and the settings that the training ended with.
 
-    These are learning_rate, micro_batch and retried_because (the reason why a first attempt diverged,
-    else None). Each attempt has states of its own: a process that is killed in the second one does
-    not repeat the first, whose last state holds its outcome.
+    These are learning_rate, micro_batch and retried_because (the reason why a first attempt
+    diverged, else None). Each attempt has states of its own: a process that is killed in the
+    second one does not repeat the first, whose last state holds its outcome.
     """
     first_paths = replace(paths, states=paths.states / "first")
     outcome, settings = train_attempt(setup, first_paths, runtime, group, device)

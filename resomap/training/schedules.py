@@ -34,11 +34,12 @@ class LRSchedulerCallback:
     ...     train_one_epoch()
     ...     schedule.step(epoch)
 
-    `scheduler_type` is cosine, step, plateau, exponential or multistep. `warmup` is the number of
-    `step` calls over which the learning rate rises linearly to that of the optimizer. `interval`
-    tells a `Trainer` whether to call `step` once an epoch or once an optimizer step. A plateau reads
-    the metric named `scheduler_params["monitor"]` (val_loss by default) from `step(metrics=...)`.
-    `verbose` prints every change. ConfigError for an unknown type or parameters that torch refuses.
+    `scheduler_type` is cosine, step, plateau, exponential or multistep. `warmup` is the number
+    of `step` calls over which the learning rate rises linearly to that of the optimizer.
+    With `interval="step"` a `Trainer` calls `step` once an optimizer step, not once an epoch.
+    A plateau reads the metric named `scheduler_params["monitor"]` (val_loss by default) from
+    `step(metrics=...)`. `verbose` prints every change. ConfigError for an unknown type or
+    parameters that torch refuses.
     """
 
     def __init__(
@@ -66,13 +67,14 @@ class LRSchedulerCallback:
     ) -> None:
         """Advance the schedule by one epoch or optimizer step.
 
-        A plateau goes by `metrics`: with interval "step", calls without them advance the warm-up only;
-        with interval "epoch" they are required (ConfigError) once the warm-up is over.
+        A plateau goes by `metrics`: with interval "step", calls without them advance the
+        warm-up only; with interval "epoch" they are required (ConfigError) once the warm-up is
+        over.
         """
         before = self.get_last_lr()
         if self._warmup_steps < self.warmup:
-            # With interval "step", a plateau is also called once an epoch with its metrics; that call
-            # is no optimizer step and must not shorten the warm-up.
+            # With interval "step", a plateau is also called once an epoch with its metrics;
+            # that call is no optimizer step and must not shorten the warm-up.
             if metrics is None or self.interval == "epoch":
                 self._warmup_steps += 1
                 self._set_warmup_rate()
@@ -130,8 +132,8 @@ def build_schedule(
 ) -> LRSchedulerCallback:
     """Return the configured schedule, stepped once an optimizer step.
 
-    A plateau is also stepped once an epoch, with `monitor`. Epochs in the configuration count from
-    the end of the warm-up and become steps here.
+    A plateau is also stepped once an epoch, with `monitor`. Epochs in the configuration count
+    from the end of the warm-up and become steps here.
     """
     warmup = round(schedule.warmup_epochs * steps_per_epoch)
     steps = max(1, steps_per_epoch * epochs - warmup)

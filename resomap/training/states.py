@@ -1,4 +1,4 @@
-"""What survives a killed training: the last states of an unfinished one, the outputs of a finished one."""
+"""The files that survive a killed training: its last states, and its results once finished."""
 
 import shutil
 import sys
@@ -30,8 +30,8 @@ FINGERPRINT_FILE = "fingerprint.txt"
 def compute_fingerprint(job: str, files: Iterable[Path], device: str, processes: int) -> str:
     """Return the sha256 of all that the numbers of a training depend on.
 
-    These are the job (with the digest of its code), the bytes of `files`, the type of the device, the
-    number of processes and the version of torch.
+    These are the job (with the digest of its code), the bytes of `files`, the type of the
+    device, the number of processes and the version of torch.
     """
     parts = [job, *map(file_sha256, files), device, str(processes), version("torch")]
     return sha256("\n".join(parts).encode()).hexdigest()
@@ -39,8 +39,8 @@ def compute_fingerprint(job: str, files: Iterable[Path], device: str, processes:
 
 def write_state(path: Path, state: Any) -> None:
     """Write nested dicts, lists and tuples of tensors and plain values."""
-    # Through an open file a full disk raises its OSError; given a path, torch raises a RuntimeError
-    # without the number of the error.
+    # Through an open file a full disk raises its OSError; given a path, torch raises a
+    # RuntimeError without the number of the error.
     with path.open("wb") as stream:
         torch.save(state, stream)
 
@@ -55,8 +55,8 @@ class StateFolder:
         """Write `state` as the newest one; when writing fails, the states before it stay."""
         self.folder.mkdir(parents=True, exist_ok=True)
         number = max(map(_number, self._paths()), default=0) + 1
-        # Two processes may both believe that they hold the lock, when a node lost its network. A
-        # temporary and a final name of its own keep each from overwriting the other's file.
+        # Two processes may both believe that they hold the lock, when a node lost its network.
+        # A temporary and a final name of its own keep each from overwriting the other's file.
         temporary = temporary_beside(self.folder / "state.pt")
         try:
             write_state(temporary, {"fingerprint": self.fingerprint, "state": state})
@@ -100,8 +100,8 @@ def _number(path: Path) -> int:
 class StagedResults:
     """The `outputs` of a finished training, staged in `folder` until they are published.
 
-    Snakemake deletes incomplete outputs of a killed job. Staging first means that a kill between the
-    end of the training and the last output costs a copy, not a training.
+    Snakemake deletes incomplete outputs of a killed job. Staging first means that a kill
+    between the end of the training and the last output costs a copy, not a training.
     """
 
     folder: Path
@@ -121,7 +121,7 @@ class StagedResults:
 
     @contextmanager
     def writing(self) -> Iterator[tuple[Path, ...]]:
-        """Yield a path for each output; all of them are finished when the block ends without error."""
+        """Yield a path for each output; all are finished when the block ends without error."""
         leftovers = self.folder.parent.glob(f"{self.folder.name}.*")
         for leftover in (*leftovers, self.folder):
             shutil.rmtree(leftover, ignore_errors=True)

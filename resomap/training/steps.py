@@ -1,7 +1,7 @@
 """The cost of a training in pieces, measured with the real trainer on images of noise.
 
-The pieces are a step, an image of validation, a save and the start of a process. Every duration is an
-array of two: wall seconds and CPU seconds of the process.
+The pieces are a step, an image of validation, a save and the start of a process. Every duration
+is an array of two: wall seconds and CPU seconds of the process.
 """
 
 import gc
@@ -33,8 +33,8 @@ from resomap.training.trainer import Trainer, no_hook
 
 MIB = 2**20
 NOISE_BYTES = 64 * MIB  # of training images, unless that is less than two batches
-# The steps of an epoch of noise, so that the costs of an epoch's start and end weigh about as much as
-# in a real training.
+# The steps of an epoch of noise, so that the costs of an epoch's start and end weigh about as
+# much as in a real training.
 MAX_EPOCH_STEPS = 50
 
 
@@ -42,8 +42,8 @@ MAX_EPOCH_STEPS = 50
 class TimingBudget:
     """The time spent on measuring a cell.
 
-    After `warmup_seconds` (and two steps at least), five intervals of `interval_seconds` are timed, or
-    two where these take more than `max_seconds`.
+    After `warmup_seconds` (and two steps at least), five intervals of `interval_seconds` are
+    timed, or two where these take more than `max_seconds`.
     """
 
     warmup_seconds: float = 1.0
@@ -52,16 +52,16 @@ class TimingBudget:
 
 
 class TimingDone(Exception):
-    """Raised by StepTimer when all its intervals are measured; it ends the training from inside."""
+    """Raised by StepTimer after its last interval, to end the training from inside."""
 
 
 @dataclass
 class StepTimer:
     """A hook that times steps; `interval_means` has the mean seconds a step of each interval.
 
-    An interval has at least `min_steps` steps and `min_seconds` seconds. `step` raises TimingDone
-    after `num_intervals`, or after two once `max_seconds` are over. `first_step_age` is the age of the
-    process at the end of the first step.
+    An interval has at least `min_steps` steps and `min_seconds` seconds. `step` raises
+    TimingDone after `num_intervals`, or after two once `max_seconds` are over. `first_step_age`
+    is the age of the process at the end of the first step.
     """
 
     device: torch.device
@@ -97,7 +97,7 @@ class StepTimer:
 
 
 def time_repeatedly(work: Callable[[], Any], seconds: float) -> np.ndarray:
-    """Return the median time of `work`, repeated for `seconds` (once at least) after a first call.
+    """Return the median time of `work` over `seconds` (one call at least), after a first call.
 
     `work` itself must wait for the device.
     """
@@ -117,8 +117,8 @@ def read_clocks() -> np.ndarray:
 
 def process_age() -> np.ndarray:
     """Return the wall seconds since this process was started, and its CPU seconds."""
-    # Field 22 of /proc/self/stat (proc(5)): the start in clock ticks after the machine's boot. The
-    # command in parentheses, field 2, may contain spaces, so fields are counted behind it.
+    # Field 22 of /proc/self/stat (proc(5)): the start in clock ticks after the machine's boot.
+    # The command in parentheses, field 2, may contain spaces, so fields are counted behind it.
     stat = Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     started = int(stat[19]) / os.sysconf("SC_CLK_TCK")
     return np.array([clock_gettime(CLOCK_BOOTTIME) - started, process_time()])
@@ -167,12 +167,12 @@ def measure_cells(
 ) -> Iterator[dict[str, Any]]:
     """Yield a record for each of `resolutions`, which must rise.
 
-    (The peak memory of a process never falls, so a larger cell must not come before a smaller one.)
-    Every record has status (ok, or infeasible with its reason), device_memory_mib and age_seconds of
-    the process. Where the cell fits it also has step_seconds, val_image_seconds, save_seconds (all
-    weights), startup_seconds (a process until its first step), micro_batch (None: whole batches),
-    weights_bytes, optimizer_bytes, peak_memory_mib (device) and peak_rss_mib (process), both peaks
-    without the images.
+    (The peak memory of a process never falls, so a larger cell must not come before a smaller
+    one.) Every record has status (ok, or infeasible with its reason), device_memory_mib and
+    age_seconds of the process. Where the cell fits it also has step_seconds, val_image_seconds,
+    save_seconds (all weights), startup_seconds (a process until its first step), micro_batch
+    (None: whole batches), weights_bytes, optimizer_bytes, peak_memory_mib (device) and
+    peak_rss_mib (process), both peaks without the images.
     """
     startup: list[float] | None = None
     for resolution in resolutions:
@@ -210,8 +210,8 @@ def _measure(
     best = {name: tensor.detach().clone() for name, tensor in state.items()}
     warmup = StepTimer(device, 1, 2, budget.warmup_seconds, budget.max_seconds)
     _time_steps(trainer, train, warmup)
-    # Validation between steps, as in a training: it frees memory in other pieces, and the steps that
-    # follow need more than steps alone.
+    # Validation between steps, as in a training: it frees memory in other pieces, and the steps
+    # that follow need more than steps alone.
     validation = time_repeatedly(trainer.validate, budget.interval_seconds)
     timer = StepTimer(device, 5, 1, budget.interval_seconds, budget.max_seconds)
     _time_steps(trainer, train, timer)
@@ -243,7 +243,8 @@ def _time_steps(trainer: Trainer, loader: TrainLoader, timer: StepTimer) -> None
 
 
 def _save(weights: dict[str, torch.Tensor]) -> None:
-    # In the working directory, where a training saves: its disk may be slower than that of /tmp.
+    # In the working directory, where a training saves: its disk may be slower than that of
+    # /tmp.
     with tempfile.TemporaryDirectory(dir=Path(), prefix=".resomap-") as folder:
         save_weights(Path(folder) / "best.safetensors", weights, {})
 

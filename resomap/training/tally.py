@@ -24,8 +24,8 @@ METRIC_NAMES = ("loss", *SCORE_NAMES)
 class Tally:
     """Totals over the `num_images` images and `steps` optimizer steps of an epoch so far.
 
-    Everything stays on the device: to read a number in Python would make the CPU wait for the GPU at
-    every step.
+    Everything stays on the device: to read a number in Python would make the CPU wait for the
+    GPU at every step.
     """
 
     def __init__(self, device: torch.device, group: Group) -> None:
@@ -54,7 +54,8 @@ class Tally:
 
     def close_step(self) -> None:
         """Count an optimizer step; its loss enters the count of steps before the first NaN."""
-        # The summed loss stays NaN or infinite once it is: the count stops at the first such step.
+        # The summed loss stays NaN or infinite once it is: the count stops at the first such
+        # step.
         self.finite_steps += self.loss.isfinite()
         self.steps += 1
 
@@ -74,13 +75,14 @@ class Tally:
         return {"loss": loss, **{short: scores[name] for short, name in SCORE_NAMES.items()}}
 
     def first_bad_step(self) -> int | None:
-        """Return the first step, from 1, whose loss is not finite in any process; None without."""
+        """Return the first step, from 1, with a loss that is not finite in some process."""
         finite = int(self.group.min(self.finite_steps))
         return None if finite == self.steps else finite + 1
 
     def epoch_metrics(self) -> dict[str, float]:
         """Return the scores, epoch_seconds, images_per_second and peak_memory_mib."""
-        # The scores come first: they wait for the GPU, so the clock stops after its last kernel.
+        # The scores come first: they wait for the GPU, so the clock stops after its last
+        # kernel.
         scores, seconds = self.scores(), self.seconds
         return {
             **scores,
@@ -92,8 +94,8 @@ class Tally:
     def state_dict(self) -> dict[str, Any]:
         """Return the state of the epoch; a collective, so every process must call it.
 
-        The loss is kept apart for each process (world_size,), because floating-point sums depend on
-        their order; integer counts are summed.
+        The loss is kept apart for each process (world_size,), because floating-point sums
+        depend on their order; integer counts are summed.
         """
         losses = torch.zeros(self.group.world_size, device=self.device)
         losses[self.group.rank] = self.loss

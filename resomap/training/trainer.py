@@ -46,8 +46,8 @@ def no_hook() -> None:
 class Trainer:
     """Train `model` in place on batches of float images (B, 3, r, r) and int64 labels (B,).
 
-    >>> trainer = Trainer(model, "cuda", nn.CrossEntropyLoss(), optimizer, train_loader, val_loader,
-    ...                   use_amp=True, gradient_clip_norm=1.0)
+    >>> trainer = Trainer(model, "cuda", nn.CrossEntropyLoss(), optimizer,
+    ...                   train_loader, val_loader, use_amp=True, gradient_clip_norm=1.0)
     >>> for epoch in range(10):
     ...     train_metrics = trainer.train_epoch(epoch)
     ...     val_metrics = trainer.validate()
@@ -59,10 +59,10 @@ class Trainer:
     - `gradient_accumulation_steps` batches make one optimizer step. Gradients are weighted by
       image, so a step equals one over all its images, also in a last, incomplete window.
     - `gradient_clip_norm` is the largest total norm of the gradients.
-    - `scheduler` is stepped by the trainer: once an epoch, or once a step if its interval says so.
-    - `micro_batch` is the most images in one pass. It is halved when memory runs out and the step
-      is repeated; `Infeasible` at one image, or at two with BatchNorm.
-    - `ema_decay` keeps an exponential moving average of the weights, which `validate` then uses.
+    - `scheduler` is stepped by the trainer: once an epoch, or once a step with interval "step".
+    - `micro_batch` is the most images in one pass. It is halved when memory runs out, and the
+      step is repeated; `Infeasible` at one image, or at two with BatchNorm.
+    - `ema_decay` keeps an exponential moving average of the weights, which `validate` uses.
     - `val_criterion` replaces `criterion` in `validate`.
     - `seed` makes the draws of dropout depend on (seed, epoch, step, process) only.
     - `group` is the place of this process among several (`resomap.training.distributed`).
@@ -116,9 +116,9 @@ class Trainer:
     def train_epoch(self, epoch: int = 0, tally: Tally | None = None) -> dict[str, float]:
         """Train on every batch once and return the metrics of the epoch.
 
-        They are loss, accuracy, precision, recall, f1 (macro averages in [0, 1]), epoch_seconds,
-        images_per_second and peak_memory_mib. A `tally` with steps continues an interrupted epoch;
-        `train_loader` must then start after these steps.
+        They are loss, accuracy, precision, recall, f1 (macro averages in [0, 1]),
+        epoch_seconds, images_per_second and peak_memory_mib. A `tally` with steps continues an
+        interrupted epoch; `train_loader` must then start after these steps.
         """
         tally = tally or Tally(self.device, self.group)
         self.model.train()
@@ -214,8 +214,9 @@ class Trainer:
             yield window
 
     def _seed_step(self, epoch: int, step: int) -> None:
-        # Reseeded at every step, a resumed training needs no generator state (CPU and every GPU) in
-        # its checkpoint, and a repeated step draws the same dropout masks. Costs microseconds.
+        # Reseeded at every step, a resumed training needs no generator state (CPU and every
+        # GPU) in its checkpoint, and a repeated step draws the same dropout masks. Costs
+        # microseconds.
         if self.seed is not None:
             mixed = np.random.SeedSequence((self.seed, epoch, step, self.group.rank))
             torch.manual_seed(int(mixed.generate_state(1, np.uint64)[0]))
@@ -237,8 +238,8 @@ class Trainer:
         # others, and all would wait for each other.
         if self.group.world_size > 1:
             raise ResoMapError(
-                "config/training.yaml: training.micro_batch: one of several processes ran out of "
-                "memory; set a smaller micro-batch"
+                "config/training.yaml: training.micro_batch: one of several processes ran "
+                "out of memory; set a smaller micro-batch"
             )
         self.optimizer.zero_grad(set_to_none=True)
         self._before_step.restore()
@@ -284,7 +285,8 @@ class Trainer:
     def _total_weight(self, weight: Tensor | float) -> Tensor | float:
         """Return the loss weight of a step over all processes, divided by their number.
 
-        DistributedDataParallel averages gradients over the processes, and this undoes the division.
+        DistributedDataParallel averages gradients over the processes, and this undoes the
+        division.
         """
         if self.group.world_size == 1:
             return weight
@@ -293,7 +295,8 @@ class Trainer:
 
     def _update(self) -> None:
         # The order matters in fp16: unscale before clipping, or the norm is that of scaled
-        # gradients; `scaler.step` then does not unscale again, and skips a step with inf or NaN.
+        # gradients; `scaler.step` then does not unscale again, and skips a step with inf or
+        # NaN.
         if self.clip_norm:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
