@@ -29,7 +29,7 @@ from resomap.training.build import build_trainer
 from resomap.training.checkpoint import load_weights
 from resomap.workflow import jobs
 from resomap.workflow.job_params import build_job
-from tests.unit.test_memory import Hungry
+from tests.tiny_training import LimitedMemory
 
 SMALL = {
     "sweep": {"models": ["tiny_cnn"], "resolutions": [16, 24], "seeds": [0]},
@@ -280,7 +280,7 @@ def test_a_profile_has_a_record_a_resolution_and_batch_size(tmp_path, data, aske
 
 def network_for(most: int) -> Callable[..., Any]:
     """What builds networks that find memory for so many pictures at most."""
-    return lambda *arguments, **named: Hungry(build_model(*arguments, **named), most)
+    return lambda *arguments, **named: LimitedMemory(build_model(*arguments, **named), most)
 
 
 def test_a_run_that_was_short_of_memory_says_what_its_batch_became(

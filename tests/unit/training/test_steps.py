@@ -13,118 +13,108 @@ from resomap.training.steps import (
     build_noise_store,
     measure_cells,
 )
-from tests.unit.test_memory import Hungry
+from tests.tiny_training import LimitedMemory
 
-QUICK = TimingBudget(warmup_seconds=0.0, interval_seconds=0.0, max_seconds=0.0)
+CPU = torch.device("cpu")
+SHORTEST = TimingBudget(warmup_seconds=0.0, interval_seconds=0.0, max_seconds=0.0)
 
 
-class Clock:
-    """Seconds that pass only in steps."""
+class FakeClocks:
+    """Clocks that advance only when a test says so; CPU time passes twice as fast."""
 
     seconds = 100.0
 
     def read(self) -> np.ndarray:
+        """Return wall and CPU seconds."""
         return np.array([self.seconds, 2 * self.seconds])
 
 
 @pytest.fixture
-def clock(monkeypatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(steps, "read_clocks", clock.read)
-    monkeypatch.setattr(steps, "process_age", clock.read)
-    return clock
+def clocks(monkeypatch) -> FakeClocks:
+    clocks = FakeClocks()
+    monkeypatch.setattr(steps, "read_clocks", clocks.read)
+    monkeypatch.setattr(steps, "process_age", clocks.read)
+    return clocks
 
 
-def count_steps(clock: Clock, timer: StepTimer, durations: list[float]) -> int:
-    """Return how many of the steps the timer takes."""
-    for number, seconds in enumerate(durations, start=1):
-        clock.seconds += seconds
+def count_steps(clocks: FakeClocks, timer: StepTimer, seconds: float) -> int:
+    """Return how many steps of so many seconds the timer takes."""
+    for number in range(1, 100):
+        clocks.seconds += seconds
         try:
             timer.step()
         except TimingDone:
             return number
-    return len(durations) + 1
+    raise AssertionError("the timer never ends")
 
 
-def build_timer(**limits: float) -> StepTimer:
-    return StepTimer(torch.device("cpu"), min_seconds=1.0, **limits)
-
-
-def measure(
-    config, resolutions: tuple[int, ...] = (16, 24), **training: Any
-) -> list[dict[str, Any]]:
-    return list(
-        measure_cells(
-            config.models[0],
-            config.training.model_copy(update=training),
-            resolutions,
-            6,
-            config.system.training,
-            torch.device("cpu"),
-            QUICK,
-        )
-    )
-
-
-def test_timer_averages_steps_of_an_interval(clock):
-    timer = build_timer(num_intervals=2, min_steps=2, max_seconds=99.0)
-    assert count_steps(clock, timer, [0.25] * 20) == 8
-    means = np.array(timer.interval_means)
-    assert means == pytest.approx(np.array([[0.25, 0.5], [0.25, 0.5]]))
+def test_timer_averages_steps_of_each_interval(clocks):
+    timer = StepTimer(CPU, num_intervals=2, min_steps=2, min_seconds=1.0, max_seconds=99.0)
+    assert count_steps(clocks, timer, 0.25) == 8
+    assert np.array(timer.interval_means) == pytest.approx(np.array([[0.25, 0.5]] * 2))
     assert timer.first_step_age == pytest.approx([100.25, 200.5])
 
 
-def test_timer_stops_after_two_long_steps(clock):
-    timer = build_timer(num_intervals=5, min_steps=1, max_seconds=20.0)
-    assert count_steps(clock, timer, [30.0] * 9) == 2
+def test_timer_of_long_steps_ends_after_two(clocks):
+    timer = StepTimer(CPU, num_intervals=5, min_steps=1, min_seconds=1.0, max_seconds=20.0)
+    assert count_steps(clocks, timer, 30.0) == 2
 
 
-def test_every_part_of_a_training_is_measured(config):
+def measure(
+    config: Any, resolutions: tuple[int, ...] = (16, 24), **recipe: Any
+) -> list[dict[str, Any]]:
+    training, runtime = config.training.model_copy(update=recipe), config.system.training
+    model = config.models[0]
+    return list(measure_cells(model, training, resolutions, 6, runtime, CPU, SHORTEST))
+
+
+def test_cells_have_every_piece_of_a_training(config):
     small, large = measure(config)
     for record in (small, large):
         assert (record["status"], record["micro_batch"]) == ("ok", None)
-        for part in ("step", "val_image", "save", "startup"):
-            assert min(record[f"{part}_seconds"]) > 0, part
+        for piece in ("step", "val_image", "save", "startup"):
+            assert min(record[f"{piece}_seconds"]) > 0, piece
         assert record["weights_bytes"] < record["optimizer_bytes"]
         assert 0 < record["peak_rss_mib"] < record["device_memory_mib"]
     assert small["startup_seconds"] == large["startup_seconds"]
 
 
-def test_measured_trainer_follows_the_training_section(config, monkeypatch):
-    built = []
+def test_cells_use_trainer_of_recipe(config, monkeypatch):
+    trainers = []
 
-    def record_trainer(training, *others):
-        built.append((training, build.build_trainer(training, *others)))
-        return built[-1][1]
+    def build_and_keep(recipe, *others):
+        trainers.append(build.build_trainer(recipe, *others))
+        return trainers[-1]
 
-    monkeypatch.setattr(steps, "build_trainer", record_trainer)
+    monkeypatch.setattr(steps, "build_trainer", build_and_keep)
     measure(config, (16,), batch_size=8, ema_decay=0.9, precision="bf16")
-    training, trainer = built[0]
-    assert (training.batch_size, trainer.precision) == (8, "bf16")
-    assert trainer.ema is not None
+    (trainer,) = trainers
+    assert (trainer.precision, trainer.ema is not None) == ("bf16", True)
     assert len(next(iter(trainer.train_loader))[0]) == 8
     assert trainer.optimizer.state
 
 
-def test_noise_store_has_every_class_and_bounded_memory():
-    noise = build_noise_store(32, 16, 6)
-    assert noise.images("train", 16).shape == (50 * 32, 16, 16, 3)
-    assert set(noise.labels("val")) == set(range(6))
+def test_noise_store_has_all_classes_and_bounded_size():
+    store = build_noise_store(32, 16, 6)
+    assert store.images("train", 16).shape == (50 * 32, 16, 16, 3)
+    assert set(store.labels("val")) == set(range(6))
     assert build_noise_store(32, 1024, 6).counts == {"train": 2 * 32, "val": 4 * 32}
 
 
 @pytest.mark.parametrize(
-    ("most", "expected"),
+    ("limit", "status", "micro_batch", "reason"),
     [
-        (10, ("ok", 8, None)),
-        (1, ("infeasible", None, "not even 2 images at once fit into memory")),
+        (10, "ok", 8, None),
+        (1, "infeasible", None, "not even 2 images at once fit into memory"),
     ],
 )
-def test_cell_short_of_memory_uses_micro_batches(config, monkeypatch, most, expected):
-    monkeypatch.setattr(
-        build,
-        "build_model",
-        lambda *arguments, **options: Hungry(build_model(*arguments, **options), most),
-    )
+def test_cell_short_of_memory_is_split_or_infeasible(
+    config, monkeypatch, limit, status, micro_batch, reason
+):
+    def build_limited(*arguments: Any, **options: Any) -> LimitedMemory:
+        return LimitedMemory(build_model(*arguments, **options), limit)
+
+    monkeypatch.setattr(build, "build_model", build_limited)
     (record,) = measure(config, (16,))
-    assert (record["status"], record.get("micro_batch"), record.get("reason")) == expected
+    found = record["status"], record.get("micro_batch"), record.get("reason")
+    assert found == (status, micro_batch, reason)

@@ -1,0 +1,48 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from tests.tiny_training import build_network, build_noise_trainer
+
+ROOT = Path(__file__).parents[3]
+CRITERION = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0, 0.5]))
+PROGRAM = """
+import sys, torch
+from resomap.training.distributed import join_group
+from tests.tiny_training import build_network, build_noise_trainer
+from tests.unit.training.test_distributed import CRITERION
+
+micro_batch = {micro_batch}
+with join_group(torch.device("cpu")) as (group, device):
+    trainer = build_noise_trainer(
+        build_network(), 11, criterion=CRITERION, micro_batch=micro_batch, group=group
+    )
+    part = lambda tensor: tensor.tensor_split(group.world_size)[group.rank]
+    trainer.train_loader = [tuple(map(part, batch)) for batch in trainer.train_loader]
+    train, val = trainer.train_epoch(), trainer.validate()
+    if group.is_leader:
+        state = trainer.model.module.state_dict()
+        torch.save((state, train["accuracy"], val["loss"]), {path!r})
+"""
+
+
+@pytest.mark.parametrize("micro_batch", [None, 2])
+def test_two_processes_equal_one(tmp_path, micro_batch):
+    path, script = tmp_path / "weights.pt", tmp_path / "two.py"
+    script.write_text(PROGRAM.format(path=str(path), micro_batch=micro_batch))
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, *torchrun, str(script)]
+    subprocess.run(command, check=True, cwd=ROOT, env=environment, timeout=120)
+    weights, accuracy, val_loss = torch.load(path, weights_only=True)
+    trainer = build_noise_trainer(build_network(), 11, criterion=CRITERION)
+    train, val = trainer.train_epoch(), trainer.validate()
+    state = dict(trainer.model.state_dict())
+    torch.testing.assert_close(dict(weights), state, rtol=1e-5, atol=1e-6)
+    assert accuracy == train["accuracy"]
+    assert val_loss == pytest.approx(val["loss"], rel=1e-5)
