@@ -1,4 +1,4 @@
-"""Measure what a training of one network takes here, piece by piece, at every resolution; for `resomap plan`."""
+"""Measure the training steps of one network at every resolution, for `resomap plan`."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from resomap.workflow.jobs import MeasureSteps
 
 
 def main(job: MeasureSteps, cells: tuple[Path, ...], threads: int) -> None:
-    """Write a record a resolution, each as soon as it is measured."""
+    """Write a record per resolution, each as soon as it is measured."""
     device = open_device(job.device, threads)
     use_float32()
     keep_freed_memory()
@@ -28,9 +28,8 @@ def main(job: MeasureSteps, cells: tuple[Path, ...], threads: int) -> None:
         TimingBudget(),
     )
     for resolution, path, record in zip(job.resolutions, cells, records, strict=True):
-        write_json(
-            path, {"job": job.for_resolution(resolution).model_dump(mode="json"), **record}
-        )
+        cell_job = job.for_resolution(resolution).model_dump(mode="json")
+        write_json(path, {"job": cell_job, **record})
 
 
 if __name__ == "__main__":

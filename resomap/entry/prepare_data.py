@@ -1,4 +1,4 @@
-"""Draw or read every picture once, at native resolution."""
+"""Draw or decode every image once, at native resolution."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from resomap.workflow.jobs import PrepareData
 
 
 def main(job: PrepareData, manifest: Path, provision: Provision, threads: int) -> None:
-    """Write the native store beside `manifest`, which comes last; what a killed preparation had reached is kept."""
+    """Write the native store beside `manifest`, which is written last; resume a killed attempt."""
     with hold_lock(manifest.parent / ".lock", str(manifest.parent)):
         prepare_store(
             job.data,

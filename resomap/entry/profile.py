@@ -1,4 +1,4 @@
-"""Measure what one network costs at every resolution, exclusive on the machine."""
+"""Measure the cost of one network at every resolution, with the machine to itself."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import torch
 
 from resomap.data.store.store import open_store
 from resomap.entry.arguments import run_entry_point
-from resomap.entry.end_to_end import end_to_end
+from resomap.entry.inference_stages import measure_inference_stages
 from resomap.models.registry import build_model
 from resomap.profiling.profile import profile_model
 from resomap.system.files import write_json
@@ -17,7 +17,10 @@ from resomap.workflow.jobs import Profile
 
 
 def main(job: Profile, data: Path, profile: Path) -> None:
-    """Write a record a resolution, batch size and variant, the reference workload measured beside them, and where the time of a file goes."""
+    """Write a record per resolution, batch size and variant.
+
+    The times of a fixed reference workload and of the stages of an image file come with them.
+    """
     device = open_device(job.device, job.profiling.cpu_threads, exclusive=True)
     use_float32()
     keep_freed_memory()
@@ -25,23 +28,17 @@ def main(job: Profile, data: Path, profile: Path) -> None:
     store = open_store(data)
     model = build_model(job.architecture, num_classes=store.num_classes)
     measured = profile_model(model, job.resolutions, job.profiling, device, job.precision)
-    stages = (
-        end_to_end(model, store, job.resolutions, job.profiling, device)
-        if job.profiling.end_to_end
-        else []
-    )
+    stages = measure_inference_stages(model, store, job.resolutions, job.profiling, device)
     name = device_name(device)
     for cell in measured["cells"]:
         cell["device"] = name
-    write_json(
-        profile,
-        {
-            "job": job.model_dump(mode="json"),
-            "environment": describe_environment(name),
-            **measured,
-            "stages": stages,
-        },
-    )
+    record = {
+        "job": job.model_dump(mode="json"),
+        "environment": describe_environment(name),
+        **measured,
+        "stages": stages,
+    }
+    write_json(profile, record)
 
 
 if __name__ == "__main__":

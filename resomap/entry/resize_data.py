@@ -1,4 +1,4 @@
-"""One resize of every picture, read by every job of that resolution."""
+"""Resize every image to one resolution."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from resomap.workflow.jobs import ResizeData
 
 
 def main(job: ResizeData, data: Path, threads: int) -> None:
-    """Write `r{resolution}/{split}.npy` beside the manifest `data`; what a killed resize had reached is kept."""
+    """Write `r{resolution}/{split}.npy` beside the manifest `data`; resume a killed attempt."""
     folder = data.parent / f"r{job.resolution}"
     with hold_lock(folder / ".lock", str(folder)):
         resize_store(data, job.resolution, job.data.filter, threads)

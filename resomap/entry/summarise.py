@@ -1,4 +1,4 @@
-"""Write every network of the sweep down layer by layer."""
+"""Summarise every network of the sweep layer by layer."""
 
 from itertools import product
 from pathlib import Path
@@ -12,12 +12,14 @@ from resomap.workflow.jobs import Summarise
 
 
 def main(job: Summarise, data: Path, summaries: tuple[Path, ...]) -> None:
-    """Write each network's summary at each resolution, in that order: a table in `summaries`, and beside it the same as JSON."""
-    classes = open_store(data).num_classes
-    models = {model.name: build_model(model, num_classes=classes) for model in job.models}
-    for path, (name, resolution) in zip(
-        summaries, product(models, job.resolutions), strict=True
-    ):
+    """Write the summary of each network at each resolution, as a table and beside it as JSON.
+
+    `summaries` are the files of the tables: each network in turn, at each resolution.
+    """
+    num_classes = open_store(data).num_classes
+    models = {model.name: build_model(model, num_classes) for model in job.models}
+    cells = product(models, job.resolutions)
+    for path, (name, resolution) in zip(summaries, cells, strict=True):
         text, record = summarise(models[name], resolution)
         write_text(path, text)
         write_json(path.with_suffix(".json"), {"model": name, **record})

@@ -1,0 +1,58 @@
+"""Logits and scores of a trained network on a held-out split, at every resolution of a sweep."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from resomap.data.loading.loader import EvalLoader, Normalise, to_device
+from resomap.data.loading.placement import place_images
+from resomap.data.store.store import Store
+from resomap.metrics import compute_scores
+from resomap.training.memory import predict
+
+BATCH_SIZE = 128
+
+
+def predict_split(
+    model: nn.Module | None,
+    store: Store,
+    split: str,
+    resolutions: Iterable[int],
+    device: torch.device,
+) -> dict[str, np.ndarray]:
+    """Return `label` (N,), `index` (N,) and `logits_r{resolution}` (N, C), float32, of a split.
+
+    Without a model (a diverged or infeasible run) N is 0.
+    """
+    labels = np.zeros(0, np.int64) if model is None else store.labels(split)
+    predictions: dict[str, np.ndarray] = {"label": labels, "index": np.arange(len(labels))}
+    for resolution in resolutions:
+        if model is None:
+            logits = np.zeros((0, store.num_classes), np.float32)
+        else:
+            logits = _predict_resolution(model, store, split, resolution, device)
+        predictions[f"logits_r{resolution}"] = logits
+    return predictions
+
+
+def _predict_resolution(
+    model: nn.Module, store: Store, split: str, resolution: int, device: torch.device
+) -> np.ndarray:
+    images = place_images(store.images(split, resolution), device, pin_memory=False)
+    labels = to_device(store.labels(split), device)
+    normalise = Normalise(store.mean, store.std, device)
+    return predict(model, EvalLoader(images, labels, normalise, BATCH_SIZE)).numpy()
+
+
+def score_predictions(
+    predictions: dict[str, np.ndarray], resolutions: Iterable[int]
+) -> list[dict[str, Any]]:
+    """Return a row of evaluation.csv per resolution, from what `predict_split` returned."""
+    labels, rows = predictions["label"], []
+    for resolution in resolutions:
+        scores = compute_scores(predictions[f"logits_r{resolution}"], labels)
+        rows.append({"eval_resolution": resolution, "mode": "raw", "n": len(labels), **scores})
+    return rows
