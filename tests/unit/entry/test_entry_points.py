@@ -231,7 +231,9 @@ def test_profile_writes_every_cell_and_stage(tmp_path, data, build_small_job):
 
 def limit_memory(max_images: int) -> Callable[..., Any]:
     """Return a `build_model` whose networks run out of memory above `max_images` at once."""
-    return lambda *arguments, **named: LimitedMemory(build_model(*arguments, **named), max_images)
+    return lambda *arguments, **named: LimitedMemory(
+        build_model(*arguments, **named), max_images
+    )
 
 
 def test_train_short_of_memory_reports_micro_batch(monkeypatch, tmp_path, train_into):
