@@ -10,7 +10,12 @@ import numpy as np
 from resomap import metrics
 from resomap.config.schema import Architecture
 from resomap.system import files
-from tests.synthetic_evidence import Shown, reduce, write_agreement, write_explanations
+from tests.synthetic_evidence import (
+    EvidenceSample,
+    subsample,
+    write_agreement,
+    write_explanations,
+)
 
 CLASSES = [
     "torpedo",
@@ -97,7 +102,7 @@ def _write_data(folder: Path, sweep: Sweep) -> dict[str, Any]:
     files.write_array(folder / "labels_test.npy", labels(sweep.test))
     files.write_array(folder / "masks_test.npy", masks if sweep.mask else masks[:0])
     for resolution in sweep.resolutions:
-        files.write_array(folder / f"r{resolution}" / "test.npy", reduce(images, resolution))
+        files.write_array(folder / f"r{resolution}" / "test.npy", subsample(images, resolution))
     _write_facts(folder, sweep, images)
     across, conflicting = (
         sum(row[kind] != row[f"copy_{kind}"] for row in sweep.copies)
@@ -184,7 +189,7 @@ def _write_facts(folder: Path, sweep: Sweep, images: np.ndarray) -> None:
     shown = np.argsort(labels(min(sweep.test, 3 * len(CLASSES))), kind="stable")
     files.write_arrays(
         folder / "contact_sheet.npz",
-        images=reduce(images[shown], 96),
+        images=subsample(images[shown], 96),
         label=labels(sweep.test)[shown],
     )
 
@@ -284,14 +289,14 @@ def _write_run(
 
 def _shown(
     sweep: Sweep, manifest: dict[str, Any], model: str, resolution: int, seed: int
-) -> Shown:
+) -> EvidenceSample:
     """The first test pictures, none of them where the run did not end well."""
     ended = sweep.statuses.get((model, resolution, seed), "ok") == "ok"
     label = labels(sweep.test)[: sweep.explained if ended else 0]
     logits = _logits(labels(sweep.test), model, resolution, resolution, seed, "test")[
         : len(label)
     ]
-    return Shown(
+    return EvidenceSample(
         label=label,
         group=[GROUPS[CLASSES[number]] for number in label] if sweep.grouped else None,
         right=metrics.pair_accuracy(logits, label, manifest["pairs"])
