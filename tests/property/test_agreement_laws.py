@@ -8,7 +8,6 @@ from hypothesis.extra.numpy import arrays
 
 from resomap.explain.agreement.compare import ModelMaps, compare_maps
 from resomap.explain.agreement.measures import emd, spearman, top_k
-from resomap.explain.agreement.normalise import AgreementParts, SeedPairs, summarise
 from resomap.explain.grids import reduce_maps
 
 MEASURES = (spearman, top_k, emd)
@@ -19,7 +18,7 @@ levels = st.integers(-5, 5).map(float)
 
 
 def varied(side: int) -> st.SearchStrategy[np.ndarray]:
-    """Maps (1, side, side) of which every measure is defined."""
+    """Draw maps (1, side, side) for which every measure is defined."""
     return arrays(np.float64, (1, side, side), elements=levels).filter(
         lambda cells: np.ptp(cells) > 0 and cells.max() > 0
     )
@@ -29,10 +28,15 @@ pairs = sides.flatmap(lambda side: st.tuples(varied(side), varied(side)))
 
 
 def unit(side: int, *cells: tuple[int, int]) -> np.ndarray:
-    """A map that is 1 in these cells and 0 elsewhere."""
-    field = np.zeros((1, side, side))
-    field[0][tuple(np.transpose(cells))] = 1
-    return field
+    """Return a map that is 1 in these cells and 0 elsewhere."""
+    values = np.zeros((1, side, side))
+    values[0][tuple(np.transpose(cells))] = 1
+    return values
+
+
+def double(maps: np.ndarray) -> np.ndarray:
+    """Return the exact copy of maps on a grid that is twice as fine."""
+    return maps.repeat(2, axis=1).repeat(2, axis=2)
 
 
 # Grids
@@ -40,39 +44,36 @@ def unit(side: int, *cells: tuple[int, int]) -> np.ndarray:
 
 @QUICK
 @given(arrays(np.float32, (2, 6, 6), elements=levels), st.integers(1, 6))
-def test_a_map_and_its_exact_copy_on_a_finer_grid_are_one_map_on_every_coarser_grid(maps, side):
-    copy = maps.repeat(2, axis=1).repeat(2, axis=2)
-    np.testing.assert_allclose(reduce_maps(copy, side), reduce_maps(maps, side), atol=1e-12)
+def test_finer_copy_reduces_to_same_map(maps, side):
+    np.testing.assert_allclose(
+        reduce_maps(double(maps), side), reduce_maps(maps, side), atol=1e-12
+    )
 
 
 @QUICK
 @given(varied(6), varied(6), st.integers(1, 6))
-def test_a_map_and_its_exact_copy_on_a_finer_grid_score_the_same_at_every_bandwidth(
-    maps, other, side
-):
-    copy = maps.repeat(2, axis=1).repeat(2, axis=2)
+def test_finer_copy_agrees_equally(maps, other, side):
+    reduced = reduce_maps(other, side)
     for measure in MEASURES:
-        one, two = (
-            measure(reduce_maps(each, side), reduce_maps(other, side)) for each in (maps, copy)
-        )
-        np.testing.assert_allclose(one, two, atol=1e-9)
+        expected = measure(reduce_maps(maps, side), reduced)
+        result = measure(reduce_maps(double(maps), side), reduced)
+        np.testing.assert_allclose(result, expected, atol=1e-9)
 
 
 @QUICK
 @given(sides, sides, arrays(np.float32, (2, 12, 12), elements=levels))
 def test_reducing_keeps_the_mean(side, factor, maps):
     fine = maps.repeat(factor, axis=1)[:, :12]
-    np.testing.assert_allclose(
-        reduce_maps(fine, side).mean(axis=(1, 2)), fine.mean(axis=(1, 2)), atol=1e-6
-    )
+    means = reduce_maps(fine, side).mean(axis=(1, 2))
+    np.testing.assert_allclose(means, fine.mean(axis=(1, 2)), atol=1e-6)
 
 
-# One map, two maps
+# Measures
 
 
 @QUICK
 @given(sides.flatmap(varied))
-def test_a_map_agrees_with_itself(maps):
+def test_map_agrees_with_itself(maps):
     np.testing.assert_allclose(spearman(maps, maps), 1)
     np.testing.assert_allclose(top_k(maps, maps), 1)
     np.testing.assert_allclose(emd(maps, maps), 0, atol=1e-12)
@@ -80,29 +81,29 @@ def test_a_map_agrees_with_itself(maps):
 
 @QUICK
 @given(pairs)
-def test_neither_map_comes_first(pair):
+def test_measures_are_symmetric(pair):
     for measure in MEASURES:
         np.testing.assert_allclose(measure(*pair), measure(*reversed(pair)), atol=1e-9)
 
 
 @QUICK
 @given(pairs)
-def test_correlations_stay_within_1_and_distances_within_the_diagonal(pair):
+def test_measures_stay_in_range(pair):
     assert all(abs(measure(*pair)[0]) <= 1 + 1e-12 for measure in (spearman, top_k))
     assert 0 <= emd(*pair)[0] <= 2**0.5
 
 
 @QUICK
 @given(pairs, st.sampled_from([np.exp, np.cbrt, lambda x: 3 * x - 7]))
-def test_ranks_know_no_scale(pair, rising):
+def test_rank_correlation_ignores_monotonic_scale(pair, increasing):
     a, b = pair
-    np.testing.assert_allclose(spearman(rising(a), b), spearman(a, b), atol=1e-12)
+    np.testing.assert_allclose(spearman(increasing(a), b), spearman(a, b), atol=1e-12)
     np.testing.assert_allclose(spearman(-a, b), -spearman(a, b), atol=1e-12)
 
 
 @QUICK
 @given(pairs, st.floats(1e-3, 1e3))
-def test_a_positive_factor_does_not_matter(pair, factor):
+def test_measures_ignore_positive_factor(pair, factor):
     a, b = pair
     for measure in MEASURES:
         np.testing.assert_allclose(measure(a * factor, b), measure(a, b), atol=1e-9)
@@ -110,49 +111,47 @@ def test_a_positive_factor_does_not_matter(pair, factor):
 
 @QUICK
 @given(pairs, st.data())
-def test_the_distance_does_not_hear_of_negative_cells(pair, data):
+def test_distance_ignores_negative_cells(pair, data):
     a, b = pair
     negative = data.draw(arrays(np.float64, a.shape, elements=st.integers(-9, 0).map(float)))
     np.testing.assert_allclose(emd(np.where(a > 0, a, negative), b), emd(a, b), atol=1e-12)
 
 
-# Planted answers
+# Known values
 
 
 @QUICK
 @given(st.integers(4, 12), st.data())
-def test_a_blob_that_moves_by_d_lies_d_apart(side, data):
+def test_distance_of_shifted_blob_is_the_shift(side, data):
     blob = data.draw(arrays(np.float64, (2, 2), elements=st.integers(1, 5).map(float)))
-    place, moved = (
-        data.draw(st.tuples(st.integers(0, side - 2), st.integers(0, side - 2)))
-        for _ in range(2)
-    )
-    one, other = np.zeros((2, 1, side, side))
-    one[0, place[0] : place[0] + 2, place[1] : place[1] + 2] = blob
-    other[0, moved[0] : moved[0] + 2, moved[1] : moved[1] + 2] = blob
-    distance = np.hypot(*np.subtract(place, moved)) / side
-    np.testing.assert_allclose(emd(one, other), distance, atol=1e-9)
+    corners = st.tuples(st.integers(0, side - 2), st.integers(0, side - 2))
+    positions = [data.draw(corners) for _ in range(2)]
+    maps = np.zeros((2, 1, side, side))
+    for values, (row, column) in zip(maps, positions, strict=True):
+        values[0, row : row + 2, column : column + 2] = blob
+    distance = np.hypot(*np.subtract(*positions)) / side
+    np.testing.assert_allclose(emd(*maps), distance, atol=1e-9)
 
 
 @QUICK
 @given(st.floats(0, 1), st.integers(1, 11))
-def test_a_mixture_of_two_places_lies_as_far_from_one_as_it_holds_of_the_other(weight, step):
-    here, there = unit(12, (0, 0)), unit(12, (0, step))
-    np.testing.assert_allclose(
-        emd(weight * here + (1 - weight) * there, here), (1 - weight) * step / 12, atol=1e-9
-    )
+def test_distance_to_mixture_is_linear_in_weight(weight, step):
+    start, end = unit(12, (0, 0)), unit(12, (0, step))
+    mixture = weight * start + (1 - weight) * end
+    np.testing.assert_allclose(emd(mixture, start), (1 - weight) * step / 12, atol=1e-9)
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.25, 0.5, 0.75, 1.0])
-def test_a_mixture_of_two_independent_maps_agrees_with_one_as_its_weight_says(weight):
+def test_rank_correlation_with_mixture_follows_weight(weight):
     a, b = np.random.default_rng(0).normal(size=(2, 400, 12, 12))
     rho = weight / np.hypot(weight, 1 - weight)
-    agreement = spearman(a, weight * a + (1 - weight) * b)
-    assert abs(agreement.mean() - 6 / pi * asin(rho / 2)) < 4 * max(agreement.std() / 20, 1e-3)
+    values = spearman(a, weight * a + (1 - weight) * b)
+    # Spearman's correlation of bivariate normals with Pearson correlation rho.
+    assert abs(values.mean() - 6 / pi * asin(rho / 2)) < 4 * max(values.std() / 20, 1e-3)
 
 
 @pytest.mark.parametrize("shared", range(9))
-def test_maps_that_share_some_of_their_strongest_cells_overlap_by_that_share(shared):
+def test_top_k_equals_chance_corrected_overlap(shared):
     cells = np.random.default_rng(1).uniform(0, 1, size=(2, 64))  # an eighth of 64 is 8
     cells[0, :8] += 1
     cells[1, 8 - shared : 16 - shared] += 1
@@ -160,77 +159,65 @@ def test_maps_that_share_some_of_their_strongest_cells_overlap_by_that_share(sha
     np.testing.assert_allclose(top_k(*cells.reshape(2, 1, 8, 8)), expected, atol=1e-12)
 
 
-def test_maps_that_know_nothing_of_each_other_agree_by_chance():
-    a, b = np.random.default_rng(2).normal(size=(2, 400, 12, 12))
-    for measure in (spearman, top_k):
-        values = measure(a, b)
-        assert abs(values.mean()) < 3 * values.std() / 20
+@pytest.mark.parametrize("measure", [spearman, top_k])
+def test_independent_maps_have_zero_correlation(measure):
+    values = measure(*np.random.default_rng(2).normal(size=(2, 400, 12, 12)))
+    assert abs(values.mean()) < 3 * values.std() / 20
 
 
-def test_maps_that_say_nothing_but_in_one_cell_each_do_not_agree_in_the_rest():
+def test_top_k_ignores_common_zeros():
     assert top_k(unit(12, (0, 0)), unit(12, (11, 11)))[0] < 0.01
 
 
-# What a comparison makes of planted networks: a signal for each picture, and what each training adds to it
+# Comparisons of simulated networks: a signal per image, and noise of each training
 
 
-def compared(
-    low: np.ndarray, high: np.ndarray, seeds: int = 2, quiet: float = 1
+def compare_simulated(
+    low: np.ndarray, high: np.ndarray, seeds: int = 2, noise_ratio: float = 1
 ) -> dict[str, dict]:
-    """Rows, by measure, of networks whose maps are these signals (n, 6, 6), at 6 x 6 and 12 x 12 cells, with noise of their own.
+    """Return rows by measure for maps with signals `low` and `high` (n, 6, 6) and noise.
 
-    On the common grid the noise has unit variance, at the high resolution that over `quiet` squared.
+    Grids have 6 x 6 and 12 x 12 cells. On the common grid the noise has unit variance at the
+    low resolution and a standard deviation of 1 / `noise_ratio` at the high one.
     """
     rng = np.random.default_rng(7)
-    signals = {24: low, 48: high.repeat(2, axis=1).repeat(2, axis=2)}
-    noise = {24: 1, 48: 2 / quiet}
-    maps = {
-        resolution: {
-            seed: signal + noise[resolution] * rng.normal(size=signal.shape)
-            for seed in range(seeds)
+    maps: dict[int, dict[int, np.ndarray]] = {}
+    for resolution, signal, spread in ((24, low, 1), (48, double(high), 2 / noise_ratio)):
+        maps[resolution] = {
+            seed: signal + spread * rng.normal(size=signal.shape) for seed in range(seeds)
         }
-        for resolution, signal in signals.items()
-    }
+    index = np.arange(len(low))
     rows = compare_maps(
-        ModelMaps("gradcam", "rule", "trained", np.arange(len(low)), maps),
-        np.arange(len(low)) % 6,
-        np.arange(0),
+        ModelMaps("gradcam", "rule", "trained", index, maps), index % 6, np.arange(0)
     )
-    return {
-        row["measure"]: row
-        for row in rows
-        if row["low"] < row["high"] and row["population"] == "all"
-    }
+    across = [row for row in rows if row["low"] < row["high"] and row["population"] == "all"]
+    return {row["measure"]: row for row in across}
 
 
 @pytest.fixture(scope="module")
 def signals() -> np.ndarray:
-    """Two independent signals of the same pictures, and one that all pictures share: (3, n, 6, 6)."""
-    own, other, shared = np.random.default_rng(8).normal(size=(3, 80, 6, 6))
-    return np.stack([own, other, np.broadcast_to(shared[0], own.shape)])
+    """Two independent signals per image, and one that all images share: (3, n, 6, 6)."""
+    first, second, shared = np.random.default_rng(8).normal(size=(3, 80, 6, 6))
+    return np.stack([first, second, np.broadcast_to(shared[0], first.shape)])
 
 
 @pytest.mark.parametrize("seeds", [2, 5])
-def test_resolutions_that_share_all_but_the_noise_of_trainings_reach_their_ceiling(
-    signals, seeds
-):
-    for row in compared(signals[0], signals[0], seeds).values():
+def test_equal_signals_reach_the_ceiling(signals, seeds):
+    for row in compare_simulated(signals[0], signals[0], seeds).values():
         assert row["normalised"] == pytest.approx(1, abs=0.1)
         assert row["normalised_low"] < 1 < row["normalised_high"]
 
 
-def test_a_resolution_whose_trainings_differ_less_does_not_lower_the_agreement(signals):
-    rows = compared(3 * signals[0], 3 * signals[0], seeds=4, quiet=4)
+def test_less_noise_at_one_resolution_keeps_agreement(signals):
+    rows = compare_simulated(3 * signals[0], 3 * signals[0], seeds=4, noise_ratio=4)
     assert rows["spearman"]["normalised"] == pytest.approx(1, abs=0.02)
     assert all(row["normalised"] == pytest.approx(1, abs=0.1) for row in rows.values())
 
 
 @pytest.mark.parametrize("seeds", [2, 5])
-def test_resolutions_that_share_no_more_than_their_pictures_do_stay_on_their_floor(
-    signals, seeds
-):
-    own, other, shared = signals
-    rows = compared(own + shared, other + shared, seeds)
+def test_signal_shared_by_all_images_stays_on_floor(signals, seeds):
+    first, second, shared = signals
+    rows = compare_simulated(first + shared, second + shared, seeds)
     assert rows["spearman"]["floor"] > 0.2
     for row in rows.values():
         assert row["normalised"] == pytest.approx(0, abs=0.1)
@@ -238,38 +225,17 @@ def test_resolutions_that_share_no_more_than_their_pictures_do_stay_on_their_flo
 
 
 @pytest.mark.parametrize("weight", [0.25, 0.5, 0.75])
-def test_resolutions_that_share_a_part_stand_at_that_part(signals, weight):
-    own, other, _ = signals
-    row = compared(own, weight * own + np.sqrt(1 - weight**2) * other, seeds=4)["spearman"]
+def test_normalised_agreement_equals_shared_part(signals, weight):
+    first, second, _ = signals
+    mixture = weight * first + np.sqrt(1 - weight**2) * second
+    row = compare_simulated(first, mixture, seeds=4)["spearman"]
     assert row["normalised"] == pytest.approx(weight, abs=0.06)
 
 
 @pytest.mark.parametrize("seeds", [2, 5])
-@pytest.mark.parametrize("signal", ["none", "shared by all pictures"])
-def test_where_the_ceiling_is_no_higher_than_the_floor_nothing_is_normalised(
-    signals, seeds, signal
-):
-    same = signals[2] * (signal != "none")
-    for row in compared(same, same, seeds).values():
+@pytest.mark.parametrize("strength", [0, 1])
+def test_ceiling_on_floor_is_not_normalised(signals, seeds, strength):
+    same = signals[2] * strength
+    for row in compare_simulated(same, same, seeds).values():
         assert row["observed"] == pytest.approx(row["floor"], abs=0.05)
         assert "normalised" not in row
-
-
-def test_nineteen_of_twenty_intervals_hold_what_they_are_of():
-    rng, held = np.random.default_rng(9), []
-    for _ in range(200):
-        observed, floor, *ceilings = (
-            SeedPairs([(0, 1)], rng.normal(expected, 0.3, size=(1, 60)))
-            for expected in (0.5, 0.1, 0.9, 0.4)
-        )
-        told = summarise(
-            AgreementParts(observed, floor, (ceilings[0], ceilings[1])), (0, 1), "correlation"
-        )
-        truth = {"observed": 0.5, "normalised": 0.4 / (0.6 - 0.1)}
-        held.append(
-            [
-                told[f"{name}_low"] < value < told[f"{name}_high"]
-                for name, value in truth.items()
-            ]
-        )
-    assert all(0.9 < share < 0.99 for share in np.mean(held, axis=0))

@@ -1,4 +1,4 @@
-"""Our attributions against the libraries that define them, called as their users would, in the same memory format."""
+"""Attributions against the libraries that define them, called as their users call them."""
 
 import copy
 import warnings
@@ -24,35 +24,31 @@ from resomap.explain.attribution import AttributionSettings, attribute
 
 torch.set_num_threads(1)
 LABELS = torch.tensor([0, 1, 2, 3, 3, 2])
-CELL = torch.arange(15) * 12 // 15  # of each row and column, on a grid of 12 x 12
+CELL_OF_PIXEL = torch.arange(15) * 12 // 15  # on a grid of 12 x 12
 
 
-def guided_backprop(model: nn.Module, images: Tensor) -> Tensor:
-    with warnings.catch_warnings(
-        action="ignore", category=UserWarning
-    ):  # it announces its hooks at every call
+def captum_maps(method: str, model: nn.Module, images: Tensor) -> Tensor:
+    """Return the attributions of captum, reading layer 3 of the model."""
+    if method == "gradcam":
+        return LayerGradCam(model, model[3]).attribute(images, LABELS)
+    if method == "hirescam":
+        return LayerGradientXActivation(model, model[3]).attribute(images, LABELS)
+    if method == "integrated_gradients":
+        return IntegratedGradients(model).attribute(images, target=LABELS, n_steps=16)
+    if method == "saliency":
+        return Saliency(model).attribute(images.requires_grad_(), LABELS, abs=False)
+    # captum announces its hooks at every call.
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
         return GuidedBackprop(model).attribute(images.requires_grad_(), LABELS)
 
 
-CAPTUM = {
-    "gradcam": lambda model, images: LayerGradCam(model, model[3]).attribute(images, LABELS),
-    "hirescam": lambda model, images: LayerGradientXActivation(model, model[3]).attribute(
-        images, LABELS
-    ),
-    "integrated_gradients": lambda model, images: IntegratedGradients(model).attribute(
-        images, target=LABELS, n_steps=16
-    ),
-    "saliency": lambda model, images: Saliency(model).attribute(
-        images.requires_grad_(), LABELS, abs=False
-    ),
-    "guided_backprop": guided_backprop,
-}
+CAPTUM = ("gradcam", "hirescam", "integrated_gradients", "saliency", "guided_backprop")
 PYTORCH_GRAD_CAM = {
     "gradcam": GradCAM,
     "hirescam": HiResCAM,
     "gradcam_plus_plus": GradCAMPlusPlus,
 }
-FORMATS = pytest.mark.parametrize(
+EVERY_MEMORY_FORMAT = pytest.mark.parametrize(
     "memory_format",
     [torch.contiguous_format, torch.channels_last],
     ids=["contiguous", "channels_last"],
@@ -62,17 +58,9 @@ FORMATS = pytest.mark.parametrize(
 @pytest.fixture
 def model() -> nn.Module:
     torch.manual_seed(0)
-    network = nn.Sequential(
-        *(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, stride=2), nn.ReLU()),
-        *(
-            nn.Conv2d(8, 8, 3),
-            nn.Tanh(),
-            nn.AdaptiveAvgPool2d(2),
-            nn.Flatten(),
-            nn.Linear(32, 4),
-        ),
-    )
-    return network.eval()
+    first = [nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, stride=2), nn.ReLU()]
+    second = [nn.Conv2d(8, 8, 3), nn.Tanh(), nn.AdaptiveAvgPool2d(2)]
+    return nn.Sequential(*first, *second, nn.Flatten(), nn.Linear(32, 4)).eval()
 
 
 @pytest.fixture
@@ -80,103 +68,84 @@ def images() -> Tensor:
     return torch.randn(6, 3, 15, 15, generator=torch.Generator().manual_seed(1))
 
 
-def ours(method: str, model: nn.Module, images: Tensor, layer: nn.Module) -> np.ndarray:
+def our_maps(method: str, model: nn.Module, images: Tensor, layer: nn.Module) -> np.ndarray:
     classes = model(images[:1]).shape[1]
     weights = torch.eye(classes)[LABELS[: len(images)]]
-    return attribute(
-        method,
-        model,
-        images,
-        weights,
-        AttributionSettings(layer, ig_steps=16, smoothgrad_samples=4, batch_size=len(images)),
+    settings = AttributionSettings(
+        layer, ig_steps=16, smoothgrad_samples=4, batch_size=len(images)
     )
+    return attribute(method, model, images, weights, settings)
 
 
-def before_scaling(
+def unscaled_cam(
     kind: type[GradCAM], model: nn.Module, images: Tensor, layer: nn.Module
 ) -> np.ndarray:
-    """The map of pytorch-grad-cam before it clips and scales, by its own parts."""
+    """Return the map of pytorch-grad-cam before clipping and scaling, from its own parts."""
     cam = kind(model, [layer])
+    recorded = cam.activations_and_grads
     try:
-        cam.activations_and_grads(images).gather(
-            1, LABELS[: len(images), None]
-        ).sum().backward()
-        activations, gradients = (
-            kept[0].numpy()
-            for kept in (
-                cam.activations_and_grads.activations,
-                cam.activations_and_grads.gradients,
-            )
+        recorded(images).gather(1, LABELS[: len(images), None]).sum().backward()
+        activations, gradients = recorded.activations[0], recorded.gradients[0]
+        return cam.get_cam_image(
+            images, layer, None, activations.numpy(), gradients.numpy(), False
         )
-        return cam.get_cam_image(images, layer, None, activations, gradients, False)
     finally:
-        cam.activations_and_grads.release()
+        recorded.release()
 
 
-def assert_equal(found: np.ndarray, theirs: np.ndarray) -> None:
+def assert_maps_equal(ours: np.ndarray, theirs: np.ndarray) -> None:
     largest = np.abs(theirs).max()
     assert largest > 0
-    np.testing.assert_allclose(found, theirs, rtol=1e-5, atol=1e-5 * largest)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5 * largest)
 
 
-@FORMATS
+@EVERY_MEMORY_FORMAT
 @pytest.mark.parametrize("method", CAPTUM)
-def test_maps_equal_those_of_captum(model, images, method, memory_format):
-    model, images = (
-        model.to(memory_format=memory_format),
-        images.to(memory_format=memory_format),
-    )
-    theirs = CAPTUM[method](model, images.clone()).detach().sum(dim=1)
-    assert_equal(ours(method, model, images, model[3]), theirs.numpy())
+def test_maps_equal_captum(model, images, method, memory_format):
+    model = model.to(memory_format=memory_format)
+    images = images.to(memory_format=memory_format)
+    theirs = captum_maps(method, model, images.clone()).detach().sum(dim=1)
+    assert_maps_equal(our_maps(method, model, images, model[3]), theirs.numpy())
 
 
-def test_occlusion_equals_captums_ablation_of_the_same_cells(model, images):
-    cells = CELL[:, None] * 12 + CELL
-    theirs = (
-        FeatureAblation(model)
-        .attribute(images, target=LABELS, feature_mask=cells[None, None])[:, 0]
-        .numpy()
-    )
-    assert_equal(ours("occlusion", model, images, model[3])[:, CELL][:, :, CELL], theirs)
+def test_occlusion_equals_feature_ablation_of_captum(model, images):
+    mask = (CELL_OF_PIXEL[:, None] * 12 + CELL_OF_PIXEL)[None, None]
+    ablation = FeatureAblation(model).attribute(images, target=LABELS, feature_mask=mask)
+    ours = our_maps("occlusion", model, images, model[3])
+    assert_maps_equal(ours[:, CELL_OF_PIXEL][:, :, CELL_OF_PIXEL], ablation[:, 0].numpy())
 
 
-@FORMATS
+@EVERY_MEMORY_FORMAT
 @pytest.mark.parametrize("method", PYTORCH_GRAD_CAM)
-def test_maps_equal_those_of_pytorch_grad_cam_before_it_scales(
-    model, images, method, memory_format
-):
-    model, images = (
-        model.to(memory_format=memory_format),
-        images.to(memory_format=memory_format),
-    )
-    assert_equal(
-        ours(method, model, images, model[3]),
-        before_scaling(PYTORCH_GRAD_CAM[method], model, images, model[3]),
-    )
+def test_unscaled_maps_equal_pytorch_grad_cam(model, images, method, memory_format):
+    model = model.to(memory_format=memory_format)
+    images = images.to(memory_format=memory_format)
+    theirs = unscaled_cam(PYTORCH_GRAD_CAM[method], model, images, model[3])
+    assert_maps_equal(our_maps(method, model, images, model[3]), theirs)
 
 
 @pytest.mark.parametrize("method", PYTORCH_GRAD_CAM)
-def test_scaled_as_pytorch_grad_cam_does_the_maps_are_those_it_shows(model, images, method):
+def test_scaled_maps_equal_pytorch_grad_cam(model, images, method):
     with PYTORCH_GRAD_CAM[method](model, [model[3]]) as cam:
-        shown = cam(images, [ClassifierOutputTarget(label) for label in LABELS.tolist()])
-    scaled = scale_cam_image(np.maximum(ours(method, model, images, model[3]), 0), (15, 15))
-    np.testing.assert_allclose(scale_cam_image(scaled), shown, atol=1e-4)
+        theirs = cam(images, [ClassifierOutputTarget(label) for label in LABELS.tolist()])
+    ours = np.maximum(our_maps(method, model, images, model[3]), 0)
+    scaled = scale_cam_image(scale_cam_image(ours, (15, 15)))
+    np.testing.assert_allclose(scaled, theirs, atol=1e-4)
 
 
-@FORMATS
+@EVERY_MEMORY_FORMAT
 @pytest.mark.parametrize("method", PYTORCH_GRAD_CAM)
-def test_on_a_resnet_nothing_follows_in_place_and_the_maps_are_the_same(method, memory_format):
+def test_resnet_maps_equal_pytorch_grad_cam(method, memory_format):
+    """No in-place operation follows the block, so the library's own record is intact."""
     torch.manual_seed(0)
     model = resnet18(num_classes=4).eval().to(memory_format=memory_format)
     images = torch.randn(6, 3, 64, 64).to(memory_format=memory_format)
-    assert_equal(
-        ours(method, model, images, model.layer2),
-        before_scaling(PYTORCH_GRAD_CAM[method], model, images, model.layer2),
-    )
+    theirs = unscaled_cam(PYTORCH_GRAD_CAM[method], model, images, model.layer2)
+    assert_maps_equal(our_maps(method, model, images, model.layer2), theirs)
 
 
 @pytest.mark.parametrize("build", [resnet18, mobilenet_v3_small])
-def test_guided_backprop_holds_where_relus_are_reused_and_in_place(build):
+def test_guided_backprop_handles_reused_in_place_relus(build):
     torch.manual_seed(0)
     model = build(num_classes=4).eval()
     images = torch.randn(2, 3, 48, 48)
@@ -184,6 +153,6 @@ def test_guided_backprop_holds_where_relus_are_reused_and_in_place(build):
     theirs = np.stack(
         [reference(images[[i]].clone(), int(LABELS[i])).sum(axis=-1) for i in range(2)]
     )
-    assert_equal(ours("guided_backprop", model, images, model), theirs)
-    gradient = ours("saliency", model, images, model)
+    assert_maps_equal(our_maps("guided_backprop", model, images, model), theirs)
+    gradient = our_maps("saliency", model, images, model)
     assert np.abs(gradient - theirs).max() > 0.1 * np.abs(gradient).max()

@@ -1,4 +1,4 @@
-"""Our localisation against Quantus (Hedström et al. 2023), where the two ask the same: no negative relevance, binary masks, no ties."""
+"""Localisation against Quantus (Hedström et al. 2023) for non-negative maps and binary masks."""
 
 import numpy as np
 import pytest
@@ -12,17 +12,16 @@ MEASURES = {
 }
 
 
-@pytest.mark.filterwarnings(
-    "ignore:invalid escape sequence"
-)  # in three docstrings of Quantus, the first time they are compiled
+# Three docstrings of Quantus have invalid escapes, reported when they are first compiled.
+@pytest.mark.filterwarnings("ignore:invalid escape sequence")
 @pytest.mark.parametrize("measure", MEASURES)
 @pytest.mark.parametrize("seed", range(3))
-def test_measures_equal_those_of_quantus(measure, seed):
+def test_measures_equal_quantus(measure, seed):
     import quantus
 
-    draw = np.random.default_rng(seed)
-    maps = draw.gamma(0.5, size=(40, 12, 12)).astype(np.float32)
-    masks = draw.random((40, 12, 12)) < draw.uniform(0.05, 0.7, (40, 1, 1))
+    rng = np.random.default_rng(seed)
+    maps = rng.gamma(0.5, size=(40, 12, 12)).astype(np.float32)
+    masks = rng.random((40, 12, 12)) < rng.uniform(0.05, 0.7, (40, 1, 1))
     masks[:, 5, 5] = True
     metric = getattr(quantus, MEASURES[measure])(normalise=False, disable_warnings=True)
     theirs = metric(
