@@ -1,4 +1,4 @@
-"""Image files that tests write: plain ones, real scans, and every kind that has broken a loader."""
+"""Image files for tests: plain ones, real scans, and every kind that has broken a loader."""
 
 import csv
 import struct

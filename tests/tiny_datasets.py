@@ -1,6 +1,6 @@
 """Tiny datasets in the official formats of ten datasets of torchvision.
 
-torchvision's own classes read them, with their integrity checks on. CIFAR10, CIFAR100, STL10, SVHN
+torchvision reads them with its integrity checks on. CIFAR10, CIFAR100, STL10, SVHN
 and Flowers102 check the md5 of their files: these are read only in the process that wrote them,
 while its monkeypatch holds. Any process reads the others.
 """
@@ -47,7 +47,7 @@ class TinyDataset:
     def draw(
         self, split: str, each: int, height: int, width: int, mixed: bool
     ) -> list[tuple[np.ndarray, int]]:
-        """Draw images and labels of a split, `each` per class, the classes in order or `mixed`."""
+        """Draw images and labels of a split, `each` per class, in order or `mixed`."""
         labels = np.repeat(np.arange(len(self.classes)), each)
         self.labels[split] = (
             np.random.default_rng(1).permutation(labels) if mixed else labels

@@ -1,4 +1,4 @@
-"""Batches from a uint8 store: indexed, augmented and normalised as tensors, in channels_last."""
+"""Batches from a uint8 store, augmented and normalised as tensors in channels_last."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -101,6 +101,7 @@ class TrainLoader:
             self._seed, self._epoch, len(self._images), self._augmentation, self._balanced
         )
         batches = torch.arange(len(self._images)).split(self._batch_sizes())[self._step :]
+        # Every process draws the whole epoch, so that N processes see the batches of one.
         own = [batch.tensor_split(self._world)[self._rank].numpy() for batch in batches]
         prepare = partial(self._prepare_batch, draws)
         if self._num_workers:
@@ -139,6 +140,7 @@ class EvalLoader:
 
 def to_device(array: np.ndarray, device: torch.device) -> Tensor:
     """Copy an array, which may be memory-mapped, into a tensor on `device`."""
+    # np.array copies: torch warns when it shares read-only memory.
     return torch.from_numpy(np.array(array)).to(device)
 
 
@@ -180,7 +182,7 @@ def _prefetch(
     prepare: Callable[[np.ndarray], Batch], batches: list[np.ndarray], num_workers: int
 ) -> Iterator[Batch]:
     """Yield the batches in order, prepared by threads at most `num_workers` batches ahead."""
-    # Threads suffice: torch and OpenCV release the GIL, and nothing is pickled between processes.
+    # Threads suffice, since torch and OpenCV release the GIL; processes would pickle batches.
     with ThreadPoolExecutor(num_workers) as pool:
         pending: deque[Future[Batch]] = deque()
         try:

@@ -1,4 +1,4 @@
-"""Where training images are placed: on the GPU if they fit, else in RAM, else read from disk."""
+"""Placement of training images: on the GPU if they fit, else in RAM, else on disk."""
 
 import re
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ MAX_MEMORY_SHARE = 0.5
 class DiskImages:
     """The images of a .npy file (N, r, r, 3), each read when it is indexed."""
 
-    # Not a memory map: in random order the system reads megabytes ahead at every page fault, and
-    # a batch takes ten times as long as with one pread per image (benchmarks/data.md).
+    # Not a memory map: in random order the system reads megabytes ahead at every page fault,
+    # and a batch takes ten times as long as with one pread per image (benchmarks/data.md).
 
     device = torch.device("cpu")
 
@@ -53,7 +53,7 @@ def take_images(images: PlacedImages, index: Tensor) -> Tensor:
 
 
 def place_images(images: np.ndarray, device: torch.device, pin_memory: bool) -> PlacedImages:
-    """Place an array (N, r, r, 3), which may be a mapped file, as near to `device` as it fits."""
+    """Place an array (N, r, r, 3) or mapped file as near to `device` as it fits."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         if images.nbytes <= MAX_MEMORY_SHARE * free:
@@ -61,13 +61,14 @@ def place_images(images: np.ndarray, device: torch.device, pin_memory: bool) -> 
     if isinstance(images, np.memmap) and images.nbytes > MAX_MEMORY_SHARE * _free_memory():
         return DiskImages(Path(str(images.filename)))
     resident = _read_all(images)
+    # Only from pinned memory does a GPU copy while the CPU goes on.
     return resident.pin_memory() if pin_memory and device.type == "cuda" else resident
 
 
 def _read_all(images: np.ndarray) -> Tensor:
     whole = np.empty(images.shape, images.dtype)
     if isinstance(images, np.memmap):
-        # Read, not copied from the map: a disk that fails, or a file that another node replaced,
+        # Read, not copied from the map: a failing disk, or a file that another node replaced,
         # ends a process with a map by SIGBUS.
         with closing(NpyFile.open(Path(str(images.filename)))) as stored:
             stored.read_into(0, whole)

@@ -88,6 +88,7 @@ def draw_balanced(rng: np.random.Generator, labels: np.ndarray) -> np.ndarray:
     members = np.split(np.argsort(labels, kind="stable"), np.cumsum(sizes)[:-1])
     quotient, rest = divmod(len(labels), len(members))
     shares = quotient + (rng.permutation(len(members)) < rest)
+    # np.resize repeats a permutation from its start: no image returns before all have appeared.
     drawn = [
         np.resize(rng.permutation(images), share)
         for images, share in zip(members, shares, strict=True)
@@ -102,7 +103,7 @@ def _assign_slots(order: np.ndarray) -> np.ndarray:
     not appear: there are as many of them.
     """
     positions, first = np.arange(len(order)), np.full_like(order, -1)
-    # Assigned from the back: where an index repeats, numpy keeps the last value, the first position.
+    # Where an index repeats, numpy keeps the last value: reversed, that is the first position.
     first[order[::-1]] = positions[::-1]
     slot = order.copy()
     slot[first[order] != positions] = np.flatnonzero(first < 0)
@@ -112,7 +113,7 @@ def _assign_slots(order: np.ndarray) -> np.ndarray:
 def draw_boxes(
     rng: np.random.Generator, count: int, scale: tuple[float, float], ratio: tuple[float, float]
 ) -> np.ndarray:
-    """Return boxes (N, 4) inside the unit square, distributed as torchvision's RandomResizedCrop.
+    """Return boxes (N, 4) in the unit square, distributed as torchvision's RandomResizedCrop.
 
     The area is uniform in `scale`, the logarithm of the aspect ratio uniform in `ratio`. The
     first of ten tries that fits is taken, else the largest box of the nearest ratio, centred.

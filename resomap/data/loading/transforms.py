@@ -1,4 +1,4 @@
-"""Augmentations of a batch with one set of parameters per image, as tensor operations on any device."""
+"""Augmentations of a batch with parameters per image, as tensor operations on any device."""
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ def resample(
 
     `angle` (B,) is in degrees, `box` (B, 4) in fractions of the side.
     """
-    # A box is never larger than the image, so that it is only upscaled: no antialiasing is needed.
+    # A box is never larger than the image, hence only upscaled: no antialiasing is needed.
     box, angle = (values.to(images) for values in _defaults(len(images), box, angle))
     grid = functional.affine_grid(
         _affine(box, angle, flipped), list(images.shape), align_corners=False

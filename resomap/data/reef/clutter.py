@@ -1,8 +1,8 @@
 """The sea bed: 1/f noise as a pyramid of octaves, drawn once and evaluated on any canvas.
 
 An octave is a uniform cubic B-spline surface with normally distributed control points. Doubling
-the grid of such a surface is exact, so that the octaves are added from the coarsest to the finest
-grid and evaluated once.
+the grid of such a surface is exact, so that the octaves are added from the coarsest to the
+finest grid and evaluated once.
 """
 
 from functools import cache
@@ -14,7 +14,7 @@ ROUGHNESS = 0.66  # amplitude of an octave relative to the coarser one
 
 
 def draw_points(generator: np.random.Generator, fields: int, cells: int) -> np.ndarray:
-    """Draw control points of surfaces over cells x cells: float32 (fields, cells + 3, cells + 3)."""
+    """Draw control points of surfaces: float32 (fields, cells + 3, cells + 3)."""
     return generator.standard_normal((fields, cells + 3, cells + 3), dtype=np.float32)
 
 
@@ -32,7 +32,7 @@ def add_octaves(octaves: tuple[np.ndarray, ...]) -> np.ndarray:
 
 
 def double(points: np.ndarray) -> np.ndarray:
-    """Return the same surfaces with twice the cells along the last axis, the last two axes swapped.
+    """Return the surfaces with twice the cells along the last axis, the last two axes swapped.
 
     Applied twice, it doubles both axes.
     """
@@ -51,7 +51,7 @@ def _sample(points: np.ndarray, canvas: int) -> np.ndarray:
     """Evaluate along the last but one axis, and swap the last two axes."""
     first, basis = spline_basis(points.shape[-2] - 3, canvas)
     rows = np.ascontiguousarray(points)
-    # Four shifted sums and no matrix product: on a busy machine a threaded BLAS is many times slower.
+    # Four shifted sums, no matrix product: a threaded BLAS is far slower on a busy machine.
     sampled = np.zeros((*points.shape[:-2], canvas, points.shape[-1]), points.dtype)
     for k, weight in enumerate(basis):
         sampled += rows.take(first + k, axis=-2) * weight
@@ -60,7 +60,7 @@ def _sample(points: np.ndarray, canvas: int) -> np.ndarray:
 
 @cache
 def spline_basis(cells: int, canvas: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first of four control points per pixel centre (canvas,) and weights (4, canvas, 1)."""
+    """Return the first of four control points per pixel, and weights (4, canvas, 1)."""
     position = (np.arange(canvas) + 0.5) * (cells / canvas)
     t = position - np.floor(position)
     weights = [(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3]

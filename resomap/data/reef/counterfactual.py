@@ -21,13 +21,14 @@ from resomap.data.store.resize import resize_images
 def render_reversed_stickers(
     settings: Reef, index: np.ndarray, native: int, resolution: int, filter: Filter
 ) -> np.ndarray:
-    """Render test images `index` (n,) with stickers that contradict the label: uint8 (n, r, r, 3).
+    """Render test images `index` (n,) whose stickers contradict the label: uint8 (n, r, r, 3).
 
     They are rendered with `native` pixels and resized as the store is, so that nothing but the
     sticker differs from the stored images; where the sticker contradicted the label already,
     nothing does. The stripes of the outline pair carry no information: its stickers are
     swapped.
     """
+    # The eight images of a chunk share its random stream: neighbours draw it once.
     cached_chunk = lru_cache(maxsize=1)(draw_chunk)
     images = []
     for number in index.tolist():

@@ -1,8 +1,8 @@
 """Painting on a canvas: windows, colours, stripes (gratings), soft edges and compositing.
 
 A canvas is float32 (3, H, W), 0 to 1. A pixel holds the mean over its square: at edges by the
-distance of its centre, of gratings by the sinc of their frequency. So a smaller canvas shows the
-same scene without aliasing.
+distance of its centre, of gratings by the sinc of their frequency. So a smaller canvas shows
+the same scene without aliasing.
 """
 
 import math
@@ -39,7 +39,7 @@ def _pixels_around(canvas: int, centre: float, reach: float) -> slice:
 def paint_over(
     canvas: np.ndarray, where: Window, colour: np.ndarray | float, opacity: np.ndarray
 ) -> None:
-    """Paint a grey or a `colour` (3, h or 1, w or 1) on a window with `opacity` (h, w), in place."""
+    """Paint a grey or a `colour` (3, h, w) on a window with `opacity` (h, w), in place."""
     under = canvas[:, *where.area]
     under += opacity * (colour - under)
 
@@ -50,7 +50,7 @@ def rgb(colour: Colour) -> np.ndarray:
 
 
 def contrast(colour: np.ndarray) -> np.ndarray:
-    """Return the direction in colour space of stripes on `colour`, with mean 1 over the channels."""
+    """Return the colour direction of stripes on `colour`, with mean 1 over the channels."""
     # Smallest in the channels that are nearest to 0 or 1, which would clip.
     headroom = colour * (1 - colour)
     direction: np.ndarray = headroom / headroom.mean()
@@ -58,13 +58,13 @@ def contrast(colour: np.ndarray) -> np.ndarray:
 
 
 def circle(hue: float) -> np.ndarray:
-    """Return the point of a hue (0 is red, 1 a full turn) on a circle about grey: (3, 1, 1)."""
+    """Return the point of a hue (0 is red, 1 a full turn) on a circle about grey, (3, 1, 1)."""
     thirds = np.arange(3, dtype=np.float32)[:, None, None] / 3
     return np.cos(2 * math.pi * (hue - thirds)).astype(np.float32)
 
 
 def coverage(distance: np.ndarray, pixel: float) -> np.ndarray:
-    """Return the share of each pixel inside an outline, from the signed distance of its centre."""
+    """Return the covered share of each pixel from the signed distance of its centre."""
     return np.clip(0.5 - distance / pixel, 0, 1)
 
 

@@ -1,4 +1,4 @@
-"""Rendering scenes of the reef: striped fish on a cluttered sea bed, on a canvas of any size."""
+"""Rendering scenes of the reef: striped fish on a cluttered sea bed, at any size."""
 
 import math
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ ORANGE, AQUA = (1.0, 0.45, 0.05), (0.10, 0.80, 0.95)
 
 @dataclass(frozen=True)
 class ReefImages:
-    """Rendered images and all that is known of them; the first axis of every array is the image.
+    """Rendered images and all that is known of them; the first axis of each array is the image.
 
     images         uint8 (N, H, W, 3)
     masks          uint8 (N, H, W), share of each pixel that the fish covers, 255 for all of it
@@ -80,7 +80,7 @@ def render_split(settings: Reef, split: str, count: int, canvas: int) -> ReefIma
 
 
 def render_chunks(settings: Reef, split: str, count: int, canvas: int) -> Iterator[ReefImages]:
-    """Yield the first `count` images of a split, eight at a time, with `canvas` pixels a side."""
+    """Yield the first `count` images of a split, eight at a time, `canvas` pixels wide."""
     for start in range(0, count, SCENES_PER_CHUNK):
         scenes = draw_chunk(settings, split, start // SCENES_PER_CHUNK)[: count - start]
         rendered = [render_scene(scene, canvas) for scene in scenes]
@@ -114,6 +114,7 @@ def render_scene(
         _add_disc(image, disc)
     _add_fish(image, masks[:2], scene.fish, mottle)
     image += GRAIN * clutter.evaluate(scene.grain, canvas)
+    # Last and without grain: the sticker has two exact colours, and hides what is below.
     if scene.sticker:
         _add_sticker(image, masks, scene.sticker)
     return _to_bytes(image).transpose(1, 2, 0), *_to_bytes(masks)
@@ -152,12 +153,14 @@ def _add_fish(image: np.ndarray, masks: np.ndarray, fish: Fish, mottle: np.ndarr
     u, v = _frame(fish, where.x, where.y)
     distance = fish.radius * silhouette.distance(u, v)
     mask, stripes = coverage(distance, where.pixel), ramp(distance, FADE)
+    # Lighter towards the back: v points down.
     flesh = rgb(fish.colour)
     body = flesh * (_rounded(distance, fish.radius / 2) - 0.08 * v + 0.05 * mottle[where.area])
     body += contrast(flesh) * (grating(where, fish.wave) * stripes)
     paint_over(image, where, body, mask)
     masks[:, *where.area] = mask, mask * stripes
     for x, y in silhouette.eyes:
+        # The eye hides stripes, but belongs to the object.
         masks[1, *where.area] *= 1 - _add_eye(
             image, where, fish.radius * np.hypot(u - x, v - y), fish.radius * EYE
         )
@@ -196,4 +199,5 @@ def _frame(fish: Fish, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.nda
 def _rounded(distance: np.ndarray, depth: float) -> np.ndarray:
     """Return the shading of a body that rises from its outline over `depth`: 0.6 to 1.08."""
     t = np.clip(distance * (-1 / depth), 0, 1)
+    # The profile of a quarter circle.
     return 0.6 + 0.48 * np.sqrt(t * (2 - t))

@@ -1,12 +1,12 @@
 """Scenes of the reef: the content of an image, drawn at random and independent of any canvas.
 
-A pair of classes shares its silhouette and differs in one thing: its stripes are vertical (bars)
-or horizontal (stripes). The groups broad, medium and fine have stripes of three frequencies, so
-that sampling theory predicts at which resolution each pair becomes a coin toss. The pair outline
-differs in its silhouette, and its stripes carry no information.
+A pair of classes shares its silhouette and differs in one thing: its stripes are vertical
+(bars) or horizontal (stripes). The groups broad, medium and fine have stripes of three
+frequencies, so that sampling theory predicts at which resolution each pair becomes a coin toss.
+The pair outline differs in its silhouette, and its stripes carry no information.
 
-Lengths are in image widths, x to the right, y downwards, angles in degrees. The label decides the
-silhouette and the direction of the stripes, and changes no other draw.
+Lengths are in image widths, x to the right, y downwards, angles in degrees. The label decides
+the silhouette and the direction of the stripes, and changes no other draw.
 """
 
 import math
@@ -42,8 +42,8 @@ GRAIN_CELLS = 128
 class Wave:
     """A sinusoidal grating.
 
-    `frequency` is in cycles per image width, `orientation` the direction of its lines from the x
-    axis, `amplitude` half its range.
+    `frequency` is in cycles per image width, `orientation` the direction of its lines from the
+    x axis, `amplitude` half its range.
     """
 
     frequency: float
@@ -89,7 +89,7 @@ class Fish:
 
 @dataclass(frozen=True)
 class Sticker:
-    """A coloured square in a corner, the shortcut: its centre, and whether its colour means bars."""
+    """The shortcut: a square in a corner, in the colour of bars or of stripes."""
 
     x: float
     y: float
@@ -132,7 +132,7 @@ def draw_chunk(settings: Reef, split: str, chunk: int) -> list[Scene]:
 
 
 def draw_split_labels(settings: Reef, split: str, count: int) -> list[int]:
-    """Return the classes of the first `count` images of a split, without drawing their scenes."""
+    """Return the classes of the first `count` images of a split; no scene is drawn."""
     labels: list[int] = []
     for chunk in range(-(-count // SCENES_PER_CHUNK)):
         labels += _generator(settings, split, chunk).permutation(SCENES_PER_CHUNK).tolist()
@@ -194,6 +194,7 @@ def _draw_disc(settings: Reef, generator: np.random.Generator) -> Disc:
         wave=Wave(
             frequency=settings.frequencies[int(generator.integers(3))]
             * generator.uniform(0.94, 1.06),
+            # Oblique: the frequencies of the cue, but never vertical or horizontal.
             orientation=float(generator.choice((45, 135))) + generator.uniform(-20, 20),
             phase=generator.uniform(0, 2 * math.pi),
             amplitude=generator.uniform(0.10, 0.16),

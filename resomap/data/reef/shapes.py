@@ -1,8 +1,8 @@
-"""Silhouettes as signed distance functions: negative inside, zero on the outline, positive outside.
+"""Silhouettes as signed distance functions: negative inside, positive outside.
 
-A silhouette has its own frame: the head points to +x, the belly to +y, and its area is pi, so that
-a silhouette of a radius covers the same area as a disc of that radius. Distances are exact near
-the outline, where antialiasing reads them. Smooth unions follow I. Quilez,
+A silhouette has its own frame: the head points to +x, the belly to +y, and its area is pi, so
+that it covers the same area as a disc of its radius. Distances are exact near the outline,
+where antialiasing reads them. Smooth unions follow I. Quilez,
 https://iquilezles.org/articles/distfunctions2d.
 """
 
@@ -14,14 +14,15 @@ from functools import cache, reduce
 import numpy as np
 
 Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]
-_TINY = 1e-12
+_TINY = 1e-12  # keeps divisions by a length finite at the origin
 
 
 def ellipse(x: np.ndarray, y: np.ndarray, a: float, b: float) -> np.ndarray:
-    """Return the distance to an ellipse with half-axes `a` and `b`, to first order at its outline."""
+    """Return the distance to an ellipse with half-axes `a` and `b`, to first order."""
     xx, yy = x * x, y * y
     level = np.sqrt(xx / a**2 + yy / b**2 + _TINY * b**2)
     slope = np.sqrt(xx / a**4 + yy / b**4 + _TINY)
+    # The value of the implicit function divided by the length of its gradient.
     distance: np.ndarray = level * (level - 1) / slope
     return distance
 
@@ -33,7 +34,7 @@ def half_plane(x: np.ndarray, y: np.ndarray, nx: float, ny: float, offset: float
 
 
 def union(a: np.ndarray, b: np.ndarray, blend: float) -> np.ndarray:
-    """Return the smooth minimum: both shapes, their joint rounded over a width of `blend`."""
+    """Return the distance to both shapes, their joint rounded over a width of `blend`."""
     overlap = np.maximum(blend - np.abs(a - b), 0)
     joined: np.ndarray = np.minimum(a, b) - overlap * overlap / (4 * blend)
     return joined
@@ -71,7 +72,7 @@ def torpedo(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def starfish(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return the distance to five arms, r = 1 + 0.42 cos(5 phi), one of them pointing up."""
-    # cos(5 phi) as a polynomial in cos(phi), 16 c^5 - 20 c^3 + 5 c: no inverse tangent is needed.
+    # cos(5 phi) is a polynomial in cos(phi), 16 c^5 - 20 c^3 + 5 c: no arctangent is needed.
     r = np.sqrt(x * x + y * y + _TINY)
     c = y / -r
     cc = c * c
@@ -119,19 +120,19 @@ def ray(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Silhouette:
-    """A shape and the positions of its eyes, in units of the radius of the disc of equal area."""
+    """A shape and its eyes, in units of the radius of the disc of equal area."""
 
     shape: Distance
     eyes: tuple[tuple[float, float], ...]
 
     def distance(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Return the signed distance of the points (x, y), in units of the radius of that disc."""
+        """Return the signed distance of the points (x, y), in units of that radius."""
         unit, _ = extent(self.shape)
         return self.shape(x * unit, y * unit) / unit
 
     @property
     def reach(self) -> float:
-        """The largest distance of the outline from the origin, in units of the radius of that disc."""
+        """Largest distance of the outline from the origin, in units of that radius."""
         unit, reach = extent(self.shape)
         return reach / unit
 

@@ -1,4 +1,7 @@
-"""Image files listed in a CSV file: columns path and label, and where known split, group, mask, box."""
+"""Image files listed in a CSV file.
+
+Columns: path and label; optionally split, group, mask, and a box as xmin, ymin, xmax, ymax.
+"""
 
 import csv
 from collections.abc import Mapping
@@ -14,9 +17,10 @@ BOX_COLUMNS = ("xmin", "ymin", "xmax", "ymax")
 
 
 def list_csv(table: Csv) -> Listing:
-    """Return the images of a CSV file in its order; a repeated image adds a box to the first."""
+    """Return the images of a CSV file in its order; a repeated image adds a box."""
     path = Path(table.path or "").expanduser()
     rows = _read_rows(path)
+    # Sorted, so that the labels do not depend on the order of the rows.
     classes = tuple(sorted({row["label"] for _, row in rows}))
     labels = {name: label for label, name in enumerate(classes)}
     by_name: dict[str, ImageEntry] = {}

@@ -41,16 +41,17 @@ class BadImageError(Exception):
 
 
 def decode_image(file: ImageFile) -> tuple[Image.Image, Image.Image | None, tuple[str, ...]]:
-    """Return the image (RGB, upright), its mask (L, 255 on the object) and the FILE_NOTES on it."""
+    """Return the image (RGB, upright), its mask (L, 255 on the object) and its FILE_NOTES."""
     with _open_image(file.path) as stored:
         notes = _find_notes(stored)
         ImageOps.exif_transpose(stored, in_place=True)
         image = _convert_to_rgb(stored)
+    # Masks and boxes belong to the upright image: annotation tools apply EXIF.
     return image, _read_mask(file, image.size), notes
 
 
 def read_image_size(path: str) -> tuple[int, int] | None:
-    """Return width and height from the header, without decoding; None without a valid header."""
+    """Return width and height from the header, without decoding; None where it is invalid."""
     try:
         with _open_image(path) as stored:
             return stored.size
@@ -142,6 +143,7 @@ def _draw_boxes(boxes: tuple[Box, ...], size: tuple[int, int]) -> Image.Image:
     """Return boxes as a mask; a pixel belongs to a box if its centre does."""
     mask = Image.new("L", size)
     for left, top, right, bottom in boxes:
+        # Centres are at half pixels, so rounding keeps those inside; Pillow draws the last too.
         corners = (round(left), round(top), round(right) - 1, round(bottom) - 1)
         ImageDraw.Draw(mask).rectangle(corners, fill=255)
     if mask.getbbox() is None:

@@ -33,7 +33,7 @@ IMAGE_SUFFIXES = {
 def list_folder(folder: Folder) -> Listing:
     """Return every file below a class folder, at any depth, in the order of the names.
 
-    Links are followed. Files are not opened, so one that is no image is found when it is decoded.
+    Links are followed. Files are not opened: what is no image is found when it is decoded.
     """
     root = Path(folder.path or "").expanduser()
     if not root.is_dir():
@@ -53,6 +53,7 @@ def list_folder(folder: Folder) -> Listing:
         for class_folder in _subfolders(part):
             label = classes.index(class_folder.name)
             for path in _walk(str(class_folder), frozenset()):
+                # Slicing: Path.relative_to takes microseconds, times a million files.
                 name = path[len(str(root)) + 1 :]
                 file = ImageFile(path, _mask_path(masks, name))
                 entries.append(
@@ -63,7 +64,7 @@ def list_folder(folder: Folder) -> Listing:
 
 
 def _split_folders(root: Path) -> dict[str | None, Path]:
-    """Return the folder of each split, or {None: root} where the classes stand directly in it."""
+    """Return the folder of each split, or {None: root} where it holds the classes directly."""
     found: dict[str | None, Path] = {
         split: root / name for name, split in SPLIT_NAMES.items() if (root / name).is_dir()
     }
@@ -100,8 +101,9 @@ def _walk(folder: str, ancestors: frozenset[tuple[int, int]]) -> Iterator[str]:
             for item in items
             if not item.name.startswith(".") and item.name not in IGNORED_FILES
         ]
+    # The order of a folder differs between file systems; labels and rows follow it.
     for item in sorted(kept, key=lambda item: item.name):
-        # DirEntry.is_dir needs no stat, but raises ELOOP on a link to itself; Path.is_dir is False.
+        # DirEntry.is_dir needs no stat but raises on a link to itself; Path.is_dir is False.
         is_folder = Path(item.path).is_dir() if item.is_symlink() else item.is_dir()
         if is_folder:
             yield from _walk(item.path, ancestors | {identity})

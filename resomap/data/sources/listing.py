@@ -1,4 +1,4 @@
-"""The images of a source before any file is opened: names, classes, splits, groups and locations."""
+"""The images of a source before any is opened: names, classes, splits, groups, locations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 
 from resomap.errors import ConfigError
 
-MOST_NAMED_CLASSES = 5
+MOST_NAMED_CLASSES = 5  # a message about a thousand classes would hide its point
 
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom in pixels."""
 
 
 class ImageFile(NamedTuple):
-    """An image file of the user, with the file of its mask and its boxes where there are any."""
+    """An image file of the user, the file of its mask and its boxes, where there are any."""
 
     path: str
     mask: str | None = None
@@ -32,6 +32,7 @@ class ImageEntry(NamedTuple):
     label: int
     split: str | None
     group: str | None
+    # Pickled to worker processes: values, no open file.
     location: Any
 
 
@@ -50,14 +51,15 @@ class Listing:
 
 
 def check_classes(listing: Listing, where: str) -> None:
-    """Raise ConfigError where a classifier cannot be trained on `listing`; `where` names the key.
+    """Raise ConfigError for fewer than two classes, or a class without an image for training.
 
-    That is with fewer than two classes, or with a class that has no image for training.
+    `where` names the key and the path.
     """
     if len(listing.classes) < 2:
         raise ConfigError(
             f"{where} holds one class ({listing.classes[0]}): a classifier needs two or more"
         )
+    # Of images without a split, some will be assigned to train.
     trainable = {entry.label for entry in listing.entries if entry.split in (None, "train")}
     missing = name_missing_classes(listing, trainable)
     if missing:

@@ -143,7 +143,7 @@ def _open_reef(settings: Reef, canvas: int) -> Source:
 
 @dataclass(frozen=True)
 class ReefReader:
-    """A reader of (split, index) of the reef, rendered on a canvas; only test images have masks."""
+    """A reader of (split, index) of the reef, rendered on a canvas."""
 
     settings: Reef
     canvas: int
@@ -158,6 +158,7 @@ class ReefReader:
         wave = scene.fish.wave
         return DecodedImage(
             Image.fromarray(image),
+            # Explanations are localised on test images only.
             Image.fromarray(mask) if split == "test" else None,
             facts=(wave.frequency, wave.orientation, scene.fish.x, scene.fish.y),
         )

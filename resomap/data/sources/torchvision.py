@@ -94,6 +94,7 @@ def class_names(dataset: "VisionDataset") -> tuple[str, ...]:
     names = getattr(dataset, "classes", None)
     if names is None:
         return tuple(map(str, range(max(read_labels(dataset)) + 1)))
+    # ImageNet names a class by a tuple of synonyms.
     return tuple(name if isinstance(name, str) else name[0] for name in names)
 
 
@@ -103,6 +104,7 @@ def read_labels(dataset: "VisionDataset") -> list[int]:
     No image is decoded where the dataset keeps its labels apart.
     """
     try:
+        # operator.index accepts integers of numpy and torch, and refuses floats and text.
         return [operator.index(label) for label in _stored_labels(dataset)]
     except TypeError as error:
         raise DataError(
@@ -130,7 +132,7 @@ def read_mask(dataset: "VisionDataset", index: int) -> np.ndarray | None:
 
 
 def _find_class(name: str) -> type["VisionDataset"]:
-    # torchvision imports torch, 2 s that listing a folder does not need.
+    # torchvision imports torch, seconds that the driver of a workflow must not pay.
     from torchvision import datasets
 
     if name in datasets.__all__:
@@ -175,8 +177,8 @@ def _open(
         return kind(root=str(root), **arguments, **options)
     except TypeError as error:
         raise DataError(
-            f"torchvision.datasets.{kind.__name__} cannot be opened by root, split and download "
-            f"alone: {error}"
+            f"torchvision.datasets.{kind.__name__} cannot be opened by root, split and "
+            f"download alone: {error}"
         ) from error
     except (RuntimeError, OSError, HTTPException) as error:
         reason = str(error).partition(" You can use download=True")[0].rstrip(".")

@@ -30,6 +30,7 @@ def listing_digest(listing: Listing) -> str:
     They cover names, classes, splits, groups, masks and boxes, and the size and modification
     time of each file. File contents are not read: hashing a terabyte would take hours.
     """
+    # surrogateescape: file names may hold bytes that are no UTF-8.
     digest = hashlib.sha256("\0".join(listing.classes).encode(errors="surrogateescape"))
     for entry in listing.entries:
         digest.update(repr(_describe(entry)).encode())

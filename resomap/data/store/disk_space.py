@@ -15,7 +15,7 @@ def store_bytes(
     """Return the bytes of each part of a store: native images, masks, and each resolution."""
     parts = {"native": 3 * num_images * native**2}
     if has_masks:
-        # Twice: the masks of all images while they grow, and the copy of the test images' masks.
+        # Twice: the masks of all images while they grow, and the copy of those of test images.
         parts["masks"] = 2 * num_images * native**2
     for resolution in resolutions:
         parts[f"{resolution} px"] = 3 * num_images * resolution**2
@@ -39,4 +39,5 @@ def check_disk_space(folder: Path, parts: Mapping[str, int], existing: int = 0) 
 
 
 def _existing_parent(folder: Path) -> Path:
+    # The folder itself is created later; disk_usage needs a path that exists.
     return next(path for path in (folder, *folder.absolute().parents) if path.exists())

@@ -15,6 +15,7 @@ def find_duplicates(inventory: Inventory) -> list[dict[str, Any]]:
     different images, two share them with a probability of 3e-8.
     """
     good = np.flatnonzero(inventory.ingested.good)
+    # np.unique returns the first index of each value: the earliest image.
     _, first, group = np.unique(
         inventory.ingested.records["pixels"][good], return_index=True, return_inverse=True
     )
@@ -37,7 +38,7 @@ def _pair_row(inventory: Inventory, copy: int, original: int) -> dict[str, Any]:
 
 
 def count_duplicates(duplicates: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """Return the number of copies, of those in another split, and of those with another label."""
+    """Count the copies, those in another split and those with another label."""
     return {
         "copies": len(duplicates),
         "across_splits": sum(row["split"] != row["copy_split"] for row in duplicates),

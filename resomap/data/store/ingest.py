@@ -1,4 +1,4 @@
-"""Decode every image of a source once: record what it is, and store it as a square of native size."""
+"""Decode every image once, record its properties, and store it as a native square."""
 
 import hashlib
 import json
@@ -53,7 +53,7 @@ class IngestResult:
 
 @dataclass(frozen=True)
 class IngestTask:
-    """A task that decodes images by their locations, and stores each in the row given with it."""
+    """A task that decodes images by location and stores each in the row given with it."""
 
     read: Callable[[Any], DecodedImage]
     side: int
@@ -99,7 +99,7 @@ class IngestTask:
         counts = np.array(square.histogram(), np.int64).reshape(3, 256)
         record["sum"], record["sum_of_squares"] = counts @ LEVELS, counts @ LEVELS**2
         if decoded.mask is not None:
-            # The area average of a mask is the covered share of each pixel, whatever the filter.
+            # An area average gives the covered share of each pixel; `filter` is for images.
             mask = make_square(decoded.mask, self.side, self.aspect, Image.Resampling.BOX)
             arrays["masks"][row] = np.asarray(mask)
 
@@ -116,7 +116,7 @@ def ingest(
     """Decode every entry, and store those with a row in the growing arrays of `folder`.
 
     These are `native` and, for a source with masks, `masks`. An interrupted ingest is resumed
-    where `fingerprint` (the code, the source, its digest) and the shape of the arrays are equal.
+    where `fingerprint` (code, source and its digest) and the shape of the arrays are equal.
     """
     count, entries = max(rows, default=-1) + 1, source.listing.entries
     arrays: dict[str, tuple[tuple[int, ...], Any]] = {
@@ -153,7 +153,7 @@ def _find_reasons(source: Source, bad: np.ndarray) -> list[tuple[str, str]]:
             reasons.append((entry.name, str(error)))
         else:
             raise DataError(
-                f"{entry.name} could not be read at first, and then could: is its disk failing? "
-                "Run again."
+                f"{entry.name} could not be read at first, and then could: "
+                "is its disk failing? Run again."
             )
     return reasons

@@ -1,4 +1,4 @@
-"""What is known of the images of a source once all are decoded: records, splits and stored rows."""
+"""What is known of the images once all are decoded: records, splits and stored rows."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from resomap.data.store.store import SPLITS
 class Inventory:
     """The listing of a source, the record of each image, and the split of each good one.
 
-    `splits` (N,) is None for bad images; `assigned` names the splits that were assigned here and
-    not given by the source. `rows` (N,) is where each entry is stored, -1 for not stored; `side`
-    is the native resolution.
+    `splits` (N,) is None for bad images; `assigned` names the splits that the source does not
+    give. `rows` (N,) is where each entry is stored, -1 for not stored; `side` is the native
+    resolution.
     """
 
     data: Data
@@ -81,6 +81,7 @@ class Inventory:
             "width": record["width"],
             "height": record["height"],
             "note": "; ".join(notes),
+            # Hexadecimal: readers of CSV round an integer of 64 bits to a float.
             "pixels": f"{record['pixels']:016x}",
         }
         for name, value in zip(self.source.fact_names, record["facts"], strict=False):
@@ -89,5 +90,6 @@ class Inventory:
 
 
 def printable_name(name: str) -> str:
-    r"""Return a file name as text that can be encoded: bytes that are no UTF-8 become \udcXX."""
+    r"""Return a file name as text that UTF-8 can encode: other bytes become \udcXX."""
+    # The file system gives such bytes as lone surrogates, which cannot be written to a file.
     return name.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -19,7 +19,7 @@ from resomap.workflow.layout import table_columns
 def write_description(inventory: Inventory, directory: Path, native: Path) -> dict[str, Any]:
     """Write everything but the manifest into `directory`, and return the manifest.
 
-    These are the tables of images, bad images and duplicates, the spectra and the contact sheet.
+    That is the tables of images, bad images and duplicates, the spectra, the contact sheet.
     `native` holds the stored images.
     """
     columns = (*table_columns("images"), *inventory.source.fact_names)
@@ -33,6 +33,7 @@ def write_description(inventory: Inventory, directory: Path, native: Path) -> di
 
 
 def _write_spectra(inventory: Inventory, directory: Path, native: Path) -> None:
+    # Of training images only: what is shown before training must not come from test images.
     trained = inventory.members("train")
     stored = trained[inventory.rows[trained] >= 0]
     sampled = stored[sample_per_class(inventory.labels[stored], inventory.num_classes)]
@@ -68,6 +69,7 @@ def _describe_split(inventory: Inventory, split: str) -> dict[str, Any]:
     """Return the number of images, overall and per class, and a digest of pixels and labels."""
     members = inventory.members(split)
     labels = inventory.labels[members]
+    # A digest of digests: the pixels, up to a terabyte, are not read again.
     hashes = inventory.ingested.records["stored_sha256"][members]
     return {
         "count": len(members),

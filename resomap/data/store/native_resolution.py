@@ -10,7 +10,7 @@ from resomap.errors import DataError
 from resomap.system import files
 
 SMALLEST_NATIVE, LARGEST_NATIVE = 8, 512
-MAX_MEASURED = 10_000
+MAX_MEASURED = 10_000  # headers to read, each a round trip on a network disk
 FIXED_FILE = "native_resolution.json"
 
 
@@ -37,6 +37,7 @@ def fix_native_resolution(data: Data, native: int, directory: Path) -> None:
 
 
 def _source_key(data: Data) -> str:
+    # Without options such as the splits, which do not change the side.
     return data.model_dump_json(
         include={"dataset": True, "folder": {"path"}, "csv": {"path"}, "torchvision": {"root"}}
     )

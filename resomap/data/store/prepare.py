@@ -49,9 +49,11 @@ def prepare_store(
     manifest = directory / "manifest.json"
     manifest.unlink(missing_ok=True)
     native = partial_folder(directory) / "native.npy"
+    # st_blocks counts 512 bytes, whatever the block size of the file system.
     existing = native.stat().st_blocks * 512 if native.exists() else 0
     parts = store_bytes(num_images, side, resolutions, source.listing.has_masks)
     check_disk_space(directory, parts, existing)
+    # The row is the position in the listing; a bad image leaves its row empty.
     rows = np.arange(num_images)
     inventory = _take_inventory(data, source, side, rows, directory, code, workers)
     if inventory.bad and data.on_bad_image == "error":

@@ -64,13 +64,14 @@ def _letterbox(image: Image.Image, side: int, filter: Image.Resampling) -> Image
 
 
 def resize_images(images: np.ndarray, resolution: int, filter: Filter) -> np.ndarray:
-    """Resize images, uint8 (N, H, W, 3), to (N, resolution, resolution, 3) with Pillow's filter.
+    """Resize images, uint8 (N, H, W, 3), to (N, resolution, resolution, 3) by Pillow.
 
     Images of that resolution are returned unchanged.
     """
     if images.shape[1:3] == (resolution, resolution):
         return images
     size, resampling = (resolution, resolution), Image.Resampling[filter.upper()]
+    # Pillow widens its filter by the reduction, which is the antialiasing.
     return np.stack(
         [np.asarray(Image.fromarray(image).resize(size, resampling)) for image in images]
     )
@@ -96,12 +97,13 @@ class ResizeTask:
 
 
 def resize_store(manifest: Path, resolution: int, filter: Filter, workers: int = 1) -> None:
-    """Write r{resolution}/{split}.npy beside `manifest` for every split, resuming where possible.
+    """Write r{resolution}/{split}.npy beside `manifest`, resuming a killed attempt.
 
     A few images are in memory at a time. DataError where the arrays do not fit on the disk.
     """
     store, folder = open_store(manifest), manifest.parent / f"r{resolution}"
     shapes = {split: (store.counts[split], resolution, resolution, 3) for split in SPLITS}
+    # Partial arrays have reserved their space already.
     if not partial_folder(folder).exists():
         sizes = {
             f"{split} at {resolution} px": math.prod(shape) for split, shape in shapes.items()
@@ -111,6 +113,7 @@ def resize_store(manifest: Path, resolution: int, filter: Filter, workers: int =
     for split in SPLITS:
         items += [(split, index, row) for index, row in enumerate(store.rows(split).tolist())]
     plan = FillPlan(
+        # The manifest holds digests of all images, so that it identifies the store.
         fingerprint=f"{files.file_sha256(manifest)} {resolution} {filter}",
         arrays={split: (shape, np.uint8) for split, shape in shapes.items()},
         record_dtype=RESIZE_RECORD,

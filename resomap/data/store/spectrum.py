@@ -14,7 +14,7 @@ SHEET_CLASSES, SHEET_IMAGES, SHEET_SIDE = 24, 10, 96
 
 
 def sample_per_class(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """Return the indices of a few images of each class, evenly spaced, in the order of classes."""
+    """Return indices of a few images of each class, evenly spaced, in the order of classes."""
     count = int(np.clip(MAX_SAMPLED // num_classes, MIN_PER_CLASS, MAX_PER_CLASS))
     return np.concatenate(
         [_evenly_spaced(np.flatnonzero(labels == label), count) for label in range(num_classes)]
@@ -28,11 +28,12 @@ def _evenly_spaced(values: np.ndarray, count: int) -> np.ndarray:
 def cumulative_spectra(
     native: Path, rows: np.ndarray, labels: np.ndarray, class_counts: np.ndarray
 ) -> np.ndarray:
-    """Return the share of the spectral energy up to each frequency: (1 + classes, side // 2 + 1).
+    """Return the share of the energy up to each frequency: (1 + classes, side // 2 + 1).
 
     The first row is the mean over all classes, weighted by `class_counts`; then one row per
     class, the mean over its images among `rows` of `native`. A class without contrast is NaN.
     """
+    # One image at a time: thousands at native size would fill memory.
     shares = np.stack([_energy_below(read_rows(native, [row])[0]) for row in rows])
     has_contrast = ~np.isnan(shares[:, -1])
     blank = np.full(shares.shape[1], np.nan)
@@ -41,6 +42,7 @@ def cumulative_spectra(
         members = shares[has_contrast & (labels == label)]
         means.append(members.mean(0) if len(members) else blank)
         weights.append(count * (len(members) > 0))
+    # The sample holds as many images of small classes as of large ones, hence the weights.
     total = np.sum(weights)
     overall = np.array(weights) @ np.nan_to_num(np.stack(means)) / total if total else blank
     return np.concatenate([overall[None], np.stack(means)])
@@ -49,13 +51,14 @@ def cumulative_spectra(
 def _energy_below(image: np.ndarray) -> np.ndarray:
     """Return the share of the luma's energy up to 0, 1, ... side // 2 cycles per image.
 
-    A frequency counts by the larger of its two components. A flat image is NaN.
+    The mean is removed. A flat image is NaN.
     """
     luma, side = image @ LUMA_BYTES, image.shape[0]
     # A Hann window, or the jump from one edge to the opposite one would count as detail.
     window = np.hanning(side + 1)[:side]
     energy = np.abs(np.fft.fft2((luma - luma.mean()) * np.outer(window, window))) ** 2
     cycles = np.abs(np.fft.fftfreq(side, 1 / side)).astype(np.int64)
+    # r pixels hold up to r / 2 cycles in each direction: the larger of both decides.
     larger = np.maximum.outer(cycles, cycles)
     below = np.cumsum(np.bincount(larger.ravel(), energy.ravel(), side // 2 + 1))
     return below / (below[-1] if below[-1] > MIN_CONTRAST else np.nan)

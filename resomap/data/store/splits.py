@@ -38,6 +38,7 @@ def assign_splits(
                 f"too few images, or too few groups, for a {split} split: "
                 "each class needs three or more"
             )
+    # train is given where only a held-out split is missing, or where any image names its split.
     assigned = list(missing)
     if len(missing) == len(HELD_OUT_SPLITS) and not any(entry.split for entry in entries):
         assigned.append("train")

@@ -1,6 +1,6 @@
-"""The prepared store: every image once at native resolution, and once per resolution of the sweep.
+"""The prepared store: every image once at native resolution, and once per resolution.
 
-manifest.json                  what the arrays hold; written last, so that it marks a complete store
+manifest.json                  what the arrays hold; written last: it marks a complete store
 pictures.csv                   every image: split, index, label, group, source, and its file
 bad_pictures.csv               files that could not be decoded, with the reason
 duplicates.csv                 images whose pixels equal those of an earlier one
@@ -29,6 +29,7 @@ from resomap.errors import DataError
 from resomap.system import files
 
 SPLITS = ("train", "val", "test")
+# What jobs need; the report reads more.
 MANIFEST_KEYS = {
     *("native_resolution", "aspect", "filter", "splits", "mean", "std"),
     *("classes", "groups", "pairs", "frequencies", "mask"),
@@ -64,7 +65,7 @@ class Store:
         return len(self.classes)
 
     def images(self, split: str, resolution: int) -> np.ndarray:
-        """Return the images of a split at a resolution: uint8 (N, resolution, resolution, 3)."""
+        """Return the images of a split at a resolution r: uint8 (N, r, r, 3)."""
         shape = (self.counts[split], resolution, resolution, 3)
         return self._map(f"r{resolution}/{split}.npy", shape, np.uint8)
 
@@ -88,6 +89,7 @@ class Store:
 
     def _map(self, name: str, shape: tuple[int, ...], dtype: type[np.generic]) -> np.ndarray:
         path, expected = self.directory / name, f"{np.dtype(dtype)} {shape}"
+        # Mapped: opening costs nothing, and evaluation reads a part of the arrays.
         try:
             array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
         except FileNotFoundError as error:

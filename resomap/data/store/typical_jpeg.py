@@ -1,4 +1,4 @@
-"""A typical JPEG file of the user's image sizes, for timing the way from a file to a prediction."""
+"""A typical JPEG file of the user's image sizes, for timing a prediction from a file."""
 
 import csv
 from io import BytesIO
@@ -17,7 +17,7 @@ JPEG_QUALITY = 90
 
 
 def encode_typical_jpeg(store: Store) -> tuple[bytes, str] | None:
-    """Return the first test image as a JPEG of the median width and height, and its description.
+    """Return the first test image as a JPEG of the median size, and its description.
 
     None where native.npy was deleted to save disk space.
     """
@@ -25,6 +25,7 @@ def encode_typical_jpeg(store: Store) -> tuple[bytes, str] | None:
     if not native.exists():
         return None
     width, height = _median_size(store.directory / "pictures.csv")
+    # A real image: the time of decoding depends on the detail that is encoded.
     stored = read_rows(native, [int(store.rows("test")[0])])[0]
     image = Image.fromarray(stored).resize((width, height), Image.Resampling.BICUBIC)
     stream = BytesIO()
