@@ -43,12 +43,13 @@ HEAD = (
     "intervention agrees",
 )
 NOTE = """{model} with the shipped recipe, every model judged alone: a row of `alarms.csv` per seed, resolution and
-group, from {images} explained images of {test}. `clean` has no shortcut; in `sticker` a sticker agrees
-with the stripes 95 times in 100, and the alarm should fire for medium and fine at 24 px and for fine
-at 48 px. `accuracy`: within the pair. `share`: of the evidence of correct answers on the object, 0 by
-chance, 1 the most that the grid allows. Median (lowest-highest) over seeds. `holds`: models whose
-accuracy holds; the alarm fires for no others. `intervention agrees`: among those whose answers to
-exchanged objects are clear, how often they confirm the alarm or its silence.
+group, from {images} explained images of {test}. `clean` has no shortcut; in `sticker` a sticker
+agrees with the stripes 95 times in 100, and the alarm should fire for medium and fine at 24 px
+and for fine at 48 px. `accuracy`: within the pair. `share`: of the evidence of correct answers
+on the object, 0 by chance, 1 the most that the grid allows. Median (lowest-highest) over seeds.
+`holds`: models whose accuracy holds; the alarm fires for no others. `intervention agrees`:
+among those whose answers to exchanged objects are clear, how often they confirm the alarm or
+its silence.
 
 False alarms of clean models: {false} resolutions and groups in which accuracy holds (at most:
 one-sided 95 %, Clopper-Pearson, treating the groups of a model as independent).
@@ -57,7 +58,7 @@ one-sided 95 %, Clopper-Pearson, treating the groups of a model as independent).
 
 @dataclass(frozen=True)
 class LocalSweep:
-    """A sweep whose jobs run in this process, without Snakemake; files are those of results/."""
+    """A sweep whose jobs run in this process, without Snakemake; `results` is as always."""
 
     results: Path
     config: Config
@@ -134,7 +135,7 @@ def run_alarm(options: Namespace, work: Path) -> str:
 
 
 def _sweep(options: Namespace, results: Path, shortcut: float | None, seeds: int) -> LocalSweep:
-    """Return a sweep with fewer test images, without the evidence that the alarm does not use."""
+    """Return a sweep with few test images, without the evidence that alarms do not use."""
     changes: dict[str, Any] = {
         "sweep": {
             "models": [MODEL],

@@ -1,4 +1,4 @@
-"""Repeatability and accuracy of profiles: repeated on an idle machine, beside a load, and planted.
+"""Repeatability and accuracy of profiles: on an idle machine, under load, and planted.
 
 usage: python -m benchmarks.cost {repeated,crowded,planted} [--times 5] [--models ...]
 
@@ -42,7 +42,8 @@ from resomap.workflow.job_params import build_job
 TITLE = "# Cost: whether a profile repeats\n"
 REPEATED_NOTE = """The profile job of the default sweep for each model, {times} times. Range: largest over smallest of a
 cell's median, less 1; `ratio` is its median over the reference workload of the same rounds.
-Flagged: measurements marked invalid. {cpu:.0f} CPU s per profile on average, {wall:.0f} s of wall time.
+Flagged: measurements marked invalid. {cpu:.0f} CPU s per profile on average, {wall:.0f} s of
+wall time.
 """
 CROWDED_NOTE = "The same once, beside {neighbours} processes that keep every core busy.\n"
 PLANTED_NOTE = "A spin to a deadline in a model's forward pass, less the latency without it.\n"
@@ -124,7 +125,7 @@ def run_planted(config: Config, times: int) -> str:
 
 
 def _run_profiles(config: Config, times: int) -> tuple[Records, list[ProcessCost]]:
-    """Run the profile job of each model `times` times; return records by cell, and job costs."""
+    """Run the profile job of each model `times` times; return records by cell, and costs."""
     records: Records = defaultdict(list)
     costs = []
     with tempfile.TemporaryDirectory() as folder:

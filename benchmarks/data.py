@@ -1,8 +1,9 @@
-"""The data path: listing, preparing and resizing images, against the loops that one would write.
+"""The data path: listing, preparing and resizing images, against hand-written loops.
 
 usage: python -m benchmarks.data PART [--rounds 5] [--cores 2] [--images N]
 
-PART      prepare   decode every image once, against a loop with Pillow and one with torchvision,
+PART      prepare   decode every image once, against a loop with Pillow and one with
+torchvision,
                     and where the time goes
           resize    resize every image once, against a loop with Pillow
           listing   list 100,000 files, and compute their digest
@@ -48,22 +49,23 @@ JPEG_QUALITY = 90
 FIELD_SIDE = 2048
 CONTRAST, COLOUR = 50, 15
 PREPARE_NOTE = """Calls in one process after imports (in a process of its own some 0.4 s more). {images:,} JPEG files
-of {width} x {height}, quality 90, {kib:.0f} KiB each ({photos:,} different files and links to them), to
-{side} x {side} px; page cache warm. `prepare` is `resomap.data.store.prepare.prepare_store` from the listing
-to the manifest, the start of its workers included. `Pillow`: open, convert, resize bilinear, into
-an existing array. `torchvision`: read_file, decode_jpeg, v2 resize bilinear with antialiasing on
-uint8, into the same. Both loops have one thread, keep all in memory and write nothing. prepare
-also rotates images upright, reports odd files, hashes the pixels as read (for duplicates) and as
-stored (for the manifest), sums them (mean and deviation), writes and syncs them, computes spectra
-of a sample, and writes a table of all images.
+of {width} x {height}, quality 90, {kib:.0f} KiB each ({photos:,} different files and links to
+them), to {side} x {side} px; page cache warm. `prepare` is
+`resomap.data.store.prepare.prepare_store` from the listing to the manifest, the start of its
+workers included. `Pillow`: open, convert, resize bilinear, into an existing array.
+`torchvision`: read_file, decode_jpeg, v2 resize bilinear with antialiasing on uint8, into the
+same. Both loops have one thread, keep all in memory and write nothing. prepare also rotates
+images upright, reports odd files, hashes the pixels as read (for duplicates) and as stored (for
+the manifest), sums them (mean and deviation), writes and syncs them, computes spectra of a
+sample, and writes a table of all images.
 """
 PROFILE_NOTE = """Time of one process in ms per image, by cProfile in a separate run, which it slows by 5 to 10 %; to
-{side} px, and {large} of the images to {largest} px. The sample for the spectra, up to 64 images per
-class of these two, grows no further than 4,096 images, or 4 per class.
+{side} px, and {large} of the images to {largest} px. The sample for the spectra, up to 64
+images per class of these two, grows no further than 4,096 images, or 4 per class.
 """
 RESIZE_NOTE = """`resize` is `resomap.data.store.resize.resize_store` of {images:,} images from {side} px, the start of
-its workers and the sync to disk included. `Pillow` is a loop over the array in memory into another
-one. Bilinear, page cache warm.
+its workers and the sync to disk included. `Pillow` is a loop over the array in memory into
+another one. Bilinear, page cache warm.
 """
 LISTING_NOTE = """{images:,} files of 3 bytes in 100 folders, directory entries in the cache: the latency of a disk or
 file server comes on top.
@@ -100,8 +102,8 @@ def draw_photos(folder: Path, count: int, width: int, height: int) -> list[Path]
 
 def _draw_field(generator: np.random.Generator) -> np.ndarray:
     """Return noise of mostly grey with some colour, uint8 (FIELD_SIDE, FIELD_SIDE, 3)."""
-    # The spectrum of photographs falls as 1/f, and it decides what a JPEG costs: white noise would
-    # be far larger and slower to decode.
+    # The spectrum of photographs falls as 1/f, and it decides what a JPEG costs: white noise
+    # would be far larger and slower to decode.
     frequency = np.hypot(np.fft.fftfreq(FIELD_SIDE)[:, None], np.fft.rfftfreq(FIELD_SIDE))
     frequency[0, 0] = np.inf
     waves = generator.standard_normal((2, 4, *frequency.shape)) / frequency

@@ -1,4 +1,4 @@
-"""Train, evaluate, profile and explain on one device through the entry points, with a table of costs.
+"""Train, evaluate, profile and explain on one device through the entry points; write costs.
 
 usage: python -m benchmarks.gpu_check [--device cuda] [--models ...] [--resolutions ...]
 

@@ -2,7 +2,8 @@
 
 usage: python -m benchmarks.gpu_sheet [--tflops 790] [--terabytes 4.3] [--models ...]
 
-Writes benchmarks/gpu_sheet.md; give arithmetic and memory bandwidth of your card (default: H200).
+Writes benchmarks/gpu_sheet.md; give arithmetic and memory bandwidth of your card (default:
+H200).
 """
 
 import argparse
@@ -26,8 +27,8 @@ HEAD = (
     *("latency p50 ms, batch 1", "cold L2", "peak MiB", "reserved MiB", "J per image", "valid"),
 )
 NOTE = """Images per second at the best batch size up to the largest that fits. Roofline: the smaller of
-{flops:.0f} TFLOP/s over the FLOPs of an image and {bandwidth:.1f} TB/s over twice the bytes of all layer
-outputs (written once, read once). fp32 is full float32, without TF32.
+{flops:.0f} TFLOP/s over the FLOPs of an image and {bandwidth:.1f} TB/s over twice the bytes of
+all layer outputs (written once, read once). fp32 is full float32, without TF32.
 
 """
 

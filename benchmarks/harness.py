@@ -1,4 +1,4 @@
-"""What all benchmarks share: processes and calls measured in turns, and tables in Markdown pages."""
+"""Shared by all benchmarks: processes and calls measured in turns, tables in Markdown pages."""
 
 import argparse
 import os
@@ -31,7 +31,7 @@ RATE_HEAD = ("", "images/s", "images a CPU s")
 
 @dataclass(frozen=True)
 class ProcessCost:
-    """Wall and CPU seconds of processes that ran side by side, children included, and their output."""
+    """Wall and CPU seconds of processes side by side, with children, and their output."""
 
     wall: float
     cpu: float
@@ -39,7 +39,7 @@ class ProcessCost:
 
 
 def run_processes(*commands: Sequence[str]) -> ProcessCost:
-    """Run commands side by side from the root of the repository; exit with the output if one fails."""
+    """Run commands side by side in the repository; exit with the output if one fails."""
     # With this variable set, packages would be compiled anew in every process.
     environment = dict(os.environ)
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -61,7 +61,7 @@ def run_processes(*commands: Sequence[str]) -> ProcessCost:
 
 
 def _wait(process: subprocess.Popen[bytes]) -> float:
-    """Wait for a process; return the CPU seconds of it and of all children that it waited for."""
+    """Wait for a process; return the CPU seconds of it and of its finished children."""
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     return usage.ru_utime + usage.ru_stime
@@ -139,7 +139,7 @@ def _cpu_seconds() -> float:
 
 
 def run_interleaved(contenders: Sequence[Contender], rounds: int) -> None:
-    """Run all contenders in turn, `rounds` times, so that drift of the machine hits all alike."""
+    """Run all contenders in turn, `rounds` times, so that drift affects all alike."""
     for number in range(rounds):
         for contender in contenders:
             contender.run()
@@ -176,7 +176,7 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def put_section(path: Path, page_title: str, title: str, text: str) -> None:
-    """Write `text` as section `title` of the page at `path`; replace that section, keep others."""
+    """Write or replace section `title` of the page at `path`; keep its other sections."""
     page = page_title
     if path.exists():
         page = path.read_text(encoding="utf-8")

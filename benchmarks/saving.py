@@ -1,6 +1,7 @@
-"""What saving its state costs a training: its share of the time, and size and seconds of a save.
+"""What saving its state costs a training: share of the time, size and seconds of a save.
 
-usage: python -m benchmarks.saving [--device cpu] [--models ...] [--resolution 64] [--seconds 100]
+usage: python -m benchmarks.saving [--device cpu] [--models ...] [--resolution 64] [--seconds
+100]
 
 Writes benchmarks/saving.md.
 """

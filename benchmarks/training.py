@@ -68,14 +68,15 @@ NOTE = """One process per job, from start to end, as Snakemake or a shell starts
 smoothing 0.05, random resized crop (0.08-1, 3/4-4/3) and flip, validation on a fifth as many
 images each epoch, the same model. `resomap` is the command of the rule with its one thread,
 reading a store that is prepared once per sweep (cost below); `resomap, n threads` is the same
-with `--set-threads train_run=n`. `textbook` is benchmarks/textbook/train.py with torch's default
-number of threads and {workers} workers. `x 2` are two jobs side by side, as Snakemake runs them
-on two cores: wall and CPU of both, images/s of one. images/s is the training loop of the last
-epoch. Ratios are round by round, against `textbook` of the same precision (`x 2`: against two
-textbook jobs one after the other, because side by side their threads compete) and of fp32. val
-accuracy is that of the saved weights; after one epoch it means little. resomap crops the stored
-image of px x px, the textbook the file of 256 px, whose crops contain more detail. On a GPU the
-textbook's fp32 is torch's default, whose convolutions round to TF32; resomap's fp32 does not.
+with `--set-threads train_run=n`. `textbook` is benchmarks/textbook/train.py with torch's
+default number of threads and {workers} workers. `x 2` are two jobs side by side, as Snakemake
+runs them on two cores: wall and CPU of both, images/s of one. images/s is the training loop of
+the last epoch. Ratios are round by round, against `textbook` of the same precision (`x 2`:
+against two textbook jobs one after the other, because side by side their threads compete) and
+of fp32. val accuracy is that of the saved weights; after one epoch it means little. resomap
+crops the stored image of px x px, the textbook the file of 256 px, whose crops contain more
+detail. On a GPU the textbook's fp32 is torch's default, whose convolutions round to TF32;
+resomap's fp32 does not.
 """
 STORE_NOTE = (
     "Preparing the store, once per sweep (decoding and one resize, one process; n = 1):\n"
@@ -84,7 +85,7 @@ STORE_NOTE = (
 
 @dataclass(frozen=True)
 class Dataset:
-    """The same images as JPEG files in folders and as a store, and what making the store took."""
+    """The same images as JPEG files and as a store, and the time of making the store."""
 
     folder: Path
     manifest: Path
@@ -94,7 +95,7 @@ class Dataset:
 
 
 def split_sizes(train: int) -> dict[str, int]:
-    """Return the images of each split: a fifth for validation, a few unused ones for the test."""
+    """Return the images per split: a fifth for validation, a few unused test images."""
     return {"train": train, "val": train // 5, "test": 8}
 
 
@@ -111,7 +112,7 @@ def draw_jpegs(data: Data, folder: Path, train: int) -> None:
 
 
 def link_first(source: Path, folder: Path, train: int) -> None:
-    """Link the first `train` images of `source`, and those of the other splits, into `folder`."""
+    """Link the first images of `source` into `folder`, `train` of them for training."""
     for split, count in split_sizes(train).items():
         paths = sorted((source / split).glob("*/*.jpg"), key=lambda path: path.name)
         for path in paths[:count]:
@@ -285,7 +286,7 @@ def our_command(
 
 
 def our_result(out: Path) -> tuple[float, float]:
-    """Return images per second of the last epoch and validation accuracy of the saved weights."""
+    """Return images per second of the last epoch, and accuracy of the saved weights."""
     rate = read_json(out / "timing")["epochs"][-1]["images_per_second"]
     return rate, read_json(out / "metrics")["scores"]["val_accuracy"]
 

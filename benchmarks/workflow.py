@@ -1,6 +1,7 @@
 """What Snakemake itself costs a sweep: building the DAG, finding nothing to do, starting jobs.
 
-usage: python -m benchmarks.workflow PART [--rounds 5] [--seeds 10] [--subsample 20] [--work DIR]
+usage: python -m benchmarks.workflow PART [--rounds 5] [--seeds 10] [--subsample 20] [--work
+DIR]
 
 PART      plan       dry runs of a fresh and of a complete sweep
           start      a whole sweep with each scheduler, at a tenth, three tenths and all of the
@@ -48,13 +49,14 @@ INCOMPLETE_COMMANDS = {
 FAKE_PYTHON = """#!/bin/sh
 for word in $(cat "${0%/*}/$2" 2>/dev/null) "$@"; do
   case $word in
-    results/*metrics.json) printf '{"status": "ok", "environment": {"device": "cpu", "processes": 1}, "job": %s}' "$4" > "$word" ;;
-    results/*timing.json) echo '{"train_seconds": 60.0}' > "$word" ;;
-    results/*.*) [ -e "$word" ] || echo made > "$word" ;;
+    results/*metrics.json) printf '{"status": "ok", "environment": {"device": "cpu",
+    "processes": 1}, "job": %s}' "$4" > "$word" ;; results/*timing.json) echo '{"train_seconds":
+    60.0}' > "$word" ;; results/*.*) [ -e "$word" ] || echo made > "$word" ;;
   esac
 done
 """
-# Runs Snakemake and prints its own CPU seconds and those of its jobs, which wait4() would add up.
+# Runs Snakemake and prints its own CPU seconds and those of its jobs, which wait4() would add
+# up.
 OWN_CPU = """
 import json, resource, sys
 from snakemake.cli import main
@@ -69,13 +71,13 @@ finally:
 """
 PLAN_NOTE = """`fresh` is `snakemake -n -q` in an empty directory, `complete` the same after all jobs have run: the
 parameters, code and inputs of every job are compared, as the last line shows. `status` is
-`resomap status` of the complete sweep. CPU s and peak MiB are those of the whole process, start-up
-included.
+`resomap status` of the complete sweep. CPU s and peak MiB are those of the whole process,
+start-up included.
 """
 START_NOTE = """Every job of the sweep through its real rule, from an empty directory, on {cores} cores; Snakemake's
-output goes to a file. `Snakemake` is the CPU of its own process, start-up and DAG included; `jobs`
-is that of the jobs, two shells each. `a job` is the first divided by the number of jobs, `starting`
-the same without a dry run of that sweep.
+output goes to a file. `Snakemake` is the CPU of its own process, start-up and DAG included;
+`jobs` is that of the jobs, two shells each. `a job` is the first divided by the number of jobs,
+`starting` the same without a dry run of that sweep.
 """
 START_HEAD = (
     *("scheduler", "jobs", "Snakemake, CPU s", "jobs, CPU s", "a job, ms", "starting, ms"),
@@ -111,7 +113,7 @@ def run_program(program: Sequence[str | Path], folder: Path) -> CallCost:
 
 
 class FakeSweep:
-    """A directory in which Snakemake runs the shipped workflow with jobs that only write files."""
+    """A directory in which Snakemake runs the shipped workflow; jobs only write files."""
 
     def __init__(self, folder: Path, seeds: int, python: Path) -> None:
         self.folder, self.python = folder, python
