@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 ENDS = {"aggregate_tables": 1, "plot_figures": 1, "build_report": 1}
-TRAINER, REEF = "resomap/training/trainer.py", "resomap/data/reef/reef.py"
+TRAINER, REEF = "resomap/training/trainer.py", "resomap/data/reef/render.py"
 
 
 def test_a_finished_sweep_has_nothing_to_do(smoked):
