@@ -1,4 +1,4 @@
-"""Sections of a recipe with everything off that a test does not ask for."""
+"""Sections of the training configuration for tests, with all options off by default."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from resomap.config.training import (
     StepDecay,
 )
 
-NOTHING: dict[str, Any] = {
+NO_AUGMENTATION: dict[str, Any] = {
     "horizontal_flip": 0.0,
     "random_resized_crop": None,
     "rotation_degrees": 0.0,
@@ -25,19 +25,19 @@ NOTHING: dict[str, Any] = {
 
 
 def augmentation(**changes: Any) -> Augmentation:
-    """No change of a picture but `changes`."""
-    return Augmentation(**{**NOTHING, **changes})
+    """Return an augmentation of `changes` alone."""
+    return Augmentation(**{**NO_AUGMENTATION, **changes})
 
 
 def optimizer(lr: float = 0.005, kind: str = "adamw") -> Optimizer:
-    """An optimizer with a little weight decay."""
+    """Return an optimizer with a little weight decay."""
     return Optimizer(
         type=kind, learning_rate=lr, weight_decay=0.01, sgd=Sgd(momentum=0.9, nesterov=True)
     )
 
 
 def schedule(kind: str = "cosine", warmup_epochs: float = 1.0, min_lr: float = 0.0) -> Schedule:
-    """A schedule whose variants are all short."""
+    """Return a schedule whose variants are all short."""
     return Schedule(
         type=kind,
         warmup_epochs=warmup_epochs,
@@ -50,7 +50,7 @@ def schedule(kind: str = "cosine", warmup_epochs: float = 1.0, min_lr: float = 0
 
 
 def reef_data(reef: data.Reef, native: int, filter: str) -> data.Data:
-    """The pictures of a reef."""
+    """Return the data section of a reef."""
     return data.Data(
         dataset="reef",
         native_resolution=native,

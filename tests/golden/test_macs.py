@@ -11,7 +11,8 @@ from resomap.profiling.summary import count_macs
 
 torch.set_num_threads(1)
 
-# Whole millions at 1000 classes. MobileNetV2: table of Sandler et al. 2018 and its released checkpoints; the others: torchvision.
+# Whole millions at 1000 classes. MobileNetV2: Sandler et al. 2018 and the released checkpoints;
+# the others: torchvision.
 PUBLISHED = {
     "mobilenet_v2": {224: 300, 192: 221, 160: 154, 128: 99, 96: 56},
     "mobilenet_v2_small": {224: 209, 192: 153, 160: 107, 128: 69, 96: 39},
@@ -26,26 +27,25 @@ PUBLISHED = {
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_macs_are_those_published(name: str):
+def test_macs_equal_published(name):
     with torch.device("meta"):
         model = load_model_from_config(name, num_classes=1000)
     macs = {resolution: count_macs(model, resolution) / 1e6 for resolution in PUBLISHED[name]}
     assert macs == pytest.approx(PUBLISHED[name], rel=0.01, abs=0.5)
 
 
-def test_macs_of_a_small_network_are_those_counted_by_hand():
+def test_macs_of_small_network_equal_hand_count():
     first, second, head = 8 * 8 * 2 * 3 * 9, 4 * 4 * 3 * 2 * 9, 3 * 5
     assert count_macs(SimpleCNN(5, channels=[2, 3]), 8) == first + second + head
 
 
-def test_groups_and_strides_divide_the_macs():
-    model = nn.Sequential(
-        nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, stride=2, padding=1, groups=8)
-    )
+def test_groups_and_strides_divide_macs():
+    grouped = nn.Conv2d(8, 8, 3, stride=2, padding=1, groups=8)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), grouped)
     assert count_macs(model, 16) == 16 * 16 * 8 * 3 * 9 + 8 * 8 * 8 * 9
 
 
-def test_counting_leaves_the_network_as_it_was():
+def test_counting_leaves_network_unchanged():
     model = SimpleCNN(5, channels=[2, 3]).train()
     before = [tensor.clone() for tensor in model.state_dict().values()]
     count_macs(model, 8)
@@ -54,7 +54,7 @@ def test_counting_leaves_the_network_as_it_was():
 
 
 @pytest.mark.parametrize("name", sorted(load_architectures()))
-def test_the_multiply_accumulates_for_the_estimate_are_true(name):
+def test_macs_of_registry_are_right(name):
     architecture = load_architectures()[name]
     with torch.device("meta"):
         model = build_model(architecture, num_classes=1000)

@@ -2,13 +2,12 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
-from resomap.config.training import Monitor
 from resomap.data.loading.loader import EvalLoader, Normalise, TrainLoader, to_device
 from resomap.models.registry import load_model_from_config
 from resomap.training.autosave import Autosave
@@ -19,9 +18,40 @@ from resomap.training.schedules import build_schedule
 from resomap.training.states import StateFolder
 from resomap.training.trainer import Trainer
 from tests.recipes import augmentation, optimizer, schedule
+from tests.tiny_training import VAL_LOSS
 
 pytestmark = pytest.mark.gpu
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+
+
+def build_images(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return dark images (class 0) and bright ones (class 1)."""
+    labels = np.arange(64) % 2
+    noise = np.random.default_rng(0).integers(0, 100, (64, 24, 24, 3))
+    images = (noise + 120 * labels[:, None, None, None]).astype(np.uint8)
+    return to_device(images, device), to_device(labels, device)
+
+
+def build_trainer(device: torch.device, precision: str) -> Trainer:
+    images, labels = build_images(device)
+    normalise = Normalise(MEAN, STD, device)
+    torch.manual_seed(0)
+    model = load_model_from_config("tiny_cnn", num_classes=2)
+    model = model.to(device, memory_format=torch.channels_last)
+    train = TrainLoader(images, labels, normalise, 16, 0, augmentation(horizontal_flip=0.5))
+    adamw = build_optimizer(optimizer(), model)
+    return Trainer(
+        model,
+        device,
+        torch.nn.CrossEntropyLoss(),
+        adamw,
+        train,
+        EvalLoader(images, labels, normalise, 64),
+        scheduler=build_schedule(schedule(), adamw, len(train), 3, VAL_LOSS),
+        precision=precision,
+        seed=0,
+    )
 
 
 def train(
@@ -30,92 +60,50 @@ def train(
     epochs: int = 3,
     autosave: Autosave | None = None,
 ) -> Outcome:
-    generator = np.random.default_rng(0)
-    labels = np.arange(64) % 2
-    images = (
-        generator.integers(0, 100, (64, 24, 24, 3)) + 120 * labels[:, None, None, None]
-    ).astype(np.uint8)
-    pictures, answers = to_device(images, device), to_device(labels, device)
-    normalise = Normalise(MEAN, STD, device)
-    torch.manual_seed(0)
-    model = load_model_from_config("tiny_cnn", num_classes=2).to(
-        device, memory_format=torch.channels_last
-    )
-    loader = TrainLoader(pictures, answers, normalise, 16, 0, augmentation(horizontal_flip=0.5))
-    adamw = build_optimizer(optimizer(), model)
-    monitor = Monitor(name="val_loss", mode="min")
-    rates = build_schedule(schedule(), adamw, len(loader), 3, monitor)
-    val = EvalLoader(pictures, answers, normalise, 64)
-    trainer = Trainer(
-        model,
-        device,
-        torch.nn.CrossEntropyLoss(),
-        adamw,
-        loader,
-        val,
-        scheduler=rates,
-        precision=precision,
-        seed=0,
-    )
-    return fit(trainer, epochs, monitor, autosave=autosave)
+    return fit(build_trainer(device, precision), epochs, VAL_LOSS, autosave=autosave)
 
 
-def test_a_network_learns_on_the_gpu_what_it_learns_on_the_cpu():
-    there, here = train(torch.device("cuda")), train(torch.device("cpu"))
-    assert there.scores["val_accuracy"] == here.scores["val_accuracy"] == 1.0
-    assert there.history[0]["train_loss"] == pytest.approx(
-        here.history[0]["train_loss"], rel=0.02
-    )
+def test_gpu_training_equals_cpu_training():
+    on_gpu, on_cpu = train(GPU), train(CPU)
+    assert on_gpu.scores["val_accuracy"] == on_cpu.scores["val_accuracy"] == 1.0
+    expected = pytest.approx(on_cpu.history[0]["train_loss"], rel=0.02)
+    assert on_gpu.history[0]["train_loss"] == expected
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_half_the_bits_learn_it_too(precision):
-    assert train(torch.device("cuda"), precision).scores["val_accuracy"] == 1.0
+def test_half_precision_learns_on_gpu(precision):
+    assert train(GPU, precision).scores["val_accuracy"] == 1.0
 
 
-def test_a_training_goes_on_from_its_state(tmp_path):
-    device = torch.device("cuda")
-    train(
-        device,
-        epochs=2,
-        autosave=Autosave(StateFolder(tmp_path, "this training"), seconds=1e-6),
-    )
-    resumed, whole = (
-        train(device, autosave=Autosave(StateFolder(tmp_path, "this training"), seconds=1e9)),
-        train(device),
-    )
+def test_gpu_training_resumes_from_state(tmp_path):
+    states = StateFolder(tmp_path, "this training")
+    train(GPU, epochs=2, autosave=Autosave(states, seconds=1e-6))
+    resumed, whole = train(GPU, autosave=Autosave(states, seconds=1e9)), train(GPU)
     assert len(resumed.history) == 3
-    assert resumed.history[2]["train_loss"] == pytest.approx(
-        whole.history[2]["train_loss"], rel=0.02
-    )
+    expected = pytest.approx(whole.history[2]["train_loss"], rel=0.02)
+    assert resumed.history[2]["train_loss"] == expected
 
 
-def test_memory_that_runs_out_for_real_halves_the_batch():
-    device = torch.device("cuda")
-    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 24 * 24, 2)).to(device)
-    free, _ = torch.cuda.mem_get_info(device)
+def test_full_gpu_memory_halves_micro_batch():
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 24 * 24, 2)).to(GPU)
+    free, _ = torch.cuda.mem_get_info(GPU)
 
-    def hungry(images: torch.Tensor) -> torch.Tensor:
-        torch.empty(len(images) * free // 20, dtype=torch.uint8, device=device)
+    def use_memory(images: Tensor) -> Tensor:
+        torch.empty(len(images) * free // 20, dtype=torch.uint8, device=GPU)
         return model(images)
 
-    images = torch.zeros(32, 3, 24, 24, device=device)
-    assert predict_with(hungry, images).shape == (32, 2)
-
-
-def predict_with(
-    network: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor
-) -> torch.Tensor:
-    micro_batch = MicroBatch()
-    logits = forward_in_micro_batches(network, images, micro_batch)
+    images, micro_batch = torch.zeros(32, 3, 24, 24, device=GPU), MicroBatch()
+    assert forward_in_micro_batches(use_memory, images, micro_batch).shape == (32, 2)
     assert micro_batch.size in (8, 16)
-    return logits
 
 
-def test_a_job_sees_the_one_card_that_it_leased():
-    program = "import os, torch; from resomap.system.gpus import open_device; open_device('cuda'); print(torch.cuda.device_count(), os.environ['CUDA_VISIBLE_DEVICES'])"
-    told = subprocess.run(
-        [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=120
-    ).stdout.split()
-    assert told[0] == "1"
-    assert told[1].startswith("GPU-")
+def test_job_sees_only_its_leased_gpu():
+    program = (
+        "import os, torch; from resomap.system.gpus import open_device; open_device('cuda'); "
+        "print(torch.cuda.device_count(), os.environ['CUDA_VISIBLE_DEVICES'])"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+    count, visible = done.stdout.split()
+    assert count == "1"
+    assert visible.startswith("GPU-")

@@ -21,73 +21,84 @@ from resomap.errors import ConfigError
 from resomap.training.schedules import LRSchedulerCallback, build_schedule
 from tests.recipes import schedule
 
-LOSS = Monitor(name="val_loss", mode="min")
-
 PEAK = 0.005
+VAL_LOSS = Monitor(name="val_loss", mode="min")
 
 
-def rates(build: Callable[[Optimizer], LRScheduler], steps: int) -> list[float]:
-    """The rate at each step, and the one after the last."""
-    optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=PEAK)
-    schedule = build(optimizer)
-    found = [optimizer.param_groups[0]["lr"]]
+def build_optimizer() -> SGD:
+    return SGD([torch.zeros(1, requires_grad=True)], lr=PEAK)
+
+
+def learning_rates(build: Callable[[Optimizer], LRScheduler], steps: int) -> list[float]:
+    """Return the learning rate at each step, and the one after the last."""
+    optimizer = build_optimizer()
+    scheduler = build(optimizer)
+    return [optimizer.param_groups[0]["lr"], *continue_rates(optimizer, scheduler, steps)]
+
+
+def continue_rates(optimizer: Optimizer, scheduler: LRScheduler, steps: int) -> list[float]:
+    """Return the learning rate after each of `steps` further steps."""
+    rates = list[float]()
     for _ in range(steps):
         optimizer.step()
-        schedule.step()
-        found.append(optimizer.param_groups[0]["lr"])
-    return found
+        scheduler.step()
+        rates.append(optimizer.param_groups[0]["lr"])
+    return rates
 
 
-def ours(warmup_epochs: float, min_lr: float, steps_per_epoch: int, epochs: int) -> list[float]:
-    recipe = schedule("cosine", warmup_epochs, min_lr)
-    return rates(
-        lambda optimizer: build_schedule(recipe, optimizer, steps_per_epoch, epochs, LOSS),
+def cosine_rates(
+    warmup_epochs: float, min_lr: float, steps_per_epoch: int, epochs: int
+) -> list[float]:
+    config = schedule("cosine", warmup_epochs, min_lr)
+    return learning_rates(
+        lambda optimizer: build_schedule(config, optimizer, steps_per_epoch, epochs, VAL_LOSS),
         steps_per_epoch * epochs,
     )
 
 
 @pytest.mark.parametrize("min_lr", [0.0, 1e-4])
 @pytest.mark.parametrize("steps", [1, 2, 57])
-def test_without_warm_up_it_is_torchs_cosine(min_lr, steps):
-    theirs = rates(
+def test_cosine_without_warmup_equals_torch(min_lr, steps):
+    expected = learning_rates(
         lambda optimizer: CosineAnnealingLR(optimizer, T_max=steps, eta_min=min_lr), steps
     )
-    assert ours(0.0, min_lr, steps, 1) == pytest.approx(theirs, rel=1e-12, abs=1e-17)
+    found = cosine_rates(0.0, min_lr, steps, 1)
+    assert found == pytest.approx(expected, rel=1e-12, abs=1e-17)
 
 
 @pytest.mark.parametrize(("warmup_epochs", "warmup"), [(1.0, 10), (0.5, 5), (2.5, 25)])
-def test_with_warm_up_it_is_torchs_linear_and_then_torchs_cosine(warmup_epochs, warmup):
-    linear = rates(
+def test_cosine_with_warmup_equals_torch_linear_then_cosine(warmup_epochs, warmup):
+    linear = learning_rates(
         lambda optimizer: LinearLR(optimizer, start_factor=1 / warmup, total_iters=warmup - 1),
         warmup - 1,
     )
-    cosine = rates(
+    cosine = learning_rates(
         lambda optimizer: CosineAnnealingLR(optimizer, T_max=40 - warmup, eta_min=1e-5),
         40 - warmup,
     )
-    assert ours(warmup_epochs, 1e-5, 10, 4) == pytest.approx(
-        linear + cosine, rel=1e-12, abs=1e-17
-    )
+    found = cosine_rates(warmup_epochs, 1e-5, 10, 4)
+    assert found == pytest.approx(linear + cosine, rel=1e-12, abs=1e-17)
 
 
-def test_the_peak_is_reached_and_the_floor_is_the_end():
-    found = ours(1.0, 1e-4, 10, 8)
-    assert max(found) == found[9] == PEAK
-    assert math.isclose(found[-1], 1e-4, rel_tol=1e-12)
-    assert found[10:] == sorted(found[10:], reverse=True)
+def test_cosine_reaches_peak_and_min_lr():
+    rates = cosine_rates(1.0, 1e-4, 10, 8)
+    assert max(rates) == rates[9] == PEAK
+    assert math.isclose(rates[-1], 1e-4, rel_tol=1e-12)
+    assert rates[10:] == sorted(rates[10:], reverse=True)
 
 
-def test_every_group_follows_the_same_curve():
+def test_parameter_groups_follow_one_curve():
     weights, biases = torch.zeros(1, requires_grad=True), torch.zeros(1, requires_grad=True)
     optimizer = SGD([{"params": [weights]}, {"params": [biases]}], lr=PEAK)
-    rate = build_schedule(schedule(), optimizer, 4, 3, LOSS)
+    scheduler = build_schedule(schedule(), optimizer, 4, 3, VAL_LOSS)
     for _ in range(12):
-        assert optimizer.param_groups[0]["lr"] == optimizer.param_groups[1]["lr"]
+        first, second = scheduler.get_last_lr()
+        assert first == second
         optimizer.step()
-        rate.step()
+        scheduler.step()
 
 
-THEIRS = {
+TORCH_SCHEDULERS = {
     "cosine": (CosineAnnealingLR, {"T_max": 30, "eta_min": 1e-5}),
     "step": (StepLR, {"step_size": 4, "gamma": 0.3}),
     "exponential": (ExponentialLR, {"gamma": 0.93}),
@@ -96,18 +107,17 @@ THEIRS = {
 
 
 @pytest.mark.parametrize("warmup", [0, 1, 5])
-@pytest.mark.parametrize("kind", THEIRS)
-def test_after_its_warm_up_each_schedule_is_torchs(kind, warmup):
-    scheduler, params = THEIRS[kind]
-    theirs = rates(lambda optimizer: scheduler(optimizer, **params), 25)
-    found = rates(
+@pytest.mark.parametrize("kind", TORCH_SCHEDULERS)
+def test_schedule_after_warmup_equals_torch(kind, warmup):
+    scheduler, params = TORCH_SCHEDULERS[kind]
+    expected = learning_rates(lambda optimizer: scheduler(optimizer, **params), 25)
+    found = learning_rates(
         lambda optimizer: LRSchedulerCallback(optimizer, kind, params, warmup=warmup),
         25 + warmup,
     )
-    assert found[:warmup] == pytest.approx(
-        [PEAK * (step + 1) / warmup for step in range(warmup)], rel=1e-12
-    )
-    assert found[warmup:] == pytest.approx(theirs, rel=1e-12)
+    rise = [PEAK * (step + 1) / warmup for step in range(warmup)]
+    assert found[:warmup] == pytest.approx(rise, rel=1e-12)
+    assert found[warmup:] == pytest.approx(expected, rel=1e-12)
 
 
 @given(
@@ -115,15 +125,15 @@ def test_after_its_warm_up_each_schedule_is_torchs(kind, warmup):
     patience=st.integers(0, 3),
     mode=st.sampled_from(["min", "max"]),
 )
-def test_a_plateau_is_torchs_for_any_course_of_its_metric(values, patience, mode):
+def test_plateau_equals_torch_for_any_metric(values, patience, mode):
     params = {"mode": mode, "factor": 0.3, "patience": patience}
-    optimizers = [SGD([torch.zeros(1, requires_grad=True)], lr=PEAK) for _ in range(2)]
-    theirs = ReduceLROnPlateau(optimizers[0], **params)
-    found = LRSchedulerCallback(optimizers[1], "plateau", {**params, "monitor": "val_loss"})
+    expected, optimizer = build_optimizer(), build_optimizer()
+    theirs = ReduceLROnPlateau(expected, **params)
+    ours = LRSchedulerCallback(optimizer, "plateau", {**params, "monitor": "val_loss"})
     for value in values:
         theirs.step(value)
-        found.step(metrics={"loss": value})
-        assert optimizers[1].param_groups[0]["lr"] == optimizers[0].param_groups[0]["lr"]
+        ours.step(metrics={"loss": value})
+        assert optimizer.param_groups[0]["lr"] == expected.param_groups[0]["lr"]
 
 
 @pytest.mark.parametrize(
@@ -134,42 +144,47 @@ def test_a_plateau_is_torchs_for_any_course_of_its_metric(values, patience, mode
         ("exponential", [1, 0.9, 0.81, 0.729, 0.6561]),
     ],
 )
-def test_the_epochs_of_a_recipe_count_from_the_end_of_the_warm_up(kind, expected):
-    found = rates(
-        lambda optimizer: build_schedule(schedule(kind, 2.0), optimizer, 10, 7, LOSS), 70
+def test_configured_epochs_count_from_warmup_end(kind, expected):
+    config = schedule(kind, 2.0)
+    rates = learning_rates(
+        lambda optimizer: build_schedule(config, optimizer, 10, 7, VAL_LOSS), 70
     )
-    assert [rate / PEAK for rate in found[20:70:10]] == pytest.approx(expected, rel=1e-9)
+    assert [rate / PEAK for rate in rates[20:70:10]] == pytest.approx(expected, rel=1e-9)
 
 
-def test_a_state_goes_on_where_it_was():
-    whole = rates(
-        lambda optimizer: LRSchedulerCallback(optimizer, "cosine", {"T_max": 20}, warmup=4), 24
-    )
-    for cut in (2, 4, 11):
-        optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=PEAK)
-        first = LRSchedulerCallback(optimizer, "cosine", {"T_max": 20}, warmup=4)
-        for _ in range(cut):
-            optimizer.step()
-            first.step()
-        other = SGD([torch.zeros(1, requires_grad=True)], lr=PEAK)
-        second = LRSchedulerCallback(other, "cosine", {"T_max": 20}, warmup=4)
-        second.load_state_dict(first.state_dict())
-        other.load_state_dict(optimizer.state_dict())
-        tail = []
-        for _ in range(24 - cut):
-            other.step()
-            second.step()
-            tail.append(other.param_groups[0]["lr"])
-        assert tail == pytest.approx(whole[cut + 1 :], rel=1e-12, abs=1e-18)
+def build_cosine(optimizer: Optimizer) -> LRSchedulerCallback:
+    return LRSchedulerCallback(optimizer, "cosine", {"T_max": 20}, warmup=4)
 
 
-def test_what_torch_refuses_is_said_in_words_of_ours():
-    optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=PEAK)
-    with pytest.raises(ConfigError, match=r"schedule step .*sise"):
-        LRSchedulerCallback(optimizer, "step", {"step_sise": 3})
-    with pytest.raises(ConfigError, match="cosine, step, plateau, exponential, multistep"):
-        LRSchedulerCallback(optimizer, "linear")
-    with pytest.raises(ConfigError, match="unknown metric 'val_loss'; known are accuracy"):
-        LRSchedulerCallback(optimizer, "plateau", {}).step(metrics={"accuracy": 1.0})
-    with pytest.raises(ConfigError, match=r"needs metrics=.*val_loss"):
-        LRSchedulerCallback(optimizer, "plateau", {}).step(0)
+@pytest.mark.parametrize("cut", [2, 4, 11])
+def test_schedule_resumes_from_state(cut):
+    whole = learning_rates(build_cosine, 24)
+    first, second = build_optimizer(), build_optimizer()
+    stopped, resumed = build_cosine(first), build_cosine(second)
+    continue_rates(first, stopped, cut)
+    resumed.load_state_dict(stopped.state_dict())
+    second.load_state_dict(first.state_dict())
+    rates = continue_rates(second, resumed, 24 - cut)
+    assert rates == pytest.approx(whole[cut + 1 :], rel=1e-12, abs=1e-18)
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "message"),
+    [
+        ("step", {"step_sise": 3}, "schedule step .*sise"),
+        ("linear", {}, "cosine, step, plateau, exponential, multistep"),
+    ],
+)
+def test_wrong_schedule_is_named(kind, params, message):
+    with pytest.raises(ConfigError, match=message):
+        LRSchedulerCallback(build_optimizer(), kind, params)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "message"),
+    [({"accuracy": 1.0}, r"'val_loss'.* accuracy"), (None, r"needs metrics=.*val_loss")],
+)
+def test_plateau_without_its_metric_is_refused(metrics, message):
+    plateau = LRSchedulerCallback(build_optimizer(), "plateau", {})
+    with pytest.raises(ConfigError, match=message):
+        plateau.step(metrics=metrics)

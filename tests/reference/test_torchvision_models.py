@@ -1,4 +1,4 @@
-"""Our networks against torchvision's, and our counts against the numbers that it publishes with its weights."""
+"""Our networks against those of torchvision, and our counts against its published numbers."""
 
 import pytest
 import torch
@@ -10,30 +10,29 @@ from resomap.profiling.summary import count_macs
 
 torch.set_num_threads(1)
 
-KNOWN = {
+ARCHITECTURES = {
     name: entry
     for name, entry in load_architectures().items()
     if entry.builder not in CUSTOM_BUILDERS and entry.width_mult is None
 }
 
 
-@pytest.mark.parametrize("name", KNOWN)
-def test_parameters_and_macs_are_those_that_torchvision_publishes(name: str):
-    weights = next(iter(get_model_weights(KNOWN[name].builder)))
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_parameters_and_macs_equal_published(name):
+    weights = next(iter(get_model_weights(ARCHITECTURES[name].builder)))
     with torch.device("meta"):
-        model = build_model(KNOWN[name], num_classes=1000)
+        model = build_model(ARCHITECTURES[name], num_classes=1000)
     assert get_model_info(model)["total_params"] == weights.meta["num_params"]
-    assert count_macs(model, weights.transforms.keywords["crop_size"]) / 1e9 == pytest.approx(
-        weights.meta["_ops"], rel=0.01
-    )
+    macs = count_macs(model, weights.transforms.keywords["crop_size"])
+    assert macs / 1e9 == pytest.approx(weights.meta["_ops"], rel=0.01)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "efficientnet_b0"])
-def test_the_same_seed_builds_torchvisions_own_network(name: str):
+def test_equal_seed_builds_network_of_torchvision(name):
     torch.manual_seed(1)
-    ours = build_model(KNOWN[name], num_classes=7).eval()
+    ours = build_model(ARCHITECTURES[name], num_classes=7).eval()
     torch.manual_seed(1)
     theirs = get_model(name, weights=None, num_classes=7).eval()
-    pictures = torch.randn(2, 3, 64, 64)
+    images = torch.randn(2, 3, 64, 64)
     assert ours.state_dict().keys() == theirs.state_dict().keys()
-    assert torch.equal(ours(pictures), theirs(pictures))
+    assert torch.equal(ours(images), theirs(images))
