@@ -1,4 +1,4 @@
-"""The list of figures: names, categories, captions. It imports no plotting, so rules can use it."""
+"""The list of figures: names, categories, captions. No plotting, so rules can import it."""
 
 from typing import NamedTuple
 
@@ -8,8 +8,8 @@ ACCURACY, COST, EVIDENCE, DATA = "1. Accuracy", "2. Cost", "3. Evidence", "4. Da
 class CatalogueEntry(NamedTuple):
     """A figure: its category in the report, the data it needs, and how to read it.
 
-    `needs` is `groups` (of the reef), `maps` (explained runs), `files` (images from outside) or
-    blank.
+    `needs` is `groups` (of the reef), `maps` (explained runs), `files` (images from outside)
+    or blank.
     """
 
     category: str
@@ -21,17 +21,17 @@ CATALOGUE = {
     "accuracy_by_resolution": CatalogueEntry(
         ACCURACY,
         "",
-        "Filled dots are means over seeds of one model at one resolution, hollow dots are single "
-        "runs. The line through a mean is its confidence interval over seeds and test images. "
-        "With one seed it covers the test images only, not another training.",
+        "Filled dots are means over seeds of one model at one resolution, hollow dots are "
+        "single runs. The line through a mean is its confidence interval over seeds and "
+        "test images. With one seed it covers the test images only, not another training.",
     ),
     "groups_by_resolution": CatalogueEntry(
         ACCURACY,
         "groups",
-        "Accuracy inside the pair counts whether the logit of the label exceeds that of its pair "
-        "partner, so 0.5 is chance. Right of the shaded band sampling theory guarantees that the "
-        "stripes survive, left of it that they are lost. Inside the band the result depends on "
-        "the model, and the curve need not be monotonic.",
+        "Accuracy inside the pair counts whether the logit of the label exceeds that of its "
+        "pair partner, so 0.5 is chance. Right of the shaded band sampling theory "
+        "guarantees that the stripes survive, left of it that they are lost. Inside the "
+        "band the result depends on the model, and the curve need not be monotonic.",
     ),
     "reef_collapse": CatalogueEntry(
         ACCURACY,
@@ -42,65 +42,67 @@ CATALOGUE = {
     "train_test_matrix": CatalogueEntry(
         ACCURACY,
         "",
-        "Each row is a network trained at one resolution, each column a test resolution. The "
-        "framed diagonal is the training resolution. A higher value to the right of the frame "
-        "means: train small and test larger.",
+        "Each row is a network trained at one resolution, each column a test resolution. "
+        "The framed diagonal is the training resolution. A higher value to the right of the "
+        "frame means: train small and test larger.",
     ),
     "accuracy_by_cost": CatalogueEntry(
         COST,
         "",
-        "Test accuracy against the median latency of one image at batch size 1. The dashed steps "
-        "join the cells that no other cell beats in both. The ring marks the choice, which was "
-        "made on validation images.",
+        "Test accuracy against the median latency of one image at batch size 1. The dashed "
+        "steps join the cells that no other cell beats in both. The ring marks the choice, "
+        "which was made on validation images.",
     ),
     "cost_by_resolution": CatalogueEntry(
         COST,
         "",
-        "Cost does not depend on the weights, so each model is measured once per resolution. The "
-        "thick bar is the 95 % interval between rounds of measuring and is often shorter than its "
-        "dot. A hollow dot was measured while the machine was disturbed.",
+        "Cost does not depend on the weights, so each model is measured once per "
+        "resolution. The thick bar is the 95 % interval between rounds of measuring and is "
+        "often shorter than its dot. A hollow dot was measured while the machine was "
+        "disturbed.",
     ),
     "cost_breakdown": CatalogueEntry(
         COST,
         "",
-        "A smaller image shortens the time of the network, and hardly that of the stages before "
-        "it. Each stage is timed alone, on one thread. With several workers the stages overlap, "
-        "and the longest one limits the rate.",
+        "A smaller image shortens the time of the network, and hardly that of the stages "
+        "before it. Each stage is timed alone, on one thread. With several workers the "
+        "stages overlap, and the longest one limits the rate.",
     ),
     "right_answer_wrong_reason": CatalogueEntry(
         EVIDENCE,
         "maps",
-        "An alarm is a reason to look at the images. To confirm it, the object is pasted onto an "
-        "image of another class (or a sticker is reversed), and predictions that follow the rest "
-        "of the image are counted. A network that uses the object follows it never; one that "
-        "guesses follows the rest in half of the cases.",
+        "An alarm is a reason to look at the images. To confirm it, the object is pasted "
+        "onto an image of another class (or a sticker is reversed), and predictions that "
+        "follow the rest of the image are counted. A network that uses the object follows "
+        "it never; one that guesses follows the rest in half of the cases.",
     ),
     "correct_and_fooled": CatalogueEntry(
         EVIDENCE,
         "maps",
-        "All of these images are answered correctly. Images that raised an alarm come first. Look "
-        "at them before you trust the network.",
+        "All of these images are answered correctly. Images that raised an alarm come "
+        "first. Look at them before you trust the network.",
     ),
     "evidence_by_resolution": CatalogueEntry(
         EVIDENCE,
         "maps",
         "Relevance on the object rises with resolution for any sharp map, even for an edge "
-        "filter, which also finds stripes wherever they survive. So this figure shows where the "
-        "evidence lies. Whether the network uses it is shown by the interventions and by "
-        "faithfulness.",
+        "filter, which also finds stripes wherever they survive. So this figure shows where "
+        "the evidence lies. Whether the network uses it is shown by the interventions and "
+        "by faithfulness.",
     ),
     "agreement": CatalogueEntry(
         EVIDENCE,
         "maps",
-        "Two trainings of the same network never agree completely, so a resolution is compared "
-        "with another seed and not with 1. Rely on a finding only if Grad-CAM (its usual block, "
-        "and one block for all resolutions) and Integrated Gradients agree on it.",
+        "Two trainings of the same network never agree completely, so a resolution is "
+        "compared with another seed and not with 1. Rely on a finding only if Grad-CAM (its "
+        "usual block, and one block for all resolutions) and Integrated Gradients agree on "
+        "it.",
     ),
     "faithfulness": CatalogueEntry(
         EVIDENCE,
         "maps",
-        "A map on a fine grid can be sharper than one on a coarse grid, and blurring can help a "
-        "noisy map. At a common number of cells only the order of the areas counts.",
+        "A map on a fine grid can be sharper than one on a coarse grid, and blurring can "
+        "help a noisy map. At a common number of cells only the order of the areas counts.",
     ),
     "explanations": CatalogueEntry(
         EVIDENCE,
@@ -111,41 +113,44 @@ CATALOGUE = {
     "mean_maps": CatalogueEntry(
         EVIDENCE,
         "maps",
-        "Objects change their position, so they blur in a mean. What stays sharp has a fixed "
-        "position: a border, a watermark, a sticker.",
+        "Objects change their position, so they blur in a mean. What stays sharp has a "
+        "fixed position: a border, a watermark, a sticker.",
     ),
     "class_balance": CatalogueEntry(
         DATA,
         "",
-        "Accuracy weighs all images equally, so large classes count more in it. Balanced accuracy "
-        "weighs all classes equally.",
+        "Accuracy weighs all images equally, so large classes count more in it. Balanced "
+        "accuracy weighs all classes equally.",
     ),
     "picture_sizes": CatalogueEntry(
         DATA,
         "files",
-        "An upscaled image gains pixels and no detail. The network receives all images at one "
-        "size and as squares.",
+        "An upscaled image gains pixels and no detail. The network receives all images at "
+        "one size and as squares.",
     ),
     "information_by_resolution": CatalogueEntry(
         DATA,
         "",
-        "Detail that a resolution cannot hold is lost to every network. The converse does not "
-        "hold: the energy that is lost may or may not contain what separates the classes.",
+        "Detail that a resolution cannot hold is lost to every network. The converse does "
+        "not hold: the energy that is lost may or may not contain what separates the "
+        "classes.",
     ),
     "pictures": CatalogueEntry(
-        DATA, "", "The pixels that the networks receive, before normalisation."
+        DATA,
+        "",
+        "The pixels that the networks receive, before normalisation.",
     ),
     "contact_sheet": CatalogueEntry(
         DATA,
         "",
-        "Check by eye whether the labels are right, what fills the frame, and what a smaller image "
-        "would still show.",
+        "Check by eye whether the labels are right, what fills the frame, and what a "
+        "smaller image would still show.",
     ),
 }
 
 
 def figure_names(dataset: str, explain: bool) -> tuple[str, ...]:
-    """Return the names of the figures of a sweep over `dataset`, in the order of the report."""
+    """Return the names of the figures of a sweep over `dataset`, in report order."""
     available = {
         "": True,
         "groups": dataset == "reef",

@@ -18,12 +18,12 @@ RESIZED_SIDE = {"squash": "short", "center_crop": "short", "letterbox": "long"}
 class Facts:
     """The files beside a manifest, without any array of images but the contact sheet.
 
-    `sizes` has `width`, `height` in px and the number of `images` of that size. `bad` has source
-    and reason. `copies` has source, split, label, copy_of, copy_split, copy_label (labels by name)
-    of every image that equals an earlier one. `spectrum` (1 + classes, 1 + native // 2) is the
-    share of spectral energy at up to that many cycles per image, over all images and for every
-    class (NaN where no image was analysed). `contact_sheet` holds images uint8 (k, side, side, 3)
-    and label (k,).
+    `sizes` has `width`, `height` in px and the number of `images` of that size. `bad` has
+    source and reason. `copies` has source, split, label, copy_of, copy_split, copy_label
+    (labels by name) of every image that equals an earlier one. `spectrum` (1 + classes,
+    1 + native // 2) is the share of spectral energy at up to that many cycles per image, over
+    all images and for every class (NaN where no image was analysed). `contact_sheet` holds
+    images uint8 (k, side, side, 3) and label (k,).
     """
 
     manifest: dict[str, Any]

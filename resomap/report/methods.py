@@ -1,4 +1,4 @@
-"""Names of attribution methods and baselines, and rows of methods that fail the sanity check."""
+"""Names of attribution methods and baselines, and which methods fail the sanity check."""
 
 from collections.abc import Collection
 
@@ -19,7 +19,7 @@ METHOD_NAMES = {
 BASELINE_NAMES = {"edge": "edge filter", "centre": "centre", "random": "random"}
 # More methods than this have no panel.
 MAX_METHODS = 5
-FAILED_NOTE = (
+_FAILED_NOTE = (
     " Greyed out: fails the sanity check, the maps hardly change when the last layers are "
     "re-initialised."
 )
@@ -41,7 +41,7 @@ def attribution_methods(rows: pd.DataFrame) -> list[str]:
 def drop_failed_methods(
     rows: pd.DataFrame, failed: FailedMethods, at: str = "resolution"
 ) -> pd.DataFrame:
-    """Return the rows of methods that pass the sanity check at the resolution in column `at`."""
+    """Return the rows of methods that pass the sanity check at resolution column `at`."""
     keys = zip(rows["model"], rows[at], rows["method"], strict=True)
     return rows[np.array([key not in failed for key in keys], bool)]
 
@@ -52,6 +52,11 @@ def failed_resolutions(
     """Return the resolutions, px, at which a method fails for any of the models."""
     found = {px for model, px, name in failed if name == method and model in models}
     return sorted(found)
+
+
+def failed_note(failed: FailedMethods, methods: Collection[str]) -> str:
+    """Return a sentence for the note of a figure in which one of the methods is greyed out."""
+    return _FAILED_NOTE if {name for _, _, name in failed} & set(methods) else ""
 
 
 def more_methods_note(methods: Collection[str]) -> str:

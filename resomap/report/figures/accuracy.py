@@ -78,6 +78,7 @@ def _finish_accuracy(axes: Axes, resolutions: list[int], native_resolution: int)
     resolution_axis(axes, resolutions)
     axes.set_ylabel("test accuracy")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.2f}")
+    # Above it images are upscaled: more pixels, no more detail.
     if max(resolutions) > native_resolution:
         mark_native(axes, native_resolution, "no further detail is stored")
 
@@ -93,11 +94,13 @@ def plot_train_test_matrix(tables: Tables) -> Drawing:
         "Test accuracy, mean over seeds, of networks trained at one resolution and tested at "
         "another without any adjustment. Framed: tested where trained."
     )
+    # Three columns or more of cells, else the title of a panel is wider than its matrix.
     columns, count = min(len(models), 3), max(matrix["train_resolution"].nunique(), 3)
     side = 1.5 + count * (0.65 if count < 5 else 0.48)
     size = (max(side * columns + 1.2, 8.5), side * -(-len(models) // columns) + 1.1)
     figure = new_figure(title, note, size)
     panels = panel_grid(figure, len(models), columns, sharey=True)
+    # One scale for all models; the lowest value is often far above 0.
     lowest = float(matrix["accuracy"].min())
     for axes, model in zip(panels, models, strict=True):
         _draw_matrix(axes, matrix[matrix["model"] == model], lowest)

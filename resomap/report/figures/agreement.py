@@ -59,12 +59,13 @@ def plot_agreement(tables: Tables) -> Drawing:
     resolutions = sorted({*maps["low"], *maps["high"]})
     if len(resolutions) < 2:
         return draw_nothing(title, "Needs explained runs at two resolutions.", maps)
+    # Agreement across seeds needs two seeds; it is normalised by their ceiling.
     normalised = bool(maps["observed"].notna().any())
+    column, kind = ("normalised", "normalised") if normalised else ("same_seed", "raw")
     models = shown_models(tables, unique(maps["model"]))
     readings = list(dict.fromkeys(zip(maps["method"], maps["block"], strict=True)))
     readings = readings[:MAX_READINGS]
-    cell = 0.62 if len(resolutions) <= MAX_WITH_INTERVALS else 0.47
-    side = 0.75 + cell * max(len(resolutions), 3)
+    side = 0.75 + _cell_inches(len(resolutions)) * max(len(resolutions), 3)
     size = (max(side * len(readings) + 1.1, 7.5), (side + 0.35) * len(models) + 1.6)
     figure = new_figure(title, _agreement_note(normalised), size)
     panels = figure.subplots(
@@ -75,30 +76,36 @@ def plot_agreement(tables: Tables) -> Drawing:
         for axes, (method, block) in zip(row, readings, strict=True):
             is_reading = (maps["method"] == method) & (maps["block"] == block)
             rows = maps[(maps["model"] == model) & is_reading]
-            _draw_matrix(axes, rows, resolutions, "normalised" if normalised else "same_seed")
+            _draw_matrix(axes, rows, resolutions, column)
             _write_references(axes, rows, of_model)
             greyed = failed_resolutions(failed, [model], method)
             _draw_heading(axes, reading_name(method, block), greyed, resolutions)
         row[0].set_ylabel(model, weight="bold", labelpad=8)
     scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, 1), COLOURS)
-    label = f"{'normalised' if normalised else 'raw'} agreement"
-    bar = figure.colorbar(scale, ax=panels, pad=0.01, aspect=30, label=label)
+    bar = figure.colorbar(scale, ax=panels, pad=0.01, aspect=30, label=f"{kind} agreement")
     bar.outline.set_visible(False)
     is_shown = (agreement["measure"] == "spearman") & (agreement["population"] == "all")
     return Drawing(figure, title, agreement[is_shown])
 
 
+def _cell_inches(count: int) -> float:
+    return 0.62 if count <= MAX_WITH_INTERVALS else 0.47
+
+
 def _agreement_note(normalised: bool) -> str:
-    measure = "Rank correlation of signed maps of the same image at two resolutions, on the coarser grid"
+    measure = (
+        "Rank correlation of signed maps of the same image at two resolutions, on the "
+        "coarser grid"
+    )
     if not normalised:
         return (
-            f"{measure}. Raw, between networks of the same seed: one seed gives no ceiling to "
-            "normalise by. Upper right: raw references."
+            f"{measure}. Raw, between networks of the same seed: one seed gives no ceiling "
+            "to normalise by. Upper right: raw references."
         )
     return (
-        f"{measure}, between networks of different seeds. 0 is chance, the map of another image; "
-        "1 is another seed at the same resolution (grey diagonal: its raw value). Hatched: these "
-        "two do not differ. Upper right: raw values and references."
+        f"{measure}, between networks of different seeds. 0 is chance, the map of another "
+        "image; 1 is another seed at the same resolution (grey diagonal: its raw value). "
+        "Hatched: these two do not differ. Upper right: raw values and references."
     )
 
 
@@ -129,7 +136,7 @@ def _draw_cell(axes: Axes, corner: Corner, row: Row, name: str, *, roomy: bool) 
         return
     # Above the ceiling the colour stays at its end; the number is not clipped.
     colour = COLOURS(float(np.clip(value, 0, 1)))
-    ink = ON_DARK if _is_dark(colour) else ON_LIGHT
+    ink = _text_colour(colour)
     axes.add_patch(Rectangle(corner, 1, 1, facecolor=colour, edgecolor=PAPER, linewidth=2))
     if roomy and name == "normalised":
         _write(axes, corner, 0.42, plain(value), fontsize=12, color=ink)
@@ -148,6 +155,7 @@ def _draw_hatched(axes: Axes, corner: Corner) -> None:
 def _draw_ceiling(axes: Axes, corner: Corner, row: Row) -> None:
     axes.add_patch(Rectangle(corner, 1, 1, facecolor=GRID, edgecolor=PAPER, linewidth=2))
     value = row.get("ceiling", np.nan)
+    # With one seed there is no ceiling.
     label = DASH if pd.isna(value) else plain(value)
     _write(axes, corner, 0.5, label, fontsize=10, color=INK)
 
@@ -156,10 +164,11 @@ def _write(axes: Axes, corner: Corner, down: float, label: str, **style: Any) ->
     axes.text(corner[0] + 0.5, corner[1] + down, label, ha="center", va="center", **style)
 
 
-def _is_dark(colour: Any) -> bool:
+def _text_colour(background: Any) -> str:
+    red, green, blue, _ = mpl.colors.to_rgba(background)
     # Luma of ITU-R BT.601.
-    red, green, blue, _ = mpl.colors.to_rgba(colour)
-    return 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    return ON_DARK if luma < 0.55 else ON_LIGHT
 
 
 def _write_references(axes: Axes, rows: pd.DataFrame, of_model: pd.DataFrame) -> None:
@@ -194,7 +203,9 @@ def _first_raw(rows: pd.DataFrame) -> float:
 
 
 def _draw_heading(axes: Axes, heading: str, failed: list[int], resolutions: list[int]) -> None:
+    colour = INK
     if failed:
-        where = "" if failed == resolutions else f" at {', '.join(map(str, failed))} px"
-        heading += f"\nfails the sanity check{where}"
-    axes.set_title(heading, fontsize=11, color=MUTED if failed else INK)
+        heading, colour = f"{heading}\nfails the sanity check", MUTED
+    if failed and failed != resolutions:
+        heading += f" at {', '.join(map(str, failed))} px"
+    axes.set_title(heading, fontsize=11, color=colour)

@@ -68,27 +68,28 @@ def plot_right_answer_wrong_reason(tables: Tables) -> Drawing:
     for row, model in zip(panels, models, strict=True):
         of_model = alarms[alarms["model"] == model]
         changed = interventions[interventions["model"] == model]
-        _draw_row(row, of_model, [changed[changed["kind"] == kind] for kind in kinds], groups)
+        _draw_row(row, of_model, groups, changed, kinds)
         row[0].set_ylabel(model, weight="bold")
     headings = [
         "answered correctly",
         "evidence on the object",
-        *(INTERVENTION_HEADINGS[kind] for kind in kinds),
+        *map(INTERVENTION_HEADINGS.__getitem__, kinds),
     ]
     for axes, heading in zip(panels[0], headings, strict=True):
         axes.set_title(heading)
     resolution_rows(panels, sorted(set(alarms["resolution"])), "input resolution (px)")
     legend_below(figure, group_handles(groups), groups)
+    # The data of the figure is complete: all models, not only those that have a row.
     data = _with_interventions(alarms, interventions) if kinds else alarms
     return Drawing(figure, title, data)
 
 
 def _alarm_note(kinds: list[str]) -> str:
-    notes = " ".join(INTERVENTION_NOTES[kind] for kind in kinds)
+    notes = " ".join(map(INTERVENTION_NOTES.__getitem__, kinds))
     return (
-        "Evidence on the object in correct answers, mean of the methods that pass the sanity check: "
-        "0 is chance, 1 the most that their grids allow. Ringed: alarm, accuracy holds without "
-        f"evidence on the object. {notes or 'No intervention can confirm an alarm.'}"
+        "Evidence on the object in correct answers, mean of the methods that pass the sanity "
+        "check: 0 is chance, 1 the most that their grids allow. Ringed: alarm, accuracy holds "
+        f"without evidence on the object. {notes or 'No intervention can confirm an alarm.'}"
     )
 
 
@@ -96,20 +97,28 @@ def _with_interventions(alarms: pd.DataFrame, interventions: pd.DataFrame) -> pd
     wide = interventions.pivot_table(
         index=GROUP_KEYS, columns="kind", values=INTERVENTION_COLUMNS, sort=False
     )
+    # One row per alarm: the kind of intervention moves into the column names.
     wide.columns = [f"{kind}_{name}" for name, kind in wide.columns]
     return alarms.merge(wide.reset_index(), on=GROUP_KEYS, how="left")
 
 
 def _draw_row(
-    row: np.ndarray, alarms: pd.DataFrame, changed: list[pd.DataFrame], groups: list[str]
+    row: np.ndarray,
+    alarms: pd.DataFrame,
+    groups: list[str],
+    interventions: pd.DataFrame,
+    kinds: list[str],
 ) -> None:
     fires = alarms[alarms["state"] == "fires"]
     ringed = set(zip(fires["resolution"], fires["group"], strict=True))
     _draw_groups(row[0], alarms, groups, "accuracy", ringed)
+    # From below chance of two classes, so that panels of several models compare.
     row[0].set_ylim(min(0.4, alarms["accuracy"].min() - 0.05), 1.06)
     _draw_evidence(row[1], alarms, groups, ringed)
-    for axes, rows in zip(row[2:], changed, strict=True):
+    for axes, kind in zip(row[2:], kinds, strict=True):
+        # A network that guesses follows the rest in half of the images.
         axes.axhline(0.5, color=MUTED, linestyle=":", linewidth=1.3)
+        rows = interventions[interventions["kind"] == kind]
         _draw_groups(axes, rows, groups, "follows_rest", ringed)
         axes.set_ylim(-0.06, 1.06)
 
@@ -117,7 +126,7 @@ def _draw_row(
 def _draw_groups(
     axes: Axes, rows: pd.DataFrame, groups: list[str], name: str, ringed: set[Alarm]
 ) -> None:
-    """Draw the values of column `name`, with intervals where it has any, and ring the alarms."""
+    """Draw the values of column `name`, with its intervals if any, and ring the alarms."""
     for number, group in enumerate(groups):
         of_group = rows[rows["group"] == group].sort_values("resolution")
         colour = group_colour(groups, group)
@@ -126,6 +135,7 @@ def _draw_groups(
             draw_interval(axes, x, of_group, name, color=colour, marker="o")
         else:
             draw_means(axes, x, of_group[name], colour, markeredgewidth=0.7)
+        # Groups at one resolution are dodged, so rings take the dodged x.
         fires = np.array([(px, group) in ringed for px in of_group["resolution"]], bool)
         ring = {"facecolor": "none", "edgecolor": CHOSEN, "linewidth": 2.2}
         axes.scatter(x[fires], of_group.loc[fires, name], s=230, zorder=6, **ring)
@@ -143,11 +153,11 @@ def _draw_evidence(
         # Room below the rings for one line per group and one for the verdict.
         axes.set_ylim(bottom=min(low, -0.6))
         point = (resolution, of_resolution["share"].min())
-        offset = {"xytext": (-14, -13), "textcoords": "offset points", "va": "top"}
+        offset = {"xytext": (-6, -13), "textcoords": "offset points", "va": "top"}
         look = {**LABEL_ON_LINES, "color": CHOSEN, "fontsize": 9}
         axes.annotate(_alarm_label(of_resolution), point, **offset, **look)
 
 
 def _alarm_label(fires: pd.DataFrame) -> str:
-    verdicts = [VERDICT_LABELS[verdict] for verdict in unique(fires["judged"].dropna())]
+    verdicts = unique(fires["judged"].dropna().map(VERDICT_LABELS))
     return "\n".join([*fires["group"], *verdicts])

@@ -1,4 +1,4 @@
-"""Figures of cost: accuracy against latency, cost against resolution, and the stages of one image."""
+"""Figures of cost: accuracy against latency, cost by resolution, stages of one image."""
 
 from typing import Any
 
@@ -84,6 +84,7 @@ def pareto_front(cost: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
 
     A point dominates when it costs no more, is no less accurate, and is better in one of them.
     """
+    # Row i, column j: point j against point i.
     no_dearer, no_worse = cost[:, None] >= cost, accuracy[:, None] <= accuracy
     better = (cost[:, None] > cost) | (accuracy[:, None] < accuracy)
     return np.logical_not((no_dearer & no_worse & better).any(axis=1))
@@ -140,6 +141,7 @@ def _log_ticks(axis: Any, form: str) -> None:
 
 
 def _latency_axis(axes: Axes) -> None:
+    # Ratios of latency matter, from microseconds to seconds in one sweep.
     axes.set_xscale("log")
     _log_ticks(axes.xaxis, "g")
     axes.set_xlabel("median latency of one image (ms)")
@@ -186,6 +188,7 @@ def _draw_throughput(
     axes: Axes, rows: pd.DataFrame, style: dict[str, str], shift: float
 ) -> None:
     _draw_points(axes, rows, "inference_images_per_second", style, shift)
+    # The interval of a latency in ms, turned into images per second.
     ends = (1e3 * rows["batch_size"] / rows[f"latency_ms_{end}"] for end in ("low", "high"))
     axes.vlines(rows["resolution"] * shift, *ends, color=style["color"], linewidth=4)
 
@@ -208,7 +211,7 @@ def _finish_cost(axes: Axes, resolutions: list[int], label: str) -> None:
 
 
 def plot_cost_breakdown(tables: Tables) -> Drawing:
-    """Plot the share of each stage in the time of one image, a panel a model, a bar a resolution."""
+    """Plot the share of each stage in the time of one image, a panel a model."""
     stages = tables.stages
     title = cost_titles.breakdown_title(stages)
     if stages.empty:
@@ -220,6 +223,7 @@ def plot_cost_breakdown(tables: Tables) -> Drawing:
         stages[stages["model"] == model].sort_values("resolution")
         for model in models[:MAX_BREAKDOWN_MODELS]
     ]
+    # Panels in proportion to their bars, so that all bars have one height.
     bars = [len(rows) for rows in shown]
     size = (9.5, 0.31 * sum(bars) + 0.42 * len(shown) + 1.75)
     figure = new_figure(title, _breakdown_note(stages, len(models)), size)
@@ -255,6 +259,7 @@ def _draw_stages(axes: Axes, rows: pd.DataFrame) -> None:
     for y, (row, share) in enumerate(totals):
         _label_total(axes, y, row, share)
     axes.set_yticks(positions, [f"{px} px" for px in rows["resolution"]])
+    # Inverted: the smallest resolution stands at the top.
     axes.set(xlim=(0, 1), ylim=(len(rows) - 0.4, -0.6))
     axes.set_title(rows["model"].iloc[0], fontsize=12.5)
     percent_axis(axes.xaxis)

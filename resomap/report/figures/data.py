@@ -38,6 +38,7 @@ RATIO_TICKS = {
     "2:1": 2,
     "3:1": 3,
 }
+# Bins of equal width on the logarithmic axis, one of them centred on 1:1.
 RATIO_BINS = 2 ** (np.arange(-32.5, 33) / 16)
 # Of more classes than this only the range is drawn.
 MAX_CURVES = 12
@@ -49,6 +50,7 @@ SHEET_CELL, SHEET_GAP, SHEET_COLUMNS = 96, 6, 10
 def plot_class_balance(facts: Facts) -> Drawing:
     """Plot the images of every class by split; of many classes the largest and the smallest."""
     counts = facts.counts
+    # Stable, so that classes of equal size keep their order.
     counts = counts.iloc[np.argsort(-counts.sum(axis=1), kind="stable")]
     title, half = titles.balance_title(counts), MAX_BARS // 2
     note, shown, positions = "Images per class, by split.", counts, np.arange(len(counts))
@@ -123,6 +125,7 @@ def _distribution(counts: pd.Series, quantity: str) -> pd.DataFrame:
 def _draw_sides(axes: Axes, sides: pd.Series, facts: Facts) -> None:
     first, last = sides.index[0], sides.index[-1]
     shares = sides.cumsum() / sides.sum()
+    # From the shortest side up to beyond the longest, where all images are counted.
     axes.step([first, *sides.index, 2 * last], [0, *shares, 1], where="post", color=BLUE)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
@@ -149,7 +152,8 @@ def _mark_sides(axes: Axes, resolutions: Sequence[int], facts: Facts) -> None:
     above.set_xticks(list(resolutions), names, rotation=90, fontsize=10.5)
     above.xaxis.set_minor_locator(NullLocator())
     above.set_xlabel("resolutions of the sweep (px)", color=MUTED, fontsize=10.5)
-    mark_native(axes, native, f"stored at {native} px", "top")
+    # The curve is high near the stored size, so its label stands at the bottom.
+    mark_native(axes, native, f"stored at {native} px", "bottom")
 
 
 def _draw_ratios(axes: Axes, binned: pd.Series) -> None:
@@ -230,6 +234,7 @@ def _draw_worst_class(
 
 
 def _mark_loss(axes: Axes, resolution: int, lost: float) -> None:
+    # The spectrum is sampled at whole cycles per image, so at even resolutions.
     even = resolution // 2 * 2
     axes.plot(even, lost, "o", color=BLUE, markersize=9, markeredgecolor=PAPER)
     offset = {"xytext": (-7, -7), "textcoords": "offset points", "ha": "right", "va": "top"}

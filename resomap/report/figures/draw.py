@@ -22,6 +22,7 @@ from resomap.report.figures.panels import StoredImages
 from resomap.report.figures.style import STYLE, Drawing, save_drawing
 from resomap.report.tables import Tables
 
+# By name of the figure; called only for those that the sweep declares.
 Plots = dict[str, Callable[[], Drawing]]
 
 
@@ -34,7 +35,7 @@ def draw_figures(
     explain: bool,
     confidence: float,
 ) -> None:
-    """Write every figure of the sweep as .svg, .png and .csv; one without data gives the reason."""
+    """Write every figure of the sweep as .svg, .png and .csv; without data, with a reason."""
     resolutions = sorted(set(tables.cells["resolution"]))
     plots = {
         **_accuracy_plots(tables, images, confidence),
@@ -53,6 +54,7 @@ def draw_data_figures(facts: Facts, resolutions: Sequence[int], folder: Path) ->
 
 def _draw(plots: Plots, names: Iterable[str], folder: Path) -> None:
     for name in names:
+        # The style is restored afterwards: the caller may draw figures of its own.
         with mpl.rc_context(STYLE):
             drawing = plots[name]()
         save_drawing(drawing, folder, name)

@@ -27,10 +27,10 @@ from resomap.report.figures.style import (
 )
 from resomap.report.methods import (
     BASELINE_NAMES,
-    FAILED_NOTE,
     MAX_METHODS,
     attribution_methods,
     drop_failed_methods,
+    failed_note,
     failed_resolutions,
     method_name,
     more_methods_note,
@@ -63,8 +63,8 @@ def group_order(tables: Tables) -> list[str]:
 def plot_evidence_by_resolution(tables: Tables) -> Drawing:
     """Plot the relevance on the object over the best that the grid allows.
 
-    A row a model, a column a method, a colour a group; the last column is the medium group minus
-    the fine one where both exist.
+    A row a model, a column a method, a colour a group; the last column is the medium group
+    minus the fine one where both exist.
     """
     evidence = tables.explanations.dropna(subset=["relevance_mass"])
     failed, methods = struck_out(tables.sanity), attribution_methods(evidence)
@@ -73,10 +73,10 @@ def plot_evidence_by_resolution(tables: Tables) -> Drawing:
     if not models:
         return draw_nothing(title, "Needs explained runs and masks.", evidence)
     note = (
-        "Share of the positive relevance that falls on the object, relative to the largest share "
-        "that a map with this grid can reach. Filled: mean over seeds. Hollow: single runs. "
-        "Grey: baselines that do not use the model."
-        + FAILED_NOTE * any(name in methods for _, _, name in failed)
+        "Share of the positive relevance that falls on the object, relative to the largest "
+        "share that a map with this grid can reach. Filled: mean over seeds. Hollow: single "
+        "runs. Grey: baselines that do not use the model."
+        + failed_note(failed, methods)
         + more_methods_note(methods)
     )
     shown, contrast = methods[:MAX_METHODS], set(CONTRAST) <= set(evidence["group"])
@@ -107,6 +107,7 @@ def _draw_localisation(
         baseline = rows[(rows["method"] == name) & (rows["group"] == "all")]
         means = corrected(baseline, ["resolution"])
         axes.plot(means.index, means, color=MUTED, linestyle=style, linewidth=1.5, zorder=1)
+    # Groups keep the colours that they have in the figures of accuracy.
     for group in groups:
         of_group = rows[(rows["method"] == method) & (rows["group"] == group)]
         colour, means = group_colour(groups, group), corrected(of_group, ["resolution"])
@@ -114,6 +115,7 @@ def _draw_localisation(
         draw_runs(axes, of_group["resolution"], shares, colour)
         draw_means(axes, means.index, means, colour)
         draw_failed(axes, means[means.index.isin(failed)])
+    # The corrected share is a ratio of means and may exceed 1 a little.
     axes.set_ylim(0, max(1.0, axes.get_ylim()[1]))
 
 
@@ -121,10 +123,9 @@ def _draw_contrast(axes: Axes, rows: pd.DataFrame, methods: list[str]) -> None:
     # An edge filter shows how much of the difference needs no network.
     axes.axhline(0, color=MUTED, linewidth=1.2)
     differences = medium_minus_fine(rows)
-    looks: dict[str, dict[str, Any]] = {
-        method: {"colour": INK, "linestyle": style}
-        for method, style in zip(methods, METHOD_STYLES, strict=False)
-    }
+    looks: dict[str, dict[str, Any]] = {}
+    for method, style in zip(methods, METHOD_STYLES, strict=False):
+        looks[method] = {"colour": INK, "linestyle": style}
     looks["edge"] = {"colour": MUTED, "linestyle": "--", "linewidth": 1.5}
     for method, look in looks.items():
         if method in differences:
@@ -169,11 +170,11 @@ def plot_faithfulness(tables: Tables) -> Drawing:
         reason = "Needs explained runs and explainability.faithfulness.images above 0."
         return draw_nothing(title, reason, gains)
     note = (
-        "Areas of a blurred image are restored in the order of the map (insertion), or areas of "
-        "the image are blurred (deletion). Plotted: probability of the class, insertion minus "
-        "deletion, beyond a random order. Maps are reduced to the same number of cells. Dashed: "
-        "order from the centre outwards."
-        + FAILED_NOTE * any(name in methods for _, _, name in failed)
+        "Areas of a blurred image are restored in the order of the map (insertion), or areas "
+        "of the image are blurred (deletion). Plotted: probability of the class, insertion "
+        "minus deletion, beyond a random order. Maps are reduced to the same number of cells. "
+        "Dashed: order from the centre outwards."
+        + failed_note(failed, methods)
         + more_methods_note(methods)
     )
     shown, resolutions = methods[:MAX_METHODS], sorted(set(gains["resolution"]))
@@ -200,10 +201,9 @@ def _draw_gains(
     colours = resolution_colours(len(resolutions))
     for resolution, colour in zip(resolutions, colours, strict=True):
         at = rows[rows["resolution"] == resolution]
-        runs, centre = (at[at["method"] == name] for name in (method, "centre"))
-        means, reference = (
-            table.groupby("bandwidth")["gain"].mean() for table in (runs, centre)
-        )
+        runs, centre = at[at["method"] == method], at[at["method"] == "centre"]
+        means = runs.groupby("bandwidth")["gain"].mean()
+        reference = centre.groupby("bandwidth")["gain"].mean()
         dashes = {"linestyle": "--", "linewidth": 1.2, "alpha": 0.7}
         axes.plot(reference.index, reference, color=colour, **dashes)
         draw_runs(axes, runs["bandwidth"], runs["gain"], colour)

@@ -1,6 +1,6 @@
-"""Panels of attribution maps: by method and resolution, by evidence on the object, and means."""
+"""Panels of attribution maps: by method, by evidence on the object, and their means."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,20 @@ from resomap.analysis.evidence import share_on_object, struck_out
 from resomap.report.figures.panels import (
     FULL_SCALE,
     MAX_CLASSES,
+    MapFiles,
+    RunKeys,
     StoredImages,
     draw_map,
     draw_outline,
+    ends_and_middle,
+    explained_runs,
+    explanations_folder,
     full_scale,
     image_grid,
     label_row,
     map_label,
+    maps_of,
+    read_maps,
     scale_bar,
     show,
 )
@@ -32,23 +39,20 @@ from resomap.report.figures.style import (
     unique,
 )
 from resomap.report.methods import (
-    FAILED_NOTE,
     MAX_METHODS,
     FailedMethods,
     attribution_methods,
     drop_failed_methods,
+    failed_note,
     more_methods_note,
 )
 from resomap.report.tables import Tables
-from resomap.report.text.accuracy import focus_model
 from resomap.report.text.evidence_numbers import plain
 from resomap.report.text.evidence_titles import (
     explanations_title,
     fooled_title,
     mean_maps_title,
 )
-from resomap.system import files
-from resomap.workflow.layout import RUN_PATH
 
 MAX_IMAGES = 6
 MAX_PER_SIDE = 4
@@ -56,41 +60,6 @@ OUTLINE_NOTE = " The line is the outline of the object."
 SCALE_NOTE = (
     f"one colour scale, symmetric about zero, saturated at the {FULL_SCALE}th percentile"
 )
-
-RunKeys = dict[str, Any]
-MapFiles = dict[str, dict[str, np.ndarray]]
-
-
-def ends_and_middle(values: Sequence[int]) -> list[int]:
-    """Return the first, the middle and the last of the values."""
-    return [values[index] for index in sorted({0, len(values) // 2, len(values) - 1})]
-
-
-def explained_runs(tables: Tables) -> pd.DataFrame:
-    """Return the keys of the explained runs of the model in focus, else of the first model."""
-    keys = ["family", "model", "resolution", "seed"]
-    runs = tables.explanations.drop_duplicates(keys[1:])[keys]
-    model = focus_model(tables)
-    if model not in set(runs["model"]) and len(runs):
-        model = runs["model"].iloc[0]
-    return runs[runs["model"] == model].sort_values(["resolution", "seed"])
-
-
-def explanations_folder(runs: Path, run: RunKeys) -> Path:
-    """Return the folder that holds the maps and tables of an explained run."""
-    return runs / RUN_PATH.format(**run) / "explanations"
-
-
-def read_maps(runs: Path, run: RunKeys, methods: Iterable[str]) -> MapFiles:
-    """Return the arrays of the map file of each method: attribution (n, h, w), index (n,)."""
-    folder = explanations_folder(runs, run)
-    return {method: files.read_arrays(folder / f"{method}.npz") for method in methods}
-
-
-def maps_of(arrays: dict[str, np.ndarray], indices: Sequence[int]) -> np.ndarray:
-    """Return the maps (k, h, w) of test images in the order of `indices`."""
-    row_of = {int(index): row for row, index in enumerate(arrays["index"])}
-    return np.asarray(arrays["attribution"][[row_of[index] for index in indices]])
 
 
 def _has_failed(failed: FailedMethods, run: RunKeys, method: str) -> bool:
@@ -106,6 +75,7 @@ def plot_explanations(tables: Tables, images: StoredImages, runs: Path) -> Drawi
     if explained.empty:
         nothing = pd.DataFrame(columns=["index"])
         return draw_nothing("No run was explained", "There are no maps to draw.", nothing)
+    # Maps of several seeds differ; the panel shows one network for each resolution.
     first_seed = explained.drop_duplicates("resolution")
     shown_at = ends_and_middle(list(first_seed["resolution"]))
     shown_runs = first_seed[first_seed["resolution"].isin(shown_at)].to_dict("records")
@@ -132,13 +102,14 @@ def _explanations_note(
 ) -> str:
     kind = "group" if images.manifest["groups"] else "class"
     drawn = methods[:MAX_METHODS]
-    greyed = any(_has_failed(failed, run, method) for run in shown for method in drawn)
+    here = {(run["model"], run["resolution"]) for run in shown}
+    failed_here = {failure for failure in failed if failure[:2] in here}
     return (
-        f"The first explained test image of each {kind}. Warm: evidence for the class; cold: "
-        f"against it. The maps of a column share {SCALE_NOTE}."
+        f"The first explained test image of each {kind}. Warm: evidence for the class; "
+        f"cold: against it. The maps of a column share {SCALE_NOTE}."
         + OUTLINE_NOTE * bool(images.manifest["mask"])
         + more_methods_note(methods)
-        + FAILED_NOTE * greyed
+        + failed_note(failed_here, drawn)
     )
 
 
@@ -146,7 +117,7 @@ def _first_of_each_group(images: StoredImages, explained: np.ndarray) -> list[in
     labels, manifest = images.labels[explained], images.manifest
     members = [in_group(labels, manifest, group) for group in group_names(manifest)]
     if not members:
-        members = [labels == index for index in range(len(manifest["classes"]))]
+        members = list(labels == np.arange(len(manifest["classes"]))[:, None])
     return [int(explained[rows][0]) for rows in members if rows.any()][:MAX_IMAGES]
 
 
@@ -199,9 +170,9 @@ def plot_correct_and_fooled(tables: Tables, images: StoredImages, runs: Path) ->
         return draw_nothing("No correct answer has measured evidence", reason, nothing)
     title = fooled_title(run, bool(suspects))
     note = (
-        "Above each image: its evidence on the object, mean of the methods that pass the sanity "
-        f"check; 0 is chance, 1 the most that their grids allow.{OUTLINE_NOTE} The maps of a "
-        f"method share {SCALE_NOTE}."
+        "Above each image: its evidence on the object, mean of the methods that pass the "
+        "sanity check; 0 is chance, 1 the most that their grids allow."
+        f"{OUTLINE_NOTE} The maps of a method share {SCALE_NOTE}."
     )
     maps = read_maps(runs, run, attribution_methods(tables.explanations)[:MAX_METHODS])
     indices = least + most
@@ -229,16 +200,17 @@ def _sides_table(
 def _sides(shares: pd.Series, suspects: list[int]) -> tuple[list[int], list[int]]:
     """Return the images with the least evidence, suspects first, and as many with the most."""
     count = min(MAX_PER_SIDE, len(shares) // 2)
-    known = [index for index in suspects if index in shares.index]
-    least = list(dict.fromkeys([*known, *shares.index]))[:count]
-    most = [index for index in shares.index if index not in least]
+    # A suspect of the cell may have no measured share in the run that is shown.
+    known = pd.Index(suspects, dtype=int).intersection(shares.index, sort=False)
+    least = unique([*known, *shares.index])[:count]
+    most = list(shares.index.drop(least))
     return least, most[len(most) - count :]
 
 
 def _run_to_show(tables: Tables) -> tuple[RunKeys | None, list[int]]:
-    """Return the run to show and the images that raised an alarm there.
+    """Return the run of the model in focus to show, and the images that raised an alarm.
 
-    The model in focus at its smallest resolution with an alarm, else at its smallest resolution.
+    The run is at the smallest resolution with an alarm, else at the smallest one.
     """
     explained = explained_runs(tables)
     if explained.empty:
@@ -248,17 +220,19 @@ def _run_to_show(tables: Tables) -> tuple[RunKeys | None, list[int]]:
     resolution = (fires if len(fires) else explained)["resolution"].min()
     run = explained[explained["resolution"] == resolution].iloc[0].to_dict()
     raised = fires.loc[fires["resolution"] == resolution, "pictures"].dropna()
-    return run, [int(index) for index in in_turn([str(names).split() for names in raised])]
+    # Groups take turns, since each lists its own images, the least evidence first.
+    return run, list(map(int, in_turn(list(raised.astype(str).str.split()))))
 
 
 def in_turn(lists: list[list[str]]) -> list[str]:
     """Return the first of each list, then the second of each, and so on."""
-    return [name for name in chain.from_iterable(zip_longest(*lists)) if name is not None]
+    return list(filter(None, chain.from_iterable(zip_longest(*lists))))
 
 
 def _evidence_of_correct_answers(runs: Path, run: RunKeys, failed: FailedMethods) -> pd.Series:
     """Return the evidence on the object by image, least first, mean of the methods."""
     rows = pd.read_csv(explanations_folder(runs, run) / "localisation.csv")
+    # The file of a run does not repeat which run it is; the sanity check needs it.
     rows = rows.assign(model=run["model"], resolution=run["resolution"])
     rows = rows[rows["method"].isin(attribution_methods(rows)) & (rows["right"] == 1)]
     shares = share_on_object(drop_failed_methods(rows, failed))
@@ -271,7 +245,7 @@ def _draw_images(
     pixels = images.at(run["resolution"])
     for axes, index in zip(row, indices, strict=True):
         show(axes, pixels[index])
-        label = f"{images.class_name(index)}, no. {index}\n{plain(shares[index])}"
+        label = f"{images.class_name(index)}\nno. {index}: {plain(shares[index])}"
         axes.set_title(label, fontsize=9.5, weight="normal", loc="center")
     label_row(row, "image")
 
@@ -320,7 +294,7 @@ def plot_mean_maps(tables: Tables, images: StoredImages, runs: Path) -> Drawing:
             rows.append({**keys, "full_scale": scale})
             means.append(maps)
     labels = list(means[0].index)
-    names = [images.manifest["classes"][label] for label in labels[:MAX_CLASSES]]
+    names = list(np.array(images.manifest["classes"], object)[labels[:MAX_CLASSES]])
     size = (max(1.25 * len(names) + 1.9, 7.5), 1.27 * len(rows) + 2.1)
     figure = new_figure(title, _mean_maps_note(len(labels)), size)
     panels = image_grid(figure, [len(resolutions)] * len(methods), [len(names)])

@@ -1,6 +1,6 @@
 """Panels of images and maps: the stored test images, their layout, and how a map is drawn."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,10 @@ from matplotlib.figure import Figure
 
 from resomap.report.figures.style import INK, MUTED, Drawing, new_figure, shorten_name
 from resomap.report.methods import method_name
+from resomap.report.tables import Tables
+from resomap.report.text.accuracy import focus_model
+from resomap.system import files
+from resomap.workflow.layout import RUN_PATH
 
 MAX_CLASSES = 8
 GAP = 0.16
@@ -26,6 +30,9 @@ FULL_SCALE = 99
 SHORT_NAMES = {"integrated_gradients": "Int. Gradients", "guided_backprop": "Guided BP"}
 # Perceptually uniform and diverging, with zero in the middle.
 MAP_COLOURS = sns.color_palette("icefire", as_cmap=True)
+
+RunKeys = dict[str, Any]
+MapFiles = dict[str, dict[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,7 @@ class StoredImages:
 
     def native(self, indices: np.ndarray) -> np.ndarray:
         """Return the test images at `indices` (n,) as stored: uint8 (n, native, native, 3)."""
+        # All splits share native.npy, in the order of the files; it may exceed the memory.
         rows = np.load(self.folder / "rows_test.npy")[indices]
         return np.asarray(np.load(self.folder / "native.npy", mmap_mode="r")[rows])
 
@@ -78,8 +86,8 @@ def plot_images(images: StoredImages, resolutions: Sequence[int]) -> Drawing:
             rows.append((f"{resolution} px", images.at(resolution)[second]))
     title = "What an image looks like at each resolution"
     note = (
-        f"Two test images of each class as stored, at {native} px; below, the second one at the "
-        "resolutions of the sweep."
+        f"Two test images of each class as stored, at {native} px; below, the second one at "
+        "the resolutions of the sweep."
     )
     size = (max(1.4 * len(names) + 0.8, 7.5), 1.42 * len(rows) + 1.25)
     figure = new_figure(title, note, size)
@@ -127,6 +135,7 @@ def image_grid(figure: Figure, rows: Sequence[int], columns: Sequence[int]) -> n
 
 
 def _with_gaps(counts: Sequence[int]) -> list[float]:
+    # Sizes of grid lines: 1 for each panel, GAP between two blocks.
     sizes: list[float] = []
     for count in counts:
         sizes += [GAP] * bool(sizes) + [1.0] * count
@@ -138,6 +147,7 @@ def show(axes: Axes, image: np.ndarray, **options: Any) -> None:
     axes.set(xticks=[], yticks=[], xlim=(0, 1), ylim=(1, 0))
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
+    # One extent for all sizes, so that the outline of a mask fits maps of any grid.
     axes.imshow(image, extent=(0, 1, 1, 0), interpolation="nearest", **options)
 
 
@@ -150,6 +160,39 @@ def map_label(method: str, side: int) -> str:
     """Return the name of a method and the grid of its maps, in two lines."""
     name = SHORT_NAMES.get(method, method_name(method))
     return f"{name}\n{side} \N{MULTIPLICATION SIGN} {side}"
+
+
+def ends_and_middle(values: Sequence[int]) -> list[int]:
+    """Return the first, the middle and the last of the values."""
+    return [values[index] for index in sorted({0, len(values) // 2, len(values) - 1})]
+
+
+def explained_runs(tables: Tables) -> pd.DataFrame:
+    """Return the keys of the explained runs of the model in focus, else of the first model."""
+    keys = ["family", "model", "resolution", "seed"]
+    runs = tables.explanations.drop_duplicates(keys[1:])[keys]
+    model = focus_model(tables)
+    if model not in set(runs["model"]) and len(runs):
+        model = runs["model"].iloc[0]
+    return runs[runs["model"] == model].sort_values(["resolution", "seed"])
+
+
+def explanations_folder(runs: Path, run: RunKeys) -> Path:
+    """Return the folder that holds the maps and tables of an explained run."""
+    return runs / RUN_PATH.format(**run) / "explanations"
+
+
+def read_maps(runs: Path, run: RunKeys, methods: Iterable[str]) -> MapFiles:
+    """Return the arrays of the map file of each method: attribution (n, h, w), index (n,)."""
+    folder = explanations_folder(runs, run)
+    return {method: files.read_arrays(folder / f"{method}.npz") for method in methods}
+
+
+def maps_of(arrays: dict[str, np.ndarray], indices: Sequence[int]) -> np.ndarray:
+    """Return the maps (k, h, w) of test images in the order of `indices`."""
+    # Files hold the maps of explained images only.
+    row_of = {int(index): row for row, index in enumerate(arrays["index"])}
+    return np.asarray(arrays["attribution"][[row_of[index] for index in indices]])
 
 
 def full_scale(maps: np.ndarray) -> float:

@@ -42,6 +42,7 @@ def pair_accuracy_of_runs(classes: pd.DataFrame, groups: pd.DataFrame) -> pd.Dat
     """
     keys = ["family", "model", "resolution", "seed", "group"]
     known = classes.dropna(subset=["pair_accuracy"])
+    # Classes of a group differ in their number of images.
     weighted = known.assign(right=known["pair_accuracy"] * known["n"])
     sums = weighted.groupby(keys, sort=False, as_index=False)[["right", "n"]].sum()
     frequencies = groups.drop_duplicates("group").set_index("group")["frequency"]
@@ -52,7 +53,7 @@ def pair_accuracy_of_runs(classes: pd.DataFrame, groups: pd.DataFrame) -> pd.Dat
 
 
 def plot_groups_by_resolution(tables: Tables, confidence: float) -> Drawing:
-    """Plot the accuracy inside the pairs of each group, a panel a model, with Nyquist limits."""
+    """Plot the accuracy inside the pairs of each group, a panel a model."""
     groups, models = tables.groups, unique(tables.groups["model"])
     title = titles.groups_title(groups)
     if not models:
@@ -87,6 +88,7 @@ def _draw_groups(
         draw_runs(axes, single["resolution"] * shift, single["pair_accuracy"], colour)
         style = {"color": colour, "marker": "o", "label": name}
         draw_interval(axes, rows["resolution"] * shift, rows, "pair_accuracy", **style)
+    # Always down to 16 px, so that the limits of the broad stripes are visible.
     low, high = axes.get_xlim()
     axes.set(xlim=(min(low, 16), high), ylim=(0.38, 1.03), ylabel="accuracy inside the pair")
     _mark_chance(axes, 0.99, ha="right", transform=axes.get_yaxis_transform())
@@ -150,6 +152,7 @@ def _draw_theory(axes: Axes, largest: float, sampling_filter: str) -> None:
     axes.axvspan(1 / high, 1 / low, color=MUTED, alpha=0.13, linewidth=0)
     axes.axvline(0.5, color=INK, linestyle="--", linewidth=1.5)
     _mark_chance(axes, 0.005, transform=axes.get_yaxis_transform())
+    # A box filter is a sinc in the frequency domain; a bilinear one is two boxes in a row.
     if sampling_filter in SINC_POWER:
         cycles = np.linspace(0, largest, 400)
         contrast = np.abs(np.sinc(cycles)) ** SINC_POWER[sampling_filter]

@@ -1,6 +1,6 @@
-"""The look of all figures: colours, text sizes, axes, and the marks that several figures share."""
+"""The look of all figures: colours, text sizes, axes, and the marks that figures share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
@@ -121,8 +121,8 @@ def save_drawing(drawing: Drawing, folder: Path, name: str) -> None:
         drawing.data.to_csv(temporary, index=False, lineterminator="\n")
 
 
-def unique(values: pd.Series) -> list[Any]:
-    """Return the distinct values of a column in order of appearance."""
+def unique(values: Iterable[Any]) -> list[Any]:
+    """Return the distinct values in order of appearance."""
     return list(dict.fromkeys(values))
 
 
@@ -165,6 +165,7 @@ def resolution_axis(
     names = [str(resolution) for resolution in resolutions]
     axes.set_xticks(list(resolutions), names, rotation=45 if len(resolutions) > 6 else 0)
     axes.xaxis.set_minor_locator(mpl.ticker.NullLocator())
+    # One resolution alone would give an axis without extent.
     axes.set_xlim(min(resolutions) / 1.15, max(resolutions) * 1.15)
     axes.set_xlabel(label)
 
@@ -214,6 +215,7 @@ def dodge(index: int, count: int) -> float:
 
 def draw_interval(axes: Axes, x: Any, rows: pd.DataFrame, name: str, **style: Any) -> None:
     """Draw the means in column `name` with their intervals, joined by a line."""
+    # Matplotlib takes distances from the mean; tables hold the ends.
     mean = rows[name].to_numpy(float)
     ends = np.abs(np.stack([rows[f"{name}_low"], rows[f"{name}_high"]]) - mean)
     edge = {"markersize": 7, "markeredgecolor": PAPER, "markeredgewidth": 0.7}
