@@ -1,7 +1,8 @@
-"""A copy of finished runs in MLflow: what was asked, the history, the scores and where they come from. The files stay the source.
+"""Copies of finished runs in MLflow: parameters, history, scores, environment.
 
-A copy carries two tags: the folder that it was made of, set when it is begun, and a digest of what it holds, set when it is whole.
-So a copy with the right digest is left alone, and any other copy of that folder, of older results or cut short, is replaced.
+Nothing depends on the copies. Each carries two tags: the folder of the run, set when the copy is
+created, and a digest of its content, set when it is complete. A copy with the current digest is
+kept; any other copy of that folder, outdated or incomplete, is replaced.
 """
 
 import csv
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-FOLDER, CONTENT = "resomap.folder", "resomap.content"
-DIGESTS = ("code", "data_code")
-# MLflow's own patience with a server that is down is minutes, and it reports its use to its makers.
-SETTINGS = {
+Metric = tuple[str, float, int]
+"""Name, value and epoch."""
+FOLDER_TAG, DIGEST_TAG = "resomap.folder", "resomap.content"
+CODE_FIELDS = ("code", "data_code")
+"""Fields of a job that become tags, because they are digests and not parameters."""
+# By default MLflow retries for minutes when a server is down, and sends usage data.
+MLFLOW_SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -35,111 +39,128 @@ SETTINGS = {
 
 
 @dataclass(frozen=True)
-class Record:
-    """What MLflow is told of one run; `metrics` holds (name, value, epoch)."""
+class RunRecord:
+    """What is copied of one run."""
 
     folder: str
     name: str
     status: str
     params: dict[str, str]
-    metrics: tuple[tuple[str, float, int], ...]
+    metrics: tuple[Metric, ...]
     tags: dict[str, str]
 
     @property
-    def content(self) -> str:
-        """A digest of all of it."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[
-            :16
-        ]
+    def digest(self) -> str:
+        """A digest of the whole record."""
+        content = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def read_record(folder: Path) -> Record:
-    """The record of the run whose results lie in `folder`, .../{family}/{model}/r{resolution}/seed{seed}."""
-    told, timing = (read_json(folder / name) for name in ("metrics.json", "timing.json"))
-    job, status = told["job"], told["status"]
-    environment = {name: str(value) for name, value in told["environment"].items()}
-    return Record(
+def read_record(folder: Path) -> RunRecord:
+    """Read the record of a run from its results, .../{family}/{model}/r{resolution}/seed{seed}."""
+    run, timing = (read_json(folder / name) for name in ("metrics.json", "timing.json"))
+    job, status = run["job"], run["status"]
+    settings = {name: value for name, value in job.items() if name not in CODE_FIELDS}
+    environment = {name: str(value) for name, value in run["environment"].items()}
+    metrics = (
+        *_history_metrics(folder / "history.csv"),
+        *_final_metrics(run, timing),
+        *_test_metrics(folder / "evaluation.csv", job["resolution"]),
+    )
+    return RunRecord(
         folder=str(folder.resolve()),
         name=" ".join(folder.parts[-3:]),
         status=status,
-        params=dict(_flat({name: value for name, value in job.items() if name not in DIGESTS})),
-        metrics=(
-            *_history(folder / "history.csv"),
-            *_finals(told, timing),
-            *_tests(folder / "evaluation.csv", job["resolution"]),
-        ),
-        tags={"status": status, **environment, **{name: job[name] for name in DIGESTS}},
+        params=dict(_flatten(settings)),
+        metrics=metrics,
+        tags={"status": status, **environment, **{name: job[name] for name in CODE_FIELDS}},
     )
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def _flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield nested values as `training.optimizer.type`, `adamw`."""
     for name, value in values.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from _flatten(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value if isinstance(value, str) else json.dumps(value)
 
 
-def _history(path: Path) -> Iterator[tuple[str, float, int]]:
-    for row in _rows(path):
+def _history_metrics(path: Path) -> Iterator[Metric]:
+    for row in _read_rows(path):
         epoch = int(row.pop("epoch"))
-        yield from ((name, float(value), epoch) for name, value in row.items() if value)
+        for name, value in row.items():
+            if value:
+                yield name, float(value), epoch
 
 
-def _finals(told: dict[str, Any], timing: dict[str, Any]) -> Iterator[tuple[str, float, int]]:
-    finals = {f"best_{name}": value for name, value in told["scores"].items()} | timing
-    finals |= {name: told.get(name) for name in ("learning_rate", "micro_batch", "steps")}
-    yield from (
-        (name, float(value), 0)
-        for name, value in finals.items()
-        if isinstance(value, int | float)
-    )
+def _final_metrics(run: dict[str, Any], timing: dict[str, Any]) -> Iterator[Metric]:
+    """Yield the best epoch's scores, the times, and how the training ended."""
+    values = {f"best_{name}": value for name, value in run["scores"].items()}
+    values |= timing
+    # Not `learning_rate`: the history has a metric of that name.
+    values["peak_learning_rate"] = run.get("learning_rate")
+    values |= {name: run.get(name) for name in ("micro_batch", "steps")}
+    for name, value in values.items():
+        if isinstance(value, int | float):
+            yield name, float(value), 0
 
 
-def _tests(path: Path, own: int) -> Iterator[tuple[str, float, int]]:
-    """Every test score at the run's own resolution, and its accuracy at each other."""
-    for row in (row for row in _rows(path) if row["mode"] == "raw"):
-        at = int(row["eval_resolution"])
-        told = (
-            {f"test_{name}": row[name] for name in SCORE_NAMES}
-            if at == own
-            else {f"test_accuracy_r{at}": row["accuracy"]}
-        )
-        yield from ((name, float(value), 0) for name, value in told.items() if value)
+def _test_metrics(path: Path, resolution: int) -> Iterator[Metric]:
+    """Yield every test score at the run's own resolution, and the accuracy at the others."""
+    for row in _read_rows(path):
+        if row["mode"] != "raw":
+            continue
+        eval_resolution = int(row["eval_resolution"])
+        if eval_resolution == resolution:
+            scores = {f"test_{name}": row[name] for name in SCORE_NAMES}
+        else:
+            scores = {f"test_accuracy_r{eval_resolution}": row["accuracy"]}
+        yield from ((name, float(value), 0) for name, value in scores.items() if value)
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def _read_rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
 
 
 def copy_runs(folders: Sequence[Path], tracking_uri: str, experiment: str) -> list[str]:
-    """Copy the runs in `folders` to `experiment`; returns MLflow's id of each. A second call changes nothing.
+    """Copy the runs in `folders` to `experiment` and return MLflow's ID of each.
 
-    ResoMapError where MLflow is not installed, not reached, or refuses.
+    A second call changes nothing. ResoMapError if MLflow is not installed, cannot be reached, or
+    refuses.
     """
     records = [read_record(folder) for folder in folders]
-    with _reached(tracking_uri) as client:
-        place = _place(client, experiment)
-        whole = {
-            (run.data.tags[FOLDER], run.data.tags.get(CONTENT)): run.info.run_id
-            for run in _copies(client, place)
-        }
-        ids = {}
+    with _connect(tracking_uri) as client:
+        experiment_id = _find_or_create_experiment(client, experiment)
+        complete = {}
+        for run in _find_copies(client, experiment_id):
+            tags = run.data.tags
+            complete[tags[FOLDER_TAG], tags.get(DIGEST_TAG)] = run.info.run_id
+        run_ids: dict[str, str] = {}
         for record in tqdm(records, desc="track", unit="run", mininterval=5):
-            ids[record.folder] = whole.get((record.folder, record.content)) or _write(
-                client, place, record
-            )
-        # Asked once more: a request that was repeated because its answer was lost has made two.
-        for run in _copies(client, place):
-            if ids.get(run.data.tags[FOLDER], run.info.run_id) != run.info.run_id:
-                client.delete_run(run.info.run_id)
-    return list(ids.values())
+            kept = complete.get((record.folder, record.digest))
+            run_ids[record.folder] = kept or _write_copy(client, experiment_id, record)
+        _delete_other_copies(client, experiment_id, run_ids)
+    return list(run_ids.values())
+
+
+def _delete_other_copies(
+    client: "MlflowClient", experiment_id: str, run_ids: dict[str, str]
+) -> None:
+    """Delete every copy of a folder in `run_ids` that is not the one with its ID."""
+    # Searched again, because MLflow's client repeats a request whose response was lost, which may
+    # create two runs.
+    for run in _find_copies(client, experiment_id):
+        run_id = run.info.run_id
+        if run_ids.get(run.data.tags[FOLDER_TAG], run_id) != run_id:
+            client.delete_run(run_id)
 
 
 @contextmanager
-def _reached(tracking_uri: str) -> Iterator["MlflowClient"]:
-    for name, value in SETTINGS.items():
+def _connect(tracking_uri: str) -> Iterator["MlflowClient"]:
+    """Yield a client, and turn errors of MLflow, its database or the network into ResoMapError."""
+    for name, value in MLFLOW_SETTINGS.items():
         os.environ.setdefault(name, value)
     try:
         from mlflow import MlflowClient
@@ -149,55 +170,53 @@ def _reached(tracking_uri: str) -> Iterator["MlflowClient"]:
         raise ResoMapError(
             "`snakemake track` needs MLflow: pip install 'resomap[tracking]'"
         ) from None
+    # ImportError: the database driver that the address names is not installed.
+    failures = (MlflowException, SQLAlchemyError, OSError, ImportError)
     try:
         yield MlflowClient(tracking_uri)
-    except (
-        MlflowException,
-        SQLAlchemyError,
-        OSError,
-        ImportError,
-    ) as error:  # ImportError: the driver of a database
-        told = f"config/mlflow.yaml: mlflow.tracking_uri: {tracking_uri} does not take the copy: {_reason(error)}"
+    except failures as error:
         raise ResoMapError(
-            f"{told}. No result is lost: `snakemake track` goes on from here"
+            f"config/mlflow.yaml: mlflow.tracking_uri: cannot copy to {tracking_uri}: "
+            f"{_summarise_error(error)}. No result is lost: run `snakemake track` again to resume"
         ) from None
 
 
-def _reason(error: BaseException) -> str:
-    """What went wrong, in one line; of a connection or a file only what the system said."""
+def _summarise_error(error: BaseException) -> str:
+    """Return the reason in one line; for a connection or a file only the system's message."""
     if isinstance(error.__context__, OSError):
         while error.__context__:
             error = error.__context__
     return str(error).strip().partition("\n")[0].rstrip(".")
 
 
-def _place(client: "MlflowClient", experiment: str) -> str:
-    found = client.get_experiment_by_name(experiment)
-    return found.experiment_id if found else client.create_experiment(experiment)
+def _find_or_create_experiment(client: "MlflowClient", name: str) -> str:
+    experiment = client.get_experiment_by_name(name)
+    return experiment.experiment_id if experiment else client.create_experiment(name)
 
 
-def _copies(client: "MlflowClient", place: str) -> Iterator["Run"]:
-    """Every copy that ResoMap began there, whole or not."""
-    page = None
-    while page is None or page.token:
-        page = client.search_runs(
-            [place], max_results=1000, page_token=page.token if page else None
-        )
-        yield from (run for run in page if FOLDER in run.data.tags)
+def _find_copies(client: "MlflowClient", experiment_id: str) -> Iterator["Run"]:
+    """Yield every copy made by ResoMap, complete or not."""
+    token: str | None = None
+    while True:
+        page = client.search_runs([experiment_id], max_results=1000, page_token=token)
+        yield from (run for run in page if FOLDER_TAG in run.data.tags)
+        token = page.token
+        if not token:
+            return
 
 
-def _write(client: "MlflowClient", place: str, record: Record) -> str:
-    from mlflow.entities import Metric, Param
+def _write_copy(client: "MlflowClient", experiment_id: str, record: RunRecord) -> str:
+    from mlflow import entities
 
-    made = client.create_run(
-        place, tags={FOLDER: record.folder, **record.tags}, run_name=record.name
-    ).info
+    tags = {FOLDER_TAG: record.folder, **record.tags}
+    created = client.create_run(experiment_id, tags=tags, run_name=record.name).info
     metrics = [
-        Metric(name, value, made.start_time, epoch) for name, value, epoch in record.metrics
+        entities.Metric(name, value, created.start_time, epoch)
+        for name, value, epoch in record.metrics
     ]
-    client.log_batch(
-        made.run_id, metrics=metrics, params=[Param(*item) for item in record.params.items()]
-    )
-    client.set_terminated(made.run_id, "FINISHED" if record.status == "ok" else "FAILED")
-    client.set_tag(made.run_id, CONTENT, record.content)
-    return str(made.run_id)
+    params = [entities.Param(name, value) for name, value in record.params.items()]
+    client.log_batch(created.run_id, metrics=metrics, params=params)
+    client.set_terminated(created.run_id, "FINISHED" if record.status == "ok" else "FAILED")
+    # Last: the digest marks the copy as complete.
+    client.set_tag(created.run_id, DIGEST_TAG, record.digest)
+    return str(created.run_id)

@@ -1,4 +1,4 @@
-"""Runs that have ended, made up, as training and evaluation leave them, and what MLflow shows of their copies."""
+"""Made-up finished runs, as training and evaluation leave them, and their copies in MLflow."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 from resomap.metrics import SCORE_NAMES
 from resomap.system.files import write_json, write_rows
 
-HISTORY = ("epoch", "train_loss", "val_loss", "lr")
+HISTORY_COLUMNS = ("epoch", "train_loss", "val_loss", "learning_rate")
+EVALUATION_COLUMNS = ("eval_resolution", "mode", "n", *SCORE_NAMES)
 
 
 def write_run(
@@ -19,53 +20,46 @@ def write_run(
     accuracy: float = 0.5,
     training: dict[str, Any] | None = None,
 ) -> Path:
-    """Write one run of tiny_cnn under the folder `runs`; returns its own folder."""
+    """Write one run of tiny_cnn under the folder `runs` and return its own folder."""
     folder, ok = runs / "custom" / "tiny_cnn" / f"r{resolution}" / f"seed{seed}", status == "ok"
+    default_training = {"optimizer": {"learning_rate": 0.005}, "start": "random"}
     job = {
         "code": "c0de",
         "data_code": "da7a",
         "architecture": {"name": "tiny_cnn", "channels": [8, 16], "width_mult": None},
-        "training": training or {"optimizer": {"learning_rate": 0.005}, "start": "random"},
+        "training": training or default_training,
         "resolution": resolution,
         "seed": seed,
     }
-    scores = {"epoch": 2, "val_loss": 1.5} if ok else {}
-    environment = {"device": "cpu", "torch": "2.11.0", "processes": 1}
-    told = {
+    metrics = {
+        "job": job,
         "status": status,
         "steps": 7 if status == "diverged" else None,
-        "scores": scores,
+        "scores": {"epoch": 2, "val_loss": 1.5} if ok else {},
         "learning_rate": 0.005,
         "micro_batch": None,
+        "environment": {"device": "cpu", "torch": "2.11.0", "processes": 1},
     }
-    write_json(folder / "metrics.json", {"job": job, **told, "environment": environment})
+    write_json(folder / "metrics.json", metrics)
     history = [
-        {"epoch": epoch, "train_loss": 2.0 / (epoch + 1), "val_loss": 1.5, "lr": 0.005}
+        {"epoch": epoch, "train_loss": 2 / (epoch + 1), "val_loss": 1.5, "learning_rate": 0.005}
         for epoch in range(epochs if ok else 0)
     ]
-    write_rows(folder / "history.csv", history, HISTORY)
-    write_json(
-        folder / "timing.json",
-        {
-            "train_seconds": 8.0,
-            "peak_memory_mib": None,
-            "epochs": [{"epoch": 0, "epoch_seconds": 4.0}],
-        },
-    )
-    tests = [
-        {
-            "eval_resolution": px,
-            "mode": "raw",
-            **(dict.fromkeys(SCORE_NAMES, accuracy) if ok else {}),
-        }
-        for px in (resolution, 2 * resolution)
+    write_rows(folder / "history.csv", history, HISTORY_COLUMNS)
+    epoch_times = [{"epoch": 0, "epoch_seconds": 4.0}]
+    timing = {"train_seconds": 8.0, "peak_memory_mib": None, "epochs": epoch_times}
+    write_json(folder / "timing.json", timing)
+    scores = dict.fromkeys(SCORE_NAMES, accuracy) if ok else {}
+    evaluation = [
+        {"eval_resolution": side, "mode": "raw", **scores}
+        for side in (resolution, 2 * resolution)
     ]
-    write_rows(folder / "evaluation.csv", tests, ("eval_resolution", "mode", "n", *SCORE_NAMES))
+    write_rows(folder / "evaluation.csv", evaluation, EVALUATION_COLUMNS)
     return folder
 
 
-def shown(uri: str, experiment: str) -> list[Any]:
-    """The runs that MLflow shows of an experiment; none where there is no such experiment."""
+def list_copies(uri: str, experiment: str) -> list[Any]:
+    """Return MLflow's runs of an experiment; an empty list if there is no such experiment."""
     from mlflow import MlflowClient
 
     client = MlflowClient(uri)

@@ -10,7 +10,7 @@ from resomap.workflow.jobs import Track
 
 
 def main(job: Track, runs: Path, tracked: Path) -> None:
-    """Copy every run, however it ended, and write under which id MLflow knows it."""
+    """Copy every run, failed ones too, and write its ID in MLflow."""
     folders = [
         found.folder
         for cell in sweep_cells(job.models, job.resolutions)
@@ -18,14 +18,13 @@ def main(job: Track, runs: Path, tracked: Path) -> None:
     ]
     experiment = job.mlflow.experiment or job.experiment.name
     ids = copy_runs(folders, job.mlflow.tracking_uri, experiment)
-    told = {
-        str(folder.relative_to(runs)): run_id
-        for folder, run_id in zip(folders, ids, strict=True)
+    names = (str(folder.relative_to(runs)) for folder in folders)
+    record = {
+        "tracking_uri": job.mlflow.tracking_uri,
+        "experiment": experiment,
+        "runs": dict(zip(names, ids, strict=True)),
     }
-    write_json(
-        tracked,
-        {"tracking_uri": job.mlflow.tracking_uri, "experiment": experiment, "runs": told},
-    )
+    write_json(tracked, record)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The copy as people make it: at a real `mlflow server` on loopback, killed and started again in between, and by the rule."""
+"""Copies to a real `mlflow server` on loopback, which is killed and restarted, and by the rule."""
 
 import os
 import signal
@@ -17,11 +17,11 @@ from urllib.request import urlopen
 import pytest
 
 from resomap.config.load import build_config, merge
-from resomap.mlflow_copy import CONTENT, FOLDER, SETTINGS, read_record
+from resomap.mlflow_copy import DIGEST_TAG, FOLDER_TAG, MLFLOW_SETTINGS, read_record
 from resomap.system.files import read_json
 from resomap.workflow import jobs
 from resomap.workflow.job_params import build_job
-from tests.tracked import shown, write_run
+from tests.tracked import list_copies, write_run
 
 pytestmark = pytest.mark.skipif(
     find_spec("mlflow") is None, reason="needs mlflow: pip install 'resomap[tracking]'"
@@ -29,40 +29,37 @@ pytestmark = pytest.mark.skipif(
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 120
-RUNS, SEEN = 50, 12
+RUNS, RUNS_BEFORE_KILL = 50, 12
 
 
 @pytest.fixture(scope="module", autouse=True)
 def quiet() -> Iterator[None]:
-    """No word to MLflow's makers, and no processes beside the server, from here or from what is started here."""
+    """Keep MLflow from sending usage data and from starting more processes."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**SETTINGS, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}.items():
+        for name, value in {
+            **MLFLOW_SETTINGS,
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        }.items():
             patch.setenv(name, value)
         yield
 
 
-def wait_for(what: Callable[[], bool], told: str) -> None:
+def wait_for(condition: Callable[[], bool], description: str) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while not what():
-        assert time.monotonic() < deadline, f"waited {PATIENCE_SECONDS} s for {told}"
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {PATIENCE_SECONDS} s for {description}"
         time.sleep(0.05)
 
 
 class Server:
-    """`mlflow server` over a database in `folder`, in a process group of its own, on one port however often it is started."""
+    """`mlflow server` with a database in `folder`, on the same port at every start."""
 
     def __init__(self, folder: Path) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            self.place = (
-                "--host",
-                "127.0.0.1",
-                "--port",
-                str(free.getsockname()[1]),
-                "--workers",
-                "1",
-            )
-        self.uri, self.folder = f"http://127.0.0.1:{self.place[3]}", folder
+            port = str(free.getsockname()[1])
+        self.options = ("--host", "127.0.0.1", "--port", port, "--workers", "1")
+        self.uri, self.folder = f"http://127.0.0.1:{port}", folder
 
     def start(self) -> None:
         command = [
@@ -72,18 +69,18 @@ class Server:
             "server",
             "--backend-store-uri",
             f"sqlite:///{self.folder}/mlflow.db",
-            *self.place,
+            *self.options,
         ]
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
                 command, cwd=self.folder, stdout=log, stderr=log, start_new_session=True
             )
-        wait_for(self.answers, f"the server; {self.folder}/server.log tells more")
+        wait_for(self.is_healthy, f"the server; {self.folder}/server.log has details")
 
-    def answers(self) -> bool:
+    def is_healthy(self) -> bool:
         try:
-            with urlopen(f"{self.uri}/health", timeout=5) as answer:
-                return answer.status == 200
+            with urlopen(f"{self.uri}/health", timeout=5) as response:
+                return response.status == 200
         except (URLError, ConnectionError, TimeoutError):
             return False
 
@@ -103,9 +100,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
         started.kill()
 
 
-def test_fifty_runs_are_there_once_though_the_server_was_killed_in_between(
-    server, tmp_path, defaults
-):
+def test_killed_server_gets_every_run_once(server, tmp_path, defaults):
     sweep = {"models": ["tiny_cnn"], "resolutions": [24, 48], "seeds": list(range(RUNS // 2))}
     folders = [
         write_run(tmp_path / "runs", resolution, seed)
@@ -129,43 +124,46 @@ def test_fifty_runs_are_there_once_though_the_server_was_killed_in_between(
     ]
 
     copying = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: len(shown(server.uri, "Killed")) >= SEEN, f"{SEEN} runs")
-    server.kill()
-    _, said = copying.communicate(timeout=30)
-    assert copying.returncode == 1
-    assert said.splitlines()[-1].startswith(
-        f"error: config/mlflow.yaml: mlflow.tracking_uri: {server.uri} does not take the copy: "
+    wait_for(
+        lambda: len(list_copies(server.uri, "Killed")) >= RUNS_BEFORE_KILL,
+        f"{RUNS_BEFORE_KILL} runs",
     )
-    assert (said.count("error"), "Traceback" in said) == (1, False), said
+    server.kill()
+    _, log = copying.communicate(timeout=30)
+    assert copying.returncode == 1
+    assert log.splitlines()[-1].startswith(
+        f"error: config/mlflow.yaml: mlflow.tracking_uri: cannot copy to {server.uri}: "
+    )
+    assert (log.count("error"), "Traceback" in log) == (1, False), log
     assert not (tmp_path / "tracking.json").exists()
 
     server.start()
-    assert SEEN <= len(shown(server.uri, "Killed")) < RUNS
+    assert RUNS_BEFORE_KILL <= len(list_copies(server.uri, "Killed")) < RUNS
     subprocess.run(command, cwd=ROOT, check=True, timeout=PATIENCE_SECONDS)
-    there = shown(server.uri, "Killed")
-    assert Counter(run.data.tags[FOLDER] for run in there) == Counter(
+    copies = list_copies(server.uri, "Killed")
+    assert Counter(run.data.tags[FOLDER_TAG] for run in copies) == Counter(
         str(folder) for folder in folders
     )
-    assert {run.data.tags[CONTENT] for run in there} == {
-        read_record(folder).content for folder in folders
+    assert {run.data.tags[DIGEST_TAG] for run in copies} == {
+        read_record(folder).digest for folder in folders
     }
     assert set(read_json(tmp_path / "tracking.json")["runs"].values()) == {
-        run.info.run_id for run in there
+        run.info.run_id for run in copies
     }
 
     subprocess.run(command, cwd=ROOT, check=True, timeout=PATIENCE_SECONDS)
-    assert [run.to_dictionary() for run in shown(server.uri, "Killed")] == [
-        run.to_dictionary() for run in there
+    assert [run.to_dictionary() for run in list_copies(server.uri, "Killed")] == [
+        run.to_dictionary() for run in copies
     ]
 
 
-def test_the_target_copies_the_sweep_and_later_what_changed(smoked):
+def test_track_target_copies_changed_runs_only(smoked):
     def copied() -> dict[str, str]:
         run = smoked.snakemake("track")
         assert run.returncode == 0, run.stdout + run.stderr
         return {
             run.info.run_name: run.info.run_id
-            for run in shown(f"sqlite:///{smoked.path}/results/mlflow.db", "Smoke")
+            for run in list_copies(f"sqlite:///{smoked.path}/results/mlflow.db", "Smoke")
         }
 
     first = copied()
@@ -183,7 +181,7 @@ def test_the_target_copies_the_sweep_and_later_what_changed(smoked):
     }
 
 
-def test_nothing_of_the_sweep_asks_for_the_copy(smoked):
+def test_sweep_needs_no_copy(smoked):
     assert (
         smoked.planned(
             {"mlflow": {"tracking_uri": "http://127.0.0.1:9", "experiment": "Another"}}
@@ -193,9 +191,11 @@ def test_nothing_of_the_sweep_asks_for_the_copy(smoked):
     assert smoked.planned({"mlflow": {"enabled": True}}) == {"track_runs": 1}
 
 
-def test_a_server_that_is_down_fails_the_copy_alone(smoked):
+def test_server_that_is_down_fails_only_the_copy(smoked):
     (smoked.path / "results/report/index.html").unlink()
-    with socket.socket() as bound:  # and not listening: nobody else can take the port
+    with (
+        socket.socket() as bound
+    ):  # Bound but not listening, so the port stays free of other servers.
         bound.bind(("127.0.0.1", 0))
         overlay = {
             "mlflow": {
@@ -207,6 +207,6 @@ def test_a_server_that_is_down_fails_the_copy_alone(smoked):
     assert run.returncode == 1
     assert (smoked.path / "results/report/index.html").is_file()
     assert smoked.planned(overlay) == {"track_runs": 1}
-    (told,) = (smoked.path / "logs/track.log").read_text().splitlines()
-    assert "does not take the copy: [Errno " in told
-    assert told in run.stdout + run.stderr
+    (message,) = (smoked.path / "logs/track.log").read_text().splitlines()
+    assert ": [Errno " in message
+    assert message in run.stdout + run.stderr

@@ -1,4 +1,4 @@
-"""The copy in MLflow: what it says of a run, that each run is there once, and what stops it."""
+"""Copies in MLflow: their content, that each run has one, and reported failures."""
 
 import shutil
 import socket
@@ -11,17 +11,17 @@ import pytest
 from resomap.config.load import build_config, merge
 from resomap.errors import ResoMapError
 from resomap.metrics import SCORE_NAMES
-from resomap.mlflow_copy import CONTENT, FOLDER, copy_runs, read_record
+from resomap.mlflow_copy import DIGEST_TAG, FOLDER_TAG, copy_runs, read_record
 from resomap.system.files import read_json
 from resomap.workflow import jobs
 from resomap.workflow.job_params import build_job
-from tests.tracked import shown, write_run
+from tests.tracked import list_copies, write_run
 from workflow_scripts import track
 
 EXPERIMENT = "Reef"
 
 
-def test_a_record_says_what_was_asked(tmp_path):
+def test_record_holds_flat_parameters(tmp_path):
     record = read_record(write_run(tmp_path, 48, 1))
     assert record.name == "tiny_cnn r48 seed1"
     assert record.params == {
@@ -35,7 +35,7 @@ def test_a_record_says_what_was_asked(tmp_path):
     }
 
 
-def test_a_record_says_where_the_numbers_come_from(tmp_path):
+def test_record_holds_environment_and_code(tmp_path):
     folder = write_run(tmp_path)
     record = read_record(folder)
     assert record.folder == str(folder.resolve())
@@ -49,25 +49,27 @@ def test_a_record_says_where_the_numbers_come_from(tmp_path):
     }
 
 
-def test_a_record_holds_every_epoch_the_best_one_and_the_test(tmp_path):
+def test_record_holds_history_best_epoch_and_test(tmp_path):
     record = read_record(write_run(tmp_path, epochs=2, accuracy=0.75))
     assert record.metrics == (
-        ("train_loss", 2.0, 0), ("val_loss", 1.5, 0), ("lr", 0.005, 0),
-        ("train_loss", 1.0, 1), ("val_loss", 1.5, 1), ("lr", 0.005, 1),
+        ("train_loss", 2.0, 0), ("val_loss", 1.5, 0), ("learning_rate", 0.005, 0),
+        ("train_loss", 1.0, 1), ("val_loss", 1.5, 1), ("learning_rate", 0.005, 1),
         ("best_epoch", 2.0, 0), ("best_val_loss", 1.5, 0), ("train_seconds", 8.0, 0),
-        ("learning_rate", 0.005, 0),
+        ("peak_learning_rate", 0.005, 0),
         *((f"test_{name}", 0.75, 0) for name in SCORE_NAMES), ("test_accuracy_r48", 0.75, 0),
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("status", "left"), [("diverged", {"steps": 7.0}), ("infeasible", {})])
-def test_a_run_without_a_result_keeps_what_it_has(tmp_path, status, left):
+@pytest.mark.parametrize(
+    ("status", "metrics"), [("diverged", {"steps": 7.0}), ("infeasible", {})]
+)
+def test_record_of_failed_run_has_remaining_metrics(tmp_path, status, metrics):
     record = read_record(write_run(tmp_path, status=status))
     assert record.tags["status"] == status
     assert {name: value for name, value, _ in record.metrics} == {
-        **left,
+        **metrics,
         "train_seconds": 8.0,
-        "learning_rate": 0.005,
+        "peak_learning_rate": 0.005,
     }
 
 
@@ -80,18 +82,18 @@ def test_a_run_without_a_result_keeps_what_it_has(tmp_path, status, left):
         ("evaluation.csv", "0.5", "0.6"),
     ],
 )
-def test_the_digest_changes_with_every_file_and_with_nothing_else(tmp_path, file, old, new):
+def test_digest_changes_with_every_file(tmp_path, file, old, new):
     folder = write_run(tmp_path)
-    before = read_record(folder).content
-    assert read_record(folder).content == before
+    before = read_record(folder).digest
+    assert read_record(folder).digest == before
     text = (folder / file).read_text()
     (folder / file).write_text(text.replace(old, new))
-    assert read_record(folder).content != before
+    assert read_record(folder).digest != before
 
 
 @pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database that holds no run, made once, in a folder that was not there."""
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database in a folder that did not exist."""
     if find_spec("mlflow") is None:
         pytest.skip("needs mlflow: pip install 'resomap[tracking]'")
     path = tmp_path_factory.mktemp("mlflow") / "made" / "empty.db"
@@ -100,8 +102,8 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def uri(empty: Path, tmp_path: Path) -> str:
-    shutil.copy(empty, tmp_path / "mlflow.db")
+def uri(empty_database: Path, tmp_path: Path) -> str:
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
     return f"sqlite:///{tmp_path}/mlflow.db"
 
 
@@ -110,15 +112,16 @@ def runs(tmp_path: Path) -> list[Path]:
     return [write_run(tmp_path / "runs", seed=seed) for seed in range(3)]
 
 
-def held(uri: str) -> list[tuple]:
-    """Folder, digest, parameters and last metrics of every copy."""
+def copied_content(uri: str) -> list[tuple]:
+    """Return folder, digest, parameters and last metrics of every copy."""
     copies = [
-        (run.data.tags, run.data.params, run.data.metrics) for run in shown(uri, EXPERIMENT)
+        (run.data.tags, run.data.params, run.data.metrics)
+        for run in list_copies(uri, EXPERIMENT)
     ]
     return sorted(
         (
-            tags[FOLDER],
-            tags.get(CONTENT, "not whole"),
+            tags[FOLDER_TAG],
+            tags.get(DIGEST_TAG, "incomplete"),
             sorted(params.items()),
             sorted(last.items()),
         )
@@ -126,33 +129,33 @@ def held(uri: str) -> list[tuple]:
     )
 
 
-def wanted(folders: list[Path]) -> list[tuple]:
-    """The same, of what every run left."""
+def expected_content(folders: list[Path]) -> list[tuple]:
+    """Return the same of the results of every run."""
     records = [
         (record, {name: value for name, value, _ in record.metrics})
         for record in map(read_record, folders)
     ]
     return sorted(
-        (record.folder, record.content, sorted(record.params.items()), sorted(last.items()))
+        (record.folder, record.digest, sorted(record.params.items()), sorted(last.items()))
         for record, last in records
     )
 
 
-def test_a_copy_holds_what_the_record_holds(uri, runs):
+def test_copy_equals_record(uri, runs):
     from mlflow import MlflowClient
 
-    (copied,) = copy_runs(runs[:1], uri, EXPERIMENT)
-    (run,) = shown(uri, EXPERIMENT)
+    (run_id,) = copy_runs(runs[:1], uri, EXPERIMENT)
+    (run,) = list_copies(uri, EXPERIMENT)
     record = read_record(runs[0])
     assert (run.info.run_id, run.info.run_name, run.info.status) == (
-        copied,
+        run_id,
         "tiny_cnn r24 seed0",
         "FINISHED",
     )
     assert run.data.params == record.params
     assert run.data.tags.items() >= record.tags.items()
     assert run.data.metrics.keys() == {name for name, _, _ in record.metrics}
-    losses = MlflowClient(uri).get_metric_history(copied, "train_loss")
+    losses = MlflowClient(uri).get_metric_history(run_id, "train_loss")
     assert [(metric.step, metric.value) for metric in losses] == [
         (0, 2.0),
         (1, 1.0),
@@ -160,71 +163,67 @@ def test_a_copy_holds_what_the_record_holds(uri, runs):
     ]
 
 
-@pytest.mark.parametrize("status", ["diverged", "infeasible", "of a later day"])
-def test_a_run_that_did_not_end_well_is_there_and_marked(uri, tmp_path, status):
+@pytest.mark.parametrize("status", ["diverged", "infeasible", "unknown"])
+def test_failed_run_is_copied_as_failed(uri, tmp_path, status):
     copy_runs([write_run(tmp_path / "runs", status=status)], uri, EXPERIMENT)
-    (run,) = shown(uri, EXPERIMENT)
+    (run,) = list_copies(uri, EXPERIMENT)
     assert (run.info.status, run.data.tags["status"]) == ("FAILED", status)
 
 
-def test_more_than_one_request_can_carry_is_copied_whole(uri, tmp_path):
+def test_large_run_is_copied_completely(uri, tmp_path):
     folder = write_run(
         tmp_path / "runs",
         epochs=400,
         training={f"key{number}": number for number in range(150)},
     )
     copied = copy_runs([folder], uri, EXPERIMENT)
-    (run,) = shown(uri, EXPERIMENT)
+    (run,) = list_copies(uri, EXPERIMENT)
     assert len(run.data.params) == len(read_record(folder).params) > 150
     assert run.data.metrics["train_loss"] == 2 / 400
     assert copy_runs([folder], uri, EXPERIMENT) == copied
 
 
-def test_a_second_copy_changes_nothing(uri, runs):
+def test_second_copy_changes_nothing(uri, runs):
     copied = copy_runs(runs, uri, EXPERIMENT)
-    before = [run.to_dictionary() for run in shown(uri, EXPERIMENT)]
+    before = [run.to_dictionary() for run in list_copies(uri, EXPERIMENT)]
     assert copy_runs(runs, uri, EXPERIMENT) == copied
-    assert [run.to_dictionary() for run in shown(uri, EXPERIMENT)] == before
+    assert [run.to_dictionary() for run in list_copies(uri, EXPERIMENT)] == before
 
 
-def test_a_run_that_was_made_again_replaces_its_copy_alone(uri, runs, tmp_path):
+def test_repeated_run_replaces_its_copy_only(uri, runs, tmp_path):
     before = copy_runs(runs, uri, EXPERIMENT)
     write_run(tmp_path / "runs", seed=1, accuracy=0.875)
     after = copy_runs(runs, uri, EXPERIMENT)
     assert [old == new for old, new in zip(before, after, strict=True)] == [True, False, True]
-    assert held(uri) == wanted(runs)
+    assert copied_content(uri) == expected_content(runs)
 
 
 @pytest.mark.parametrize(
     "step", ["create_run", "log_batch", "set_terminated", "set_tag", "delete_run"]
 )
-def test_a_copy_that_was_cut_short_anywhere_is_completed(
-    uri, runs, tmp_path, monkeypatch, step
-):
+def test_interrupted_copy_is_completed(uri, runs, tmp_path, monkeypatch, step):
     from mlflow import MlflowClient
 
     copy_runs(runs, uri, EXPERIMENT)
     for seed in range(3):
         write_run(tmp_path / "runs", seed=seed, accuracy=0.875)
-    done, carry_out = [], getattr(MlflowClient, step)
+    calls, original = [], getattr(MlflowClient, step)
 
-    def cut(*args, **kwargs):
-        done.append(step)
-        if len(done) == 2:
+    def interrupt(*args, **kwargs):
+        calls.append(step)
+        if len(calls) == 2:
             raise KeyboardInterrupt
-        return carry_out(*args, **kwargs)
+        return original(*args, **kwargs)
 
-    monkeypatch.setattr(MlflowClient, step, cut)
+    monkeypatch.setattr(MlflowClient, step, interrupt)
     with pytest.raises(KeyboardInterrupt):
         copy_runs(runs, uri, EXPERIMENT)
-    assert held(uri) != wanted(runs)
+    assert copied_content(uri) != expected_content(runs)
     copy_runs(runs, uri, EXPERIMENT)
-    assert held(uri) == wanted(runs)
+    assert copied_content(uri) == expected_content(runs)
 
 
-def test_a_request_that_was_repeated_because_its_answer_was_lost_leaves_no_second_copy(
-    uri, runs, monkeypatch
-):
+def test_repeated_request_leaves_one_copy(uri, runs, monkeypatch):
     from mlflow import MlflowClient
 
     create = MlflowClient.create_run
@@ -234,10 +233,10 @@ def test_a_request_that_was_repeated_because_its_answer_was_lost_leaves_no_secon
         lambda *args, **kwargs: [create(*args, **kwargs) for _ in range(2)][1],
     )
     copy_runs(runs, uri, EXPERIMENT)
-    assert held(uri) == wanted(runs)
+    assert copied_content(uri) == expected_content(runs)
 
 
-def test_copies_are_found_on_every_page_of_an_answer(uri, runs, monkeypatch):
+def test_copies_are_found_on_every_page(uri, runs, monkeypatch):
     from mlflow import MlflowClient
 
     copied, search = copy_runs(runs, uri, EXPERIMENT), MlflowClient.search_runs
@@ -249,17 +248,17 @@ def test_copies_are_found_on_every_page_of_an_answer(uri, runs, monkeypatch):
     assert copy_runs(runs, uri, EXPERIMENT) == copied
 
 
-def test_two_working_directories_share_an_experiment(uri, tmp_path):
-    here, there = (
+def test_two_working_directories_share_experiment(uri, tmp_path):
+    first, second = (
         write_run(tmp_path / name / "results" / "runs") for name in ("first", "second")
     )
-    copied = copy_runs([here], uri, EXPERIMENT)
-    copy_runs([there], uri, EXPERIMENT)
-    assert held(uri) == wanted([here, there])
-    assert copy_runs([here], uri, EXPERIMENT) == copied
+    copied = copy_runs([first], uri, EXPERIMENT)
+    copy_runs([second], uri, EXPERIMENT)
+    assert copied_content(uri) == expected_content([first, second])
+    assert copy_runs([first], uri, EXPERIMENT) == copied
 
 
-def test_a_run_that_someone_else_keeps_there_stays_as_it_is(uri, runs):
+def test_foreign_run_is_kept(uri, runs):
     from mlflow import MlflowClient
 
     client = MlflowClient(uri)
@@ -267,15 +266,16 @@ def test_a_run_that_someone_else_keeps_there_stays_as_it_is(uri, runs):
         client.get_experiment_by_name(EXPERIMENT).experiment_id, run_name="theirs"
     )
     copied = copy_runs(runs, uri, EXPERIMENT)
-    assert {run.info.run_id for run in shown(uri, EXPERIMENT)} == {*copied, foreign.info.run_id}
+    assert {run.info.run_id for run in list_copies(uri, EXPERIMENT)} == {
+        *copied,
+        foreign.info.run_id,
+    }
 
 
 @pytest.mark.parametrize(
     ("experiment", "place"), [(None, "Smoke"), ("Another name", "Another name")]
 )
-def test_the_main_copies_the_sweep_and_writes_where_each_run_is(
-    uri, tmp_path, defaults, experiment, place
-):
+def test_track_copies_sweep_and_writes_run_ids(uri, tmp_path, defaults, experiment, place):
     here, sweep = (
         tmp_path / "results",
         {"models": ["tiny_cnn"], "resolutions": [24, 48], "seeds": [0]},
@@ -287,29 +287,29 @@ def test_the_main_copies_the_sweep_and_writes_where_each_run_is(
     for resolution in (24, 48):
         write_run(here / "runs", resolution)
     track.main(build_job(config, jobs.Track), here / "runs", here / "tracking.json")
-    told = read_json(here / "tracking.json")
-    assert {name: told[name] for name in ("tracking_uri", "experiment")} == {
+    tracking = read_json(here / "tracking.json")
+    assert {name: tracking[name] for name in ("tracking_uri", "experiment")} == {
         "tracking_uri": uri,
         "experiment": place,
     }
-    assert told["runs"] == {
-        "/".join(Path(run.data.tags[FOLDER]).parts[-4:]): run.info.run_id
-        for run in shown(uri, place)
+    assert tracking["runs"] == {
+        "/".join(Path(run.data.tags[FOLDER_TAG]).parts[-4:]): run.info.run_id
+        for run in list_copies(uri, place)
     }
-    assert len(told["runs"]) == 2
+    assert len(tracking["runs"]) == 2
 
 
-def refusal(uri: str, experiment: str = EXPERIMENT) -> str:
-    with pytest.raises(ResoMapError) as refused:
+def error_of(uri: str, experiment: str = EXPERIMENT) -> str:
+    with pytest.raises(ResoMapError) as caught:
         copy_runs([], uri, experiment)
-    message = str(refused.value)
+    message = str(caught.value)
     assert "\n" not in message
     return message.removeprefix(
-        f"config/mlflow.yaml: mlflow.tracking_uri: {uri} does not take the copy: "
+        f"config/mlflow.yaml: mlflow.tracking_uri: cannot copy to {uri}: "
     )
 
 
-AFTER = ". No result is lost: `snakemake track` goes on from here"
+REMEDY = ". No result is lost: run `snakemake track` again to resume"
 
 
 @pytest.mark.parametrize(
@@ -322,30 +322,32 @@ AFTER = ". No result is lost: `snakemake track` goes on from here"
         ("sqlite+nodriver:///{folder}/mlflow.db", "sqlite.nodriver"),
     ],
 )
-def test_an_address_that_leads_nowhere_is_said_in_one_line(empty, tmp_path, address, reason):
+def test_wrong_address_is_reported_in_one_line(empty_database, tmp_path, address, reason):
     (tmp_path / "text").write_text("no database")
-    told = refusal(address.format(folder=tmp_path))
-    assert reason in told
-    assert told.endswith(AFTER)
+    message = error_of(address.format(folder=tmp_path))
+    assert reason in message
+    assert message.endswith(REMEDY)
 
 
-def test_a_server_that_is_down_is_said_in_one_line(empty, monkeypatch):
+def test_server_that_is_down_is_reported(empty_database, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with socket.socket() as bound:  # and not listening: nobody else can take the port
+    with (
+        socket.socket() as bound
+    ):  # Bound but not listening, so the port stays free of other servers.
         bound.bind(("127.0.0.1", 0))
-        assert refusal(f"http://127.0.0.1:{bound.getsockname()[1]}").endswith(
-            f"Connection refused{AFTER}"
+        assert error_of(f"http://127.0.0.1:{bound.getsockname()[1]}").endswith(
+            f"Connection refused{REMEDY}"
         )
 
 
-def test_a_server_that_does_not_answer_is_given_up(empty, monkeypatch):
+def test_silent_server_times_out(empty_database, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        assert refusal(f"http://127.0.0.1:{silent.getsockname()[1]}") == f"timed out{AFTER}"
+        assert error_of(f"http://127.0.0.1:{silent.getsockname()[1]}") == f"timed out{REMEDY}"
 
 
-def test_an_experiment_in_the_bin_is_said_in_one_line(uri, runs):
+def test_deleted_experiment_is_reported(uri, runs):
     from mlflow import MlflowClient
 
     client = MlflowClient(uri)
@@ -354,9 +356,9 @@ def test_an_experiment_in_the_bin_is_said_in_one_line(uri, runs):
         copy_runs(runs, uri, EXPERIMENT)
 
 
-def test_a_missing_mlflow_is_said_with_its_remedy(monkeypatch):
+def test_missing_mlflow_is_reported_with_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow", None)
     assert (
-        refusal("sqlite:///mlflow.db")
+        error_of("sqlite:///mlflow.db")
         == "`snakemake track` needs MLflow: pip install 'resomap[tracking]'"
     )
