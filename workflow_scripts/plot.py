@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from resomap.entry.arguments import run
+from resomap.entry.arguments import run_entry_point
 from resomap.report.figures.draw import draw_figures
 from resomap.report.figures.panels import StoredImages
 from resomap.report.tables import read_tables
@@ -23,4 +23,4 @@ def main(job: Plot, tables: Path, data: Path, runs: Path, figures: Path) -> None
 
 
 if __name__ == "__main__":
-    run(main)
+    run_entry_point(main)
