@@ -11,10 +11,10 @@ from resomap.config.load import build_config, merge, read_yaml
 from resomap.config.schema import CONFIG_FILES, Config
 
 torch.set_num_threads(1)
-# CI judges a change by the same examples every time; by hand every run explores new ones. No example is judged by its time.
+# In CI hypothesis repeats the same examples; elsewhere every run draws new ones.
 settings.register_profile("ci", derandomize=True, deadline=None)
-settings.register_profile("by hand", deadline=None)
-settings.load_profile("ci" if "CI" in os.environ else "by hand")
+settings.register_profile("local", deadline=None)
+settings.load_profile("ci" if "CI" in os.environ else "local")
 
 SHIPPED = Path(__file__).parents[1] / "config"
 MODELS = {
@@ -40,19 +40,17 @@ MODELS = {
 }
 
 
-class OneCluster(LoadScopeScheduling):
-    """A module a worker; the tests on a cluster together, since a machine has one."""
+class ClusterOnOneWorker(LoadScopeScheduling):
+    """One worker per module; all cluster tests on one, since a machine has one cluster."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return (
-            "tests/cluster"
-            if nodeid.startswith("tests/cluster")
-            else super()._split_scope(nodeid)
-        )
+        if nodeid.startswith("tests/cluster"):
+            return "tests/cluster"
+        return super()._split_scope(nodeid)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneCluster:
-    return OneCluster(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ClusterOnOneWorker:
+    return ClusterOnOneWorker(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -64,23 +62,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def defaults() -> dict[str, Any]:
-    """The shipped files, merged, over four networks of our own; lay changes on top with `merge`."""
+    """The shipped configuration with four small networks; change it with `merge`."""
     values: dict[str, Any] = {}
     for name in CONFIG_FILES:
-        values = merge(
-            values,
-            {"models": MODELS} if name == "models" else read_yaml(SHIPPED / f"{name}.yaml"),
-        )
-    return merge(
-        values,
-        {
-            "sweep": {
-                "models": ["tiny_cnn", "simple_cnn"],
-                "resolutions": [24, 48],
-                "seeds": [0, 1],
-            }
-        },
-    )
+        values = merge(values, read_yaml(SHIPPED / f"{name}.yaml"))
+    sweep = {"models": ["tiny_cnn", "simple_cnn"], "resolutions": [24, 48], "seeds": [0, 1]}
+    # Replaced, not merged: only these four networks are known.
+    return merge({**values, "models": MODELS}, {"sweep": sweep})
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,4 @@
-"""The predecessor's sweep script and callback snippets, as they stood, with `src.` replaced by `resomap.`."""
-
-import os
-from pathlib import Path
+"""The predecessor's sweep script and callback snippets, unchanged but for `src.` -> `resomap.`."""
 
 import pytest
 import torch
@@ -103,15 +100,12 @@ lr_scheduler.step(metrics={'val_loss': 0.23})
 """
 
 
-@pytest.fixture
-def inside(tmp_path):
-    before = Path.cwd()
-    os.chdir(tmp_path)
-    yield tmp_path
-    os.chdir(before)
+@pytest.fixture(autouse=True)
+def temporary_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
 
 
-def test_the_resolution_sweep_experiment_runs_as_it_stood(inside):
+def test_sweep_script_of_predecessor_runs():
     batches = [(torch.randn(4, 3, 32, 32), torch.arange(4)) for _ in range(2)]
     names = {"train_loader": batches, "val_loader": batches}
     exec(SWEEP.format(name="resnet18_224", epochs=2), names)
@@ -120,10 +114,9 @@ def test_the_resolution_sweep_experiment_runs_as_it_stood(inside):
     assert names["optimizer"].param_groups[0]["lr"] < 0.001
 
 
-@pytest.mark.filterwarnings(
-    "ignore:Detected call of `lr_scheduler.step"
-)  # the snippet steps schedules of an optimizer that never stepped
-def test_the_callback_snippets_run_as_they_stood(inside):
+# The snippet steps the schedules of an optimizer that never stepped.
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
+def test_callback_snippets_of_predecessor_run():
     model = torch.nn.Linear(2, 2)
     names = {
         "epoch": 4,
