@@ -46,7 +46,7 @@ class IngestResult:
 
     @property
     def good(self) -> np.ndarray:
-        """Which entries could be decoded: bool (N,)."""
+        """Mask of the entries that could be decoded: bool (N,)."""
         good: np.ndarray = self.records["done"] == DONE
         return good
 

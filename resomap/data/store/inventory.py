@@ -33,17 +33,17 @@ class Inventory:
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """The class of every entry: int64 (N,)."""
+        """Class index of every entry: int64 (N,)."""
         return np.array([entry.label for entry in self.source.listing.entries], np.int64)
 
     @property
     def num_classes(self) -> int:
-        """The number of classes."""
+        """Number of classes."""
         return len(self.source.listing.classes)
 
     @property
     def bad(self) -> list[tuple[str, str]]:
-        """(name, reason) of each bad image, as printable text."""
+        """Name and reason of each bad image, as printable text."""
         return [
             (printable_name(name), printable_name(reason)) for name, reason in self.ingested.bad
         ]

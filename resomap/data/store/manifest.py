@@ -16,11 +16,10 @@ from resomap.system import files
 from resomap.workflow.layout import table_columns
 
 
-def write_description(inventory: Inventory, directory: Path, native: Path) -> dict[str, Any]:
-    """Write everything but the manifest into `directory`, and return the manifest.
+def write_tables(inventory: Inventory, directory: Path, native: Path) -> list[dict[str, Any]]:
+    """Write the tables of images, bad images and duplicates, the spectra and the contact sheet.
 
-    That is the tables of images, bad images and duplicates, the spectra, the contact sheet.
-    `native` holds the stored images.
+    `native` holds the stored images. Return the duplicates, which the manifest counts.
     """
     columns = (*table_columns("images"), *inventory.source.fact_names)
     files.write_rows(directory / "pictures.csv", inventory.image_rows(), columns)
@@ -29,7 +28,7 @@ def write_description(inventory: Inventory, directory: Path, native: Path) -> di
     duplicates = find_duplicates(inventory)
     files.write_rows(directory / "duplicates.csv", duplicates, table_columns("duplicates"))
     _write_spectra(inventory, directory, native)
-    return _build_manifest(inventory, duplicates)
+    return duplicates
 
 
 def _write_spectra(inventory: Inventory, directory: Path, native: Path) -> None:
@@ -44,11 +43,12 @@ def _write_spectra(inventory: Inventory, directory: Path, native: Path) -> None:
     files.write_arrays(directory / "contact_sheet.npz", **contact_sheet(native, rows, labels))
 
 
-def _build_manifest(
-    inventory: Inventory, duplicates: Sequence[dict[str, Any]]
-) -> dict[str, Any]:
+def write_manifest(
+    inventory: Inventory, duplicates: Sequence[dict[str, Any]], path: Path
+) -> None:
+    """Write what the store holds; this comes last, since the manifest marks a complete store."""
     data, source, records = inventory.data, inventory.source, inventory.ingested.records
-    return {
+    manifest = {
         "dataset": data.dataset,
         "native_resolution": inventory.side,
         "filter": data.filter,
@@ -63,6 +63,7 @@ def _build_manifest(
         "notes": _count_notes(records),
         "duplicates": count_duplicates(duplicates),
     }
+    files.write_json(path, manifest)
 
 
 def _describe_split(inventory: Inventory, split: str) -> dict[str, Any]:

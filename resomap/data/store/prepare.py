@@ -12,7 +12,7 @@ from resomap.data.sources.user_files import listing_digest
 from resomap.data.store.disk_space import check_disk_space, store_bytes
 from resomap.data.store.ingest import ingest
 from resomap.data.store.inventory import Inventory
-from resomap.data.store.manifest import write_description
+from resomap.data.store.manifest import write_manifest, write_tables
 from resomap.data.store.native_resolution import (
     choose_native_resolution,
     fix_native_resolution,
@@ -59,13 +59,13 @@ def prepare_store(
     if inventory.bad and data.on_bad_image == "error":
         raise DataError(format_bad_images(inventory.bad))
     _write_arrays(inventory, directory)
-    description = write_description(inventory, directory, native)
+    duplicates = write_tables(inventory, directory, native)
     publish_arrays(directory, {"native": "native.npy"})
-    files.write_json(manifest, description)
+    write_manifest(inventory, duplicates, manifest)
 
 
 def inspect_images(data: Data, store: Path, directory: Path, workers: int) -> Inventory:
-    """Write into `directory` the description that `prepare_store` would write into `store`.
+    """Write into `directory` the tables and manifest that `store` would get.
 
     Every image is decoded, and only the sample for spectra and contact sheet is stored. Bad
     images are skipped whatever `data.on_bad_image` is.
@@ -78,8 +78,8 @@ def inspect_images(data: Data, store: Path, directory: Path, workers: int) -> In
     rows[sampled] = np.arange(len(sampled))
     inventory = _take_inventory(data, source, side, rows, directory, "", workers)
     native = partial_folder(directory) / "native.npy"
-    description = write_description(inventory, directory, native)
-    files.write_json(directory / "manifest.json", description)
+    duplicates = write_tables(inventory, directory, native)
+    write_manifest(inventory, duplicates, directory / "manifest.json")
     return inventory
 
 

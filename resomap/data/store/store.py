@@ -61,7 +61,7 @@ class Store:
 
     @property
     def num_classes(self) -> int:
-        """The number of classes."""
+        """Number of classes."""
         return len(self.classes)
 
     def images(self, split: str, resolution: int) -> np.ndarray:
