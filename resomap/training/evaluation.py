@@ -1,19 +1,32 @@
-"""Logits and scores of a trained network on a held-out split, at every resolution of a sweep."""
+"""Logits and scores of a trained network on held-out splits, at every resolution."""
 
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from resomap.data.loading.loader import EvalLoader, Normalise, to_device
 from resomap.data.loading.placement import place_images
 from resomap.data.store.store import Store
 from resomap.metrics import compute_scores
-from resomap.training.memory import predict
+from resomap.training.memory import MicroBatch, forward_in_micro_batches
 
 BATCH_SIZE = 128
+
+
+@torch.inference_mode()
+def predict(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+    """Return float32 logits (N, classes) on the CPU, in the order of `batches`.
+
+    The model is put into evaluation mode; batches are split where memory is short.
+    """
+    model.eval()
+    micro_batch, logits = MicroBatch(), list[Tensor]()
+    for images, _ in batches:
+        logits.append(forward_in_micro_batches(model, images, micro_batch).cpu())
+    return torch.cat(logits)
 
 
 def predict_split(

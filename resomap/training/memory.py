@@ -1,6 +1,6 @@
 """Micro-batches: as many images in one pass as memory allows, halved whenever it runs out."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -125,16 +125,3 @@ def forward_in_micro_batches(
         return torch.cat([model(piece).float() for piece in pieces])
 
     return run_within_memory(micro_batch, len(images), forward)
-
-
-@torch.inference_mode()
-def predict(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
-    """Return float32 logits (N, classes) on the CPU, in the order of `batches`.
-
-    The model is put into evaluation mode; batches are split where memory is short.
-    """
-    model.eval()
-    micro_batch, logits = MicroBatch(), list[Tensor]()
-    for images, _ in batches:
-        logits.append(forward_in_micro_batches(model, images, micro_batch).cpu())
-    return torch.cat(logits)

@@ -1,21 +1,77 @@
 """Train a run and publish its results, or publish those that a killed process has finished."""
 
+import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import torch
 
 from resomap.config.schema import Runtime
-from resomap.system.files import write_json, write_rows, write_text
+from resomap.system.files import (
+    remove_leftovers,
+    rename_durably,
+    replacing,
+    write_json,
+    write_rows,
+    write_text,
+)
 from resomap.system.gpus import device_memory_mib, peak_memory_mib
 from resomap.training.checkpoint import save_weights
 from resomap.training.distributed import Group
 from resomap.training.fit import HISTORY_COLUMNS, Outcome
 from resomap.training.run import RunPaths, RunSetup, train_run
-from resomap.training.states import StagedResults
 
 LOG_FILE = "log.txt"
+FINGERPRINT_FILE = "fingerprint.txt"
+
+
+@dataclass(frozen=True)
+class StagedResults:
+    """The `outputs` of a finished training, staged in `folder` until they are published.
+
+    Snakemake deletes incomplete outputs of a killed job. Staging first means that a kill
+    between the end of the training and the last output costs a copy, not a training.
+    """
+
+    folder: Path
+    fingerprint: str
+    outputs: tuple[Path, ...]
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether an earlier process finished this very training."""
+        # NFS remembers for up to a minute that a name did not exist, and taking a lock does not
+        # refresh that. Listing the parent folder does.
+        is_listed = self.folder in self.folder.parent.glob("*")
+        mark = self.folder / FINGERPRINT_FILE
+        if not (is_listed and mark.is_file()):
+            return False
+        return mark.read_text(encoding="utf-8") == self.fingerprint
+
+    @contextmanager
+    def writing(self) -> Iterator[tuple[Path, ...]]:
+        """Yield a path for each output; all are finished when the block ends without error."""
+        leftovers = self.folder.parent.glob(f"{self.folder.name}.*")
+        for leftover in (*leftovers, self.folder):
+            shutil.rmtree(leftover, ignore_errors=True)
+        # A name of its own: another process that believes it holds the lock must not write here.
+        draft = self.folder.with_name(f"{self.folder.name}.{uuid4().hex}")
+        draft.mkdir(parents=True)
+        yield tuple(draft / output.name for output in self.outputs)
+        write_text(draft / FINGERPRINT_FILE, self.fingerprint)
+        rename_durably(draft, self.folder)
+
+    def publish(self) -> None:
+        """Copy every output to its final path, each whole or not at all."""
+        for output in self.outputs:
+            remove_leftovers(output.parent)
+            with replacing(output) as temporary:
+                shutil.copyfile(self.folder / output.name, temporary)
 
 
 class RunOutputs(NamedTuple):
@@ -37,7 +93,7 @@ def train_and_publish(
     group: Group,
     device: torch.device,
 ) -> None:
-    """Write `outputs` unless a process with the same `fingerprint` has finished: then publish its results.
+    """Train and write `outputs`, or publish those of a finished process with `fingerprint`.
 
     `record` is the part of metrics.json that is known before the training: job and environment.
     Only the leading process of the group writes.

@@ -1,15 +1,11 @@
-"""The files that survive a killed training: its last states, and its results once finished."""
+"""The last states of a training on disk: checksummed, and of this very training or not used."""
 
-import shutil
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import torch
 
@@ -18,13 +14,10 @@ from resomap.system.files import (
     naming_file,
     remove_leftovers,
     rename_durably,
-    replacing,
     temporary_beside,
-    write_text,
 )
 
 NUM_STATES = 2  # the newest, and the one before it in case the newest is damaged
-FINGERPRINT_FILE = "fingerprint.txt"
 
 
 def compute_fingerprint(job: str, files: Iterable[Path], device: str, processes: int) -> str:
@@ -94,46 +87,3 @@ class StateFolder:
 
 def _number(path: Path) -> int:
     return int(path.name.split(".")[0].removeprefix("state"))
-
-
-@dataclass(frozen=True)
-class StagedResults:
-    """The `outputs` of a finished training, staged in `folder` until they are published.
-
-    Snakemake deletes incomplete outputs of a killed job. Staging first means that a kill
-    between the end of the training and the last output costs a copy, not a training.
-    """
-
-    folder: Path
-    fingerprint: str
-    outputs: tuple[Path, ...]
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether an earlier process finished this very training."""
-        # NFS remembers for up to a minute that a name did not exist, and taking a lock does not
-        # refresh that. Listing the parent folder does.
-        is_listed = self.folder in self.folder.parent.glob("*")
-        mark = self.folder / FINGERPRINT_FILE
-        if not (is_listed and mark.is_file()):
-            return False
-        return mark.read_text(encoding="utf-8") == self.fingerprint
-
-    @contextmanager
-    def writing(self) -> Iterator[tuple[Path, ...]]:
-        """Yield a path for each output; all are finished when the block ends without error."""
-        leftovers = self.folder.parent.glob(f"{self.folder.name}.*")
-        for leftover in (*leftovers, self.folder):
-            shutil.rmtree(leftover, ignore_errors=True)
-        draft = self.folder.with_name(f"{self.folder.name}.{uuid4().hex}")
-        draft.mkdir(parents=True)
-        yield tuple(draft / output.name for output in self.outputs)
-        write_text(draft / FINGERPRINT_FILE, self.fingerprint)
-        rename_durably(draft, self.folder)
-
-    def publish(self) -> None:
-        """Copy every output to its final path, each whole or not at all."""
-        for output in self.outputs:
-            remove_leftovers(output.parent)
-            with replacing(output) as temporary:
-                shutil.copyfile(self.folder / output.name, temporary)

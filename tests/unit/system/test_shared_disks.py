@@ -23,7 +23,8 @@ from resomap.system.files import file_sha256, write_array, write_json, write_row
 from resomap.system.locks import hold_lock, read_lock_owner, try_lock
 from resomap.training import checkpoint, states
 from resomap.training.checkpoint import save_weights
-from resomap.training.states import StagedResults, StateFolder
+from resomap.training.publish import StagedResults
+from resomap.training.states import StateFolder
 from resomap.workflow.lifecycle import clear_finished_states
 
 LATE_ERRORS = {name: getattr(errno, name) for name in ("EIO", "ESTALE", "EDQUOT", "ENOSPC")}

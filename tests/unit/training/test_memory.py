@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from torch import nn
 
 from resomap.data.loading.loader import EvalLoader
+from resomap.training.evaluation import predict
 from resomap.training.fit import fit
 from resomap.training.memory import (
     Infeasible,
     MicroBatch,
     is_out_of_memory,
     min_micro_batch,
-    predict,
     run_within_memory,
 )
 from resomap.training.trainer import Trainer
