@@ -1,6 +1,6 @@
-"""Repeatability and accuracy of profiles: on an idle machine, under load, and planted.
+"""Repeatability and accuracy of profiles: repeated profiles, and planted latencies.
 
-usage: python -m benchmarks.cost {repeated,crowded,planted} [--times 5] [--models ...]
+usage: python -m benchmarks.cost {repeated,planted} [--times 5] [--models ...]
 
 Each part replaces its own section of benchmarks/cost.md.
 """
@@ -9,9 +9,7 @@ import argparse
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from multiprocessing import get_context
-from os import getloadavg, sched_getaffinity
+from os import getloadavg
 from pathlib import Path
 from statistics import mean, median
 from time import perf_counter
@@ -40,12 +38,12 @@ from resomap.workflow.data_digest import provision_json
 from resomap.workflow.job_params import build_job
 
 TITLE = "# Cost: whether a profile repeats\n"
-REPEATED_NOTE = """The profile job of the default sweep for each model, {times} times. Range: largest over smallest of a
-cell's median, less 1; `ratio` is its median over the reference workload of the same rounds.
-Flagged: measurements marked invalid. {cpu:.0f} CPU s per profile on average, {wall:.0f} s of
-wall time.
+REPEATED_NOTE = """\
+The profile job of the default sweep for each model, {times} times. Range: largest over smallest
+of a cell's median, less 1; `ratio` is its median over the reference workload of the same
+rounds. Flagged: measurements marked invalid. {cpu:.0f} CPU s per profile on average, {wall:.0f}
+s of wall time.
 """
-CROWDED_NOTE = "The same once, beside {neighbours} processes that keep every core busy.\n"
 PLANTED_NOTE = "A spin to a deadline in a model's forward pass, less the latency without it.\n"
 PLANTED_MS = (0.5, 2.0, 8.0, 32.0)
 HEAD = (
@@ -62,33 +60,6 @@ def run_repeated(config: Config, times: int) -> str:
     cpu, wall = mean(cost.cpu for cost in costs), mean(cost.wall for cost in costs)
     note = REPEATED_NOTE.format(times=times, cpu=cpu, wall=wall)
     return f"{note}\n{markdown(HEAD, record_rows(records))}"
-
-
-def run_crowded(config: Config, times: int) -> str:
-    """Profile each model once on a busy machine; return the section."""
-    neighbours = len(sched_getaffinity(0))
-    with _busy_processes(neighbours):
-        records, _ = _run_profiles(config, 1)
-    note = CROWDED_NOTE.format(neighbours=neighbours)
-    return f"{note}\n{markdown(HEAD, record_rows(records))}"
-
-
-@contextmanager
-def _busy_processes(count: int) -> Iterator[None]:
-    context = get_context("spawn")
-    processes = [context.Process(target=_burn, daemon=True) for _ in range(count)]
-    for process in processes:
-        process.start()
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.kill()
-
-
-def _burn() -> None:
-    while True:
-        pass
 
 
 class Spinning(nn.Module):
@@ -170,7 +141,7 @@ def _relative_range(cells: Sequence[dict[str, Any]], name: str) -> float:
     return max(values) / min(values) - 1
 
 
-PARTS = {"repeated": run_repeated, "crowded": run_crowded, "planted": run_planted}
+PARTS = {"repeated": run_repeated, "planted": run_planted}
 
 
 def main() -> None:
@@ -184,9 +155,9 @@ def main() -> None:
     options = parser.parse_args()
     sweep = {"models": options.models, "resolutions": options.resolutions}
     config = shipped_config({"sweep": sweep, "system": {"device": "cpu"}})
-    load, times = getloadavg()[0], 1 if options.part == "crowded" else options.times
-    text = PARTS[options.part](config, times)
-    conditions = protocol("cpu", times, load)
+    load = getloadavg()[0]
+    text = PARTS[options.part](config, options.times)
+    conditions = protocol("cpu", options.times, load)
     put_section(options.out, TITLE, options.part.capitalize(), f"{conditions}\n{text}")
     print(options.out.read_text(encoding="utf-8"))
 

@@ -3,15 +3,15 @@
 usage: python -m benchmarks.explain PART [--rounds 5] [--images 96] [--work DIR]
 
 PART      gradcam    Grad-CAM against captum and pytorch_grad_cam, used as in their manuals
-          methods    every method on tiny_cnn and resnet18 alarm      false alarms of clean
-          models, and hits where a sticker gives the answer away:
-                     50 trainings, about 6 minutes on two idle cores; with --work a second call
-                     continues where the first one ended
+          methods    every method on tiny_cnn and resnet18
+          alarm      false alarms of clean models, and hits if a sticker gives the answer away:
+                     50 trainings, about 15 minutes on two idle cores; a second call with the
+                     same --work resumes the first
           all        all of them
 
 Each part replaces its own section of benchmarks/explain.md. CPU seconds are those of this
-process after its imports, on one torch thread; `alarm` uses --cores processes and measures no
-time.
+process after its imports, on one torch thread; `alarm` runs Snakemake on --cores cores and
+measures no time.
 """
 
 from argparse import Namespace
@@ -50,12 +50,13 @@ NUM_CLASSES = 8
 TOLERANCE = 1e-5
 SLOW_SECONDS, SLOW_ROUNDS = 5, 3
 CELLS = (("tiny_cnn", 24), ("tiny_cnn", 48), ("tiny_cnn", 96), ("resnet18", 64))
-GRADCAM_NOTE = """{images} noise images, random weights, the block of the rule, one torch thread in one process that keeps
-freed memory as a job does (a user's does not: there captum and pytorch_grad_cam are slower than
-here). `resomap` is `attribute("gradcam", ...)` on a model in channels_last, as a job calls it;
-`captum` is LayerGradCam on the model as it is built (contiguous, weights that require
-gradients); `pytorch_grad_cam` is GradCAM on the same. Ratios are round by round: CPU of the
-other over that of resomap.
+GRADCAM_NOTE = """\
+{images} noise images, random weights, the block of the rule, one torch thread in one process
+that keeps freed memory as a job does (a user's does not: there captum and pytorch_grad_cam are
+slower than here). `resomap` is `attribute("gradcam", ...)` on a model in channels_last, as a
+job calls it; `captum` is LayerGradCam on the model as it is built (contiguous, weights that
+require gradients); `pytorch_grad_cam` is GradCAM on the same. Ratios are round by round: CPU of
+the other over that of resomap.
 
 Difference from resomap's maps before any scaling: the largest of an image's cells over the
 largest value of its map; the median image, the worst, and how many images are above
@@ -63,9 +64,10 @@ largest value of its map; the median image, the worst, and how many images are a
 which is no small difference (one library differs from itself as much between batch sizes), so
 the worst is given in float64 too.
 """
-METHODS_NOTE = """CPU seconds for {images} noise images, one torch thread, random weights in channels_last, {steps} steps of
-Integrated Gradients, {samples} samples of SmoothGrad. Methods of more than {slow} s have {few}
-rounds.
+METHODS_NOTE = """\
+CPU seconds for {images} noise images, one torch thread, random weights in channels_last,
+{steps} steps of Integrated Gradients, {samples} samples of SmoothGrad. Methods of more than
+{slow} s have {few} rounds.
 """
 GRADCAM_HEAD = (
     *("model", "px", "block", "grid", "library", "batch", "CPU s", "CPU / resomap"),

@@ -26,7 +26,8 @@ HEAD = (
     *("model", "px", "variant", "batch", "images/s", "of the roofline"),
     *("latency p50 ms, batch 1", "cold L2", "peak MiB", "reserved MiB", "J per image", "valid"),
 )
-NOTE = """Images per second at the best batch size up to the largest that fits. Roofline: the smaller of
+NOTE = """\
+Images per second at the best batch size up to the largest that fits. Roofline: the smaller of
 {flops:.0f} TFLOP/s over the FLOPs of an image and {bandwidth:.1f} TB/s over twice the bytes of
 all layer outputs (written once, read once). fp32 is full float32, without TF32.
 

@@ -63,8 +63,9 @@ HEAD = (
     *("whole CPU s", "wall / textbook", "CPU / textbook", "wall / textbook fp32"),
     "val accuracy",
 )
-NOTE = """One process per job, from start to end, as Snakemake or a shell starts it. Epochs: {epochs}, batch
-{batch}, AdamW, learning rate 0.005, decay 0.01, cosine after one epoch of warm-up, label
+NOTE = """\
+One process per job, from start to end, as Snakemake or a shell starts it. Epochs: {epochs},
+batch {batch}, AdamW, learning rate 0.005, decay 0.01, cosine after one epoch of warm-up, label
 smoothing 0.05, random resized crop (0.08-1, 3/4-4/3) and flip, validation on a fifth as many
 images each epoch, the same model. `resomap` is the command of the rule with its one thread,
 reading a store that is prepared once per sweep (cost below); `resomap, n threads` is the same

@@ -69,15 +69,17 @@ finally:
     own, jobs = seconds(resource.RUSAGE_SELF), seconds(resource.RUSAGE_CHILDREN)
     print("\\n" + json.dumps({"own": own, "jobs": jobs}), flush=True)
 """
-PLAN_NOTE = """`fresh` is `snakemake -n -q` in an empty directory, `complete` the same after all jobs have run: the
-parameters, code and inputs of every job are compared, as the last line shows. `status` is
+PLAN_NOTE = """\
+`fresh` is `snakemake -n -q` in an empty directory, `complete` the same after all jobs have run:
+the parameters, code and inputs of every job are compared, as the last line shows. `status` is
 `resomap status` of the complete sweep. CPU s and peak MiB are those of the whole process,
 start-up included.
 """
-START_NOTE = """Every job of the sweep through its real rule, from an empty directory, on {cores} cores; Snakemake's
-output goes to a file. `Snakemake` is the CPU of its own process, start-up and DAG included;
-`jobs` is that of the jobs, two shells each. `a job` is the first divided by the number of jobs,
-`starting` the same without a dry run of that sweep.
+START_NOTE = """\
+Every job of the sweep through its real rule, from an empty directory, on {cores} cores;
+Snakemake's output goes to a file. `Snakemake` is the CPU of its own process, start-up and DAG
+included; `jobs` is that of the jobs, two shells each. `a job` is the first divided by the
+number of jobs, `starting` the same without a dry run of that sweep.
 """
 START_HEAD = (
     *("scheduler", "jobs", "Snakemake, CPU s", "jobs, CPU s", "a job, ms", "starting, ms"),

@@ -1,4 +1,4 @@
-"""A training script in the style of torchvision's references: folders, workers, transforms, AdamW.
+"""A training script in the style of torchvision: folders, workers, transforms, AdamW.
 
 What ResoMap's training is compared with. It stands alone, but for the model: scikit-learn,
 seaborn and pandas are imported because such scripts do, and their start-up counts.
@@ -33,13 +33,9 @@ def get_args(arguments: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "data",
-        type=Path,
-        help="folder with train/, val/ and perhaps test/, one folder a class in each",
+        "data", type=Path, help="folder with train/ and val/, a folder per class"
     )
-    parser.add_argument(
-        "--out", type=Path, required=True, help="folder for history.csv and best.pt"
-    )
+    parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", default="resnet18")
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--epochs", type=int, default=8)
@@ -49,58 +45,34 @@ def get_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--label-smoothing", type=float, default=0.05)
     parser.add_argument("--warmup-epochs", type=float, default=1.0)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument(
-        "--threads", type=int, default=0, help="torch's threads; 0 leaves torch's own choice"
-    )
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--no-crop", action="store_true", help="no random crops, only flips")
     parser.add_argument("--amp", action="store_true", help="autocast to bfloat16")
-    parser.add_argument(
-        "--test-sizes",
-        type=int,
-        nargs="*",
-        default=[],
-        help="score the best weights on test/ at these sizes",
-    )
-    parser.add_argument(
-        "--plot", action="store_true", help="draw the confusion matrix and the curves"
-    )
+    parser.add_argument("--plot", action="store_true")
     return parser.parse_args(arguments)
 
 
-def get_transform(size: int, train: bool, crop: bool) -> transforms.Compose:
-    """Return the transforms of one image."""
-    if not train:
-        first: list[Any] = [transforms.Resize((size, size))]
-    else:
-        first = [
-            transforms.RandomResizedCrop(size) if crop else transforms.Resize((size, size)),
-            transforms.RandomHorizontalFlip(),
-        ]
-    return transforms.Compose([*first, transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
-
-
-def get_loader(args: argparse.Namespace, split: str, size: int) -> DataLoader:
+def get_loader(args: argparse.Namespace, split: str) -> DataLoader:
     """Return the loader of one split."""
     train = split == "train"
-    dataset = datasets.ImageFolder(
-        args.data / split, get_transform(size, train, not args.no_crop)
-    )
+    if train:
+        first = [transforms.RandomResizedCrop(args.size), transforms.RandomHorizontalFlip()]
+    else:
+        first = [transforms.Resize((args.size, args.size))]
+    steps = [*first, transforms.ToTensor(), transforms.Normalize(MEAN, STD)]
     return DataLoader(
-        dataset,
+        datasets.ImageFolder(args.data / split, transforms.Compose(steps)),
         batch_size=args.batch_size,
         shuffle=train,
         num_workers=args.workers,
         pin_memory=args.device != "cpu",
-        persistent_workers=args.workers > 0 and split != "test",
+        persistent_workers=args.workers > 0,
     )
 
 
 def get_optimizer(
     args: argparse.Namespace, model: nn.Module, steps: int
 ) -> tuple[torch.optim.Optimizer, Any]:
-    """Return AdamW without decay of norms and biases, and a cosine schedule after linear warm-up.
+    """Return AdamW without decay of norms and biases, and warm-up with a cosine schedule.
 
     The schedule is stepped every batch.
     """
@@ -115,12 +87,17 @@ def get_optimizer(
     cosine = CosineAnnealingLR(optimizer, max(1, steps * args.epochs - warmup))
     if not warmup:
         return optimizer, cosine
-    linear = (
-        LinearLR(optimizer, start_factor=1 / warmup, total_iters=warmup - 1)
-        if warmup > 1
-        else LinearLR(optimizer, 1.0)
-    )
+    if warmup > 1:
+        linear = LinearLR(optimizer, start_factor=1 / warmup, total_iters=warmup - 1)
+    else:
+        linear = LinearLR(optimizer, 1.0)
     return optimizer, SequentialLR(optimizer, [linear, cosine], [warmup])
+
+
+def get_autocast(args: argparse.Namespace) -> torch.autocast:
+    """Return the autocast context of forward passes."""
+    device = torch.device(args.device).type
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=args.amp)
 
 
 def train_one_epoch(
@@ -128,7 +105,7 @@ def train_one_epoch(
     model: nn.Module,
     loader: DataLoader,
     criterion: nn.Module,
-    optimizer: Any,
+    optimizer: torch.optim.Optimizer,
     scheduler: Any,
 ) -> dict[str, float]:
     """Train one epoch; return loss, accuracy and images per second."""
@@ -136,9 +113,7 @@ def train_one_epoch(
     start, total_loss, correct, seen = time.perf_counter(), 0.0, 0, 0
     for batch in loader:
         images, labels = (tensor.to(args.device, non_blocking=True) for tensor in batch)
-        with torch.autocast(
-            torch.device(args.device).type, dtype=torch.bfloat16, enabled=args.amp
-        ):
+        with get_autocast(args):
             output = model(images)
             loss = criterion(output, labels)
         optimizer.zero_grad()
@@ -148,38 +123,33 @@ def train_one_epoch(
         total_loss += loss.item() * len(labels)
         correct += (output.argmax(1) == labels).sum().item()
         seen += len(labels)
-    seconds = time.perf_counter() - start
-    return {
-        "train_loss": total_loss / seen,
-        "train_accuracy": correct / seen,
-        "images_per_second": seen / seconds,
-    }
+    rate = seen / (time.perf_counter() - start)
+    averages = {"train_loss": total_loss / seen, "train_accuracy": correct / seen}
+    return {**averages, "images_per_second": rate}
 
 
 @torch.inference_mode()
-def evaluate(
-    args: argparse.Namespace, model: nn.Module, loader: DataLoader, name: str
+def validate(
+    args: argparse.Namespace, model: nn.Module, loader: DataLoader
 ) -> tuple[dict[str, float], np.ndarray]:
-    """Return loss, accuracy and F1 of a held-out split, and its confusion matrix."""
+    """Return loss, accuracy and F1 of the validation split, and its confusion matrix."""
     model.eval()
     outputs, targets = [], []
     for images, labels in loader:
-        with torch.autocast(
-            torch.device(args.device).type, dtype=torch.bfloat16, enabled=args.amp
-        ):
+        with get_autocast(args):
             outputs.append(model(images.to(args.device, non_blocking=True)).float().cpu())
         targets.append(labels)
     logits, truth = torch.cat(outputs), torch.cat(targets)
     predicted = logits.argmax(1)
     scores = {
-        f"{name}_loss": nn.functional.cross_entropy(logits, truth).item(),
-        f"{name}_accuracy": float(accuracy_score(truth, predicted)),
-        f"{name}_f1": float(f1_score(truth, predicted, average="macro", zero_division=0)),
+        "val_loss": nn.functional.cross_entropy(logits, truth).item(),
+        "val_accuracy": float(accuracy_score(truth, predicted)),
+        "val_f1": float(f1_score(truth, predicted, average="macro", zero_division=0)),
     }
     return scores, confusion_matrix(truth, predicted)
 
 
-def draw(history: pd.DataFrame, confusion: np.ndarray, out: Path) -> None:
+def plot(history: pd.DataFrame, confusion: np.ndarray, out: Path) -> None:
     """Plot the curves and the confusion matrix."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
     history.plot(x="epoch", y=["train_loss", "val_loss"], ax=left)
@@ -187,40 +157,24 @@ def draw(history: pd.DataFrame, confusion: np.ndarray, out: Path) -> None:
     figure.savefig(out / "curves.png", dpi=150)
 
 
-def test(args: argparse.Namespace, model: nn.Module) -> None:
-    """Score the best weights on test/ at every size of the command line."""
-    model.load_state_dict(torch.load(args.out / "best.pt", weights_only=True))
-    rows = [
-        {"size": size, **evaluate(args, model, get_loader(args, "test", size), "test")[0]}
-        for size in args.test_sizes
-    ]
-    pd.DataFrame(rows).to_csv(args.out / "test.csv", index=False)
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Train, print a line per epoch, save the best weights."""
     args = get_args(arguments)
     args.out.mkdir(parents=True, exist_ok=True)
-    random.seed(args.seed)
-    np.random.seed(args.seed)
-    torch.manual_seed(args.seed)
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
     torch.backends.cudnn.benchmark = True
-    train_loader, val_loader = (
-        get_loader(args, "train", args.size),
-        get_loader(args, "val", args.size),
-    )
-    model = load_model_from_config(args.model, len(train_loader.dataset.classes)).to(
-        args.device
-    )
+    train_loader, val_loader = get_loader(args, "train"), get_loader(args, "val")
+    model = load_model_from_config(args.model, len(train_loader.dataset.classes))
+    model.to(args.device)
     criterion = nn.CrossEntropyLoss(label_smoothing=args.label_smoothing)
     optimizer, scheduler = get_optimizer(args, model, len(train_loader))
     rows: list[dict[str, float]] = []
     best = float("inf")
     for epoch in range(args.epochs):
         trained = train_one_epoch(args, model, train_loader, criterion, optimizer, scheduler)
-        scores, confusion = evaluate(args, model, val_loader, "val")
+        scores, confusion = validate(args, model, val_loader)
         rows.append({"epoch": epoch, **trained, **scores})
         print(", ".join(f"{name} {value:.4g}" for name, value in rows[-1].items()), flush=True)
         if scores["val_loss"] < best:
@@ -228,9 +182,7 @@ def main(arguments: list[str] | None = None) -> None:
             torch.save(model.state_dict(), args.out / "best.pt")
         pd.DataFrame(rows).to_csv(args.out / "history.csv", index=False)
     if args.plot:
-        draw(pd.DataFrame(rows), confusion, args.out)
-    if args.test_sizes:
-        test(args, model)
+        plot(pd.DataFrame(rows), confusion, args.out)
 
 
 if __name__ == "__main__":
