@@ -61,7 +61,7 @@ def place_images(images: np.ndarray, device: torch.device, pin_memory: bool) -> 
     if isinstance(images, np.memmap) and images.nbytes > MAX_MEMORY_SHARE * _free_memory():
         return DiskImages(Path(str(images.filename)))
     resident = _read_all(images)
-    # Only from pinned memory does a GPU copy while the CPU goes on.
+    # A GPU copies asynchronously only from pinned memory.
     return resident.pin_memory() if pin_memory and device.type == "cuda" else resident
 
 

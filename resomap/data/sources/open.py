@@ -151,9 +151,8 @@ class ReefReader:
     def __call__(self, location: Any) -> DecodedImage:
         """Render an image."""
         split, index = location
-        scene = _cached_chunk(self.settings, split, index // scenes.SCENES_PER_CHUNK)[
-            index % scenes.SCENES_PER_CHUNK
-        ]
+        chunk, position = divmod(index, scenes.SCENES_PER_CHUNK)
+        scene = _cached_chunk(self.settings, split, chunk)[position]
         image, mask, _, _ = render.render_scene(scene, self.canvas)
         wave = scene.fish.wave
         return DecodedImage(
