@@ -1,4 +1,7 @@
-"""Synthetic explanations for a small results/ tree: maps on the object as far as its cue survives."""
+"""Synthetic explanations for a small results/ tree.
+
+The maps lie on the object as far as its cue survives the resolution.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -154,7 +157,7 @@ def _sanity(
 
 
 def _interventions(sample: EvidenceSample) -> Iterator[dict[str, Any]]:
-    """Yield predictions that follow the object, and without its cue every third time the rest."""
+    """Yield predictions that follow the object; without its cue a third follows the rest."""
     if sample.masks is None:
         return
     for image, label in enumerate(sample.label):

@@ -30,7 +30,7 @@ def _open_network(
     model = build(job.seed)
     model.load_state_dict(state)
     rule_layer, _, _ = find_layer(model, job.resolution, job.explainability.layer)
-    # The smallest resolution of the sweep decides, so that every resolution reads the same block.
+    # Chosen at the smallest resolution of the sweep, so that every run reads the same block.
     fixed_layer, _, _ = find_layer(model, job.smallest_resolution, job.explainability.layer)
     return ExplainedNetwork(model, job.seed, rule_layer, fixed_layer, top_modules(model), build)
 
@@ -58,7 +58,7 @@ def _open_images(job: Explain, store: Store) -> ExplainedImages:
 
 
 def _open_stickers(job: Explain, store: Store, index: np.ndarray) -> np.ndarray | None:
-    """Return the images of a reef with a shortcut with reversed stickers; None for other data."""
+    """Return the images with reversed stickers; None without a reef with a shortcut."""
     reef = job.data.reef
     if reef is None or reef.shortcut is None or not job.explainability.interventions:
         return None

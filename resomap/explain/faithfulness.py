@@ -156,7 +156,7 @@ class _PerturbationScorer:
         return logits
 
     def _probability(self, logits: Tensor) -> np.ndarray:
-        """Return the probability of the target (n,): against its rival, or among all classes."""
+        """Return the probability of the target (n,), against its rival or among all classes."""
         logits = logits.double()
         target = logits.gather(1, self._targets[:, None])[:, 0]
         # -1 marks "no rival" and is no valid index.

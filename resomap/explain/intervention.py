@@ -22,7 +22,7 @@ MEAN_COLOUR_WEIGHT = 1e-6
 
 
 def usable(masks: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return which images have an object and a background, bool (n,), from uint8 masks (n, H, W).
+    """Return which uint8 masks (n, H, W) hold an object and a background: bool (n,).
 
     All are False where the usable images belong to a single class.
     """
@@ -70,13 +70,13 @@ def exchange(images: np.ndarray, masks: np.ndarray, partner: np.ndarray) -> np.n
 
 
 def preferred_class(logits: np.ndarray, labels: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return which of the classes `labels` and `others` (n,) has the larger of logits (n, C)."""
+    """Return `labels` or `others` (n,), whichever has the larger of logits (n, C)."""
     rows = np.arange(len(logits))
     return np.where(logits[rows, labels] > logits[rows, others], labels, others)
 
 
 def follow(logits: np.ndarray, labels: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return what each prediction follows (n,): "object" for the object's label, else "rest"."""
+    """Return what each prediction follows (n,): "object" for its label, else "rest"."""
     return np.where(preferred_class(logits, labels, others) == labels, "object", "rest")
 
 

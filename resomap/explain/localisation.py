@@ -67,10 +67,11 @@ def area_average(masks: np.ndarray, side: int) -> np.ndarray:
 
 
 def _object_distances(masks: np.ndarray, side: int) -> np.ndarray:
-    """Return the distance of each cell's centre from the object, in image widths (n, side, side).
+    """Return the distance of each cell's centre from the object, in image widths.
 
-    The object is where the mask covers at least half of a pixel. Distances are between centres
-    of pixels, 0 for a cell centred on the object, and inf where there is no object.
+    Shape (n, side, side). The object is where the mask covers at least half of a pixel.
+    Distances are between centres of pixels, 0 for a cell centred on the object, and inf where
+    there is no object.
     """
     from scipy.ndimage import distance_transform_edt
 

@@ -21,7 +21,7 @@ SMOOTHGRAD_NOISE = 0.15
 
 @dataclass(frozen=True)
 class AttributionSettings:
-    """Parameters of the methods: the block that layer methods read, sample counts, batch size."""
+    """Parameters of the methods: the block of layer methods, sample counts, batch size."""
 
     layer: nn.Module
     ig_steps: int

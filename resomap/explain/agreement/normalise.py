@@ -15,7 +15,7 @@ MIN_SEEDS = 3  # for a variance between seeds: two networks do not predict a thi
 
 @dataclass(frozen=True)
 class SeedPairs:
-    """Agreement values (pairs, n) of n images, NaN where undefined, and the seeds of each pair."""
+    """Agreement (pairs, n) of n images, NaN where undefined, and the seeds of each pair."""
 
     pairs: Sequence[tuple[int, int]]
     values: np.ndarray
@@ -25,7 +25,7 @@ class SeedPairs:
         return SeedPairs(self.pairs, self.values[:, images])
 
     def image_means(self, without_seed: int | None = None) -> np.ndarray:
-        """Return the mean over the pairs (n,), or over those without a seed; NaN for no pair."""
+        """Return the mean over all pairs (n,) or those without a seed; NaN for no pair."""
         kept = [without_seed not in pair for pair in self.pairs]
         return mean(self.values[kept])
 
@@ -39,7 +39,7 @@ class AgreementParts:
     ceilings: tuple[SeedPairs, SeedPairs]
 
     def image_means(self, without_seed: int | None = None) -> np.ndarray:
-        """Return the four means of each image (n, 4), over all pairs or those without a seed."""
+        """Return the four means of each image (n, 4), over all pairs or without a seed."""
         parts = (self.observed, self.floor, *self.ceilings)
         return np.stack([part.image_means(without_seed) for part in parts], axis=1)
 
@@ -80,9 +80,9 @@ def summarise(parts: AgreementParts, seeds: Sequence[int], kind: Kind) -> dict[s
 
 
 def _estimates(means: np.ndarray, kind: Kind) -> np.ndarray:
-    """Return observed, ceiling, gap and normalised (..., 4) from means of AgreementParts (..., 4).
+    """Return observed, ceiling, gap and normalised (..., 4).
 
-    The gap is by how much the ceiling is more alike than the floor.
+    `means` (..., 4) are those of AgreementParts. The gap is by how much the ceiling is more alike than the floor.
     """
     observed, floor, *ceilings = np.moveaxis(means, -1, 0)
     ceiling = _combine_ceilings(np.stack(ceilings), kind)

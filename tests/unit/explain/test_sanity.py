@@ -120,7 +120,7 @@ def test_floor_is_correlation_with_three_other_images(trained, maps):
     assert sanity_row(trained, maps, maps)["floor"] == pytest.approx(np.mean(expected))
 
 
-def test_constant_new_map_counts_zero_and_constant_trained_map_is_excluded(trained, maps):
+def test_constant_maps_count_zero_or_are_excluded(trained, maps):
     maps[4:] = 1.5
     half_constant = np.where(np.arange(6)[:, None, None] < 2, 0, maps)
     row = sanity_row(trained, maps, half_constant)

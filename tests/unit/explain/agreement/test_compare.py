@@ -22,7 +22,7 @@ def make_maps(
     low: int = 6,
     high: int = 12,
 ) -> ModelMaps:
-    """Return maps of a signal (images, low, low) at two resolutions, with noise of each seed."""
+    """Return maps of a signal (images, low, low) at two resolutions, with noise."""
     signal = normal(images, low, low)
     maps: dict[int, dict[int, np.ndarray]] = {}
     for resolution, side in ((24, low), (96, high)):
