@@ -98,7 +98,7 @@ def plot_train_test_matrix(tables: Tables) -> Drawing:
     columns, count = min(len(models), 3), max(matrix["train_resolution"].nunique(), 3)
     side = 1.5 + count * (0.65 if count < 5 else 0.48)
     size = (max(side * columns + 1.2, 8.5), side * -(-len(models) // columns) + 1.1)
-    figure = new_figure(title, note, size)
+    figure = new_figure(title, note, size, compressed=True)
     panels = panel_grid(figure, len(models), columns, sharey=True)
     # One scale for all models; the lowest value is often far above 0.
     lowest = float(matrix["accuracy"].min())

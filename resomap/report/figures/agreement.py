@@ -66,8 +66,8 @@ def plot_agreement(tables: Tables) -> Drawing:
     readings = list(dict.fromkeys(zip(maps["method"], maps["block"], strict=True)))
     readings = readings[:MAX_READINGS]
     side = 0.75 + _cell_inches(len(resolutions)) * max(len(resolutions), 3)
-    size = (max(side * len(readings) + 1.1, 7.5), (side + 0.35) * len(models) + 1.6)
-    figure = new_figure(title, _agreement_note(normalised), size)
+    size = (max(side * len(readings) + 1.1, 7.5), (side + 0.1) * len(models) + 1.2)
+    figure = new_figure(title, _agreement_note(normalised), size, compressed=True)
     panels = figure.subplots(
         len(models), len(readings), squeeze=False, sharex=True, sharey=True
     )

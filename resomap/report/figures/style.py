@@ -75,16 +75,20 @@ class Drawing:
     data: pd.DataFrame
 
 
-def new_figure(title: str, note: str, size: tuple[float, float]) -> Figure:
+def new_figure(
+    title: str, note: str, size: tuple[float, float], *, compressed: bool = False
+) -> Figure:
     """Return an empty figure with a bold title and a muted note above.
 
     `size` is in inches for a title of one line and a note of two; more lines make it higher.
+    `compressed` moves panels of a fixed aspect together.
     """
     width, height = size
     headings = wrap(title, int((width - 0.2) * TITLE_LETTERS_PER_INCH))
     notes = wrap(note, int((width - 0.2) * NOTE_LETTERS_PER_INCH))
     height += TITLE_LINE * max(len(headings) - 1, 0) + NOTE_LINE * max(len(notes) - 2, 0)
-    figure = Figure(figsize=(width, height), layout="constrained")
+    layout: Any = "compressed" if compressed else "constrained"
+    figure = Figure(figsize=(width, height), layout=layout)
     left, top = 0.13 / width, 0.14
     for line in headings:
         style = {"weight": "bold", "color": INK, "fontsize": 50 * TITLE_LINE}
