@@ -1,4 +1,4 @@
-"""The callbacks of a training, under the name that scripts import them by."""
+"""The import path of the callbacks in older scripts."""
 
 from resomap.training.callbacks import EarlyStopping, ModelCheckpoint
 from resomap.training.schedules import LRSchedulerCallback

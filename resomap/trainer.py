@@ -1,4 +1,4 @@
-"""The training loop, under the name that scripts import it by."""
+"""The import path of `Trainer` in older scripts."""
 
 from resomap.training.trainer import Trainer
 

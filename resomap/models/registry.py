@@ -44,8 +44,8 @@ def build_model(architecture: Architecture | Mapping[str, Any], num_classes: int
 def _adjust_layers(model: nn.Module, bn_momentum: float | None) -> None:
     for module in model.modules():
         # An activation in place would overwrite the output of the block before it, which
-        # forward hooks (Grad-CAM, memory counts) keep. Costs memory in training, changes no
-        # number.
+        # forward hooks (Grad-CAM, memory counts) keep. It costs memory in training and no
+        # accuracy.
         if hasattr(module, "inplace"):
             module.inplace = False  # type: ignore[assignment]
         if bn_momentum is not None and isinstance(module, nn.BatchNorm2d):
@@ -84,8 +84,7 @@ def load_architectures(path: Path = MODELS_FILE) -> dict[str, Architecture]:
 
 def _validate(entry: Mapping[str, Any]) -> Architecture:
     try:
-        # Through JSON, because pydantic's strict Python mode refuses lists where it expects
-        # tuples.
+        # Through JSON: pydantic's strict mode refuses a Python list in place of a tuple.
         return Architecture.model_validate_json(json.dumps(entry), strict=True)
     except ValidationError as error:
         problems = list[str]()
@@ -98,8 +97,7 @@ def _validate(entry: Mapping[str, Any]) -> Architecture:
 def _find_builder(name: str) -> Callable[..., nn.Module]:
     if name in CUSTOM_BUILDERS:
         return CUSTOM_BUILDERS[name]
-    # Imported here: torchvision takes more than a second, which the custom networks need not
-    # pay.
+    # Imported only here, since it takes more than a second and custom networks do without.
     from torchvision.models import get_model_builder
 
     return get_model_builder(name)

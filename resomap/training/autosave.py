@@ -13,9 +13,8 @@ from resomap.training.distributed import Group
 from resomap.training.states import StateFolder
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-# The largest share of a training's time that goes into saving. A save of 3 s (VGG-16 with a
-# moving average: 2 GB) is followed by at least 150 s without one, whatever the configured
-# interval.
+# The largest share of a training's time that goes into saving. VGG-16 with a moving average
+# writes 2 GB: a save of 3 s is followed by at least 150 s without one.
 MAX_SAVE_SHARE = 0.02
 # Several processes must decide together, which costs a broadcast: they do so every tenth step.
 STEPS_PER_AGREEMENT = 10

@@ -76,8 +76,8 @@ def build_trainer(
     torch.manual_seed(seed)  # the same weights in every process
     model = build_model(architecture, num_classes=store.num_classes)
     load_initial_weights(model, architecture, recipe.start)
-    # channels_last: convolutions run on NHWC kernels, and the loader yields that format
-    # already. Done before the optimizer is built, whose state takes the format of the
+    # Convolutions run faster on NHWC, and the loader yields that format already. Converted
+    # before the optimizer is built, because its state takes the memory format of the
     # parameters.
     model = model.to(device).to(memory_format=torch.channels_last)
     torch.manual_seed(seed + group.rank)  # dropout differs between the processes
@@ -153,8 +153,7 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     try:
         weights, metadata = load_weights(path)
     except Exception as error:
-        # safetensors raises types of its own, and a foreign file lacks the metadata
-        # (TypeError).
+        # safetensors raises types of its own; a foreign file without metadata, a TypeError.
         problem = f"{path} cannot be read as weights of this tool: {error}"
         raise ResoMapError(f"{START_KEY}: {problem}") from error
     status = metadata.get("status", "ok")

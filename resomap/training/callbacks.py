@@ -195,8 +195,7 @@ class ModelCheckpoint:
             "mode": self.mode,
             "metrics": finite,
         }
-        # The weights are written last and removed first: wherever they are, the rest is
-        # complete.
+        # The weights are written last and removed first: where they exist, the rest does too.
         if self.save_optimizer and optimizer is not None:
             path = self.save_dir / f"{new.name}.optimizer.safetensors"
             save_optimizer_state(path, optimizer.state_dict())

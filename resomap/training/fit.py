@@ -142,8 +142,7 @@ class TrainingLoop:
 
     def run(self) -> None:
         """Train to the end, saving the state on the way."""
-        # Only a TrainLoader can be moved to a step, so only then is a state within an epoch of
-        # use.
+        # Only a TrainLoader can start in the middle of an epoch, so only then save there.
         if isinstance(self.trainer.train_loader, TrainLoader):
             self.trainer.step_hook = self._maybe_save
         try:
@@ -153,8 +152,7 @@ class TrainingLoop:
                 self._maybe_save()
         except Infeasible as error:
             self.outcome.end_without_result("infeasible", str(error))
-        # A retry of a failed training would fail again at the same step: let it find the
-        # outcome.
+        # A retry would fail again at the same step: let it find this outcome instead.
         if self.autosave and self.outcome.status != "ok":
             self.autosave.save(self.state_dict)
         self.outcome.seconds = perf_counter() - self._started

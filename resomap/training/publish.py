@@ -59,7 +59,8 @@ class StagedResults:
         leftovers = self.folder.parent.glob(f"{self.folder.name}.*")
         for leftover in (*leftovers, self.folder):
             shutil.rmtree(leftover, ignore_errors=True)
-        # A name of its own: another process that believes it holds the lock must not write here.
+        # A name of its own: another process that believes it holds the lock must not write
+        # here.
         draft = self.folder.with_name(f"{self.folder.name}.{uuid4().hex}")
         draft.mkdir(parents=True)
         yield tuple(draft / output.name for output in self.outputs)

@@ -243,8 +243,7 @@ def _time_steps(trainer: Trainer, loader: TrainLoader, timer: StepTimer) -> None
 
 
 def _save(weights: dict[str, torch.Tensor]) -> None:
-    # In the working directory, where a training saves: its disk may be slower than that of
-    # /tmp.
+    # In the working directory, where a training saves; /tmp may be a faster disk.
     with tempfile.TemporaryDirectory(dir=Path(), prefix=".resomap-") as folder:
         save_weights(Path(folder) / "best.safetensors", weights, {})
 

@@ -54,8 +54,7 @@ class Tally:
 
     def close_step(self) -> None:
         """Count an optimizer step; its loss enters the count of steps before the first NaN."""
-        # The summed loss stays NaN or infinite once it is: the count stops at the first such
-        # step.
+        # Once the summed loss is NaN or infinite it stays so: the count stops at that step.
         self.finite_steps += self.loss.isfinite()
         self.steps += 1
 

@@ -44,9 +44,9 @@ def no_hook() -> None:
 
 
 class Trainer:
-    """Train `model` in place on batches of float images (B, 3, r, r) and int64 labels (B,).
+    """A loop that trains `model` on batches of float images (B, 3, r, r) and int64 labels (B,).
 
-    >>> trainer = Trainer(model, "cuda", nn.CrossEntropyLoss(), optimizer,
+    >>> trainer = Trainer(model, device, nn.CrossEntropyLoss(), optimizer,
     ...                   train_loader, val_loader, use_amp=True, gradient_clip_norm=1.0)
     >>> for epoch in range(10):
     ...     train_metrics = trainer.train_epoch(epoch)
@@ -144,7 +144,7 @@ class Trainer:
         return dict(scores)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed training needs; torch modules and plain values."""
+        """Return what a resumed training needs, as tensors and plain values."""
         return {
             "model": unwrap(self.model).state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -214,9 +214,8 @@ class Trainer:
             yield window
 
     def _seed_step(self, epoch: int, step: int) -> None:
-        # Reseeded at every step, a resumed training needs no generator state (CPU and every
-        # GPU) in its checkpoint, and a repeated step draws the same dropout masks. Costs
-        # microseconds.
+        # With a seed for every step, a state needs no generator states (of the CPU and each
+        # GPU), and a repeated step draws the same dropout masks. It costs microseconds.
         if self.seed is not None:
             mixed = np.random.SeedSequence((self.seed, epoch, step, self.group.rank))
             torch.manual_seed(int(mixed.generate_state(1, np.uint64)[0]))
@@ -283,20 +282,16 @@ class Trainer:
         return float(len(labels)) if weight is None else weight[labels.to(self.device)].sum()
 
     def _total_weight(self, weight: Tensor | float) -> Tensor | float:
-        """Return the loss weight of a step over all processes, divided by their number.
-
-        DistributedDataParallel averages gradients over the processes, and this undoes the
-        division.
-        """
+        """Return the loss weight of a step over all processes, divided by their number."""
         if self.group.world_size == 1:
             return weight
+        # DistributedDataParallel divides the summed gradients by the number of processes.
         total = torch.as_tensor(weight, device=self.device, dtype=torch.float32)
         return self.group.sum(total) / self.group.world_size
 
     def _update(self) -> None:
         # The order matters in fp16: unscale before clipping, or the norm is that of scaled
-        # gradients; `scaler.step` then does not unscale again, and skips a step with inf or
-        # NaN.
+        # gradients. `scaler.step` does not unscale again; it skips a step with inf or NaN.
         if self.clip_norm:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
