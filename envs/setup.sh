@@ -1,11 +1,12 @@
 #!/bin/sh
 # Set up the Python environment that the Makefile uses: the locked packages and ResoMap itself.
 # usage: envs/setup.sh VENV PYTHON
-#   VENV  .venv (made here, from the lock), or an environment of yours: its torch is kept when it fits the bounds
+#   VENV  .venv (created here, from the lock), or an existing environment: a torch in it that fits
+#         the version bounds is kept
 set -eu
 venv=$1 python=$2
 if [ ! -x "$venv/bin/python" ]; then
-    echo "resomap: making the environment $venv with $($python --version)"
+    echo "resomap: creating the environment $venv with $($python --version)"
     "$python" -m venv "$venv" 2>/dev/null || uv venv -q --python "$python" "$venv"
 fi
 if command -v uv >/dev/null 2>&1; then
@@ -17,10 +18,11 @@ else
 fi
 if [ "$venv" = .venv ]; then
     echo "resomap: installing the locked packages (PyTorch with CUDA among them: 3 GB to download, 6 GB on disk) ..."
-    $install --no-deps --require-hashes -r envs/requirements.lock  # it is complete; plain pip knows no override of pyproject.toml
+    # --no-deps: the lock is complete, and pip does not know the override in pyproject.toml.
+    $install --no-deps --require-hashes -r envs/requirements.lock
     $install --no-deps -e .
 else
-    echo "resomap: installing into $venv what it lacks ..."
+    echo "resomap: installing missing packages into $venv ..."
     $install -e '.[dev,tracking,slurm]'
 fi
 echo "resomap: ready"

@@ -16,7 +16,7 @@ MOST_SUGGESTIONS = 20
 
 
 class ResoMapError(Exception):
-    """A failure whose message tells the user what to change."""
+    """A failure that the user can correct; its message names what to change."""
 
 
 class ConfigError(ResoMapError, ValueError):

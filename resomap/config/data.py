@@ -29,6 +29,8 @@ Aspect = Literal["squash", "center_crop", "letterbox"]
 
 
 def _check_dataset(name: str) -> str:
+    # Capitalised names are classes of torchvision.datasets. They are looked up when the dataset is
+    # opened, because importing torchvision here would load torch into Snakemake.
     if name in SOURCES or name[:1].isupper():
         return name
     known = (*SOURCES, *TORCHVISION)

@@ -67,6 +67,7 @@ def _rows(path: str, section: Any, values: dict[str, Any]) -> Iterator[str]:
     """Yield a row per key of `section`, and of each section in it, even if shipped as null."""
     for key, field in section.model_fields.items():
         inner = section_of(field.annotation)
+        # A section with shipped values has no row of its own, only rows for its keys.
         if inner is not None and isinstance(values.get(key), dict):
             yield from _rows(f"{path}.{key}", inner, values[key])
             continue

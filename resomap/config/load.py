@@ -90,6 +90,7 @@ def load_config(directory: Path, overlays: Iterable[Path] = ()) -> Config:
 
 def build_config(values: Mapping[str, Any]) -> Config:
     """Validate merged `values`; ConfigError names each wrong key, in at most three lines."""
+    # First: otherwise a renamed key would be reported as unknown, without its new name.
     _refuse_renamed(values)
     values = _expand_dataset_options(values)
     models = values.get("models")

@@ -43,6 +43,7 @@ def _explain_problem(problem: ErrorDetails, names: list[Any]) -> str:
         return f"{file}: unknown key {key}; {hint}"
     if kind == "missing":
         return f"{file}: {key} is missing"
+    # pydantic adds a prefix to messages of validators.
     if kind == "value_error":
         return f"{file}: {key}: {problem['msg'].removeprefix('Value error, ')}"
     expected = problem["msg"].partition(" after validation")[0]
@@ -57,6 +58,7 @@ def _number_hint(kind: str, value: Any) -> str:
         number = Decimal(value)
     except InvalidOperation:
         return ""
+    # Not with a float, which would write 1e-7 as 0.000000.
     return f" (YAML reads it as text: write {number:f})" if number.is_finite() else ""
 
 

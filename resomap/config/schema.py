@@ -39,6 +39,7 @@ Method = Literal[
     "guided_backprop",
     "occlusion",
 ]
+# mode[-precision][-memory format]; what is left out is that of the sweep's trainings.
 VariantName = Annotated[
     str,
     Field(
@@ -93,6 +94,7 @@ class Architecture(Section):
     """Function that builds it: a model builder of torchvision, or simple_cnn or tiny_cnn."""
     min_resolution: PositiveInt
     """Smallest input side in pixels that its layers accept."""
+    # The keys below have defaults, because an entry of models.yaml lists only those it needs.
     width_mult: PositiveFloat | None = None
     """Channel multiplier, for builders that take one."""
     channels: tuple[PositiveInt, ...] | None = None
@@ -130,6 +132,7 @@ class Sanity(Section):
 
     @model_validator(mode="after")
     def _check_image_pairs(self) -> Self:
+        # Each map is also compared with those of other images, so one image is not enough.
         if self.images == 1:
             raise ValueError(
                 "images: 1 image cannot be compared with another: take 2 or more, or 0"

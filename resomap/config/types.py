@@ -29,6 +29,7 @@ def _check_regular_expression(pattern: str) -> str:
     return pattern
 
 
+# Identifiers become parts of paths and of Snakemake wildcards.
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 PositiveInt = Annotated[int, Field(gt=0)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
@@ -37,8 +38,10 @@ NonNegativeFloat = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 OpenFraction = Annotated[float, Field(gt=0, lt=1)]
 RegularExpression = Annotated[str, AfterValidator(_check_regular_expression)]
+# The range that numpy and PyTorch both accept.
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 SideLength = Annotated[int, Field(ge=8, le=4096)]
+# Tuples and not lists: a frozen model with a list would still be mutable and not hashable.
 Distinct = Annotated[tuple[Item, ...], Field(min_length=1), AfterValidator(_check_distinct)]
 FloatRange = Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_check_ascending)]
 FractionRange = Annotated[

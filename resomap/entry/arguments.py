@@ -43,6 +43,7 @@ def run_entry_point(main: Callable[..., None]) -> None:
     except ResoMapError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
+        # Others are bugs, whose traceback is needed.
         if error.errno not in DISK_ERRORS:
             raise
         sys.exit(f"error: {error.filename or 'results/'}: {DISK_ERRORS[error.errno]}")

@@ -34,6 +34,7 @@ def main(
     keep_freed_memory()
     store = open_store(data)
     state, metadata = load_weights(weights)
+    # A run without a result has no weights, but its files are declared: write them empty.
     model = None
     if metadata["status"] == "ok":
         model = build_model(job.architecture, num_classes=store.num_classes)

@@ -47,6 +47,7 @@ def build_stages(
     """
     image, normalise = decode_jpeg(encoded), Normalise(store.mean, store.std, device)
     resized = resize_to_input(image, resolution, store.aspect, store.filter)
+    # Copied, because torch warns about arrays that are not writable, as Pillow's are.
     pixels = torch.from_numpy(resized.copy())
     batch = normalise(pixels.to(device))
 

@@ -27,6 +27,7 @@ def main(job: MeasureSteps, cells: tuple[Path, ...], threads: int) -> None:
         device,
         TimingBudget(),
     )
+    # `records` is a generator: what is measured before a kill is kept.
     for resolution, path, record in zip(job.resolutions, cells, records, strict=True):
         cell_job = job.for_resolution(resolution).model_dump(mode="json")
         write_json(path, {"job": cell_job, **record})

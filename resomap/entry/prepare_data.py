@@ -11,6 +11,7 @@ from resomap.workflow.jobs import PrepareData
 
 def main(job: PrepareData, manifest: Path, provision: Provision, threads: int) -> None:
     """Write the native store beside `manifest`, which is written last; resume a killed attempt."""
+    # An orphan of a killed Snakemake may still be preparing the same store.
     with hold_lock(manifest.parent / ".lock", str(manifest.parent)):
         prepare_store(
             job.data,

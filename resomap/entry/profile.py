@@ -24,6 +24,7 @@ def main(job: Profile, data: Path, profile: Path) -> None:
     device = open_device(job.device, job.profiling.cpu_threads, exclusive=True)
     use_float32()
     keep_freed_memory()
+    # Random weights: cost does not depend on them, so a profile needs no training.
     torch.manual_seed(0)
     store = open_store(data)
     model = build_model(job.architecture, num_classes=store.num_classes)

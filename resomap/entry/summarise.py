@@ -16,6 +16,7 @@ def main(job: Summarise, data: Path, summaries: tuple[Path, ...]) -> None:
 
     `summaries` are the files of the tables: each network in turn, at each resolution.
     """
+    # Built once per model: its layers do not depend on the resolution.
     num_classes = open_store(data).num_classes
     models = {model.name: build_model(model, num_classes) for model in job.models}
     cells = product(models, job.resolutions)

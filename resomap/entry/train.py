@@ -31,6 +31,7 @@ def main(
     threads: int,
 ) -> None:
     """Write the best weights, their scores, the history and the times; `state` survives a kill."""
+    # With several GPUs this replaces the process by torchrun, which starts `main` once per GPU.
     relaunch_with_torchrun(runtime.gpus, job.device)
     with (
         join_group(open_device(job.device, threads)) as (group, device),
@@ -40,6 +41,7 @@ def main(
         use_float32()
         keep_freed_memory()
         torch.backends.cudnn.benchmark = runtime.cudnn_benchmark
+        # Saved states are resumed only for the same job, data, device type and number of GPUs.
         files = [data, *job.training.start_files]
         fingerprint = compute_fingerprint(job.to_json(), files, device.type, group.world_size)
         environment = {

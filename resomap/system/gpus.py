@@ -54,6 +54,7 @@ def open_device(device: str, threads: int = 1, *, exclusive: bool = False) -> "t
     A GPU stays leased until this process ends; `exclusive` leases it whole instead of one slot.
     DeviceError if `cuda` is requested but not available.
     """
+    # Before torch is imported, so that CUDA cannot start with other GPUs visible.
     lease_until_exit(device, exclusive=exclusive)
     import torch
 
@@ -85,6 +86,7 @@ def lease_until_exit(device: str, count: int = 1, *, exclusive: bool = False) ->
     The lease survives `exec`. Nothing is leased on a CPU, in a SLURM job with no more GPUs than
     it needs, and in the processes of a torchrun that already holds them.
     """
+    # torchrun sets TORCHELASTIC_RUN_ID in the processes that it starts.
     if device == "cpu" or "TORCHELASTIC_RUN_ID" in os.environ or _slurm_gave(count):
         return
     gpus = visible_gpus(list_gpus())
@@ -182,7 +184,7 @@ def _try_lease(uuids: Sequence[str], count: int, slots: int, folder: Path) -> Le
 def _try_lock_gpu(uuid: str, slots: int, folder: Path) -> tuple[IO[str], ...]:
     """Return the locks of a whole GPU or of one slot; an empty tuple if it is leased.
 
-    A slot holds the lock of the GPU shared, so that nobody can hold it exclusively.
+    A slot holds the lock of the GPU shared, so that no job can hold it exclusively.
     """
     gpu_lock = _open_shared(folder / f"{uuid}.lock")
     mode = fcntl.LOCK_EX if slots == 1 else fcntl.LOCK_SH
@@ -268,4 +270,5 @@ def peak_memory_mib(device: "torch.device") -> float:
 
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
+    # ru_maxrss is in KiB on Linux.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
