@@ -1,8 +1,8 @@
 """Measures of how alike two maps of an image are: rank correlation, top-k overlap, distance.
 
 Maps are signed (n, h, w), both on the same grid (see `grids.reduce_maps`), and compared image
-by image in float64. The value is NaN, never 0 or 1, where a map has no measure: a constant map has
-no order, and a map without positive cells has no mass to move.
+by image in float64. The value is NaN, never 0 or 1, where a map has no measure: a constant map
+has no order, and a map without positive cells has no mass to move.
 """
 
 import os
@@ -24,7 +24,7 @@ MIN_MASS = 1e-15  # of the relevance that is worth moving; less is rounding
 class Measure:
     """A measure in two steps: a map that is compared with many others is prepared once.
 
-    `prepare` transforms maps (n, h, w), and `compare` takes two results and returns values (n,).
+    `prepare` transforms maps (n, h, w); `compare` takes two results and returns values (n,).
     More similar maps have a larger correlation or a smaller distance. `max_side` bounds the
     cells a side.
     """

@@ -82,7 +82,8 @@ def summarise(parts: AgreementParts, seeds: Sequence[int], kind: Kind) -> dict[s
 def _estimates(means: np.ndarray, kind: Kind) -> np.ndarray:
     """Return observed, ceiling, gap and normalised (..., 4).
 
-    `means` (..., 4) are those of AgreementParts. The gap is by how much the ceiling is more alike than the floor.
+    `means` (..., 4) are those of AgreementParts. The gap is by how much the ceiling is more
+    alike than the floor.
     """
     observed, floor, *ceilings = np.moveaxis(means, -1, 0)
     ceiling = _combine_ceilings(np.stack(ceilings), kind)
