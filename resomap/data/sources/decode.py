@@ -147,5 +147,5 @@ def _draw_boxes(boxes: tuple[Box, ...], size: tuple[int, int]) -> Image.Image:
         corners = (round(left), round(top), round(right) - 1, round(bottom) - 1)
         ImageDraw.Draw(mask).rectangle(corners, fill=255)
     if mask.getbbox() is None:
-        raise BadImageError(f"its box lies outside its {size[0]} x {size[1]} pixels")
+        raise BadImageError(f"its box is outside its {size[0]} x {size[1]} pixels")
     return mask

@@ -135,4 +135,4 @@ def _files_outside_classes(root: Path, parts: Iterable[Path]) -> Iterator[tuple[
     for part in sorted({root, *parts}):
         for path in sorted(part.iterdir()):
             if path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir():
-                yield os.path.relpath(path, root), "lies in no class folder"
+                yield os.path.relpath(path, root), "is in no class folder"

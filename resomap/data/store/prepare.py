@@ -39,7 +39,7 @@ def prepare_store(
 
     A few images are in memory at a time. DataError names all images that cannot be decoded,
     unless `data.on_bad_image` skips them, and gives the sizes where the store and `resolutions`
-    do not fit on the disk. `code` is the digest of the code: another one starts anew.
+    do not fit on the disk. `code` is the digest of the code: another one restarts.
     """
     source = open_source(data, download=download)
     side = choose_native_resolution(data, source, directory)

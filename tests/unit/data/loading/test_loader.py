@@ -33,7 +33,7 @@ ALL = augmentation(
 
 
 def numbered_images(resolution: int = 4) -> Tensor:
-    """Images filled with their number; the first column is 255, to tell left from right."""
+    """Images filled with their number; the first column is 255, as a mark of the left side."""
     numbers = torch.arange(COUNT, dtype=torch.uint8)
     images = numbers[:, None, None, None].repeat(1, resolution, resolution, 3)
     images[:, :, 0] = 255

@@ -34,7 +34,7 @@ def measure_wave(image, cue_mask):
     spectrum = np.abs(np.fft.fft2(light, (512, 512)))
     cycles = np.fft.fftfreq(512, 1 / len(light))
     radius = np.hypot(cycles[:, None], cycles[None, :])
-    # Below 7 cycles lies the shading of the body.
+    # Below 7 cycles is the shading of the body.
     striped = np.where((radius > 7) & (radius < 50), spectrum, 0)
     fy, fx = np.unravel_index(striped.argmax(), spectrum.shape)
     return radius[fy, fx], np.degrees(np.arctan2(cycles[fy], cycles[fx])) + 90

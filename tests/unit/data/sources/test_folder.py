@@ -53,7 +53,7 @@ def test_images_beside_class_folders_are_unusable(tmp_path):
     write_classes(tmp_path / "images", {"cat": 1, "dog": 1})
     save(tmp_path / "images" / "lost.PNG", noise(1), format="PNG")
     (tmp_path / "images" / "README.txt").write_text("mine")
-    assert list_folder(tmp_path).unusable == [("lost.PNG", "lies in no class folder")]
+    assert list_folder(tmp_path).unusable == [("lost.PNG", "is in no class folder")]
 
 
 def test_link_to_folder_above_is_not_followed(tmp_path):
