@@ -7,7 +7,7 @@ from resomap.workflow.layout import table_columns
 GROUPS = ("outline", "broad", "medium", "fine")
 
 
-def alarm_table(*fires: tuple[int, str], pictures: str = "") -> pd.DataFrame:
+def alarm_table(*fires: tuple[int, str], images: str = "") -> pd.DataFrame:
     """Return alarms of four groups at 24, 48 and 96 px; those in `fires` fire."""
     rows = []
     for resolution in (24, 48, 96):
@@ -28,6 +28,6 @@ def alarm_table(*fires: tuple[int, str], pictures: str = "") -> pd.DataFrame:
             }
             if (resolution, group) in fires:
                 alarm = {"share": 0.02, "state": "fires", "judged": "agrees"}
-                row |= {**alarm, "pictures": pictures}
+                row |= {**alarm, "pictures": images}
             rows.append(row)
     return pd.DataFrame(rows, columns=list(table_columns("alarms")))

@@ -73,8 +73,8 @@ CATALOGUE = {
         "maps",
         "An alarm is a reason to look at the images. To confirm it, the object is pasted "
         "onto an image of another class (or a sticker is reversed), and predictions that "
-        "follow the rest of the image are counted. A network that uses the object follows "
-        "it never; one that guesses follows the rest in half of the cases.",
+        "follow the rest of the image are counted. A network that uses the object never "
+        "follows the rest; one that guesses follows it in half of the cases.",
     ),
     "correct_and_fooled": CatalogueEntry(
         EVIDENCE,

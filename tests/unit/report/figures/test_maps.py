@@ -73,7 +73,7 @@ def test_alarm_images_come_first(tables: Tables, images: StoredImages, explained
     rows = rows[rows["method"] == "gradcam"]
     right, wrong = (rows[rows["right"] == value]["index"].tolist() for value in (1, 0))
     raised = [*wrong[:1], right[5], right[2]]
-    table = alarm_table((48, "fine"), pictures=" ".join(map(str, raised)))
+    table = alarm_table((48, "fine"), images=" ".join(map(str, raised)))
     alarmed = replace(tables, alarms=table)
     data = plot_correct_and_fooled(alarmed, images, explained / "runs").data
     assert data["resolution"].unique().tolist() == [48]
