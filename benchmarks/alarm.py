@@ -14,7 +14,7 @@ import yaml
 from scipy.stats import binomtest
 
 from benchmarks.harness import markdown, module_command, run_processes, spread
-from resomap.analysis.alarm import COIN_TOSS, HOLDS
+from resomap.analysis.alarm import ACCURACY_TOLERANCE, COIN_TOSS
 
 MODEL = "tiny_cnn"
 RESOLUTIONS = (24, 48)
@@ -95,7 +95,7 @@ def _read_alarms(tables: Path) -> pd.DataFrame:
     """Return the alarms, with `holds`: whether accuracy holds by the alarm's definition."""
     alarms, groups = (pd.read_csv(tables / f"{name}.csv") for name in ("alarms", "groups"))
     merged = alarms.merge(groups[[*KEYS, "pair_accuracy_low"]], on=KEYS, validate="one_to_one")
-    enough = merged["accuracy"] >= merged["accuracy_best"] - HOLDS
+    enough = merged["accuracy"] >= merged["accuracy_best"] - ACCURACY_TOLERANCE
     return merged.assign(holds=enough & (merged["pair_accuracy_low"] > COIN_TOSS))
 
 

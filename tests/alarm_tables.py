@@ -28,6 +28,6 @@ def alarm_table(*fires: tuple[int, str], images: str = "") -> pd.DataFrame:
             }
             if (resolution, group) in fires:
                 alarm = {"share": 0.02, "state": "fires", "judged": "agrees"}
-                row |= {**alarm, "pictures": images}
+                row |= {**alarm, "images": images}
             rows.append(row)
     return pd.DataFrame(rows, columns=list(table_columns("alarms")))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from resomap.report.facts import Facts, read_facts
+from resomap.analysis.facts import Facts, read_facts
 from tests.synthetic import Sweep, write_results
 
 

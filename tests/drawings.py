@@ -4,13 +4,12 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
+from resomap.analysis.tables import read_tables
 from resomap.report.figures.draw import draw_figures
 from resomap.report.figures.panels import StoredImages
 from resomap.report.figures.style import Drawing
-from resomap.report.tables import read_tables
 from resomap.system import files
-from tests.synthetic import Sweep
-from tests.unit.test_tables import aggregate
+from tests.synthetic import Sweep, aggregate
 
 
 def stored_images(folder: Path) -> StoredImages:

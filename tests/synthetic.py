@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from resomap import metrics
-from resomap.config.schema import Architecture
+from resomap.analysis.tables import write_tables
+from resomap.config.schema import Architecture, Report
+from resomap.report.text.choice import describe_choice
 from resomap.system import files
 from tests.synthetic_evidence import (
     EvidenceSample,
@@ -31,12 +33,13 @@ GROUPS = dict(
     zip(CLASSES, np.repeat(["outline", "broad", "medium", "fine"], 2).tolist(), strict=True)
 )
 FREQUENCIES = {"broad": 10.0, "medium": 20.0, "fine": 40.0}
+REPORT = Report(margin=0.02, confidence=0.95, max_latency_ms=None, min_accuracy=None)
 SKILL = {"tiny_cnn": 1.6, "simple_cnn": 2.4}
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What the tree holds; without `grouped` the pictures are files of a folder, of many sizes; `statuses` names runs (model, resolution, seed) that did not end well, `waiting` those whose files are missing; `struck` names methods that fail the gate of sanity."""
+    """What the tree holds; without `grouped` the pictures are files of a folder, of many sizes; `statuses` names runs (model, resolution, seed) that did not end well, `waiting` those whose files are missing; `failed_methods` names methods that fail the gate of sanity."""
 
     models: tuple[str, ...] = ("tiny_cnn", "simple_cnn")
     resolutions: tuple[int, ...] = (24, 48, 96)
@@ -54,7 +57,7 @@ class Sweep:
     notes: dict[str, int] = field(default_factory=dict)
     profiled: bool = True
     valid: bool = True
-    struck: tuple[str, ...] = ()
+    failed_methods: tuple[str, ...] = ()
     variants: tuple[str, ...] = ("eager", "training_step")
     energy: bool = False
     statuses: dict[tuple[str, int, int], str] = field(default_factory=dict)
@@ -87,6 +90,29 @@ def write_results(folder: Path, sweep: Sweep) -> dict[str, Any]:
                 sweep.seeds,
             )
     return manifest
+
+
+def aggregate(folder: Path, sweep: Sweep) -> dict[str, Any]:
+    """Write a results/ tree and its tables; returns the manifest."""
+    manifest = write_results(folder, sweep)
+    write_tables_of(folder, sweep, manifest)
+    return manifest
+
+
+def write_tables_of(folder: Path, sweep: Sweep, manifest: dict[str, Any]) -> None:
+    """Write the tables of a results/ tree, as the rule `aggregate_tables` does."""
+    choice = write_tables(
+        manifest,
+        folder / "runs",
+        folder / "profiles",
+        folder / "agreement",
+        folder / "tables",
+        models=sweep.architectures,
+        resolutions=sweep.resolutions,
+        seeds=sweep.seeds,
+        report=REPORT,
+    )
+    files.write_json(folder / "tables" / "choice.json", describe_choice(choice))
 
 
 def labels(count: int) -> np.ndarray:
@@ -283,7 +309,9 @@ def _write_run(
             )
     if sweep.explained:
         write_explanations(
-            run / "explanations", _shown(sweep, manifest, model, resolution, seed), sweep.struck
+            run / "explanations",
+            _shown(sweep, manifest, model, resolution, seed),
+            sweep.failed_methods,
         )
 
 

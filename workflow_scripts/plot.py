@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from resomap.analysis.tables import read_tables
 from resomap.entry.arguments import run_entry_point
 from resomap.report.figures.draw import draw_figures
 from resomap.report.figures.panels import StoredImages
-from resomap.report.tables import read_tables
 from resomap.system.files import read_json
 from resomap.workflow.jobs import Plot
 

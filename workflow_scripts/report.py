@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from resomap.analysis.facts import read_facts
+from resomap.analysis.tables import read_tables
 from resomap.entry.arguments import run_entry_point
-from resomap.report.facts import read_facts
 from resomap.report.page import build_page
-from resomap.report.tables import read_tables
 from resomap.system.files import write_text
 from resomap.workflow.jobs import BuildReport
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from resomap.analysis.answers import cell_runs, sweep_cells
+from resomap.analysis.predictions import cell_runs, sweep_cells
 from resomap.entry.arguments import run_entry_point
 from resomap.mlflow_copy import copy_runs
 from resomap.system.files import write_json

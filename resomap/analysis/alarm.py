@@ -1,21 +1,29 @@
-"""Right answer, wrong reason: where accuracy holds while the evidence has left the object, and what an intervention says of it."""
+"""The alarm "evidence off the object": predictions are correct while the relevance is not on the object.
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+An exchange intervention, which needs no map, agrees or disagrees with the alarm.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from resomap.analysis.answers import Answers, Cell, Run, cell_runs, group_names, in_group
-from resomap.analysis.evidence import (
-    BASELINES,
-    SANITY,
-    read_pictures,
+from resomap.analysis.evidence_tables import (
+    read_explanation_rows,
     share_on_object,
-    struck_out,
 )
-from resomap.analysis.measurements import Row
+from resomap.analysis.predictions import (
+    Cell,
+    Predictions,
+    Run,
+    cell_runs,
+    group_names,
+    in_group,
+)
+from resomap.analysis.profiles import Row
+from resomap.analysis.sanity_check import BASELINES, FailedMethods, failed_methods
 from resomap.analysis.statistics import (
     Pool,
     accuracy_interval,
@@ -25,150 +33,166 @@ from resomap.analysis.statistics import (
 )
 from resomap.workflow.layout import table_columns
 
-ALARMS = table_columns("alarms")
-HOLDS = 0.1
-"""Accuracy holds at a resolution where it lies within this of the best that the model reaches, and above chance."""
-LEFT = 0.15
-"""The evidence has left the object where its share there is shown to be below this; on the reef .0 where it has, .3 and more where not."""
-FEWEST = 5
-MOST_NAMED = 6
+ACCURACY_TOLERANCE = 0.1
+"""Accuracy holds at a resolution when it is within this of the best of the model, and above chance."""
+OFF_OBJECT_SHARE = 0.15
+"""The evidence is off the object when its share there is shown to be below this.
+
+On the reef the share is .0 where the cue is lost, and .3 and more elsewhere.
+"""
+MIN_IMAGES = 5
+MAX_NAMED = 6
 COIN_TOSS = 0.5
+
+Shares = dict[str, pd.DataFrame]
+"""By method, the share of the relevance on the object (seeds, images)."""
 
 
 def alarm_rows(
-    test: Mapping[Cell, Answers],
+    test: Mapping[Cell, Predictions],
     runs: Path,
     manifest: dict[str, Any],
-    tables: Mapping[str, Sequence[Row]],
+    sanity: Sequence[Row],
+    interventions: Sequence[Row],
     confidence: float,
 ) -> Iterator[Row]:
-    """Rows of ALARMS: each cell that was explained, each group of classes whose answers are counted inside pairs, or all pictures.
+    """Yield a row of alarms.csv for each explained cell and group of paired classes, or for all images (group `all`).
 
-    `share` is the grid-corrected excess of relevance on the object, (mass - area) / (best - area): 0 what chance puts there, 1 all of it; the
-    mean over the methods that passed the sanity gate, of pictures that every network of the cell answers right. `state` is `fires` where
-    accuracy holds, the share is shown to be below LEFT, and no method alone puts twice that there; `unknown` where there are too few such
-    pictures, no masks, or no method that passed. `judged` is what exchanging the rest of the picture says, where accuracy holds; `tables` holds
-    the rows of sanity.csv and interventions.csv. `pictures` are places in the test split, the least evidence first.
+    `share` is the grid-corrected excess of relevance on the object, (mass - area) / (best - area):
+    0 by chance, 1 when all of it lies there. It is the mean over the methods that pass the sanity
+    check, for images that every network of the cell predicts correctly. `state` is `fires` when
+    accuracy holds, the share is shown to be below OFF_OBJECT_SHARE, and no single method puts
+    twice that there; `unknown` when there are too few such images, no masks, or no method that
+    passes. `judged` is whether the exchange intervention agrees, where accuracy holds. `sanity` and
+    `interventions` are the rows of their tables. `images` are indices in the test split,
+    the least evidence first.
     """
     groups = group_names(manifest) or ["all"]
-    accuracy = {
-        (cell, group): _answers(answers, manifest, group)
-        for cell, answers in test.items()
+    correct = {
+        (cell, group): _correct(predictions, manifest, group)
+        for cell, predictions in test.items()
         for group in groups
     }
-    struck = struck_out(pd.DataFrame(tables["sanity"], columns=SANITY))
-    evidence = {
-        cell: _evidence(cell_runs(cell, answers.seeds, runs), struck)
-        for cell, answers in test.items()
-    }
-    shares = {
-        (cell, group): _shares(evidence[cell], group) for cell in test for group in groups
-    }
-    pool = pool_spreads(
-        [compute_spread(_mean(share).to_numpy(float)) for share in shares.values() if share]
-    )
-    for (cell, group), share in shares.items():
-        right = accuracy[cell, group]
-        best = max(
-            float(accuracy[other, group].mean()) for other in test if other[:2] == cell[:2]
-        )
+    shares = _shares_by_cell(test, runs, groups, sanity)
+    pool = _pool_shares(shares.values())
+    for (cell, group), of_methods in shares.items():
+        values = correct[cell, group]
+        same_model = [other for other in test if other[:2] == cell[:2]]
+        best = max(float(correct[other, group].mean()) for other in same_model)
         chance = COIN_TOSS if group != "all" else 1 / len(manifest["classes"])
-        holds = (
-            right.mean() >= best - HOLDS and accuracy_interval(right, confidence).low > chance
-        )
+        low = accuracy_interval(values, confidence).low
+        holds = values.mean() >= best - ACCURACY_TOLERANCE and low > chance
         row = {
             **cell._asdict(),
             "group": group,
-            "n_seeds": len(right),
-            "accuracy": float(right.mean()),
+            "n_seeds": len(values),
+            "accuracy": float(values.mean()),
             "accuracy_best": best,
+            **_share_columns(of_methods, bool(holds), confidence, pool),
         }
-        row |= _told(share, holds, confidence, pool)
-        judged = _judged(tables["interventions"], cell, group, row["state"]) if holds else None
+        exchange = _exchange(interventions, cell, group)
+        judged = _agreement(exchange, row["state"]) if exchange and holds else None
         yield row | {"judged": judged}
 
 
-def _answers(answers: Answers, manifest: dict[str, Any], group: str) -> np.ndarray:
-    """Right answers (seeds, pictures) of a group, inside its pairs; of all pictures where there are no groups."""
-    return (
-        answers.own.astype(float)
-        if group == "all"
-        else answers.pair[:, in_group(answers.label, manifest, group)]
-    )
+def _correct(predictions: Predictions, manifest: dict[str, Any], group: str) -> np.ndarray:
+    """Return correctness (seeds, images) of a group inside its pairs, or of all images where there are no groups."""
+    if group == "all":
+        return predictions.correct_as_trained.astype(float)
+    return predictions.pair_correct[:, in_group(predictions.labels, manifest, group)]
 
 
-def _evidence(runs: Sequence[Run], struck: Set[tuple[str, int, str]]) -> pd.DataFrame:
-    """Of every picture: its group, whether each network answers it right, and the share of each method's relevance on the object."""
-    told = [read_pictures(run, "localisation").assign(seed=run.seed) for run in runs]
-    rows = pd.concat(told) if told else pd.DataFrame()
+def _shares_by_cell(
+    test: Mapping[Cell, Predictions],
+    runs: Path,
+    groups: Sequence[str],
+    sanity: Sequence[Row],
+) -> dict[tuple[Cell, str], Shares]:
+    """Return the shares of the methods that pass the sanity check, for every cell and group."""
+    failed = failed_methods(pd.DataFrame(sanity, columns=table_columns("sanity")))
+    shares = {}
+    for cell, predictions in test.items():
+        evidence = _read_evidence(cell_runs(cell, predictions.seeds, runs), failed)
+        for group in groups:
+            shares[cell, group] = _shares_of_group(evidence, group)
+    return shares
+
+
+def _read_evidence(runs: Sequence[Run], failed: FailedMethods) -> pd.DataFrame:
+    """Read the localisation of every explained image of a cell by the methods that pass, with column `share`."""
+    of_runs = [read_explanation_rows(run, "localisation").assign(seed=run.seed) for run in runs]
+    rows = pd.concat(of_runs) if of_runs else pd.DataFrame()
     if rows.empty or "relevance_mass" not in rows:
         return pd.DataFrame()
-    gone = {
-        method
-        for model, resolution, method in struck
-        if (model, resolution) == runs[0].cell[1:]
-    }
-    rows = rows[~rows["method"].isin({*gone, *BASELINES})].dropna(subset=["relevance_mass"])
+    excluded = set(BASELINES)
+    for model, resolution, method in failed:
+        if (model, resolution) == runs[0].cell[1:]:
+            excluded.add(method)
+    rows = rows[~rows["method"].isin(excluded)].dropna(subset=["relevance_mass"])
     return rows.assign(share=share_on_object(rows))
 
 
-def _shares(evidence: pd.DataFrame, group: str) -> dict[str, pd.DataFrame]:
-    """A table (seeds, pictures) of shares a method, of the pictures of a group that every network answers right."""
-    of_group = (
-        evidence if evidence.empty or group == "all" else evidence[evidence["group"] == group]
-    )
-    if of_group.empty:
+def _shares_of_group(evidence: pd.DataFrame, group: str) -> Shares:
+    """Return the shares of the images of a group that every network predicts correctly."""
+    rows = evidence
+    if group != "all" and len(evidence):
+        rows = evidence[evidence["group"] == group]
+    if rows.empty:
         return {}
-    always = of_group.groupby("index")["right"].transform("min") == 1
-    tables = {
-        str(method): rows.pivot_table(index="seed", columns="index", values="share").dropna(
-            axis=1
-        )
-        for method, rows in of_group[always].groupby("method", sort=False)
-    }
-    return {method: table for method, table in tables.items() if table.shape[1] >= FEWEST}
+    always_right = rows.groupby("index")["right"].transform("min") == 1
+    shares = {}
+    for method, of_method in rows[always_right].groupby("method", sort=False):
+        table = of_method.pivot_table(index="seed", columns="index", values="share")
+        table = table.dropna(axis=1)
+        if table.shape[1] >= MIN_IMAGES:
+            shares[str(method)] = table
+    return shares
 
 
-def _mean(shares: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Mean over one method or more (seeds, pictures)."""
+def _pool_shares(shares: Iterable[Shares]) -> Pool | None:
+    """Pool the seed variance of the mean shares of all cells and groups."""
+    tables = [_mean_over_methods(of_methods) for of_methods in shares if of_methods]
+    return pool_spreads([compute_spread(table.to_numpy(float)) for table in tables])
+
+
+def _mean_over_methods(shares: Shares) -> pd.DataFrame:
+    """Return the mean share of the methods (seeds, images)."""
     return sum(shares.values()) / len(shares)
 
 
-def _told(
-    shares: dict[str, pd.DataFrame], holds: bool, confidence: float, pool: Pool | None
-) -> Row:
+def _share_columns(shares: Shares, holds: bool, confidence: float, pool: Pool | None) -> Row:
+    """Return the share with its interval, whether the alarm fires, and the images with the least evidence."""
     if not shares:
         return {"n": 0, "state": "unknown"}
-    table = _mean(shares)
+    table = _mean_over_methods(shares)
     share = mean_interval(table.to_numpy(float), confidence, pool)
-    objects = any(one.to_numpy(float).mean() > 2 * LEFT for one in shares.values())
-    fires = holds and share.high < LEFT and not objects
-    worst = table.mean().sort_values().index[:MOST_NAMED] if fires else []
-    ends = {"share": share.mean, "share_low": share.low, "share_high": share.high}
-    return {
-        "n": table.shape[1],
-        **ends,
-        "state": "fires" if fires else "silent",
-        "pictures": " ".join(map(str, worst)) or None,
-    }
+    # A single method that finds the object is enough to keep the alarm silent.
+    limit = 2 * OFF_OBJECT_SHARE
+    on_object = any(method.to_numpy(float).mean() > limit for method in shares.values())
+    fires = holds and share.high < OFF_OBJECT_SHARE and not on_object
+    row: Row = {"n": table.shape[1], **share.columns("share"), "state": "silent"}
+    if not fires:
+        return row | {"images": None}
+    least = table.mean().sort_values().index[:MAX_NAMED]
+    return row | {"state": "fires", "images": " ".join(map(str, least)) or None}
 
 
-def _judged(interventions: Sequence[Row], cell: Cell, group: str, state: str) -> str | None:
-    """Whether an exchange says the same as the alarm: that answers follow the rest of the picture, or that they do not."""
-    keys = {
-        "model": cell.model,
-        "resolution": cell.resolution,
-        "group": group,
-        "kind": "exchange",
-    }
-    found = [
-        row for row in interventions if all(row[name] == value for name, value in keys.items())
-    ]
-    if (
-        not found
-        or state == "unknown"
-        or found[0]["follows_rest_low"] <= COIN_TOSS <= found[0]["follows_rest_high"]
-    ):
+def _exchange(interventions: Sequence[Row], cell: Cell, group: str) -> Row | None:
+    """Find the exchange intervention of a cell and group."""
+    key = (cell.model, cell.resolution, group, "exchange")
+    for row in interventions:
+        if (row["model"], row["resolution"], row["group"], row["kind"]) == key:
+            return row
+    return None
+
+
+def _agreement(exchange: Row, state: str) -> str | None:
+    """Return whether the exchange `agrees` or `disagrees` with the alarm; None when either leaves it open.
+
+    They agree when predictions are shown to follow the rest of the image and the alarm fires, or neither.
+    """
+    low, high = exchange["follows_rest_low"], exchange["follows_rest_high"]
+    if state == "unknown" or low <= COIN_TOSS <= high:
         return None
-    follows = found[0]["follows_rest_low"] > COIN_TOSS
-    return "agrees" if follows == (state == "fires") else "disagrees"
+    follows_rest = low > COIN_TOSS
+    return "agrees" if follows_rest == (state == "fires") else "disagrees"

@@ -1,4 +1,4 @@
-"""Where accuracy stops growing with resolution: a bracket between resolutions that were run, never a fitted point."""
+"""The knee: where accuracy stops growing with resolution, as a bracket between resolutions that were run."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -9,10 +9,11 @@ from resomap.analysis.statistics import Pool, difference_interval
 
 
 class Knee(NamedTuple):
-    """Accuracy first lies within the margin of the best at some resolution in (lower, upper], px.
+    """The bracket (lower, upper], px, in which accuracy first lies within the margin of the best.
 
-    `lower` is the largest resolution below `upper` that is shown to be worse, None where none is. `censored` says what the sweep does not
-    show: `below` when its smallest resolution already lies within the margin, `above` when only its largest does, `both` when it has one.
+    `lower` is the largest resolution below `upper` that is shown to be worse, None when there is
+    none. `censored` says what the sweep leaves open: `below` when its smallest resolution already
+    lies within the margin, `above` when only its largest does, `both` when it has one resolution.
     """
 
     lower: int | None
@@ -24,41 +25,42 @@ class Knee(NamedTuple):
 def find_knee(
     curve: Mapping[int, np.ndarray], margin: float, confidence: float, pool: Pool | None = None
 ) -> Knee:
-    """Bracket the knee of a model's right answers (seeds, pictures) by resolution; the curve need not be monotone.
+    """Bracket the knee of the correctness (seeds, images) of a model by resolution; the curve need not be monotone.
 
-    Within: the lower end of the one-sided interval of the paired difference to the best is above -margin; worse: the upper end is below it.
+    A resolution is within the margin when the one-sided interval of its paired difference to the
+    best lies above -margin, and worse when it lies below.
     """
-    best = max(sorted(curve), key=lambda resolution: float(curve[resolution].mean()))
+    best = best_resolution(curve)
+    # The central interval of confidence 2c - 1 has one-sided ends of confidence c.
     two_sided = 2 * confidence - 1
-    differences = {
-        r: difference_interval(curve[r], curve[best], two_sided, pool)
-        for r in sorted(curve)
-        if r != best
-    }
-    upper = min(
-        [r for r, difference in differences.items() if difference.low >= -margin] + [best]
-    )
-    worse = [
-        r for r, difference in differences.items() if r < upper and difference.high < -margin
-    ]
-    return Knee(max(worse, default=None), upper, best, _censored(sorted(curve), upper))
+    upper, worse = best, []
+    for px in sorted(curve, reverse=True):
+        if px == best:
+            continue
+        difference = difference_interval(curve[px], curve[best], two_sided, pool)
+        if difference.low >= -margin:
+            upper = min(upper, px)
+        if difference.high < -margin:
+            worse.append(px)
+    lower = max((px for px in worse if px < upper), default=None)
+    return Knee(lower, upper, best, _censored(sorted(curve), upper))
+
+
+def best_resolution(curve: Mapping[int, np.ndarray]) -> int:
+    """Return the resolution with the highest mean, the smallest of equal ones."""
+    return max(sorted(curve), key=lambda px: float(curve[px].mean()))
 
 
 def _censored(resolutions: list[int], upper: int) -> str:
-    ends = {
-        (True, True): "both",
-        (True, False): "below",
-        (False, True): "above",
-        (False, False): "",
-    }
-    return ends[upper == resolutions[0], upper == resolutions[-1]]
+    """Return which end of the sweep hides the knee."""
+    if len(resolutions) == 1:
+        return "both"
+    if upper == resolutions[0]:
+        return "below"
+    return "above" if upper == resolutions[-1] else ""
 
 
 def differences_to_best(curve: Mapping[int, np.ndarray]) -> list[np.ndarray]:
-    """The differences (seeds, pictures) that `find_knee` looks at, for pooling their spread over models."""
-    best = max(sorted(curve), key=lambda resolution: float(curve[resolution].mean()))
-    return [
-        curve[resolution].astype(float) - curve[best]
-        for resolution in curve
-        if resolution != best
-    ]
+    """Return the differences (seeds, images) that `find_knee` tests, to pool their spread over models."""
+    best = best_resolution(curve)
+    return [curve[px].astype(float) - curve[best] for px in curve if px != best]

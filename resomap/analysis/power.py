@@ -1,4 +1,4 @@
-"""What a comparison can tell apart, and how many seeds or pictures would settle it."""
+"""Power of a paired comparison: which difference it detects, and how many seeds or images would decide it."""
 
 from dataclasses import dataclass
 
@@ -8,71 +8,64 @@ from scipy import stats
 from resomap.analysis.statistics import Pool, Spread, seed_variance
 
 POWER = 0.8
-MOST_SEEDS = 50
-MOST_PICTURES = 100
-"""More pictures than this multiple of those at hand are not proposed."""
+MAX_SEEDS = 50
+MAX_IMAGES_FACTOR = 100
+"""At most this many times the number of images at hand is proposed."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Variances of a paired difference a seed: `between` seeds that no picture removes, and what one picture adds, `alone` and `shared`.
+class PowerPlan:
+    """The variance components of a paired difference, for other numbers of seeds and images.
 
-    `seeds` and `pictures` are those at hand, `df` the degrees of freedom of the variance between seeds (infinite for one seed, whose
-    variance is unknown and left out).
+    `between` seeds: what more images do not reduce. `alone` and `shared`: what one image adds to
+    one seed and to all of them. `seeds` and `images` are those at hand, `df` the degrees of
+    freedom of the variance between seeds (infinite for one seed, whose variance is unknown and
+    left out).
     """
 
     between: float
     alone: float
     shared: float
     seeds: int
-    pictures: int
+    images: int
     df: float
 
-    def detectable(self, seeds: int, pictures: int, error: float) -> float:
-        """The difference that a one-sided test at level `error` finds with probability POWER."""
-        varying = self.between + self.alone / pictures
-        total = varying + seeds * self.shared / pictures
-        own_df = self.df if seeds == self.seeds else seeds - 1.0
-        df = own_df * (total / varying) ** 2 if varying > 0 else np.inf
-        return float(
-            (stats.t.isf(error, df) + stats.t.isf(1 - POWER, df)) * np.sqrt(total / seeds)
-        )
+    def detectable(self, seeds: int, images: int, error: float) -> float:
+        """Return the difference that a one-sided test at level `error` detects with probability POWER."""
+        varying = self.between + self.alone / images
+        total = varying + seeds * self.shared / images
+        seed_df = self.df if seeds == self.seeds else seeds - 1.0
+        df = seed_df * (total / varying) ** 2 if varying > 0 else np.inf
+        quantiles = stats.t.isf(error, df) + stats.t.isf(1 - POWER, df)
+        return float(quantiles * np.sqrt(total / seeds))
 
     def seeds_needed(self, difference: float, error: float) -> int | None:
-        """Seeds in all that would find `difference`; None when MOST_SEEDS do not, or when one seed leaves their variance unknown."""
+        """Return how many seeds in all detect `difference`; None when MAX_SEEDS do not.
+
+        None for one seed as well, which leaves the variance between seeds unknown.
+        """
         if self.seeds == 1:
             return None
-        enough = (
-            seeds
-            for seeds in range(self.seeds + 1, MOST_SEEDS + 1)
-            if self.detectable(seeds, self.pictures, error) <= difference
-        )
-        return next(enough, None)
+        for seeds in range(self.seeds + 1, MAX_SEEDS + 1):
+            if self.detectable(seeds, self.images, error) <= difference:
+                return seeds
+        return None
 
-    def pictures_needed(self, difference: float, error: float) -> int | None:
-        """Pictures in all that would find `difference`; None when MOST_PICTURES times those at hand do not."""
-        multiples = np.geomspace(1, MOST_PICTURES, 100)
-        enough = (
-            int(np.ceil(multiple * self.pictures))
-            for multiple in multiples
-            if self.detectable(self.seeds, int(np.ceil(multiple * self.pictures)), error)
-            <= difference
-        )
-        return next(enough, None)
+    def images_needed(self, difference: float, error: float) -> int | None:
+        """Return how many images in all detect `difference`; None when MAX_IMAGES_FACTOR times those at hand do not."""
+        for factor in np.geomspace(1, MAX_IMAGES_FACTOR, 100):
+            images = int(np.ceil(factor * self.images))
+            if self.detectable(self.seeds, images, error) <= difference:
+                return images
+        return None
 
 
-def plan(spread: Spread, pool: Pool | None) -> Plan:
-    """Take apart the variance of a difference between two cells, for planning."""
+def plan_power(spread: Spread, pool: Pool | None) -> PowerPlan:
+    """Split the variance of a difference between two cells into its components."""
     if spread.seeds == 1:
-        return Plan(0.0, spread.unit_variance, 0.0, 1, spread.pictures, np.inf)
+        return PowerPlan(0.0, spread.unit_variance, 0.0, 1, spread.images, np.inf)
     variance, df, _ = seed_variance(spread, pool)
-    shared = spread.covariance * spread.pictures
+    shared = spread.covariance * spread.images
     alone = max(spread.unit_variance - shared, 0.0)
-    return Plan(
-        max(variance - alone / spread.pictures, 0.0),
-        alone,
-        shared,
-        spread.seeds,
-        spread.pictures,
-        df,
-    )
+    between = max(variance - alone / spread.images, 0.0)
+    return PowerPlan(between, alone, shared, spread.seeds, spread.images, df)

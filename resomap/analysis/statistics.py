@@ -1,7 +1,8 @@
-"""Intervals whose width knows both chances: the seeds that were drawn and the pictures that were drawn.
+"""Confidence intervals of means over seeds and images; every interval of the results is made here.
 
-Several networks answer the same pictures, as several radiologists read the same cases: seeds are the readers, pictures the cases (Obuchowski
-and Rockette 1995). The degrees of freedom are those of Hillis (2007). Everything holds for one training set.
+Several networks predict the same images, as several radiologists read the same cases: seeds are
+the readers, images the cases (Obuchowski and Rockette 1995). The degrees of freedom are those of
+Hillis (2007). All intervals hold for one training set.
 """
 
 from collections.abc import Sequence
@@ -10,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-UNLIKE = 0.01
-"""Level at which Cochran's C test calls the largest of several variances unlike the others."""
+OUTLIER_LEVEL = 0.01
+"""Level at which Cochran's C test rejects the largest of several variances as an outlier."""
 
 
 @dataclass(frozen=True)
@@ -23,40 +24,51 @@ class Interval:
     high: float
     method: str
 
-    @property
-    def only_this_network(self) -> bool:
-        """Whether it says nothing about other seeds."""
-        return self.method.endswith("this network only")
+    def columns(self, name: str) -> dict[str, float]:
+        """Return the columns `name`, `name`_low and `name`_high of a table."""
+        return {name: self.mean, f"{name}_low": self.low, f"{name}_high": self.high}
 
 
 @dataclass(frozen=True)
 class Spread:
-    """The parts of the variance of a mean over seeds x pictures: `seed_variance` between the seeds' means (NaN of one seed),
-    `covariance` between two seeds' means for the pictures they share (never negative), `unit_variance` of one picture's value.
+    """The components of the variance of a mean over seeds x images.
+
+    `seed_variance` is that between the means of the seeds (NaN for one seed), `covariance` that
+    between the means of two seeds due to shared images (never negative), `unit_variance` that of
+    the value of one image.
     """
 
     mean: float
     seeds: int
-    pictures: int
+    images: int
     seed_variance: float
     covariance: float
     unit_variance: float
 
     @property
     def dispersion(self) -> float:
-        """The seed variance in units of what drawing the pictures anew for every seed would give; NaN where nothing varies."""
+        """Seed variance relative to that of seeds with images of their own; NaN when nothing varies."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            return float(np.divide(self.seed_variance * self.pictures, self.unit_variance))
+            return float(np.divide(self.seed_variance * self.images, self.unit_variance))
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A seed dispersion shared by cells of two seeds, its degrees of freedom, and the largest one that was pooled."""
+
+    dispersion: float
+    df: float
+    largest: float
 
 
 def compute_spread(values: np.ndarray) -> Spread:
-    """Take the variance of values (seeds, pictures) apart; values are 1 for a right answer, or differences of two such."""
-    seeds, pictures = values.shape
+    """Compute the variance components of values (seeds, images): correctness in {0, 1} or differences of it."""
+    seeds, images = values.shape
     means = values.mean(axis=1)
     return Spread(
         mean=float(means.mean()),
         seeds=seeds,
-        pictures=pictures,
+        images=images,
         seed_variance=float(means.var(ddof=1)) if seeds > 1 else float("nan"),
         covariance=max(_shared_covariance(values), 0.0),
         unit_variance=float(values.var(axis=1).mean()),
@@ -64,36 +76,27 @@ def compute_spread(values: np.ndarray) -> Spread:
 
 
 def _shared_covariance(values: np.ndarray) -> float:
-    """Average covariance of two seeds' means (their values' covariance over the pictures / N)."""
-    seeds, pictures = values.shape
-    if seeds == 1 or pictures == 1:
+    """Compute the average covariance of the means of two seeds: that of their values over the images, / N."""
+    seeds, images = values.shape
+    if seeds == 1 or images == 1:
         return 0.0
     centred = values - values.mean(axis=1, keepdims=True)
-    of_the_sum = (centred.sum(axis=0) ** 2).sum()
-    between = of_the_sum - (centred**2).sum()
-    return float(between / (seeds * (seeds - 1)) / (pictures - 1) / pictures)
-
-
-@dataclass(frozen=True)
-class Pool:
-    """A seed dispersion shared by spreads of two seeds, its degrees of freedom, and the largest that counts as alike."""
-
-    dispersion: float
-    df: float
-    largest: float
+    # The sum over all pairs of seeds is the square of the sum minus the squares: no loop over pairs.
+    square_of_sum = (centred.sum(axis=0) ** 2).sum()
+    cross_terms = square_of_sum - (centred**2).sum()
+    return float(cross_terms / (seeds * (seeds - 1)) / (images - 1) / images)
 
 
 def pool_spreads(spreads: Sequence[Spread], max_df: float = np.inf) -> Pool | None:
-    """Pool the dispersion of all spreads of exactly two seeds; None without any.
+    """Pool the dispersion of all spreads of exactly two seeds; None when there is none.
 
-    Cochran's C test sets unlike ones aside, one by one. `max_df` bounds the degrees of freedom where spreads are not independent
-    (all differences between K cells hold K - 1).
+    One difference of two seeds gives a variance with one degree of freedom and so a useless t
+    interval. Cells of similar dispersion share theirs; Cochran's C test removes outliers one by
+    one. `max_df` bounds the degrees of freedom of dependent spreads (all differences between K
+    cells have K - 1).
     """
-    values = sorted(
-        spread.dispersion
-        for spread in spreads
-        if spread.seeds == 2 and np.isfinite(spread.dispersion)
-    )
+    two_seeds = [spread.dispersion for spread in spreads if spread.seeds == 2]
+    values = sorted(value for value in two_seeds if np.isfinite(value))
     while len(values) > 1 and values[-1] > _cochran_limit(len(values)) * sum(values):
         values.pop()
     if not values:
@@ -102,16 +105,20 @@ def pool_spreads(spreads: Sequence[Spread], max_df: float = np.inf) -> Pool | No
 
 
 def _cochran_limit(count: int) -> float:
-    """Largest share of the sum that one of `count` variances, each of one degree of freedom, should have."""
-    return float(1 / (1 + (count - 1) / stats.f.isf(UNLIKE / count, 1, count - 1)))
+    """Return the largest share of their sum that one of `count` variances of one degree of freedom may have."""
+    ratio = stats.f.isf(OUTLIER_LEVEL / count, 1, count - 1)
+    return float(1 / (1 + (count - 1) / ratio))
 
 
 def accuracy_interval(
     correct: np.ndarray, confidence: float, pool: Pool | None = None
 ) -> Interval:
-    """Interval of the mean of correct (seeds, pictures): Wilson for one seed, else crossed t; Wilson is the least width."""
+    """Compute the interval of the mean of correct (seeds, images): Wilson for one seed, crossed t for several.
+
+    For several seeds the interval is at least as wide as Wilson's, so that an accuracy of 1 keeps a width.
+    """
     spread = compute_spread(correct)
-    low, high = wilson(spread.mean, spread.pictures, confidence)
+    low, high = wilson(spread.mean, spread.images, confidence)
     if spread.seeds == 1:
         return Interval(spread.mean, low, high, "Wilson, this network only")
     low_t, high_t, method = _crossed(spread, confidence, pool)
@@ -121,12 +128,12 @@ def accuracy_interval(
 def difference_interval(
     first: np.ndarray, second: np.ndarray, confidence: float, pool: Pool | None = None
 ) -> Interval:
-    """Interval of mean(first) - mean(second), both (seeds, pictures) of the same seeds and pictures.
+    """Compute the interval of mean(first) - mean(second), both (seeds, images) with the same seeds and images.
 
-    The interval over pictures (Bonett and Price 2012) stands alone for one seed, and is the least width for more.
+    Bonett and Price (2012) over images for one seed; for several crossed t, at least as wide as theirs.
     """
     spread = compute_spread(first.astype(float) - second)
-    low, high = _paired_over_pictures(first, second, confidence)
+    low, high = _bonett_price(first, second, confidence)
     if spread.seeds == 1:
         return Interval(spread.mean, low, high, "Bonett-Price, this network only")
     low_t, high_t, method = _crossed(spread, confidence, pool)
@@ -136,56 +143,66 @@ def difference_interval(
 
 
 def mean_interval(values: np.ndarray, confidence: float, pool: Pool | None = None) -> Interval:
-    """Interval of the mean of any values (seeds, pictures): t over pictures for one seed, else crossed t, and no narrower than over pictures."""
+    """Compute the interval of the mean of any values (seeds, images).
+
+    Student's t over images for one seed; for several crossed t, at least as wide as over images.
+    """
     spread = compute_spread(values)
-    error = float(values.mean(axis=0).std(ddof=1)) / np.sqrt(spread.pictures)
-    half = float(stats.t.isf((1 - confidence) / 2, spread.pictures - 1)) * error
+    error = float(values.mean(axis=0).std(ddof=1)) / np.sqrt(spread.images)
+    half = float(stats.t.isf((1 - confidence) / 2, spread.images - 1)) * error
+    low, high = spread.mean - half, spread.mean + half
     if spread.seeds == 1:
-        return Interval(
-            spread.mean,
-            spread.mean - half,
-            spread.mean + half,
-            "t over pictures, this network only",
-        )
-    low, high, method = _crossed(spread, confidence, pool)
-    return Interval(
-        spread.mean, min(spread.mean - half, low), max(spread.mean + half, high), method
-    )
+        return Interval(spread.mean, low, high, "t over images, this network only")
+    low_t, high_t, method = _crossed(spread, confidence, pool)
+    return Interval(spread.mean, min(low, low_t), max(high, high_t), method)
+
+
+def student_interval(values: np.ndarray, confidence: float) -> Interval:
+    """Compute Student's t interval of the mean of values (n,)."""
+    half = stats.t.isf((1 - confidence) / 2, len(values) - 1) * stats.sem(values)
+    mean = values.mean()
+    return Interval(float(mean), float(mean - half), float(mean + half), "t")
+
+
+def geometric_interval(logs: np.ndarray, confidence: float) -> Interval:
+    """Compute Student's t interval of a geometric mean from the logarithms (n,) of the values."""
+    interval = student_interval(logs, confidence)
+    mean, low, high = np.exp([interval.mean, interval.low, interval.high]).tolist()
+    return Interval(mean, low, high, "t of logarithms")
 
 
 def wilson(mean: float, count: int, confidence: float) -> tuple[float, float]:
-    """Wilson's score interval of a proportion `mean` of `count` pictures."""
+    """Compute Wilson's score interval of a proportion `mean` of `count` images."""
     z = stats.norm.isf((1 - confidence) / 2)
     centre = (mean + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * np.sqrt(mean * (1 - mean) / count + z**2 / (4 * count**2))
     return float(max(centre - half, 0.0)), float(min(centre + half, 1.0))
 
 
-def _paired_over_pictures(
+def _bonett_price(
     first: np.ndarray, second: np.ndarray, confidence: float
 ) -> tuple[float, float]:
-    """Adjusted Wald: one picture is added to each kind of disagreement, so agreement everywhere still has a width."""
+    """Compute the adjusted Wald interval of a paired difference of proportions."""
+    # One image is added to each kind of disagreement: two networks that agree on every image
+    # still get an interval with a width.
     count = first.shape[1] + 2
     gained = (np.mean(first > second) * first.shape[1] + 1) / count
     lost = (np.mean(first < second) * first.shape[1] + 1) / count
-    half = stats.norm.isf((1 - confidence) / 2) * np.sqrt(
-        (gained + lost - (gained - lost) ** 2) / count
-    )
+    variance = (gained + lost - (gained - lost) ** 2) / count
+    half = stats.norm.isf((1 - confidence) / 2) * np.sqrt(variance)
     return max(float(gained - lost - half), -1.0), min(float(gained - lost + half), 1.0)
 
 
 def _crossed(spread: Spread, confidence: float, pool: Pool | None) -> tuple[float, float, str]:
+    """Compute the ends of the crossed t interval, and name its method."""
     error, df, pooled = crossed_error(spread, pool)
     half = float(stats.t.isf((1 - confidence) / 2, df)) * error
-    return (
-        spread.mean - half,
-        spread.mean + half,
-        "crossed t, pooled" if pooled else "crossed t",
-    )
+    method = "crossed t, pooled" if pooled else "crossed t"
+    return spread.mean - half, spread.mean + half, method
 
 
 def crossed_error(spread: Spread, pool: Pool | None = None) -> tuple[float, float, bool]:
-    """Standard error of the mean over several seeds with its degrees of freedom (Hillis 2007), and whether the pool was used."""
+    """Return the standard error of the mean over several seeds, its degrees of freedom (Hillis 2007), and whether it is pooled."""
     variance, df, pooled = seed_variance(spread, pool)
     total = variance + spread.seeds * spread.covariance
     df = df * (total / variance) ** 2 if variance > 0 else np.inf
@@ -193,7 +210,10 @@ def crossed_error(spread: Spread, pool: Pool | None = None) -> tuple[float, floa
 
 
 def seed_variance(spread: Spread, pool: Pool | None = None) -> tuple[float, float, bool]:
-    """Variance between seeds, its degrees of freedom, and whether it is the pool's: for two seeds, unless their own is unlike it."""
+    """Return the variance between seeds, its degrees of freedom, and whether it comes from the pool.
+
+    The pool serves cells of two seeds, unless their own dispersion is larger than all that were pooled.
+    """
     if pool is None or spread.seeds != 2 or spread.dispersion > pool.largest:
         return spread.seed_variance, spread.seeds - 1.0, False
-    return pool.dispersion * spread.unit_variance / spread.pictures, pool.df, True
+    return pool.dispersion * spread.unit_variance / spread.images, pool.df, True

@@ -1,151 +1,175 @@
-"""The tidy tables: one row an observation, copied from result files; blank where a run gave no number."""
+"""Every table of results/tables: made from the result files of a sweep, and read back."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from resomap import metrics
-from resomap.analysis.answers import Cell, Run, cell_runs, group_of_class, run_status
-from resomap.analysis.measurements import Row
+from resomap.analysis.alarm import alarm_rows
+from resomap.analysis.cell_tables import (
+    cell_latencies,
+    cell_rows,
+    group_rows,
+    knee_rows,
+    matrix_rows,
+)
+from resomap.analysis.choice import ChoiceRecord, choose
+from resomap.analysis.comparison import Candidate
+from resomap.analysis.cost_tables import (
+    PROFILE_COLUMNS,
+    cost_rows,
+    energy_rows,
+    neighbour_rows,
+    profile_rows,
+    stage_rows,
+)
+from resomap.analysis.evidence_tables import (
+    agreement_rows,
+    explanation_rows,
+    faithfulness_rows,
+    intervention_rows,
+    sanity_rows,
+)
+from resomap.analysis.predictions import Cell, Predictions, read_predictions, sweep_cells
+from resomap.analysis.profiles import Row, read_records
+from resomap.analysis.run_tables import class_rows, evaluation_rows, read_environment, run_rows
+from resomap.config import schema
 from resomap.system import files
-from resomap.workflow.layout import ENDED, table_columns
-
-RUNS = table_columns("runs")
-EVALUATION = table_columns("evaluation")
-CLASSES = table_columns("classes")
-PROFILES = table_columns("profiles")
-STAGES = table_columns("stages")
-P99_FROM = 1000
-"""Repetitions under which a 99th percentile is not reported."""
+from resomap.workflow.layout import table_columns
 
 
-def run_rows(
-    cells: Sequence[Cell], seeds: Sequence[int], runs: Path, manifest: dict[str, Any]
-) -> Iterator[Row]:
-    """Rows of RUNS: every run of the sweep, also those that failed; scores on the test split at the training resolution."""
-    for run in sweep_runs(cells, seeds, runs):
-        status = run_status(run)
-        row = {
-            **identity(run),
-            "status": status,
-            "n_train": manifest["splits"]["train"]["count"],
-        }
-        yield (
-            row
-            | (_training(run) if status in ENDED else {})
-            | (_own_scores(run) if status == "ok" else {})
-        )
+@dataclass(frozen=True)
+class Tables:
+    """Every table of results/tables by the name of its file; `choice` and `environment` are plain values."""
+
+    runs: pd.DataFrame
+    evaluation: pd.DataFrame
+    classes: pd.DataFrame
+    profiles: pd.DataFrame
+    stages: pd.DataFrame
+    neighbours: pd.DataFrame
+    cost: pd.DataFrame
+    energy: pd.DataFrame
+    explanations: pd.DataFrame
+    agreement: pd.DataFrame
+    faithfulness: pd.DataFrame
+    sanity: pd.DataFrame
+    interventions: pd.DataFrame
+    alarms: pd.DataFrame
+    cells: pd.DataFrame
+    groups: pd.DataFrame
+    matrix: pd.DataFrame
+    knees: pd.DataFrame
+    choice: ChoiceRecord
+    environment: dict[str, list[Any]]
 
 
-def sweep_runs(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> Iterator[Run]:
-    """Every run of the sweep, whether it exists or not."""
-    for cell in cells:
-        yield from cell_runs(cell, seeds, runs)
-
-
-def identity(run: Run) -> Row:
-    """The columns that name a run."""
-    return {**run.cell._asdict(), "seed": run.seed}
-
-
-def _training(run: Run) -> Row:
-    metrics, timing = (
-        files.read_json(run.folder / name) for name in ("metrics.json", "timing.json")
+def read_tables(folder: Path) -> Tables:
+    """Read what `write_tables` and the rule `aggregate_tables` wrote into `folder`."""
+    frames = {}
+    for name, kind in Tables.__annotations__.items():
+        if kind is pd.DataFrame:
+            # Only a blank is missing: a class may be named NA.
+            path = folder / f"{name}.csv"
+            frames[name] = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    return Tables(
+        **frames,
+        choice=files.read_json(folder / "choice.json"),
+        environment=files.read_json(folder / "environment.json"),
     )
+
+
+def write_tables(
+    manifest: dict[str, Any],
+    runs: Path,
+    profiles: Path,
+    agreement: Path,
+    folder: Path,
+    *,
+    models: Sequence[schema.Architecture],
+    resolutions: Sequence[int],
+    seeds: Sequence[int],
+    report: schema.Report,
+) -> ChoiceRecord:
+    """Write every table and `environment.json` into `folder`; returns the choice, still without words.
+
+    Missing results leave blanks.
+    """
+    cells = sweep_cells(models, resolutions)
+    measurements = list(read_records(cells, profiles, "cells"))
+    profile_table = pd.DataFrame(profile_rows(measurements), columns=PROFILE_COLUMNS)
+    latencies = cell_latencies(profile_table)
+    val, test = (_read_split(cells, seeds, runs, manifest, split) for split in ("val", "test"))
+    scores = list(cell_rows(cells, len(seeds), test, val, latencies, report.confidence))
+    evidence = _evidence_tables(cells, seeds, runs, agreement, report.confidence)
+    tables = {
+        "runs": run_rows(cells, seeds, runs, manifest),
+        "evaluation": evaluation_rows(cells, seeds, runs),
+        "classes": class_rows(cells, seeds, runs, manifest),
+        "cells": scores,
+        "groups": group_rows(test, manifest, report.confidence),
+        "matrix": matrix_rows(test, report.confidence),
+        "knees": knee_rows(val, manifest, report.margin, report.confidence),
+        "stages": stage_rows(read_records(cells, profiles, "stages")),
+        **_cost_tables(measurements, scores, report.confidence),
+        **evidence,
+        "alarms": alarm_rows(
+            test,
+            runs,
+            manifest,
+            evidence["sanity"],
+            evidence["interventions"],
+            report.confidence,
+        ),
+    }
+    for name, rows in tables.items():
+        files.write_rows(folder / f"{name}.csv", list(rows), table_columns(name))
+    files.write_json(folder / "environment.json", read_environment(cells, seeds, runs))
+    candidates = [
+        Candidate(val[cell], test[cell], latencies.get(cell)) for cell in cells if cell in test
+    ]
+    return choose(candidates, report)
+
+
+def _read_split(
+    cells: Sequence[Cell],
+    seeds: Sequence[int],
+    runs: Path,
+    manifest: dict[str, Any],
+    split: str,
+) -> dict[Cell, Predictions]:
+    """Read the predictions of every cell with a finished run on one split."""
+    split_predictions = {}
+    for cell in cells:
+        predictions = read_predictions(cell, seeds, runs, manifest, split)
+        if predictions is not None:
+            split_predictions[cell] = predictions
+    return split_predictions
+
+
+def _cost_tables(
+    measurements: Sequence[Row], scores: Sequence[Row], confidence: float
+) -> dict[str, Iterable[Row]]:
+    """Return the rows of the tables made from the measurements; `scores` are the rows of cells.csv."""
+    neighbours = neighbour_rows(measurements, confidence)
     return {
-        "epochs": len(pd.read_csv(run.folder / "history.csv")) or None,
-        **{
-            name: timing.get(name)
-            for name in ("train_seconds", "train_images_per_second", "peak_memory_mib")
-        },
-        **{name: metrics.get(name) for name in ("reason", "learning_rate", "micro_batch")},
-        **{name: metrics["environment"].get(name) for name in ("device", "precision")},
-        "code": metrics["job"].get("code"),
+        "profiles": profile_rows(measurements),
+        "neighbours": neighbours,
+        "cost": cost_rows(measurements, neighbours, confidence),
+        "energy": energy_rows(measurements, scores),
     }
 
 
-def _own_scores(run: Run) -> Row:
-    own = next(
-        row
-        for row in _evaluations(run)
-        if row["eval_resolution"] == run.cell.resolution and row["mode"] == "raw"
-    )
-    return {"n_test": own["n"], **{name: own[name] for name in metrics.SCORE_NAMES}}
-
-
-def _evaluations(run: Run) -> list[Row]:
-    return records(pd.read_csv(run.folder / "evaluation.csv"))
-
-
-def records(frame: pd.DataFrame) -> list[Row]:
-    """Rows with None for NaN, so that they are written blank."""
-    return [
-        {str(key): None if pd.isna(value) else value for key, value in row.items()}
-        for row in frame.to_dict("records")
-    ]
-
-
-def finished_runs(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> Iterator[Run]:
-    """Those that have numbers."""
-    return (run for run in sweep_runs(cells, seeds, runs) if run_status(run) == "ok")
-
-
-def evaluation_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> Iterator[Row]:
-    """Rows of EVALUATION: every finished run at every resolution of the sweep."""
-    for run in finished_runs(cells, seeds, runs):
-        for row in _evaluations(run):
-            trained = {
-                "family": run.cell.family,
-                "model": run.cell.model,
-                "train_resolution": run.cell.resolution,
-                "seed": run.seed,
-            }
-            yield trained | {name: row[name] for name in EVALUATION if name not in trained}
-
-
-def class_rows(
-    cells: Sequence[Cell], seeds: Sequence[int], runs: Path, manifest: dict[str, Any]
-) -> Iterator[Row]:
-    """Rows of CLASSES: every class of every finished run, on the test split at the training resolution."""
-    groups = group_of_class(manifest)
-    for run in finished_runs(cells, seeds, runs):
-        stored = files.read_arrays(run.folder / "predictions.npz")
-        logits, label = stored[f"logits_r{run.cell.resolution}"], stored["label"]
-        pair = metrics.pair_accuracy(logits, label, manifest["pairs"])
-        for index, name in enumerate(manifest["classes"]):
-            shown = label == index
-            row = {
-                **identity(run),
-                "class": name,
-                "group": groups[index],
-                "n": int(shown.sum()),
-            }
-            yield row | {
-                "accuracy": known_mean(logits[shown].argmax(axis=1) == index),
-                "pair_accuracy": known_mean(pair[shown]),
-            }
-
-
-def known_mean(values: np.ndarray) -> float | None:
-    """Mean of what is known of the values; None where nothing is."""
-    known = values[~np.isnan(values)] if values.dtype.kind == "f" else values
-    return float(known.mean()) if known.size else None
-
-
-def profile_rows(records: Iterable[Row]) -> Iterator[Row]:
-    """Rows of PROFILES, a record of `cells` each; what an older profile does not tell is blank."""
-    for record in records:
-        row = {name: record.get(name) for name in PROFILES}
-        yield row | ({} if (row["n"] or 0) >= P99_FROM else {"latency_ms_p99": None})
-
-
-def stage_rows(records: Iterable[Row]) -> Iterator[Row]:
-    """Rows of STAGES, a record of `stages` each: where the time of one picture goes from its file to its logits."""
-    for record in records:
-        total = sum(
-            record[f"{stage}_ms"] or 0 for stage in ("decode", "resize", "copy", "forward")
-        )
-        yield {name: record.get(name) for name in STAGES} | {"total_ms": total}
+def _evidence_tables(
+    cells: Sequence[Cell], seeds: Sequence[int], runs: Path, agreement: Path, confidence: float
+) -> dict[str, list[Row]]:
+    """Return the rows of the tables made from the explanations, as lists: the alarm reads two of them."""
+    return {
+        "explanations": list(explanation_rows(cells, seeds, runs)),
+        "agreement": list(agreement_rows(cells, agreement)),
+        "faithfulness": list(faithfulness_rows(cells, seeds, runs)),
+        "sanity": list(sanity_rows(cells, seeds, runs)),
+        "interventions": list(intervention_rows(cells, seeds, runs, confidence)),
+    }

@@ -1,52 +1,50 @@
-"""The page on the data alone, for use before anything is trained."""
+"""The page about the dataset alone, for use before any training."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from resomap.analysis.facts import Facts, read_facts
+from resomap.analysis.findings.limits import above_native
 from resomap.report import markup
 from resomap.report.catalogue import DATA, data_figure_names
-from resomap.report.facts import Facts, read_facts
 from resomap.report.figures.draw import draw_data_figures
-from resomap.report.text.data import alarm_sentences, information_sentences, limit_sentences
-from resomap.report.text.limits import above_native
+from resomap.report.text.data import dataset_alarms, dataset_limits, detail_sentences
+from resomap.report.text.limits import limit_sentence
 from resomap.system import files
 
 
 def write_data_page(
     data: Path, resolutions: Sequence[int], page: Path, experiment: str
 ) -> list[str]:
-    """Write one self-contained page on the pictures prepared in the folder `data`; returns its sentences, alarms first.
+    """Write one self-contained page about the images prepared in the folder `data`; returns its sentences, alarms first.
 
-    It reads what stands beside the manifest and no array of pictures but the contact sheet.
+    Reads what is beside the manifest, and of the images only the contact sheet.
     """
     facts = read_facts(data)
     findings = _findings(facts, resolutions)
     section = markup.data_section(facts)
+    names = data_figure_names(facts.manifest["dataset"])
     with TemporaryDirectory() as folder:
         draw_data_figures(facts, resolutions, Path(folder))
-        figures = markup.categories(Path(folder), data_figure_names(facts.manifest["dataset"]))[
-            DATA
-        ]
-    headline = section["facts"]["Pictures"][0]
-    told = {
+        figures = markup.categories(Path(folder), names)[DATA]
+    values = {
         "experiment": experiment,
-        "headline": headline,
+        "headline": section["facts"]["Images"][0],
         "findings": findings,
         "data": section,
         "figures": figures,
     }
-    files.write_text(page, markup.render("data.html.j2", told))
-    return [sentence for said in (findings | section["facts"]).values() for sentence in said]
+    files.write_text(page, markup.render("data.html.j2", values))
+    return [sentence for group in (findings | section["facts"]).values() for sentence in group]
 
 
 def _findings(facts: Facts, resolutions: Sequence[int]) -> dict[str, list[str]]:
-    told: dict[str, Iterable[str]] = {
-        "Alarm": alarm_sentences(facts),
-        "Detail": information_sentences(facts, resolutions),
-        "Limits": [
-            *limit_sentences(facts),
-            *above_native(resolutions, facts.native_resolution),
-        ],
+    """Return alarms, detail and limits as sentences; subjects without one are left out."""
+    above = above_native(resolutions, facts.native_resolution)
+    sentences = {
+        "Alarm": list(dataset_alarms(facts)),
+        "Detail": list(detail_sentences(facts, resolutions)),
+        "Limits": [*dataset_limits(facts), *map(limit_sentence, above)],
     }
-    return {subject: said for subject, claims in told.items() if (said := list(claims))}
+    return {subject: claims for subject, claims in sentences.items() if claims}

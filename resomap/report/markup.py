@@ -1,4 +1,4 @@
-"""What the pages are made of: templates, and figures that need nothing but the page itself."""
+"""The building blocks of the pages: templates, and figures as self-contained markup."""
 
 import base64
 import re
@@ -11,21 +11,21 @@ from typing import Any, NamedTuple
 import jinja2
 from PIL import Image
 
-from resomap.analysis.verdict import milliseconds
+from resomap.analysis.facts import Facts
 from resomap.report.catalogue import CATALOGUE
-from resomap.report.facts import Facts
 from resomap.report.figures.style import CHOSEN, GRID, INK, MUTED, PAPER
-from resomap.report.text.data import fact_sentences
-from resomap.report.variants import digits, mebibytes
+from resomap.report.text.data import dataset_facts
+from resomap.report.text.format import format_mebibytes, format_three_digits
+from resomap.text import format_milliseconds
 
-LARGEST_SVG = 400_000
-"""Larger drawings, in bytes, go into the page as PNG."""
-LARGEST_PNG = 500_000
-"""Larger ones, which are full of pictures, go into it as WebP: of the best quality that is no larger than LARGEST_WEBP."""
-LARGEST_WEBP, WEBP_QUALITIES = 1_000_000, (85, 70, 50, 30, 10)
-LARGEST_CSV = 100_000
-MOST_LISTED = 20
-VARIABLES = {
+MAX_SVG_BYTES = 400_000
+"""Larger drawings are embedded as PNG: browsers render an SVG of many elements slowly."""
+MAX_PNG_BYTES = 500_000
+"""Larger ones, which are full of images, are embedded as WebP of the best quality below MAX_WEBP_BYTES."""
+MAX_WEBP_BYTES, WEBP_QUALITIES = 1_000_000, (85, 70, 50, 30, 10)
+MAX_CSV_BYTES = 100_000
+MAX_LISTED = 20
+CSS_COLOURS = {
     INK: "var(--ink)",
     MUTED: "var(--muted)",
     GRID: "var(--line)",
@@ -34,11 +34,11 @@ VARIABLES = {
     "#0072b2": "var(--blue)",
     "#b0257f": "var(--magenta)",
 }
-"""Colours of the figures that on the page follow light and dark."""
+"""Colours of the figures that follow the light or dark scheme of the page."""
 
 
-class Figure(NamedTuple):
-    """A figure on the page: its markup, how to read it, and its data as a link."""
+class PageFigure(NamedTuple):
+    """A figure on the page: its markup, its caption, and its data as a link."""
 
     name: str
     category: str
@@ -48,11 +48,12 @@ class Figure(NamedTuple):
 
 
 def render(template: str, page: dict[str, Any]) -> str:
-    """Fill one of the templates; text is escaped."""
-    return _templates().get_template(template).render(page)
+    """Render one of the templates; text is escaped."""
+    return _environment().get_template(template).render(page)
 
 
-def _templates() -> jinja2.Environment:
+def _environment() -> jinja2.Environment:
+    """Build the template environment with the filters for numbers."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=jinja2.select_autoescape(["html.j2"]),
@@ -60,95 +61,93 @@ def _templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["ms"] = milliseconds
-    environment.filters["digits"] = digits
-    environment.filters["mib"] = mebibytes
-    environment.filters["unbroken"] = _unbroken
+    environment.filters["ms"] = format_milliseconds
+    environment.filters["digits"] = format_three_digits
+    environment.filters["mib"] = format_mebibytes
+    environment.filters["unbroken"] = _keep_ranges_unbroken
     return environment
 
 
-def _unbroken(text: str) -> str:
-    """Keep `0.983-0.994` on one line."""
-    return re.sub(
-        r"(?<=\d)\N{EN DASH}(?=\d)", "\N{WORD JOINER}\N{EN DASH}\N{WORD JOINER}", text
-    )
+def _keep_ranges_unbroken(text: str) -> str:
+    """Return the text with word joiners that keep `0.983-0.994` on one line."""
+    joined = "\N{WORD JOINER}\N{EN DASH}\N{WORD JOINER}"
+    return re.sub(r"(?<=\d)\N{EN DASH}(?=\d)", joined, text)
 
 
-def categories(folder: Path, names: Iterable[str]) -> dict[str, list[Figure]]:
-    """The figures of `folder` by the category that they stand under, both in their order."""
-    shown = [_read_figure(folder, name) for name in names]
-    return {
-        category: [figure for figure in shown if figure.category == category]
-        for category in dict.fromkeys(f.category for f in shown)
-    }
+def categories(folder: Path, names: Iterable[str]) -> dict[str, list[PageFigure]]:
+    """Read the named figures from `folder`, by category; both keep their order."""
+    by_category: dict[str, list[PageFigure]] = {}
+    for name in names:
+        figure = _read_figure(folder, name)
+        by_category.setdefault(figure.category, []).append(figure)
+    return by_category
 
 
-def _read_figure(folder: Path, name: str) -> Figure:
+def _read_figure(folder: Path, name: str) -> PageFigure:
+    """Read a figure as SVG, or as pixels when that is too large."""
     svg = (folder / f"{name}.svg").read_text(encoding="utf-8")
-    found = re.search(r"<dc:title>(.*?)</dc:title>", svg, re.DOTALL)
-    title = unescape(found.group(1)) if found else name
-    markup = (
-        inline_svg(svg, name, title)
-        if len(svg) <= LARGEST_SVG
-        else _inline_raster(folder / f"{name}.png", title)
-    )
-    return Figure(
-        name,
-        CATALOGUE[name].category,
-        markup,
-        CATALOGUE[name].caption,
-        _data_link(folder / f"{name}.csv"),
-    )
+    title = re.search(r"<dc:title>(.*?)</dc:title>", svg, re.DOTALL)
+    label = unescape(title.group(1)) if title else name
+    if len(svg) <= MAX_SVG_BYTES:
+        markup = inline_svg(svg, name, label)
+    else:
+        markup = _inline_raster(folder / f"{name}.png", label)
+    entry = CATALOGUE[name]
+    data = _data_link(folder / f"{name}.csv")
+    return PageFigure(name, entry.category, markup, entry.caption, data)
 
 
 def inline_svg(svg: str, name: str, title: str) -> str:
-    """The drawing as an element of a page: ids unique by `name`, neutral colours as CSS variables, as wide as its column."""
-    drawing = re.sub(
-        r"<metadata>.*?</metadata>|<!--.*?-->", "", svg[svg.index("<svg") :], flags=re.DOTALL
-    )
+    """Return the drawing as an element of a page: as wide as its column, in the colours of the page."""
+    drawing = svg[svg.index("<svg") :]
+    drawing = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", drawing, flags=re.DOTALL)
+    # Matplotlib numbers ids alike in every drawing, so they need the name on a common page.
     drawing = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{name}-", drawing)
-    for colour, variable in VARIABLES.items():
+    for colour, variable in CSS_COLOURS.items():
         drawing = drawing.replace(colour, variable)
     size = re.compile(r'^<svg ([^>]*?)(?:width|height)="[^"]*"([^>]*?)(?:width|height)="[^"]*"')
-    return size.sub(
-        lambda found: f'<svg role="img" aria-label="{escape(title)}" {found[1]}{found[2]}',
-        drawing,
-    )
+    opening = f'<svg role="img" aria-label="{escape(title)}" '
+    return size.sub(lambda match: f"{opening}{match[1]}{match[2]}", drawing)
 
 
 def _inline_raster(path: Path, title: str) -> str:
+    """Return an image element that contains the pixels."""
     content, kind = path.read_bytes(), "png"
-    if len(content) > LARGEST_PNG:
-        content, kind = _webp(content), "webp"
-    return f'<img alt="{escape(title)}" src="data:image/{kind};base64,{base64.b64encode(content).decode()}">'
+    if len(content) > MAX_PNG_BYTES:
+        content, kind = _to_webp(content), "webp"
+    data = base64.b64encode(content).decode()
+    return f'<img alt="{escape(title)}" src="data:image/{kind};base64,{data}">'
 
 
-def _webp(content: bytes) -> bytes:
+def _to_webp(content: bytes) -> bytes:
+    """Convert an image to WebP of the best quality that is small enough."""
     image = Image.open(BytesIO(content)).convert("RGB")
     for quality in WEBP_QUALITIES:
         stream = BytesIO()
         image.save(stream, "WEBP", quality=quality)
-        if stream.tell() <= LARGEST_WEBP:
+        if stream.tell() <= MAX_WEBP_BYTES:
             break
     return stream.getvalue()
 
 
 def _data_link(path: Path) -> str:
-    if path.stat().st_size > LARGEST_CSV:
+    """Return the CSV file as a link; blank when it is too large."""
+    if path.stat().st_size > MAX_CSV_BYTES:
         return ""
     return f"data:text/csv;base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 def data_section(facts: Facts) -> dict[str, Any]:
-    """What the section on the data says: sentences by subject, and the first bad pictures and copies, the gravest first."""
+    """Return the section about the dataset: sentences by subject, and the first bad files and copies, the most serious first."""
     copies = facts.copies
-    gravest = (copies["split"] == copies["copy_split"]).astype(int) + (
-        copies["label"] == copies["copy_label"]
-    )
+    # Copies of another split and label sort before those of another split or label.
+    same_split = (copies["split"] == copies["copy_split"]).astype(int)
+    seriousness = same_split + (copies["label"] == copies["copy_label"])
+    listed = copies.iloc[seriousness.argsort(kind="stable")[:MAX_LISTED]]
     return {
-        "facts": fact_sentences(facts),
-        "bad": facts.bad[:MOST_LISTED].to_dict("records"),
+        "facts": dataset_facts(facts),
+        "bad": facts.bad[:MAX_LISTED].to_dict("records"),
         "bad_count": len(facts.bad),
-        "copies": copies.iloc[gravest.argsort(kind="stable")[:MOST_LISTED]].to_dict("records"),
+        "copies": listed.to_dict("records"),
         "copies_count": len(copies),
     }

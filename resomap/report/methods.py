@@ -1,9 +1,8 @@
-"""Names of attribution methods and baselines, and which methods fail the sanity check."""
+"""Names of the attribution methods and the baselines, and notes about methods below a figure."""
 
 from collections.abc import Collection
 
-import numpy as np
-import pandas as pd
+from resomap.analysis.sanity_check import FailedMethods
 
 METHOD_NAMES = {
     "gradcam": "Grad-CAM",
@@ -24,34 +23,10 @@ _FAILED_NOTE = (
     "re-initialised."
 )
 
-# Model, resolution in px, and method of each failure.
-FailedMethods = Collection[tuple[str, int, str]]
-
 
 def method_name(method: str) -> str:
     """Return the display name of a method, by default its key."""
     return METHOD_NAMES.get(method, method)
-
-
-def attribution_methods(rows: pd.DataFrame) -> list[str]:
-    """Return the methods in column `method` in order of appearance, without baselines."""
-    return [method for method in dict.fromkeys(rows["method"]) if method not in BASELINE_NAMES]
-
-
-def drop_failed_methods(
-    rows: pd.DataFrame, failed: FailedMethods, at: str = "resolution"
-) -> pd.DataFrame:
-    """Return the rows of methods that pass the sanity check at resolution column `at`."""
-    keys = zip(rows["model"], rows[at], rows["method"], strict=True)
-    return rows[np.array([key not in failed for key in keys], bool)]
-
-
-def failed_resolutions(
-    failed: FailedMethods, models: Collection[str], method: str
-) -> list[int]:
-    """Return the resolutions, px, at which a method fails for any of the models."""
-    found = {px for model, px, name in failed if name == method and model in models}
-    return sorted(found)
 
 
 def failed_note(failed: FailedMethods, methods: Collection[str]) -> str:

@@ -1,22 +1,26 @@
-"""The report: one page that needs nothing but itself."""
+"""The report: one self-contained page, with its findings in words."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
-
-from resomap.analysis.measurements import fastest, primary
-from resomap.analysis.verdict import points
+from resomap.analysis.facts import Facts
+from resomap.analysis.findings import accuracy as accuracy_findings
+from resomap.analysis.findings import cost as cost_findings
+from resomap.analysis.findings import evidence as evidence_findings
+from resomap.analysis.findings import limits as limit_findings
+from resomap.analysis.findings.agreement import agreement_finding, reference_agreement
+from resomap.analysis.sanity_check import drop_failed_methods, failed_methods
+from resomap.analysis.tables import Tables
 from resomap.config import schema, training
 from resomap.report import markup
 from resomap.report.catalogue import COST, DATA, figure_names
-from resomap.report.facts import Facts
-from resomap.report.tables import Tables
-from resomap.report.text import accuracy, alarm, cost, data, evidence, limits
-from resomap.report.text.cost_titles import mode_name
-from resomap.report.text.data_titles import STORED, percent
-from resomap.report.variants import variant_table
+from resomap.report.protocol import protocol, provenance
+from resomap.report.tables import cell_table, variant_table
+from resomap.report.text import accuracy, cost, data, evidence, limits
+
+MAX_MODELS = 4
+"""More models than this have no sentence of their own."""
+MAX_ALARMS = 6
 
 
 def build_page(
@@ -31,14 +35,15 @@ def build_page(
     explain: bool,
     code: str,
 ) -> str:
-    """The whole report as HTML; every figure, style and number is inside."""
+    """Build the report as HTML with all figures, styles and numbers inside."""
     manifest = facts.manifest
+    missing = limit_findings.missing_runs(tables.runs)
     page = {
         "experiment": experiment.name,
         "choice": tables.choice,
-        "missing": list(limits.missing_sentences(tables.runs)),
+        "missing": [limits.missing_sentence(finding) for finding in missing],
         "rules": report,
-        "findings": findings(tables, facts, report.confidence),
+        "findings": page_findings(tables, facts, report.confidence),
         "categories": markup.categories(figures, figure_names(manifest["dataset"], explain)),
         "cost_category": COST,
         "variants": variant_table(tables.profiles),
@@ -46,152 +51,104 @@ def build_page(
         "data": markup.data_section(facts),
         "cells": cell_table(tables),
         "energy": len(tables.energy) > 0,
-        "limits": [
-            *data.limit_sentences(facts),
-            *limits.limit_sentences(tables, manifest["native_resolution"]),
-        ],
+        "limits": page_limits(tables, facts),
         "protocol": protocol(tables, manifest, training, report, seeds),
-        "provenance": {
-            "report code": code,
-            "training code": ", ".join(tables.runs["code"].dropna().astype(str).unique()),
-            **_splits(manifest),
-        },
+        "provenance": provenance(tables, manifest, code),
     }
     return markup.render("index.html.j2", page)
 
 
-def findings(tables: Tables, facts: Facts, confidence: float) -> dict[str, list[str]]:
-    """What the sweep shows, by subject, alarms first; subjects of which nothing is known are left out."""
-    pictures = data.information_sentences(facts, sorted(set(tables.cells["resolution"])))
-    told = {
-        "Alarm": [
-            *data.alarm_sentences(facts),
-            *cost.inversion_sentences(tables.neighbours),
-            *alarm.wrong_reason_sentences(tables.alarms, tables.interventions, confidence),
-        ],
-        **_learnt(tables, confidence),
-        "Pictures": pictures,
-    }
-    return {subject: said for subject, claims in told.items() if (said := list(claims))}
-
-
-def _learnt(tables: Tables, confidence: float) -> dict[str, Iterable[str]]:
-    model = accuracy.focus_model(tables)
+def page_findings(tables: Tables, facts: Facts, confidence: float) -> dict[str, list[str]]:
+    """Return the findings as sentences by subject, alarms first; subjects without one are left out."""
+    resolutions = sorted(set(tables.cells["resolution"]))
+    sentences = {"Alarm": list(_alarms(tables, facts, confidence))}
+    model = accuracy_findings.model_in_focus(tables)
     if model is None:
-        return {"Accuracy": ["No run has finished."]}
-    return {
-        "Sampling": accuracy.sampling_sentences(
-            tables.groups, tables.cells, tables.alarms, model, confidence
-        ),
-        "Accuracy": accuracy.accuracy_sentences(tables.cells, tables.knees, confidence),
-        "Other sizes": accuracy.transfer_sentences(tables.matrix),
-        "Cost": cost.cost_sentences(tables, confidence),
-        "Evidence": evidence.evidence_sentences(tables, model, confidence),
-    }
+        sentences["Accuracy"] = ["No run has finished."]
+    else:
+        sentences |= {
+            "Sampling": list(_sampling(tables, model, confidence)),
+            "Accuracy": list(_accuracy(tables, confidence)),
+            "Other sizes": list(_transfer(tables)),
+            "Cost": list(_cost(tables, confidence)),
+            "Evidence": list(_evidence(tables, model, confidence)),
+        }
+    sentences["Images"] = list(data.detail_sentences(facts, resolutions))
+    return {subject: claims for subject, claims in sentences.items() if claims}
 
 
-def cell_table(tables: Tables) -> list[dict[str, Any]]:
-    """One row a cell for the page: what it scores, what it costs, and what the comparison with the best said."""
-    scores = tables.runs.groupby(["model", "resolution"], as_index=False)[
-        ["balanced_accuracy", "macro_f1", "ece", "train_seconds"]
-    ].mean()
-    macs = tables.profiles.drop_duplicates(["model", "resolution"])[
-        ["model", "resolution", "macs"]
-    ]
-    rates = fastest(tables.profiles)[["model", "resolution", "inference_images_per_second"]]
-    energy = (
-        primary(tables.energy, tables.profiles)
-        .groupby(["model", "resolution"], as_index=False)["energy_j_per_image"]
-        .min()
-    )
-    rows = tables.cells
-    for more in (scores, macs, rates, energy):
-        rows = rows.merge(more, on=["model", "resolution"], how="left")
-    return [
-        row | {"verdict": _verdict(tables, row)}
-        for row in rows.astype(object).where(rows.notna(), None).to_dict("records")
-    ]
+def page_limits(tables: Tables, facts: Facts) -> list[str]:
+    """Return the limits of the dataset and of the sweep as sentences."""
+    findings = limit_findings.limit_findings(tables, facts.native_resolution)
+    return [*data.dataset_limits(facts), *map(limits.limit_sentence, findings)]
 
 
-def _verdict(tables: Tables, row: dict[Any, Any]) -> str:
-    choice = tables.choice
-
-    def is_row(cell: dict[str, Any] | None) -> bool:
-        return cell is not None and (cell["model"], cell["resolution"]) == (
-            row["model"],
-            row["resolution"],
-        )
-
-    if is_row(choice["choice"]):
-        return "undecided, taken" if choice["status"] == "undecided" else "chosen"
-    if is_row(choice["best"]):
-        return "best"
-    words = {"within": "within the margin", "worse": "worse", "open": "open"}
-    compared = [words[one["verdict"]] for one in choice["comparisons"] if is_row(one)]
-    return (
-        compared
-        or ["left out" if any(map(is_row, choice["excluded"])) else _ending(tables, row)]
-    )[0]
+def _alarms(tables: Tables, facts: Facts, confidence: float) -> Iterator[str]:
+    """Yield the alarms about the dataset, the latency and the evidence."""
+    yield from data.dataset_alarms(facts)
+    inversions = cost_findings.inversions(tables.neighbours)
+    yield from map(cost.inversion_sentence, inversions[:MAX_ALARMS])
+    if len(inversions) > MAX_ALARMS:
+        yield f"{len(inversions) - MAX_ALARMS} more inversions are in results/tables/neighbours.csv."
+    alarms = evidence_findings.evidence_alarms(tables.alarms, tables.interventions)
+    for finding in alarms[:MAX_ALARMS]:
+        yield evidence.alarm_sentence(finding, confidence)
+    if len(alarms) > MAX_ALARMS:
+        yield f"{len(alarms) - MAX_ALARMS} more such alarms are in results/tables/alarms.csv."
 
 
-def _ending(tables: Tables, row: dict[Any, Any]) -> str:
-    """What became of a cell without a number."""
-    own = tables.runs[
-        (tables.runs["model"] == row["model"])
-        & (tables.runs["resolution"] == row["resolution"])
-    ]
-    return ", ".join(own["status"].unique())
+def _sampling(tables: Tables, model: str, confidence: float) -> Iterator[str]:
+    """Yield which stripes a model reads, and what sampling theory predicts."""
+    for finding in accuracy_findings.stripe_findings(tables.groups, tables.alarms, model):
+        if finding.state != "not shown":
+            yield accuracy.stripes_sentence(finding, confidence)
+    theory = accuracy_findings.sampling_theory(tables.groups, tables.cells, model)
+    if theory is not None:
+        yield accuracy.sampling_theory_sentence(theory)
 
 
-def protocol(
-    tables: Tables,
-    manifest: dict[str, Any],
-    training: training.Training,
-    report: schema.Report,
-    seeds: tuple[int, ...],
-) -> dict[str, str]:
-    """How the numbers were made, as names and values."""
-    counts = {split: about["count"] for split, about in manifest["splits"].items()}
-    optimizer, schedule = training.optimizer, training.schedule
-    return {
-        "Pictures": f"{manifest['dataset']}: {counts['train']} train, {counts['val']} val, {counts['test']} test; {len(manifest['classes'])} classes",
-        "Stored at": f"{manifest['native_resolution']} px, {STORED[manifest['aspect']]}; information ends here",
-        "Resize": f"one a resolution, {manifest['filter']}, antialiased",
-        "Seeds": f"{', '.join(map(str, seeds))}; the same at every resolution (blocked by seed)",
-        "Training": f"{training.epochs} epochs, batch {training.batch_size}, {optimizer.type} at {optimizer.learning_rate:g}, {schedule.type} after {schedule.warmup_epochs:g} epochs of warm-up, "
-        f"label smoothing {training.label_smoothing:g}, {training.precision}",
-        "Weights kept": f"the epoch with the {training.monitor.mode} {training.monitor.name}; test pictures are never read in training",
-        "Selection": "on validation pictures; test pictures are read once, for the numbers on this page",
-        "Intervals": f"{100 * report.confidence:g} %; {', '.join(tables.cells['interval'].dropna().unique()) or 'none'} (seeds crossed with pictures; Obuchowski-Rockette, df of Hillis)",
-        "Margin": f"{points(report.margin)}; shown by non-inferiority to every cell, error shared by the cheaper ones",
-        "Cost": _cost_protocol(tables.profiles),
-        "Energy": _energy_protocol(tables.energy),
-        **{
-            name.capitalize(): ", ".join(map(str, values))
-            for name, values in tables.environment.items()
-        },
-    }
+def _accuracy(tables: Tables, confidence: float) -> Iterator[str]:
+    """Yield the accuracy of each model; only the first sentence names the interval."""
+    models = accuracy_findings.accuracy_of_models(tables.cells, tables.knees)[:MAX_MODELS]
+    for number, finding in enumerate(models):
+        yield accuracy.accuracy_sentence(finding, None if number else confidence)
 
 
-def _cost_protocol(profiles: pd.DataFrame) -> str:
-    measured = primary(profiles, profiles).dropna(subset="latency_ms_p50")
-    if measured.empty:
-        return "not measured"
-    first, error = measured.iloc[0], measured["relative_error"].max()
-    return (
-        f"{first['device']}, {first['precision']}, {first['memory_format']}, {mode_name(first['variant'])}, {first['threads']} thread(s); "
-        f"at least {measured['n'].min():.0f} repetitions a cell{'' if pd.isna(error) else f', medians known to within {percent(error)} between rounds'}"
-    )
+def _transfer(tables: Tables) -> Iterator[str]:
+    """Yield what testing at another resolution gains or loses."""
+    finding = accuracy_findings.transfer(tables.matrix)
+    if finding.numbers:
+        yield accuracy.transfer_sentence(finding)
 
 
-def _energy_protocol(energy: pd.DataFrame) -> str:
-    if energy.empty:
-        return "not measured"
-    return f"by the counter of the device, whose idle power was {energy['idle_power_w'].median():.3g} W"
+def _cost(tables: Tables, confidence: float) -> Iterator[str]:
+    """Yield the latency of each model, where the time goes, and the energy."""
+    latencies = cost_findings.latency_of_models(tables.profiles, tables.cost)[:MAX_MODELS]
+    for number, finding in enumerate(latencies):
+        yield cost.latency_sentences(finding, None if number else confidence)
+    breakdown = cost_findings.time_breakdown(tables.stages)
+    if breakdown.state == "shown":
+        yield cost.breakdown_sentence(breakdown)
+    yield from map(cost.energy_sentence, cost_findings.energy_findings(tables))
 
 
-def _splits(manifest: dict[str, Any]) -> dict[str, str]:
-    return {
-        f"{split} pictures (sha256)": about["sha256"][:16]
-        for split, about in manifest["splits"].items()
-    }
+def _evidence(tables: Tables, model: str, confidence: float) -> Iterator[str]:
+    """Yield agreement, localisation, faithfulness and interventions of a model."""
+    failed = failed_methods(tables.sanity)
+    agreement = agreement_finding(tables.agreement, model, failed)
+    if agreement.state != "unknown":
+        references = reference_agreement(tables.agreement, agreement)
+        yield from evidence.agreement_sentences(agreement, references)
+    localisation = evidence_findings.localisation(tables.explanations, failed, model)
+    if localisation.state != "unknown":
+        yield evidence.localisation_sentence(localisation)
+    contrast = evidence_findings.contrast(tables.explanations, failed, model)
+    if contrast is not None:
+        yield evidence.contrast_sentence(contrast)
+    gains = evidence_findings.faithfulness_gains(tables.faithfulness)
+    gains = drop_failed_methods(gains, failed)
+    faithfulness = evidence_findings.faithfulness_of_model(gains, model)
+    if faithfulness is not None:
+        yield evidence.faithfulness_sentence(faithfulness)
+    for finding in evidence_findings.interventions_of_model(tables.interventions, model):
+        yield evidence.intervention_sentence(finding, confidence)

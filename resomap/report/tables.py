@@ -1,50 +1,109 @@
-"""The tables, read back for figures and sentences."""
+"""The two tables of the page: all cells, and the variants in which a network was run."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from resomap.system import files
+from resomap.analysis.profiles import (
+    VARIANT_COLUMNS,
+    best_throughput_rows,
+    main_variant_rows,
+)
+from resomap.analysis.tables import Tables
+from resomap.report.text.format import variant_name
+
+CELL_KEYS = ["model", "resolution"]
+MEASUREMENT_KEYS = ["family", "model", "resolution", "batch_size"]
+VERDICTS = {"within": "within the margin", "worse": "worse", "open": "open"}
+STATUSES = {"infeasible": "does not fit", "unsupported": "unsupported"}
+SHOWN_COLUMNS = ("latency_ms_p50", "latency_ms_low", "latency_ms_high", "peak_memory_mib")
 
 
-@dataclass(frozen=True)
-class Tables:
-    """Every table of results/tables, by its file's name; `choice` and `environment` are plain values."""
-
-    runs: pd.DataFrame
-    evaluation: pd.DataFrame
-    classes: pd.DataFrame
-    profiles: pd.DataFrame
-    stages: pd.DataFrame
-    neighbours: pd.DataFrame
-    cost: pd.DataFrame
-    energy: pd.DataFrame
-    explanations: pd.DataFrame
-    agreement: pd.DataFrame
-    faithfulness: pd.DataFrame
-    sanity: pd.DataFrame
-    interventions: pd.DataFrame
-    alarms: pd.DataFrame
-    cells: pd.DataFrame
-    groups: pd.DataFrame
-    matrix: pd.DataFrame
-    knees: pd.DataFrame
-    choice: dict[str, Any]
-    environment: dict[str, list[Any]]
+def cell_table(tables: Tables) -> list[dict[str, Any]]:
+    """Return one row per cell: its scores, its cost, and its verdict against the best cell."""
+    scores = ["balanced_accuracy", "macro_f1", "ece", "train_seconds"]
+    energy = main_variant_rows(tables.energy, tables.profiles)
+    columns = [
+        tables.runs.groupby(CELL_KEYS, as_index=False)[scores].mean(),
+        tables.profiles.drop_duplicates(CELL_KEYS)[[*CELL_KEYS, "macs"]],
+        best_throughput_rows(tables.profiles)[[*CELL_KEYS, "inference_images_per_second"]],
+        energy.groupby(CELL_KEYS, as_index=False)["energy_j_per_image"].min(),
+    ]
+    rows = tables.cells
+    for more in columns:
+        rows = rows.merge(more, on=CELL_KEYS, how="left")
+    # None for NaN, which the template can test.
+    plain = rows.astype(object).where(rows.notna(), None)
+    return [row | {"verdict": _verdict(tables, row)} for row in plain.to_dict("records")]
 
 
-def read_tables(folder: Path) -> Tables:
-    """Read what `write_tables` wrote; a blank is a missing value and nothing else is (a class may be called NA)."""
-    frames = {
-        name: pd.read_csv(folder / f"{name}.csv", keep_default_na=False, na_values=[""])
-        for name, kind in Tables.__annotations__.items()
-        if kind is pd.DataFrame
-    }
-    return Tables(
-        **frames,
-        **{
-            name: files.read_json(folder / f"{name}.json") for name in ("choice", "environment")
-        },
+def _verdict(tables: Tables, row: Mapping[Any, Any]) -> str:
+    """Return what was decided about a cell."""
+    choice = tables.choice
+    if _is_cell(choice["choice"], row):
+        return "undecided, taken" if choice["status"] == "undecided" else "chosen"
+    if _is_cell(choice["best"], row):
+        return "best"
+    for comparison in choice["comparisons"]:
+        if _is_cell(comparison, row):
+            return VERDICTS[comparison["verdict"]]
+    if any(_is_cell(excluded, row) for excluded in choice["excluded"]):
+        return "excluded"
+    is_own = (tables.runs["model"] == row["model"]) & (
+        tables.runs["resolution"] == row["resolution"]
     )
+    return ", ".join(tables.runs.loc[is_own, "status"].unique())
+
+
+def _is_cell(cell: Mapping[str, Any] | None, row: Mapping[Any, Any]) -> bool:
+    """Return whether a record of the choice is about the cell of a row."""
+    return cell is not None and all(cell[name] == row[name] for name in CELL_KEYS)
+
+
+def variant_table(profiles: pd.DataFrame) -> dict[str, Any]:
+    """Return `variants`, their names, and `rows`, one per cell and batch size that was run in at least two variants.
+
+    A row has `records`, one or None for each variant: SHOWN_COLUMNS, `valid` and `status`, which
+    is blank when it was measured.
+    """
+    keys = profiles[list(VARIANT_COLUMNS)].itertuples(index=False, name=None)
+    variants = list(dict.fromkeys(keys))
+    rows = []
+    for (_, model, px, batch_size), measured in profiles.groupby(MEASUREMENT_KEYS, sort=False):
+        if len(measured) > 1:
+            records = _records_by_variant(measured)
+            rows.append(
+                {
+                    "model": model,
+                    "resolution": px,
+                    "batch_size": batch_size,
+                    "records": [records.get(variant) for variant in variants],
+                }
+            )
+    return {"variants": _variant_names(variants), "rows": rows}
+
+
+def _records_by_variant(measured: pd.DataFrame) -> dict[tuple, dict[str, Any]]:
+    """Return what the page shows of each measurement, by its variant."""
+    records = {}
+    for row in measured.to_dict("records"):
+        record = {name: None if pd.isna(row[name]) else row[name] for name in SHOWN_COLUMNS}
+        record["valid"] = bool(row["valid"])
+        record["status"] = STATUSES.get(row["status"], "")
+        records[tuple(row[name] for name in VARIANT_COLUMNS)] = record
+    return records
+
+
+def _variant_names(variants: list[tuple]) -> list[str]:
+    """Return the name of each variant, with its precision and memory format where these differ."""
+    differing = [
+        column
+        for column in range(1, len(VARIANT_COLUMNS))
+        if len({variant[column] for variant in variants}) > 1
+    ]
+    names = []
+    for variant in variants:
+        extra = [variant[column] for column in differing]
+        names.append(", ".join([variant_name(variant[0]), *extra]))
+    return names

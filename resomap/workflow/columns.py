@@ -339,5 +339,5 @@ ALARMS = (
     *with_interval(Column("share", "", "relevance on the object: 0 chance, 1 the best")),
     Column("state", "", "fires, silent or unknown"),
     Column("judged", "", "whether the interventions agree: agrees or disagrees"),
-    Column("pictures", "", "places in the test split, least evidence first"),
+    Column("images", "", "indices in the test split, least evidence first"),
 )

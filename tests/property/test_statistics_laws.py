@@ -1,3 +1,5 @@
+"""Laws of the intervals, and how often they cover the truth."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -23,7 +25,7 @@ MATRICES = st.tuples(st.integers(1, 5), st.integers(2, 60), st.integers(0, 2**31
 
 @settings(deadline=None)
 @given(MATRICES, st.floats(0.5, 0.99))
-def test_an_interval_holds_its_mean_and_stays_in_range(
+def test_interval_contains_mean_and_stays_in_range(
     correct: np.ndarray, confidence: float
 ) -> None:
     interval = accuracy_interval(correct, confidence)
@@ -33,7 +35,7 @@ def test_an_interval_holds_its_mean_and_stays_in_range(
 
 @settings(deadline=None)
 @given(MATRICES)
-def test_wilson_is_the_least_width(correct: np.ndarray) -> None:
+def test_interval_is_at_least_as_wide_as_wilson(correct: np.ndarray) -> None:
     interval = accuracy_interval(correct, 0.95)
     low, high = wilson(float(correct.mean()), correct.shape[1], 0.95)
     assert interval.low <= low + 1e-12
@@ -53,18 +55,14 @@ def test_more_confidence_is_wider(correct: np.ndarray, confidence: float) -> Non
 
 @settings(deadline=None)
 @given(st.floats(0, 1), st.integers(2, 500), st.integers(2, 5))
-def test_the_same_accuracy_on_more_pictures_narrows_wilson(
-    mean: float, pictures: int, times: int
-) -> None:
-    few, many = wilson(mean, pictures, 0.95), wilson(mean, times * pictures, 0.95)
+def test_more_images_narrow_wilson(mean: float, images: int, times: int) -> None:
+    few, many = wilson(mean, images, 0.95), wilson(mean, times * images, 0.95)
     assert many[1] - many[0] <= few[1] - few[0]
 
 
 @settings(deadline=None)
 @given(MATRICES.filter(lambda correct: len(correct) > 1), st.integers(2, 5))
-def test_the_same_answers_on_more_pictures_never_raise_the_standard_error(
-    correct: np.ndarray, times: int
-) -> None:
+def test_repeated_images_never_raise_standard_error(correct: np.ndarray, times: int) -> None:
     few, many = (
         crossed_error(compute_spread(np.tile(correct, (1, repeats))))[0]
         for repeats in (1, times)
@@ -74,21 +72,17 @@ def test_the_same_answers_on_more_pictures_never_raise_the_standard_error(
 
 @settings(deadline=None)
 @given(MATRICES)
-def test_a_difference_turned_round_changes_its_sign(correct: np.ndarray) -> None:
+def test_swapped_difference_changes_sign(correct: np.ndarray) -> None:
     other = correct[:, ::-1]
-    there, back = (
-        difference_interval(correct, other, 0.9),
-        difference_interval(other, correct, 0.9),
-    )
-    assert there.low == pytest.approx(-back.high)
-    assert there.mean == pytest.approx(-back.mean)
+    forward = difference_interval(correct, other, 0.9)
+    backward = difference_interval(other, correct, 0.9)
+    assert forward.low == pytest.approx(-backward.high)
+    assert forward.mean == pytest.approx(-backward.mean)
 
 
 @settings(deadline=None)
 @given(MATRICES, st.integers(0, 100))
-def test_the_order_of_seeds_and_pictures_does_not_matter(
-    correct: np.ndarray, order: int
-) -> None:
+def test_order_of_seeds_and_images_does_not_matter(correct: np.ndarray, order: int) -> None:
     rng = np.random.default_rng(order)
     shuffled = correct[rng.permutation(len(correct))][:, rng.permutation(correct.shape[1])]
     assert accuracy_interval(shuffled, 0.95).low == pytest.approx(
@@ -96,8 +90,8 @@ def test_the_order_of_seeds_and_pictures_does_not_matter(
     )
 
 
-def draw(rng: np.random.Generator, seeds: int, luck: float) -> np.ndarray:
-    """Answers of networks whose luck differs by seed, on pictures whose difficulty is shared; the true accuracy is Phi(1 / sd)."""
+def draw_correct(rng: np.random.Generator, seeds: int, luck: float) -> np.ndarray:
+    """Draw networks whose luck differs by seed, on images of shared difficulty; the true accuracy is Phi(1 / sd)."""
     return (
         1
         + rng.normal(0, luck, (seeds, 1))
@@ -108,11 +102,11 @@ def draw(rng: np.random.Generator, seeds: int, luck: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("seeds", "luck"), [(2, 0.1), (2, 0.3), (3, 0.3), (5, 0.3)])
-def test_intervals_cover_the_truth_as_often_as_they_claim(seeds: int, luck: float) -> None:
+def test_intervals_cover_truth_as_often_as_claimed(seeds: int, luck: float) -> None:
     rng, truth = np.random.default_rng(seeds), norm.cdf(1 / np.sqrt(2 + luck**2))
     covered = []
     for _ in range(150):
-        cells = [draw(rng, seeds, luck) for _ in range(6)]
+        cells = [draw_correct(rng, seeds, luck) for _ in range(6)]
         interval = accuracy_interval(
             cells[0], 0.9, pool_spreads([compute_spread(cell) for cell in cells])
         )
@@ -120,10 +114,10 @@ def test_intervals_cover_the_truth_as_often_as_they_claim(seeds: int, luck: floa
     assert np.mean(covered) > 0.84
 
 
-def test_one_seed_covers_too_seldom_which_is_why_it_is_labelled() -> None:
+def test_one_seed_covers_too_rarely() -> None:
     rng, truth = np.random.default_rng(1), norm.cdf(1 / np.sqrt(2 + 0.5**2))
-    covered = [
-        (i := accuracy_interval(draw(rng, 1, 0.5), 0.9)).low <= truth <= i.high
-        for _ in range(150)
-    ]
+    covered = []
+    for _ in range(150):
+        interval = accuracy_interval(draw_correct(rng, 1, 0.5), 0.9)
+        covered.append(interval.low <= truth <= interval.high)
     assert np.mean(covered) < 0.7

@@ -1,3 +1,5 @@
+"""Intervals against scipy and against the formulas of Obuchowski, Rockette and Hillis."""
+
 from itertools import combinations
 
 import numpy as np
@@ -9,14 +11,14 @@ from resomap.analysis.statistics import accuracy_interval, wilson
 
 @pytest.mark.parametrize(("right", "count"), [(0, 10), (1, 10), (5, 10), (37, 400), (400, 400)])
 @pytest.mark.parametrize("confidence", [0.8, 0.95])
-def test_wilson_equals_scipys(right: int, count: int, confidence: float) -> None:
+def test_wilson_equals_scipy(right: int, count: int, confidence: float) -> None:
     expected = stats.binomtest(right, count).proportion_ci(confidence, method="wilson")
     assert wilson(right / count, count, confidence) == pytest.approx(
         (expected.low, expected.high), abs=1e-12
     )
 
 
-def test_the_crossed_interval_is_obuchowski_rockettes_with_hillis_degrees_of_freedom() -> None:
+def test_crossed_interval_equals_obuchowski_rockette_with_hillis_df() -> None:
     rng = np.random.default_rng(0)
     correct = (
         rng.normal(0, 1, 120) + rng.normal(0, 1, (4, 120)) + rng.normal(0, 0.5, (4, 1)) < 0.2

@@ -62,7 +62,7 @@ def test_real_scans_are_classified_well_and_the_report_says_what_they_are(digits
     page = (digits.path / "results/report/index.html").read_text(encoding="utf-8")
     for said in (
         "Information ends at 8 px",
-        "1,797 pictures",
+        "1,797 images",
         'id="information_by_resolution"',
         'id="contact_sheet"',
         'id="class_balance"',

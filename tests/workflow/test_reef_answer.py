@@ -105,7 +105,7 @@ def test_a_sticker_raises_the_alarm_where_the_cue_is_lost_and_the_exchange_agree
         (48, "fine"),
     ]
     assert set(sticker_alarms["judged"].dropna()) == {"agrees"}
-    assert all(len(pictures.split()) == 6 for pictures in fired["pictures"])
+    assert all(len(images.split()) == 6 for images in fired["images"])
 
 
 def test_every_run_is_tabulated_as_finished(tables):

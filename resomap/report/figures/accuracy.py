@@ -7,6 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from resomap.analysis.findings.accuracy import accuracy_of_models, most_accurate_model, transfer
+from resomap.analysis.tables import Tables
 from resomap.report.figures.style import (
     ORANGE,
     Drawing,
@@ -21,8 +23,7 @@ from resomap.report.figures.style import (
     resolution_axis,
     unique,
 )
-from resomap.report.tables import Tables
-from resomap.report.text import titles
+from resomap.report.text.accuracy import accuracy_title, transfer_title
 
 # With more models than this each family has its own panel.
 MAX_MODELS_TOGETHER = 6
@@ -33,7 +34,7 @@ def plot_accuracy_by_resolution(
 ) -> Drawing:
     """Plot the test accuracy of every run, and the mean of every cell with its interval."""
     cells = tables.cells
-    title = titles.accuracy_title(cells)
+    title = accuracy_title(most_accurate_model(accuracy_of_models(cells, tables.knees)))
     if not (cells["n_seeds"] > 0).any():
         return draw_nothing(title, "No run has finished.", cells)
     panels = _panel_models(cells)
@@ -87,7 +88,7 @@ def plot_train_test_matrix(tables: Tables) -> Drawing:
     """Plot the accuracy of every cell at every resolution of the sweep, a heat map a model."""
     matrix = tables.matrix
     models = unique(matrix["model"])
-    title = titles.matrix_title(matrix)
+    title = transfer_title(transfer(matrix))
     if not models:
         return draw_nothing(title, "No run has finished.", matrix)
     note = (

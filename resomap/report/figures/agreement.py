@@ -9,7 +9,19 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from resomap.analysis.evidence import struck_out
+from resomap.analysis.findings.accuracy import model_in_focus
+from resomap.analysis.findings.agreement import (
+    agreement_finding,
+    raw_agreement,
+    trained_maps,
+    widest_pairs,
+)
+from resomap.analysis.sanity_check import (
+    attribution_methods,
+    failed_methods,
+    failed_resolutions,
+)
+from resomap.analysis.tables import Tables
 from resomap.report.figures.evidence import shown_models
 from resomap.report.figures.style import (
     GRID,
@@ -21,18 +33,8 @@ from resomap.report.figures.style import (
     new_figure,
     unique,
 )
-from resomap.report.methods import attribution_methods, failed_resolutions
-from resomap.report.tables import Tables
-from resomap.report.text.accuracy import focus_model
-from resomap.report.text.evidence_numbers import (
-    compared_maps,
-    ends_of,
-    plain,
-    raw,
-    reading_name,
-    widest,
-)
-from resomap.report.text.evidence_titles import agreement_title
+from resomap.report.text.evidence import agreement_title, reading_name
+from resomap.text import format_interval, format_number
 
 # More methods and blocks than this have no column.
 MAX_READINGS = 6
@@ -52,10 +54,10 @@ def plot_agreement(tables: Tables) -> Drawing:
     Below the diagonal normalised agreement, on it the raw agreement of two seeds, above it raw
     references. With one seed there is no normalisation, and raw agreement is drawn.
     """
-    agreement, failed = tables.agreement, struck_out(tables.sanity)
-    maps = compared_maps(agreement)
+    agreement, failed = tables.agreement, failed_methods(tables.sanity)
+    maps = trained_maps(agreement)
     maps = maps[maps["method"].isin(attribution_methods(maps))]
-    title = agreement_title(agreement, focus_model(tables), failed)
+    title = agreement_title(agreement_finding(agreement, model_in_focus(tables), failed))
     resolutions = sorted({*maps["low"], *maps["high"]})
     if len(resolutions) < 2:
         return draw_nothing(title, "Needs explained runs at two resolutions.", maps)
@@ -139,10 +141,17 @@ def _draw_cell(axes: Axes, corner: Corner, row: Row, name: str, *, roomy: bool) 
     ink = _text_colour(colour)
     axes.add_patch(Rectangle(corner, 1, 1, facecolor=colour, edgecolor=PAPER, linewidth=2))
     if roomy and name == "normalised":
-        _write(axes, corner, 0.42, plain(value), fontsize=12, color=ink)
-        _write(axes, corner, 0.74, ends_of(row, name), fontsize=7.5, color=ink)
+        _write(axes, corner, 0.42, format_number(value), fontsize=12, color=ink)
+        _write(
+            axes,
+            corner,
+            0.74,
+            format_interval(row["normalised_low"], row["normalised_high"]),
+            fontsize=7.5,
+            color=ink,
+        )
     else:
-        _write(axes, corner, 0.5, plain(value), fontsize=12 if roomy else 10, color=ink)
+        _write(axes, corner, 0.5, format_number(value), fontsize=12 if roomy else 10, color=ink)
 
 
 def _draw_hatched(axes: Axes, corner: Corner) -> None:
@@ -156,7 +165,7 @@ def _draw_ceiling(axes: Axes, corner: Corner, row: Row) -> None:
     axes.add_patch(Rectangle(corner, 1, 1, facecolor=GRID, edgecolor=PAPER, linewidth=2))
     value = row.get("ceiling", np.nan)
     # With one seed there is no ceiling.
-    label = DASH if pd.isna(value) else plain(value)
+    label = DASH if pd.isna(value) else format_number(value)
     _write(axes, corner, 0.5, label, fontsize=10, color=INK)
 
 
@@ -173,19 +182,19 @@ def _text_colour(background: Any) -> str:
 
 def _write_references(axes: Axes, rows: pd.DataFrame, of_model: pd.DataFrame) -> None:
     """Write raw agreement between the extreme resolutions, and that of maps that know less."""
-    ends = widest(rows)
+    ends = widest_pairs(rows)
     if ends.empty:
         return
     row = ends.iloc[0]
     is_same = (of_model["measure"] == "spearman") & (of_model["population"] == "all")
-    references = widest(of_model[is_same])
+    references = widest_pairs(of_model[is_same])
     untrained = references[
         (references["network"] == "untrained")
         & (references["method"] == row["method"])
         & (references["block"] == row["block"])
     ]
     values = {
-        "these maps": raw(row),
+        "these maps": raw_agreement(row),
         "edge filter": _first_raw(references[references["method"] == "edge"]),
         "untrained": _first_raw(untrained),
         "chance": row["floor"],
@@ -193,13 +202,13 @@ def _write_references(axes: Axes, rows: pd.DataFrame, of_model: pd.DataFrame) ->
     lines = [f"raw, {row['low']} vs {row['high']} px:"]
     for name, value in values.items():
         if not pd.isna(value):
-            lines.append(f"{name} {plain(value)}")
+            lines.append(f"{name} {format_number(value)}")
     style = {"ha": "right", "va": "top", "fontsize": 8, "color": MUTED, "linespacing": 1.35}
     axes.text(0.995, 0.985, "\n".join(lines), transform=axes.transAxes, **style)
 
 
 def _first_raw(rows: pd.DataFrame) -> float:
-    return raw(rows.iloc[0]) if len(rows) else float("nan")
+    return raw_agreement(rows.iloc[0]) if len(rows) else float("nan")
 
 
 def _draw_heading(axes: Axes, heading: str, failed: list[int], resolutions: list[int]) -> None:

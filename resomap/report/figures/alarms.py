@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from resomap.analysis.findings.evidence import alarm_places
+from resomap.analysis.tables import Tables
 from resomap.report.figures.evidence import group_order, shown_models
 from resomap.report.figures.style import (
     CHOSEN,
@@ -21,8 +23,7 @@ from resomap.report.figures.style import (
     resolution_rows,
     unique,
 )
-from resomap.report.tables import Tables
-from resomap.report.text.evidence_titles import alarm_title
+from resomap.report.text.evidence import alarm_title
 
 # What predictions may follow instead of the object, by the kind of intervention.
 INTERVENTION_HEADINGS = {
@@ -55,7 +56,7 @@ def plot_right_answer_wrong_reason(tables: Tables) -> Drawing:
     A row a model, a colour a group; alarms are ringed.
     """
     alarms, interventions = tables.alarms, tables.interventions
-    title = alarm_title(alarms)
+    title = alarm_title(alarm_places(alarms))
     models = shown_models(tables, unique(alarms["model"]))
     if not models:
         return draw_nothing(title, "Needs explained runs and masks.", alarms)

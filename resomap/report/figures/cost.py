@@ -7,7 +7,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from resomap.analysis.measurements import fastest, primary, single
+from resomap.analysis.findings.cost import (
+    latency_of_models,
+    stage_shares,
+    steepest_latency,
+    time_breakdown,
+)
+from resomap.analysis.profiles import best_throughput_rows, main_variant_rows, single_image_rows
+from resomap.analysis.tables import Tables
 from resomap.report.figures.style import (
     BLUE,
     CHOSEN,
@@ -28,8 +35,8 @@ from resomap.report.figures.style import (
     resolution_axis,
     unique,
 )
-from resomap.report.tables import Tables
-from resomap.report.text import cost_titles, titles
+from resomap.report.text.choice import choice_title
+from resomap.report.text.cost import breakdown_title, latency_title
 from resomap.text import format_milliseconds, format_percent
 
 STAGE_STYLES = {
@@ -47,7 +54,7 @@ def plot_accuracy_by_cost(tables: Tables, confidence: float) -> Drawing:
 
     The Pareto front is dashed and the chosen cell is ringed.
     """
-    title, data = titles.choice_title(tables.choice), _accuracy_and_latency(tables)
+    title, data = choice_title(tables.choice), _accuracy_and_latency(tables)
     if data.empty:
         return draw_nothing(title, "No finished cell has a measured latency.", data)
     note = (
@@ -150,8 +157,10 @@ def _latency_axis(axes: Axes) -> None:
 def plot_cost_by_resolution(tables: Tables) -> Drawing:
     """Plot latency at batch 1 and throughput at the fastest batch size against resolution."""
     profiles = tables.profiles
-    singles, batches = single(profiles), fastest(profiles)
-    title, data = cost_titles.cost_title(profiles), primary(profiles, profiles)
+    singles, batches = single_image_rows(profiles), best_throughput_rows(profiles)
+    steepest = steepest_latency(latency_of_models(profiles, tables.cost))
+    title = latency_title(steepest, measured=len(singles) > 0)
+    data = main_variant_rows(profiles, profiles)
     if singles.empty:
         return draw_nothing(title, "No latency was measured.", data)
     note = (
@@ -213,7 +222,7 @@ def _finish_cost(axes: Axes, resolutions: list[int], label: str) -> None:
 def plot_cost_breakdown(tables: Tables) -> Drawing:
     """Plot the share of each stage in the time of one image, a panel a model."""
     stages = tables.stages
-    title = cost_titles.breakdown_title(stages)
+    title = breakdown_title(time_breakdown(stages))
     if stages.empty:
         return draw_nothing(
             title, "Set system.profiling.end_to_end to time every stage of an image.", stages
@@ -249,7 +258,7 @@ def _breakdown_note(stages: pd.DataFrame, count: int) -> str:
 
 def _draw_stages(axes: Axes, rows: pd.DataFrame) -> None:
     positions, starts = np.arange(len(rows)), np.zeros(len(rows))
-    shares = cost_titles.stage_shares(rows)
+    shares = stage_shares(rows)
     bar = {"height": 0.72, "edgecolor": PAPER, "linewidth": 0.8}
     for stage, widths in shares.items():
         name, colour = STAGE_STYLES[str(stage)]

@@ -8,7 +8,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from resomap.report.facts import Facts
+from resomap.analysis.facts import Facts
+from resomap.analysis.findings.data import (
+    class_balance,
+    detail_kept,
+    image_sizes,
+    least_kept_class,
+    squaring,
+)
 from resomap.report.figures.style import (
     BLUE,
     GREEN,
@@ -22,9 +29,16 @@ from resomap.report.figures.style import (
     new_figure,
     percent_axis,
     resolution_axis,
-    shorten_name,
 )
-from resomap.report.text import data_titles as titles
+from resomap.report.text.data import (
+    SQUARED,
+    balance_title,
+    detail_title,
+    sheet_title,
+    sizes_title,
+    squaring_title,
+)
+from resomap.report.text.format import shorten_name
 from resomap.text import format_percent
 
 SPLIT_COLOURS = {"train": BLUE, "val": GREEN, "test": ORANGE}
@@ -52,7 +66,7 @@ def plot_class_balance(facts: Facts) -> Drawing:
     counts = facts.counts
     # Stable, so that classes of equal size keep their order.
     counts = counts.iloc[np.argsort(-counts.sum(axis=1), kind="stable")]
-    title, half = titles.balance_title(counts), MAX_BARS // 2
+    title, half = balance_title(class_balance(counts)), MAX_BARS // 2
     note, shown, positions = "Images per class, by split.", counts, np.arange(len(counts))
     if len(counts) > MAX_BARS:
         note = (
@@ -86,7 +100,7 @@ def _draw_counts(axes: Axes, counts: pd.DataFrame, positions: np.ndarray) -> Non
 
 def plot_image_sizes(facts: Facts, resolutions: Sequence[int]) -> Drawing:
     """Plot the share of the images up to each side length, and their aspect ratios."""
-    title = titles.sizes_title(facts, resolutions)
+    title = sizes_title(image_sizes(facts, resolutions))
     sides, ratios = facts.side_counts, _bin_ratios(facts.ratio_counts)
     data = pd.concat(
         [
@@ -99,14 +113,14 @@ def plot_image_sizes(facts: Facts, resolutions: Sequence[int]) -> Drawing:
     note = (
         f"Left: share of the images whose {facts.side_name} side is at most this long, in the "
         "files, after rotation by EXIF. "
-        f"Right: their shape, before they are {titles.STORED[facts.manifest['aspect']]}."
+        f"Right: their shape, before they are {SQUARED[facts.manifest['aspect']]}."
     )
     figure = new_figure(title, note, (11, 5))
     left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
     _draw_sides(left, sides, facts)
     _mark_sides(left, resolutions, facts)
     _draw_ratios(right, ratios)
-    right.set_title(titles.shape_title(facts), fontsize=12, loc="center")
+    right.set_title(squaring_title(squaring(facts)), fontsize=12, loc="center")
     return Drawing(figure, title, data)
 
 
@@ -168,7 +182,7 @@ def _draw_ratios(axes: Axes, binned: pd.Series) -> None:
 
 def plot_information(facts: Facts, resolutions: Sequence[int]) -> Drawing:
     """Plot the share of spectral energy that each resolution loses, overall and per class."""
-    title = titles.information_title(facts, resolutions)
+    title = detail_title(detail_kept(facts, resolutions))
     # The last frequency loses nothing, and a logarithmic axis has no zero.
     lost = 1 - facts.spectrum[:, 1:-1]
     side = 2 * np.arange(1, lost.shape[1] + 1)
@@ -226,7 +240,7 @@ def _draw_classes(axes: Axes, side: np.ndarray, lost: np.ndarray) -> None:
 def _draw_worst_class(
     axes: Axes, side: np.ndarray, lost: np.ndarray, facts: Facts, resolution: int
 ) -> None:
-    worst = titles.least_kept(facts, resolution)
+    worst = least_kept_class(facts, resolution)
     if worst is not None:
         name = shorten_name(facts.manifest["classes"][worst])
         label = f"{name}, which loses most at {resolution} px"
@@ -256,7 +270,7 @@ def plot_contact_sheet(facts: Facts) -> Drawing:
     """Plot some images of the first classes as a mosaic, a row a class."""
     images, label = facts.contact_sheet["images"], facts.contact_sheet["label"]
     classes = np.unique(label)
-    title = titles.sheet_title(facts)
+    title = sheet_title(len(classes), len(facts.manifest["classes"]))
     note = "Training images as stored, evenly spaced among those of the class."
     sheet = _mosaic(images, label)
     height, width = sheet.shape[:2]

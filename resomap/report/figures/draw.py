@@ -5,8 +5,9 @@ from pathlib import Path
 
 import matplotlib as mpl
 
+from resomap.analysis.facts import Facts, read_facts
+from resomap.analysis.tables import Tables
 from resomap.report.catalogue import data_figure_names, figure_names
-from resomap.report.facts import Facts, read_facts
 from resomap.report.figures import (
     accuracy,
     agreement,
@@ -20,7 +21,6 @@ from resomap.report.figures import (
 )
 from resomap.report.figures.panels import StoredImages
 from resomap.report.figures.style import STYLE, Drawing, save_drawing
-from resomap.report.tables import Tables
 
 # By name of the figure; called only for those that the sweep declares.
 Plots = dict[str, Callable[[], Drawing]]

@@ -8,7 +8,21 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from resomap.analysis.evidence import struck_out
+from resomap.analysis.findings import evidence as findings
+from resomap.analysis.findings.evidence import (
+    CONTRAST_GROUPS,
+    corrected_relevance,
+    faithful_methods,
+    faithfulness_gains,
+    medium_minus_fine,
+)
+from resomap.analysis.sanity_check import (
+    attribution_methods,
+    drop_failed_methods,
+    failed_methods,
+    failed_resolutions,
+)
+from resomap.analysis.tables import Tables
 from resomap.report.figures.style import (
     INK,
     MUTED,
@@ -28,21 +42,11 @@ from resomap.report.figures.style import (
 from resomap.report.methods import (
     BASELINE_NAMES,
     MAX_METHODS,
-    attribution_methods,
-    drop_failed_methods,
     failed_note,
-    failed_resolutions,
     method_name,
     more_methods_note,
 )
-from resomap.report.tables import Tables
-from resomap.report.text import evidence_titles
-from resomap.report.text.evidence_numbers import (
-    CONTRAST,
-    corrected,
-    faithfulness_gains,
-    medium_minus_fine,
-)
+from resomap.report.text.evidence import faithfulness_title, localisation_title
 
 MAX_MODELS = 4
 BASELINE_STYLES = {"edge": "--", "centre": "-.", "random": ":"}
@@ -67,8 +71,10 @@ def plot_evidence_by_resolution(tables: Tables) -> Drawing:
     minus the fine one where both exist.
     """
     evidence = tables.explanations.dropna(subset=["relevance_mass"])
-    failed, methods = struck_out(tables.sanity), attribution_methods(evidence)
-    title = evidence_titles.evidence_title(drop_failed_methods(evidence, failed))
+    failed, methods = failed_methods(tables.sanity), attribution_methods(evidence)
+    title = localisation_title(
+        findings.localisation(evidence, failed), findings.contrast(evidence, failed)
+    )
     models = shown_models(tables, unique(evidence["model"]))
     if not models:
         return draw_nothing(title, "Needs explained runs and masks.", evidence)
@@ -79,7 +85,7 @@ def plot_evidence_by_resolution(tables: Tables) -> Drawing:
         + failed_note(failed, methods)
         + more_methods_note(methods)
     )
-    shown, contrast = methods[:MAX_METHODS], set(CONTRAST) <= set(evidence["group"])
+    shown, contrast = methods[:MAX_METHODS], set(CONTRAST_GROUPS) <= set(evidence["group"])
     columns, groups = len(shown) + contrast, group_order(tables)
     figure = new_figure(title, note, (max(2.9 * columns, 7.5), 2.8 * len(models) + 1.9))
     panels = figure.subplots(len(models), columns, squeeze=False, sharex=True)
@@ -105,12 +111,15 @@ def _draw_localisation(
 ) -> None:
     for name, style in BASELINE_STYLES.items():
         baseline = rows[(rows["method"] == name) & (rows["group"] == "all")]
-        means = corrected(baseline, ["resolution"])
+        means = corrected_relevance(baseline, ["resolution"])
         axes.plot(means.index, means, color=MUTED, linestyle=style, linewidth=1.5, zorder=1)
     # Groups keep the colours that they have in the figures of accuracy.
     for group in groups:
         of_group = rows[(rows["method"] == method) & (rows["group"] == group)]
-        colour, means = group_colour(groups, group), corrected(of_group, ["resolution"])
+        colour, means = (
+            group_colour(groups, group),
+            corrected_relevance(of_group, ["resolution"]),
+        )
         shares = of_group["relevance_mass"] / of_group["relevance_mass_best"]
         draw_runs(axes, of_group["resolution"], shares, colour)
         draw_means(axes, means.index, means, colour)
@@ -163,8 +172,8 @@ def plot_faithfulness(tables: Tables) -> Drawing:
     A row a model, a column a method, a colour a resolution.
     """
     gains = faithfulness_gains(tables.faithfulness)
-    methods, failed = attribution_methods(gains), struck_out(tables.sanity)
-    title = evidence_titles.faithfulness_title(drop_failed_methods(gains, failed))
+    methods, failed = attribution_methods(gains), failed_methods(tables.sanity)
+    title = faithfulness_title(faithful_methods(drop_failed_methods(gains, failed)))
     models = shown_models(tables, unique(gains["model"]))
     if not models:
         reason = "Needs explained runs and explainability.faithfulness.images above 0."

@@ -8,8 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from resomap.analysis.answers import group_names, in_group
-from resomap.analysis.evidence import share_on_object, struck_out
+from resomap.analysis.evidence_tables import share_on_object
+from resomap.analysis.predictions import group_names, in_group
+from resomap.analysis.sanity_check import (
+    FailedMethods,
+    attribution_methods,
+    drop_failed_methods,
+    failed_methods,
+)
+from resomap.analysis.tables import Tables
 from resomap.report.figures.panels import (
     FULL_SCALE,
     MAX_CLASSES,
@@ -30,29 +37,15 @@ from resomap.report.figures.panels import (
     scale_bar,
     show,
 )
-from resomap.report.figures.style import (
-    MUTED,
-    Drawing,
-    draw_nothing,
-    new_figure,
-    shorten_name,
-    unique,
-)
-from resomap.report.methods import (
-    MAX_METHODS,
-    FailedMethods,
-    attribution_methods,
-    drop_failed_methods,
-    failed_note,
-    more_methods_note,
-)
-from resomap.report.tables import Tables
-from resomap.report.text.evidence_numbers import plain
-from resomap.report.text.evidence_titles import (
+from resomap.report.figures.style import MUTED, Drawing, draw_nothing, new_figure, unique
+from resomap.report.methods import MAX_METHODS, failed_note, more_methods_note
+from resomap.report.text.evidence import (
+    correct_and_fooled_title,
     explanations_title,
-    fooled_title,
     mean_maps_title,
 )
+from resomap.report.text.format import shorten_name
+from resomap.text import format_number
 
 MAX_IMAGES = 6
 MAX_PER_SIDE = 4
@@ -81,7 +74,7 @@ def plot_explanations(tables: Tables, images: StoredImages, runs: Path) -> Drawi
     shown_runs = first_seed[first_seed["resolution"].isin(shown_at)].to_dict("records")
     stored = [read_maps(runs, run, methods[:MAX_METHODS]) for run in shown_runs]
     indices = _first_of_each_group(images, stored[0][methods[0]]["index"])
-    failed, width = struck_out(tables.sanity), 1 + len(stored[0])
+    failed, width = failed_methods(tables.sanity), 1 + len(stored[0])
     title = explanations_title(shown_runs[0])
     note = _explanations_note(images, methods, shown_runs, failed)
     size = (max(1.02 * len(shown_runs) * width + 0.8, 7.5), 1.07 * len(indices) + 2.1)
@@ -159,7 +152,7 @@ def _head_column(axes: Any, label: str, *, greyed: bool) -> None:
 def plot_correct_and_fooled(tables: Tables, images: StoredImages, runs: Path) -> Drawing:
     """Plot correctly answered images and their maps: least evidence left, most right."""
     run, suspects = _run_to_show(tables)
-    failed = struck_out(tables.sanity)
+    failed = failed_methods(tables.sanity)
     shares = pd.Series(dtype=float)
     if run is not None:
         shares = _evidence_of_correct_answers(runs, run, failed)
@@ -168,7 +161,7 @@ def plot_correct_and_fooled(tables: Tables, images: StoredImages, runs: Path) ->
         reason = "Needs masks and an explained run with correct answers."
         nothing = pd.DataFrame(columns=["index"])
         return draw_nothing("No correct answer has measured evidence", reason, nothing)
-    title = fooled_title(run, bool(suspects))
+    title = correct_and_fooled_title(run, bool(suspects))
     note = (
         "Above each image: its evidence on the object, mean of the methods that pass the "
         "sanity check; 0 is chance, 1 the most that their grids allow."
@@ -219,7 +212,7 @@ def _run_to_show(tables: Tables) -> tuple[RunKeys | None, list[int]]:
     fires = alarms[(alarms["state"] == "fires") & (alarms["model"] == model)]
     resolution = (fires if len(fires) else explained)["resolution"].min()
     run = explained[explained["resolution"] == resolution].iloc[0].to_dict()
-    raised = fires.loc[fires["resolution"] == resolution, "pictures"].dropna()
+    raised = fires.loc[fires["resolution"] == resolution, "images"].dropna()
     # Groups take turns, since each lists its own images, the least evidence first.
     return run, list(map(int, in_turn(list(raised.astype(str).str.split()))))
 
@@ -245,7 +238,7 @@ def _draw_images(
     pixels = images.at(run["resolution"])
     for axes, index in zip(row, indices, strict=True):
         show(axes, pixels[index])
-        label = f"{images.class_name(index)}\nno. {index}: {plain(shares[index])}"
+        label = f"{images.class_name(index)}\nno. {index}: {format_number(shares[index])}"
         axes.set_title(label, fontsize=9.5, weight="normal", loc="center")
     label_row(row, "image")
 
@@ -281,7 +274,7 @@ def plot_mean_maps(tables: Tables, images: StoredImages, runs: Path) -> Drawing:
     explained, methods = explained_runs(tables), _one_of_each_kind(tables.explanations)
     if explained.empty:
         return draw_nothing("No run was explained", "There are no maps to draw.", explained)
-    model, failed = explained["model"].iloc[0], struck_out(tables.sanity)
+    model, failed = explained["model"].iloc[0], failed_methods(tables.sanity)
     title = mean_maps_title(model)
     resolutions = ends_and_middle(unique(explained["resolution"]))
     rows, means = [], []

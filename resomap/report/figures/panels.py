@@ -12,10 +12,11 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from resomap.report.figures.style import INK, MUTED, Drawing, new_figure, shorten_name
+from resomap.analysis.findings.accuracy import model_in_focus
+from resomap.analysis.tables import Tables
+from resomap.report.figures.style import INK, MUTED, Drawing, new_figure
 from resomap.report.methods import method_name
-from resomap.report.tables import Tables
-from resomap.report.text.accuracy import focus_model
+from resomap.report.text.format import shorten_name
 from resomap.system import files
 from resomap.workflow.layout import RUN_PATH
 
@@ -171,7 +172,7 @@ def explained_runs(tables: Tables) -> pd.DataFrame:
     """Return the keys of the explained runs of the model in focus, else of the first model."""
     keys = ["family", "model", "resolution", "seed"]
     runs = tables.explanations.drop_duplicates(keys[1:])[keys]
-    model = focus_model(tables)
+    model = model_in_focus(tables)
     if model not in set(runs["model"]) and len(runs):
         model = runs["model"].iloc[0]
     return runs[runs["model"] == model].sort_values(["resolution", "seed"])

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from resomap.analysis.findings.accuracy import stripe_cliff, stripe_findings
+from resomap.analysis.tables import Tables
 from resomap.report.figures.style import (
     INK,
     MARKERS,
@@ -25,8 +27,7 @@ from resomap.report.figures.style import (
     resolution_axis,
     unique,
 )
-from resomap.report.tables import Tables
-from resomap.report.text import titles
+from resomap.report.text.accuracy import cliff_title, stripes_title
 
 # Resolutions over frequency between which stem, seed, images and filter decide, as measured
 # with the bilinear filter. Sampling theory alone puts the limit at 2.
@@ -55,7 +56,7 @@ def pair_accuracy_of_runs(classes: pd.DataFrame, groups: pd.DataFrame) -> pd.Dat
 def plot_groups_by_resolution(tables: Tables, confidence: float) -> Drawing:
     """Plot the accuracy inside the pairs of each group, a panel a model."""
     groups, models = tables.groups, unique(tables.groups["model"])
-    title = titles.groups_title(groups)
+    title = stripes_title(stripe_findings(groups))
     if not models:
         return draw_nothing(title, "No run has finished.", groups)
     note = (
@@ -115,7 +116,7 @@ def plot_reef_collapse(tables: Tables, sampling_filter: str) -> Drawing:
     groups = tables.groups
     runs = pair_accuracy_of_runs(tables.classes, groups).dropna(subset=["frequency"])
     runs = runs.assign(cycles_per_pixel=runs["frequency"] / runs["resolution"])
-    title = titles.collapse_title(runs)
+    title = cliff_title(stripe_cliff(runs))
     if runs.empty:
         return draw_nothing(title, "No run has finished.", runs)
     note = "Accuracy inside the pair of every run and striped group, against stripes per pixel."

@@ -1,139 +1,143 @@
-"""What a sweep shows, in sentences: pure functions from tables, each claim with its number and interval."""
+"""Findings about accuracy in words."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Sequence
 
-import numpy as np
-import pandas as pd
-
-from resomap.analysis.verdict import points
-from resomap.report.tables import Tables
-from resomap.report.text.titles import gains, lost_and_read, matrix_title
-
-MOST_MODELS = 4
+from resomap.analysis.findings.finding import Finding
+from resomap.report.text.format import format_estimate
+from resomap.text import format_points
 
 
-def focus_model(tables: Tables) -> str | None:
-    """The chosen model, else the first with a finished run: the one whose numbers stand for the others in a sentence."""
-    if tables.choice["choice"]:
-        return str(tables.choice["choice"]["model"])
-    finished = tables.cells.loc[tables.cells["n_seeds"] > 0, "model"]
-    return str(finished.iloc[0]) if len(finished) else None
+def accuracy_sentence(finding: Finding, confidence: float | None = None) -> str:
+    """Return the accuracy of a model from its smallest to its largest resolution, and its knee."""
+    subject, numbers = finding.subject, finding.numbers
+    smallest = format_estimate(numbers["smallest"], 3, confidence)
+    text = f"{subject['model']} scores {smallest} at {subject['smallest']} px"
+    if subject["largest"] != subject["smallest"]:
+        largest = format_estimate(numbers["largest"], 3)
+        text += f" and {largest} at {subject['largest']} px"
+    return f"{text}.{_knee(finding)}"
 
 
-def number(row: Any, name: str, confidence: float | None = None) -> str:
-    """`0.984 (0.978-0.989)`, or `0.984 (95 % interval 0.978-0.989)` where the confidence is given."""
-    said = "" if confidence is None else f"{100 * confidence:g} % interval "
-    return (
-        f"{row[name]:.3f} ({said}{row[f'{name}_low']:.3f}\N{EN DASH}{row[f'{name}_high']:.3f})"
-    )
-
-
-def accuracy_sentences(
-    cells: pd.DataFrame, knees: pd.DataFrame, confidence: float
-) -> Iterator[str]:
-    """Each model from its smallest to its largest resolution, and its knee."""
-    known = cells[cells["n_seeds"] > 0].sort_values("resolution")
-    for count, (model, rows) in enumerate(known.groupby("model", sort=False)):
-        if count < MOST_MODELS:
-            yield _curve(str(model), rows, confidence if count == 0 else None) + _knee(
-                knees, str(model)
-            )
-
-
-def _curve(model: str, rows: pd.DataFrame, confidence: float | None) -> str:
-    first, last = rows.iloc[0], rows.iloc[-1]
-    start = (
-        f"{model} scores {number(first, 'accuracy', confidence)} at {first['resolution']} px"
-    )
-    return (
-        f"{start}."
-        if len(rows) == 1
-        else f"{start} and {number(last, 'accuracy')} at {last['resolution']} px."
-    )
-
-
-def _knee(knees: pd.DataFrame, model: str) -> str:
-    found = knees[(knees["model"] == model) & (knees["group"] == "all")]
-    if found.empty or found["censored"].iloc[0] == "both":
+def _knee(finding: Finding) -> str:
+    """Return the sentence about the knee, with a space before it; nothing when it is unknown."""
+    if finding.state == "unknown":
         return ""
-    knee = found.iloc[0]
-    within = f"within {points(knee['margin'])} of its best"
-    match knee["censored"]:
-        case "below":
-            return f" Already {knee['upper']} px is shown to be {within}: the knee lies at or below it."
-        case "above":
-            return f" Only {knee['upper']} px is shown to be {within}: the sweep ends before the curve is shown to level off."
-    if np.isnan(knee["lower"]):
-        return f" From {knee['upper']} px on it is shown to be {within}; nothing smaller is shown to be worse."
-    return f" Its knee lies above {knee['lower']:.0f} px and at or below {knee['upper']} px, the first size shown to be {within}."
+    px, above = finding.subject["knee_at_most"], finding.subject["knee_above"]
+    within = f"within {format_points(finding.numbers['margin'].value)} of its best"
+    templates = {
+        "below": f"Already {px} px is shown to be {within}: the knee is at or below it.",
+        "above": (
+            f"Only {px} px is shown to be {within}: "
+            "the sweep ends before the curve is shown to level off."
+        ),
+        "open": f"From {px} px on it is shown to be {within}; no smaller size is shown to be worse.",
+        "bracketed": (
+            f"Its knee is above {above} px and at or below {px} px, "
+            f"the first size shown to be {within}."
+        ),
+    }
+    return f" {templates[finding.state]}"
 
 
-def sampling_sentences(
-    groups: pd.DataFrame,
-    cells: pd.DataFrame,
-    alarms: pd.DataFrame,
-    model: str,
-    confidence: float,
-) -> Iterator[str]:
-    """For each group of stripes where they are a coin toss and from where they are read; then what sampling theory had predicted."""
-    striped = (
-        groups.dropna(subset=["frequency"])
-        .drop_duplicates("group")
-        .sort_values("frequency", ascending=False)
-    )
-    own = groups[groups["model"] == model].set_index(["group", "resolution"])
-    fired = alarms[(alarms["model"] == model) & (alarms["state"] == "fires")]
-    wrong = set(zip(fired["group"], fired["resolution"], strict=True))
-    for name, frequency in zip(striped["group"], striped["frequency"], strict=True):
-        lost, read = lost_and_read(groups[groups["model"] == model], name)
-        about = f"({frequency:g} cycles across the picture, Nyquist limit {2 * frequency:g} px)"
-        told = []
-        if lost is not None:
-            told.append(
-                f"a coin toss up to {lost} px: {number(own.loc[(name, lost)], 'pair_accuracy', confidence)}"
-            )
-        if read is not None:
-            word = (
-                "answered right, by something else, from"
-                if (name, read) in wrong
-                else "read from"
-            )
-            told.append(
-                f"{word} {read} px: {number(own.loc[(name, read)], 'pair_accuracy', None if told else confidence)}"
-            )
-        if told:
-            yield f"For {model} the {name} stripes {about} are {'; '.join(told)}."
-    yield from _staircase(groups, cells, model)
+def accuracy_title(finding: Finding | None) -> str:
+    """Return how far the most accurate model climbs over its resolutions."""
+    if finding is None:
+        return "No run has finished"
+    subject, numbers = finding.subject, finding.numbers
+    model, best = subject["model"], f"{numbers['best'].value:.2f} at {subject['best']} px"
+    if subject["best"] == subject["smallest"]:
+        return f"{model} reaches {best}"
+    start = f"{numbers['smallest'].value:.2f} at {subject['smallest']} px"
+    return f"{model} climbs from {start} to {best}"
 
 
-def _staircase(groups: pd.DataFrame, cells: pd.DataFrame, model: str) -> Iterator[str]:
-    """Sampling theory gives 1 to a group whose stripes lie below Nyquist, 1/2 to another."""
-    found = cells[(cells["model"] == model) & (cells["n_seeds"] > 0)].sort_values("resolution")
-    frequencies = groups.drop_duplicates("group")["frequency"].fillna(0).to_numpy()
-    if not frequencies.any() or found.empty:
-        return
-    predicted = [
-        float(np.where(2 * frequencies <= resolution, 1, 0.5).mean())
-        for resolution in found["resolution"]
-    ]
-    yield (
-        f"Sampling theory alone predicts {_series(predicted)} at {_series(found['resolution'], '')} px; "
-        f"{model} reaches {_series(found['accuracy'])}."
+def stripes_sentence(finding: Finding, confidence: float) -> str:
+    """Return up to which resolution stripes are a coin toss for a model, and from which it reads them."""
+    subject, numbers = finding.subject, finding.numbers
+    frequency = numbers["frequency"].value
+    claims = []
+    if "lost" in numbers:
+        accuracy = format_estimate(numbers["lost"], 3, confidence)
+        claims.append(f"are a coin toss up to {subject['lost_to']} px, accuracy {accuracy}")
+    if "read" in numbers:
+        verb = "are read from"
+        if finding.state == "wrong reason":
+            verb = "are predicted correctly, but by something else, from"
+        shown = None if claims else confidence
+        accuracy = format_estimate(numbers["read"], 3, shown)
+        claims.append(f"{verb} {subject['read_from']} px, accuracy {accuracy}")
+    return (
+        f"For {subject['model']} the {subject['group']} stripes ({frequency:g} cycles per image, "
+        f"Nyquist limit {2 * frequency:g} px) {', and '.join(claims)}."
     )
 
 
-def _series(values: Any, form: str = ".2f") -> str:
-    return ", ".join(f"{value:{form}}" for value in values)
+def stripes_title(findings: Sequence[Finding]) -> str:
+    """Return up to which resolution every model loses the stripes of each group, the finest first."""
+    lost = [finding.subject for finding in findings if finding.subject["lost_to"] is not None]
+    if not findings:
+        return "No run has finished"
+    if not lost:
+        return "No group's stripes are a coin toss for every model"
+    first, *others = lost
+    text = f"{first['group'].capitalize()} stripes are a coin toss up to {first['lost_to']} px"
+    for subject in others:
+        text += f", {subject['group']} ones up to {subject['lost_to']} px"
+    return text
 
 
-def transfer_sentences(matrix: pd.DataFrame) -> Iterator[str]:
-    """The largest gain, or smallest loss, from testing at another resolution than was trained at."""
-    elsewhere = gains(matrix)
-    if elsewhere.empty:
-        return
-    top = elsewhere.loc[elsewhere["gain"].idxmax()]
-    yield (
-        f"{matrix_title(matrix)}: {top['model']} trained at {top['train_resolution']} px scores {number(top, 'accuracy_own')} there and "
-        f"{number(top, 'accuracy')} at {top['eval_resolution']} px, the most favourable of {len(elsewhere)} pairs."
+def sampling_theory_sentence(finding: Finding) -> str:
+    """Return what sampling theory predicts at each resolution, and what the model reaches."""
+    resolutions = ", ".join(str(part.subject["resolution"]) for part in finding.parts)
+    predicted, reached = (
+        ", ".join(f"{part.numbers[name].value:.2f}" for part in finding.parts)
+        for name in ("predicted", "accuracy")
+    )
+    return (
+        f"Sampling theory alone predicts accuracies of {predicted} at {resolutions} px; "
+        f"{finding.subject['model']} reaches {reached}."
+    )
+
+
+def cliff_title(finding: Finding) -> str:
+    """Return up to how many cycles per pixel stripes are read, and from how many they are lost."""
+    if finding.state == "unknown":
+        return "Stripes by cycles per pixel"
+    read = f"{finding.numbers['read_up_to'].value:.2f}"
+    lost = f"{finding.numbers['lost_from'].value:.2f}"
+    if finding.state == "shown":
+        return f"One cliff: stripes are read up to {read} cycles per pixel and lost from {lost}"
+    return (
+        f"Stripes are read below {lost} cycles per pixel and lost above {read}; "
+        "in between it depends on the model"
+    )
+
+
+def transfer_title(finding: Finding) -> str:
+    """Return the largest gain from testing at another resolution than that of training, or that none is shown."""
+    subject = finding.subject
+    if finding.state == "unknown":
+        return "No run has finished"
+    if finding.state == "one resolution":
+        return "Tested at the resolution of training: the sweep has only one"
+    if finding.state == "gain":
+        gain = format_points(finding.numbers["gain"].value)
+        return (
+            f"{subject['model']}, trained at {subject['trained_at']} px, gains {gain} "
+            f"when tested at {subject['tested_at']} px"
+        )
+    if finding.state == "loss":
+        loss = format_points(-finding.numbers["gain"].value)
+        return f"Every network loses {loss} or more at a size it was not trained at"
+    return "No network is shown to gain at a size it was not trained at"
+
+
+def transfer_sentence(finding: Finding) -> str:
+    """Return the title with the numbers of the most favourable pair of resolutions."""
+    subject, numbers = finding.subject, finding.numbers
+    return (
+        f"{transfer_title(finding)}. The most favourable of {numbers['gain'].n} pairs: "
+        f"{subject['model']}, trained at {subject['trained_at']} px, scores "
+        f"{format_estimate(numbers['own'], 3)} there and "
+        f"{format_estimate(numbers['elsewhere'], 3)} at {subject['tested_at']} px."
     )

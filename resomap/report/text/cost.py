@@ -1,121 +1,136 @@
-"""What resolution costs, in sentences: pure functions from tables, each claim with its number and interval."""
+"""Findings about cost in words."""
 
-from collections.abc import Iterator
-from typing import Any
-
-import pandas as pd
-
-from resomap.analysis.cost import ALARM, SAVES
-from resomap.analysis.measurements import primary, single
-from resomap.analysis.verdict import cell_name, milliseconds
-from resomap.report.tables import Tables
-from resomap.report.text.cost_titles import (
-    breakdown_title,
-    joules,
-    latency_growth,
-    mode_name,
-    pixel_growth,
+from resomap.analysis.findings.finding import Finding
+from resomap.report.text.format import (
+    cell_name,
+    format_energy,
+    format_estimate,
+    format_latency,
+    variant_name,
 )
-from resomap.report.text.data_titles import percent
+from resomap.text import format_count, format_percent
 
-MOST_MODELS, MOST_ALARMS = 4, 6
-
-
-def cost_sentences(tables: Tables, confidence: float) -> Iterator[str]:
-    """What a picture costs each model and how that grows with resolution, then where the time goes, then energy."""
-    for count, (model, rows) in enumerate(single(tables.profiles).groupby("model", sort=False)):
-        if count < MOST_MODELS:
-            growth = primary(tables.cost[tables.cost["model"] == model], tables.profiles)
-            yield (
-                _latencies(str(model), rows)
-                + _exponents(growth, confidence if count == 0 else None)
-                + _crossover(growth)
-            )
-    if len(tables.stages):
-        title = breakdown_title(tables.stages)
-        yield f"From file to answer, {title[0].lower()}{title[1:]}."
-    yield from _energy(tables)
+STAGE_NAMES = {
+    "decode": "Decoding the file",
+    "resize": "Resizing",
+    "copy": "Copying to the device",
+    "forward": "The network",
+}
 
 
-def _latencies(model: str, rows: pd.DataFrame) -> str:
-    told = f"{model} takes {_latency(rows.iloc[0])}"
-    if len(rows) == 1:
-        return f"{told}."
-    return f"{told} and {_latency(rows.iloc[-1])}: {latency_growth(rows):.2g} times the latency for {pixel_growth(rows):.3g} times the pixels."
-
-
-def _latency(row: pd.Series) -> str:
-    return f"{milliseconds(row['latency_ms_p50'])} a picture at {row['resolution']} px (p90 {milliseconds(row['latency_ms_p90'])})"
-
-
-def _exponents(growth: pd.DataFrame, confidence: float | None) -> str:
-    """Of the latency of one picture, and of the memory of the largest batch."""
-    known = growth.dropna(subset="latency_exponent").sort_values("batch_size")
-    if known.empty or known["batch_size"].iloc[0] != 1:
-        return ""
-    one, most = known.iloc[0], known.iloc[-1]
-    said = "" if confidence is None else f"{100 * confidence:g} % interval"
-    latency = f"{_interval(one, 'latency_exponent', said)}, to within {percent(one['latency_misfit'])} at every size"
-    memory = _interval(most, "memory_exponent", "from step to step")
-    return f" Latency grows as the pixels to the power {latency}; peak memory at batch {most['batch_size']} to the power {memory}."
-
-
-def _interval(row: Any, name: str, said: str = "") -> str:
-    """`0.63 (95 % interval 0.61-0.65)`, where `said` names the interval."""
-    low, high = row[f"{name}_low"], row[f"{name}_high"]
-    ends = (
-        f"{low:.2f}\N{EN DASH}{high:.2f}"
-        if low >= 0
-        else f"\N{MINUS SIGN}{-low:.2f} to {high:.2f}"
+def latency_sentences(finding: Finding, confidence: float | None = None) -> str:
+    """Return what an image costs a model, how that grows with resolution, and below which size it saves nothing."""
+    subject, numbers = finding.subject, finding.numbers
+    text = f"{subject['model']} takes {_latency(finding, 'smallest')}"
+    if subject["smallest"] == subject["largest"]:
+        return f"{text}."
+    text += (
+        f" and {_latency(finding, 'largest')}: "
+        f"{numbers['times_latency'].value:.2g} times the latency "
+        f"for {numbers['times_pixels'].value:.3g} times the pixels."
     )
-    return f"{row[name]:.2f} ({said}{' ' if said else ''}{ends})"
+    for part in finding.parts:
+        if part.kind == "growth with pixels":
+            text += f" {_growth(part, confidence)}"
+        else:
+            text += f" {_crossover(part)}"
+    return text
 
 
-def _crossover(growth: pd.DataFrame) -> str:
-    """Under which resolution a smaller picture saves nothing at batch 1."""
-    found = growth[(growth["batch_size"] == 1) & growth["crossover_px"].notna()]
-    if found.empty:
-        return ""
-    row = found.iloc[0]
-    saves = (
-        "saves nothing" if row["crossover_ratio_high"] <= SAVES else "is not shown to save time"
+def _latency(finding: Finding, end: str) -> str:
+    """Return `2.31 ms per image at 24 px (p90 2.5 ms)`."""
+    median = format_latency(finding.numbers[end])
+    p90 = format_latency(finding.numbers[f"{end}_p90"])
+    return f"{median} per image at {finding.subject[end]} px (p90 {p90})"
+
+
+def _growth(finding: Finding, confidence: float | None) -> str:
+    """Return how latency and memory grow with the number of pixels."""
+    numbers = finding.numbers
+    latency = format_estimate(numbers["latency_exponent"], confidence=confidence)
+    misfit = format_percent(numbers["latency_misfit"].value)
+    memory = format_estimate(numbers["memory_exponent"]).replace("(", "(from step to step ")
+    return (
+        f"Its latency grows as the number of pixels to the power {latency}, "
+        f"to within {misfit} at every size. Its peak memory at batch "
+        f"{finding.subject['batch_size']} grows to the power {memory}."
     )
-    took = f"{row['crossover_px']:.0f} px take {_interval(row, 'crossover_ratio')} times as long as {row['smallest']} px"
-    return f" Under {row['crossover_px']:.0f} px a smaller picture {saves}: {took}."
 
 
-def inversion_sentences(neighbours: pd.DataFrame) -> Iterator[str]:
-    """The alarm: a larger picture is shown to be faster than a smaller one."""
-    inverted = neighbours[neighbours["verdict"] == "inverted"]
-    for row in inverted[:MOST_ALARMS].to_dict("records"):
-        yield (
-            f"A larger picture is faster: {row['model']} takes {_interval(row, 'ratio')} times as long at {row['larger']} px as at "
-            f"{row['resolution']} px ({mode_name(row['variant'])}, batch {row['batch_size']}; shown with {100 * ALARM:g} % confidence for "
-            f"all {len(neighbours)} steps at once). Something other than pixels decides its time there."
-        )
-    if len(inverted) > MOST_ALARMS:
-        yield f"{len(inverted) - MOST_ALARMS} more such steps stand in results/tables/neighbours.csv."
+def _crossover(finding: Finding) -> str:
+    """Return below which resolution a smaller image saves no time."""
+    px = finding.subject["resolution"]
+    saves = "saves no time" if finding.state == "shown" else "is not shown to save time"
+    ratio = format_estimate(finding.numbers["ratio"])
+    smallest = finding.subject["smallest"]
+    return (
+        f"Below {px} px a smaller image {saves}: "
+        f"{px} px takes {ratio} times as long as {smallest} px."
+    )
 
 
-def _energy(tables: Tables) -> Iterator[str]:
-    """Of the chosen cell, and where a watt gives most."""
-    known = primary(tables.energy, tables.profiles)
-    if known.empty:
-        return
-    best = known.loc[known["images_per_second_per_watt"].idxmax()]
-    choice = tables.choice["choice"] or {}
-    own = known[
-        (known["model"] == choice.get("model"))
-        & (known["resolution"] == choice.get("resolution"))
-    ]
-    if len(own):
-        yield _picture(own.loc[own["energy_j_per_image"].idxmin()])
-    ends = f"{best['images_per_second_per_watt_low']:.3g}\N{EN DASH}{best['images_per_second_per_watt_high']:.3g}"
-    yield f"Most pictures a second a watt: {cell_name(best)}, {best['images_per_second_per_watt']:.3g} ({ends}) at batch {best['batch_size']}."
+def latency_title(finding: Finding | None, measured: bool) -> str:
+    """Return what more pixels cost the model whose latency grows most."""
+    if finding is None:
+        return "The cost of an image" if measured else "No cost was measured"
+    subject, numbers = finding.subject, finding.numbers
+    return (
+        f"{numbers['times_pixels'].value:.3g} times the pixels cost {subject['model']} "
+        f"{numbers['times_latency'].value:.2g} times the latency "
+        f"({subject['smallest']} to {subject['largest']} px)"
+    )
 
 
-def _picture(row: pd.Series) -> str:
-    correct = [row[f"energy_j_per_correct_image{end}"] for end in ("", "_low", "_high")]
-    each, low, high = (joules(value) for value in correct)
-    idle = joules(row["energy_j_per_image_above_idle"])
-    return f"{cell_name(row)} takes {joules(row['energy_j_per_image'])} a picture at batch {row['batch_size']} ({idle} above idle), {each} a correct one ({low} to {high})."
+def breakdown_title(finding: Finding) -> str:
+    """Return which stage takes longest, in how many cells, and the share of the network."""
+    if finding.state == "unknown":
+        return "The time from a file to a prediction was not measured by stage"
+    cells, stage = finding.numbers["cells"], finding.subject["stage"]
+    where = f"in {cells.value} of {cells.n} cells"
+    if cells.value == cells.n:
+        where = "in every cell"
+    share = finding.numbers["network_share"]
+    assert share.low is not None and share.high is not None
+    ends = " to ".join(dict.fromkeys(map(format_percent, (share.low, share.high))))
+    text = f"{STAGE_NAMES[stage]} takes longest {where}"
+    if stage == "forward":
+        return f"{text}: {ends} of the time"
+    return f"{text}; the network takes {ends} of the time"
+
+
+def breakdown_sentence(finding: Finding) -> str:
+    """Return the title as a sentence."""
+    title = breakdown_title(finding)
+    return f"From file to prediction, {title[0].lower()}{title[1:]}."
+
+
+def inversion_sentence(finding: Finding) -> str:
+    """Return the alarm that a larger image is shown to be faster."""
+    subject, joint = finding.subject, finding.numbers["joint_confidence"]
+    ratio = format_estimate(finding.numbers["ratio"])
+    return (
+        f"A larger image is faster: {subject['model']} takes {ratio} times as long at "
+        f"{subject['larger']} px as at {subject['resolution']} px "
+        f"({variant_name(subject['variant'])}, batch {subject['batch_size']}). "
+        f"This is shown with {100 * joint.value:g} % confidence for the "
+        f"{format_count(joint.n or 0, 'step')} of the sweep together. "
+        "Something other than the number of pixels decides its time there."
+    )
+
+
+def energy_sentence(finding: Finding) -> str:
+    """Return the energy of an image in the chosen cell, or the cell with most images per second per watt."""
+    subject, numbers = finding.subject, finding.numbers
+    batch = f"at batch {subject['batch_size']}"
+    if finding.kind == "most images per watt":
+        rate = numbers["images_per_watt"]
+        ends = f"{rate.low:.3g}\N{EN DASH}{rate.high:.3g}"
+        return f"Most images per second per watt: {cell_name(subject)}, {rate.value:.3g} ({ends}) {batch}."
+    correct = numbers["correct_image"]
+    assert correct.low is not None and correct.high is not None
+    ends = f"{format_energy(correct.low)} to {format_energy(correct.high)}"
+    return (
+        f"{cell_name(subject)} takes {format_energy(numbers['image'].value)} per image {batch} "
+        f"({format_energy(numbers['image_above_idle'].value)} above idle), "
+        f"and {format_energy(correct.value)} per correct image ({ends})."
+    )

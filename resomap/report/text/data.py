@@ -1,177 +1,246 @@
-"""What is to be known of the pictures before a network sees them, in sentences: pure functions from facts."""
+"""Findings about the dataset in words."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-import pandas as pd
-
-from resomap.report.facts import SPLITS, Facts
-from resomap.report.figures.style import shorten_name
-from resomap.report.text.data_titles import (
-    STORED,
-    balance_title,
-    counted,
-    information_title,
-    least_kept,
-    percent,
-    shape_title,
-    sizes_title,
-)
-from resomap.report.text.titles import listing
+from resomap.analysis.facts import SPLITS, Facts
+from resomap.analysis.findings import data as findings
+from resomap.analysis.findings.finding import Finding
+from resomap.report.text.format import join_names, shorten_name
+from resomap.text import format_count, format_percent, format_ratio
 
 LONGEST_NAME = 60
-MOST_NAMED = 6
-TREATED = {
-    "animated": "the first frame counts",
-    "16 bit": "brought to 8",
-    "alpha": "what shows through is white",
-    "rotated by EXIF": "turned upright",
+MAX_NAMED = 6
+SQUARED = {
+    "squash": "squashed to a square",
+    "center_crop": "cropped to the central square",
+    "letterbox": "padded to a grey square",
 }
-"""What is done with pictures that are noted for something."""
+"""How images that are not square become so."""
+TREATMENTS = {
+    "animated": "the first frame is used",
+    "16 bit": "reduced to 8 bit",
+    "alpha": "composited on white",
+    "rotated by EXIF": "rotated upright",
+}
+"""What is done to images with a note."""
 
 
-def alarm_sentences(facts: Facts) -> Iterator[str]:
-    """What makes numbers wrong whatever a network learns: pictures in two splits, and equal pictures with different labels."""
-    if len(facts.leaks):
+def dataset_alarms(facts: Facts) -> Iterator[str]:
+    """Yield what makes numbers wrong whatever a network learns."""
+    leak = findings.leak(facts)
+    if leak.state == "fires":
+        pairs = [
+            f"{part.numbers['images'].value:,} in {' and '.join(part.subject['splits'])}"
+            for part in leak.parts
+        ]
         yield (
-            f"Leak: {counted(len(facts.leaks), 'picture')} with the same pixels in two splits ({_split_pairs(facts.leaks)}), "
-            f"such as {_example(facts.leaks, 'split')}: what was learnt by heart counts as known."
+            f"Leak: {_images(leak)} with the same pixels in two splits ({'; '.join(pairs)}), "
+            f"such as {_example(leak)}. A network can memorise them."
         )
-    if len(facts.contradictions):
+    contradiction = findings.contradiction(facts)
+    if contradiction.state == "fires":
         yield (
-            f"Contradiction: {counted(len(facts.contradictions), 'picture')} with the same pixels as one of another label, "
-            f"such as {_example(facts.contradictions, 'label')}: no network is right on both."
+            f"Contradiction: {_images(contradiction)} with the same pixels as one of another "
+            f"label, such as {_example(contradiction)}. No network is right on both."
         )
 
 
-def _split_pairs(leaks: pd.DataFrame) -> str:
-    pairs = [
-        tuple(sorted(pair, key=SPLITS.index))
-        for pair in zip(leaks["split"], leaks["copy_split"], strict=True)
-    ]
-    return "; ".join(
-        f"{count:,} in {first} and {second}"
-        for (first, second), count in Counter(pairs).most_common()
+def _images(finding: Finding) -> str:
+    """Return `4 images`."""
+    return format_count(int(finding.numbers["images"].value), "image")
+
+
+def _example(finding: Finding) -> str:
+    """Return `a.jpg (train) and b.jpg (test)`."""
+    names = {key: shorten_name(name, LONGEST_NAME) for key, name in finding.subject.items()}
+    return (
+        f"{names['first']} ({names['first_value']}) and "
+        f"{names['second']} ({names['second_value']})"
     )
 
 
-def _example(copies: pd.DataFrame, kind: str) -> str:
-    """`a.jpg (train) and b.jpg (test)`: the first."""
-    first = {
-        column: shorten_name(str(value), LONGEST_NAME)
-        for column, value in copies.iloc[0].items()
-    }
-    return f"{first['copy_of']} ({first[f'copy_{kind}']}) and {first['source']} ({first[kind]})"
+def dataset_limits(facts: Facts) -> Iterator[str]:
+    """Yield what the images put in doubt, the most serious first."""
+    copies, leak = findings.copies_of_train_in_test(facts), findings.leak(facts)
+    if copies.state == "shown":
+        count, total = int(copies.numbers["images"].value), copies.numbers["images"].n
+        assert total is not None
+        share = f"{count:,} of {total:,} ({format_percent(count / total)})"
+        yield (
+            "Test accuracies may be too high, by at most the share of test images "
+            f"that are also in train: {share}."
+        )
+    elif leak.state == "fires":
+        yield f"Accuracies include memorised images: {_images(leak)} with the same pixels in two splits."
+    contradiction = findings.contradiction(facts)
+    if contradiction.state == "fires":
+        yield (
+            "Some labels are wrong, or an image does not show its class: "
+            f"{_images(contradiction)} with the same pixels as one of another label."
+        )
+    unusable = findings.unusable_files(facts)
+    if unusable.state == "shown":
+        files = unusable.numbers["files"]
+        total_files = format_count(files.n or 0, "file")
+        yield f"Skipped as unusable: {files.value:,} of {total_files}; each is listed with its reason."
+    for finding in findings.empty_classes(facts):
+        yield _empty_classes(finding)
 
 
-def limit_sentences(facts: Facts) -> Iterator[str]:
-    """What the pictures themselves put in doubt, the gravest first."""
-    learnt, tested = (
-        facts.count_test_copies_of_train(),
-        facts.manifest["splits"]["test"]["count"],
+def _empty_classes(finding: Finding) -> str:
+    """Return which classes have no image in a split."""
+    names = [shorten_name(name, LONGEST_NAME) for name in finding.subject["classes"]]
+    count = format_count(len(names), "class")
+    if len(names) > MAX_NAMED:
+        names[MAX_NAMED:] = [f"{len(names) - MAX_NAMED:,} more"]
+    return f"Without a {finding.subject['split']} image: {count} ({join_names(names)})."
+
+
+def detail_sentences(facts: Facts, resolutions: Sequence[int]) -> Iterator[str]:
+    """Yield what resolutions keep of the detail of the images, and how many images are upscaled."""
+    detail = findings.detail_kept(facts, resolutions)
+    text = detail_title(detail).replace(
+        "the detail", "the detail of the images (spectral energy)"
     )
-    leaks, contradictions = (
-        counted(len(copies), "picture") for copies in (facts.leaks, facts.contradictions)
-    )
-    if learnt:
-        share = f"{learnt:,} of {tested:,} ({percent(learnt / tested)})"
-        yield f"Test accuracies may be too high by as much as the share of test pictures that stand in train, too: {share}."
-    elif len(facts.leaks):
-        yield f"Accuracies count what was learnt by heart: {leaks} with the same pixels in two splits."
-    if len(facts.contradictions):
-        yield f"Some labels are wrong, or a picture does not tell its class: {contradictions} with the same pixels as one of another label."
-    yield from _left_out(facts)
-    for split, counts in facts.counts.items():
-        yield from _unseen(str(split), counts)
-
-
-def _left_out(facts: Facts) -> Iterator[str]:
-    bad, used = facts.manifest["bad"], int(facts.counts.to_numpy().sum())
-    if bad:
-        yield f"Left out as unusable: {bad:,} of {counted(bad + used, 'file')}; each is listed with its reason."
-
-
-def _unseen(split: str, counts: pd.Series) -> Iterator[str]:
-    empty = [shorten_name(name, LONGEST_NAME) for name in counts.index[counts == 0]]
-    if empty:
-        more = [f"{len(empty) - MOST_NAMED:,} more"] if len(empty) > MOST_NAMED else []
-        yield f"Without a {split} picture: {counted(len(empty), 'class')} ({listing([*empty[:MOST_NAMED], *more])})."
-
-
-def information_sentences(facts: Facts, resolutions: Sequence[int]) -> Iterator[str]:
-    """What resolutions keep of the pictures' detail, and how many pictures have less than is asked for."""
-    smallest = min(resolutions)
-    told = information_title(facts, resolutions).replace(
-        "the detail", "the pictures' detail (spectral energy)"
-    )
-    worst = least_kept(facts, smallest)
-    if worst is not None and smallest < facts.native_resolution:
-        name, share = facts.manifest["classes"][worst], facts.energy_kept(smallest)[1 + worst]
-        told += f"; least in class {shorten_name(name, LONGEST_NAME)} ({percent(share)} at {smallest} px)"
-    yield f"{told}."
+    if "worst_share" in detail.numbers:
+        share = format_percent(detail.numbers["worst_share"].value)
+        name = shorten_name(detail.subject["worst_class"], LONGEST_NAME)
+        text += f". Least is kept of class {name}: {share} at {min(resolutions)} px"
+    yield f"{text}."
     if facts.has_files and len(facts.sizes) > 1:
-        yield f"{sizes_title(facts, resolutions)}."
+        yield f"{sizes_title(findings.image_sizes(facts, resolutions))}."
 
 
-def fact_sentences(facts: Facts) -> dict[str, list[str]]:
-    """What the data set is, by subject."""
-    told = {
-        "Pictures": _splits(facts),
-        "Classes": _classes(facts.counts.sum(axis=1)),
-        "Sizes": _sizes(facts) if facts.has_files else (),
-        "Copies": _copies(facts),
-        "Noted": _notes(facts.manifest["notes"]),
+def detail_title(finding: Finding) -> str:
+    """Return which share of the detail the ends of the sweep keep."""
+    if finding.state == "all kept":
+        stored_at = finding.subject["stored_at"]
+        return (
+            f"Every resolution of the sweep keeps all detail that is stored at {stored_at} px"
+        )
+    shares = [
+        (part.subject["resolution"], format_percent(part.numbers["share"].value))
+        for part in finding.parts
+    ]
+    (px, share), *others = shares
+    text = f"{px} px keeps {share} of the detail"
+    for px, share in others:
+        text += f", {px} px {share}"
+    return text
+
+
+def sizes_title(finding: Finding) -> str:
+    """Return how many images are smaller than the side they are resized to."""
+    if finding.state == "one size":
+        width, height = finding.subject["width"], finding.subject["height"]
+        return f"Every image is {width} \N{MULTIPLICATION SIGN} {height} px"
+    side = finding.subject["side"]
+    if finding.state == "none upscaled":
+        return f"No image is smaller than {side} px, the largest size that is needed"
+    share = format_percent(finding.numbers["smaller"].value)
+    return f"{share} of the images are smaller than {side} px and are upscaled to it"
+
+
+def balance_title(finding: Finding) -> str:
+    """Return how unequal the classes are."""
+    numbers = finding.numbers
+    if finding.state == "empty classes":
+        empty = numbers["empty"]
+        return f"{empty.value} of {format_count(empty.n or 0, 'class')} have no image"
+    if finding.state == "balanced":
+        return f"Every class has {format_count(int(numbers['smallest'].value), 'image')}"
+    ratio = numbers["largest"].value / numbers["smallest"].value
+    return f"The largest class has {format_ratio(ratio)} as many images as the smallest"
+
+
+def squaring_title(finding: Finding) -> str:
+    """Return what making the images square costs on average."""
+    mean = finding.numbers["mean"].value
+    if finding.subject["aspect"] == "squash":
+        return f"Squashed by a factor of {mean:.2f} on average"
+    if finding.subject["aspect"] == "center_crop":
+        return f"{format_percent(mean)} of the area is cropped on average"
+    return f"{format_percent(mean)} of the square is padding on average"
+
+
+def sheet_title(num_shown: int, num_classes: int) -> str:
+    """Return which classes the contact sheet shows."""
+    if num_shown == num_classes:
+        return "Example images of every class"
+    return f"Example images of the first {num_shown} of {num_classes:,} classes"
+
+
+def dataset_facts(facts: Facts) -> dict[str, list[str]]:
+    """Return what the dataset is, as sentences by subject; subjects without one are left out."""
+    sentences = {
+        "Images": list(_splits(facts)),
+        "Classes": [_classes(findings.class_balance(facts.counts))],
+        "Sizes": [_sizes(facts)] if facts.has_files else [],
+        "Copies": [_copies(findings.copies(facts))],
+        "Notes": list(_notes(findings.image_notes(facts))),
     }
-    return {subject: said for subject, claims in told.items() if (said := list(claims))}
+    return {subject: claims for subject, claims in sentences.items() if claims}
 
 
 def _splits(facts: Facts) -> Iterator[str]:
-    counts, drawn = (
-        facts.counts.sum(),
-        [split for split in SPLITS if split in facts.manifest["drawn"]],
-    )
-    told = ", ".join(f"{count:,} {split}" for split, count in counts.items())
-    yield f"{counted(int(counts.sum()), 'picture')} of {counted(len(facts.counts), 'class')} ({facts.manifest['dataset']}): {told}."
+    """Yield how many images each split has, and where the splits come from."""
+    splits = findings.dataset_splits(facts)
+    counts = [f"{splits.numbers[split].value:,} {split}" for split in SPLITS]
+    classes = format_count(int(splits.numbers["classes"].value), "class")
+    yield f"{_images(splits)} of {classes} ({splits.subject['dataset']}): {', '.join(counts)}."
     if facts.has_files:
         origins = {
-            "given": [split for split in SPLITS if split not in drawn],
-            "dealt by ResoMap": drawn,
+            "given": splits.subject["given"],
+            "assigned by ResoMap": splits.subject["assigned"],
         }
-        yield f"Splits {'; '.join(f'{origin}: {listing(splits)}' for origin, splits in origins.items() if splits)}."
+        told = [f"{origin}: {join_names(names)}" for origin, names in origins.items() if names]
+        yield f"Splits {'; '.join(told)}."
 
 
-def _classes(totals: pd.Series) -> Iterator[str]:
-    largest, smallest = totals.idxmax(), totals.idxmin()
-    ends = f": {shorten_name(largest, LONGEST_NAME)} ({totals[largest]:,}) and {shorten_name(smallest, LONGEST_NAME)} ({totals[smallest]:,})"
-    yield f"{balance_title(totals.to_frame())}{'' if totals[largest] == totals[smallest] else ends}."
+def _classes(finding: Finding) -> str:
+    """Return how unequal the classes are, with the largest and the smallest."""
+    title = balance_title(finding)
+    if finding.state == "balanced" or finding.numbers["largest"].value == 0:
+        return f"{title}."
+    largest, smallest = (
+        f"{shorten_name(str(finding.subject[end]), LONGEST_NAME)} "
+        f"({finding.numbers[end].value:,})"
+        for end in ("largest", "smallest")
+    )
+    return f"{title}: {largest} and {smallest}."
 
 
-def _sizes(facts: Facts) -> Iterator[str]:
-    sides = facts.side_counts
-    if len(facts.sizes) > 1:
-        middle = np.median(np.repeat(sides.index, sides))
-        yield (
-            f"The {facts.side_name} side of the files has {sides.index[0]:,} to {sides.index[-1]:,} px, {middle:,.0f} in the median. "
-            f"They are {STORED[facts.manifest['aspect']]} and stored at {facts.native_resolution} px. {shape_title(facts)}."
-        )
-    else:
-        yield f"{sizes_title(facts, [facts.native_resolution])}; stored at {facts.native_resolution} px."
+def _sizes(facts: Facts) -> str:
+    """Return the sizes of the files, and how they are made square and stored."""
+    stored_at = facts.native_resolution
+    if len(facts.sizes) == 1:
+        return f"{sizes_title(findings.image_sizes(facts, [stored_at]))}; stored at {stored_at} px."
+    sides = findings.side_lengths(facts)
+    length = sides.numbers["median"]
+    return (
+        f"The {sides.subject['side']} side of the files has {length.low:,} to {length.high:,} px, "
+        f"median {length.value:,.0f}. They are {SQUARED[facts.manifest['aspect']]} and stored "
+        f"at {stored_at} px. {squaring_title(findings.squaring(facts))}."
+    )
 
 
-def _copies(facts: Facts) -> Iterator[str]:
-    if len(facts.copies):
-        kinds = f"{len(facts.leaks):,} of another split, {len(facts.contradictions):,} with another label"
-        yield f"Equal to an earlier one, pixel by pixel: {counted(len(facts.copies), 'picture')}, {kinds}."
-    else:
-        yield "No two pictures are equal pixel by pixel."
+def _copies(finding: Finding) -> str:
+    """Return how many images equal an earlier one."""
+    if finding.state == "not shown":
+        return "No two images are equal pixel by pixel."
+    numbers = finding.numbers
+    return (
+        f"Equal to an earlier one, pixel by pixel: {_images(finding)}, "
+        f"{numbers['other_split'].value:,} of another split, "
+        f"{numbers['other_label'].value:,} with another label."
+    )
 
 
-def _notes(notes: dict[str, int]) -> Iterator[str]:
-    told = [
-        f"{note}: {count:,}{f' ({TREATED[note]})' if note in TREATED else ''}"
-        for note, count in notes.items()
-        if count
-    ]
-    if told:
-        yield f"{'; '.join(told)}."
+def _notes(finding: Finding) -> Iterator[str]:
+    """Yield how many images have each note, and what was done to them."""
+    notes = []
+    for note, count in finding.numbers.items():
+        treatment = f" ({TREATMENTS[note]})" if note in TREATMENTS else ""
+        notes.append(f"{note}: {count.value:,}{treatment}")
+    if notes:
+        yield f"{'; '.join(notes)}."

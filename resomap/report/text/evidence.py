@@ -1,154 +1,332 @@
-"""What the evidence shows, in sentences: pure functions from tables, each claim with its number and what it is held against."""
+"""Findings about evidence in words: localisation, agreement, faithfulness, interventions and the alarm."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from resomap.analysis.evidence import struck_out
-from resomap.report.methods import (
-    BASELINE_NAMES,
-    attribution_methods,
-    drop_failed_methods,
-    method_name,
+from resomap.analysis.findings.finding import Finding
+from resomap.report.methods import BASELINE_NAMES, method_name
+from resomap.report.text.format import (
+    cell_name,
+    format_estimate,
+    format_share,
+    join_names,
+    sentence_case,
 )
-from resomap.report.tables import Tables
-from resomap.report.text.agreement import agreement_sentences
-from resomap.report.text.alarm import exchange_sentences
-from resomap.report.text.data_titles import percent
-from resomap.report.text.evidence_numbers import (
-    CONTRAST,
-    corrected,
-    faithfulness_gains,
-    following,
-    medium_minus_fine,
-)
-from resomap.report.text.titles import listing
+from resomap.text import EN_DASH, MINUS, format_number
 
-MOST_NAMED = 6
-LARGEST_ERROR = 0.05
-"""Completeness error from which Integrated Gradients need more steps."""
-PLACE = ["method", "model", "resolution"]
+AGREEMENT_VERDICTS = {
+    "alike": "as similar as those of two seeds",
+    "between": "less similar than those of two seeds, but more than those of two images",
+    "apart": "no more similar than those of two images",
+    "open": "not comparable, since those of two seeds are no more similar than those of two images",
+}
+INTERVENTIONS = {
+    "exchange": "with everything but the object exchanged",
+    "sticker": "with the sticker reversed",
+}
 
 
-def evidence_sentences(tables: Tables, model: str, confidence: float) -> Iterator[str]:
-    """How alike maps are across resolutions, where they lie, whether they follow the cue, whether the network uses what they show."""
-    struck = struck_out(tables.sanity)
-    yield from agreement_sentences(tables.agreement, model, struck)
-    own = tables.explanations[tables.explanations["model"] == model].dropna(
-        subset=["relevance_mass"]
-    )
-    yield from _localisation(drop_failed_methods(own, struck), model)
-    yield from _faithfulness(
-        drop_failed_methods(faithfulness_gains(tables.faithfulness), struck), model
-    )
-    yield from exchange_sentences(tables.interventions, model, confidence)
+def map_name(method: str) -> str:
+    """Return the name of a method or of a baseline."""
+    return BASELINE_NAMES.get(method) or method_name(method)
 
 
-def _localisation(known: pd.DataFrame, model: str) -> Iterator[str]:
-    """Corrected relevance on the object at the ends of the sweep, by methods and by what knows no network; then whether it follows the cue."""
-    methods = attribution_methods(known)
-    if not methods:
+def reading_name(method: str, block: str) -> str:
+    """Return `Grad-CAM`, or `Grad-CAM, one block` when the same block is used at every resolution."""
+    return method_name(method) + (", one block" if block == "fixed" else "")
+
+
+def agreement_sentences(finding: Finding, references: Sequence[Finding]) -> Iterator[str]:
+    """Yield how similar the maps of a model are at both ends of the sweep, by each method, and what maps without learning reach."""
+    if finding.state == "unknown":
         return
-    shares = (
-        corrected(known[known["group"] == "all"], ["resolution", "method"])
-        .unstack("method")
-        .sort_index()
+    subject = finding.subject
+    maps = (
+        f"the maps of {subject['model']} at {subject['smallest']} and {subject['largest']} px"
     )
-    yield (
-        f"Share of {model}'s positive relevance on the object, of the best that its grid allows, {_px(shares.index)}: "
-        f"{_spans(shares, [*methods, *BASELINE_NAMES], '.2f')}; the object covers {known['mask_area'].mean():.2f}."
-    )
-    if set(CONTRAST) <= set(known.loc[known["method"].isin(methods), "group"]):
-        yield _following(known)
-
-
-def _px(resolutions: pd.Index) -> str:
-    return " to ".join(dict.fromkeys((str(resolutions[0]), str(resolutions[-1])))) + " px"
-
-
-def _spans(table: pd.DataFrame, names: Iterable[str], form: str) -> str:
-    """`Grad-CAM 0.56 to 0.73, edge filter 0.34 to 0.50`, of those columns that are known at both ends."""
-    ends = table.iloc[list(dict.fromkeys((0, len(table) - 1)))].dropna(axis=1)
-    told = {
-        name: " to ".join(f"{value:{form}}" for value in ends[name])
-        for name in names
-        if name in ends
-    }
-    return ", ".join(
-        f"{BASELINE_NAMES.get(name) or method_name(name)} {values}"
-        for name, values in told.items()
-    ).replace(" -", " \N{MINUS SIGN}")
-
-
-def _following(known: pd.DataFrame) -> str:
-    differences, (where, by_edges) = medium_minus_fine(known), following(known)
-    told = _signed(differences[attribution_methods(known)].mean(axis=1))
-    edge = (
-        f"; of an edge filter, which knows no network, {_signed(differences['edge'])}"
-        if "edge" in differences
-        else ""
-    )
-    both = [px for px in where if px in by_edges]
-    ending = "nowhere does the evidence tell the two apart by every method"
-    if where:
-        ending = f"at {listing(where)} px the evidence follows the stripes that survive"
-    if both:
-        ending += (
-            f", but at {listing(both)} px so do edges: the pictures alone could put it there"
-        )
-    return f"Relevance on medium minus relevance on fine objects, mean over methods: {told}{edge}; {ending}."
-
-
-def _signed(values: pd.Series) -> str:
-    return ", ".join(
-        f"{round(value, 2) + 0:+.2f} at {px} px".replace("-", "\N{MINUS SIGN}")
-        for px, value in values.items()
-    )
-
-
-def _faithfulness(gains: pd.DataFrame, model: str) -> Iterator[str]:
-    """Insertion minus deletion beyond a random order's, at the bandwidth that every map has."""
-    own = gains[(gains["model"] == model) & (gains["bandwidth"] == gains["bandwidth"].min())]
-    if own.empty:
-        return
-    table = own.groupby(["resolution", "method"])["gain"].mean().unstack("method").sort_index()
-    yield (
-        f"Insertion minus deletion of {model} beyond a random order's, areas being restored or blurred in a map's order "
-        f"({own['bandwidth'].iloc[0]} cells a side, {_px(table.index)}): {_spans(table, [*attribution_methods(own), 'centre'], '+.2f')}."
-    )
-
-
-def limit_sentences(tables: Tables) -> Iterator[str]:
-    """Methods that the sanity gate struck out, and attributions that do not add up."""
-    struck = struck_out(tables.sanity)
-    kept = tables.sanity.groupby(PLACE, sort=False)["retained"].mean()
-    failed = kept[
-        np.array([(model, px, method) in struck for method, model, px in kept.index], bool)
-    ]
-    for method, places in failed.groupby(level="method", sort=False):
+    if finding.state == "one seed":
+        raw = [
+            f"{_reading(part)} {_value(part, 'same_seed')} (floor {_value(part, 'floor')})"
+            for part in finding.parts
+        ]
         yield (
-            f"{method_name(str(method))} is struck out by the sanity gate, since so much of its maps stays when head and last block are drawn anew "
-            f"(0 is another picture's map, 1 all of it): {_places(places)}."
+            f"With one seed it is unknown how similar {maps} could be. "
+            f"Raw agreement: {', '.join(raw)}."
         )
-    errors = (
-        tables.explanations[tables.explanations["group"] == "all"]
-        .groupby(PLACE, sort=False)["completeness_error"]
-        .mean()
+    else:
+        claim = _agreement_claim(finding, maps)
+        scale = "0 is the map of another image, 1 that of another seed"
+        parts = [_method_agreement(part, finding.state) for part in finding.parts]
+        yield f"{claim} ({scale}). {' '.join(parts)}"
+    if references:
+        values = [f"{_reference(one)} {_value(one, 'raw')}" for one in references]
+        yield f"Raw agreement of maps without learning: {', '.join(values)}."
+
+
+def _agreement_claim(finding: Finding, maps: str) -> str:
+    """Return what the two control methods show together, or why it stays open."""
+    if finding.state == "control missing":
+        missing = join_names(map(method_name, finding.subject["missing_controls"]))
+        return f"How similar {maps} are stays open without {missing}"
+    if finding.state == "methods differ":
+        return (
+            f"How similar {maps} are stays open, "
+            "since Grad-CAM and Integrated Gradients show different things"
+        )
+    who = "Grad-CAM and Integrated Gradients"
+    if all(part.state == finding.state for part in finding.parts):
+        who = "every method"
+    return f"{sentence_case(maps)} are {AGREEMENT_VERDICTS[finding.state]}, by {who}"
+
+
+def _method_agreement(finding: Finding, common: str) -> str:
+    """Return the agreement by one method, and its verdict when it differs from the common one."""
+    bounds = (
+        f"raw {_value(finding, 'observed')}, floor {_value(finding, 'floor')}, "
+        f"ceiling {_value(finding, 'ceiling')}"
     )
-    large = errors[errors > LARGEST_ERROR].sort_values(ascending=False, kind="stable")
-    if len(large):
-        yield (
-            f"Integrated Gradients do not add up to what the picture changed, {percent(large.iloc[0])} off at the most: {_places(large)}. "
-            "More explainability.ig_steps make it less."
+    text = f"{_reading(finding)}: {bounds}"
+    if "normalised" in finding.numbers:
+        normalised = format_estimate(finding.numbers["normalised"], confidence=0.95)
+        text = f"{_reading(finding)}: {normalised}; {bounds}"
+    if finding.state == common:
+        return f"{text}."
+    return f"{text}; {AGREEMENT_VERDICTS[finding.state]}."
+
+
+def _reading(finding: Finding) -> str:
+    """Return the name of the method and block of a finding."""
+    return reading_name(finding.subject["method"], finding.subject["block"])
+
+
+def _value(finding: Finding, name: str) -> str:
+    """Return one number of a finding; a dash when it is unknown."""
+    known = finding.numbers.get(name)
+    return EN_DASH if known is None else format_number(known.value)
+
+
+def _reference(finding: Finding) -> str:
+    """Return the name of maps without learning."""
+    if finding.subject["network"] == "untrained":
+        return f"an untrained network ({_reading(finding)})"
+    return BASELINE_NAMES[finding.subject["method"]]
+
+
+def agreement_title(finding: Finding) -> str:
+    """Return how much of the agreement of two seeds is left between the ends of the sweep."""
+    if finding.state == "unknown":
+        return "Maps of two resolutions were not compared"
+    subject = finding.subject
+    maps = f"the maps of {subject['model']}"
+    where = f"Between {subject['smallest']} and {subject['largest']} px"
+    normalised = _values(finding, "normalised")
+    if normalised:
+        kept = _range([100 * value for value in normalised], 0)
+        return f"{where} {maps} keep {kept} % of what two seeds share"
+    if finding.state != "one seed":
+        return f"{where} {maps} cannot be compared: two seeds agree no more than two images"
+    raw = _range(_values(finding, "same_seed"), 2)
+    return f"{where} {maps} agree to {raw}; one seed leaves open how well they could"
+
+
+def _values(finding: Finding, name: str) -> list[float]:
+    """Return a number of every part that has it."""
+    return [part.numbers[name].value for part in finding.parts if name in part.numbers]
+
+
+def _range(values: Sequence[float], digits: int) -> str:
+    """Return `30 to 42`, or one number when both ends read the same."""
+    ends = (f"{value:.{digits}f}" for value in (min(values), max(values)))
+    return " to ".join(dict.fromkeys(ends)).replace("-", MINUS)
+
+
+def localisation_sentence(finding: Finding) -> str:
+    """Return how much of the relevance lies on the object at both ends of the sweep, by method and baseline."""
+    area = format_number(finding.numbers["object_area"].value)
+    return (
+        f"Share of the positive relevance of {finding.subject['model']} on the object, relative "
+        f"to the best that its grid allows, {_px_range(finding)}: {_by_method(finding, '.2f')}. "
+        f"The object covers {area} of the image."
+    )
+
+
+def _px_range(finding: Finding) -> str:
+    """Return `24 to 96 px`."""
+    ends = (str(finding.subject["smallest"]), str(finding.subject["largest"]))
+    return f"{' to '.join(dict.fromkeys(ends))} px"
+
+
+def _by_method(finding: Finding, form: str) -> str:
+    """Return `Grad-CAM 0.56 to 0.73, edge filter 0.34 to 0.50`."""
+    is_one = finding.subject["smallest"] == finding.subject["largest"]
+    names = ("smallest",) if is_one else ("smallest", "largest")
+    texts = []
+    for part in finding.parts:
+        values = " to ".join(f"{part.numbers[name].value:{form}}" for name in names)
+        texts.append(f"{map_name(part.subject['method'])} {values}")
+    return ", ".join(texts).replace(" -", f" {MINUS}")
+
+
+def contrast_sentence(finding: Finding) -> str:
+    """Return by how much relevance on medium exceeds that on fine objects, and where it follows the stripes."""
+    subject = finding.subject
+    text = (
+        "Relevance on medium minus relevance on fine objects, mean over methods: "
+        f"{_signed(finding, 'methods')}"
+    )
+    if "edge" in finding.parts[0].numbers:
+        text += f". Of an edge filter, which does not use the model: {_signed(finding, 'edge')}"
+    if not subject["followed_at"]:
+        return f"{text}. At no resolution do all methods show a difference."
+    where = join_names(subject["followed_at"])
+    text += f". At {where} px the evidence follows the stripes that survive"
+    if subject["edges_at"]:
+        text += (
+            f", but at {join_names(subject['edges_at'])} px so do edges: "
+            "the images alone could put it there"
         )
+    return f"{text}."
 
 
-def _places(values: pd.Series) -> str:
-    """`tiny_cnn at 24 px (0.34), simple_cnn at 24 px (0.31)`, the first MOST_NAMED."""
-    named: list[Any] = [
-        f"{model} at {px} px ({value:.2f})" for (_, model, px), value in values.items()
+def _signed(finding: Finding, name: str) -> str:
+    """Return `+0.10 at 24 px, -0.03 at 48 px`."""
+    values = [
+        f"{round(part.numbers[name].value, 2) + 0:+.2f} at {part.subject['resolution']} px"
+        for part in finding.parts
     ]
-    more = [f"{len(named) - MOST_NAMED} more"] if len(named) > MOST_NAMED else []
-    return listing(named[:MOST_NAMED] + more)
+    return ", ".join(values).replace("-", MINUS)
+
+
+def localisation_title(finding: Finding, contrast: Finding | None) -> str:
+    """Return whether the evidence follows the cue, or how much of it lies on the object."""
+    if finding.state == "unknown":
+        return "No map was compared with a mask"
+    if contrast is not None and contrast.state != "not shown":
+        subject = contrast.subject
+        first, *others = subject["methods"]
+        who = "every method" if others else method_name(first)
+        where = join_names(subject["followed_at"])
+        edges = ", as an edge filter's does" if contrast.state == "edges too" else ""
+        return (
+            f"At {where} px the evidence lies on the medium stripes, "
+            f"not on the fine ones, by {who}{edges}"
+        )
+    relevance, area = (
+        f"{100 * finding.numbers[name].value:.0f} %"
+        for name in ("relevance_at_largest", "area_at_largest")
+    )
+    px = finding.subject["largest"]
+    return (
+        f"At {px} px {relevance} of the relevance lies on the object, "
+        f"which covers {area} of the image"
+    )
+
+
+def faithfulness_sentence(finding: Finding) -> str:
+    """Return the gain of each method over a random order at both ends of the sweep."""
+    side = finding.subject["cells_per_side"]
+    return (
+        f"Insertion minus deletion of {finding.subject['model']}, relative to a random order "
+        f"({side} cells per side, {_px_range(finding)}): {_by_method(finding, '+.2f')}."
+    )
+
+
+def faithfulness_title(finding: Finding) -> str:
+    """Return which methods find what the networks use better than chance and than the centre, everywhere."""
+    if finding.state == "unknown":
+        return "No map was tested on the network"
+    what = "what the network uses better than chance and the centre everywhere"
+    if finding.state == "none":
+        return f"No method finds {what}"
+    if finding.state == "all":
+        return f"Every method finds {what}"
+    methods, others = finding.subject["methods"], finding.subject["others"]
+    verb = "find" if len(methods) > 1 else "finds"
+    text = f"{join_names(map(method_name, methods))} {verb} {what}"
+    if others:
+        negation = "do not" if len(others) > 1 else "does not"
+        text += f", {join_names(map(method_name, others))} {negation}"
+    return text
+
+
+def intervention_sentence(finding: Finding, confidence: float) -> str:
+    """Return how many predictions follow what was changed, at both ends of the sweep."""
+    subject, numbers = finding.subject, finding.numbers
+    text = f"{format_share(numbers['smallest'], confidence)} at {subject['smallest']} px"
+    if subject["largest"] != subject["smallest"]:
+        text += f" and {format_share(numbers['largest'])} at {subject['largest']} px"
+    return (
+        f"{sentence_case(INTERVENTIONS[subject['kind']])}, {text} of the predictions of "
+        f"{subject['model']} follow the change; by chance half of them do."
+    )
+
+
+def alarm_sentence(finding: Finding, confidence: float) -> str:
+    """Return the alarm that correct predictions have their evidence off the object, and what interventions show."""
+    subject, numbers = finding.subject, finding.numbers
+    share = format_estimate(numbers["share"], confidence=confidence, show_n=True)
+    return (
+        f"Evidence off the object: {cell_name(subject)} predicts {_group_images(subject)} correctly "
+        f"(accuracy {numbers['accuracy'].value:.2f}), but with {share} of its evidence on the object, "
+        "where 0 is chance and 1 all that the grids allow. "
+        f"See test images {join_names(subject['images'])}. {_judgement(finding)}"
+    )
+
+
+def _group_images(subject: Any) -> str:
+    """Return `fine images`, or `images` when there are no groups."""
+    return "images" if subject["group"] == "all" else f"{subject['group']} images"
+
+
+def _judgement(finding: Finding) -> str:
+    """Return whether interventions agree with the alarm."""
+    judged = finding.subject["judged"]
+    if judged is None:
+        return "No intervention decides it."
+    shares = [
+        f"{INTERVENTIONS[part.subject['kind']]}, "
+        f"{format_share(part.numbers['follows_rest'])} of the predictions follow the change"
+        for part in finding.parts
+    ]
+    return f"The exchange {judged}: {'; '.join(shares)}."
+
+
+def alarm_title(finding: Finding) -> str:
+    """Return whether and where predictions are correct with their evidence off the object."""
+    if finding.state == "unknown":
+        return "No prediction was compared with its evidence"
+    if finding.state == "silent":
+        return "No group is shown to be predicted correctly with its evidence off the object"
+    places = []
+    for px, groups in finding.subject["places"].items():
+        images = "all images" if groups == ["all"] else f"{join_names(groups)} images"
+        places.append(f"at {px} px {images}")
+    models = finding.subject["models"]
+    who = f" by {join_names(models)}" if models else ""
+    return (
+        f"{sentence_case(', '.join(places))} are predicted correctly for the wrong reason{who}"
+    )
+
+
+def explanations_title(run: dict[str, Any]) -> str:
+    """Return whose maps the figure shows."""
+    return f"What {run['model']} bases its predictions on (seed {run['seed']})"
+
+
+def correct_and_fooled_title(run: dict[str, Any], fires: bool) -> str:
+    """Return what stands at the left and at the right of the figure."""
+    where = f"{cell_name(run)} (seed {run['seed']})"
+    if fires:
+        return (
+            f"Right for the wrong reason? {where} predicts all of these correctly, "
+            "those at the left with its evidence off the object"
+        )
+    return (
+        f"{where} predicts all of these correctly, with the least evidence on the object "
+        "at the left and the most at the right"
+    )
+
+
+def mean_maps_title(model: str) -> str:
+    """Return whose mean maps the figure shows, and what a mean can show."""
+    return f"What supports a class wherever the object is: mean maps of {model}"

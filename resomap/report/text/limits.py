@@ -1,144 +1,181 @@
-"""What a reader must know before trusting the numbers: the marks that the results carry."""
+"""Limits of a sweep in words."""
 
-import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import pandas as pd
-
+from resomap.analysis.findings.finding import Finding
+from resomap.analysis.findings.limits import MIN_GRID
 from resomap.report.methods import method_name
-from resomap.report.tables import Tables
-from resomap.report.text import evidence
-from resomap.report.text.cost_titles import measurement_name
+from resomap.report.text.format import cell_name, join_first, join_names, measurement_name
+from resomap.text import format_count, format_percent
 
-SMALLEST_GRID = 4
-"""Maps on a coarser grid than this are not meaningful."""
-MOST_NAMED = 6
+MAX_NAMED = 6
 MISSING = {
     "diverged": "diverged",
     "infeasible": "did not fit into memory",
-    "failed": "has ended without a result (the same command tries again; why stands in logs/train)",
-    "training": "has not finished training yet",
-    "waiting": "has no results yet",
+    "failed": (
+        "ended without a result (the same command retries; the reason is in logs/train)"
+    ),
+    "training": "{have} not finished training yet",
+    "waiting": "{have} no results yet",
+}
+UNMEASURED = {
+    "infeasible": "did not fit into memory",
+    "unsupported": "cannot be run on this machine",
 }
 
 
-def limit_sentences(tables: Tables, native_resolution: int) -> list[str]:
-    """Every mark on this sweep, the gravest first; the last ones hold for any."""
-    return [
-        *_changed_recipes(tables.runs),
-        *_disturbed(tables.profiles),
-        *_unmeasured(tables.profiles),
-        *_few_seeds(tables.cells),
-        *_confounds(tables.environment),
-        *above_native(tables.cells["resolution"], native_resolution),
-        *evidence.limit_sentences(tables),
-        *_coarse_maps(tables.explanations),
-        "Intervals hold for this training set: other training pictures would add to them.",
-    ]
+def missing_sentence(finding: Finding) -> str:
+    """Return which runs have no number, and why."""
+    runs = finding.numbers["runs"]
+    what = MISSING[finding.state].format(have="has" if runs.value == 1 else "have")
+    return f"{runs.value} of {format_count(runs.n or 0, 'run')} {what}: {_runs(finding)}."
 
 
-def missing_sentences(runs: pd.DataFrame) -> Iterator[str]:
-    """Every run without a number, by what became of it, with the reason where its training gave one."""
-    for status, words in MISSING.items():
-        found = runs[runs["status"] == status]
-        if len(found):
-            is_one = "has" if len(found) == 1 else "have"
-            yield f"{len(found)} of {len(runs)} runs {words.replace('has', is_one)}: {_names(found)}."
+def _runs(finding: Finding) -> str:
+    """Return the names of the first runs, each with its reason where there is one."""
+    names = []
+    for part in finding.parts:
+        reason = part.subject["reason"]
+        text = f" ({reason})" if isinstance(reason, str) else ""
+        names.append(f"{cell_name(part.subject)}, seed {part.subject['seed']}{text}")
+    return join_first(names, MAX_NAMED, "; ")
 
 
-def _names(runs: pd.DataFrame) -> str:
-    named = [
-        f"{row['model']} at {row['resolution']} px, seed {row['seed']}{_reason(row)}"
-        for row in runs.to_dict("records")
-    ]
-    more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
-    return f"{'; '.join(named[:MOST_NAMED])}{more}"
+def limit_sentence(finding: Finding) -> str:
+    """Return a limit as a sentence."""
+    return TEMPLATES[finding.kind](finding)
 
 
-def _reason(row: dict[Any, Any]) -> str:
-    return f" ({row['reason']})" if isinstance(row["reason"], str) else ""
-
-
-def _changed_recipes(runs: pd.DataFrame) -> Iterator[str]:
-    """Runs that had to be trained otherwise than their neighbours."""
-    trained = runs[runs["status"] == "ok"]
-    halved = trained[trained["learning_rate"] < trained["learning_rate"].max()]
-    if len(halved):
-        yield f"Trained at half the learning rate, after a loss that was not finite: {_names(halved)}. A confound of every comparison with them."
-    small = trained[
-        trained["micro_batch"].fillna(math.inf) < trained["micro_batch"].fillna(math.inf).max()
-    ]
-    if len(small):
-        yield (
-            f"Memory ran out, so that the batch was accumulated from smaller ones: {_names(small)}. With BatchNorm, whose statistics are "
-            "those of the smaller ones, a confound."
-        )
-
-
-def _disturbed(profiles: pd.DataFrame) -> Iterator[str]:
-    disturbed = profiles[(profiles["status"] == "ok") & (profiles["valid"] == False)]  # noqa: E712
-    if len(disturbed):
-        reasons = disturbed["why_invalid"].fillna("disturbed").value_counts()
-        told = (
-            reasons.index[0]
-            if len(reasons) == 1
-            else ", ".join(f"{count} {reason}" for reason, count in reasons.items())
-        )
-        yield (
-            f"{len(disturbed)} of {len(profiles)} cost measurements are marked invalid ({told}){_measurements(disturbed, profiles)}. "
-            "Compare them with care, or measure again on an idle machine."
-        )
-
-
-def _unmeasured(profiles: pd.DataFrame) -> Iterator[str]:
-    for status, words in {
-        "infeasible": "did not fit into memory",
-        "unsupported": "cannot be run on this machine",
-    }.items():
-        found = profiles[profiles["status"] == status]
-        if len(found):
-            yield f"{len(found)} of {len(profiles)} cost measurements {words}{_measurements(found, profiles)}."
-
-
-def _measurements(rows: pd.DataFrame, profiles: pd.DataFrame) -> str:
-    """Their names after a colon, unless they are all that there are."""
-    more = f" and {len(rows) - MOST_NAMED} more" if len(rows) > MOST_NAMED else ""
-    named = "; ".join(measurement_name(row) for row in rows[:MOST_NAMED].to_dict("records"))
-    return "" if len(rows) == len(profiles) else f": {named}{more}"
-
-
-def _few_seeds(cells: pd.DataFrame) -> Iterator[str]:
-    finished = cells[cells["n_seeds"] > 0]
-    if (finished["n_seeds"] == 1).any():
-        yield (
-            f"{(finished['n_seeds'] == 1).sum()} of {len(finished)} cells have one seed: their intervals are over pictures (Wilson) and speak of "
-            "that network only, not of the next one trained."
-        )
-    if (finished["n_seeds"] == 2).any():
-        yield "Two seeds say little about their own spread: it is pooled over cells of like spread (Cochran's C), in a crossed t interval."
-
-
-def _confounds(environment: dict[str, list[Any]]) -> Iterator[str]:
-    for name, values in environment.items():
-        if len(values) > 1:
-            yield f"Runs differ in {name} ({', '.join(str(value) for value in values[:MOST_NAMED])}): a confound of every comparison between them."
-
-
-def above_native(resolutions: Iterable[int], native_resolution: int) -> Iterator[str]:
-    """That resolutions above the stored one show nothing more."""
-    above = sorted(
-        {int(resolution) for resolution in resolutions if resolution > native_resolution}
+def _halved_learning_rate(finding: Finding) -> str:
+    return (
+        "Trained at half the learning rate, after a loss that was not finite: "
+        f"{_runs(finding)}. This confounds every comparison with them."
     )
-    if above:
-        yield (
-            f"Information ends at {native_resolution} px, as pictures are stored; {', '.join(map(str, above))} px add pixels and no detail, "
-            "so gains there are due to the grid."
-        )
 
 
-def _coarse_maps(explanations: pd.DataFrame) -> Iterator[str]:
-    coarse = explanations[explanations["grid"] < SMALLEST_GRID]
-    for method, rows in coarse.groupby("method", sort=False):
-        places = ", ".join(f"{px} px" for px in sorted(set(rows["resolution"])))
-        yield f"{method_name(str(method))} maps at {places} have fewer than {SMALLEST_GRID} x {SMALLEST_GRID} cells: not meaningful."
+def _accumulated_batch(finding: Finding) -> str:
+    return (
+        "Memory ran out, so the batch was accumulated from micro-batches: "
+        f"{_runs(finding)}. This is a confound for networks with BatchNorm, "
+        "whose statistics are those of a micro-batch."
+    )
+
+
+def _disturbed(finding: Finding) -> str:
+    reasons = finding.subject["reasons"]
+    counts = [f"{count} {reason}" for reason, count in reasons.items()]
+    text = next(iter(reasons)) if len(reasons) == 1 else ", ".join(counts)
+    are = "is" if finding.numbers["measurements"].value == 1 else "are"
+    return (
+        f"{_share_of_measurements(finding)} {are} marked invalid ({text}){_measurements(finding)}. "
+        "Compare with care, or measure again on an idle machine."
+    )
+
+
+def _unmeasured(finding: Finding) -> str:
+    words = UNMEASURED[finding.subject["status"]]
+    return f"{_share_of_measurements(finding)} {words}{_measurements(finding)}."
+
+
+def _share_of_measurements(finding: Finding) -> str:
+    measurements = finding.numbers["measurements"]
+    return f"{measurements.value} of {format_count(measurements.n or 0, 'cost measurement')}"
+
+
+def _measurements(finding: Finding) -> str:
+    """Return the names of the measurements after a colon, unless they are all there are."""
+    measurements = finding.numbers["measurements"]
+    if measurements.value == measurements.n:
+        return ""
+    names = [measurement_name(part.subject) for part in finding.parts]
+    return f": {join_first(names, MAX_NAMED, '; ')}"
+
+
+def _one_seed(finding: Finding) -> str:
+    cells = finding.numbers["cells"]
+    have = "has" if cells.value == 1 else "have"
+    return (
+        f"{cells.value} of {format_count(cells.n or 0, 'cell')} {have} one seed: "
+        "the intervals are over images (Wilson) and hold for that network only, "
+        "not for the next one that is trained."
+    )
+
+
+def _two_seeds(finding: Finding) -> str:
+    return (
+        "Two seeds hardly show their own spread: it is pooled over cells of similar spread "
+        "(Cochran's C), in a crossed t interval."
+    )
+
+
+def _confound(finding: Finding) -> str:
+    values = ", ".join(str(value) for value in finding.subject["values"][:MAX_NAMED])
+    return (
+        f"Runs differ in {finding.subject['name']} ({values}): "
+        "this confounds every comparison between them."
+    )
+
+
+def _above_native(finding: Finding) -> str:
+    resolutions = ", ".join(map(str, finding.subject["resolutions"]))
+    add = "adds" if len(finding.subject["resolutions"]) == 1 else "add"
+    return (
+        f"Information ends at {finding.subject['stored_at']} px, at which images are stored. "
+        f"{resolutions} px {add} pixels and no detail, so gains there are due to the grid."
+    )
+
+
+def _failed_sanity_check(finding: Finding) -> str:
+    return (
+        f"{method_name(finding.subject['method'])} fails the sanity check and is greyed out: "
+        "its maps hardly change when head and last block are re-initialised. They retain "
+        f"(0 is the map of another image, 1 is no change): {_cells(finding)}."
+    )
+
+
+def _incomplete_attributions(finding: Finding) -> str:
+    largest = format_percent(finding.parts[0].numbers["value"].value)
+    return (
+        "Integrated Gradients do not add up to the change of the output, by up to "
+        f"{largest}: {_cells(finding)}. Increase explainability.ig_steps to reduce the error."
+    )
+
+
+def _cells(finding: Finding) -> str:
+    """Return the first cells with their values: `tiny_cnn at 24 px (0.34)`."""
+    names: list[Any] = [
+        f"{cell_name(part.subject)} ({part.numbers['value'].value:.2f})"
+        for part in finding.parts
+    ]
+    if len(names) > MAX_NAMED:
+        names[MAX_NAMED:] = [f"{len(names) - MAX_NAMED} more"]
+    return join_names(names)
+
+
+def _coarse_maps(finding: Finding) -> str:
+    places = ", ".join(f"{px} px" for px in finding.subject["resolutions"])
+    return (
+        f"{method_name(finding.subject['method'])} maps at {places} have fewer than "
+        f"{MIN_GRID} x {MIN_GRID} cells and are not meaningful."
+    )
+
+
+def _one_training_set(finding: Finding) -> str:
+    return "Intervals hold for this training set: other training images would widen them."
+
+
+TEMPLATES: dict[str, Callable[[Finding], str]] = {
+    "halved learning rate": _halved_learning_rate,
+    "accumulated batch": _accumulated_batch,
+    "disturbed measurements": _disturbed,
+    "unmeasured": _unmeasured,
+    "one seed": _one_seed,
+    "two seeds": _two_seeds,
+    "confound": _confound,
+    "above native": _above_native,
+    "failed sanity check": _failed_sanity_check,
+    "incomplete attributions": _incomplete_attributions,
+    "coarse maps": _coarse_maps,
+    "one training set": _one_training_set,
+}

@@ -6,7 +6,7 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
-from resomap.analysis.gate import gate
+from resomap.analysis.sanity_check import check_sanity
 from resomap.explain.attribution import AttributionSettings, attribute, choose_targets
 from resomap.explain.sanity import SANITY_COLUMNS, compute_sanity, reinitialise
 from resomap.models.custom import SimpleCNN
@@ -80,7 +80,7 @@ def test_edge_filter_fails_and_gradient_methods_pass(trained, striped):
     for method in functions:
         of_method = [row for row in rows if row["method"] == method]
         correlations = np.array([row["correlation"] for row in of_method])
-        result = gate(correlations, of_method[0]["floor"])
+        result = check_sanity(correlations, of_method[0]["floor"])
         if method == "edge":
             assert result.retained == pytest.approx(1)
             assert not result.passed
@@ -133,7 +133,7 @@ def test_too_few_varied_maps_give_nan_floor(trained, maps, n):
     row = sanity_row(trained, maps, maps)
     assert row["n"] == n
     assert np.isnan(row["floor"])
-    assert not gate(np.array([row["correlation"]] * 5), row["floor"]).passed
+    assert not check_sanity(np.array([row["correlation"]] * 5), row["floor"]).passed
 
 
 def test_reinitialise_changes_only_named_modules(trained):

@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from resomap.analysis.facts import read_facts
 from resomap.report.catalogue import data_figure_names
 from resomap.report.data_page import write_data_page
-from resomap.report.facts import read_facts
 from resomap.report.markup import data_section, inline_svg
 from resomap.system import files
 from tests.dataset_facts import copy_row
 from tests.synthetic import Sweep, write_results
-from tests.unit.test_report import Page
+from tests.unit.report.test_page import Page
 
 EVIL = "cats/<img src=x> & \"quoted\" 'name' $x^2$ \\udce9.jpg"
 LONG = "dogs/" + "x" * 245

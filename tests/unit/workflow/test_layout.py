@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from resomap import metrics
-from resomap.analysis.measurements import WAY
+from resomap.analysis.profiles import VARIANT_COLUMNS
+from resomap.analysis.tables import Tables
 from resomap.data.sources.open import REEF_FACTS
-from resomap.report.tables import Tables
 from resomap.system import files
 from resomap.system.locks import hold_lock
 from resomap.training.tally import METRIC_NAMES
@@ -87,7 +87,7 @@ def test_columns_of_a_table_are_unique_and_explained():
 
 def test_columns_agree_with_the_modules_that_compute_them():
     assert columns.column_names(columns.SCORES) == metrics.SCORE_NAMES
-    assert columns.column_names(columns.WAY) == WAY
+    assert columns.column_names(columns.WAY) == VARIANT_COLUMNS
     assert layout.table_columns("history")[1:-1] == (
         *(f"train_{name}" for name in METRIC_NAMES),
         *(f"val_{name}" for name in METRIC_NAMES),

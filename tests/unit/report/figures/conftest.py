@@ -6,12 +6,11 @@ from pathlib import Path
 import matplotlib as mpl
 import pytest
 
+from resomap.analysis.tables import Tables, read_tables
 from resomap.report.figures.panels import StoredImages
 from resomap.report.figures.style import STYLE
-from resomap.report.tables import Tables, read_tables
 from tests.drawings import stored_images
-from tests.synthetic import Sweep
-from tests.unit.test_tables import aggregate
+from tests.synthetic import Sweep, aggregate
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +22,7 @@ def explained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         test=80,
         val=40,
         explained=24,
-        struck=("saliency",),
+        failed_methods=("saliency",),
     )
     aggregate(folder, sweep)
     return folder

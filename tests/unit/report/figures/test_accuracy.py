@@ -1,9 +1,8 @@
 from pathlib import Path
 
+from resomap.analysis.tables import read_tables
 from resomap.report.figures.accuracy import plot_accuracy_by_resolution
-from resomap.report.tables import read_tables
-from tests.synthetic import Sweep
-from tests.unit.test_tables import aggregate
+from tests.synthetic import Sweep, aggregate
 
 
 def test_many_models_have_a_panel_per_family(tmp_path: Path) -> None:

@@ -3,11 +3,10 @@ from pathlib import Path
 
 import matplotlib as mpl
 
+from resomap.analysis.tables import Tables, read_tables
 from resomap.report.figures.agreement import plot_agreement
-from resomap.report.tables import Tables, read_tables
 from tests.drawings import find_panel, note_of, texts_of
-from tests.synthetic import Sweep
-from tests.unit.test_tables import aggregate
+from tests.synthetic import Sweep, aggregate
 
 DASH = "\N{EN DASH}"
 

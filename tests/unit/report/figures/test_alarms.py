@@ -4,9 +4,9 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 
+from resomap.analysis.tables import Tables
 from resomap.report.figures.alarms import plot_right_answer_wrong_reason
 from resomap.report.figures.style import CHOSEN, Drawing
-from resomap.report.tables import Tables
 from tests.alarm_tables import alarm_table
 from tests.drawings import find_panel, note_of, texts_of
 

@@ -5,8 +5,8 @@ import matplotlib as mpl
 import pandas as pd
 import pytest
 
+from resomap.analysis.tables import read_tables
 from resomap.report.catalogue import figure_names
-from resomap.report.tables import read_tables
 from tests.drawings import draw_sweep
 from tests.synthetic import Sweep
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
+from resomap.analysis.tables import Tables
 from resomap.report.figures.evidence import (
     group_order,
     plot_evidence_by_resolution,
     plot_faithfulness,
 )
 from resomap.report.figures.style import MUTED
-from resomap.report.tables import Tables
 from tests.drawings import find_panel, note_of
 
 METHODS = ("Grad-CAM", "Integrated Gradients", "Saliency")

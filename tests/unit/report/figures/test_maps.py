@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from resomap.analysis.tables import Tables
 from resomap.report.figures.maps import (
     ends_and_middle,
     in_turn,
@@ -14,7 +15,6 @@ from resomap.report.figures.maps import (
 )
 from resomap.report.figures.panels import StoredImages
 from resomap.report.figures.style import Drawing
-from resomap.report.tables import Tables
 from resomap.system import files
 from tests.alarm_tables import alarm_table
 

@@ -1,4 +1,5 @@
-from resomap.report.figures.style import model_style, shorten_name
+from resomap.report.figures.style import model_style
+from resomap.report.text.format import shorten_name
 
 
 def test_models_have_distinct_styles() -> None:

@@ -1,0 +1,216 @@
+"""The choice: the cheapest cell shown to be as accurate as the best, selected on validation and reported on test images.
+
+The record of the choice is written to choice.json. `report/text/choice.py` puts it into words.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from resomap.analysis.comparison import (
+    Candidate,
+    Comparison,
+    Ranking,
+    difference_by_image,
+    matching_predictions,
+    pool_differences,
+    rank_candidates,
+)
+from resomap.analysis.power import POWER, PowerPlan, plan_power
+from resomap.analysis.predictions import Predictions
+from resomap.analysis.statistics import (
+    Pool,
+    accuracy_interval,
+    compute_spread,
+    difference_interval,
+    pool_spreads,
+)
+from resomap.config import schema
+
+ChoiceRecord = dict[str, Any]
+
+
+def choose(candidates: Sequence[Candidate], rules: schema.Report) -> ChoiceRecord:
+    """Choose among the candidates within the budgets; returns plain values for choice.json.
+
+    `status` is `chosen` (a cheaper cell is shown to be within the margin of the best), `best`
+    (every cheaper one is shown to be worse), `undecided` (some are neither; the best stands in)
+    or `none`.
+    """
+    allowed, excluded = _apply_budgets(candidates, rules)
+    record: ChoiceRecord = {"rules": rules.model_dump(), "excluded": excluded}
+    if not allowed:
+        cells = dict.fromkeys(("best", "choice", "runner_up"))
+        return record | {"status": "none", **cells, "comparisons": []}
+    ranking = rank_candidates(allowed, rules.margin, rules.confidence)
+    status, choice = _decide(ranking)
+    runner_up = _runner_up(ranking, choice)
+    summaries = _summaries(allowed, rules.confidence)
+    test_pool = pool_differences([candidate.test for candidate in allowed])
+    return record | {
+        "status": status,
+        "best": summaries[ranking.best.cell],
+        "choice": summaries[choice.cell],
+        "runner_up": summaries[runner_up.cell] if runner_up else None,
+        "regret": _regret(ranking, choice, test_pool, rules.confidence),
+        "comparisons": [_comparison_record(one) for one in ranking.comparisons],
+        "minimum_detectable_difference": _detectable_difference(ranking),
+        "needed": _needed(ranking, choice),
+    }
+
+
+def _apply_budgets(
+    candidates: Sequence[Candidate], rules: schema.Report
+) -> tuple[list[Candidate], list[dict[str, Any]]]:
+    """Split the candidates into those within the budgets and records of the others with a reason."""
+    allowed, excluded = [], []
+    for candidate in candidates:
+        reason = _exclusion_reason(candidate, rules)
+        if reason is None:
+            allowed.append(candidate)
+        else:
+            excluded.append({**candidate.cell._asdict(), "reason": reason})
+    return allowed, excluded
+
+
+def _exclusion_reason(candidate: Candidate, rules: schema.Report) -> str | None:
+    """Return which budget a candidate exceeds; None when it keeps both."""
+    accuracy = candidate.val_accuracy
+    if rules.min_accuracy is not None and accuracy < rules.min_accuracy:
+        return f"validation accuracy {accuracy:.3f} is below {rules.min_accuracy:g}"
+    if rules.max_latency_ms is None:
+        return None
+    if candidate.latency is None:
+        return "its latency was not measured"
+    if candidate.latency.p90 > rules.max_latency_ms:
+        limit = f"{rules.max_latency_ms:g} ms"
+        return f"p90 latency {candidate.latency.p90:.3g} ms is above {limit}"
+    return None
+
+
+def _decide(ranking: Ranking) -> tuple[str, Candidate]:
+    """Return the status and the chosen candidate."""
+    cheaper = [one for one in ranking.comparisons if one.cheaper]
+    within = [one.candidate for one in cheaper if one.verdict == "within"]
+    if within:
+        return "chosen", min(within, key=lambda candidate: candidate.cost)
+    is_open = any(one.verdict == "open" for one in cheaper)
+    return "undecided" if is_open else "best", ranking.best
+
+
+def _runner_up(ranking: Ranking, choice: Candidate) -> Candidate | None:
+    """Return the next cheapest cell within the margin, else the next most accurate one."""
+    others = [one for one in ranking.comparisons if one.candidate is not choice]
+    within = [one.candidate for one in others if one.verdict == "within" and one.cheaper]
+    if within:
+        return min(within, key=lambda candidate: candidate.cost)
+    rest = [one.candidate for one in others]
+    if ranking.best is not choice:
+        rest.append(ranking.best)
+    return max(rest, key=lambda candidate: candidate.rank, default=None)
+
+
+def _summaries(candidates: Sequence[Candidate], confidence: float) -> dict[Any, ChoiceRecord]:
+    """Return accuracy, with intervals, and latency of every candidate by its cell."""
+    val_pool = _pool_accuracies([candidate.val for candidate in candidates])
+    test_pool = _pool_accuracies([candidate.test for candidate in candidates])
+    summaries = {}
+    for one in candidates:
+        val = accuracy_interval(one.val.correct_as_trained, confidence, val_pool)
+        test = accuracy_interval(one.test.correct_as_trained, confidence, test_pool)
+        summaries[one.cell] = {
+            **one.cell._asdict(),
+            "n_seeds": len(one.val.seeds),
+            "val_accuracy": asdict(val),
+            "test_accuracy": asdict(test),
+            **_latency_record(one),
+        }
+    return summaries
+
+
+def _pool_accuracies(predictions: Sequence[Predictions]) -> Pool | None:
+    """Pool the seed variance of the accuracies of cells."""
+    return pool_spreads([compute_spread(one.correct_as_trained) for one in predictions])
+
+
+def _latency_record(candidate: Candidate) -> dict[str, Any]:
+    """Return the latency columns of a candidate, None when not measured."""
+    latency = candidate.latency
+    if latency is None:
+        return dict.fromkeys(("latency_ms_p50", "latency_ms_p90", "latency_valid"))
+    return {
+        "latency_ms_p50": latency.p50,
+        "latency_ms_p90": latency.p90,
+        "latency_valid": latency.valid,
+    }
+
+
+def _comparison_record(comparison: Comparison) -> ChoiceRecord:
+    """Return a comparison as plain values."""
+    candidate = comparison.candidate
+    return {
+        **candidate.cell._asdict(),
+        "difference": asdict(comparison.difference),
+        "shown_within": comparison.shown_within,
+        "verdict": comparison.verdict,
+        "cheaper": comparison.cheaper,
+        "latency_ms_p50": _latency_record(candidate)["latency_ms_p50"],
+    }
+
+
+def _regret(
+    ranking: Ranking, choice: Candidate, test_pool: Pool | None, confidence: float
+) -> ChoiceRecord:
+    """Return the test accuracy given up against the best, and `at_most`: the largest deficit that validation leaves possible."""
+    if choice is ranking.best:
+        deficits = [one.difference.high for one in ranking.comparisons]
+        zeros = dict.fromkeys(("mean", "low", "high"), 0.0)
+        method = "the choice is the best cell"
+        return {**zeros, "method": method, "at_most": max([*deficits, 0.0])}
+    pair = matching_predictions(ranking.best.test, choice.test)
+    given_up = difference_interval(*pair, confidence, test_pool)
+    (shown_within,) = (
+        one.shown_within for one in ranking.comparisons if one.candidate is choice
+    )
+    return asdict(given_up) | {"at_most": shown_within}
+
+
+def _detectable_difference(ranking: Ranking) -> float | None:
+    """Return the difference that a typical comparison with the best detects; None without a rival."""
+    differences = []
+    for comparison in ranking.comparisons:
+        plan = _power_plan(comparison.candidate, ranking)
+        differences.append(plan.detectable(plan.seeds, plan.images, ranking.error))
+    return float(np.median(differences)) if differences else None
+
+
+def _power_plan(candidate: Candidate, ranking: Ranking) -> PowerPlan:
+    """Plan the comparison of a candidate with the best."""
+    difference = difference_by_image(candidate.val, ranking.best.val)
+    return plan_power(compute_spread(difference), ranking.pool)
+
+
+def _needed(ranking: Ranking, choice: Candidate) -> ChoiceRecord | None:
+    """Return what would decide the most accurate open cell that costs less than the choice; None when there is none."""
+    undecided = [
+        one
+        for one in ranking.comparisons
+        if one.verdict == "open" and one.candidate.is_cheaper_than(choice)
+    ]
+    if not undecided:
+        return None
+    closest = max(undecided, key=lambda one: one.candidate.rank)
+    plan = _power_plan(closest.candidate, ranking)
+    effect = abs(closest.difference.mean + ranking.margin)
+    seeds = plan.seeds_needed(effect, ranking.error)
+    images = plan.images_needed(effect, ranking.error)
+    return {
+        **closest.candidate.cell._asdict(),
+        "difference": asdict(closest.difference),
+        "n_seeds": plan.seeds,
+        "more_seeds": seeds - plan.seeds if seeds else None,
+        "more_images": images - plan.images if images else None,
+        "power": POWER,
+    }

@@ -1,0 +1,46 @@
+"""The type of a finding: one claim of the sweep as a value, before it is put into words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+
+class Estimate(NamedTuple):
+    """A number with the ends of its interval and the number of observations; None where unknown."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One claim: what it is about, its numbers, whether it is shown, and which table holds it.
+
+    `subject` names what the claim is about (model, resolution, group, method ...). `state` is what
+    the numbers show, such as `shown`, `not shown`, `open`, `unknown`, or of an alarm `fires` and
+    `silent`. `evidence` is the file of results/ with the numbers. `parts` are findings that this
+    one rests on. Headlines, titles and sentences in `report/text/` render from it.
+    """
+
+    kind: str
+    state: str
+    evidence: str
+    subject: Mapping[str, Any] = field(default_factory=dict)
+    numbers: Mapping[str, Estimate] = field(default_factory=dict)
+    parts: tuple["Finding", ...] = ()
+
+
+def read_estimate(row: Any, name: str, n_column: str = "n") -> Estimate:
+    """Read `name`, `name`_low and `name`_high of a table row, and the number of observations in `n_column`."""
+    low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
+    n = row.get(n_column)
+    return Estimate(
+        float(row[name]),
+        None if pd.isna(low) else float(low),
+        None if pd.isna(high) else float(high),
+        None if pd.isna(n) else int(n),
+    )

@@ -1,0 +1,138 @@
+"""The cells and runs of a sweep, and the predictions of every run, image by image."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from resomap import metrics
+from resomap.config import schema
+from resomap.system import files
+from resomap.workflow.layout import run_status
+
+
+class Cell(NamedTuple):
+    """One model at one resolution, px."""
+
+    family: str
+    model: str
+    resolution: int
+
+    def __str__(self) -> str:
+        return f"{self.model} at {self.resolution} px"
+
+
+class Run(NamedTuple):
+    """One trained cell; `folder` holds its results."""
+
+    cell: Cell
+    seed: int
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Correctness of the predictions of one cell on one split: a row per finished seed, a column per image.
+
+    `correct[px]` (seeds, N) is evaluated at px. `pair_correct` (seeds, N) is 1 where the logit of
+    the label beats that of its pair partner at the training resolution; it is NaN for images of
+    classes without a partner. `labels` is (N,).
+    """
+
+    cell: Cell
+    seeds: tuple[int, ...]
+    labels: np.ndarray
+    correct: dict[int, np.ndarray]
+    pair_correct: np.ndarray
+
+    @property
+    def correct_as_trained(self) -> np.ndarray:
+        """Correctness at the training resolution (seeds, N)."""
+        return self.correct[self.cell.resolution]
+
+
+def sweep_cells(
+    models: Sequence[schema.Architecture], resolutions: Sequence[int]
+) -> list[Cell]:
+    """List every cell of the sweep, model by model."""
+    return [Cell(model.family, model.name, px) for model in models for px in resolutions]
+
+
+def cell_runs(cell: Cell, seeds: Sequence[int], runs: Path) -> list[Run]:
+    """List the runs of a cell under the folder `runs`, whether they exist or not."""
+    folder = runs / cell.family / cell.model / f"r{cell.resolution}"
+    return [Run(cell, seed, folder / f"seed{seed}") for seed in seeds]
+
+
+def sweep_runs(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> list[Run]:
+    """List every run of the sweep, whether it exists or not."""
+    return [run for cell in cells for run in cell_runs(cell, seeds, runs)]
+
+
+def finished_runs(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> list[Run]:
+    """List the runs that have numbers."""
+    return [run for run in sweep_runs(cells, seeds, runs) if run_status(run.folder) == "ok"]
+
+
+def read_predictions(
+    cell: Cell, seeds: Sequence[int], runs: Path, manifest: dict[str, Any], split: str
+) -> Predictions | None:
+    """Read the predictions of the finished runs of a cell on `split` (val or test); None when no run finished."""
+    name = "predictions.npz" if split == "test" else f"{split}_predictions.npz"
+    finished = finished_runs([cell], seeds, runs)
+    if not finished:
+        return None
+    stored = [files.read_arrays(run.folder / name) for run in finished]
+    logits_names = [key for key in stored[0] if key.startswith("logits_r")]
+    return Predictions(
+        cell=cell,
+        seeds=tuple(run.seed for run in finished),
+        labels=stored[0]["label"],
+        correct={
+            int(key.removeprefix("logits_r")): _correct(stored, key) for key in logits_names
+        },
+        pair_correct=_pair_correct(stored, f"logits_r{cell.resolution}", manifest["pairs"]),
+    )
+
+
+def _correct(stored: Sequence[dict[str, np.ndarray]], key: str) -> np.ndarray:
+    """Compare the arg max of the logits `key` with the labels (seeds, N)."""
+    return np.stack([arrays[key].argmax(axis=1) == arrays["label"] for arrays in stored])
+
+
+def _pair_correct(
+    stored: Sequence[dict[str, np.ndarray]], key: str, pairs: Sequence[Sequence[int]] | None
+) -> np.ndarray:
+    """Compare the logits `key` inside the pairs of classes (seeds, N)."""
+    return np.stack(
+        [metrics.pair_accuracy(arrays[key], arrays["label"], pairs) for arrays in stored]
+    )
+
+
+def matching_rows(first: Predictions, second: Predictions) -> tuple[list[int], list[int]]:
+    """Return the rows of two cells that belong to the same seeds; rows in order when no seed is shared."""
+    common = [seed for seed in first.seeds if seed in second.seeds]
+    if not common:
+        rows = list(range(min(len(first.seeds), len(second.seeds))))
+        return rows, rows
+    own_rows = [first.seeds.index(seed) for seed in common]
+    return own_rows, [second.seeds.index(seed) for seed in common]
+
+
+def group_of_class(manifest: dict[str, Any]) -> list[str | None]:
+    """Return the group of each class by its index; None where the dataset has no groups."""
+    groups = manifest["groups"] or {}
+    return [groups.get(name) for name in manifest["classes"]]
+
+
+def group_names(manifest: dict[str, Any]) -> list[str]:
+    """Return the names of the groups in the order of their classes."""
+    return [name for name in dict.fromkeys(group_of_class(manifest)) if name is not None]
+
+
+def in_group(labels: np.ndarray, manifest: dict[str, Any], group: str) -> np.ndarray:
+    """Return a mask (N,) of the images whose class belongs to the group."""
+    members = [index for index, name in enumerate(group_of_class(manifest)) if name == group]
+    return np.isin(labels, members)

@@ -1,0 +1,50 @@
+"""The measurements of the profiles, and which of them represent a model."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from resomap.analysis.predictions import Cell
+from resomap.system import files
+from resomap.workflow.columns import WAY, column_names
+
+Row = dict[str, Any]
+
+VARIANT_COLUMNS = column_names(WAY)
+"""How a network was run. With the resolution and the batch size they identify a measurement."""
+
+
+def read_records(cells: Sequence[Cell], profiles: Path, kind: str) -> Iterator[Row]:
+    """Yield every record of `kind` (cells or stages) of every profiled model, with `family` and `model`."""
+    for family, model in dict.fromkeys((cell.family, cell.model) for cell in cells):
+        path = profiles / family / f"{model}.json"
+        if path.exists():
+            for record in files.read_json(path).get(kind, ()):
+                yield {"family": family, "model": model, **record}
+
+
+def main_variant_rows(table: pd.DataFrame, profiles: pd.DataFrame) -> pd.DataFrame:
+    """Select the rows that represent their model: those of the variant of its first row in profiles.csv.
+
+    Cells are compared and chosen by that variant.
+    """
+    keys = ["family", "model", *VARIANT_COLUMNS]
+    return table.merge(profiles.drop_duplicates(["family", "model"])[keys], on=keys)
+
+
+def single_image_rows(profiles: pd.DataFrame) -> pd.DataFrame:
+    """Select one row per measured cell: its latency at batch 1, smallest resolution first."""
+    rows = main_variant_rows(profiles, profiles)
+    measured = (rows["batch_size"] == 1) & rows["latency_ms_p50"].notna()
+    return rows[measured].sort_values("resolution", kind="stable")
+
+
+def best_throughput_rows(profiles: pd.DataFrame) -> pd.DataFrame:
+    """Select one row per measured cell: its throughput at the best batch size, smallest resolution first."""
+    rate = "inference_images_per_second"
+    rows = main_variant_rows(profiles, profiles).dropna(subset=rate)
+    rows = rows.sort_values(rate, ascending=False, kind="stable")
+    best = rows.drop_duplicates(["family", "model", "resolution"])
+    return best.sort_values("resolution", kind="stable")

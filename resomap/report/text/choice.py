@@ -1,0 +1,202 @@
+"""The choice in words: the headline, the reasons below it, and the title of its figure."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from resomap.report.text.format import cell_name
+from resomap.text import (
+    format_confidence,
+    format_count,
+    format_interval,
+    format_milliseconds,
+    format_number,
+    format_percent,
+    format_points,
+)
+
+ChoiceRecord = dict[str, Any]
+MAX_NAMED = 4
+VERDICTS = {
+    "within": "shown to be within {margin}",
+    "worse": "shown to be worse by more than {margin}",
+    "open": "neither shown to be within {margin} nor shown to be worse",
+}
+
+
+def describe_choice(choice: ChoiceRecord) -> ChoiceRecord:
+    """Return the choice with `headline`, which can stand alone, and `reasons`, a list of sentences."""
+    return choice | {"headline": headline(choice), "reasons": list(_reasons(choice))}
+
+
+def headline(choice: ChoiceRecord) -> str:
+    """Return the choice and why it was made."""
+    if choice["status"] == "none":
+        excluded = len(choice["excluded"])
+        if not excluded:
+            return "No choice: no run has finished."
+        return f"No choice: no cell is within the budgets ({format_count(excluded, 'cell')} excluded)."
+    if choice["status"] == "undecided":
+        return _undecided_headline(choice)
+    why = _why_chosen(choice) if choice["status"] == "chosen" else _why_best(choice)
+    facts = _cell_facts(choice["choice"], choice["rules"])
+    return f"Choose {cell_name(choice['choice'])}: {why}. {facts}."
+
+
+def _why_chosen(choice: ChoiceRecord) -> str:
+    """Return why a cheaper cell than the best was chosen."""
+    best, margin = choice["best"], format_points(choice["rules"]["margin"])
+    share = format_percent(choice["choice"]["latency_ms_p50"] / best["latency_ms_p50"])
+    return (
+        f"the cheapest cell shown to be within {margin} of the best, {cell_name(best)}, "
+        f"at {share} of its latency"
+    )
+
+
+def _why_best(choice: ChoiceRecord) -> str:
+    """Return why the most accurate cell was chosen."""
+    if choice["choice"]["latency_ms_p50"] is None:
+        return "the most accurate cell. No latency was measured, so none is known to be cheaper"
+    if not choice["comparisons"]:
+        return "the only cell"
+    if not any(one["cheaper"] for one in choice["comparisons"]):
+        return "the most accurate and the cheapest cell"
+    margin = format_points(choice["rules"]["margin"])
+    return (
+        f"the most accurate cell. Every cheaper cell is shown to be worse by more than {margin}"
+    )
+
+
+def _undecided_headline(choice: ChoiceRecord) -> str:
+    """Return what is open, what would decide it, and what to take until then."""
+    needed, margin = choice["needed"], format_points(choice["rules"]["margin"])
+    return (
+        f"Undecided: {cell_name(needed)} costs less and may be within {margin} of the best. "
+        f"{_remedy(needed)}. Until then, choose {cell_name(choice['choice'])}: "
+        f"{_lower_first(_cell_facts(choice['choice'], choice['rules']))}."
+    )
+
+
+def _lower_first(text: str) -> str:
+    return f"{text[0].lower()}{text[1:]}"
+
+
+def _remedy(needed: ChoiceRecord) -> str:
+    """Return how many seeds or images would decide an open comparison."""
+    ways = []
+    if needed["more_seeds"]:
+        ways.append(f"{needed['more_seeds']:,} more {_plural('seed', needed['more_seeds'])}")
+    if needed["more_images"]:
+        images = _plural("validation image", needed["more_images"])
+        ways.append(f"{needed['more_images']:,} more {images}")
+    if not ways:
+        return "No affordable number of seeds or validation images would decide it"
+    return f"{' or '.join(ways)} would decide it"
+
+
+def _plural(noun: str, count: int) -> str:
+    return noun if count == 1 else f"{noun}s"
+
+
+def _cell_facts(cell: ChoiceRecord, rules: ChoiceRecord) -> str:
+    """Return the test accuracy of a cell with its interval, and its latency."""
+    accuracy = f"Test accuracy {_interval(cell['test_accuracy'], rules['confidence'])}"
+    if cell["latency_ms_p50"] is None:
+        return accuracy
+    return f"{accuracy}, {format_milliseconds(cell['latency_ms_p50'])} per image"
+
+
+def _interval(interval: ChoiceRecord, confidence: float) -> str:
+    """Return `0.975 (95 % interval 0.968-0.981)`."""
+    ends = format_interval(interval["low"], interval["high"], 3)
+    return f"{interval['mean']:.3f} ({format_confidence(confidence)} {ends})"
+
+
+def _difference(interval: ChoiceRecord) -> str:
+    """Return a difference of accuracies: `1.2 points (interval 0.4 to 2.0)`."""
+    low, high = (format_number(100 * interval[end], 1) for end in ("low", "high"))
+    return f"{format_points(interval['mean'])} (interval {low} to {high})"
+
+
+def _reasons(choice: ChoiceRecord) -> Iterator[str]:
+    """Yield the sentences below the headline."""
+    rules = choice["rules"]
+    if choice["choice"] is not None:
+        yield from _selection(choice)
+        yield from _caveats(choice)
+    for cell in choice["excluded"]:
+        yield f"{cell_name(cell)} is excluded: {cell['reason']}."
+    if rules["max_latency_ms"] is None and rules["min_accuracy"] is None:
+        yield "No budget was set (report.max_latency_ms, report.min_accuracy)."
+
+
+def _selection(choice: ChoiceRecord) -> Iterator[str]:
+    """Yield how the cells compare on validation images, and what the choice gives up."""
+    best, rules = choice["best"], choice["rules"]
+    accuracy = _interval(best["val_accuracy"], rules["confidence"])
+    yield f"Best on validation images: {cell_name(best)}, accuracy {accuracy}."
+    yield "Cells are selected on validation images; the headline reports test images."
+    detectable = choice["minimum_detectable_difference"]
+    if detectable is not None:
+        yield (
+            "A typical comparison in this sweep detects differences of "
+            f"{format_points(detectable)} or more in four cases of five."
+        )
+    yield from _cheaper_cells(choice)
+    if choice["choice"] != best:
+        regret = choice["regret"]
+        yield (
+            f"The choice gives up {_difference(regret)} on test images. "
+            f"Validation leaves at most {format_points(regret['at_most'])} possible."
+        )
+    if choice["needed"] and choice["status"] == "chosen":
+        yield f"{cell_name(choice['needed'])} costs even less and is open. {_remedy(choice['needed'])}."
+    if choice["runner_up"]:
+        runner_up = choice["runner_up"]
+        facts = _lower_first(_cell_facts(runner_up, rules))
+        yield f"Runner-up: {cell_name(runner_up)}, {facts}."
+
+
+def _cheaper_cells(choice: ChoiceRecord) -> Iterator[str]:
+    """Yield a sentence per verdict with the most accurate cells that cost less than the best."""
+    margin = format_points(choice["rules"]["margin"])
+    for verdict, words in VERDICTS.items():
+        cells = [
+            one for one in choice["comparisons"] if one["cheaper"] and one["verdict"] == verdict
+        ]
+        cells.sort(key=lambda one: -one["difference"]["mean"])
+        named = [f"{cell_name(one)}, {_difference(one['difference'])}" for one in cells]
+        names = "; ".join(named[:MAX_NAMED])
+        if len(named) > MAX_NAMED:
+            names += f"; {len(named) - MAX_NAMED} more"
+        if named:
+            yield f"Cheaper than the best and {words.format(margin=margin)}: {names}."
+
+
+def _caveats(choice: ChoiceRecord) -> Iterator[str]:
+    """Yield what weakens the choice."""
+    cells = [choice[name] for name in ("choice", "best", "runner_up") if choice[name]]
+    if any(cell["latency_valid"] is False for cell in cells):
+        yield (
+            "The latencies behind this choice are marked invalid, since the machine was "
+            "disturbed: measure again before you rely on them."
+        )
+    if any(cell["n_seeds"] == 1 for cell in cells):
+        yield (
+            "With one seed the intervals hold for these networks only: "
+            "another seed may change the choice."
+        )
+
+
+def choice_title(choice: ChoiceRecord) -> str:
+    """Return the title of the figure of accuracy by cost."""
+    margin = format_points(choice["rules"]["margin"])
+    if choice["status"] == "none":
+        return "No cell can be chosen"
+    chosen = cell_name(choice["choice"])
+    if choice["status"] == "chosen":
+        return f"{chosen} is the cheapest cell within {margin} of the best"
+    if choice["status"] == "undecided":
+        return f"Undecided: {cell_name(choice['needed'])} may be within {margin} of {chosen}"
+    if any(one["cheaper"] for one in choice["comparisons"]):
+        return f"No cheaper cell comes within {margin} of {chosen}"
+    return f"{chosen} is the most accurate cell"

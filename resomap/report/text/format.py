@@ -1,0 +1,102 @@
+"""How the report names cells, methods and variants, and writes estimates and lists."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from resomap.analysis.findings.finding import Estimate
+from resomap.text import (
+    format_confidence,
+    format_interval,
+    format_milliseconds,
+    format_number,
+    format_percent,
+)
+
+VARIANT_NAMES = {"cuda_graph": "CUDA graph", "training_step": "training step"}
+
+
+def join_names(names: Iterable[Any]) -> str:
+    """Return a list as English: `24`, `24 and 48`, `24, 48 and 96`."""
+    *others, last = (str(name) for name in names)
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def join_first(names: list[str], most: int, separator: str = ", ") -> str:
+    """Return the first `most` names and how many more there are."""
+    if len(names) <= most:
+        return separator.join(names)
+    return f"{separator.join(names[:most])} and {len(names) - most} more"
+
+
+def cell_name(subject: Mapping[Any, Any]) -> str:
+    """Return the name of a cell: `tiny_cnn at 96 px`."""
+    return f"{subject['model']} at {subject['resolution']} px"
+
+
+def variant_name(variant: str) -> str:
+    """Return the name of a variant: `eager`, `training step`."""
+    return VARIANT_NAMES.get(variant, variant)
+
+
+def measurement_name(subject: Mapping[Any, Any]) -> str:
+    """Return the name of a measurement: `tiny_cnn at 24 px (eager, batch 1)`."""
+    variant = variant_name(subject["variant"])
+    return f"{cell_name(subject)} ({variant}, batch {subject['batch_size']})"
+
+
+def shorten_name(name: str, most: int = 22) -> str:
+    """Return the name, cut in its middle when it has more than `most` characters."""
+    if len(name) <= most:
+        return name
+    half = most // 2
+    return f"{name[: most - half - 1]}\N{HORIZONTAL ELLIPSIS}{name[-half:]}"
+
+
+def sentence_case(text: str) -> str:
+    """Return the text with its first letter in upper case."""
+    return f"{text[0].upper()}{text[1:]}"
+
+
+def interval_name(confidence: float | None) -> str:
+    """Return `95 % interval ` for the first interval of a paragraph, and nothing without a confidence."""
+    return "" if confidence is None else f"{format_confidence(confidence)} "
+
+
+def format_estimate(
+    estimate: Estimate, digits: int = 2, confidence: float | None = None, show_n: bool = False
+) -> str:
+    """Return `0.984 (0.978-0.989)`, with the name of the interval when its confidence is given."""
+    text = format_number(estimate.value, digits)
+    if estimate.low is None or estimate.high is None:
+        return text
+    interval = interval_name(confidence) + format_interval(estimate.low, estimate.high, digits)
+    n = f", n = {estimate.n}" if show_n else ""
+    return f"{text} ({interval}{n})"
+
+
+def format_share(estimate: Estimate, confidence: float | None = None) -> str:
+    """Return a share with its interval and n: `96 % (88-100 %, n = 24)`."""
+    assert estimate.low is not None and estimate.high is not None
+    ends = format_interval(100 * estimate.low, 100 * estimate.high, 0)
+    interval = f"{interval_name(confidence)}{ends} %"
+    return f"{format_percent(estimate.value)} ({interval}, n = {estimate.n})"
+
+
+def format_latency(estimate: Estimate) -> str:
+    """Return a latency, `2.31 ms`."""
+    return format_milliseconds(estimate.value)
+
+
+def format_energy(joules: float) -> str:
+    """Return an energy with three significant digits, `2.31 mJ`."""
+    return f"{1e3 * joules:.3g} mJ" if joules < 1 else f"{joules:.3g} J"
+
+
+def format_mebibytes(size: float) -> str:
+    """Return a size for a column of MiB: `2.4`, `1,203`."""
+    return f"{size:.1f}" if size < 10 else f"{size:,.0f}"
+
+
+def format_three_digits(value: float) -> str:
+    """Return three significant digits, and no fewer than the whole number: `0.280`, `1,203`."""
+    return f"{value:#.3g}" if value < 99.95 else f"{value:,.0f}"

@@ -1,0 +1,138 @@
+"""The choice: which cell, with which status, and what the record holds."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from resomap.analysis.choice import choose
+from resomap.analysis.comparison import Candidate, Latency
+from resomap.analysis.predictions import Cell, Predictions
+from resomap.config.schema import Report
+
+
+def predictions(
+    resolution: int, accuracy: float, seeds: tuple[int, ...], images: int, model: str
+) -> Predictions:
+    """Build networks that get the same share of images right, each seed with one mistake of its own."""
+    right = np.tile(np.arange(images) < round(accuracy * images), (len(seeds), 1))
+    for row, seed in enumerate(seeds):
+        right[row, seed % images] ^= True
+    cell, no_pairs = Cell("custom", model, resolution), np.full(right.shape, np.nan)
+    return Predictions(cell, seeds, np.zeros(images, int), {resolution: right}, no_pairs)
+
+
+def candidate(
+    resolution: int,
+    accuracy: float,
+    latency: float | None,
+    *,
+    seeds: tuple[int, ...] = (0, 1, 2),
+    images: int = 2000,
+    valid: bool = True,
+) -> Candidate:
+    cost = None if latency is None else Latency(latency, 1.5 * latency, valid)
+    val = predictions(resolution, accuracy, seeds, images, "net")
+    test = predictions(resolution, accuracy, seeds, 2 * images, "net")
+    return Candidate(val, test, cost)
+
+
+def rules(**changes: Any) -> Report:
+    budgets = {"max_latency_ms": None, "min_accuracy": None}
+    return Report(**{"margin": 0.02, "confidence": 0.95, **budgets, **changes})
+
+
+def test_cheaper_cell_within_margin_is_chosen() -> None:
+    cells = [candidate(24, 0.70, 1.0), candidate(48, 0.949, 2.0), candidate(96, 0.95, 8.0)]
+    choice = choose(cells, rules())
+    assert choice["status"] == "chosen"
+    assert (choice["choice"]["resolution"], choice["best"]["resolution"]) == (48, 96)
+
+
+def test_cheapest_of_several_within_margin_is_chosen() -> None:
+    cells = [candidate(24, 0.948, 1.0), candidate(48, 0.949, 2.0), candidate(96, 0.95, 8.0)]
+    choice = choose(cells, rules())
+    assert choice["choice"]["resolution"] == 24
+    assert choice["runner_up"]["resolution"] == 48
+
+
+def test_best_is_chosen_when_cheaper_cells_are_worse() -> None:
+    choice = choose([candidate(24, 0.70, 1.0), candidate(96, 0.95, 8.0)], rules())
+    assert (choice["status"], choice["choice"]["resolution"]) == ("best", 96)
+    assert choice["needed"] is None
+
+
+def test_missing_evidence_is_not_non_inferiority() -> None:
+    few: dict[str, Any] = {"seeds": (0,), "images": 100}
+    choice = choose([candidate(48, 0.94, 2.0, **few), candidate(96, 0.95, 8.0, **few)], rules())
+    assert (choice["status"], choice["choice"]["resolution"]) == ("undecided", 96)
+    assert choice["needed"]["resolution"] == 48
+    assert choice["needed"]["more_images"] > 0
+
+
+def test_shown_within_holds_against_every_rival() -> None:
+    noisy = candidate(64, 0.949, 9.0)
+    noisy.val.correct[64][:] = np.random.default_rng(0).random((3, 2000)) < 0.949
+    choice = choose([candidate(48, 0.935, 2.0), noisy, candidate(96, 0.95, 8.0)], rules())
+    (against_best,) = (one for one in choice["comparisons"] if one["resolution"] == 48)
+    assert against_best["shown_within"] >= -against_best["difference"]["low"]
+
+
+def test_selection_uses_validation_and_reports_test() -> None:
+    tempting = candidate(48, 0.70, 2.0)
+    tempting.test.correct[48][:] = True
+    choice = choose([tempting, candidate(96, 0.95, 8.0)], rules())
+    assert choice["choice"]["resolution"] == 96
+    assert choice["choice"]["test_accuracy"]["mean"] == pytest.approx(0.95, abs=0.01)
+
+
+def test_latency_budget_excludes_cells_by_p90() -> None:
+    cells = [candidate(48, 0.80, 2.0), candidate(96, 0.95, 8.0)]
+    choice = choose(cells, rules(max_latency_ms=10.0))
+    assert choice["choice"]["resolution"] == 48
+    assert choice["excluded"][0]["reason"] == "p90 latency 12 ms is above 10 ms"
+
+
+def test_accuracy_budget_excludes_cells() -> None:
+    cells = [candidate(48, 0.80, 2.0), candidate(96, 0.95, 8.0)]
+    choice = choose(cells, rules(min_accuracy=0.9))
+    assert [cell["resolution"] for cell in choice["excluded"]] == [48]
+
+
+@pytest.mark.parametrize("cells", [[candidate(48, 0.80, 2.0)], []])
+def test_no_cell_within_budgets_gives_no_choice(cells: list[Candidate]) -> None:
+    choice = choose(cells, rules(min_accuracy=0.9))
+    assert (choice["status"], choice["choice"], choice["comparisons"]) == ("none", None, [])
+    assert len(choice["excluded"]) == len(cells)
+
+
+def test_accuracy_alone_decides_without_profile() -> None:
+    choice = choose([candidate(48, 0.95, None), candidate(96, 0.951, None)], rules())
+    assert (choice["status"], choice["choice"]["resolution"]) == ("best", 96)
+    assert choice["choice"]["latency_ms_p50"] is None
+
+
+def test_disturbed_measurement_is_used_and_marked() -> None:
+    cells = [candidate(48, 0.949, 2.0, valid=False), candidate(96, 0.95, 8.0)]
+    choice = choose(cells, rules())
+    assert choice["choice"]["resolution"] == 48
+    assert choice["choice"]["latency_valid"] is False
+
+
+def test_single_cell_has_no_rival() -> None:
+    choice = choose([candidate(48, 0.9, 2.0)], rules())
+    assert choice["runner_up"] is None
+    assert choice["minimum_detectable_difference"] is None
+
+
+def test_cells_of_different_seeds_are_compared() -> None:
+    cells = [candidate(24, 0.7, 1.0, seeds=(0,)), candidate(48, 0.9, 2.0, seeds=(1, 2))]
+    assert choose(cells, rules())["choice"]["resolution"] == 48
+
+
+def test_regret_is_on_test_and_bounded_by_validation() -> None:
+    cells = [candidate(48, 0.945, 2.0), candidate(96, 0.95, 8.0)]
+    regret = choose(cells, rules())["regret"]
+    assert regret["low"] < 0.005 < regret["high"]
+    assert regret["mean"] == pytest.approx(0.005)
+    assert 0.005 < regret["at_most"] <= 0.02

@@ -1,0 +1,194 @@
+"""The page: self-contained, well-formed and complete."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from resomap.analysis.facts import read_facts
+from resomap.analysis.tables import read_tables
+from resomap.config import schema
+from resomap.config.load import load_config
+from resomap.report.catalogue import data_figure_names
+from resomap.report.markup import inline_svg
+from resomap.report.page import build_page
+from tests.dataset_facts import copy_row
+from tests.drawings import draw_sweep
+from tests.synthetic import REPORT, Sweep
+
+TRAINING = load_config(Path(__file__).parents[3] / "config").training
+
+
+def build(folder: Path, sweep: Sweep, name: str = "Reef") -> str:
+    figures = draw_sweep(folder, sweep)
+    return build_page(
+        read_tables(folder / "tables"),
+        read_facts(folder / "data"),
+        figures,
+        experiment=schema.Experiment(name=name),
+        training=TRAINING,
+        report=REPORT,
+        seeds=sweep.seeds,
+        explain=True,
+        code="c0de",
+    )
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return build(
+        tmp_path_factory.mktemp("results"),
+        Sweep(resolutions=(24, 48), test=80, val=40, native=48),
+        name="<Reef> & co",
+    )
+
+
+VOID = {"meta", "img", "br", "link", "col"}
+
+
+class Page(HTMLParser):
+    """The open elements, the ids and the addresses of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.addresses: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+        self.ids += [value or "" for name, value in attributes if name == "id"]
+        self.addresses += [
+            value or "" for name, value in attributes if name in {"src", "href", "xlink:href"}
+        ]
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_page_needs_no_network(page: str) -> None:
+    assert all(address.startswith(("#", "data:")) for address in Page(page).addresses)
+    assert not re.search(r"url\((?!#)|@import|<script", page)
+
+
+def test_elements_are_closed_and_ids_unique(page: str) -> None:
+    parsed = Page(page)
+    assert parsed.open == []
+    assert len(parsed.ids) == len(set(parsed.ids))
+
+
+def test_internal_links_have_targets(page: str) -> None:
+    parsed = Page(page)
+    assert {address[1:] for address in parsed.addresses if address.startswith("#")} <= set(
+        parsed.ids
+    )
+
+
+def test_choice_is_at_top_and_end(page: str) -> None:
+    headline = re.search("<h1>(.*?)</h1>", page, re.DOTALL)[1]  # type: ignore[index]
+    assert (
+        page.index(headline) < page.index("What this sweep shows</h2>") < page.rindex(headline)
+    )
+    assert page.index("Protocol</h2>") < page.rindex(headline)
+
+
+def test_text_from_users_is_escaped(page: str) -> None:
+    assert "&lt;Reef&gt; &amp; co" in page
+    assert "<Reef>" not in page
+
+
+def test_every_figure_has_its_data(page: str) -> None:
+    assert page.count("<figure ") == page.count('download="') == 18
+
+
+def test_bad_dataset_is_first_alarm_and_limit(
+    tmp_path: Path,
+) -> None:
+    bad = tuple((str(number), "no image") for number in range(21))
+    copies = (
+        copy_row("test/1", "test", "train/1", "train"),
+        copy_row("train/2", "train", "train/3", "train", 1, 2),
+    )
+    sweep = Sweep(
+        models=("tiny_cnn",),
+        resolutions=(24,),
+        seeds=(0,),
+        test=40,
+        val=24,
+        native=24,
+        copies=copies,
+        bad=bad,
+    )
+    page = build(tmp_path, sweep)
+    findings, limits = page[page.index('id="findings"') :], page[page.index('id="limits"') :]
+    assert re.search("<dt.*?>(.*?)</dt><dd><p>(.*?):", findings).groups() == ("Alarm", "Leak")  # type: ignore[union-attr]
+    beginnings = [
+        "Test accuracies may be too high",
+        "Some labels are wrong",
+        "Skipped as unusable: 21 of 1,685 files",
+        "1 of 1 cell has one seed",
+    ]
+    places = [limits.index(sentence) for sentence in beginnings]
+    assert places == sorted(places)
+    assert "The first 20; all are in results/data/bad_pictures.csv." in page
+
+
+def test_data_section_equals_that_of_data_page(page: str) -> None:
+    section = page[page.index("<h2>Data</h2>") : page.index('id="cells"')]
+    assert "1,720 images of 8 classes" in section
+    assert [
+        name for name in re.findall('<figure id="(.*?)"', section) if name != "pictures"
+    ] == list(data_figure_names("reef"))
+
+
+def test_text_colours_follow_light_and_dark(page: str) -> None:
+    drawing = page[page.index("<svg") : page.index("</svg>")]
+    assert "var(--ink)" in drawing
+    assert "#1c2733" not in drawing
+
+
+def test_inlined_drawing_has_label_and_own_ids() -> None:
+    svg = '<?xml version="1.0"?>\n<svg xmlns:xlink="x" width="10pt" height="5pt" viewBox="0 0 10 5"><path id="a"/><use xlink:href="#a"/></svg>'
+    inlined = inline_svg(svg, "cost", "What it costs")
+    assert inlined.startswith('<svg role="img" aria-label="What it costs"')
+    assert "width=" not in inlined
+    assert 'id="cost-a"' in inlined
+    assert 'href="#cost-a"' in inlined
+
+
+@pytest.mark.parametrize(
+    "sweep",
+    [
+        Sweep(
+            models=("tiny_cnn",),
+            resolutions=(24,),
+            seeds=(0,),
+            test=40,
+            val=24,
+            native=24,
+            waiting=(("tiny_cnn", 24, 0),),
+        ),
+        Sweep(
+            models=("tiny_cnn",),
+            resolutions=(16, 24),
+            seeds=(0,),
+            test=40,
+            val=24,
+            native=16,
+            profiled=False,
+            grouped=False,
+            mask=False,
+        ),
+    ],
+    ids=["nothing finished", "one seed, no profile, no groups, no masks"],
+)
+def test_page_is_built_from_incomplete_results(sweep: Sweep, tmp_path: Path) -> None:
+    assert Page(build(tmp_path, sweep)).open == []
