@@ -83,7 +83,7 @@ def test_full_disk_leaves_previous_state(tmp_path, saved, monkeypatch):
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_full_disk_is_an_os_error_with_its_number():
+def test_full_disk_raises_numbered_os_error():
     with pytest.raises(OSError, match="No space left") as raised:
         states.write_state(Path("/dev/full"), {"weights": torch.zeros(10**6)})
     assert raised.value.errno == errno.ENOSPC
