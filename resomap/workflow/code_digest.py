@@ -23,6 +23,7 @@ EXCLUDED_FROM_DIGEST = {
     "config.schema",
     "config.data",
     "config.load",
+    "config.messages",
     "workflow.jobs",
     "workflow.job_params",
     "workflow.targets",

@@ -49,7 +49,7 @@ def test_the_end_names_the_report_and_says_its_first_sentence(finished):
 
 def test_the_start_says_how_much_work_lies_ahead(checkout):
     run = checkout.snakemake("results/data/manifest.json")
-    assert "1 models x 2 resolutions x 1 seeds = 2 trainings" in run.stdout + run.stderr
+    assert "1 model x 2 resolutions x 1 seed = 2 trainings" in run.stdout + run.stderr
 
 
 def test_the_merged_configuration_is_kept(finished):
@@ -78,7 +78,7 @@ def test_snakemakes_own_report_shows_every_figure(finished):
         ({"sweep": {"models": ["tiny_cn"]}}, "did you mean tiny_cnn?"),
         (
             {"sweep": {"models": ["vgg11"], "resolutions": [24]}},
-            "vgg11 takes pictures of 32 px or more",
+            "vgg11 needs images of at least 32 px",
         ),
         ({"sweep": {"seeds": []}}, "sweep.seeds"),
         ({"sweep": {"seeds": [0, 0]}}, "listed more than once"),
