@@ -1,9 +1,10 @@
-"""What is agreed about the shape of the code: who may import whom, how long a thing may be, where a rule and its main meet."""
+"""Agreements on the shape of the code: imports between parts, sizes, and the link of rules to entry points."""
 
 import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median, quantiles
@@ -15,15 +16,14 @@ from resomap.workflow.job_params import ENTRY_POINTS
 
 ROOT = Path(__file__).parents[1]
 PACKAGE, SCRIPTS = ROOT / "resomap", ROOT / "workflow_scripts"
-MODULES = sorted([*PACKAGE.rglob("*.py"), *SCRIPTS.glob("*.py")])
+FILES = sorted([*PACKAGE.rglob("*.py"), *SCRIPTS.glob("*.py")])
+MODULES = [path for path in FILES if path.stem != "__init__"]
 RULES = sorted((ROOT / "rules").glob("*.smk"))
 
 CORE = {"errors", "text", "metrics", "system", "config"}
-RESULTS_CONTRACT = {
-    "workflow.layout",
-    "workflow.columns",
-}  # paths, columns and states: plain values
-# From each part to those that it may import. data, models, profiling and explain are siblings that do not know each other.
+# Paths, columns and states of results: plain values that every part may read.
+RESULTS_CONTRACT = {"workflow.layout", "workflow.columns"}
+# What each part may import. data, models, profiling and explain are siblings that never import each other.
 MAY_IMPORT = {
     "errors": set(),
     "text": set(),
@@ -68,210 +68,186 @@ HEAVY = ("torch", "torchvision", "captum")
 
 
 def part_of(path: Path) -> str:
-    """The part of the tree that a file belongs to: `data` for resomap/data/loading/loader.py, `config` for resomap/config/load.py."""
-    inside = path.relative_to(ROOT).with_suffix("").parts
-    if inside[0] != "resomap":
-        return inside[0]
-    module = ".".join(inside[1:])
-    return module if module in MAY_IMPORT else inside[1]
+    """Return the part of the tree that a file belongs to: `data` for resomap/data/loading/loader.py."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    if parts[0] != "resomap":
+        return parts[0]
+    module = ".".join(parts[1:])
+    return module if module in MAY_IMPORT else parts[1]
 
 
 def imports(path: Path) -> Iterator[str]:
-    """Every module that a file imports, wherever the import stands."""
+    """Yield every module that a file imports, wherever the import stands."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, (
-                f"{named(path)}, line {node.lineno}: imports are absolute here"
-            )
-            is_package = ROOT.joinpath(*str(node.module).split(".")).is_dir()
-            yield from (
-                [f"{node.module}.{alias.name}" for alias in node.names]
-                if is_package
-                else [str(node.module)]
-            )
+            assert node.level == 0, f"{name(path)}, line {node.lineno}: a relative import"
+            module = str(node.module)
+            if ROOT.joinpath(*module.split(".")).is_dir():
+                yield from (f"{module}.{alias.name}" for alias in node.names)
+            else:
+                yield module
 
 
-def named(path: Path) -> str:
+def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in MODULES if path.stem != "__init__"], ids=named
-)
-def test_a_part_imports_only_what_stands_under_it(path):
+def package_imports(path: Path) -> list[str]:
+    return [module for module in imports(path) if module.startswith("resomap.")]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_part_imports_only_what_it_may(path):
     part = part_of(path)
-    assert part in MAY_IMPORT, (
-        f"{named(path)} is a new part: say in MAY_IMPORT whom it may import"
-    )
-    for name in imports(path):
-        if name.startswith("resomap."):
-            inside = name.removeprefix("resomap.")
-            assert {inside, inside.split(".")[0], inside.rpartition(".")[0]} & (
-                MAY_IMPORT[part] | {part}
-            ), f"{named(path)} imports {name}: {part} may not know it"
+    assert part in MAY_IMPORT, f"{name(path)} is a new part: add it to MAY_IMPORT"
+    for module in package_imports(path):
+        inside = module.removeprefix("resomap.")
+        parts = {inside, inside.split(".")[0], inside.rpartition(".")[0]}
+        assert parts & (MAY_IMPORT[part] | {part}), f"{name(path)} imports {module}"
 
 
-def test_the_walls_leave_no_way_round():
-    above = {
-        part: {name if name in MAY_IMPORT else name.split(".")[0] for name in below}
-        for part, below in MAY_IMPORT.items()
+def test_parts_have_no_import_cycle():
+    below = {
+        part: {each if each in MAY_IMPORT else each.split(".")[0] for each in allowed}
+        for part, allowed in MAY_IMPORT.items()
     }
-    for part in above:
-        assert part not in reachable(part, above), (
-            f"{part} can reach itself through what it may import"
-        )
+    for part in below:
+        assert part not in reachable(part, below), f"{part} may import itself through others"
 
 
 def reachable(part: str, below: dict[str, set[str]]) -> set[str]:
-    found, waiting = set[str](), list(below[part])
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting += below[name]
-    return found
+    reached, pending = set[str](), list(below[part])
+    while pending:
+        each = pending.pop()
+        if each not in reached:
+            reached.add(each)
+            pending += below[each]
+    return reached
 
 
-def test_the_driver_never_loads_torch():
-    files = [
-        path
+def test_driver_never_loads_torch():
+    modules = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for path in MODULES
-        if part_of(path) in (*DRIVER, "workflow_scripts")
-        and path.stem not in ("__init__", "track")
+        if part_of(path) in (*DRIVER, "workflow_scripts") and path.stem != "track"
     ]
-    names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files]
-    program = f"import sys, {', '.join(names)}; print(*sorted({set(HEAVY)} & set(sys.modules)))"
+    program = (
+        f"import sys, {', '.join(modules)}; print(*sorted({set(HEAVY)} & set(sys.modules)))"
+    )
     loaded = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert loaded.stdout.split() == [], (
-        f"importing the driver half loads {loaded.stdout.strip()}"
-    )
+    assert loaded.stdout.split() == []
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in MODULES if path.stem != "__init__"], ids=named
-)
-def test_nobody_inside_asks_the_face_of_a_package(path):
-    asked = [name for name in imports(path) if name.startswith("resomap.")]
-    faces = [
-        name
-        for name in asked
-        if not ROOT.joinpath(*name.split(".")).with_suffix(".py").is_file()
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_modules_import_submodules_not_packages(path):
+    packages = [
+        module
+        for module in package_imports(path)
+        if not ROOT.joinpath(*module.split(".")).with_suffix(".py").is_file()
     ]
-    assert faces == [], (
-        f"{named(path)} imports {faces}: what stands behind a face is missing from the digest of the code"
-    )
+    # What a package re-exports would be missing from the digest of the code.
+    assert packages == []
 
 
-def test_a_package_face_only_shows_what_stands_behind_it():
+def test_packages_only_import():
     for path in PACKAGE.rglob("__init__.py"):
         body = ast.parse(path.read_text(encoding="utf-8")).body
-        told = [
-            ast.unparse(node).partition(" ")[0]
-            for node in body
-            if not isinstance(node, ast.Expr | ast.ImportFrom)
-        ]
-        assert set(told) <= {"__all__"}, (
-            f"{named(path)} does more than import: its code is in no digest"
-        )
+        statements = [node for node in body if not isinstance(node, ast.Expr | ast.ImportFrom)]
+        # Code in a package would be in no digest.
+        assert {ast.unparse(node).partition(" ")[0] for node in statements} <= {"__all__"}
 
 
-def test_mlflow_is_known_in_one_place():
-    known = [
-        named(path)
+def test_mlflow_is_imported_in_one_module():
+    users = [
+        name(path)
         for path in MODULES
-        if any(name.split(".")[0] == "mlflow" for name in imports(path))
+        if any(module.split(".")[0] == "mlflow" for module in imports(path))
     ]
-    assert known in ([], ["resomap/mlflow_copy.py"]), (
-        f"only resomap/mlflow_copy.py imports mlflow, not {known}"
+    assert users in ([], ["resomap/mlflow_copy.py"])
+
+
+def test_no_module_has_a_vague_name():
+    vague = ("utils", "util", "helpers", "common", "misc", "tools")
+    assert [name(path) for path in MODULES if path.stem in vague] == []
+
+
+def test_public_class_names_are_unique():
+    classes = Counter(
+        node.name
+        for path in MODULES
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
     )
-
-
-def test_every_file_is_named_for_what_it_holds():
-    vague = [
-        named(path)
-        for path in MODULES
-        if path.stem in ("utils", "util", "helpers", "common", "misc", "tools")
-    ]
-    assert vague == [], f"{vague}: say what is inside"
+    assert {each: count for each, count in classes.items() if count > 1} == {}
 
 
 def lines(path: Path) -> int:
     return len(path.read_text(encoding="utf-8").splitlines())
 
 
-def too_long(paths: list[Path], most: int) -> list[str]:
-    return [
-        f"{named(path)} has {lines(path)} lines, {most} are the most: it holds two ideas"
-        for path in paths
-        if lines(path) > most
-    ]
+def too_long(paths: list[Path], limit: int) -> dict[str, int]:
+    return {name(path): lines(path) for path in paths if lines(path) > limit}
 
 
-def test_no_file_holds_two_ideas():
-    assert too_long(MODULES, 350) == []
-    assert too_long(RULES, 90) == []
-    assert too_long([ROOT / "Snakefile"], 60) == []
-    assert median(lines(path) for path in MODULES if lines(path)) <= 150
+def test_files_and_folders_are_small():
+    assert too_long(MODULES, 350) == {}
+    assert too_long(RULES, 90) == {}
+    assert too_long([ROOT / "Snakefile"], 60) == {}
+    assert median(lines(path) for path in MODULES) <= 150
+    folders = Counter(name(path.parent) for path in FILES)
+    assert {folder: count for folder, count in folders.items() if count > 21} == {}
 
 
-def test_an_entry_point_is_a_short_story():
-    assert too_long([*(PACKAGE / "entry").glob("*.py"), *SCRIPTS.glob("*.py")], 69) == []
+def test_entry_points_are_short():
+    assert too_long([*(PACKAGE / "entry").glob("*.py"), *SCRIPTS.glob("*.py")], 69) == {}
 
 
 def test_functions_are_short():
-    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in MODULES]
-    functions = [
-        node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)
+    lengths = [
+        node.end_lineno - node.lineno + 1
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef)
     ]
-    lengths = [node.end_lineno - node.lineno + 1 for node in functions]
-    assert median(lengths) <= 10, (
-        f"the median function has {median(lengths)} lines, 10 are the most"
-    )
-    assert quantiles(lengths, n=10)[-1] <= 30, (
-        "more than one function in ten is longer than 30 lines"
-    )
+    assert median(lengths) <= 10
+    assert quantiles(lengths, n=10)[-1] <= 30
 
 
-@pytest.mark.parametrize("path", [ROOT / "Snakefile", *RULES], ids=named)
-def test_rules_hold_no_python_of_their_own(path):
-    found = re.findall(
-        r"^\s*(?:def |class |run:|script:).*", path.read_text(encoding="utf-8"), re.MULTILINE
-    )
-    assert found == [], (
-        f"{named(path)} holds {found}: functions live in resomap/targets.py, work in entry points"
-    )
+@pytest.mark.parametrize("path", [ROOT / "Snakefile", *RULES], ids=name)
+def test_rules_define_no_python(path):
+    text = path.read_text(encoding="utf-8")
+    assert re.findall(r"^\s*(?:def |class |run:|script:).*", text, re.MULTILINE) == []
 
 
 def work_rules() -> list[tuple[str, str]]:
-    """Name and text of every rule that runs an entry point."""
+    """Return name and text of every rule that runs an entry point."""
     text = "\n".join(path.read_text(encoding="utf-8") for path in RULES)
     blocks = re.findall(r"^rule (\w+):\n((?:(?!rule ).*\n)*)", text + "\n", re.MULTILINE)
-    return [(name, body) for name, body in blocks if "python -m" in body]
+    return [(rule, body) for rule, body in blocks if "python -m" in body]
 
 
-@pytest.mark.parametrize("body", [pytest.param(body, id=name) for name, body in work_rules()])
-def test_a_rule_and_its_main_speak_of_the_same_job_and_the_same_files(body):
-    kind = getattr(jobs, re.search(r"job\(jobs\.(\w+)\)", body)[1])
+@pytest.mark.parametrize("body", [pytest.param(body, id=rule) for rule, body in work_rules()])
+def test_rule_and_entry_point_have_the_same_arguments(body):
+    job_type = getattr(jobs, re.search(r"job\(jobs\.(\w+)\)", body)[1])
     module = re.search(r'"python -m ([\w.]+)"', body)[1]
     path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
-    assert ENTRY_POINTS[kind] == path, (
-        f"{kind.__name__} is run by {named(ENTRY_POINTS[kind])}, and the rule calls {module}"
-    )
+    assert ENTRY_POINTS[job_type] == path
     main = next(
         node
         for node in ast.parse(path.read_text(encoding="utf-8")).body
         if isinstance(node, ast.FunctionDef) and node.name == "main"
     )
-    asked = {argument.arg: ast.unparse(argument.annotation) for argument in main.args.args}
-    assert re.findall(r'" --([\w-]+) ', body) == [name.replace("_", "-") for name in asked]
-    assert asked["job"] == kind.__name__
+    arguments = {each.arg: ast.unparse(each.annotation) for each in main.args.args}
+    options = [argument.replace("_", "-") for argument in arguments]
+    assert re.findall(r'" --([\w-]+) ', body) == options
+    assert arguments["job"] == job_type.__name__
 
 
-def test_the_lock_names_no_host():
+def test_lock_files_name_no_host():
     found = [
         line
         for path in (ROOT / "envs").iterdir()

@@ -1,4 +1,4 @@
-"""Tables, figures and the report of whatever a sweep has finished so far; it waits for nothing and triggers nothing."""
+"""Write tables, figures and the report of the results that exist; no job is started or waited for."""
 
 from pathlib import Path
 
@@ -7,27 +7,23 @@ from resomap.system.files import write_text
 from resomap.workflow.jobs import PartialReport
 from workflow_scripts import aggregate, plot, report
 
-NOTHING = "Nothing to report yet: the pictures are not prepared."
+NO_RESULTS = "Nothing to report yet: the images are not prepared."
 
 
 def main(job: PartialReport, results: Path, partial: Path) -> None:
-    """Write `partial` from what lies in `results`, and say where the page is."""
-    data, runs, page = (
-        results / "data" / "manifest.json",
-        results / "runs",
-        partial / "index.html",
-    )
-    if not data.exists():
-        write_text(page, f"<!doctype html><title>ResoMap</title><p>{NOTHING}</p>\n")
-        write_text(partial / "headline.txt", f"{NOTHING}\n")
-    else:
+    """Write the partial report of the folder `results`, and print its path and first sentence."""
+    data, runs = results / "data" / "manifest.json", results / "runs"
+    page, headline = partial / "index.html", partial / "headline.txt"
+    if data.exists():
         tables, figures = partial / "tables", partial / "figures"
         aggregate.main(job, data, runs, results / "profiles", results / "agreement", tables)
         plot.main(job, tables, data.parent, runs, figures)
-        report.main(job, data, tables, figures, page, partial / "headline.txt")
-    print(
-        f"Report of what there is: {page.resolve()}\n{(partial / 'headline.txt').read_text(encoding='utf-8').strip()}"
-    )
+        report.main(job, data, tables, figures, page, headline)
+    else:
+        write_text(page, f"<!doctype html><title>ResoMap</title><p>{NO_RESULTS}</p>\n")
+        write_text(headline, f"{NO_RESULTS}\n")
+    first_sentence = headline.read_text(encoding="utf-8").strip()
+    print(f"Partial report: {page.resolve()}\n{first_sentence}")
 
 
 if __name__ == "__main__":

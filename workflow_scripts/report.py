@@ -14,9 +14,9 @@ def main(
     job: BuildReport, data: Path, tables: Path, figures: Path, report: Path, headline: Path
 ) -> None:
     """Write the page, and its first sentence for the terminal."""
-    read = read_tables(tables)
+    sweep_tables = read_tables(tables)
     page = build_page(
-        read,
+        sweep_tables,
         read_facts(data.parent),
         figures,
         experiment=job.experiment,
@@ -27,7 +27,7 @@ def main(
         code=job.code,
     )
     write_text(report, page)
-    write_text(headline, read.choice["headline"] + "\n")
+    write_text(headline, sweep_tables.choice["headline"] + "\n")
 
 
 if __name__ == "__main__":
