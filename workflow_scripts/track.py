@@ -10,11 +10,7 @@ from resomap.workflow.jobs import Track
 
 
 def main(job: Track, runs: Path, tracked: Path) -> None:
-<<<<<<< HEAD
-    """Copy every run, failed ones too, and write its ID in MLflow."""
-=======
     """Copy every run, however it ended, and write the id that MLflow gave to it."""
->>>>>>> f4b3842 (Rewrite the workflow scripts and the architecture test in plain words)
     folders = [
         run.folder
         for cell in sweep_cells(job.models, job.resolutions)
@@ -22,21 +18,10 @@ def main(job: Track, runs: Path, tracked: Path) -> None:
     ]
     uri = job.mlflow.tracking_uri
     experiment = job.mlflow.experiment or job.experiment.name
-<<<<<<< HEAD
-    ids = copy_runs(folders, job.mlflow.tracking_uri, experiment)
-    names = (str(folder.relative_to(runs)) for folder in folders)
-    record = {
-        "tracking_uri": job.mlflow.tracking_uri,
-        "experiment": experiment,
-        "runs": dict(zip(names, ids, strict=True)),
-    }
-    write_json(tracked, record)
-=======
     ids = copy_runs(folders, uri, experiment)
     names = [str(folder.relative_to(runs)) for folder in folders]
     run_ids = dict(zip(names, ids, strict=True))
     write_json(tracked, {"tracking_uri": uri, "experiment": experiment, "runs": run_ids})
->>>>>>> f4b3842 (Rewrite the workflow scripts and the architecture test in plain words)
 
 
 if __name__ == "__main__":

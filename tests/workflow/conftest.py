@@ -1,4 +1,4 @@
-"""A checkout of its own for every workflow test: edits there touch nothing here."""
+"""A checkout for every workflow test, so that its edits do not touch this one."""
 
 import os
 import re
@@ -19,23 +19,21 @@ TIMEOUT_SECONDS = 600
 
 @dataclass(frozen=True)
 class Checkout:
-    """A copy of the repository, and Snakemake run in it."""
+    """A copy of the repository in which Snakemake runs."""
 
     path: Path
 
     def snakemake(
         self, *arguments: str, overlay: dict | None = None, smoke: bool = True
     ) -> subprocess.CompletedProcess:
-        """Run Snakemake with `arguments` first, then the smoke preset and `overlay` on top."""
+        """Run Snakemake with `arguments`, the smoke preset, and `overlay` on top."""
         files = [SMOKE] if smoke else []
         if overlay:
             (self.path / "mine.yaml").write_text(yaml.safe_dump(overlay), encoding="utf-8")
             files.append("mine.yaml")
-        command = [
-            str(Path(sys.executable).parent / "snakemake"),
-            *arguments,
-            *(["--configfile", *files] if files else []),
-        ]
+        command = [str(Path(sys.executable).parent / "snakemake"), *arguments]
+        if files:
+            command += ["--configfile", *files]
         environment = {
             name: value for name, value in os.environ.items() if name != "PYTHONPATH"
         }
@@ -49,8 +47,8 @@ class Checkout:
             check=False,
         )
 
-    def planned(self, overlay: dict | None = None, target: str = "all") -> dict[str, int]:
-        """Jobs a rule that a dry run would start; `all` is left out."""
+    def planned_jobs(self, overlay: dict | None = None, target: str = "all") -> dict[str, int]:
+        """Return the jobs of each rule that a dry run would start, without the target itself."""
         dry = self.snakemake("-n", target, "--quiet", "rules", overlay=overlay)
         assert dry.returncode == 0, dry.stdout + dry.stderr
         counts = dict(
@@ -61,15 +59,20 @@ class Checkout:
         }
 
     def edit(self, file: str, old: str, new: str) -> None:
-        """Replace `old`, which must stand in `file`, by `new`."""
+        """Replace `old`, which must be in `file`, by `new`."""
         path = self.path / file
         text = path.read_text(encoding="utf-8")
-        assert old in text, f"{file} has no {old!r}: the test edits what is not there"
+        assert old in text, f"{file} has no {old!r}"
         path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    def append(self, file: str, text: str) -> None:
+        """Add lines at the end of `file`."""
+        path = self.path / file
+        path.write_text(f"{path.read_text(encoding='utf-8')}\n{text}\n", encoding="utf-8")
 
 
 def copy_repository(target: Path) -> Checkout:
-    """The files that git knows or would add."""
+    """Copy the files that git tracks or would add."""
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"],
         cwd=ROOT,
@@ -90,13 +93,13 @@ def checkout(tmp_path: Path) -> Checkout:
 
 
 @pytest.fixture(scope="session")
-def copy() -> Callable[[Path], Checkout]:
+def copy_to() -> Callable[[Path], Checkout]:
     return copy_repository
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """A checkout in which the smoke sweep has run."""
+    """A checkout with the results of the smoke sweep, which tests must not change."""
     checkout = copy_repository(tmp_path_factory.mktemp("finished") / "resomap")
     run = checkout.snakemake()
     assert run.returncode == 0, run.stdout + run.stderr
@@ -104,7 +107,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 
 @pytest.fixture
-def smoked(finished: Checkout, tmp_path: Path) -> Checkout:
-    """A copy of the finished checkout, times kept, for a test to edit."""
+def finished_copy(finished: Checkout, tmp_path: Path) -> Checkout:
+    """A copy of the finished checkout, with its file times, for a test to change."""
     shutil.copytree(finished.path, tmp_path / "resomap", copy_function=shutil.copy2)
     return Checkout(tmp_path / "resomap")

@@ -1,13 +1,14 @@
-"""Processes that are killed for real: what comes out in the end is what would have come out without a kill."""
+"""Trainings killed at random moments end with the same bytes as undisturbed ones."""
 
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -21,84 +22,78 @@ from resomap.workflow.job_params import build_job
 from tests.workflow.conftest import SMOKE, TIMEOUT_SECONDS, Checkout
 
 RUN = "custom/tiny_cnn/r24/seed0"
-METRICS, WEIGHTS = (
-    f"results/runs/{RUN}/metrics.json",
-    f"results/checkpoints/{RUN}/best.safetensors",
-)
-# About fifteen seconds of training, saved about twice a second: an orphan lives until its successor asks for it.
-LONG = {
+METRICS = f"results/runs/{RUN}/metrics.json"
+RESUMED = "resuming in epoch"
+WEIGHTS = f"results/checkpoints/{RUN}/best.safetensors"
+# About fifteen seconds of training with two saves per second, so that an orphan still runs when its
+# successor starts.
+OVERLAY = {
     "data": {"reef": {"train": 256}},
     "training": {"epochs": 100, "batch_size": 8, "save_top_k": 2},
     "system": {"device": "cpu", "training": {"save_every_seconds": 0.2}},
 }
 
 
-def outputs(checkout: Checkout) -> dict[str, Any]:
-    """All that a training leaves, times aside."""
+def read_outputs(checkout: Checkout) -> dict[str, Any]:
+    """Return all outputs of the training but its times."""
     metrics = json.loads((checkout.path / METRICS).read_text())
-    told = {
-        name: metrics[name]
-        for name in ("job", "status", "scores", "learning_rate", "micro_batch")
-    }
-    kept = {path.name: path.read_bytes() for path in (checkout.path / WEIGHTS).parent.iterdir()}
+    names = ("job", "status", "scores", "learning_rate", "micro_batch")
+    checkpoints = (checkout.path / WEIGHTS).parent
     return {
-        **told,
-        **kept,
+        **{name: metrics[name] for name in names},
+        **{path.name: path.read_bytes() for path in checkpoints.iterdir()},
         "history": (checkout.path / METRICS).with_name("history.csv").read_bytes(),
     }
 
 
-def forget(checkout: Checkout) -> None:
-    """Remove what the training left, as if it had never been."""
+def remove_outputs(checkout: Checkout) -> None:
+    """Remove what the training wrote."""
     for folder in ("results/runs", "results/checkpoints", "results/.state", "logs/train"):
-        subprocess.run(["rm", "-rf", str(checkout.path / folder)], check=True)
+        shutil.rmtree(checkout.path / folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
-def prepared(copy, tmp_path_factory) -> Checkout:
-    checkout = copy(tmp_path_factory.mktemp("kills") / "resomap")
-    done = checkout.snakemake("results/data/r24/train.npy", overlay=LONG)
+def prepared(copy_to, tmp_path_factory) -> Checkout:
+    checkout = copy_to(tmp_path_factory.mktemp("kills") / "resomap")
+    done = checkout.snakemake("results/data/r24/train.npy", overlay=OVERLAY)
     assert done.returncode == 0, done.stdout + done.stderr
     return checkout
 
 
 @pytest.fixture(scope="module")
 def undisturbed(prepared) -> dict[str, Any]:
-    assert start(prepared).wait(TIMEOUT_SECONDS) == 0
-    found = outputs(prepared)
-    forget(prepared)
-    return found
+    assert start_training(prepared).wait(TIMEOUT_SECONDS) == 0
+    outputs = read_outputs(prepared)
+    remove_outputs(prepared)
+    return outputs
 
 
 @pytest.fixture
-def training(prepared, undisturbed) -> Iterator[Checkout]:
+def checkout(prepared, undisturbed) -> Iterator[Checkout]:
     yield prepared
-    forget(prepared)
+    remove_outputs(prepared)
 
 
-def start(checkout: Checkout, processes: int = 1) -> subprocess.Popen:
-    """The training as its rule runs it, a shorter one in several processes; its log is train.log."""
+def start_training(checkout: Checkout, processes: int = 1) -> subprocess.Popen:
+    """Start the training as its rule does, with its log in train.log; fewer epochs in two processes."""
     (checkout.path / "short.yaml").write_text("training: {epochs: 20}\n")
-    own = ["mine.yaml"] if processes == 1 else ["mine.yaml", "short.yaml"]
-    config = load_config(
-        checkout.path / "config", [checkout.path / name for name in (SMOKE, *own)]
-    )
-    job = build_job(
-        config, jobs.Train, family="custom", model="tiny_cnn", resolution="24", seed="0"
-    )
-    files = {
-        name: f"results/runs/{RUN}/{name}"
-        for name in ("metrics.json", "history.csv", "timing.json")
-    }
+    overlays = [SMOKE, "mine.yaml"]
+    if processes > 1:
+        overlays.append("short.yaml")
+    config = load_config(checkout.path / "config", [checkout.path / name for name in overlays])
+    wildcards = {"family": "custom", "model": "tiny_cnn", "resolution": "24", "seed": "0"}
+    runtime = config.system.training.model_copy(update={"gpus": processes})
     arguments = {
-        "job": job.to_json(),
+        "job": build_job(config, jobs.Train, **wildcards).to_json(),
         "data": "results/data/manifest.json",
         "weights": WEIGHTS,
+        "metrics": METRICS,
+        "history": f"results/runs/{RUN}/history.csv",
+        "timing": f"results/runs/{RUN}/timing.json",
+        "state": f"results/.state/train/{RUN}",
+        "runtime": runtime.model_dump_json(),
         "threads": 1,
     }
-    arguments |= {Path(name).stem: path for name, path in files.items()}
-    runtime = config.system.training.model_copy(update={"gpus": processes})
-    arguments |= {"state": f"results/.state/train/{RUN}", "runtime": runtime.model_dump_json()}
     options = [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
     with (checkout.path / "train.log").open("w") as log:
         return subprocess.Popen(
@@ -108,103 +103,94 @@ def start(checkout: Checkout, processes: int = 1) -> subprocess.Popen:
         )
 
 
-def until(condition: Any, what: str) -> None:
+def wait_until(condition: Callable[[], bool], description: str) -> None:
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        assert time.monotonic() < deadline, f"no {description} in {TIMEOUT_SECONDS} s"
         time.sleep(0.01)
 
 
-def kill_somewhere(
-    checkout: Checkout, signum: int, moment: random.Random, processes: int = 1
+def kill_in_training(
+    checkout: Checkout, signum: int, rng: random.Random, processes: int = 1
 ) -> int:
-    """Start the training, end it by a signal a moment after it began to train; its exit code, which is 0 where it was too fast."""
-    process, log = start(checkout, processes), checkout.path / "train.log"
-    until(lambda: process.poll() is not None or "epoch" in log.read_text(), "the first epoch")
-    time.sleep(moment.uniform(0, 0.6))
+    """Start the training, send a signal after its first epoch, and return the exit code.
+
+    The code is 0 if it ended before the signal.
+    """
+    process, log = start_training(checkout, processes), checkout.path / "train.log"
+    wait_until(lambda: process.poll() is not None or "epoch" in log.read_text(), "first epoch")
+    time.sleep(rng.uniform(0, 0.6))
     process.send_signal(signum)
     return process.wait(TIMEOUT_SECONDS)
 
 
-def tells(log: Path, words: str) -> bool:
+def log_contains(log: Path, words: str) -> bool:
     with suppress(FileNotFoundError):  # Snakemake removes it before it starts the job
         return words in log.read_text()
     return False
 
 
-COUNTS = [2, pytest.param(20, marks=pytest.mark.faults)]
-
-
-@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("count", [2, pytest.param(20, marks=pytest.mark.faults)])
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
-def test_a_training_that_is_killed_over_and_over_ends_with_the_same_bytes(
-    training, undisturbed, signum, count
-):
-    moment, kills = random.Random(count), 0
+def test_killed_training_ends_with_the_same_bytes(checkout, undisturbed, signum, count):
+    rng, kills = random.Random(count), 0
     expected = -signal.SIGKILL if signum == signal.SIGKILL else 128 + signum
+    log = checkout.path / "train.log"
     while kills < count:
-        code = kill_somewhere(training, signum, moment)
-        if code == 0:  # it was done before so many kills: once more from the start
-            assert outputs(training) == undisturbed
-            forget(training)
+        code = kill_in_training(checkout, signum, rng)
+        if code == 0:  # it ended before the signal: start again
+            assert read_outputs(checkout) == undisturbed
+            remove_outputs(checkout)
             continue
-        assert code == expected, (training.path / "train.log").read_text()
+        assert code == expected, log.read_text()
         kills += 1
-    assert start(training).wait(TIMEOUT_SECONDS) == 0
-    assert "resuming in epoch" in (training.path / "train.log").read_text()
-    assert outputs(training) == undisturbed
-    assert list(training.path.glob("results/**/.tmp*")) == []
+    assert start_training(checkout).wait(TIMEOUT_SECONDS) == 0
+    assert RESUMED in log.read_text()
+    assert read_outputs(checkout) == undisturbed
+    assert list(checkout.path.glob("results/**/.tmp*")) == []
 
 
-def test_a_training_in_two_processes_is_ended_and_goes_on_too(training):
-    assert start(training, 2).wait(TIMEOUT_SECONDS) == 0
-    undisturbed = outputs(training)
-    forget(training)
-    assert kill_somewhere(training, signal.SIGTERM, random.Random(0), 2) != 0
-    assert "stopped by SIGTERM" in (training.path / "train.log").read_text()
-    assert start(training, 2).wait(TIMEOUT_SECONDS) == 0
-    assert "resuming in epoch" in (training.path / "train.log").read_text()
-    assert outputs(training) == undisturbed
+def test_training_in_two_processes_resumes_too(checkout):
+    log = checkout.path / "train.log"
+    assert start_training(checkout, 2).wait(TIMEOUT_SECONDS) == 0
+    undisturbed = read_outputs(checkout)
+    remove_outputs(checkout)
+    assert kill_in_training(checkout, signal.SIGTERM, random.Random(0), 2) != 0
+    assert "stopped by SIGTERM" in log.read_text()
+    assert start_training(checkout, 2).wait(TIMEOUT_SECONDS) == 0
+    assert RESUMED in log.read_text()
+    assert read_outputs(checkout) == undisturbed
 
 
-def snakemake(checkout: Checkout, *arguments: str) -> subprocess.Popen:
-    command = [
-        str(Path(sys.executable).parent / "snakemake"),
-        METRICS,
-        *arguments,
-        "--configfile",
-        SMOKE,
-        "mine.yaml",
-    ]
+def start_snakemake(checkout: Checkout, *arguments: str) -> subprocess.Popen:
+    command = [str(Path(sys.executable).parent / "snakemake"), METRICS, *arguments]
     return subprocess.Popen(
-        command, cwd=checkout.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [*command, "--configfile", SMOKE, "mine.yaml"],
+        cwd=checkout.path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
 
 
 @pytest.mark.parametrize("count", [1, pytest.param(5, marks=pytest.mark.faults)])
-def test_the_orphan_of_a_killed_snakemake_is_waited_for_and_its_work_is_published(
-    training, undisturbed, count
-):
-    moment, log = random.Random(count), training.path / f"logs/train/{RUN}.log"
+def test_orphan_of_killed_snakemake_publishes_its_results(checkout, undisturbed, count):
+    rng, log = random.Random(count), checkout.path / f"logs/train/{RUN}.log"
+    lock = checkout.path / f"results/.state/train/{RUN}/lock"
     for _ in range(count):
-        first = snakemake(training)
-        until(lambda: log.exists() and "epoch 1/" in log.read_text(), "the first epoch")
-        time.sleep(moment.uniform(0, 2))
+        first = start_snakemake(checkout)
+        wait_until(partial(log_contains, log, "epoch 1/"), "first epoch")
+        time.sleep(rng.uniform(0, 2))
         first.kill()
         first.wait(TIMEOUT_SECONDS)
-        orphan = json.loads((training.path / f"results/.state/train/{RUN}/lock").read_text())[
-            "pid"
-        ]
-        os.kill(
-            orphan, signal.SIGSTOP
-        )  # on a busy machine it would be done before its successor asks
-        assert snakemake(training, "--unlock").wait(TIMEOUT_SECONDS) == 0
-        second = snakemake(training)
-        until(partial(tells, log, f"waiting for process {orphan} on "), "the successor")
+        orphan = json.loads(lock.read_text())["pid"]
+        # Paused, as on a busy machine it could end before its successor waits for it.
+        os.kill(orphan, signal.SIGSTOP)
+        assert start_snakemake(checkout, "--unlock").wait(TIMEOUT_SECONDS) == 0
+        second = start_snakemake(checkout)
+        wait_until(partial(log_contains, log, f"process {orphan} on "), "successor")
         os.kill(orphan, signal.SIGCONT)
         assert second.wait(TIMEOUT_SECONDS) == 0
-        told = log.read_text()
-        assert "going on" not in told, "the successor trained what the orphan was training"
-        assert outputs(training) == undisturbed
-        assert not (training.path / "results/.state").exists()
-        forget(training)
+        assert RESUMED not in log.read_text(), "the successor trained too"
+        assert read_outputs(checkout) == undisturbed
+        assert not (checkout.path / "results/.state").exists()
+        remove_outputs(checkout)

@@ -1,4 +1,4 @@
-"""How people call Snakemake."""
+"""The targets and options of Snakemake's command line."""
 
 import json
 import re
@@ -8,7 +8,7 @@ import pytest
 RUN = "results/runs/custom/tiny_cnn/r24/seed0"
 
 
-def test_one_target_runs_what_it_needs_and_no_more(checkout):
+def test_file_target_runs_only_what_it_needs(checkout):
     run = checkout.snakemake(f"{RUN}/metrics.json", "--cores", "1")
     assert run.returncode == 0, run.stderr
     assert json.loads((checkout.path / RUN / "metrics.json").read_text())["status"] == "ok"
@@ -19,27 +19,26 @@ def test_one_target_runs_what_it_needs_and_no_more(checkout):
 @pytest.mark.parametrize(
     "target", ["train", "evaluate", "profile", "explain", "tables", "figures", "report"]
 )
-def test_a_named_target_is_complete_after_a_whole_sweep(finished, target):
+def test_named_target_is_complete_after_a_sweep(finished, target):
     dry = finished.snakemake("-n", target)
     assert "Nothing to be done" in dry.stdout + dry.stderr, dry.stdout + dry.stderr
 
 
-def test_cores_and_gpus_may_be_given(finished):
+def test_cores_and_gpus_are_accepted(finished):
     dry = finished.snakemake("-n", "--cores", "4", "--resources", "gpu=1")
     assert dry.returncode == 0
     assert "Nothing to be done" in dry.stdout + dry.stderr
 
 
 def test_another_directory_is_another_experiment(checkout, tmp_path):
-    run = checkout.snakemake(
-        "results/data/r16/val.npy", "--directory", str(tmp_path / "elsewhere")
-    )
+    other = tmp_path / "elsewhere"
+    run = checkout.snakemake("results/data/r16/val.npy", "--directory", str(other))
     assert run.returncode == 0, run.stderr
-    assert (tmp_path / "elsewhere/results/data/r16/val.npy").exists()
+    assert (other / "results/data/r16/val.npy").exists()
     assert not (checkout.path / "results").exists()
 
 
-def test_the_end_names_the_report_and_says_its_first_sentence(finished):
+def test_end_names_report_and_headline(finished):
     headline = (finished.path / "results/report/headline.txt").read_text().strip()
     (finished.path / "results/report/index.html").unlink()
     run = finished.snakemake()
@@ -47,32 +46,31 @@ def test_the_end_names_the_report_and_says_its_first_sentence(finished):
     assert headline in run.stdout
 
 
-def test_the_start_says_how_much_work_lies_ahead(checkout):
+def test_start_shows_size_of_the_sweep(checkout):
     run = checkout.snakemake("results/data/manifest.json")
     assert "1 model x 2 resolutions x 1 seed = 2 trainings" in run.stdout + run.stderr
 
 
-def test_the_merged_configuration_is_kept(finished):
+def test_merged_configuration_is_written(finished):
     assert "Smoke" in (finished.path / "results/run_config.yaml").read_text()
 
 
-def test_a_result_in_snakemakes_report_has_one_label(finished):
-    """With a second label of two values, half and half, without a full cross product, its page goes blank."""
+def test_snakemake_report_uses_one_label_per_result(finished):
+    # With a second label that is not a full cross product with the first, Snakemake's page stays blank.
     rules = [path.read_text() for path in (finished.path / "rules").glob("*.smk")]
     labels = [block for text in rules for block in re.findall(r"labels=\{([^}]*)\}", text)]
     assert labels
     assert all(block.count(":") == 1 for block in labels)
 
 
-def test_snakemakes_own_report_shows_every_figure(finished):
+def test_snakemake_report_has_the_figures(finished):
     run = finished.snakemake("--report", "out.html")
     assert run.returncode == 0, run.stdout + run.stderr
-    page = (finished.path / "out.html").read_text()
-    assert "accuracy_by_resolution" in page
+    assert "accuracy_by_resolution" in (finished.path / "out.html").read_text()
 
 
 @pytest.mark.parametrize(
-    ("overlay", "said"),
+    ("overlay", "message"),
     [
         ({"sweep": {"resolution": [24]}}, "did you mean resolutions?"),
         ({"sweep": {"models": ["tiny_cn"]}}, "did you mean tiny_cnn?"),
@@ -86,16 +84,13 @@ def test_snakemakes_own_report_shows_every_figure(finished):
         ({"training": {"epochs": 0}}, "training.epochs"),
     ],
 )
-def test_bad_input_stops_before_any_job_in_three_lines(checkout, overlay, said):
+def test_wrong_config_stops_before_any_job(checkout, overlay, message):
     run = checkout.snakemake("-n", overlay=overlay)
-    printed = (run.stdout + run.stderr).splitlines()
-    told = [
-        line
-        for line in printed
-        if not line.startswith(("Config file", "Using workflow", "  File", "ConfigError in"))
-    ]
+    output = (run.stdout + run.stderr).splitlines()
+    of_snakemake = ("Config file", "Using workflow", "  File", "ConfigError in")
+    ours = [line for line in output if not line.startswith(of_snakemake)]
     assert run.returncode != 0
-    assert any(said in line for line in told), printed
-    assert 1 <= len(told) <= 3, printed
+    assert any(message in line for line in ours), output
+    assert 1 <= len(ours) <= 3, output
     assert "Traceback" not in run.stdout + run.stderr
     assert not (checkout.path / "results").exists()

@@ -1,0 +1,65 @@
+"""The smoke sweep through a real SLURM: the tables of a local sweep, and a GPU for each job."""
+
+import re
+
+import pytest
+
+from tests.cluster.conftest import Sweep
+
+OVERLAY = {"sweep": {"seeds": [0, 1]}}
+
+
+@pytest.fixture(scope="module")
+def local(slurm, tmp_path_factory) -> Sweep:
+    sweep = Sweep(tmp_path_factory.mktemp("local"), slurm).write(OVERLAY)
+    sweep.run(local=True)
+    return sweep
+
+
+@pytest.fixture(scope="module")
+def submitted(slurm, tmp_path_factory) -> tuple[Sweep, str]:
+    """A planned sweep on the cluster, and the output of Snakemake."""
+    sweep = Sweep(tmp_path_factory.mktemp("cluster"), slurm).write(OVERLAY).plan()
+    return sweep, sweep.run()
+
+
+def test_cluster_sweep_has_the_tables_of_a_local_one(local, submitted):
+    assert submitted[0].results() == local.results()
+
+
+def test_jobs_side_by_side_have_different_gpus(submitted):
+    sweep, output = submitted
+    jobs = {int(number) for number in re.findall(r"SLURM jobid (\d+)", output)}
+    allocations = [
+        allocation
+        for allocation in sweep.slurm.allocations()
+        if allocation.gpus and allocation.job in jobs
+    ]
+    assert {gpu for allocation in allocations for gpu in allocation.gpus} == {"0", "1"}
+    overlapping = [
+        (one, other)
+        for one in allocations
+        for other in allocations
+        if one.job < other.job and max(one.start, other.start) < min(one.end, other.end)
+    ]
+    assert overlapping, "no two jobs ran side by side"
+    for one, other in overlapping:
+        assert not set(one.gpus) & set(other.gpus), (one, other)
+
+
+def test_short_jobs_share_an_allocation(submitted):
+    sweep, output = submitted
+    assert output.count("Group job small") == 1
+    assert output.count("Finished jobid") == 23
+    assert output.count("submitted with SLURM jobid") == 14
+    (number,) = re.findall(r"group_small\S*/(\d+)\.log", output)
+    group = sweep.slurm.ended()[number]
+    # Eight jobs one after another, of six minutes or more each, on one core.
+    assert int(group["TimeLimit"]) >= 8 * 6
+    assert group["Tres"].startswith("cpu=1,")
+
+
+def test_finished_cluster_sweep_has_nothing_to_do(submitted):
+    sweep, _ = submitted
+    assert "Nothing to be done" in sweep.run()
+    assert sweep.slurm.jobs() == []
