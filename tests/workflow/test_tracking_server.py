@@ -36,7 +36,10 @@ NUM_RUNS, COPIED_BEFORE_KILL = 50, 12
 def mlflow_settings() -> Iterator[None]:
     """Send no telemetry, and start no processes beside the server."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**MLFLOW_SETTINGS, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}.items():
+        for name, value in {
+            **MLFLOW_SETTINGS,
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        }.items():
             patch.setenv(name, value)
         yield
 
