@@ -22,97 +22,78 @@ def error_of(defaults: dict[str, Any], change: dict[str, Any]) -> str:
     return str(caught.value)
 
 
+def nested(key: str, value: Any) -> dict[str, Any]:
+    """Return `{"a": {"b": value}}` for the key `a.b`."""
+    for name in reversed(key.split(".")):
+        value = {name: value}
+    return value
+
+
 DATASETS = ", ".join((*SOURCES, *TORCHVISION))
-WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"swep": {}}, "config/config.yaml: unknown key swep; did you mean sweep?"),
+UNKNOWN_KEYS = [
+    ("config", "swep", "did you mean sweep?"),
+    ("sweep", "sweep.resolution", "did you mean resolutions?"),
+    ("training", "training.optimizer.learning_rat", "did you mean learning_rate?"),
+    ("system", "system.profiling.Rounds", "did you mean rounds?"),
+    ("models", "models.vgg11.famly", "did you mean family?"),
+    ("mlflow", "mlflow.zzz", "known are enabled, tracking_uri, experiment"),
+]
+INTEGER, NUMBER = "Input should be a valid integer", "Input should be a valid number"
+AS_TEXT = "(YAML reads it as text: write"
+RATE = "training.optimizer.learning_rate"
+IMBALANCE = "sampling: balanced and class_weights: balanced correct the same imbalance twice"
+INVALID_VALUES = [
+    ("training.epochs", "many", f'{INTEGER}, not "many"'),
+    ("training.epochs", 8.5, f"{INTEGER}, not 8.5"),
+    ("training.epochs", True, f"{INTEGER}, not true"),
+    ("training.epochs", "1e3", f'{INTEGER}, not "1e3" {AS_TEXT} 1000)'),
+    ("explainability.enabled", 1, "Input should be a valid boolean, not 1"),
+    ("sweep.models", "vgg11", 'Input should be a valid array, not "vgg11"'),
+    ("report.margin", 2, "Input should be less than 1, not 2"),
+    (RATE, 0, "Input should be greater than 0, not 0"),
+    (RATE, float("inf"), "Input should be a finite number, not Infinity"),
+    (RATE, "1e-1", f'{NUMBER}, not "1e-1" {AS_TEXT} 0.1)'),
+    (RATE, "nan", f'{NUMBER}, not "nan"'),
+    ("training.schedule.min_lr", float("nan"), "Input should be a finite number, not NaN"),
+    ("training.schedule.min_lr", "1e-7", f'{NUMBER}, not "1e-7" {AS_TEXT} 0.0000001)'),
+    ("training.optimizer.type", "Sgd", "Input should be 'adamw', 'adam' or 'sgd', not \"Sgd\""),
+    ("sweep", None, "Input should be an object, not null"),
+    ("models.vgg11", None, "Input should be an object, not null"),
+    ("sweep.models", [], "Tuple should have at least 1 item, not []"),
+    ("sweep.resolutions", [], "Tuple should have at least 1 item, not []"),
+    ("sweep.resolutions", [48, 24, 48], "48 is listed more than once"),
+    ("sweep.models", ["vgg11", "vgg11"], "vgg11 is listed more than once"),
+    ("sweep.models", ["vgg11", "vgg11_224"], "a model is listed twice, once by its alias"),
+    ("sweep.models", ["resnt18"], "unknown model 'resnt18'; did you mean resnet18?"),
+    ("sweep.models", ["TinyCNN_224"], "unknown model 'TinyCNN_224'; did you mean tiny_cnn?"),
     (
-        {"sweep": {"resolution": [24]}},
-        "config/sweep.yaml: unknown key sweep.resolution; did you mean resolutions?",
+        "data.dataset",
+        "1",
+        f"unknown dataset '1'; known are {DATASETS}, another class of torchvision.datasets",
     ),
+    ("data.dataset", "cifar10", "unknown dataset 'cifar10'; did you mean CIFAR10?"),
     (
-        {"training": {"optimizer": {"learning_rat": 1}}},
-        "config/training.yaml: unknown key training.optimizer.learning_rat; did you mean learning_rate?",
+        "data.folder.group",
+        "p(",
+        "'p(' is no regular expression: missing ), unterminated subpattern at position 1",
     ),
-    (
-        {"system": {"profiling": {"Rounds": 9}}},
-        "config/system.yaml: unknown key system.profiling.Rounds; did you mean rounds?",
-    ),
-    (
-        {"models": {"vgg11": {"famly": "vgg"}}},
-        "config/models.yaml: unknown key models.vgg11.famly; did you mean family?",
-    ),
-    (
-        {"mlflow": {"zzz": 1}},
-        "config/mlflow.yaml: unknown key mlflow.zzz; known are enabled, tracking_uri, experiment",
-    ),
-    (
-        {"training": {"epochs": "many"}},
-        'config/training.yaml: training.epochs: Input should be a valid integer, not "many"',
-    ),
-    (
-        {"training": {"epochs": 8.5}},
-        "config/training.yaml: training.epochs: Input should be a valid integer, not 8.5",
-    ),
-    (
-        {"training": {"epochs": True}},
-        "config/training.yaml: training.epochs: Input should be a valid integer, not true",
-    ),
-    (
-        {"explainability": {"enabled": 1}},
-        "config/explainability.yaml: explainability.enabled: Input should be a valid boolean, not 1",
-    ),
-    (
-        {"sweep": {"models": "vgg11"}},
-        'config/sweep.yaml: sweep.models: Input should be a valid array, not "vgg11"',
-    ),
+]
+INVALID_COMBINATIONS: list[tuple[dict[str, Any], str]] = [
     (
         {"sweep": {"seeds": [0, False]}},
-        "config/sweep.yaml: sweep.seeds.1: Input should be a valid integer, not false",
+        f"config/sweep.yaml: sweep.seeds.1: {INTEGER}, not false",
     ),
     (
         {"sweep": {"seeds": [-1]}},
         "config/sweep.yaml: sweep.seeds.0: Input should be greater than or equal to 0, not -1",
     ),
     (
-        {"report": {"margin": 2}},
-        "config/config.yaml: report.margin: Input should be less than 1, not 2",
+        {"sweep": {"resolutions": [2]}},
+        "config/sweep.yaml: sweep.resolutions.0: Input should be greater than or equal to 8, not 2",
     ),
     (
-        {"training": {"optimizer": {"learning_rate": 0}}},
-        "config/training.yaml: training.optimizer.learning_rate: Input should be greater than 0, not 0",
-    ),
-    (
-        {"training": {"optimizer": {"learning_rate": float("inf")}}},
-        "config/training.yaml: training.optimizer.learning_rate: Input should be a finite number, not Infinity",
-    ),
-    (
-        {"training": {"schedule": {"min_lr": float("nan")}}},
-        "config/training.yaml: training.schedule.min_lr: Input should be a finite number, not NaN",
-    ),
-    (
-        {"training": {"optimizer": {"learning_rate": "1e-1"}}},
-        'config/training.yaml: training.optimizer.learning_rate: Input should be a valid number, not "1e-1" (YAML reads it as text: write 0.1)',
-    ),
-    (
-        {"training": {"schedule": {"min_lr": "1e-7"}}},
-        "config/training.yaml: training.schedule.min_lr: "
-        'Input should be a valid number, not "1e-7" (YAML reads it as text: write 0.0000001)',
-    ),
-    (
-        {"training": {"epochs": "1e3"}},
-        'config/training.yaml: training.epochs: Input should be a valid integer, not "1e3" (YAML reads it as text: write 1000)',
-    ),
-    (
-        {"training": {"optimizer": {"learning_rate": "nan"}}},
-        'config/training.yaml: training.optimizer.learning_rate: Input should be a valid number, not "nan"',
-    ),
-    (
-        {"data": {"dataset": "1"}},
-        f"config/data.yaml: data.dataset: unknown dataset '1'; known are {DATASETS}, another class of torchvision.datasets",
-    ),
-    (
-        {"data": {"dataset": "cifar10", "root": "x"}},
-        "config/data.yaml: data.dataset: unknown dataset 'cifar10'; did you mean CIFAR10?",
+        {"data": {"reef": {"frequencies": [5.0, 9.0]}}},
+        "config/data.yaml: data.reef.frequencies.2 is missing",
     ),
     (
         {"data": {"dataset": "folder"}},
@@ -131,121 +112,63 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "config/data.yaml: data.folder.path: Input should be a valid string, not 3",
     ),
     (
-        {"data": {"folder": {"group": "p("}}},
-        "config/data.yaml: data.folder.group: 'p(' is no regular expression: missing ), unterminated subpattern at position 1",
-    ),
-    (
         {"data": {"splits": {"val": 0.5, "test": 0.45}}},
         "config/data.yaml: data: splits.val and splits.test leave less than 10% of the images to train on",
     ),
     (
         {"training": {"sampling": "balanced", "class_weights": "balanced"}},
-        "config/training.yaml: training: sampling: balanced and class_weights: balanced correct the same imbalance twice: take one of them",
+        f"config/training.yaml: training: {IMBALANCE}: take one of them",
     ),
     (
-        {"training": {"optimizer": {"type": "AdamW"}}},
-        "config/training.yaml: training.optimizer.type: Input should be 'adamw', 'adam' or 'sgd', not \"AdamW\"",
-    ),
-    ({"sweep": None}, "config/sweep.yaml: sweep: Input should be an object, not null"),
-    (
-        {"models": {"vgg11": None}},
-        "config/models.yaml: models.vgg11: Input should be an object, not null",
+        {"explainability": {"sanity": {"images": 1}}},
+        "config/explainability.yaml: explainability.sanity: images: 1 image cannot be compared with another: take 2 or more, or 0",
     ),
     (
         {"models": {"VGG-11": {"family": "vgg", "builder": "vgg11", "min_resolution": 32}}},
         "config/models.yaml: models.VGG-11.name: String should match pattern '^[a-z][a-z0-9_]*$', not \"VGG-11\"",
     ),
     (
-        {"sweep": {"models": []}},
-        "config/sweep.yaml: sweep.models: Tuple should have at least 1 item, not []",
-    ),
-    (
-        {"sweep": {"resolutions": []}},
-        "config/sweep.yaml: sweep.resolutions: Tuple should have at least 1 item, not []",
-    ),
-    (
-        {"sweep": {"resolutions": [48, 24, 48]}},
-        "config/sweep.yaml: sweep.resolutions: 48 is listed more than once",
-    ),
-    (
-        {"sweep": {"models": ["vgg11", "vgg11"]}},
-        "config/sweep.yaml: sweep.models: vgg11 is listed more than once",
-    ),
-    (
-        {"sweep": {"models": ["vgg11", "vgg11_224"]}},
-        "config/sweep.yaml: sweep.models: a model is listed twice, once by its alias",
-    ),
-    (
-        {"sweep": {"models": ["resnt18"]}},
-        "config/sweep.yaml: sweep.models: unknown model 'resnt18'; did you mean resnet18?",
-    ),
-    (
-        {"sweep": {"models": ["TinyCNN_224"]}},
-        "config/sweep.yaml: sweep.models: unknown model 'TinyCNN_224'; did you mean tiny_cnn?",
-    ),
-    (
         {"sweep": {"models": ["tiny_cnn", "vgg11"], "resolutions": [48, 24]}},
         "config/sweep.yaml: sweep.resolutions: vgg11 needs images of at least 32 px, not 24",
     ),
-    (
-        {"sweep": {"resolutions": [2]}},
-        "config/sweep.yaml: sweep.resolutions.0: Input should be greater than or equal to 8, not 2",
-    ),
-    (
-        {"data": {"reef": {"frequencies": [5.0, 9.0]}}},
-        "config/data.yaml: data.reef.frequencies.2 is missing",
-    ),
+]
+OPTIMIZER = "training.optimizer"
+RENAMED_KEYS = [
+    ("training.learning_rate", 0.001, "training", f"{OPTIMIZER}.learning_rate"),
+    ("training.optimizer", "AdamW", "training", f"{OPTIMIZER}.type: adamw"),
+    ("training.weight_decay", 0.01, "training", f"{OPTIMIZER}.weight_decay"),
+    ("training.optimizer.lr", 0.1, "training", f"{OPTIMIZER}.learning_rate"),
+    ("device.use_amp", True, "training", "training.precision: bf16"),
+    ("device.use_cuda", True, "system", "system.device: cuda"),
+    ("explainability.sanity.pictures", 4, "explainability", "explainability.sanity.images"),
+    ("experiment.seed", 42, "sweep", "sweep.seeds"),
+    ("models", ["vgg11_224", "resnet18_224"], "sweep", "sweep.models"),
+    ("resolutions", [224, 256], "sweep", "sweep.resolutions"),
 ]
 
 
-@pytest.mark.parametrize(
-    ("change", "message"), WRONG, ids=[message.partition(": ")[2][:60] for _, message in WRONG]
-)
-def test_wrong_value_is_reported_with_file_and_key(defaults, change, message):
+@pytest.mark.parametrize(("file", "key", "hint"), UNKNOWN_KEYS)
+def test_unknown_key_is_reported_with_suggestion(defaults, file, key, hint):
+    message = error_of(defaults, nested(key, [9]))
+    assert message == f"config/{file}.yaml: unknown key {key}; {hint}"
+
+
+@pytest.mark.parametrize(("key", "value", "reason"), INVALID_VALUES)
+def test_invalid_value_is_reported_with_file_and_key(defaults, key, value, reason):
+    section = key.split(".")[0]
+    file = "config" if section == "report" else section
+    assert error_of(defaults, nested(key, value)) == f"config/{file}.yaml: {key}: {reason}"
+
+
+@pytest.mark.parametrize(("change", "message"), INVALID_COMBINATIONS)
+def test_invalid_combination_is_reported_with_file_and_key(defaults, change, message):
     assert error_of(defaults, change) == message
 
 
-RENAMED = [
-    (
-        {"training": {"learning_rate": 0.001}},
-        "config/training.yaml: training.learning_rate is now training.optimizer.learning_rate",
-    ),
-    (
-        {"training": {"optimizer": "AdamW"}},
-        "config/training.yaml: training.optimizer is now training.optimizer.type: adamw",
-    ),
-    (
-        {"training": {"weight_decay": 0.01}},
-        "config/training.yaml: training.weight_decay is now training.optimizer.weight_decay",
-    ),
-    (
-        {"device": {"use_amp": True, "cudnn_benchmark": True}},
-        "config/training.yaml: device.use_amp is now training.precision: bf16",
-    ),
-    (
-        {"device": {"use_cuda": True}},
-        "config/system.yaml: device.use_cuda is now system.device: cuda",
-    ),
-    (
-        {"training": {"optimizer": {"lr": 0.1}}},
-        "config/training.yaml: training.optimizer.lr is now training.optimizer.learning_rate",
-    ),
-    (
-        {"explainability": {"sanity": {"pictures": 4}}},
-        "config/explainability.yaml: explainability.sanity.pictures is now explainability.sanity.images",
-    ),
-    ({"experiment": {"seed": 42}}, "config/sweep.yaml: experiment.seed is now sweep.seeds"),
-    (
-        {"models": ["vgg11_224", "resnet18_224"]},
-        "config/sweep.yaml: models is now sweep.models",
-    ),
-    ({"resolutions": [224, 256]}, "config/sweep.yaml: resolutions is now sweep.resolutions"),
-]
-
-
-@pytest.mark.parametrize(("change", "message"), RENAMED)
-def test_renamed_key_is_refused_with_new_name(defaults, change, message):
-    assert error_of(defaults, change) == message
+@pytest.mark.parametrize(("key", "value", "file", "new_key"), RENAMED_KEYS)
+def test_renamed_key_is_refused_with_new_name(defaults, key, value, file, new_key):
+    message = error_of(defaults, nested(key, value))
+    assert message == f"config/{file}.yaml: {key} is now {new_key}"
 
 
 def test_many_errors_take_three_lines(defaults):
