@@ -34,7 +34,7 @@ from resomap.config.schema import Config
 from resomap.profiling.profile import profile_model
 from resomap.system.files import read_json
 from resomap.workflow import jobs
-from resomap.workflow.data_digest import provision_json
+from resomap.workflow.data_digest import prepare_options_json
 from resomap.workflow.job_params import build_job
 
 TITLE = "# Cost: whether a profile repeats\n"
@@ -103,7 +103,7 @@ def _run_profiles(config: Config, times: int) -> tuple[Records, list[ProcessCost
         data, profile = Path(folder) / "data" / "manifest.json", Path(folder) / "profile.json"
         prepare = build_job(config, jobs.PrepareData)
         run_processes(
-            job_command(prepare, manifest=data, provision=provision_json(config), threads=1)
+            job_command(prepare, manifest=data, options=prepare_options_json(config), threads=1)
         )
         for model in list(config.sweep.models) * times:
             family = find_architecture(config.models, model).family

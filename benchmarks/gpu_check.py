@@ -18,7 +18,7 @@ from resomap.config.load import find_architecture
 from resomap.config.schema import Config
 from resomap.system.files import read_json, write_text
 from resomap.workflow import jobs
-from resomap.workflow.data_digest import provision_json
+from resomap.workflow.data_digest import prepare_options_json
 from resomap.workflow.job_params import build_job
 
 CHANGES = {
@@ -41,7 +41,9 @@ def prepare_data(config: Config, folder: Path) -> Path:
     """Prepare the dataset in `folder`; return the path of its manifest."""
     manifest = folder / "data" / "manifest.json"
     job = build_job(config, jobs.PrepareData)
-    run_job(job, manifest=manifest, provision=provision_json(config), threads=os.cpu_count())
+    run_job(
+        job, manifest=manifest, options=prepare_options_json(config), threads=os.cpu_count()
+    )
     return manifest
 
 

@@ -47,14 +47,14 @@ rule prepare_data:
     threads: resources.ALL_CORES
     resources:
         **request.cpu_job(minutes=240),
-        machine=data_digest.provision_json(CONFIG),
+        machine=data_digest.prepare_options_json(CONFIG),
     params:
         job=job(jobs.PrepareData),
     shell:
         "python -m resomap.entry.prepare_data"
         " --job {params.job:q}"
         " --manifest {output.manifest:q}"
-        " --provision {resources.machine:q}"
+        " --options {resources.machine:q}"
         " --threads {threads}"
         " > {log:q} 2>&1"
 

@@ -160,7 +160,7 @@ class Data(Section):
         return self
 
 
-class Provision(Section):
+class PrepareOptions(Section):
     """Options of the preparation that do not change what is stored.
 
     They are therefore no part of the job.

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from resomap.config.data import Provision
+from resomap.config.data import PrepareOptions
 from resomap.data.store.prepare import prepare_store
 from resomap.entry.arguments import run_entry_point
 from resomap.system.locks import hold_lock
 from resomap.workflow.jobs import PrepareData
 
 
-def main(job: PrepareData, manifest: Path, provision: Provision, threads: int) -> None:
+def main(job: PrepareData, manifest: Path, options: PrepareOptions, threads: int) -> None:
     """Write the native store beside `manifest`, which is written last; resume a killed attempt."""
     # An orphan of a killed Snakemake may still be preparing the same store.
     with hold_lock(manifest.parent / ".lock", str(manifest.parent)):
@@ -17,8 +17,8 @@ def main(job: PrepareData, manifest: Path, provision: Provision, threads: int) -
             job.data,
             manifest.parent,
             code=job.code,
-            download=provision.download,
-            resolutions=provision.resolutions,
+            download=options.download,
+            resolutions=options.resolutions,
             workers=threads,
         )
 

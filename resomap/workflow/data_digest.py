@@ -5,7 +5,7 @@ import json
 import os
 from typing import NamedTuple
 
-from resomap.config.data import Data, Provision
+from resomap.config.data import Data, PrepareOptions
 from resomap.config.schema import Config
 from resomap.data.sources.listing import Listing
 from resomap.data.sources.user_files import list_images, listing_digest
@@ -47,9 +47,9 @@ def data_settings(config: Config) -> Data:
     )
 
 
-def provision_json(config: Config) -> str:
+def prepare_options_json(config: Config) -> str:
     """Return how images are brought in, as JSON."""
-    return Provision(
+    return PrepareOptions(
         download=config.data.download, resolutions=tuple(sorted(config.sweep.resolutions))
     ).model_dump_json()
 

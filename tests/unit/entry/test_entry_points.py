@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from resomap.config.data import Provision
+from resomap.config.data import PrepareOptions
 from resomap.config.load import build_config, merge
 from resomap.config.schema import Runtime
 from resomap.entry import (
@@ -87,8 +87,8 @@ def build_small_job(defaults) -> JobBuilder:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory, build_small_job) -> Path:
     manifest = tmp_path_factory.mktemp("data") / "manifest.json"
-    provision = Provision(download=False, resolutions=(16, 24))
-    prepare_data.main(build_small_job(jobs.PrepareData), manifest, provision, threads=1)
+    options = PrepareOptions(download=False, resolutions=(16, 24))
+    prepare_data.main(build_small_job(jobs.PrepareData), manifest, options, threads=1)
     for resolution in ("16", "24"):
         job = build_small_job(jobs.ResizeData, resolution=resolution)
         resize_data.main(job, manifest, threads=1)

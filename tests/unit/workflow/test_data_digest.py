@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from resomap.config.data import Provision
+from resomap.config.data import PrepareOptions
 from resomap.config.load import build_config, merge
 from resomap.config.schema import Config
 from resomap.errors import ConfigError
@@ -63,8 +63,12 @@ def test_permission_to_download_changes_no_digest(defaults):
     )
     assert data_digest.digest_data(allowed) == data_digest.digest_data(refused)
     assert data_digest.data_settings(allowed) == data_digest.data_settings(refused)
-    assert Provision.model_validate_json(data_digest.provision_json(allowed)).download
-    assert not Provision.model_validate_json(data_digest.provision_json(refused)).download
+    assert PrepareOptions.model_validate_json(
+        data_digest.prepare_options_json(allowed)
+    ).download
+    assert not PrepareOptions.model_validate_json(
+        data_digest.prepare_options_json(refused)
+    ).download
 
 
 def test_fewer_images_than_a_batch_are_refused(defaults, folder):
