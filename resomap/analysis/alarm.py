@@ -1,4 +1,4 @@
-"""The alarm "evidence off the object": predictions are correct while the relevance is not on the object.
+"""The alarm "evidence off the object": correct predictions whose relevance is elsewhere.
 
 An exchange intervention, which needs no map, agrees or disagrees with the alarm.
 """
@@ -27,25 +27,23 @@ from resomap.analysis.sanity_check import BASELINES, FailedMethods, failed_metho
 from resomap.analysis.statistics import (
     Pool,
     accuracy_interval,
-    compute_spread,
     mean_interval,
-    pool_spreads,
+    pool_seed_variance,
 )
 from resomap.workflow.layout import table_columns
 
+# Accuracy holds at a resolution when it is within this of the best of the model, and above
+# chance.
 ACCURACY_TOLERANCE = 0.1
-"""Accuracy holds at a resolution when it is within this of the best of the model, and above chance."""
+# The evidence is off the object when its share there is shown to be below this. On the reef the
+# share is .0 where the cue is lost, and .3 and more elsewhere.
 OFF_OBJECT_SHARE = 0.15
-"""The evidence is off the object when its share there is shown to be below this.
-
-On the reef the share is .0 where the cue is lost, and .3 and more elsewhere.
-"""
 MIN_IMAGES = 5
 MAX_NAMED = 6
 COIN_TOSS = 0.5
 
+# By method, the share of the relevance on the object (seeds, images).
 Shares = dict[str, pd.DataFrame]
-"""By method, the share of the relevance on the object (seeds, images)."""
 
 
 def alarm_rows(
@@ -56,16 +54,16 @@ def alarm_rows(
     interventions: Sequence[Row],
     confidence: float,
 ) -> Iterator[Row]:
-    """Yield a row of alarms.csv for each explained cell and group of paired classes, or for all images (group `all`).
+    """Yield a row of alarms.csv per explained cell and group, or for all images (group `all`).
 
-    `share` is the grid-corrected excess of relevance on the object, (mass - area) / (best - area):
-    0 by chance, 1 when all of it lies there. It is the mean over the methods that pass the sanity
-    check, for images that every network of the cell predicts correctly. `state` is `fires` when
-    accuracy holds, the share is shown to be below OFF_OBJECT_SHARE, and no single method puts
-    twice that there; `unknown` when there are too few such images, no masks, or no method that
-    passes. `judged` is whether the exchange intervention agrees, where accuracy holds. `sanity` and
-    `interventions` are the rows of their tables. `images` are indices in the test split,
-    the least evidence first.
+    `share` is the grid-corrected excess of relevance on the object, (mass - area) / (best -
+    area): 0 by chance, 1 when all of it lies there. It is the mean over the methods that pass
+    the sanity check, for images that every network of the cell predicts correctly. `state` is
+    `fires` when accuracy holds, the share is shown to be below OFF_OBJECT_SHARE, and no single
+    method puts twice that there; `unknown` when there are too few such images, no masks, or no
+    method that passes. `judged` is whether the exchange intervention agrees, where accuracy
+    holds. `sanity` and `interventions` are the rows of their tables. `images` are indices in
+    the test split, the least evidence first.
     """
     groups = group_names(manifest) or ["all"]
     correct = {
@@ -80,6 +78,7 @@ def alarm_rows(
         same_model = [other for other in test if other[:2] == cell[:2]]
         best = max(float(correct[other, group].mean()) for other in same_model)
         chance = COIN_TOSS if group != "all" else 1 / len(manifest["classes"])
+        # A network at chance has no evidence to lose: the alarm is about correct predictions.
         low = accuracy_interval(values, confidence).low
         holds = values.mean() >= best - ACCURACY_TOLERANCE and low > chance
         row = {
@@ -96,7 +95,7 @@ def alarm_rows(
 
 
 def _correct(predictions: Predictions, manifest: dict[str, Any], group: str) -> np.ndarray:
-    """Return correctness (seeds, images) of a group inside its pairs, or of all images where there are no groups."""
+    """Return correctness (seeds, images) of a group inside its pairs, or of all images."""
     if group == "all":
         return predictions.correct_as_trained.astype(float)
     return predictions.pair_correct[:, in_group(predictions.labels, manifest, group)]
@@ -119,7 +118,7 @@ def _shares_by_cell(
 
 
 def _read_evidence(runs: Sequence[Run], failed: FailedMethods) -> pd.DataFrame:
-    """Read the localisation of every explained image of a cell by the methods that pass, with column `share`."""
+    """Read the localisation of a cell by the methods that pass, with column `share`."""
     of_runs = [read_explanation_rows(run, "localisation").assign(seed=run.seed) for run in runs]
     rows = pd.concat(of_runs) if of_runs else pd.DataFrame()
     if rows.empty or "relevance_mass" not in rows:
@@ -139,6 +138,7 @@ def _shares_of_group(evidence: pd.DataFrame, group: str) -> Shares:
         rows = evidence[evidence["group"] == group]
     if rows.empty:
         return {}
+    # A wrong prediction has no right reason, so only images that every seed gets right count.
     always_right = rows.groupby("index")["right"].transform("min") == 1
     shares = {}
     for method, of_method in rows[always_right].groupby("method", sort=False):
@@ -151,8 +151,8 @@ def _shares_of_group(evidence: pd.DataFrame, group: str) -> Shares:
 
 def _pool_shares(shares: Iterable[Shares]) -> Pool | None:
     """Pool the seed variance of the mean shares of all cells and groups."""
-    tables = [_mean_over_methods(of_methods) for of_methods in shares if of_methods]
-    return pool_spreads([compute_spread(table.to_numpy(float)) for table in tables])
+    tables = [_mean_over_methods(of_methods).to_numpy() for of_methods in shares if of_methods]
+    return pool_seed_variance(tables)
 
 
 def _mean_over_methods(shares: Shares) -> pd.DataFrame:
@@ -161,7 +161,7 @@ def _mean_over_methods(shares: Shares) -> pd.DataFrame:
 
 
 def _share_columns(shares: Shares, holds: bool, confidence: float, pool: Pool | None) -> Row:
-    """Return the share with its interval, whether the alarm fires, and the images with the least evidence."""
+    """Return the share with its interval, the state, and the images with the least evidence."""
     if not shares:
         return {"n": 0, "state": "unknown"}
     table = _mean_over_methods(shares)
@@ -187,9 +187,10 @@ def _exchange(interventions: Sequence[Row], cell: Cell, group: str) -> Row | Non
 
 
 def _agreement(exchange: Row, state: str) -> str | None:
-    """Return whether the exchange `agrees` or `disagrees` with the alarm; None when either leaves it open.
+    """Return whether the exchange `agrees` or `disagrees` with the alarm; None when open.
 
-    They agree when predictions are shown to follow the rest of the image and the alarm fires, or neither.
+    They agree when predictions are shown to follow the rest of the image and the alarm fires,
+    or neither.
     """
     low, high = exchange["follows_rest_low"], exchange["follows_rest_high"]
     if state == "unknown" or low <= COIN_TOSS <= high:

@@ -1,6 +1,7 @@
-"""Rows of cells.csv, groups.csv, matrix.csv and knees.csv: means over runs, with their intervals."""
+"""Rows of cells.csv, groups.csv, matrix.csv and knees.csv: means over runs with intervals."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,8 +14,7 @@ from resomap.analysis.profiles import Row, single_image_rows
 from resomap.analysis.statistics import (
     Interval,
     accuracy_interval,
-    compute_spread,
-    pool_spreads,
+    pool_seed_variance,
 )
 
 Split = Mapping[Cell, Predictions]
@@ -61,13 +61,13 @@ def _accuracies(split: Split, confidence: float) -> dict[Cell, Interval]:
 
 
 def _intervals(correct: Mapping[Key, np.ndarray], confidence: float) -> dict[Key, Interval]:
-    """Compute the accuracy interval of each correctness (seeds, images), with a pooled seed variance."""
-    pool = pool_spreads([compute_spread(values) for values in correct.values()])
+    """Compute the interval of each correctness (seeds, images), with a pooled seed variance."""
+    pool = pool_seed_variance(correct.values())
     return {key: accuracy_interval(values, confidence, pool) for key, values in correct.items()}
 
 
 def group_rows(test: Split, manifest: dict[str, Any], confidence: float) -> Iterator[Row]:
-    """Yield a row of groups.csv per cell and group: accuracy inside pairs, on test images at the training resolution."""
+    """Yield a row of groups.csv per cell and group: accuracy inside pairs on test images."""
     correct = {}
     for cell, predictions in test.items():
         for group, values in _correct_by_group(predictions, manifest).items():
@@ -99,7 +99,7 @@ def _correct_by_group(
 
 
 def matrix_rows(test: Split, confidence: float) -> Iterator[Row]:
-    """Yield a row of matrix.csv per cell and test resolution of the sweep, without recalibration."""
+    """Yield a row of matrix.csv per cell and test resolution, without recalibration."""
     correct = {}
     for cell, predictions in test.items():
         for px, values in sorted(predictions.correct.items()):
@@ -121,20 +121,22 @@ def matrix_rows(test: Split, confidence: float) -> Iterator[Row]:
 def knee_rows(
     val: Split, manifest: dict[str, Any], margin: float, confidence: float
 ) -> Iterator[Row]:
-    """Yield a row of knees.csv per model, for all validation images (group `all`) and inside the pairs of each group.
+    """Yield a row of knees.csv per model, for all validation images and inside each group.
 
     The margin of a group is `margin` over its share of the images: the loss in that group alone
     that moves the whole by `margin`.
     """
     overall = {cell: predictions.correct_as_trained for cell, predictions in val.items()}
     yield from _knees(val, overall, "all", margin, confidence)
-    by_group = {cell: _correct_by_group(val[cell], manifest) for cell in val}
-    for group in group_names(manifest):
-        correct = {cell: groups[group] for cell, groups in by_group.items() if group in groups}
-        if correct:
-            cell, values = next(iter(correct.items()))
-            share = values.shape[1] / len(val[cell].labels)
-            yield from _knees(val, correct, group, margin / share, confidence)
+    by_group: dict[str, dict[Cell, np.ndarray]] = {}
+    for cell, predictions in val.items():
+        for group, values in _correct_by_group(predictions, manifest).items():
+            by_group.setdefault(group, {})[cell] = values
+    for group, correct in by_group.items():
+        # All cells predict the same images, so any of them has the share of the group.
+        cell, values = next(iter(correct.items()))
+        share = values.shape[1] / len(val[cell].labels)
+        yield from _knees(val, correct, group, margin / share, confidence)
 
 
 def _knees(
@@ -145,8 +147,7 @@ def _knees(
     for key in dict.fromkeys(cell[:2] for cell in correct):
         if curve := _curve(val, correct, key):
             curves[key] = curve
-    differences = [values for curve in curves.values() for values in differences_to_best(curve)]
-    pool = pool_spreads([compute_spread(values) for values in differences])
+    pool = pool_seed_variance(chain.from_iterable(map(differences_to_best, curves.values())))
     for (family, model), curve in curves.items():
         yield {
             "family": family,
@@ -161,11 +162,12 @@ def _knees(
 def _curve(
     val: Split, correct: Mapping[Cell, np.ndarray], key: tuple[str, str]
 ) -> dict[int, np.ndarray]:
-    """Return the correctness of a (family, model) by resolution, for the seeds that finished at all of them.
+    """Return the correctness of a model by resolution, for seeds that finished at all of them.
 
     Empty when there is no such seed.
     """
     cells = [cell for cell in correct if cell[:2] == key]
+    # A knee compares resolutions by paired differences, so all need the same seeds.
     common = set.intersection(*(set(val[cell].seeds) for cell in cells))
     curve = {}
     for cell in cells:

@@ -1,4 +1,4 @@
-"""The choice: the cheapest cell shown to be as accurate as the best, selected on validation and reported on test images.
+"""The choice: the cheapest cell shown to be as accurate as the best.
 
 The record of the choice is written to choice.json. `report/text/choice.py` puts it into words.
 """
@@ -25,7 +25,7 @@ from resomap.analysis.statistics import (
     accuracy_interval,
     compute_spread,
     difference_interval,
-    pool_spreads,
+    pool_seed_variance,
 )
 from resomap.config import schema
 
@@ -64,7 +64,7 @@ def choose(candidates: Sequence[Candidate], rules: schema.Report) -> ChoiceRecor
 def _apply_budgets(
     candidates: Sequence[Candidate], rules: schema.Report
 ) -> tuple[list[Candidate], list[dict[str, Any]]]:
-    """Split the candidates into those within the budgets and records of the others with a reason."""
+    """Split the candidates into those within the budgets and records of the others."""
     allowed, excluded = [], []
     for candidate in candidates:
         reason = _exclusion_reason(candidate, rules)
@@ -92,24 +92,29 @@ def _exclusion_reason(candidate: Candidate, rules: schema.Report) -> str | None:
 
 def _decide(ranking: Ranking) -> tuple[str, Candidate]:
     """Return the status and the chosen candidate."""
-    cheaper = [one for one in ranking.comparisons if one.cheaper]
-    within = [one.candidate for one in cheaper if one.verdict == "within"]
+    within = _cheaper_candidates(ranking, "within")
     if within:
         return "chosen", min(within, key=lambda candidate: candidate.cost)
-    is_open = any(one.verdict == "open" for one in cheaper)
+    # Without a cheaper cell within the margin the best stands in, decided or not.
+    is_open = bool(_cheaper_candidates(ranking, "open"))
     return "undecided" if is_open else "best", ranking.best
+
+
+def _cheaper_candidates(ranking: Ranking, verdict: str) -> list[Candidate]:
+    """Return the candidates that cost less than the best and have the verdict."""
+    return [
+        one.candidate for one in ranking.comparisons if one.cheaper and one.verdict == verdict
+    ]
 
 
 def _runner_up(ranking: Ranking, choice: Candidate) -> Candidate | None:
     """Return the next cheapest cell within the margin, else the next most accurate one."""
-    others = [one for one in ranking.comparisons if one.candidate is not choice]
-    within = [one.candidate for one in others if one.verdict == "within" and one.cheaper]
+    within = [one for one in _cheaper_candidates(ranking, "within") if one is not choice]
     if within:
         return min(within, key=lambda candidate: candidate.cost)
-    rest = [one.candidate for one in others]
-    if ranking.best is not choice:
-        rest.append(ranking.best)
-    return max(rest, key=lambda candidate: candidate.rank, default=None)
+    candidates = [*(one.candidate for one in ranking.comparisons), ranking.best]
+    others = [candidate for candidate in candidates if candidate is not choice]
+    return max(others, key=lambda candidate: candidate.rank, default=None)
 
 
 def _summaries(candidates: Sequence[Candidate], confidence: float) -> dict[Any, ChoiceRecord]:
@@ -132,7 +137,7 @@ def _summaries(candidates: Sequence[Candidate], confidence: float) -> dict[Any, 
 
 def _pool_accuracies(predictions: Sequence[Predictions]) -> Pool | None:
     """Pool the seed variance of the accuracies of cells."""
-    return pool_spreads([compute_spread(one.correct_as_trained) for one in predictions])
+    return pool_seed_variance(one.correct_as_trained for one in predictions)
 
 
 def _latency_record(candidate: Candidate) -> dict[str, Any]:
@@ -163,8 +168,9 @@ def _comparison_record(comparison: Comparison) -> ChoiceRecord:
 def _regret(
     ranking: Ranking, choice: Candidate, test_pool: Pool | None, confidence: float
 ) -> ChoiceRecord:
-    """Return the test accuracy given up against the best, and `at_most`: the largest deficit that validation leaves possible."""
+    """Return the test accuracy given up, and the largest deficit that validation allows."""
     if choice is ranking.best:
+        # The best on validation may still be beaten: its deficit is what the intervals allow.
         deficits = [one.difference.high for one in ranking.comparisons]
         zeros = dict.fromkeys(("mean", "low", "high"), 0.0)
         method = "the choice is the best cell"
@@ -178,7 +184,7 @@ def _regret(
 
 
 def _detectable_difference(ranking: Ranking) -> float | None:
-    """Return the difference that a typical comparison with the best detects; None without a rival."""
+    """Return the difference that a typical comparison detects; None without a rival."""
     differences = []
     for comparison in ranking.comparisons:
         plan = _power_plan(comparison.candidate, ranking)
@@ -193,7 +199,7 @@ def _power_plan(candidate: Candidate, ranking: Ranking) -> PowerPlan:
 
 
 def _needed(ranking: Ranking, choice: Candidate) -> ChoiceRecord | None:
-    """Return what would decide the most accurate open cell that costs less than the choice; None when there is none."""
+    """Return what would decide the most accurate open cell that costs less than the choice."""
     undecided = [
         one
         for one in ranking.comparisons
@@ -203,6 +209,7 @@ def _needed(ranking: Ranking, choice: Candidate) -> ChoiceRecord | None:
         return None
     closest = max(undecided, key=lambda one: one.candidate.rank)
     plan = _power_plan(closest.candidate, ranking)
+    # To be within the margin, the difference must lie above -margin: the effect to detect.
     effect = abs(closest.difference.mean + ranking.margin)
     seeds = plan.seeds_needed(effect, ranking.error)
     images = plan.images_needed(effect, ranking.error)
@@ -210,7 +217,7 @@ def _needed(ranking: Ranking, choice: Candidate) -> ChoiceRecord | None:
         **closest.candidate.cell._asdict(),
         "difference": asdict(closest.difference),
         "n_seeds": plan.seeds,
-        "more_seeds": seeds - plan.seeds if seeds else None,
-        "more_images": images - plan.images if images else None,
+        "more_seeds": seeds and seeds - plan.seeds,
+        "more_images": images and images - plan.images,
         "power": POWER,
     }

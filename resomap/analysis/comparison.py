@@ -1,8 +1,8 @@
-"""Pairwise comparison of the candidates: which are shown to be as accurate as the best, which worse, which are open."""
+"""Pairwise comparison of the candidates: as accurate as the best, worse, or open."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, starmap
 
 import numpy as np
 
@@ -10,9 +10,8 @@ from resomap.analysis.predictions import Cell, Predictions, matching_rows
 from resomap.analysis.statistics import (
     Interval,
     Pool,
-    compute_spread,
     difference_interval,
-    pool_spreads,
+    pool_seed_variance,
 )
 
 
@@ -27,7 +26,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A cell that may be chosen, with its predictions on both splits; `latency` is None when not measured."""
+    """A cell that may be chosen, with its predictions; `latency` is None when not measured."""
 
     val: Predictions
     test: Predictions
@@ -50,7 +49,7 @@ class Candidate:
 
     @property
     def rank(self) -> tuple[float, float, int]:
-        """Sort key that grows with validation accuracy; of equal cells the cheaper, then the smaller ranks higher."""
+        """Sort key: validation accuracy, of equal ones the cheaper, then the smaller."""
         return self.val_accuracy, -self.cost, -self.cell.resolution
 
     def is_cheaper_than(self, other: "Candidate") -> bool:
@@ -92,12 +91,12 @@ def rank_candidates(
 ) -> Ranking:
     """Compare every candidate with every other; the best is the most accurate.
 
-    A candidate is `within` when it is shown non-inferior to *each* other one, so the claim holds
-    whichever of them is truly best.
+    A candidate is `within` when it is shown non-inferior to *each* other one, so the claim
+    holds whichever of them is truly best.
     """
     best = max(candidates, key=lambda candidate: candidate.rank)
     pool = pool_differences([candidate.val for candidate in candidates])
-    # Bonferroni: the cheaper candidates share the error equally, since any of them could be chosen.
+    # Bonferroni: any of the cheaper candidates could be chosen, so they share the error.
     num_cheaper = sum(candidate.is_cheaper_than(best) for candidate in candidates)
     error = (1 - confidence) / max(num_cheaper, 1)
     comparisons = tuple(
@@ -151,6 +150,6 @@ def difference_by_image(first: Predictions, second: Predictions) -> np.ndarray:
 
 def pool_differences(predictions: Sequence[Predictions]) -> Pool | None:
     """Pool the seed variance of the differences between all pairs of cells."""
-    pairs = combinations(predictions, 2)
-    spreads = [compute_spread(difference_by_image(first, second)) for first, second in pairs]
-    return pool_spreads(spreads, max_df=len(predictions) - 1)
+    differences = starmap(difference_by_image, combinations(predictions, 2))
+    # The differences of K cells are sums of K - 1 independent ones.
+    return pool_seed_variance(differences, max_df=len(predictions) - 1)

@@ -1,10 +1,11 @@
 """Rows of the tables made from the profiles.
 
-profiles.csv, stages.csv, neighbours.csv (what each step of resolution costs), cost.csv (how cost
-grows with pixels, and up to where it does not) and energy.csv.
+profiles.csv, stages.csv, neighbours.csv (what each step of resolution costs), cost.csv (how
+cost grows with pixels, and up to where it does not) and energy.csv.
 
 Resolutions of one network are compared round by round: in a round all of them were timed within
-seconds, so a drift of the machine from round to round cancels. Invalid measurements are left out.
+seconds, so a drift of the machine from round to round cancels. Invalid measurements are left
+out.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,25 +17,26 @@ from resomap.analysis.profiles import VARIANT_COLUMNS, Row
 from resomap.analysis.statistics import Interval, geometric_interval, student_interval
 from resomap.workflow.layout import table_columns
 
+# Confidence that no alarm about an inversion in a sweep is false.
 INVERSION_CONFIDENCE = 0.99
-"""Confidence that no alarm about an inversion in a sweep is false."""
+# A lower resolution saves time when the higher one is shown to take more than this many times
+# as long.
 MIN_SAVING = 1.05
-"""A lower resolution saves time when the higher one is shown to take more than this many times as long."""
+# Resolutions that an exponent needs: a line through two always fits.
 MIN_RESOLUTIONS = 3
-"""Resolutions that an exponent needs: a line through two always fits."""
+# Repetitions that a 99th percentile needs.
 MIN_P99_REPETITIONS = 1000
-"""Repetitions that a 99th percentile needs."""
 
 PROFILE_COLUMNS = table_columns("profiles")
 STAGE_COLUMNS = table_columns("stages")
 ENERGY_COLUMNS = table_columns("energy")
 STAGE_NAMES = ("decode", "resize", "copy", "forward")
+# What the measurements of one series share: they differ only in resolution.
 SERIES_COLUMNS = ("family", "model", *VARIANT_COLUMNS, "batch_size")
-"""What the measurements of one series share: they differ only in resolution."""
 
 
 def profile_rows(records: Iterable[Row]) -> Iterator[Row]:
-    """Yield a row of profiles.csv per record of `cells`; blank where an older profile has no value."""
+    """Yield a row of profiles.csv per record of `cells`; blank without a value."""
     for record in records:
         row = {name: record.get(name) for name in PROFILE_COLUMNS}
         if (row["n"] or 0) < MIN_P99_REPETITIONS:
@@ -43,29 +45,34 @@ def profile_rows(records: Iterable[Row]) -> Iterator[Row]:
 
 
 def stage_rows(records: Iterable[Row]) -> Iterator[Row]:
-    """Yield a row of stages.csv per record of `stages`: the time of one image from its file to its logits."""
+    """Yield a row of stages.csv per record of `stages`, with the total time of an image."""
     for record in records:
         row = {name: record.get(name) for name in STAGE_COLUMNS}
         yield row | {"total_ms": sum(record[f"{stage}_ms"] or 0 for stage in STAGE_NAMES)}
 
 
 def group_series(records: Iterable[Row]) -> list[list[Row]]:
-    """Group the valid measurements that differ only in resolution, smallest first; series of at least two."""
+    """Group valid measurements that differ only in resolution, smallest first; at least two."""
     series: dict[tuple, list[Row]] = {}
     for record in records:
         if record["status"] == "ok" and record["valid"] and record.get("ratio_rounds"):
-            key = tuple(record[name] for name in SERIES_COLUMNS)
+            key = tuple(_series_key(record).values())
             series.setdefault(key, []).append(record)
     long = [rows for rows in series.values() if len(rows) > 1]
     return [sorted(rows, key=lambda row: row["resolution"]) for rows in long]
 
 
-def neighbour_rows(records: Iterable[Row], confidence: float) -> list[Row]:
-    """Return a row of neighbours.csv per pair of neighbouring resolutions: how many times as long the higher one takes.
+def _series_key(row: Row) -> Row:
+    """Return the columns that the measurements of one series share."""
+    return {name: row[name] for name in SERIES_COLUMNS}
 
-    `verdict` is `saves` (the lower one is shown to save time), `flat` (shown not to), `inverted`
-    (the higher one is shown to be faster: `ratio_at_most`, the end of an interval that holds for
-    all pairs of the sweep at once, is below 1) or `open`.
+
+def neighbour_rows(records: Iterable[Row], confidence: float) -> list[Row]:
+    """Return a row of neighbours.csv per pair: how many times as long the higher one takes.
+
+    `verdict` is `saves` (the lower one is shown to save time), `flat` (shown not to),
+    `inverted` (the higher one is shown to be faster: `ratio_at_most`, the end of an interval
+    that holds for all pairs of the sweep at once, is below 1) or `open`.
     """
     pairs = [pair for rows in group_series(records) for pair in pairwise(rows)]
     # Bonferroni over all pairs, since an inversion in any of them raises the alarm.
@@ -74,12 +81,12 @@ def neighbour_rows(records: Iterable[Row], confidence: float) -> list[Row]:
 
 
 def _neighbour_row(smaller: Row, larger: Row, confidence: float, joint: float) -> Row:
-    """Compare two neighbouring resolutions; `joint` is the confidence that holds for all pairs."""
+    """Compare two neighbours; `joint` is the confidence that holds for all pairs."""
     logs = _log_ratios(smaller, larger)
     ratio = geometric_interval(logs, confidence)
     at_most = geometric_interval(logs, joint).high
     return {
-        **{name: smaller[name] for name in SERIES_COLUMNS},
+        **_series_key(smaller),
         "resolution": smaller["resolution"],
         "larger": larger["resolution"],
         "n_rounds": len(logs),
@@ -105,7 +112,8 @@ def _log_ratios(smaller: Row, larger: Row) -> np.ndarray:
 
 
 def _rounds(rows: Sequence[Row]) -> np.ndarray:
-    """Return times relative to the reference workload (rows, rounds), as many rounds as all rows have."""
+    """Return times relative to the reference workload (rows, rounds) for the common rounds."""
+    # A resolution may have stopped measuring earlier, once its interval was narrow enough.
     count = min(len(row["ratio_rounds"]) for row in rows)
     return np.array([row["ratio_rounds"][:count] for row in rows])
 
@@ -113,27 +121,23 @@ def _rounds(rows: Sequence[Row]) -> np.ndarray:
 def cost_rows(
     records: Sequence[Row], neighbours: Iterable[Row], confidence: float
 ) -> Iterator[Row]:
-    """Yield a row of cost.csv per series: how the time and memory of a network grow with resolution.
+    """Yield a row of cost.csv per series: how time and memory grow with resolution.
 
-    An exponent is the slope of log cost over log pixels. A `misfit` is the largest factor, less 1,
-    by which a resolution departs from that power law. The interval of the latency is between
-    rounds, so it measures how well the slope is known; that of the memory, which has no noise, is
-    the smallest and the largest slope from one resolution to the next. Up to `crossover_px` no
-    resolution is shown to take more than MIN_SAVING times as long as the smallest.
+    An exponent is the slope of log cost over log pixels. A `misfit` is the largest factor, less
+    1, by which a resolution departs from that power law. The interval of the latency is between
+    rounds, so it measures how well the slope is known; that of the memory, which has no noise,
+    is the smallest and the largest slope from one resolution to the next. Up to `crossover_px`
+    no resolution is shown to take more than MIN_SAVING times as long as the smallest.
     """
-    inverted = [
-        [row[name] for name in SERIES_COLUMNS]
-        for row in neighbours
-        if row["verdict"] == "inverted"
-    ]
+    inverted = [_series_key(row) for row in neighbours if row["verdict"] == "inverted"]
     for rows in group_series(records):
-        key = {name: rows[0][name] for name in SERIES_COLUMNS}
+        key = _series_key(rows[0])
         row = {
             **key,
             "smallest": rows[0]["resolution"],
             "largest": rows[-1]["resolution"],
             "n_resolutions": len(rows),
-            "inversions": inverted.count(list(key.values())),
+            "inversions": inverted.count(key),
             **_crossover(rows, confidence),
         }
         if len(rows) >= MIN_RESOLUTIONS:
@@ -143,6 +147,7 @@ def cost_rows(
 
 def _latency_growth(rows: Sequence[Row], confidence: float) -> Row:
     """Fit the power law of the latency, one slope per round."""
+    # One fit per round gives slopes whose spread between rounds is the error of measuring.
     slopes, residuals = _fit_power_law(rows, np.log(_rounds(rows)))
     exponent = student_interval(slopes, confidence)
     misfit = _misfit(residuals.mean(axis=1))
@@ -164,7 +169,7 @@ def _log_pixels(rows: Sequence[Row]) -> np.ndarray:
 
 
 def _fit_power_law(rows: Sequence[Row], logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Fit lines through logs (rows, ...) over log pixels by least squares; returns slopes and residuals."""
+    """Fit logs (rows, ...) over log pixels by least squares; returns slopes and residuals."""
     slopes, intercepts = np.polyfit(_log_pixels(rows), logs, 1)
     return slopes, logs - np.multiply.outer(_log_pixels(rows), slopes) - intercepts
 
@@ -175,7 +180,7 @@ def _misfit(residuals: np.ndarray) -> float:
 
 
 def _crossover(rows: Sequence[Row], confidence: float) -> Row:
-    """Return the largest resolution up to which none is shown to take longer than the smallest; empty when the next already does."""
+    """Return the largest resolution up to which none is shown to take longer; or nothing."""
     crossover: Row = {}
     for larger in rows[1:]:
         ratio = geometric_interval(_log_ratios(rows[0], larger), confidence)
@@ -186,7 +191,7 @@ def _crossover(rows: Sequence[Row], confidence: float) -> Row:
 
 
 def energy_rows(records: Iterable[Row], cells: Iterable[Row]) -> Iterator[Row]:
-    """Yield a row of energy.csv per measurement with a known power; `cells` are the rows of cells.csv.
+    """Yield a row of energy.csv per measurement with a known power.
 
     The energy of a correct image is the energy of an image over the test accuracy, and has its
     interval; images per second per watt have that of the latency.
@@ -206,7 +211,7 @@ def energy_rows(records: Iterable[Row], cells: Iterable[Row]) -> Iterator[Row]:
 
 
 def _energy_per_correct_image(joules: float, cell: Row) -> Row:
-    """Return the energy of a correct image, J; its low end belongs to the high end of the accuracy."""
+    """Return the energy of a correct image, J: low where the accuracy is high."""
     columns = {}
     for end, accuracy in (("", ""), ("_low", "_high"), ("_high", "_low")):
         value = cell[f"accuracy{accuracy}"]

@@ -1,6 +1,7 @@
 """Rows of the tables made from the explanations.
 
-explanations.csv (localisation), agreement.csv, faithfulness.csv, sanity.csv and interventions.csv.
+explanations.csv (localisation), agreement.csv, faithfulness.csv, sanity.csv and
+interventions.csv.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ from resomap.analysis.predictions import Cell, Run, finished_runs
 from resomap.analysis.profiles import Row
 from resomap.analysis.run_tables import mean_or_none, run_key, to_rows
 from resomap.analysis.sanity_check import check_sanity
-from resomap.analysis.statistics import accuracy_interval, compute_spread, pool_spreads
+from resomap.analysis.statistics import accuracy_interval, pool_seed_variance
 
 LOCALISATION_MEANS = (
     "relevance_mass", "relevance_mass_best", "relevance_rank", "relevance_rank_best",
@@ -23,7 +24,7 @@ LOCALISATION_MEANS = (
 
 
 def read_explanation_rows(run: Run, name: str) -> pd.DataFrame:
-    """Read one file of a run's explanations, a row per image; empty when the run was not explained."""
+    """Read one file of the explanations of a run, a row per image; empty without it."""
     path = run.folder / "explanations" / f"{name}.csv"
     if not path.exists():
         return pd.DataFrame()
@@ -34,8 +35,8 @@ def read_explanation_rows(run: Run, name: str) -> pd.DataFrame:
 def share_on_object(images: pd.DataFrame) -> pd.Series:
     """Compute which share of each map lies on the object.
 
-    0 is what chance puts there, 1 all that the grid of the map allows; NaN where the mask leaves
-    nothing to choose.
+    0 is what chance puts there, 1 all that the grid of the map allows; NaN where the mask
+    leaves nothing to choose.
     """
     excess = images["relevance_mass"] - images["mask_area"]
     possible = images["relevance_mass_best"] - images["mask_area"]
@@ -43,7 +44,7 @@ def share_on_object(images: pd.DataFrame) -> pd.Series:
 
 
 def explanation_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> Iterator[Row]:
-    """Yield a row of explanations.csv per run and method: means over all explained images and over each group."""
+    """Yield a row of explanations.csv per run, method and group: means over images."""
     for run in finished_runs(cells, seeds, runs):
         key = run_key(run)
         for _, of_method in _split(read_explanation_rows(run, "localisation"), "method"):
@@ -53,7 +54,7 @@ def explanation_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) ->
 
 
 def _split(rows: pd.DataFrame, *columns: str) -> Iterator[tuple[Any, pd.DataFrame]]:
-    """Yield the parts with equal values in `columns`, in order of appearance; rows with a blank are dropped."""
+    """Yield the parts with equal values in `columns`, in order; drops rows with a blank."""
     if not rows.empty:
         by = list(columns) if len(columns) > 1 else columns[0]
         yield from rows.groupby(by, sort=False)
@@ -93,7 +94,7 @@ def faithfulness_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -
 
 
 def sanity_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> Iterator[Row]:
-    """Yield a row of sanity.csv per run and method: what its maps retain when the last layers are re-initialised."""
+    """Yield a row of sanity.csv per run and method: what its maps retain."""
     for run in finished_runs(cells, seeds, runs):
         for method, draws in _split(read_explanation_rows(run, "sanity"), "method"):
             correlations = draws["correlation"].to_numpy(float)
@@ -125,7 +126,7 @@ def intervention_rows(
                 num_seeds = images["seed"].nunique()
                 follows[key] = (images["follows"] == "rest").to_numpy().reshape(num_seeds, -1)
                 changed[key] = float((images["before"] != images["after"]).mean())
-    pool = pool_spreads([compute_spread(values.astype(float)) for values in follows.values()])
+    pool = pool_seed_variance(follows.values())
     for (cell, group, kind), values in follows.items():
         yield {
             **cell._asdict(),

@@ -1,4 +1,4 @@
-"""The knee: where accuracy stops growing with resolution, as a bracket between resolutions that were run."""
+"""The knee: a bracket in which accuracy stops growing with resolution."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -9,11 +9,12 @@ from resomap.analysis.statistics import Pool, difference_interval
 
 
 class Knee(NamedTuple):
-    """The bracket (lower, upper], px, in which accuracy first lies within the margin of the best.
+    """The bracket (lower, upper], px, in which accuracy comes within the margin of the best.
 
-    `lower` is the largest resolution below `upper` that is shown to be worse, None when there is
-    none. `censored` says what the sweep leaves open: `below` when its smallest resolution already
-    lies within the margin, `above` when only its largest does, `both` when it has one resolution.
+    `lower` is the largest resolution below `upper` that is shown to be worse, None when there
+    is none. `censored` is what the sweep leaves open: `below` when its smallest resolution
+    already lies within the margin, `above` when only its largest does, `both` when it has one
+    resolution.
     """
 
     lower: int | None
@@ -25,10 +26,10 @@ class Knee(NamedTuple):
 def find_knee(
     curve: Mapping[int, np.ndarray], margin: float, confidence: float, pool: Pool | None = None
 ) -> Knee:
-    """Bracket the knee of the correctness (seeds, images) of a model by resolution; the curve need not be monotone.
+    """Bracket the knee of correctness (seeds, images) by resolution; need not be monotone.
 
-    A resolution is within the margin when the one-sided interval of its paired difference to the
-    best lies above -margin, and worse when it lies below.
+    A resolution is within the margin when the one-sided interval of its paired difference to
+    the best lies above -margin, and worse when it lies below.
     """
     best = best_resolution(curve)
     # The central interval of confidence 2c - 1 has one-sided ends of confidence c.
@@ -61,6 +62,6 @@ def _censored(resolutions: list[int], upper: int) -> str:
 
 
 def differences_to_best(curve: Mapping[int, np.ndarray]) -> list[np.ndarray]:
-    """Return the differences (seeds, images) that `find_knee` tests, to pool their spread over models."""
+    """Return the differences (seeds, images) that `find_knee` tests, to pool their spread."""
     best = best_resolution(curve)
     return [curve[px].astype(float) - curve[best] for px in curve if px != best]

@@ -1,4 +1,4 @@
-"""Power of a paired comparison: which difference it detects, and how many seeds or images would decide it."""
+"""Power of a paired comparison: what it detects, and what would decide it."""
 
 from dataclasses import dataclass
 
@@ -9,16 +9,16 @@ from resomap.analysis.statistics import Pool, Spread, seed_variance
 
 POWER = 0.8
 MAX_SEEDS = 50
+# At most this many times the number of images at hand is proposed.
 MAX_IMAGES_FACTOR = 100
-"""At most this many times the number of images at hand is proposed."""
 
 
 @dataclass(frozen=True)
 class PowerPlan:
     """The variance components of a paired difference, for other numbers of seeds and images.
 
-    `between` seeds: what more images do not reduce. `alone` and `shared`: what one image adds to
-    one seed and to all of them. `seeds` and `images` are those at hand, `df` the degrees of
+    `between` seeds: what more images do not reduce. `alone` and `shared`: what one image adds
+    to one seed and to all of them. `seeds` and `images` are those at hand, `df` the degrees of
     freedom of the variance between seeds (infinite for one seed, whose variance is unknown and
     left out).
     """
@@ -31,7 +31,7 @@ class PowerPlan:
     df: float
 
     def detectable(self, seeds: int, images: int, error: float) -> float:
-        """Return the difference that a one-sided test at level `error` detects with probability POWER."""
+        """Return the difference that a one-sided test at `error` detects with power POWER."""
         varying = self.between + self.alone / images
         total = varying + seeds * self.shared / images
         seed_df = self.df if seeds == self.seeds else seeds - 1.0
@@ -52,7 +52,7 @@ class PowerPlan:
         return None
 
     def images_needed(self, difference: float, error: float) -> int | None:
-        """Return how many images in all detect `difference`; None when MAX_IMAGES_FACTOR times those at hand do not."""
+        """Return how many images in all detect `difference`; None when too many."""
         for factor in np.geomspace(1, MAX_IMAGES_FACTOR, 100):
             images = int(np.ceil(factor * self.images))
             if self.detectable(self.seeds, images, error) <= difference:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,11 +35,11 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True)
 class Predictions:
-    """Correctness of the predictions of one cell on one split: a row per finished seed, a column per image.
+    """Correctness of one cell on one split: a row per finished seed, a column per image.
 
-    `correct[px]` (seeds, N) is evaluated at px. `pair_correct` (seeds, N) is 1 where the logit of
-    the label beats that of its pair partner at the training resolution; it is NaN for images of
-    classes without a partner. `labels` is (N,).
+    `correct[px]` (seeds, N) is evaluated at px. `pair_correct` (seeds, N) is 1 where the logit
+    of the label beats that of its pair partner at the training resolution; it is NaN for images
+    of classes without a partner. `labels` is (N,).
     """
 
     cell: Cell
@@ -68,7 +69,7 @@ def cell_runs(cell: Cell, seeds: Sequence[int], runs: Path) -> list[Run]:
 
 def sweep_runs(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> list[Run]:
     """List every run of the sweep, whether it exists or not."""
-    return [run for cell in cells for run in cell_runs(cell, seeds, runs)]
+    return list(chain.from_iterable(cell_runs(cell, seeds, runs) for cell in cells))
 
 
 def finished_runs(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> list[Run]:
@@ -79,7 +80,7 @@ def finished_runs(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> li
 def read_predictions(
     cell: Cell, seeds: Sequence[int], runs: Path, manifest: dict[str, Any], split: str
 ) -> Predictions | None:
-    """Read the predictions of the finished runs of a cell on `split` (val or test); None when no run finished."""
+    """Read the predictions of a cell on `split` (val or test); None when no run finished."""
     name = "predictions.npz" if split == "test" else f"{split}_predictions.npz"
     finished = finished_runs([cell], seeds, runs)
     if not finished:
@@ -112,19 +113,19 @@ def _pair_correct(
 
 
 def matching_rows(first: Predictions, second: Predictions) -> tuple[list[int], list[int]]:
-    """Return the rows of two cells that belong to the same seeds; rows in order when no seed is shared."""
+    """Return the rows of two cells of the same seeds; rows in order when none is shared."""
     common = [seed for seed in first.seeds if seed in second.seeds]
+    # Without a shared seed the difference is still that of two means, paired by image only.
     if not common:
         rows = list(range(min(len(first.seeds), len(second.seeds))))
         return rows, rows
-    own_rows = [first.seeds.index(seed) for seed in common]
-    return own_rows, [second.seeds.index(seed) for seed in common]
+    return list(map(first.seeds.index, common)), list(map(second.seeds.index, common))
 
 
 def group_of_class(manifest: dict[str, Any]) -> list[str | None]:
     """Return the group of each class by its index; None where the dataset has no groups."""
     groups = manifest["groups"] or {}
-    return [groups.get(name) for name in manifest["classes"]]
+    return list(map(groups.get, manifest["classes"]))
 
 
 def group_names(manifest: dict[str, Any]) -> list[str]:
@@ -134,5 +135,5 @@ def group_names(manifest: dict[str, Any]) -> list[str]:
 
 def in_group(labels: np.ndarray, manifest: dict[str, Any], group: str) -> np.ndarray:
     """Return a mask (N,) of the images whose class belongs to the group."""
-    members = [index for index, name in enumerate(group_of_class(manifest)) if name == group]
-    return np.isin(labels, members)
+    is_member = np.array([name == group for name in group_of_class(manifest)])
+    return is_member[labels]

@@ -12,12 +12,12 @@ from resomap.workflow.columns import WAY, column_names
 
 Row = dict[str, Any]
 
+# How a network was run. With the resolution and the batch size they identify a measurement.
 VARIANT_COLUMNS = column_names(WAY)
-"""How a network was run. With the resolution and the batch size they identify a measurement."""
 
 
 def read_records(cells: Sequence[Cell], profiles: Path, kind: str) -> Iterator[Row]:
-    """Yield every record of `kind` (cells or stages) of every profiled model, with `family` and `model`."""
+    """Yield every record of `kind` (cells or stages), with `family` and `model`."""
     for family, model in dict.fromkeys((cell.family, cell.model) for cell in cells):
         path = profiles / family / f"{model}.json"
         if path.exists():
@@ -26,7 +26,7 @@ def read_records(cells: Sequence[Cell], profiles: Path, kind: str) -> Iterator[R
 
 
 def main_variant_rows(table: pd.DataFrame, profiles: pd.DataFrame) -> pd.DataFrame:
-    """Select the rows that represent their model: those of the variant of its first row in profiles.csv.
+    """Select the rows of the main variant of each model, the first one in profiles.csv.
 
     Cells are compared and chosen by that variant.
     """
@@ -35,14 +35,14 @@ def main_variant_rows(table: pd.DataFrame, profiles: pd.DataFrame) -> pd.DataFra
 
 
 def single_image_rows(profiles: pd.DataFrame) -> pd.DataFrame:
-    """Select one row per measured cell: its latency at batch 1, smallest resolution first."""
+    """Select one row per measured cell, at batch 1, smallest resolution first."""
     rows = main_variant_rows(profiles, profiles)
     measured = (rows["batch_size"] == 1) & rows["latency_ms_p50"].notna()
     return rows[measured].sort_values("resolution", kind="stable")
 
 
 def best_throughput_rows(profiles: pd.DataFrame) -> pd.DataFrame:
-    """Select one row per measured cell: its throughput at the best batch size, smallest resolution first."""
+    """Select one row per measured cell, at its best throughput, smallest resolution first."""
     rate = "inference_images_per_second"
     rows = main_variant_rows(profiles, profiles).dropna(subset=rate)
     rows = rows.sort_values(rate, ascending=False, kind="stable")

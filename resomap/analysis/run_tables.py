@@ -1,4 +1,4 @@
-"""Rows of runs.csv, evaluation.csv and classes.csv: one row per observation, copied from the result files."""
+"""Rows of runs.csv, evaluation.csv and classes.csv, copied from the result files."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -76,7 +76,8 @@ def _evaluations(run: Run) -> list[Row]:
 
 def to_rows(frame: pd.DataFrame) -> list[Row]:
     """Return the rows of a frame with None for NaN, which is written as a blank."""
-    return frame.astype(object).where(frame.notna(), None).to_dict("records")  # type: ignore[return-value]
+    rows: Any = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    return list(rows)
 
 
 def evaluation_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> Iterator[Row]:
@@ -92,7 +93,7 @@ def evaluation_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> 
 def class_rows(
     cells: Sequence[Cell], seeds: Sequence[int], runs: Path, manifest: dict[str, Any]
 ) -> Iterator[Row]:
-    """Yield a row of classes.csv for every class of every finished run, on test images at the training resolution."""
+    """Yield a row of classes.csv per finished run and class, on test images."""
     groups = group_of_class(manifest)
     for run in finished_runs(cells, seeds, runs):
         stored = files.read_arrays(run.folder / "predictions.npz")
@@ -119,7 +120,7 @@ def mean_or_none(values: np.ndarray) -> float | None:
 def read_environment(
     cells: Sequence[Cell], seeds: Sequence[int], runs: Path
 ) -> dict[str, list[Any]]:
-    """Return every value that each entry of the runs' environments takes; more than one is a confound."""
+    """Return all values of each entry of the environments; more than one is a confound."""
     values: dict[str, list[Any]] = {}
     for run in sweep_runs(cells, seeds, runs):
         path = run.folder / "metrics.json"

@@ -1,6 +1,7 @@
 """The sanity check: does a map change when the last layers of the network are re-initialised?
 
-A method whose maps hardly change fails in that cell. The report greys it out, and no finding uses it.
+A method whose maps hardly change fails in that cell. The report greys it out, and no finding
+uses it.
 """
 
 import math
@@ -11,18 +12,18 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
+# Share of the way from its floor to itself that a map may retain.
 MAX_RETAINED = 0.1
-"""Share of the way from its floor to itself that a map may retain."""
 CONFIDENCE = 0.95
+# Baselines that do not use the model. They are shown beside the methods and are not checked.
 BASELINES = ("edge", "centre", "random")
-"""Baselines that do not use the model. They are shown beside the methods and are not checked."""
 
+# (model, resolution, method) of the methods that fail the sanity check in a cell.
 FailedMethods = Collection[tuple[str, int, str]]
-"""(model, resolution, method) of the methods that fail the sanity check in a cell."""
 
 
 class SanityCheck(NamedTuple):
-    """The share of its maps that a method retains, the lower end of its interval, and whether it passes."""
+    """The share of its maps that a method retains, its lower end, and whether it passes."""
 
     retained: float
     retained_low: float
@@ -30,13 +31,14 @@ class SanityCheck(NamedTuple):
 
 
 def check_sanity(correlations: np.ndarray, floor: float) -> SanityCheck:
-    """Check the correlations (draws,) of maps before and after re-initialising the last layers; at least two draws.
+    """Check the correlations (draws,) of maps before and after re-initialisation.
 
-    `retained` follows Adebayo et al. (2018) on a scale that does not depend on how alike the maps
-    of one method are anyway: 0 where they are as alike as maps of different images (`floor`), 1
-    where nothing changed. `retained_low` is the lower end of its one-sided 95 % t interval over
-    the draws. A method fails when that end is above MAX_RETAINED: it is shown to ignore the
-    weights. When the numbers are NaN, or the maps of all images are the same, it does not pass.
+    `retained` follows Adebayo et al. (2018) on a scale that does not depend on how alike the
+    maps of one method are anyway: 0 where they are as alike as maps of different images
+    (`floor`), 1 where nothing changed. `retained_low` is the lower end of its one-sided 95 % t
+    interval over the draws. A method fails when that end is above MAX_RETAINED: it is shown to
+    ignore the weights. When the numbers are NaN, or the maps of all images are the same, it
+    does not pass.
     """
     scale = 1 - floor if floor < 1 else math.nan
     retained = (float(correlations.mean()) - floor) / scale
@@ -47,7 +49,7 @@ def check_sanity(correlations: np.ndarray, floor: float) -> SanityCheck:
 
 
 def failed_methods(sanity: pd.DataFrame) -> set[tuple[str, int, str]]:
-    """Return (model, resolution, method) where most runs of a cell fail, from the rows of sanity.csv; without baselines."""
+    """Return (model, resolution, method) where most runs fail, without baselines."""
     methods = sanity[~sanity["method"].isin(BASELINES)]
     keys = [methods[name] for name in ("model", "resolution", "method")]
     # A blank `passed` is neither a pass nor a failure.
@@ -72,6 +74,6 @@ def drop_failed_methods(
 def failed_resolutions(
     failed: FailedMethods, models: Collection[str], method: str
 ) -> list[int]:
-    """Return the resolutions, px, at which a method fails for any of the models, smallest first."""
+    """Return the resolutions, px, at which a method fails for any of the models."""
     found = {px for model, px, name in failed if name == method and model in models}
     return sorted(found)

@@ -1,18 +1,18 @@
-"""Confidence intervals of means over seeds and images; every interval of the results is made here.
+"""Confidence intervals of means over seeds and images; all intervals are made here.
 
 Several networks predict the same images, as several radiologists read the same cases: seeds are
-the readers, images the cases (Obuchowski and Rockette 1995). The degrees of freedom are those of
-Hillis (2007). All intervals hold for one training set.
+the readers, images the cases (Obuchowski and Rockette 1995). The degrees of freedom are those
+of Hillis (2007). All intervals hold for one training set.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
+# Level at which Cochran's C test rejects the largest of several variances as an outlier.
 OUTLIER_LEVEL = 0.01
-"""Level at which Cochran's C test rejects the largest of several variances as an outlier."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Spread:
     """The components of the variance of a mean over seeds x images.
 
     `seed_variance` is that between the means of the seeds (NaN for one seed), `covariance` that
-    between the means of two seeds due to shared images (never negative), `unit_variance` that of
-    the value of one image.
+    between the means of two seeds due to shared images (never negative), `unit_variance` that
+    of the value of one image.
     """
 
     mean: float
@@ -47,14 +47,14 @@ class Spread:
 
     @property
     def dispersion(self) -> float:
-        """Seed variance relative to that of seeds with images of their own; NaN when nothing varies."""
+        """Seed variance relative to that of seeds with images of their own, or NaN."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return float(np.divide(self.seed_variance * self.images, self.unit_variance))
 
 
 @dataclass(frozen=True)
 class Pool:
-    """A seed dispersion shared by cells of two seeds, its degrees of freedom, and the largest one that was pooled."""
+    """A shared seed dispersion, its degrees of freedom, and the largest one in the pool."""
 
     dispersion: float
     df: float
@@ -62,7 +62,7 @@ class Pool:
 
 
 def compute_spread(values: np.ndarray) -> Spread:
-    """Compute the variance components of values (seeds, images): correctness in {0, 1} or differences of it."""
+    """Compute the variance components of correctness or its differences (seeds, images)."""
     seeds, images = values.shape
     means = values.mean(axis=1)
     return Spread(
@@ -76,12 +76,12 @@ def compute_spread(values: np.ndarray) -> Spread:
 
 
 def _shared_covariance(values: np.ndarray) -> float:
-    """Compute the average covariance of the means of two seeds: that of their values over the images, / N."""
+    """Compute the average covariance of the means of two seeds."""
     seeds, images = values.shape
     if seeds == 1 or images == 1:
         return 0.0
     centred = values - values.mean(axis=1, keepdims=True)
-    # The sum over all pairs of seeds is the square of the sum minus the squares: no loop over pairs.
+    # The products of all pairs of seeds are the square of the sum minus the squares.
     square_of_sum = (centred.sum(axis=0) ** 2).sum()
     cross_terms = square_of_sum - (centred**2).sum()
     return float(cross_terms / (seeds * (seeds - 1)) / (images - 1) / images)
@@ -104,8 +104,13 @@ def pool_spreads(spreads: Sequence[Spread], max_df: float = np.inf) -> Pool | No
     return Pool(float(np.mean(values)), min(len(values), max_df), values[-1])
 
 
+def pool_seed_variance(values: Iterable[np.ndarray], max_df: float = np.inf) -> Pool | None:
+    """Pool the dispersion of all values (seeds, images) of exactly two seeds; see `pool_spreads`."""
+    return pool_spreads([compute_spread(each.astype(float)) for each in values], max_df)
+
+
 def _cochran_limit(count: int) -> float:
-    """Return the largest share of their sum that one of `count` variances of one degree of freedom may have."""
+    """Return the largest share that one of `count` variances of 1 df may have in their sum."""
     ratio = stats.f.isf(OUTLIER_LEVEL / count, 1, count - 1)
     return float(1 / (1 + (count - 1) / ratio))
 
@@ -113,9 +118,10 @@ def _cochran_limit(count: int) -> float:
 def accuracy_interval(
     correct: np.ndarray, confidence: float, pool: Pool | None = None
 ) -> Interval:
-    """Compute the interval of the mean of correct (seeds, images): Wilson for one seed, crossed t for several.
+    """Compute the interval of the mean of correct (seeds, images).
 
-    For several seeds the interval is at least as wide as Wilson's, so that an accuracy of 1 keeps a width.
+    Wilson for one seed; for several crossed t, at least as wide as Wilson's, so that an
+    accuracy of 1 keeps a width.
     """
     spread = compute_spread(correct)
     low, high = wilson(spread.mean, spread.images, confidence)
@@ -128,9 +134,10 @@ def accuracy_interval(
 def difference_interval(
     first: np.ndarray, second: np.ndarray, confidence: float, pool: Pool | None = None
 ) -> Interval:
-    """Compute the interval of mean(first) - mean(second), both (seeds, images) with the same seeds and images.
+    """Compute the interval of mean(first) - mean(second) on the same (seeds, images).
 
-    Bonett and Price (2012) over images for one seed; for several crossed t, at least as wide as theirs.
+    Bonett and Price (2012) over images for one seed; for several crossed t, at least as wide as
+    theirs.
     """
     spread = compute_spread(first.astype(float) - second)
     low, high = _bonett_price(first, second, confidence)
@@ -145,7 +152,8 @@ def difference_interval(
 def mean_interval(values: np.ndarray, confidence: float, pool: Pool | None = None) -> Interval:
     """Compute the interval of the mean of any values (seeds, images).
 
-    Student's t over images for one seed; for several crossed t, at least as wide as over images.
+    Student's t over images for one seed; for several crossed t, at least as wide as over
+    images.
     """
     spread = compute_spread(values)
     error = float(values.mean(axis=0).std(ddof=1)) / np.sqrt(spread.images)
@@ -165,7 +173,7 @@ def student_interval(values: np.ndarray, confidence: float) -> Interval:
 
 
 def geometric_interval(logs: np.ndarray, confidence: float) -> Interval:
-    """Compute Student's t interval of a geometric mean from the logarithms (n,) of the values."""
+    """Compute Student's t interval of a geometric mean from logarithms (n,)."""
     interval = student_interval(logs, confidence)
     mean, low, high = np.exp([interval.mean, interval.low, interval.high]).tolist()
     return Interval(mean, low, high, "t of logarithms")
@@ -202,7 +210,7 @@ def _crossed(spread: Spread, confidence: float, pool: Pool | None) -> tuple[floa
 
 
 def crossed_error(spread: Spread, pool: Pool | None = None) -> tuple[float, float, bool]:
-    """Return the standard error of the mean over several seeds, its degrees of freedom (Hillis 2007), and whether it is pooled."""
+    """Return the standard error of the mean over seeds, its df (Hillis 2007), and if pooled."""
     variance, df, pooled = seed_variance(spread, pool)
     total = variance + spread.seeds * spread.covariance
     df = df * (total / variance) ** 2 if variance > 0 else np.inf
@@ -210,9 +218,10 @@ def crossed_error(spread: Spread, pool: Pool | None = None) -> tuple[float, floa
 
 
 def seed_variance(spread: Spread, pool: Pool | None = None) -> tuple[float, float, bool]:
-    """Return the variance between seeds, its degrees of freedom, and whether it comes from the pool.
+    """Return the variance between seeds, its df, and whether it comes from the pool.
 
-    The pool serves cells of two seeds, unless their own dispersion is larger than all that were pooled.
+    The pool serves cells of two seeds, unless their own dispersion is larger than all that were
+    pooled.
     """
     if pool is None or spread.seeds != 2 or spread.dispersion > pool.largest:
         return spread.seed_variance, spread.seeds - 1.0, False

@@ -42,7 +42,7 @@ from resomap.workflow.layout import table_columns
 
 @dataclass(frozen=True)
 class Tables:
-    """Every table of results/tables by the name of its file; `choice` and `environment` are plain values."""
+    """Every table of results/tables by the name of its file."""
 
     runs: pd.DataFrame
     evaluation: pd.DataFrame
@@ -93,7 +93,7 @@ def write_tables(
     seeds: Sequence[int],
     report: schema.Report,
 ) -> ChoiceRecord:
-    """Write every table and `environment.json` into `folder`; returns the choice, still without words.
+    """Write every table and environment.json into `folder`; returns the choice.
 
     Missing results leave blanks.
     """
@@ -152,7 +152,7 @@ def _read_split(
 def _cost_tables(
     measurements: Sequence[Row], scores: Sequence[Row], confidence: float
 ) -> dict[str, Iterable[Row]]:
-    """Return the rows of the tables made from the measurements; `scores` are the rows of cells.csv."""
+    """Return the rows made from the measurements; `scores` are the rows of cells.csv."""
     neighbours = neighbour_rows(measurements, confidence)
     return {
         "profiles": profile_rows(measurements),
@@ -165,7 +165,7 @@ def _cost_tables(
 def _evidence_tables(
     cells: Sequence[Cell], seeds: Sequence[int], runs: Path, agreement: Path, confidence: float
 ) -> dict[str, list[Row]]:
-    """Return the rows of the tables made from the explanations, as lists: the alarm reads two of them."""
+    """Return the rows made from the explanations."""
     return {
         "explanations": list(explanation_rows(cells, seeds, runs)),
         "agreement": list(agreement_rows(cells, agreement)),

@@ -17,7 +17,7 @@ from resomap.system import files
 def write_data_page(
     data: Path, resolutions: Sequence[int], page: Path, experiment: str
 ) -> list[str]:
-    """Write one self-contained page about the images prepared in the folder `data`; returns its sentences, alarms first.
+    """Write one self-contained page about the images in `data`; returns its sentences.
 
     Reads what is beside the manifest, and of the images only the contact sheet.
     """

@@ -18,13 +18,15 @@ from resomap.report.text.data import dataset_facts
 from resomap.report.text.format import format_mebibytes, format_three_digits
 from resomap.text import format_milliseconds
 
+# Larger drawings are embedded as PNG: browsers render an SVG of many elements slowly.
 MAX_SVG_BYTES = 400_000
-"""Larger drawings are embedded as PNG: browsers render an SVG of many elements slowly."""
+# Larger ones, which are full of images, are embedded as WebP of the best quality below
+# MAX_WEBP_BYTES.
 MAX_PNG_BYTES = 500_000
-"""Larger ones, which are full of images, are embedded as WebP of the best quality below MAX_WEBP_BYTES."""
 MAX_WEBP_BYTES, WEBP_QUALITIES = 1_000_000, (85, 70, 50, 30, 10)
 MAX_CSV_BYTES = 100_000
 MAX_LISTED = 20
+# Colours of the figures that follow the light or dark scheme of the page.
 CSS_COLOURS = {
     INK: "var(--ink)",
     MUTED: "var(--muted)",
@@ -34,7 +36,6 @@ CSS_COLOURS = {
     "#0072b2": "var(--blue)",
     "#b0257f": "var(--magenta)",
 }
-"""Colours of the figures that follow the light or dark scheme of the page."""
 
 
 class PageFigure(NamedTuple):
@@ -98,7 +99,7 @@ def _read_figure(folder: Path, name: str) -> PageFigure:
 
 
 def inline_svg(svg: str, name: str, title: str) -> str:
-    """Return the drawing as an element of a page: as wide as its column, in the colours of the page."""
+    """Return the drawing as an element of a page, as wide as its column."""
     drawing = svg[svg.index("<svg") :]
     drawing = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", drawing, flags=re.DOTALL)
     # Matplotlib numbers ids alike in every drawing, so they need the name on a common page.
@@ -138,7 +139,7 @@ def _data_link(path: Path) -> str:
 
 
 def data_section(facts: Facts) -> dict[str, Any]:
-    """Return the section about the dataset: sentences by subject, and the first bad files and copies, the most serious first."""
+    """Return the section about the dataset: facts, and the first bad files and copies."""
     copies = facts.copies
     # Copies of another split and label sort before those of another split or label.
     same_split = (copies["split"] == copies["copy_split"]).astype(int)

@@ -1,4 +1,4 @@
-"""Names of the attribution methods and the baselines, and notes about methods below a figure."""
+"""Names of attribution methods and baselines, and notes about methods below a figure."""
 
 from collections.abc import Collection
 

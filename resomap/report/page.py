@@ -18,8 +18,8 @@ from resomap.report.protocol import protocol, provenance
 from resomap.report.tables import cell_table, variant_table
 from resomap.report.text import accuracy, cost, data, evidence, limits
 
+# More models than this have no sentence of their own.
 MAX_MODELS = 4
-"""More models than this have no sentence of their own."""
 MAX_ALARMS = 6
 
 
@@ -59,7 +59,7 @@ def build_page(
 
 
 def page_findings(tables: Tables, facts: Facts, confidence: float) -> dict[str, list[str]]:
-    """Return the findings as sentences by subject, alarms first; subjects without one are left out."""
+    """Return the findings as sentences by subject, alarms first."""
     resolutions = sorted(set(tables.cells["resolution"]))
     sentences = {"Alarm": list(_alarms(tables, facts, confidence))}
     model = accuracy_findings.model_in_focus(tables)
@@ -89,7 +89,8 @@ def _alarms(tables: Tables, facts: Facts, confidence: float) -> Iterator[str]:
     inversions = cost_findings.inversions(tables.neighbours)
     yield from map(cost.inversion_sentence, inversions[:MAX_ALARMS])
     if len(inversions) > MAX_ALARMS:
-        yield f"{len(inversions) - MAX_ALARMS} more inversions are in results/tables/neighbours.csv."
+        more = len(inversions) - MAX_ALARMS
+        yield f"{more} more inversions are in results/tables/neighbours.csv."
     alarms = evidence_findings.evidence_alarms(tables.alarms, tables.interventions)
     for finding in alarms[:MAX_ALARMS]:
         yield evidence.alarm_sentence(finding, confidence)

@@ -19,14 +19,14 @@ def protocol(
     report: schema.Report,
     seeds: tuple[int, ...],
 ) -> dict[str, str]:
-    """Return the protocol of data, training, selection, intervals and cost, and the environment."""
+    """Return how data, training, selection, intervals and cost were made."""
     environment = {
         name.capitalize(): ", ".join(map(str, values))
         for name, values in tables.environment.items()
     }
     return {
         **_data_protocol(manifest),
-        "Seeds": f"{', '.join(map(str, seeds))}; the same at every resolution (blocked by seed)",
+        "Seeds": f"{', '.join(map(str, seeds))}; the same at every resolution (blocked)",
         **_training_protocol(training),
         "Selection": (
             "on validation images; test images are read once, for the numbers on this page"

@@ -62,10 +62,10 @@ def _is_cell(cell: Mapping[str, Any] | None, row: Mapping[Any, Any]) -> bool:
 
 
 def variant_table(profiles: pd.DataFrame) -> dict[str, Any]:
-    """Return `variants`, their names, and `rows`, one per cell and batch size that was run in at least two variants.
+    """Return the names of the variants, and a row per cell and batch size with several.
 
-    A row has `records`, one or None for each variant: SHOWN_COLUMNS, `valid` and `status`, which
-    is blank when it was measured.
+    A row has `records`, one or None for each variant: SHOWN_COLUMNS, `valid` and `status`,
+    which is blank when it was measured.
     """
     keys = profiles[list(VARIANT_COLUMNS)].itertuples(index=False, name=None)
     variants = list(dict.fromkeys(keys))
@@ -96,7 +96,7 @@ def _records_by_variant(measured: pd.DataFrame) -> dict[tuple, dict[str, Any]]:
 
 
 def _variant_names(variants: list[tuple]) -> list[str]:
-    """Return the name of each variant, with its precision and memory format where these differ."""
+    """Return the name of each variant, with precision and format where these differ."""
     differing = [
         column
         for column in range(1, len(VARIANT_COLUMNS))

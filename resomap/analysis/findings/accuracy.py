@@ -1,4 +1,4 @@
-"""Findings about accuracy: how it grows with resolution, which cues a resolution keeps, and transfer between resolutions."""
+"""Findings about accuracy: growth with resolution, cues that are kept, transfer."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from resomap.analysis.findings.finding import Estimate, Finding, read_estimate
+from resomap.analysis.findings.finding import Estimate, Finding, read_estimate, shown_if
 from resomap.analysis.tables import Tables
 
+# Accuracy inside a pair below which its cue counts as lost, and from which it counts as read.
 LOST_BELOW, READ_FROM = 0.65, 0.9
-"""Accuracy inside a pair below which its cue counts as lost, and from which it counts as read."""
 
 
 def model_in_focus(tables: Tables) -> str | None:
-    """Return the model that represents the others in a sentence: the chosen one, else the first with a finished run."""
+    """Return the model that represents the others: the chosen one, else the first finished."""
     if tables.choice["choice"]:
         return str(tables.choice["choice"]["model"])
     finished = tables.cells.loc[tables.cells["n_seeds"] > 0, "model"]
@@ -22,10 +22,10 @@ def model_in_focus(tables: Tables) -> str | None:
 
 
 def accuracy_of_models(cells: pd.DataFrame, knees: pd.DataFrame) -> list[Finding]:
-    """Find the accuracy of each model at its smallest, its largest and its best resolution, and its knee.
+    """Find the accuracy of each model at its smallest, largest and best size, and its knee.
 
-    The state is that of the knee: `bracketed`, `below` or `above` the sweep, `open` when nothing
-    smaller is shown to be worse, `unknown` with one resolution.
+    The state is that of the knee: `bracketed`, `below` or `above` the sweep, `open` when
+    nothing smaller is shown to be worse, `unknown` with one resolution.
     """
     finished = cells[cells["n_seeds"] > 0].sort_values("resolution")
     findings = []
@@ -69,24 +69,26 @@ def most_accurate_model(models: Sequence[Finding]) -> Finding | None:
 
 
 def lost_and_read(groups: pd.DataFrame, group: str) -> tuple[int | None, int | None]:
-    """Return up to which resolution every model loses the cue of a group, and from which every model reads it."""
+    """Return up to which resolution all models lose a cue, and from which all read it."""
     rows = groups[groups["group"] == group].groupby("resolution")["pair_accuracy"]
     lost = (rows.max() < LOST_BELOW).cummin()
     read = (rows.min() >= READ_FROM)[::-1].cummin()
-    return (
-        int(lost[lost].index[-1]) if lost.any() else None,
-        int(read[read].index[-1]) if read.any() else None,
-    )
+    return _last_resolution(lost), _last_resolution(read)
+
+
+def _last_resolution(is_true: pd.Series) -> int | None:
+    """Return the last resolution, px, of the index at which a series is true."""
+    return int(is_true[is_true].index[-1]) if is_true.any() else None
 
 
 def stripe_findings(
     groups: pd.DataFrame, alarms: pd.DataFrame | None = None, model: str | None = None
 ) -> list[Finding]:
-    """Find up to which resolution each group of stripes is a coin toss and from which it is read, finest stripes first.
+    """Find up to which resolution stripes are a coin toss and from which they are read.
 
-    For one model, with its numbers, or without `model` for all at once. The state is
-    `wrong reason` when the alarm fires at the first resolution that seems read, `shown` when the
-    group is lost or read anywhere, else `not shown`.
+    For one model, with its numbers, or without `model` for all at once. The state is `wrong
+    reason` when the alarm fires at the first resolution that seems read, `shown` when the group
+    is lost or read anywhere, else `not shown`.
     """
     of_model = groups if model is None else groups[groups["model"] == model]
     striped = groups.dropna(subset=["frequency"]).drop_duplicates("group")
@@ -94,7 +96,7 @@ def stripe_findings(
     findings = []
     for group, frequency in zip(striped["group"], striped["frequency"], strict=True):
         lost, read = lost_and_read(of_model, group)
-        state = "not shown" if lost is None and read is None else "shown"
+        state = shown_if(lost is not None or read is not None)
         if alarms is not None and _fires(alarms, model, group, read):
             state = "wrong reason"
         places = {"lost": lost, "read": read}
@@ -132,7 +134,7 @@ def _accuracies(
 
 
 def sampling_theory(groups: pd.DataFrame, cells: pd.DataFrame, model: str) -> Finding | None:
-    """Compare the accuracy of a model with the prediction of sampling theory; None without stripes.
+    """Compare the accuracy of a model with sampling theory; None without stripes.
 
     Theory gives 1 to a group whose stripes lie below the Nyquist limit, and 1/2 to another.
     """
@@ -179,10 +181,11 @@ def stripe_cliff(runs: pd.DataFrame) -> Finding:
 
 
 def transfer(matrix: pd.DataFrame) -> Finding:
-    """Find the largest gain, or smallest loss, from testing at another resolution than that of training.
+    """Find the largest gain, or smallest loss, from testing at another resolution.
 
-    The state is `gain` or `loss` when the intervals of the accuracies do not overlap (a loss: for
-    every pair of resolutions), `not shown` otherwise, `one resolution`, or `unknown` without a run.
+    The state is `gain` or `loss` when the intervals of the accuracies do not overlap (a loss:
+    for every pair of resolutions), `not shown` otherwise, `one resolution`, or `unknown`
+    without a run.
     """
     pairs = transfer_pairs(matrix)
     if pairs.empty:
@@ -208,7 +211,7 @@ def transfer(matrix: pd.DataFrame) -> Finding:
 
 
 def transfer_pairs(matrix: pd.DataFrame) -> pd.DataFrame:
-    """Return every cell tested at another resolution, with `accuracy_own` at its own one and their difference `gain`."""
+    """Return every cell tested at another resolution, with `accuracy_own` and `gain`."""
     trained_here = matrix["train_resolution"] == matrix["eval_resolution"]
     own = matrix.loc[trained_here, ["model", "train_resolution"]].copy()
     for end in ("", "_low", "_high"):

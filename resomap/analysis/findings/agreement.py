@@ -5,17 +5,17 @@ from typing import Any
 
 import pandas as pd
 
-from resomap.analysis.findings.finding import Estimate, Finding, read_estimate
+from resomap.analysis.findings.finding import Estimate, Finding, read_estimate, select
 from resomap.analysis.sanity_check import BASELINES, FailedMethods, drop_failed_methods
 
+# Methods of two kinds. A claim about agreement needs both to show the same.
 CONTROL_METHODS = {"gradcam", "integrated_gradients"}
-"""Methods of two kinds. A claim about agreement needs both to show the same."""
+# As similar as two seeds; less, but more than two images; no more than two images.
 VERDICTS = ("alike", "between", "apart")
-"""As similar as two seeds; less, but more than two images; no more than two images."""
 
 
 def trained_maps(agreement: pd.DataFrame) -> pd.DataFrame:
-    """Select the rows about signed maps of trained networks, by rank correlation over all images."""
+    """Select the rank correlations of signed maps of trained networks over all images."""
     return agreement[
         (agreement["network"] == "trained")
         & (agreement["population"] == "all")
@@ -24,13 +24,13 @@ def trained_maps(agreement: pd.DataFrame) -> pd.DataFrame:
 
 
 def widest_pairs(agreement: pd.DataFrame) -> pd.DataFrame:
-    """Select the rows that compare the smallest with the largest resolution; none when there is only one."""
+    """Select the rows that compare the smallest with a different largest resolution."""
     low, high = agreement["low"], agreement["high"]
     return agreement[(low == low.min()) & (high == high.max()) & (low < high)]
 
 
 def raw_agreement(row: Any) -> float:
-    """Return the agreement between seeds, and with one seed that between resolutions of the same seed."""
+    """Return the agreement between seeds, with one seed that of the same seed."""
     return float(row["same_seed"] if pd.isna(row["observed"]) else row["observed"])
 
 
@@ -39,10 +39,11 @@ def agreement_finding(
 ) -> Finding:
     """Find how similar the maps of a model are at the smallest and the largest resolution.
 
-    A part per method and block, with its own verdict as state: `alike`, `between`, `apart`, or `open` when
-    two seeds are no more similar than two images. Methods that fail the sanity check at either
-    resolution are left out. The state is the verdict that the two control methods share, else
-    `methods differ`, `control missing`, `one seed`, or `unknown` without a comparison.
+    A part per method and block, with its own verdict as state: `alike`, `between`, `apart`, or
+    `open` when two seeds are no more similar than two images. Methods that fail the sanity
+    check at either resolution are left out. The state is the verdict that the two control
+    methods share, else `methods differ`, `control missing`, `one seed`, or `unknown` without a
+    comparison.
     """
     rows = widest_pairs(trained_maps(agreement[agreement["model"] == model]))
     for end in ("low", "high"):
@@ -62,7 +63,7 @@ def agreement_finding(
 
 
 def _method_agreement(row: dict[Any, Any]) -> Finding:
-    """Find the agreement of one method, normalised so that 0 is another image's map and 1 another seed's."""
+    """Find the agreement of one method: 0 is another image's map and 1 another seed's."""
     numbers = {"floor": Estimate(row["floor"])}
     for name in ("observed", "same_seed", "ceiling"):
         if pd.notna(row[name]):
@@ -92,7 +93,7 @@ def _common_verdict(parts: Sequence[Finding]) -> str:
 
 
 def reference_agreement(agreement: pd.DataFrame, finding: Finding) -> list[Finding]:
-    """Find the raw agreement of maps without learning: of baselines, and of an untrained network by the first method."""
+    """Find the raw agreement of baselines and of an untrained network."""
     rows = agreement[agreement["model"] == finding.subject["model"]]
     rows = rows[(rows["measure"] == "spearman") & (rows["population"] == "all")]
     rows = widest_pairs(rows)
@@ -101,7 +102,7 @@ def reference_agreement(agreement: pd.DataFrame, finding: Finding) -> list[Findi
     untrained = rows[(rows["network"] == "untrained") & (rows["method"] == first_method)][:1]
     findings = []
     for row in [*baselines.to_dict("records"), *untrained.to_dict("records")]:
-        subject = {name: row[name] for name in ("network", "method", "block")}
+        subject = select(row, "network", "method", "block")
         numbers = {"raw": Estimate(raw_agreement(row))}
         findings.append(
             Finding("reference agreement", "shown", "tables/agreement.csv", subject, numbers)

@@ -1,4 +1,4 @@
-"""Findings about cost: how latency and memory grow with resolution, where the time goes, inversions and energy."""
+"""Findings about cost: growth with resolution, time by stage, inversions, energy."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from resomap.analysis.cost_tables import INVERSION_CONFIDENCE, MIN_SAVING, STAGE_NAMES
-from resomap.analysis.findings.finding import Estimate, Finding, read_estimate
+from resomap.analysis.findings.finding import Estimate, Finding, read_estimate, select
 from resomap.analysis.profiles import main_variant_rows, single_image_rows
 from resomap.analysis.tables import Tables
 
@@ -63,7 +63,7 @@ def _latency(row: Any) -> Estimate:
 
 
 def _growth(cost: pd.DataFrame) -> list[Finding]:
-    """Find the exponent of the latency of one image, and that of the memory of the largest batch."""
+    """Find the exponents of the latency of one image and of the memory of the largest batch."""
     known = cost.dropna(subset="latency_exponent").sort_values("batch_size")
     if known.empty or known["batch_size"].iloc[0] != 1:
         return []
@@ -78,7 +78,7 @@ def _growth(cost: pd.DataFrame) -> list[Finding]:
 
 
 def _crossover(cost: pd.DataFrame) -> list[Finding]:
-    """Find the resolution below which a smaller image saves nothing at batch 1, or is not shown to."""
+    """Find the resolution below which a smaller image saves nothing at batch 1."""
     known = cost[(cost["batch_size"] == 1) & cost["crossover_px"].notna()]
     if known.empty:
         return []
@@ -96,7 +96,7 @@ def _crossover(cost: pd.DataFrame) -> list[Finding]:
 
 
 def steepest_latency(latencies: Sequence[Finding]) -> Finding | None:
-    """Return the finding of the model whose latency grows most; None when no model has two resolutions."""
+    """Return the finding of the model whose latency grows most; None without two sizes."""
     growing = [one for one in latencies if one.subject["smallest"] < one.subject["largest"]]
     return max(growing, key=lambda one: one.numbers["times_latency"].value, default=None)
 
@@ -108,7 +108,7 @@ def stage_shares(stages: pd.DataFrame) -> pd.DataFrame:
 
 
 def time_breakdown(stages: pd.DataFrame) -> Finding:
-    """Find which stage from file to logits takes longest, in how many cells, and the share of the network.
+    """Find which stage takes longest, in how many cells, and the share of the network.
 
     The state is `unknown` when the stages were not measured.
     """
@@ -135,8 +135,7 @@ def inversions(neighbours: pd.DataFrame) -> list[Finding]:
     steps = Estimate(INVERSION_CONFIDENCE, n=len(neighbours))
     findings = []
     for row in inverted.to_dict("records"):
-        names = ("model", "variant", "batch_size", "resolution", "larger")
-        subject = {name: row[name] for name in names}
+        subject = select(row, "model", "variant", "batch_size", "resolution", "larger")
         numbers = {"ratio": read_estimate(row, "ratio", "n_rounds"), "joint_confidence": steps}
         findings.append(
             Finding("inversion", "fires", "tables/neighbours.csv", subject, numbers)
@@ -145,7 +144,7 @@ def inversions(neighbours: pd.DataFrame) -> list[Finding]:
 
 
 def energy_findings(tables: Tables) -> list[Finding]:
-    """Find the energy of an image in the chosen cell, and the cell with most images per second per watt."""
+    """Find the energy of an image in the chosen cell, and the most efficient cell."""
     known = main_variant_rows(tables.energy, tables.profiles)
     if known.empty:
         return []
@@ -172,5 +171,5 @@ def energy_findings(tables: Tables) -> list[Finding]:
 
 def _energy(kind: str, row: Any, numbers: dict[str, Estimate]) -> Finding:
     """Build a finding about a row of energy.csv."""
-    subject = {name: row[name] for name in ("model", "resolution", "batch_size")}
+    subject = select(row, "model", "resolution", "batch_size")
     return Finding(kind, "shown", "tables/energy.csv", subject, numbers)

@@ -1,4 +1,4 @@
-"""Findings about the dataset before any training: leaks, contradictions, balance, sizes and what a resolution keeps."""
+"""Findings about the dataset: leaks, contradictions, balance, sizes, detail kept."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from resomap.analysis.facts import SPLITS, Facts
-from resomap.analysis.findings.finding import Estimate, Finding
+from resomap.analysis.findings.finding import Estimate, Finding, shown_if
 
 MANIFEST = "data/manifest.json"
 DUPLICATES = "data/duplicates.csv"
 
 
 def leak(facts: Facts) -> Finding:
-    """Find images with the same pixels in two splits: an alarm. A part per pair of splits, most frequent first."""
+    """Find images with the same pixels in two splits: an alarm, a part per pair of splits."""
     if facts.leaks.empty:
         return Finding("leak", "silent", DUPLICATES)
     pairs: Counter[tuple[str, str]] = Counter()
@@ -56,21 +56,18 @@ def _example(copies: pd.DataFrame, column: str) -> dict[str, str]:
 
 
 def copies_of_train_in_test(facts: Facts) -> Finding:
-    """Find how many test images are copies of training images, by which test accuracy may be too high."""
+    """Find how many test images are copies of training images."""
     copies = facts.count_test_copies_of_train()
     tested = facts.manifest["splits"]["test"]["count"]
-    state = "shown" if copies else "not shown"
-    return Finding(
-        "copies of train in test", state, DUPLICATES, numbers={"images": _count(copies, tested)}
-    )
+    numbers = {"images": _count(copies, tested)}
+    return Finding("copies of train in test", shown_if(copies), DUPLICATES, numbers=numbers)
 
 
 def unusable_files(facts: Facts) -> Finding:
     """Find how many files could not be used."""
     bad, used = facts.manifest["bad"], int(facts.counts.to_numpy().sum())
-    state = "shown" if bad else "not shown"
     numbers = {"files": _count(bad, bad + used)}
-    return Finding("unusable files", state, "data/bad_pictures.csv", numbers=numbers)
+    return Finding("unusable files", shown_if(bad), "data/bad_pictures.csv", numbers=numbers)
 
 
 def empty_classes(facts: Facts) -> list[Finding]:
@@ -85,7 +82,7 @@ def empty_classes(facts: Facts) -> list[Finding]:
 
 
 def detail_kept(facts: Facts, resolutions: Sequence[int]) -> Finding:
-    """Find which share of the detail (spectral energy) the smallest and the largest resolution below the stored one keep.
+    """Find which share of the detail (spectral energy) resolutions below the stored one keep.
 
     A part per resolution, and in the subject the class of which the smallest keeps least. The
     state is `all kept` when no resolution of the sweep is below the stored one.
@@ -111,7 +108,7 @@ def detail_kept(facts: Facts, resolutions: Sequence[int]) -> Finding:
 
 
 def least_kept_class(facts: Facts, resolution: int) -> int | None:
-    """Return the class of which a resolution keeps the smallest share; None where no spectrum is known."""
+    """Return the class of which a resolution keeps least; None without a spectrum."""
     kept = facts.energy_kept(resolution)[1:]
     return None if np.isnan(kept).all() else int(np.nanargmin(kept))
 
@@ -140,7 +137,7 @@ def class_balance(counts: pd.DataFrame) -> Finding:
 
 
 def image_sizes(facts: Facts, resolutions: Sequence[int]) -> Finding:
-    """Find which share of the images is smaller than the side they are resized to, and so upscaled.
+    """Find which share of the images is smaller than the side they are resized to.
 
     The state is `one size` when all have the same, else `some upscaled` or `none upscaled`.
     """
@@ -158,8 +155,8 @@ def image_sizes(facts: Facts, resolutions: Sequence[int]) -> Finding:
 def squaring(facts: Facts) -> Finding:
     """Find what making the images square costs on average.
 
-    With `squash`, the factor by which they are stretched; otherwise the share of the area that is
-    cut off, or of the square that stays grey.
+    With `squash`, the factor by which they are stretched; otherwise the share of the area that
+    is cut off, or of the square that stays grey.
     """
     ratios, aspect = facts.ratio_counts, facts.manifest["aspect"]
     stretch = np.maximum(ratios.index, 1 / ratios.index)
@@ -178,18 +175,17 @@ def side_lengths(facts: Facts) -> Finding:
 
 
 def copies(facts: Facts) -> Finding:
-    """Count the images that equal an earlier one pixel by pixel, and those of another split or label."""
+    """Count the images that equal an earlier one, and those of another split or label."""
     numbers = {
         "images": _count(len(facts.copies)),
         "other_split": _count(len(facts.leaks)),
         "other_label": _count(len(facts.contradictions)),
     }
-    state = "shown" if len(facts.copies) else "not shown"
-    return Finding("copies", state, DUPLICATES, numbers=numbers)
+    return Finding("copies", shown_if(len(facts.copies)), DUPLICATES, numbers=numbers)
 
 
 def dataset_splits(facts: Facts) -> Finding:
-    """Count images, classes and splits, and find which splits the source gives and which ResoMap assigned."""
+    """Count images and classes, and find which splits are given and which assigned."""
     counts = facts.counts.sum()
     assigned = [split for split in SPLITS if split in facts.manifest["drawn"]]
     subject = {
@@ -206,5 +202,4 @@ def image_notes(facts: Facts) -> Finding:
     """Count the images that were treated specially, by kind."""
     notes = facts.manifest["notes"]
     numbers = {note: _count(count) for note, count in notes.items() if count}
-    state = "shown" if numbers else "not shown"
-    return Finding("image notes", state, MANIFEST, numbers=numbers)
+    return Finding("image notes", shown_if(numbers), MANIFEST, numbers=numbers)

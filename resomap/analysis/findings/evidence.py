@@ -1,4 +1,4 @@
-"""Findings about evidence: where relevance lies, whether it follows the cue, faithfulness, interventions and the alarm."""
+"""Findings about evidence: localisation, contrast, faithfulness, interventions, alarm."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from resomap.analysis.findings.finding import Estimate, Finding, read_estimate
+from resomap.analysis.findings.finding import Estimate, Finding, read_estimate, select
 from resomap.analysis.sanity_check import (
     BASELINES,
     FailedMethods,
@@ -14,19 +14,17 @@ from resomap.analysis.sanity_check import (
     drop_failed_methods,
 )
 
+# Difference of corrected relevance from which the evidence counts as following the cue.
 FOLLOWS_FROM = 0.1
-"""Difference of corrected relevance from which the evidence counts as following the cue."""
+# Groups whose difference shows whether evidence follows the cue. What raises both, such as a
+# finer grid, cancels; that only one of them survives does not.
 CONTRAST_GROUPS = ("medium", "fine")
-"""Groups whose difference shows whether evidence follows the cue.
-
-What raises both, such as a finer grid, cancels; that only one of them survives does not.
-"""
 RUN_KEYS = ["family", "model", "resolution", "seed"]
 ALARM_KEYS = ["family", "model", "resolution", "group"]
 
 
 def corrected_relevance(explanations: pd.DataFrame, keys: list[str]) -> pd.Series:
-    """Compute relevance mass over the best that the grid of the map allows, as a ratio of means over runs.
+    """Compute relevance mass over the best that the grid allows, a ratio of means over runs.
 
     NaN without masks.
     """
@@ -37,7 +35,7 @@ def corrected_relevance(explanations: pd.DataFrame, keys: list[str]) -> pd.Serie
 
 
 def medium_minus_fine(explanations: pd.DataFrame) -> pd.DataFrame:
-    """Compute the corrected relevance of the medium minus that of the fine group: rows are resolutions, columns methods."""
+    """Compute corrected relevance of medium minus fine: rows resolutions, columns methods."""
     keys = ["resolution", "method", "group"]
     shares = corrected_relevance(explanations, keys).unstack("group")
     medium, fine = CONTRAST_GROUPS
@@ -53,10 +51,10 @@ def has_contrast(explanations: pd.DataFrame) -> bool:
 def localisation(
     explanations: pd.DataFrame, failed: FailedMethods, model: str | None = None
 ) -> Finding:
-    """Find how much of the relevance lies on the object at the smallest and the largest resolution.
+    """Find how much of the relevance lies on the object at both ends of the sweep.
 
-    For one model, or for all at once. A part per method and baseline. Methods that fail the sanity
-    check are left out. The state is `unknown` without masks.
+    For one model, or for all at once. A part per method and baseline. Methods that fail the
+    sanity check are left out. The state is `unknown` without masks.
     """
     rows = _localisation_rows(explanations, failed, model)
     methods = attribution_methods(rows)
@@ -85,7 +83,7 @@ def localisation(
 def _localisation_rows(
     explanations: pd.DataFrame, failed: FailedMethods, model: str | None
 ) -> pd.DataFrame:
-    """Select the rows of a model, or of all, that were measured against masks by methods that pass."""
+    """Select the rows of a model, or of all, with masks and by methods that pass."""
     rows = explanations.dropna(subset=["relevance_mass"])
     if model is not None:
         rows = rows[rows["model"] == model]
@@ -95,7 +93,7 @@ def _localisation_rows(
 def _at_both_ends(
     kind: str, table: pd.DataFrame, methods: Sequence[str]
 ) -> tuple[Finding, ...]:
-    """Return a finding per method (a column of `table`) that is known at its first and its last resolution."""
+    """Return a finding per method, a column of `table`, that is known at both ends."""
     ends = table.iloc[[0, -1]].dropna(axis=1)
     parts = []
     for method in methods:
@@ -109,11 +107,12 @@ def _at_both_ends(
 def contrast(
     explanations: pd.DataFrame, failed: FailedMethods, model: str | None = None
 ) -> Finding | None:
-    """Find whether relevance follows the stripes that survive: on medium objects more than on fine ones.
+    """Find whether relevance follows the surviving stripes: on medium more than on fine.
 
-    A part per resolution, with the mean over methods and the value of the edge filter. The state
-    is `shown` where every method agrees at some resolution, `edges too` where the edge filter, which
-    does not use the model, does so at all of them, else `not shown`. None without the two groups.
+    A part per resolution, with the mean over methods and the value of the edge filter. The
+    state is `shown` where every method agrees at some resolution, `edges too` where the edge
+    filter, which does not use the model, does so at all of them, else `not shown`. None without
+    the two groups.
     """
     rows = _localisation_rows(explanations, failed, model)
     if not has_contrast(rows):
@@ -150,7 +149,7 @@ def contrast(
 
 
 def faithfulness_gains(faithfulness: pd.DataFrame) -> pd.DataFrame:
-    """Compute insertion minus deletion of every order, and `gain`, its excess over the random order of the same run and bandwidth."""
+    """Compute `gain`, the excess of insertion minus deletion over the random order."""
     rows = faithfulness.assign(score=faithfulness["insertion"] - faithfulness["deletion"])
     random = rows.loc[rows["method"] == "random", [*RUN_KEYS, "bandwidth", "score"]]
     random = random.rename(columns={"score": "random_score"})
@@ -159,7 +158,7 @@ def faithfulness_gains(faithfulness: pd.DataFrame) -> pd.DataFrame:
 
 
 def faithful_methods(gains: pd.DataFrame) -> Finding:
-    """Find which methods beat the random order and the centre in every run and at every bandwidth.
+    """Find which methods beat the random order and the centre everywhere.
 
     The state is `all`, `some`, `none`, or `unknown` without a measurement.
     """
@@ -185,7 +184,7 @@ def faithful_methods(gains: pd.DataFrame) -> Finding:
 
 
 def faithfulness_of_model(gains: pd.DataFrame, model: str) -> Finding | None:
-    """Find the gain of each method over a random order at both ends of the sweep, at the bandwidth that every map has."""
+    """Find the gain of each method over a random order at both ends of the sweep."""
     smallest = gains["bandwidth"].min()
     own = gains[(gains["model"] == model) & (gains["bandwidth"] == smallest)]
     if own.empty:
@@ -208,7 +207,7 @@ def faithfulness_of_model(gains: pd.DataFrame, model: str) -> Finding | None:
 
 
 def interventions_of_model(interventions: pd.DataFrame, model: str) -> list[Finding]:
-    """Find how many predictions follow what was changed, per kind of intervention, at both ends of the sweep."""
+    """Find how many predictions follow each kind of change at both ends of the sweep."""
     of_model = (interventions["model"] == model) & (interventions["group"] == "all")
     findings = []
     for kind, rows in (
@@ -225,15 +224,15 @@ def interventions_of_model(interventions: pd.DataFrame, model: str) -> list[Find
 
 
 def evidence_alarms(alarms: pd.DataFrame, interventions: pd.DataFrame) -> list[Finding]:
-    """Find where predictions are correct while the evidence is off the object: the alarms that fire.
+    """Find the alarms that fire: correct predictions with evidence off the object.
 
-    Its parts are the interventions in the same cell and group. `judged` in the subject is whether
-    they agree, None when no intervention decides.
+    Its parts are the interventions in the same cell and group. `judged` in the subject is
+    whether they agree, None when no intervention decides.
     """
     findings = []
     for row in alarms[alarms["state"] == "fires"].to_dict("records"):
         changed = interventions.merge(pd.DataFrame([row])[ALARM_KEYS], on=ALARM_KEYS)
-        subject = {name: row[name] for name in ("model", "resolution", "group")}
+        subject = select(row, "model", "resolution", "group")
         subject["images"] = str(row["images"]).split()
         subject["judged"] = row["judged"] if isinstance(row["judged"], str) else None
         findings.append(

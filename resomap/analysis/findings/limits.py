@@ -1,4 +1,4 @@
-"""Findings that limit what the numbers mean: missing runs, changed recipes, disturbed measurements, few seeds, confounds."""
+"""Findings that limit what the numbers mean: missing runs, few seeds, confounds ..."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -7,21 +7,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from resomap.analysis.findings.finding import Estimate, Finding
+from resomap.analysis.findings.finding import Estimate, Finding, select
 from resomap.analysis.sanity_check import failed_methods
 from resomap.analysis.tables import Tables
 
+# Maps on a coarser grid, in cells per side, are not meaningful.
 MIN_GRID = 4
-"""Maps on a coarser grid, in cells per side, are not meaningful."""
+# Completeness error above which Integrated Gradients need more steps.
 MAX_COMPLETENESS_ERROR = 0.05
-"""Completeness error above which Integrated Gradients need more steps."""
 MISSING_STATUSES = ("diverged", "infeasible", "failed", "training", "waiting")
 UNMEASURED_STATUSES = ("infeasible", "unsupported")
 CELL_OF_METHOD = ["method", "model", "resolution"]
 
 
 def limit_findings(tables: Tables, native_resolution: int) -> list[Finding]:
-    """Find every limit of this sweep, the most serious first; the last one holds for any sweep."""
+    """Find every limit of this sweep, the most serious first."""
     return [
         *changed_recipes(tables.runs),
         *disturbed_measurements(tables.profiles),
@@ -50,7 +50,7 @@ def _about_runs(kind: str, rows: pd.DataFrame, total: int, state: str = "shown")
     """Build a finding with a part per run."""
     parts = []
     for row in rows.to_dict("records"):
-        subject = {name: row[name] for name in ("model", "resolution", "seed", "reason")}
+        subject = select(row, "model", "resolution", "seed", "reason")
         parts.append(Finding("run", row["status"], "", subject))
     numbers = {"runs": Estimate(len(rows), n=total)}
     return Finding(kind, state, "tables/runs.csv", numbers=numbers, parts=tuple(parts))
@@ -95,7 +95,7 @@ def _about_measurements(
     """Build a finding with a part per measurement."""
     names = ("model", "resolution", "variant", "batch_size")
     parts = tuple(
-        Finding("measurement", row["status"], "", {name: row[name] for name in names})
+        Finding("measurement", row["status"], "", select(row, *names))
         for row in rows.to_dict("records")
     )
     numbers = {"measurements": Estimate(len(rows), n=total)}
@@ -116,12 +116,12 @@ def few_seeds(cells: pd.DataFrame) -> list[Finding]:
 
 def confounds(environment: dict[str, list[Any]]) -> list[Finding]:
     """Find what differs between the environments of the runs."""
-    differing = {name: values for name, values in environment.items() if len(values) > 1}
     return [
         Finding(
             "confound", "shown", "tables/environment.json", {"name": name, "values": values}
         )
-        for name, values in differing.items()
+        for name, values in environment.items()
+        if len(values) > 1
     ]
 
 
@@ -135,7 +135,7 @@ def above_native(resolutions: Iterable[int], native_resolution: int) -> list[Fin
 
 
 def failed_sanity_checks(sanity: pd.DataFrame) -> list[Finding]:
-    """Find the methods that fail the sanity check, one finding per method with a part per cell."""
+    """Find the methods that fail the sanity check, with a part per cell."""
     failed = failed_methods(sanity)
     retained = sanity.groupby(CELL_OF_METHOD, sort=False)["retained"].mean()
     is_failed = [(model, px, method) in failed for method, model, px in retained.index]
@@ -144,7 +144,7 @@ def failed_sanity_checks(sanity: pd.DataFrame) -> list[Finding]:
 
 
 def _per_method(kind: str, values: pd.Series, evidence: str) -> list[Finding]:
-    """Build a finding per method with a part per cell, from values indexed by CELL_OF_METHOD."""
+    """Build a finding per method from values indexed by CELL_OF_METHOD."""
     return [
         Finding(kind, "shown", evidence, {"method": str(method)}, parts=_per_cell(of_method))
         for method, of_method in values.groupby(level="method", sort=False)
@@ -160,7 +160,7 @@ def _per_cell(values: pd.Series) -> tuple[Finding, ...]:
 
 
 def incomplete_attributions(explanations: pd.DataFrame) -> list[Finding]:
-    """Find where Integrated Gradients do not add up to the change of the output, the largest error first."""
+    """Find where Integrated Gradients do not add up, the largest error first."""
     of_all = explanations[explanations["group"] == "all"]
     errors = of_all.groupby(CELL_OF_METHOD, sort=False)["completeness_error"].mean()
     large = errors[errors > MAX_COMPLETENESS_ERROR]

@@ -8,7 +8,7 @@ from resomap.text import format_points
 
 
 def accuracy_sentence(finding: Finding, confidence: float | None = None) -> str:
-    """Return the accuracy of a model from its smallest to its largest resolution, and its knee."""
+    """Return the accuracy of a model at both ends of the sweep, and its knee."""
     subject, numbers = finding.subject, finding.numbers
     smallest = format_estimate(numbers["smallest"], 3, confidence)
     text = f"{subject['model']} scores {smallest} at {subject['smallest']} px"
@@ -19,7 +19,7 @@ def accuracy_sentence(finding: Finding, confidence: float | None = None) -> str:
 
 
 def _knee(finding: Finding) -> str:
-    """Return the sentence about the knee, with a space before it; nothing when it is unknown."""
+    """Return the sentence about the knee after a space; nothing when unknown."""
     if finding.state == "unknown":
         return ""
     px, above = finding.subject["knee_at_most"], finding.subject["knee_above"]
@@ -30,7 +30,9 @@ def _knee(finding: Finding) -> str:
             f"Only {px} px is shown to be {within}: "
             "the sweep ends before the curve is shown to level off."
         ),
-        "open": f"From {px} px on it is shown to be {within}; no smaller size is shown to be worse.",
+        "open": (
+            f"From {px} px on it is shown to be {within}; no smaller size is shown to be worse."
+        ),
         "bracketed": (
             f"Its knee is above {above} px and at or below {px} px, "
             f"the first size shown to be {within}."
@@ -52,7 +54,7 @@ def accuracy_title(finding: Finding | None) -> str:
 
 
 def stripes_sentence(finding: Finding, confidence: float) -> str:
-    """Return up to which resolution stripes are a coin toss for a model, and from which it reads them."""
+    """Return up to which resolution a model loses stripes, and from which it reads them."""
     subject, numbers = finding.subject, finding.numbers
     frequency = numbers["frequency"].value
     claims = []
@@ -67,13 +69,13 @@ def stripes_sentence(finding: Finding, confidence: float) -> str:
         accuracy = format_estimate(numbers["read"], 3, shown)
         claims.append(f"{verb} {subject['read_from']} px, accuracy {accuracy}")
     return (
-        f"For {subject['model']} the {subject['group']} stripes ({frequency:g} cycles per image, "
-        f"Nyquist limit {2 * frequency:g} px) {', and '.join(claims)}."
+        f"For {subject['model']} the {subject['group']} stripes "
+        f"({frequency:g} cycles per image, Nyquist limit {2 * frequency:g} px) {', and '.join(claims)}."
     )
 
 
 def stripes_title(findings: Sequence[Finding]) -> str:
-    """Return up to which resolution every model loses the stripes of each group, the finest first."""
+    """Return up to which resolution every model loses the stripes of each group."""
     lost = [finding.subject for finding in findings if finding.subject["lost_to"] is not None]
     if not findings:
         return "No run has finished"
@@ -100,7 +102,7 @@ def sampling_theory_sentence(finding: Finding) -> str:
 
 
 def cliff_title(finding: Finding) -> str:
-    """Return up to how many cycles per pixel stripes are read, and from how many they are lost."""
+    """Return up to how many cycles per pixel stripes are read and lost."""
     if finding.state == "unknown":
         return "Stripes by cycles per pixel"
     read = f"{finding.numbers['read_up_to'].value:.2f}"
@@ -114,7 +116,7 @@ def cliff_title(finding: Finding) -> str:
 
 
 def transfer_title(finding: Finding) -> str:
-    """Return the largest gain from testing at another resolution than that of training, or that none is shown."""
+    """Return the largest gain from testing at another resolution, or that none is shown."""
     subject = finding.subject
     if finding.state == "unknown":
         return "No run has finished"

@@ -24,7 +24,7 @@ VERDICTS = {
 
 
 def describe_choice(choice: ChoiceRecord) -> ChoiceRecord:
-    """Return the choice with `headline`, which can stand alone, and `reasons`, a list of sentences."""
+    """Return the choice with `headline` and `reasons`, a list of sentences."""
     return choice | {"headline": headline(choice), "reasons": list(_reasons(choice))}
 
 
@@ -34,7 +34,8 @@ def headline(choice: ChoiceRecord) -> str:
         excluded = len(choice["excluded"])
         if not excluded:
             return "No choice: no run has finished."
-        return f"No choice: no cell is within the budgets ({format_count(excluded, 'cell')} excluded)."
+        cells = format_count(excluded, "cell")
+        return f"No choice: no cell is within the budgets ({cells} excluded)."
     if choice["status"] == "undecided":
         return _undecided_headline(choice)
     why = _why_chosen(choice) if choice["status"] == "chosen" else _why_best(choice)
@@ -84,17 +85,12 @@ def _remedy(needed: ChoiceRecord) -> str:
     """Return how many seeds or images would decide an open comparison."""
     ways = []
     if needed["more_seeds"]:
-        ways.append(f"{needed['more_seeds']:,} more {_plural('seed', needed['more_seeds'])}")
+        ways.append(format_count(needed["more_seeds"], "more seed"))
     if needed["more_images"]:
-        images = _plural("validation image", needed["more_images"])
-        ways.append(f"{needed['more_images']:,} more {images}")
+        ways.append(format_count(needed["more_images"], "more validation image"))
     if not ways:
         return "No affordable number of seeds or validation images would decide it"
     return f"{' or '.join(ways)} would decide it"
-
-
-def _plural(noun: str, count: int) -> str:
-    return noun if count == 1 else f"{noun}s"
 
 
 def _cell_facts(cell: ChoiceRecord, rules: ChoiceRecord) -> str:
@@ -149,7 +145,8 @@ def _selection(choice: ChoiceRecord) -> Iterator[str]:
             f"Validation leaves at most {format_points(regret['at_most'])} possible."
         )
     if choice["needed"] and choice["status"] == "chosen":
-        yield f"{cell_name(choice['needed'])} costs even less and is open. {_remedy(choice['needed'])}."
+        needed = choice["needed"]
+        yield f"{cell_name(needed)} costs even less and is open. {_remedy(needed)}."
     if choice["runner_up"]:
         runner_up = choice["runner_up"]
         facts = _lower_first(_cell_facts(runner_up, rules))
@@ -157,7 +154,7 @@ def _selection(choice: ChoiceRecord) -> Iterator[str]:
 
 
 def _cheaper_cells(choice: ChoiceRecord) -> Iterator[str]:
-    """Yield a sentence per verdict with the most accurate cells that cost less than the best."""
+    """Yield a sentence per verdict about the cells that cost less than the best."""
     margin = format_points(choice["rules"]["margin"])
     for verdict, words in VERDICTS.items():
         cells = [

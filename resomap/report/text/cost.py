@@ -19,7 +19,7 @@ STAGE_NAMES = {
 
 
 def latency_sentences(finding: Finding, confidence: float | None = None) -> str:
-    """Return what an image costs a model, how that grows with resolution, and below which size it saves nothing."""
+    """Return what an image costs a model, and how that grows with resolution."""
     subject, numbers = finding.subject, finding.numbers
     text = f"{subject['model']} takes {_latency(finding, 'smallest')}"
     if subject["smallest"] == subject["largest"]:
@@ -119,13 +119,14 @@ def inversion_sentence(finding: Finding) -> str:
 
 
 def energy_sentence(finding: Finding) -> str:
-    """Return the energy of an image in the chosen cell, or the cell with most images per second per watt."""
+    """Return the energy of an image in the chosen cell, or the most efficient cell."""
     subject, numbers = finding.subject, finding.numbers
     batch = f"at batch {subject['batch_size']}"
     if finding.kind == "most images per watt":
         rate = numbers["images_per_watt"]
         ends = f"{rate.low:.3g}\N{EN DASH}{rate.high:.3g}"
-        return f"Most images per second per watt: {cell_name(subject)}, {rate.value:.3g} ({ends}) {batch}."
+        value = f"{rate.value:.3g} ({ends}) {batch}"
+        return f"Most images per second per watt: {cell_name(subject)}, {value}."
     correct = numbers["correct_image"]
     assert correct.low is not None and correct.high is not None
     ends = f"{format_energy(correct.low)} to {format_energy(correct.high)}"

@@ -10,19 +10,19 @@ from resomap.text import format_count, format_percent, format_ratio
 
 LONGEST_NAME = 60
 MAX_NAMED = 6
+# How images that are not square become so.
 SQUARED = {
     "squash": "squashed to a square",
     "center_crop": "cropped to the central square",
     "letterbox": "padded to a grey square",
 }
-"""How images that are not square become so."""
+# What is done to images with a note.
 TREATMENTS = {
     "animated": "the first frame is used",
     "16 bit": "reduced to 8 bit",
     "alpha": "composited on white",
     "rotated by EXIF": "rotated upright",
 }
-"""What is done to images with a note."""
 
 
 def dataset_alarms(facts: Facts) -> Iterator[str]:
@@ -71,7 +71,10 @@ def dataset_limits(facts: Facts) -> Iterator[str]:
             f"that are also in train: {share}."
         )
     elif leak.state == "fires":
-        yield f"Accuracies include memorised images: {_images(leak)} with the same pixels in two splits."
+        yield (
+            f"Accuracies include memorised images: {_images(leak)} "
+            "with the same pixels in two splits."
+        )
     contradiction = findings.contradiction(facts)
     if contradiction.state == "fires":
         yield (
@@ -81,8 +84,8 @@ def dataset_limits(facts: Facts) -> Iterator[str]:
     unusable = findings.unusable_files(facts)
     if unusable.state == "shown":
         files = unusable.numbers["files"]
-        total_files = format_count(files.n or 0, "file")
-        yield f"Skipped as unusable: {files.value:,} of {total_files}; each is listed with its reason."
+        share = f"{files.value:,} of {format_count(files.n or 0, 'file')}"
+        yield f"Skipped as unusable: {share}; each is listed with its reason."
     for finding in findings.empty_classes(facts):
         yield _empty_classes(finding)
 
@@ -97,7 +100,7 @@ def _empty_classes(finding: Finding) -> str:
 
 
 def detail_sentences(facts: Facts, resolutions: Sequence[int]) -> Iterator[str]:
-    """Yield what resolutions keep of the detail of the images, and how many images are upscaled."""
+    """Yield what resolutions keep of the detail, and how many images are upscaled."""
     detail = findings.detail_kept(facts, resolutions)
     text = detail_title(detail).replace(
         "the detail", "the detail of the images (spectral energy)"
@@ -171,7 +174,7 @@ def sheet_title(num_shown: int, num_classes: int) -> str:
 
 
 def dataset_facts(facts: Facts) -> dict[str, list[str]]:
-    """Return what the dataset is, as sentences by subject; subjects without one are left out."""
+    """Return what the dataset is, as sentences by subject."""
     sentences = {
         "Images": list(_splits(facts)),
         "Classes": [_classes(findings.class_balance(facts.counts))],
@@ -193,8 +196,8 @@ def _splits(facts: Facts) -> Iterator[str]:
             "given": splits.subject["given"],
             "assigned by ResoMap": splits.subject["assigned"],
         }
-        told = [f"{origin}: {join_names(names)}" for origin, names in origins.items() if names]
-        yield f"Splits {'; '.join(told)}."
+        parts = [f"{origin}: {join_names(names)}" for origin, names in origins.items() if names]
+        yield f"Splits {'; '.join(parts)}."
 
 
 def _classes(finding: Finding) -> str:
@@ -214,12 +217,13 @@ def _sizes(facts: Facts) -> str:
     """Return the sizes of the files, and how they are made square and stored."""
     stored_at = facts.native_resolution
     if len(facts.sizes) == 1:
-        return f"{sizes_title(findings.image_sizes(facts, [stored_at]))}; stored at {stored_at} px."
+        size = sizes_title(findings.image_sizes(facts, [stored_at]))
+        return f"{size}; stored at {stored_at} px."
     sides = findings.side_lengths(facts)
     length = sides.numbers["median"]
     return (
-        f"The {sides.subject['side']} side of the files has {length.low:,} to {length.high:,} px, "
-        f"median {length.value:,.0f}. They are {SQUARED[facts.manifest['aspect']]} and stored "
+        f"The {sides.subject['side']} side of the files has "
+        f"{length.low:,} to {length.high:,} px, median {length.value:,.0f}. They are {SQUARED[facts.manifest['aspect']]} and stored "
         f"at {stored_at} px. {squaring_title(findings.squaring(facts))}."
     )
 

@@ -1,4 +1,4 @@
-"""Findings about evidence in words: localisation, agreement, faithfulness, interventions and the alarm."""
+"""Findings about evidence in words."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from resomap.analysis.findings.finding import Finding
 from resomap.report.methods import BASELINE_NAMES, method_name
 from resomap.report.text.format import (
+    agree,
     cell_name,
     format_estimate,
     format_share,
@@ -18,7 +19,9 @@ AGREEMENT_VERDICTS = {
     "alike": "as similar as those of two seeds",
     "between": "less similar than those of two seeds, but more than those of two images",
     "apart": "no more similar than those of two images",
-    "open": "not comparable, since those of two seeds are no more similar than those of two images",
+    "open": (
+        "not comparable, since those of two seeds are no more similar than those of two images"
+    ),
 }
 INTERVENTIONS = {
     "exchange": "with everything but the object exchanged",
@@ -32,12 +35,12 @@ def map_name(method: str) -> str:
 
 
 def reading_name(method: str, block: str) -> str:
-    """Return `Grad-CAM`, or `Grad-CAM, one block` when the same block is used at every resolution."""
+    """Return `Grad-CAM`, or `Grad-CAM, one block` for one block at every resolution."""
     return method_name(method) + (", one block" if block == "fixed" else "")
 
 
 def agreement_sentences(finding: Finding, references: Sequence[Finding]) -> Iterator[str]:
-    """Yield how similar the maps of a model are at both ends of the sweep, by each method, and what maps without learning reach."""
+    """Yield how similar the maps of a model are at both ends of the sweep."""
     if finding.state == "unknown":
         return
     subject = finding.subject
@@ -80,7 +83,7 @@ def _agreement_claim(finding: Finding, maps: str) -> str:
 
 
 def _method_agreement(finding: Finding, common: str) -> str:
-    """Return the agreement by one method, and its verdict when it differs from the common one."""
+    """Return the agreement by one method, and its verdict when it differs."""
     bounds = (
         f"raw {_value(finding, 'observed')}, floor {_value(finding, 'floor')}, "
         f"ceiling {_value(finding, 'ceiling')}"
@@ -141,11 +144,12 @@ def _range(values: Sequence[float], digits: int) -> str:
 
 
 def localisation_sentence(finding: Finding) -> str:
-    """Return how much of the relevance lies on the object at both ends of the sweep, by method and baseline."""
+    """Return how much of the relevance lies on the object at both ends of the sweep."""
     area = format_number(finding.numbers["object_area"].value)
     return (
-        f"Share of the positive relevance of {finding.subject['model']} on the object, relative "
-        f"to the best that its grid allows, {_px_range(finding)}: {_by_method(finding, '.2f')}. "
+        f"Share of the positive relevance of {finding.subject['model']} on the object, "
+        f"relative to the best that its grid allows, {_px_range(finding)}: "
+        f"{_by_method(finding, '.2f')}. "
         f"The object covers {area} of the image."
     )
 
@@ -168,7 +172,7 @@ def _by_method(finding: Finding, form: str) -> str:
 
 
 def contrast_sentence(finding: Finding) -> str:
-    """Return by how much relevance on medium exceeds that on fine objects, and where it follows the stripes."""
+    """Return where relevance follows the stripes that survive."""
     subject = finding.subject
     text = (
         "Relevance on medium minus relevance on fine objects, mean over methods: "
@@ -232,7 +236,7 @@ def faithfulness_sentence(finding: Finding) -> str:
 
 
 def faithfulness_title(finding: Finding) -> str:
-    """Return which methods find what the networks use better than chance and than the centre, everywhere."""
+    """Return which methods beat chance and the centre everywhere."""
     if finding.state == "unknown":
         return "No map was tested on the network"
     what = "what the network uses better than chance and the centre everywhere"
@@ -241,10 +245,10 @@ def faithfulness_title(finding: Finding) -> str:
     if finding.state == "all":
         return f"Every method finds {what}"
     methods, others = finding.subject["methods"], finding.subject["others"]
-    verb = "find" if len(methods) > 1 else "finds"
+    verb = agree(len(methods), "finds", "find")
     text = f"{join_names(map(method_name, methods))} {verb} {what}"
     if others:
-        negation = "do not" if len(others) > 1 else "does not"
+        negation = agree(len(others), "does not", "do not")
         text += f", {join_names(map(method_name, others))} {negation}"
     return text
 
@@ -262,12 +266,13 @@ def intervention_sentence(finding: Finding, confidence: float) -> str:
 
 
 def alarm_sentence(finding: Finding, confidence: float) -> str:
-    """Return the alarm that correct predictions have their evidence off the object, and what interventions show."""
+    """Return the alarm "evidence off the object", and what interventions show."""
     subject, numbers = finding.subject, finding.numbers
     share = format_estimate(numbers["share"], confidence=confidence, show_n=True)
     return (
-        f"Evidence off the object: {cell_name(subject)} predicts {_group_images(subject)} correctly "
-        f"(accuracy {numbers['accuracy'].value:.2f}), but with {share} of its evidence on the object, "
+        f"Evidence off the object: {cell_name(subject)} predicts {_group_images(subject)} "
+        f"correctly (accuracy {numbers['accuracy'].value:.2f}), "
+        f"but with {share} of its evidence on the object, "
         "where 0 is chance and 1 all that the grids allow. "
         f"See test images {join_names(subject['images'])}. {_judgement(finding)}"
     )

@@ -52,20 +52,25 @@ def shorten_name(name: str, most: int = 22) -> str:
     return f"{name[: most - half - 1]}\N{HORIZONTAL ELLIPSIS}{name[-half:]}"
 
 
+def agree(count: float, singular: str, plural: str) -> str:
+    """Return the form of a word that agrees with a count: `agree(1, "is", "are")`."""
+    return singular if count == 1 else plural
+
+
 def sentence_case(text: str) -> str:
     """Return the text with its first letter in upper case."""
     return f"{text[0].upper()}{text[1:]}"
 
 
 def interval_name(confidence: float | None) -> str:
-    """Return `95 % interval ` for the first interval of a paragraph, and nothing without a confidence."""
+    """Return `95 % interval `, or nothing without a confidence."""
     return "" if confidence is None else f"{format_confidence(confidence)} "
 
 
 def format_estimate(
     estimate: Estimate, digits: int = 2, confidence: float | None = None, show_n: bool = False
 ) -> str:
-    """Return `0.984 (0.978-0.989)`, with the name of the interval when its confidence is given."""
+    """Return `0.984 (0.978-0.989)`, with the name of the interval for a confidence."""
     text = format_number(estimate.value, digits)
     if estimate.low is None or estimate.high is None:
         return text

@@ -6,7 +6,13 @@ from typing import Any
 from resomap.analysis.findings.finding import Finding
 from resomap.analysis.findings.limits import MIN_GRID
 from resomap.report.methods import method_name
-from resomap.report.text.format import cell_name, join_first, join_names, measurement_name
+from resomap.report.text.format import (
+    agree,
+    cell_name,
+    join_first,
+    join_names,
+    measurement_name,
+)
 from resomap.text import format_count, format_percent
 
 MAX_NAMED = 6
@@ -28,7 +34,7 @@ UNMEASURED = {
 def missing_sentence(finding: Finding) -> str:
     """Return which runs have no number, and why."""
     runs = finding.numbers["runs"]
-    what = MISSING[finding.state].format(have="has" if runs.value == 1 else "have")
+    what = MISSING[finding.state].format(have=agree(runs.value, "has", "have"))
     return f"{runs.value} of {format_count(runs.n or 0, 'run')} {what}: {_runs(finding)}."
 
 
@@ -66,9 +72,10 @@ def _disturbed(finding: Finding) -> str:
     reasons = finding.subject["reasons"]
     counts = [f"{count} {reason}" for reason, count in reasons.items()]
     text = next(iter(reasons)) if len(reasons) == 1 else ", ".join(counts)
-    are = "is" if finding.numbers["measurements"].value == 1 else "are"
+    are = agree(finding.numbers["measurements"].value, "is", "are")
     return (
-        f"{_share_of_measurements(finding)} {are} marked invalid ({text}){_measurements(finding)}. "
+        f"{_share_of_measurements(finding)} {are} marked invalid ({text})"
+        f"{_measurements(finding)}. "
         "Compare with care, or measure again on an idle machine."
     )
 
@@ -94,7 +101,7 @@ def _measurements(finding: Finding) -> str:
 
 def _one_seed(finding: Finding) -> str:
     cells = finding.numbers["cells"]
-    have = "has" if cells.value == 1 else "have"
+    have = agree(cells.value, "has", "have")
     return (
         f"{cells.value} of {format_count(cells.n or 0, 'cell')} {have} one seed: "
         "the intervals are over images (Wilson) and hold for that network only, "
@@ -119,7 +126,7 @@ def _confound(finding: Finding) -> str:
 
 def _above_native(finding: Finding) -> str:
     resolutions = ", ".join(map(str, finding.subject["resolutions"]))
-    add = "adds" if len(finding.subject["resolutions"]) == 1 else "add"
+    add = agree(len(finding.subject["resolutions"]), "adds", "add")
     return (
         f"Information ends at {finding.subject['stored_at']} px, at which images are stored. "
         f"{resolutions} px {add} pixels and no detail, so gains there are due to the grid."
