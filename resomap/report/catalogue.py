@@ -79,7 +79,7 @@ CATALOGUE = {
     "correct_and_fooled": CatalogueEntry(
         EVIDENCE,
         "maps",
-        "All of these images are answered correctly. Images that raised an alarm come "
+        "All of these images are predicted correctly. Images that raised an alarm come "
         "first. Look at them before you trust the network.",
     ),
     "evidence_by_resolution": CatalogueEntry(

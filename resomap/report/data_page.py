@@ -17,9 +17,9 @@ from resomap.system import files
 def write_data_page(
     data: Path, resolutions: Sequence[int], page: Path, experiment: str
 ) -> list[str]:
-    """Write one self-contained page about the images in `data`; returns its sentences.
+    """Write one self-contained page about the images prepared in `data`; return its sentences.
 
-    Reads what is beside the manifest, and of the images only the contact sheet.
+    Alarms come first. Of the images only the contact sheet is read.
     """
     facts = read_facts(data)
     findings = _findings(facts, resolutions)

@@ -1,4 +1,4 @@
-"""The figure of right answers for the wrong reason: accuracy, evidence and interventions."""
+"""Correct predictions for the wrong reason: accuracy, evidence and interventions."""
 
 import numpy as np
 import pandas as pd
@@ -72,7 +72,7 @@ def plot_right_answer_wrong_reason(tables: Tables) -> Drawing:
         _draw_row(row, of_model, groups, changed, kinds)
         row[0].set_ylabel(model, weight="bold")
     headings = [
-        "answered correctly",
+        "predicted correctly",
         "evidence on the object",
         *map(INTERVENTION_HEADINGS.__getitem__, kinds),
     ]
@@ -88,9 +88,9 @@ def plot_right_answer_wrong_reason(tables: Tables) -> Drawing:
 def _alarm_note(kinds: list[str]) -> str:
     notes = " ".join(map(INTERVENTION_NOTES.__getitem__, kinds))
     return (
-        "Evidence on the object in correct answers, mean of the methods that pass the sanity "
-        "check: 0 is chance, 1 the most that their grids allow. Ringed: alarm, accuracy holds "
-        f"without evidence on the object. {notes or 'No intervention can confirm an alarm.'}"
+        "Evidence on the object in correct predictions, mean of the methods that pass the "
+        "sanity check: 0 is chance, 1 the most that their grids allow. Ringed: alarm, accuracy "
+        f"holds without evidence on the object. {notes or 'No intervention can confirm an alarm.'}"
     )
 
 

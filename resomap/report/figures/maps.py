@@ -150,17 +150,17 @@ def _head_column(axes: Any, label: str, *, greyed: bool) -> None:
 
 
 def plot_correct_and_fooled(tables: Tables, images: StoredImages, runs: Path) -> Drawing:
-    """Plot correctly answered images and their maps: least evidence left, most right."""
+    """Plot correctly predicted images and their maps: least evidence left, most right."""
     run, suspects = _run_to_show(tables)
     failed = failed_methods(tables.sanity)
     shares = pd.Series(dtype=float)
     if run is not None:
-        shares = _evidence_of_correct_answers(runs, run, failed)
+        shares = _evidence_of_correct_predictions(runs, run, failed)
     least, most = _sides(shares, suspects)
     if run is None or not least:
-        reason = "Needs masks and an explained run with correct answers."
+        reason = "Needs masks and an explained run with correct predictions."
         nothing = pd.DataFrame(columns=["index"])
-        return draw_nothing("No correct answer has measured evidence", reason, nothing)
+        return draw_nothing("No correct prediction has measured evidence", reason, nothing)
     title = correct_and_fooled_title(run, bool(suspects))
     note = (
         "Above each image: its evidence on the object, mean of the methods that pass the "
@@ -222,7 +222,9 @@ def in_turn(lists: list[list[str]]) -> list[str]:
     return list(filter(None, chain.from_iterable(zip_longest(*lists))))
 
 
-def _evidence_of_correct_answers(runs: Path, run: RunKeys, failed: FailedMethods) -> pd.Series:
+def _evidence_of_correct_predictions(
+    runs: Path, run: RunKeys, failed: FailedMethods
+) -> pd.Series:
     """Return the evidence on the object by image, least first, mean of the methods."""
     rows = pd.read_csv(explanations_folder(runs, run) / "localisation.csv")
     # The file of a run does not repeat which run it is; the sanity check needs it.
