@@ -191,15 +191,10 @@ def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return metadata, dict(sorted(tensors.items()))
 
 
-NUMPY_TYPES = {
-    "F64": "<f8",
-    "F32": "<f4",
-    "F16": "<f2",
-    "BF16": "<u2",
-    "BOOL": "?",
-    **{f"I{bits}": f"<i{bits // 8}" for bits in (8, 16, 32, 64)},
-    **{f"U{bits}": f"<u{bits // 8}" for bits in (8, 16, 32, 64)},
-}
+_OTHER_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?"}
+_SIGNED_TYPES = {f"I{bits}": f"<i{bits // 8}" for bits in (8, 16, 32, 64)}
+_UNSIGNED_TYPES = {f"U{bits}": f"<u{bits // 8}" for bits in (8, 16, 32, 64)}
+NUMPY_TYPES = _OTHER_TYPES | _SIGNED_TYPES | _UNSIGNED_TYPES
 
 
 def _parse(text: str) -> Any:

@@ -109,8 +109,11 @@ def largest_batch(fits: Callable[[int], bool], limit: int) -> int:
 
 def sweep_sizes(largest: int) -> list[int]:
     """Return the powers of two from 2 below `largest`, then `largest` itself."""
-    doubled = [2**power for power in range(1, largest.bit_length()) if 2**power < largest]
-    return [*doubled, largest] if largest > 1 else []
+    sizes, size = [], 2
+    while size < largest:
+        sizes.append(size)
+        size *= 2
+    return [*sizes, largest] if largest > 1 else []
 
 
 def _fit_test(

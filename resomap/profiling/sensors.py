@@ -156,10 +156,12 @@ def _query(nvml: Any, function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _name_reasons(mask: int) -> tuple[str, ...]:
-    bits = [1 << position for position in range(mask.bit_length()) if mask >> position & 1]
-    return tuple(
-        THROTTLE_REASONS.get(bit, f"reason {bit:#x}") for bit in bits if bit != IDLE_BIT
-    )
+    names = []
+    for position in range(mask.bit_length()):
+        bit = 1 << position
+        if mask & bit and bit != IDLE_BIT:
+            names.append(THROTTLE_REASONS.get(bit, f"reason {bit:#x}"))
+    return tuple(names)
 
 
 def _count_others(processes: list[Any] | None, device: torch.device) -> int | None:

@@ -178,10 +178,15 @@ def _training_step(model: nn.Module, variant: Variant, batch: Tensor) -> Workloa
 def _optimizer_bytes(optimizer: AdamW) -> int:
     total = 0
     for values in optimizer.state.values():
-        total += sum(value.nbytes for value in values.values() if isinstance(value, Tensor))
+        for value in values.values():
+            if isinstance(value, Tensor):
+                total += value.nbytes
     return total
 
 
 def _gradient_bytes(model: nn.Module) -> int:
-    gradients = (parameter.grad for parameter in model.parameters())
-    return sum(gradient.nbytes for gradient in gradients if gradient is not None)
+    total = 0
+    for parameter in model.parameters():
+        if parameter.grad is not None:
+            total += parameter.grad.nbytes
+    return total
