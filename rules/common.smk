@@ -1,4 +1,4 @@
-# What every rule shares: the configuration, the job parameter, resource requests, and the values of wildcards.
+# What every rule shares: configuration, job parameter, resource requests, values of wildcards.
 from resomap.config.load import build_config
 from resomap.plan import forecast
 from resomap.workflow import (
@@ -19,7 +19,8 @@ resources.share_gpus(CONFIG)
 request = resources.ResourceRequests(
     CONFIG, on_cluster=lambda: workflow.non_local_exec or workflow.remote_exec
 )
-# How trainings run, not what they compute: a resource, because a changed resource reruns nothing and a changed job does.
+# How trainings run, not what they compute. A resource and no field of the job: Snakemake reruns a
+# job when its params change, and not when its resources do.
 RUNTIME = CONFIG.system.training.model_dump_json()
 MODELS = targets.swept_models(CONFIG)
 METHODS = CONFIG.explainability.methods if CONFIG.explainability.enabled else ()

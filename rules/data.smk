@@ -4,11 +4,13 @@
 #          results/data/native.npy            every image once, at native resolution
 #          results/data/r{resolution}/        every image at one resolution
 #          results/data/identity.txt          digest of the data and of the code that prepares it
-# STATE    results/data/.partial, results/data/r{resolution}/.partial: progress of a killed job; removed after success
+# STATE    results/data/.partial, results/data/r{resolution}/.partial: progress of a killed job,
+#          removed after success
 
 
-# Training depends on this file, and on the arrays only through `ancient()`. Snakemake does not check the params of a job
-# downstream of one that will run, so without this file changed data would retrain nothing until the next invocation.
+# Training depends on this file, and on the arrays only through `ancient()`. Snakemake does not check
+# the params of a job downstream of one that will run, so without this file changed data would
+# retrain nothing until the next invocation.
 rule identify_data:
     output:
         identity="results/data/identity.txt",

@@ -4,7 +4,7 @@
 #          results/runs/.../explanations/faithfulness.csv     deletion and insertion with a blurred fill
 #          results/runs/.../explanations/sanity.csv           maps after re-initialising the last layers
 #          results/runs/.../explanations/interventions.csv    answers after all but the object is exchanged
-#          results/agreement/{family}/{model}.csv             maps of one model compared across resolutions and seeds
+#          results/agreement/{family}/{model}.csv             maps across resolutions and seeds
 EXPLANATIONS = "results/runs/{family}/{model}/r{resolution}/seed{seed}/explanations"
 AGREEMENT = "results/agreement/{family}/{model}.csv"
 
@@ -84,6 +84,4 @@ rule compare_explanations:
 
 rule explain:
     input:
-        targets.explanation_files(
-            CONFIG, f"{EXPLANATIONS}/localisation.csv", AGREEMENT
-        ),
+        targets.explanation_files(CONFIG, f"{EXPLANATIONS}/localisation.csv", AGREEMENT),

@@ -1,6 +1,7 @@
-# INPUTS   results/data/manifest.json    for the number of classes and an image to encode; no weights, since cost does not depend on them
+# INPUTS   results/data/manifest.json    for the number of classes and an image to encode;
+#          no weights, since cost does not depend on them
 # OUTPUTS  results/profiles/{family}/{model}.json    all resolutions of a model, interleaved in one job
-#          results/model_summaries/{model}/r{resolution}/summary.{txt,json}    the layers of every model
+#          results/model_summaries/{model}/r{resolution}/summary.{txt,json}    layers of every model
 
 
 rule profile_model:

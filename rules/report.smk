@@ -1,7 +1,8 @@
 # INPUTS   results/tables/, results/figures/
 # OUTPUTS  results/report/index.html     one self-contained file
 #          results/report/headline.txt   its first sentence
-#          results/partial/              the same from the results so far: no declared output, so it runs beside a sweep
+#          results/partial/              the same from the results so far; no declared output, so that
+#                                        it can be made beside a running sweep
 
 
 rule build_report:

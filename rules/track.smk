@@ -1,5 +1,6 @@
 # INPUTS   results/runs/.../{metrics.json,history.csv,timing.json,evaluation.csv} of every run
-#          the report, so that no job of the sweep waits for a server or fails with it (ancient: the copy holds nothing of it)
+#          the report, so that no job of the sweep waits for a server or fails with it
+#          (ancient: the copy does not contain the report)
 # OUTPUTS  results/tracking.json     the MLflow id of every run
 
 

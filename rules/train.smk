@@ -3,8 +3,10 @@
 #          (ancient: identity.txt stands for them, so that an identical rebuild retrains nothing)
 # OUTPUTS  results/checkpoints/{family}/{model}/r{resolution}/seed{seed}/best.safetensors
 #          results/runs/{family}/{model}/r{resolution}/seed{seed}/{metrics.json,history.csv,timing.json}
-# REQUESTS minutes and memory from results/plan.json (`resomap plan`), else generous ones; a new plan reruns nothing
-# STATE    results/.state/train/...: undeclared, as Snakemake deletes declared outputs before each try; removed after success
+# REQUESTS minutes and memory of results/plan.json (`resomap plan`), else generous defaults;
+#          a new plan reruns nothing
+# STATE    results/.state/train/...: undeclared, as Snakemake deletes declared outputs before each
+#          try; removed after success
 
 
 rule train_run:

@@ -3,6 +3,7 @@
 Durations are arrays of two: wall seconds and CPU seconds.
 """
 
+import itertools
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -74,6 +75,7 @@ def estimate_minutes(config: Config) -> float | None:
     mmacs = [model.mmacs_224 for model in models if model.mmacs_224 is not None]
     if gpus_per_job(config) or not num_train or len(mmacs) < len(models):
         return None
+    # Convolutions cost in proportion to the pixels, so MACs at 224 px are scaled by the area.
     forwards = FORWARDS_PER_STEP * config.training.epochs * num_train
     resolutions = config.sweep.resolutions
     macs = sum(1e6 * each * (side / 224) ** 2 for each in mmacs for side in resolutions)
@@ -149,7 +151,7 @@ def forecast_sweep(
     jobs = _job_seconds(config, measured, images)
     totals = {stage: sum(jobs[stage], start=np.zeros(2)) for stage in STAGES}
     hours = sum(wall if capacity.on_gpus else cpu for wall, cpu in totals.values()) / 3600
-    records = [record for records in measured.values() for record in records]
+    records = itertools.chain.from_iterable(measured.values())
     checkpoints = sum(checkpoint_bytes(record, config.training) for record in records)
     return {
         "trainings": len(jobs["train"]),
@@ -170,10 +172,14 @@ def forecast_sweep(
 
 def _sweep_seconds(jobs: Mapping[str, list[np.ndarray]], capacity: Capacity) -> float:
     """Return the wall seconds of all jobs; a profile on a CPU uses every core, so no job runs beside it."""
-    parallel = [stage for stage in STAGES if capacity.on_gpus or stage != "profile"]
-    wall = [seconds[0] for stage in parallel for seconds in jobs[stage]]
-    exclusive = 0.0 if capacity.on_gpus else sum(seconds[0] for seconds in jobs["profile"])
-    return makespan(wall, capacity.workers) + exclusive
+    parallel, exclusive = list[float](), 0.0
+    for stage in STAGES:
+        wall = [seconds[0] for seconds in jobs[stage]]
+        if stage == "profile" and not capacity.on_gpus:
+            exclusive = sum(wall)
+        else:
+            parallel += wall
+    return makespan(parallel, capacity.workers) + exclusive
 
 
 def _job_seconds(
@@ -202,9 +208,9 @@ def training_seconds(
     record: CellRecord, training: Training, runtime: Runtime, images: ImageCounts
 ) -> np.ndarray:
     """Return the time of one training with all its epochs, start-up and saving."""
-    step, image, save = (
-        np.array(record[f"{name}_seconds"]) for name in ("step", "val_image", "save")
-    )
+    step = np.array(record["step_seconds"])
+    image = np.array(record["val_image_seconds"])
+    save = np.array(record["save_seconds"])
     epoch = images.train / training.batch_size * step + images.val * image
     if training.save_top_k:
         epoch = epoch + save
@@ -263,11 +269,13 @@ def add_image_memory(
 ) -> dict[str, float]:
     """Return peak_memory_mib and peak_rss_mib of a training, with its images if they stay in memory."""
     size = 3 * resolution**2 * (images.train + images.val) / MIB
+    # Larger datasets stay in memory-mapped files, whose pages the kernel may drop.
     resident = size if size <= RESIDENT_SHARE * record["device_memory_mib"] else 0.0
     return {name: record[name] + resident for name in ("peak_memory_mib", "peak_rss_mib")}
 
 
 def _fits(record: CellRecord, peak_memory_mib: float, micro_batch: int | None) -> str:
+    # The measuring process halved the micro-batch until a step fitted.
     if record["micro_batch"] != micro_batch:
         return f"in micro-batches of {record['micro_batch']}"
     return "yes" if peak_memory_mib <= record["device_memory_mib"] else "tightly"
@@ -282,6 +290,7 @@ def checkpoint_bytes(record: CellRecord, training: Training) -> int:
 
 def makespan(seconds: Iterable[float], workers: int) -> float:
     """Return the wall seconds of jobs on so many workers, the longest job first."""
+    # A heap of the times at which the workers become free: the next job goes to the first of them.
     busy_until = [0.0] * workers
     for duration in sorted(seconds, reverse=True):
         heapreplace(busy_until, busy_until[0] + duration)

@@ -174,6 +174,7 @@ def measure_cells_of_model(
     missing = tuple(side for side in job.resolutions if _kept_record(job, side) is None)
     if missing:
         sides = ", ".join(map(str, missing))
+        # In one process, so that its start-up is paid once.
         log(f"measuring a training step of {job.architecture.name} at {sides} px")
         _measure(job.model_copy(update={"resolutions": missing}))
     return {side: _kept_record(job, side) or KILLED for side in job.resolutions}
@@ -192,6 +193,7 @@ def _measure(job: MeasureSteps) -> None:
     )
     if process.returncode == 0:
         _add_end_seconds(paths, _children_seconds() - start)
+    # Linux kills the process with SIGKILL when memory runs out: then its last records are missing.
     elif process.returncode != -signal.SIGKILL:
         error = process.stderr.strip().splitlines()[-1].removeprefix("error: ")
         raise ResoMapError(f"{job.architecture.name}: {error}")

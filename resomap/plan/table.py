@@ -29,12 +29,12 @@ def plan_lines(plan: dict[str, Any]) -> Iterator[str]:
 
 def _work(plan: dict[str, Any]) -> str:
     training = plan["settings"]["training"]
-    epochs, seeds = (
-        format_count(training["epochs"], "epoch"),
-        format_count(plan["seeds"], "seed"),
-    )
-    early = ", fewer with early stopping" if training["early_stopping"] else ""
-    return f"{epochs} of {format_count(plan['images']['train'], 'image')}{early}, {seeds}"
+    epochs = format_count(training["epochs"], "epoch")
+    images = format_count(plan["images"]["train"], "image")
+    work = f"{epochs} of {images}"
+    if training["early_stopping"]:
+        work += ", fewer with early stopping"
+    return f"{work}, {format_count(plan['seeds'], 'seed')}"
 
 
 def _row(cell: dict[str, Any]) -> Sequence[str]:
@@ -66,10 +66,13 @@ def _totals(totals: dict[str, Any]) -> Iterator[str]:
     yield f"{trainings}: {seconds}, {cpu['train']:,.0f} CPU seconds"
     others = (f"{name} {format_duration(wall[stage])}" for stage, name in OTHER_STAGES.items())
     yield f"other jobs, roughly: {', '.join(others)}"
-    workers = format_count(totals["workers"], "GPU" if on_gpus else "job")
+    if on_gpus:
+        workers = format_count(totals["workers"], "GPU")
+    else:
+        workers = f"{format_count(totals['workers'], 'job')} at once"
     hours = f"{totals['hours']:,.2f} {totals['unit']} hours"
-    at_once = "" if on_gpus else " at once"
-    yield f"in all {hours}; {format_duration(totals['sweep_seconds'])} with {workers}{at_once}"
+    yield f"in all {hours}; {format_duration(totals['sweep_seconds'])} with {workers}"
+    # Wall times are those of this machine under load; CPU times are not, and core hours use these.
     if not on_gpus and wall["train"] > BUSY_RATIO * cpu["train"]:
         yield (
             "this machine was busy during the measurement, so wall times are too long; when it is "

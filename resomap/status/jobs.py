@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import product
 from pathlib import Path
 from time import time
 from typing import NamedTuple
@@ -81,30 +82,30 @@ def read_jobs(config: Config, snakemake: SnakemakeState) -> tuple[JobStatus, ...
 
 def job_keys(config: Config, scope: Scope) -> Iterator[JobKey]:
     """Yield the keys of the jobs of a stage."""
-    models = [(model.family, model.name) for model in swept_models(config)]
     resolutions = sorted(config.sweep.resolutions, reverse=True)
     match scope:
         case "sweep":
             yield JobKey()
         case "resolution":
-            yield from (JobKey(resolution=resolution) for resolution in resolutions)
-        case "model":
-            yield from (JobKey(*model) for model in models)
-        case _:
             for resolution in resolutions:
-                for model in models:
-                    yield from (JobKey(*model, resolution, seed) for seed in config.sweep.seeds)
+                yield JobKey(resolution=resolution)
+        case "model":
+            for model in swept_models(config):
+                yield JobKey(model.family, model.name)
+        case _:
+            runs = product(resolutions, swept_models(config), config.sweep.seeds)
+            for resolution, model, seed in runs:
+                yield JobKey(model.family, model.name, resolution, seed)
 
 
 def _read_job(stage: Stage, key: JobKey, first: JobKey, snakemake: SnakemakeState) -> JobStatus:
-    # A job for the whole sweep is recognised by the output that it makes for the first run.
-    fields = {
-        name: first_value if value == missing else value
-        for (name, value), missing, first_value in zip(
-            key._asdict().items(), JobKey(), first, strict=True
-        )
-    }
+    # A job of the whole sweep is recognised by the output that it makes for the first run.
+    fields = first._asdict()
+    for name, value in key._asdict().items():
+        if value != JobKey._field_defaults[name]:
+            fields[name] = value
     output, log = Path(stage.marker.format(**fields)), Path(stage.log.format(**fields))
+    # Only trainings keep a lock: it tells the process that trains now from one that was killed.
     lock = state_folder(key) / "lock" if stage.name == "train" else None
     since = submission_time(str(output))
     state = find_state(
@@ -120,12 +121,13 @@ def _read_job(stage: Stage, key: JobKey, first: JobKey, snakemake: SnakemakeStat
 
 
 def _lock_time(lock: Path) -> float | None:
-    """Return when the lock was taken (seconds since 1970); None if nobody holds it."""
+    """Return when the lock was taken (seconds since 1970); None if it is free."""
     owner = read_lock_owner(lock)
     if owner is None:
         return None
-    # The owner is written a moment after the lock is taken.
-    return datetime.fromisoformat(owner["since"]).timestamp() if owner else time()
+    if not owner:  # the owner is written a moment after the lock is taken
+        return time()
+    return datetime.fromisoformat(owner["since"]).timestamp()
 
 
 def state_folder(key: JobKey) -> Path:
@@ -147,4 +149,7 @@ def read_progress(log: Path) -> tuple[int, int] | None:
     # A progress bar returns to the start of its line instead of ending it.
     lines = re.sub(r"\r *", "\n", read_tail(log))
     epochs = re.findall(r"^epoch (\d+)/(\d+):", lines, re.MULTILINE)
-    return (int(epochs[-1][0]), int(epochs[-1][1])) if epochs else None
+    if not epochs:
+        return None
+    finished, total = epochs[-1]
+    return int(finished), int(total)

@@ -73,8 +73,9 @@ class SweepStatus:
     @property
     def unit(self) -> Literal["GPU", "core"]:
         """What trainings ran on."""
-        devices = {metrics["environment"]["device"] for metrics in self.metrics.values()}
-        return "GPU" if devices - {"cpu"} else "core"
+        environments = [metrics["environment"] for metrics in self.metrics.values()]
+        on_gpus = any(environment["device"] != "cpu" for environment in environments)
+        return "GPU" if on_gpus else "core"
 
     @property
     def hours(self) -> dict[str, float]:
@@ -82,7 +83,7 @@ class SweepStatus:
         hours = defaultdict[str, float](float)
         for (stage, key), seconds in self.seconds.items():
             processes = 1
-            if stage == "train":
+            if stage == "train":  # on several GPUs, one process each
                 processes = self.metrics[key]["environment"]["processes"]
             hours[stage] += processes * seconds / 3600
         return dict(hours)
@@ -98,8 +99,10 @@ class SweepStatus:
         seconds, counts = 0.0, Counter[str]()
         for job in self.select("", *UNFINISHED):
             key = TimeKey(job.stage, job.key.model, job.key.resolution)
-            elapsed = self.now - job.since if job.state == "running" else 0.0
-            seconds += max(0.0, known.get(key, 0.0) - elapsed)
+            expected = known.get(key, 0.0)
+            if job.state == "running":
+                expected -= self.now - job.since
+            seconds += max(0.0, expected)
             if key in planned:
                 counts["planned"] += 1
             elif key in averages:
@@ -128,7 +131,9 @@ def _duration(job: JobStatus) -> float | None:
     if job.stage == "train":
         return float(read_json(job.output.with_name("timing.json"))["train_seconds"])
     record = read_record(str(job.output))
-    seconds = record["endtime"] - record["starttime"] if record else 0.0
+    if not record:
+        return None
+    seconds = float(record["endtime"] - record["starttime"])
     return seconds if seconds > SHORTEST_SECONDS else None
 
 

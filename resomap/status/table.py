@@ -94,17 +94,19 @@ def _failures(jobs: list[JobStatus]) -> list[str]:
 
 
 def _failure(stage: str, reason: str, jobs: list[JobStatus]) -> str:
-    saved = sum(map(has_saved_state, jobs))
-    resumes = f"; {format_count(saved, 'saved state')} to resume from" if saved else ""
     names = f"{stage} {_name_first(job.key for job in jobs)}".strip()
-    return f"{names}: {reason or 'its log is empty'}\n    {jobs[0].log}{resumes}"
+    entry = f"{names}: {reason or 'its log is empty'}\n    {jobs[0].log}"
+    saved = sum(map(has_saved_state, jobs))
+    if saved:
+        entry += f"; {format_count(saved, 'saved state')} to resume from"
+    return entry
 
 
 def _interrupted(job: JobStatus) -> str:
     epochs = read_progress(job.log)
-    progress = f"after {epochs[0]} of {epochs[1]} epochs, " if epochs else ""
-    start = "its state is saved" if has_saved_state(job) else "it starts again"
-    return f"{job}: {progress}{start}"
+    parts = [f"after {epochs[0]} of {epochs[1]} epochs"] if epochs else []
+    parts.append("its state is saved" if has_saved_state(job) else "it starts again")
+    return f"{job}: {', '.join(parts)}"
 
 
 def _without_result(status: SweepStatus) -> list[str]:
@@ -130,7 +132,9 @@ def _group(
 
 def _name_first(keys: Iterable[JobKey]) -> str:
     first, *others = map(str, keys)
-    return f"{first} and {len(others):,} more" if others else first
+    if not others:
+        return first
+    return f"{first} and {len(others):,} more"
 
 
 def _times(status: SweepStatus) -> Iterator[str]:
@@ -143,8 +147,9 @@ def _times(status: SweepStatus) -> Iterator[str]:
             for stage in TIMED_STAGES
             if stage not in hours and status.select(stage, "done")
         ]
-        without = f"; Snakemake recorded no times for {', '.join(untimed)}" if untimed else ""
-        yield f"used: {_hours(total, total)} {status.unit} hours of finished jobs ({parts}{without})"
+        if untimed:
+            parts += f"; Snakemake recorded no times for {', '.join(untimed)}"
+        yield f"used: {_hours(total, total)} {status.unit} hours of finished jobs ({parts})"
     if len(status.select("", "done")) < len(status.jobs):
         yield _remaining(status.remaining, len(status.select("", "running")))
 

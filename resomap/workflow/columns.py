@@ -265,7 +265,7 @@ PAIR_ACCURACY = Column("pair_accuracy", "0-1", "accuracy between the classes of 
 GROUPS = (
     *CELL,
     Column("group", "", "group of classes"),
-    Column("frequency", "cycles/image", "spatial frequency that tells the pair apart"),
+    Column("frequency", "cycles/image", "spatial frequency that differs within the pair"),
     *(SEEDS, N_IMAGES),
     *with_interval(PAIR_ACCURACY),
     INTERVAL,
