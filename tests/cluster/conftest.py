@@ -68,7 +68,8 @@ class Sweep:
 
     def start(self, *arguments: str, local: bool = False) -> subprocess.Popen:
         """Start Snakemake with the smoke preset and the overlay; its output goes to snakemake.log."""
-        command = [str(Path(sys.executable).parent / "snakemake"), "-s", f"{ROOT}/Snakefile"]
+        program = str(Path(__file__).with_name("quick_polling.py"))
+        command = [sys.executable, "-P", program, "-s", f"{ROOT}/Snakefile"]
         command += arguments
         if not local:
             profiles = ["--profile", "site", "--workflow-profile", f"{ROOT}/profiles/slurm"]
