@@ -1,8 +1,10 @@
+import importlib
 import sys
 
 import pytest
 
 from benchmarks.harness import (
+    ROOT,
     Contender,
     put_section,
     rate_rows,
@@ -11,6 +13,13 @@ from benchmarks.harness import (
     run_processes,
     spread,
 )
+
+MODULES = sorted(path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py"))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_benchmark_imports(name):
+    assert importlib.import_module(f"benchmarks.{name}").__doc__
 
 
 def test_section_that_exists_is_replaced(tmp_path):
