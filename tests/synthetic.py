@@ -1,7 +1,8 @@
-"""A small finished results/ tree in the layout of the workflow, drawn from a staircase instead of trained: milliseconds a run."""
+"""A small results/ tree whose predictions are drawn from a staircase instead of trained."""
 
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from resomap.analysis.tables import write_tables
 from resomap.config.schema import Architecture, Report
 from resomap.report.text.choice import describe_choice
 from resomap.system import files
+from resomap.workflow.layout import table_columns
 from tests.synthetic_evidence import (
     EvidenceSample,
     subsample,
@@ -32,14 +34,27 @@ CLASSES = [
 GROUPS = dict(
     zip(CLASSES, np.repeat(["outline", "broad", "medium", "fine"], 2).tolist(), strict=True)
 )
+PAIRS = [[0, 1], [2, 3], [4, 5], [6, 7]]
 FREQUENCIES = {"broad": 10.0, "medium": 20.0, "fine": 40.0}
 REPORT = Report(margin=0.02, confidence=0.95, max_latency_ms=None, min_accuracy=None)
+ENVIRONMENT = {
+    "device": "cpu",
+    "precision": "fp32",
+    "python": "3.11.9",
+    "torch": "2.11.0",
+    "numpy": "2.4.0",
+}
 SKILL = {"tiny_cnn": 1.6, "simple_cnn": 2.4}
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What the tree holds; without `grouped` the pictures are files of a folder, of many sizes; `statuses` names runs (model, resolution, seed) that did not end well, `waiting` those whose files are missing; `failed_methods` names methods that fail the gate of sanity."""
+    """The contents of the tree.
+
+    Without `grouped` the images are files of a folder, of many sizes. `statuses` gives the status
+    of runs (model, resolution, seed) that did not end with `ok`, `waiting` those without files.
+    `failed_methods` fail the sanity check.
+    """
 
     models: tuple[str, ...] = ("tiny_cnn", "simple_cnn")
     resolutions: tuple[int, ...] = (24, 48, 96)
@@ -65,30 +80,30 @@ class Sweep:
 
     @property
     def architectures(self) -> tuple[Architecture, ...]:
-        """The networks as the configuration names them."""
+        """Networks as the configuration names them."""
         return tuple(
             Architecture(name=name, family="custom", builder=name, min_resolution=8)
             for name in self.models
         )
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Images of each split."""
+        return {"train": 1600, "val": self.val, "test": self.test}
+
 
 def write_results(folder: Path, sweep: Sweep) -> dict[str, Any]:
-    """Write data, runs and profiles under `folder`; returns the manifest."""
+    """Write data, runs, profiles and agreements under `folder`; returns the manifest."""
     manifest = _write_data(folder / "data", sweep)
     for model in sweep.models:
-        for resolution in sweep.resolutions:
-            for seed in sweep.seeds:
-                if (model, resolution, seed) not in sweep.waiting:
-                    _write_run(folder, sweep, manifest, model, resolution, seed)
+        for key in product([model], sweep.resolutions, sweep.seeds):
+            if key not in sweep.waiting:
+                _write_run(folder, sweep, manifest, *key)
         if sweep.profiled:
             _write_profile(folder / "profiles" / "custom" / f"{model}.json", sweep, model)
         if sweep.explained:
-            write_agreement(
-                folder / "agreement" / "custom" / f"{model}.csv",
-                model,
-                sweep.resolutions,
-                sweep.seeds,
-            )
+            path = folder / "agreement" / "custom" / f"{model}.csv"
+            write_agreement(path, model, sweep.resolutions, sweep.seeds)
     return manifest
 
 
@@ -116,125 +131,100 @@ def write_tables_of(folder: Path, sweep: Sweep, manifest: dict[str, Any]) -> Non
 
 
 def labels(count: int) -> np.ndarray:
-    """Labels of a split, the classes in turn."""
+    """Return the labels of a split, the classes in turn."""
     return np.arange(count) % len(CLASSES)
 
 
 def _write_data(folder: Path, sweep: Sweep) -> dict[str, Any]:
-    """In native.npy the test pictures stand in reverse, so that who forgets rows_test.npy is found out; train and val are left out."""
-    images, masks = _draw(sweep.test, sweep.native)
+    """Write the test images, the tables beside the manifest, and the manifest."""
+    images, masks = _draw_images(sweep.test, sweep.native)
+    # Reversed, so that a reader that ignores rows_test.npy gets the wrong images.
     files.write_array(folder / "native.npy", images[::-1])
     files.write_array(folder / "rows_test.npy", np.arange(sweep.test)[::-1])
     files.write_array(folder / "labels_test.npy", labels(sweep.test))
     files.write_array(folder / "masks_test.npy", masks if sweep.mask else masks[:0])
     for resolution in sweep.resolutions:
         files.write_array(folder / f"r{resolution}" / "test.npy", subsample(images, resolution))
-    _write_facts(folder, sweep, images)
-    across, conflicting = (
-        sum(row[kind] != row[f"copy_{kind}"] for row in sweep.copies)
-        for kind in ("split", "label")
-    )
-    manifest = {
+    _write_images_table(folder / "pictures.csv", sweep)
+    bad = [{"source": source, "reason": reason} for source, reason in sweep.bad]
+    files.write_rows(folder / "bad_pictures.csv", bad, table_columns("bad_images"))
+    files.write_rows(folder / "duplicates.csv", sweep.copies, table_columns("duplicates"))
+    _write_spectrum(folder / "spectrum.npy", sweep)
+    _write_contact_sheet(folder / "contact_sheet.npz", sweep, images)
+    manifest = _manifest(sweep)
+    files.write_json(folder / "manifest.json", manifest)
+    return manifest
+
+
+def _manifest(sweep: Sweep) -> dict[str, Any]:
+    """Return the manifest; without groups it is that of a folder."""
+    groups = {"groups": GROUPS, "pairs": PAIRS, "frequencies": FREQUENCIES}
+    duplicates = {"copies": len(sweep.copies)}
+    for name, kind in (("across_splits", "split"), ("conflicting", "label")):
+        duplicates[name] = sum(row[kind] != row[f"copy_{kind}"] for row in sweep.copies)
+    splits = {}
+    for name, count in sweep.counts.items():
+        per_class = np.bincount(labels(count), minlength=len(CLASSES)).tolist()
+        splits[name] = {"count": count, "sha256": "0" * 64, "per_class": per_class}
+    return {
         "dataset": "reef" if sweep.grouped else "folder",
         "native_resolution": sweep.native,
         "filter": "bilinear",
         "aspect": sweep.aspect,
         "classes": CLASSES,
-        "groups": GROUPS if sweep.grouped else None,
-        "pairs": [[0, 1], [2, 3], [4, 5], [6, 7]] if sweep.grouped else None,
-        "frequencies": FREQUENCIES if sweep.grouped else None,
+        **(groups if sweep.grouped else dict.fromkeys(groups)),
         "mask": sweep.mask,
         "drawn": list(sweep.drawn),
         "bad": len(sweep.bad),
         "notes": sweep.notes,
-        "duplicates": {
-            "copies": len(sweep.copies),
-            "across_splits": across,
-            "conflicting": conflicting,
-        },
-        "splits": {
-            name: {
-                "count": count,
-                "sha256": "0" * 64,
-                "per_class": np.bincount(labels(count), minlength=8).tolist(),
-            }
-            for name, count in _counts(sweep).items()
-        },
+        "duplicates": duplicates,
+        "splits": splits,
         "mean": [0.4, 0.4, 0.4],
         "std": [0.2, 0.2, 0.2],
     }
-    files.write_json(folder / "manifest.json", manifest)
-    return manifest
 
 
-PICTURES = (
-    "split",
-    "index",
-    "label",
-    "group",
-    "source",
-    "row",
-    "width",
-    "height",
-    "note",
-    "pixels",
-)
-COPIES = ("source", "split", "label", "copy_of", "copy_split", "copy_label")
+def _write_images_table(path: Path, sweep: Sweep) -> None:
+    """Write a row per image; files of a folder have many sizes."""
+    rows: list[dict[str, Any]] = []
+    for split, count in sweep.counts.items():
+        for index in range(count):
+            row = len(rows)
+            size = (sweep.native, sweep.native)
+            if not sweep.grouped:
+                size = (40 + row % 100, 40 + row % 70)
+            image = {"split": split, "index": index, "label": index % len(CLASSES), "row": row}
+            image |= {"source": f"{split}/{index}.jpg", "pixels": f"{row:016x}"}
+            rows.append(image | {"width": size[0], "height": size[1]})
+    files.write_rows(path, rows, table_columns("images"))
 
 
-def _counts(sweep: Sweep) -> dict[str, int]:
-    return {"train": 1600, "val": sweep.val, "test": sweep.test}
+def _write_spectrum(path: Path, sweep: Sweep) -> None:
+    """Write a spectrum in which each class has more fine detail than the one before."""
+    frequencies = np.linspace(0, 1, sweep.native // 2 + 1)
+    share = frequencies ** np.linspace(0.05, 0.4, len(CLASSES))[:, None]
+    files.write_array(path, np.vstack([share.mean(axis=0), share]))
 
 
-def _write_facts(folder: Path, sweep: Sweep, images: np.ndarray) -> None:
-    """The tables beside the manifest, a spectrum in which each class has more fine detail than the one before, and a contact sheet."""
-    rows = [(split, index) for split, count in _counts(sweep).items() for index in range(count)]
-    pictures = [
-        {
-            "split": split, "index": index, "label": index % len(CLASSES), "source": f"{split}/{index}.jpg", "row": row, "pixels": f"{row:016x}",
-            "width": sweep.native if sweep.grouped else 40 + row % 100, "height": sweep.native if sweep.grouped else 40 + row % 70,
-        }
-        for row, (split, index) in enumerate(rows)
-    ]  # fmt: skip
-    files.write_rows(
-        folder / "pictures.csv",
-        [{"group": None, "note": None} | picture for picture in pictures],
-        PICTURES,
-    )
-    files.write_rows(
-        folder / "bad_pictures.csv",
-        [{"source": source, "reason": reason} for source, reason in sweep.bad],
-        ("source", "reason"),
-    )
-    files.write_rows(folder / "duplicates.csv", sweep.copies, COPIES)
-    share = (
-        np.linspace(0, 1, sweep.native // 2 + 1)
-        ** np.linspace(0.05, 0.4, len(CLASSES))[:, None]
-    )
-    files.write_array(folder / "spectrum.npy", np.vstack([share.mean(axis=0), share]))
+def _write_contact_sheet(path: Path, sweep: Sweep, images: np.ndarray) -> None:
+    """Write up to three images of each class."""
     shown = np.argsort(labels(min(sweep.test, 3 * len(CLASSES))), kind="stable")
-    files.write_arrays(
-        folder / "contact_sheet.npz",
-        images=subsample(images[shown], 96),
-        label=labels(sweep.test)[shown],
-    )
+    sheet = subsample(images[shown], 96)
+    files.write_arrays(path, images=sheet, label=labels(sweep.test)[shown])
 
 
 @cache
-def _draw(count: int, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Striped discs on a plain ground, and their masks."""
+def _draw_images(count: int, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw striped discs on a plain ground, and their masks."""
     rng = np.random.default_rng(0)
     y, x = (np.mgrid[:side, :side] + 0.5) / side
-    images, masks = (
-        np.empty((count, side, side, 3), np.uint8),
-        np.empty((count, side, side), np.uint8),
-    )
+    images = np.empty((count, side, side, 3), np.uint8)
+    masks = np.empty((count, side, side), np.uint8)
     for index, label in enumerate(labels(count)):
         centre_x, centre_y = rng.uniform(0.3, 0.7, 2)
         mask = np.clip((0.2 - np.hypot(x - centre_x, y - centre_y)) * side + 0.5, 0, 1)
-        stripes = np.cos(
-            2 * np.pi * (10, 10, 20, 40)[label // 2] * (x if label % 2 == 0 else y)
-        )
+        axis = x if label % 2 == 0 else y
+        stripes = np.cos(2 * np.pi * (10, 10, 20, 40)[label // 2] * axis)
         ground = rng.uniform(0.15, 0.35, 3) + 0.1 * y[..., None]
         body = rng.uniform(0.5, 0.7, 3) + 0.2 * stripes[..., None]
         images[index] = 255 * (ground * (1 - mask[..., None]) + body * mask[..., None])
@@ -245,185 +235,191 @@ def _draw(count: int, side: int) -> tuple[np.ndarray, np.ndarray]:
 def _write_run(
     folder: Path, sweep: Sweep, manifest: dict[str, Any], model: str, resolution: int, seed: int
 ) -> None:
+    """Write the results of one run; a run that did not end with `ok` has no images."""
     run = folder / "runs" / "custom" / model / f"r{resolution}" / f"seed{seed}"
     status = sweep.statuses.get((model, resolution, seed), "ok")
-    environment = {
-        "device": "cpu",
-        "precision": "fp32",
-        "python": "3.11.9",
-        "torch": "2.11.0",
-        "numpy": "2.4.0",
+    result = {
+        "job": {"code": "c0de"},
+        "status": status,
+        "reason": None if status == "ok" else f"it {status}",
+        "scores": {"epoch": 7, "val_accuracy": 0.5},
+        "environment": ENVIRONMENT,
     }
-    files.write_json(
-        run / "metrics.json",
-        {
-            "job": {"code": "c0de"},
-            "status": status,
-            "reason": None if status == "ok" else f"it {status}",
-            "scores": {"epoch": 7, "val_accuracy": 0.5},
-            "environment": environment,
-        },
-    )
+    timing = {
+        "train_seconds": resolution / 8,
+        "train_images_per_second": 9e4 / resolution,
+        "peak_memory_mib": 310.0,
+    }
+    losses = [2 / (epoch + 1) for epoch in range(8)]
     history = [
-        {
-            "epoch": epoch,
-            "train_loss": 2 / (epoch + 1),
-            "val_loss": 2 / (epoch + 1),
-            "val_accuracy": 0.5,
-        }
-        for epoch in range(8)
+        {"epoch": epoch, "train_loss": loss, "val_loss": loss, "val_accuracy": 0.5}
+        for epoch, loss in enumerate(losses)
     ]
-    files.write_rows(
-        run / "history.csv", history, ("epoch", "train_loss", "val_loss", "val_accuracy")
-    )
-    files.write_json(
-        run / "timing.json",
-        {
-            "train_seconds": resolution / 8,
-            "train_images_per_second": 9e4 / resolution,
-            "peak_memory_mib": 310.0,
-        },
-    )
+    files.write_json(run / "metrics.json", result)
+    files.write_rows(run / "history.csv", history, tuple(history[0]))
+    files.write_json(run / "timing.json", timing)
+    _write_predictions(run, sweep, (model, resolution, seed), finished=status == "ok")
+    if sweep.explained:
+        sample = _evidence_sample(sweep, manifest, model, resolution, seed)
+        write_explanations(run / "explanations", sample, sweep.failed_methods)
+
+
+def _write_predictions(
+    run: Path, sweep: Sweep, key: tuple[str, int, int], *, finished: bool
+) -> None:
+    """Write the logits of both held-out splits at every resolution, and the scores on the test split."""
     for split, name in (("test", "predictions"), ("val", "val_predictions")):
-        count = getattr(sweep, split) if status == "ok" else 0
-        label = labels(count)
-        logits = {
-            f"logits_r{px}": _logits(label, model, resolution, px, seed, split)
-            for px in sweep.resolutions
-        }
-        files.write_arrays(run / f"{name}.npz", label=label, index=np.arange(count), **logits)
+        count = sweep.counts[split] if finished else 0
+        label, logits = labels(count), {}
+        for px in sweep.resolutions:
+            logits[px] = _draw_logits(label, key, px, split)
+        arrays = {f"logits_r{px}": values for px, values in logits.items()}
+        files.write_arrays(run / f"{name}.npz", label=label, index=np.arange(count), **arrays)
         if split == "test":
             rows = [
-                {
-                    "eval_resolution": int(k[8:]),
-                    "mode": "raw",
-                    "n": count,
-                    **metrics.compute_scores(v, label),
-                }
-                for k, v in logits.items()
+                {"eval_resolution": px, "mode": "raw", "n": count}
+                | metrics.compute_scores(values, label)
+                for px, values in logits.items()
             ]
-            files.write_rows(
-                run / "evaluation.csv",
-                rows,
-                ("eval_resolution", "mode", "n", *metrics.SCORE_NAMES),
-            )
-    if sweep.explained:
-        write_explanations(
-            run / "explanations",
-            _shown(sweep, manifest, model, resolution, seed),
-            sweep.failed_methods,
-        )
+            files.write_rows(run / "evaluation.csv", rows, table_columns("run_evaluation"))
 
 
-def _shown(
+def _evidence_sample(
     sweep: Sweep, manifest: dict[str, Any], model: str, resolution: int, seed: int
 ) -> EvidenceSample:
-    """The first test pictures, none of them where the run did not end well."""
-    ended = sweep.statuses.get((model, resolution, seed), "ok") == "ok"
-    label = labels(sweep.test)[: sweep.explained if ended else 0]
-    logits = _logits(labels(sweep.test), model, resolution, resolution, seed, "test")[
-        : len(label)
-    ]
+    """Return the first test images; none of a run that did not end with `ok`."""
+    key = (model, resolution, seed)
+    count = sweep.explained if sweep.statuses.get(key, "ok") == "ok" else 0
+    label = labels(sweep.test)[:count]
+    logits = _draw_logits(labels(sweep.test), key, resolution, "test")[: len(label)]
+    right, group, masks = logits.argmax(axis=1) == label, None, None
+    if sweep.grouped:
+        right = metrics.pair_accuracy(logits, label, manifest["pairs"])
+        group = [GROUPS[CLASSES[number]] for number in label]
+    if sweep.mask:
+        masks = _draw_images(sweep.test, sweep.native)[1][: len(label)] / 255
+    survival = _cue_survival(label, resolution)
     return EvidenceSample(
         label=label,
-        group=[GROUPS[CLASSES[number]] for number in label] if sweep.grouped else None,
-        right=metrics.pair_accuracy(logits, label, manifest["pairs"])
-        if manifest["pairs"]
-        else logits.argmax(axis=1) == label,
-        survival=_survival(label, resolution),
-        masks=_draw(sweep.test, sweep.native)[1][: len(label)] / 255 if sweep.mask else None,
+        group=group,
+        right=right,
+        survival=survival,
+        masks=masks,
         resolution=resolution,
         seed=seed,
     )
 
 
-def _survival(label: np.ndarray, resolution: int) -> np.ndarray:
-    """How much of each picture's cue the resolution holds: 0 below 1.3 F, 1 above 2.2 F."""
+def _cue_survival(label: np.ndarray, resolution: int) -> np.ndarray:
+    """Return how much of the cue of each image the resolution keeps: 0 below 1.3 F, 1 above 2.2 F."""
     frequency = np.array([0.0, 10.0, 20.0, 40.0])[label // 2]
     return np.clip((resolution / np.maximum(frequency, 1) - 1.3) / 0.9, 0, 1)
 
 
-def _logits(
-    label: np.ndarray, model: str, trained: int, px: int, seed: int, split: str
+def _draw_logits(
+    label: np.ndarray, key: tuple[str, int, int], px: int, split: str
 ) -> np.ndarray:
-    """The pair is always told; inside it the cue counts by what survives; difficulty belongs to the picture, luck to the run."""
-    pictures = np.random.default_rng([len(label), split == "test"])
-    difficulty = pictures.normal(0, 0.6, len(label))
+    """Draw logits that always find the pair; inside it the cue counts as far as it survives.
+
+    Difficulty belongs to the image and is shared by all runs, luck to the run.
+    """
+    model, trained, seed = key
+    images = np.random.default_rng([len(label), split == "test"])
+    difficulty = images.normal(0, 0.6, len(label))
     run = np.random.default_rng([seed, trained, px, len(model)])
-    strange = abs(np.log2(px / trained))
-    skill = SKILL.get(model, 2.0) + run.normal(0, 0.1) - 1.2 * strange
-    cue = skill * _survival(label, min(px, trained)) * np.where(label < 2, 0.45, 1.0)
-    logits = (
-        run.normal(0, 0.5, (len(label), len(CLASSES)))
-        - 3.0
-        + strange * run.normal(0, 1.5, (len(label), len(CLASSES)))
-    )
+    octaves = abs(np.log2(px / trained))
+    skill = SKILL.get(model, 2.0) + run.normal(0, 0.1) - 1.2 * octaves
+    cue = skill * _cue_survival(label, min(px, trained)) * np.where(label < 2, 0.45, 1.0)
+    shape = (len(label), len(CLASSES))
+    logits = run.normal(0, 0.5, shape) - 3.0 + octaves * run.normal(0, 1.5, shape)
     rows = np.arange(len(label))
     noise = run.normal(0, 0.4, len(label))
-    has_cue = cue > 0
-    logits[rows, label] = 2 + np.where(has_cue, (cue + difficulty + noise) / 2, noise)
-    logits[rows, label ^ 1] = 2 - np.where(has_cue, (cue + difficulty + noise) / 2, noise)
+    advantage = np.where(cue > 0, (cue + difficulty + noise) / 2, noise)
+    logits[rows, label], logits[rows, label ^ 1] = 2 + advantage, 2 - advantage
     return logits.astype(np.float32)
 
 
 def _write_profile(path: Path, sweep: Sweep, model: str) -> None:
-    cells = [
-        _measurement(sweep, model, variant, px, batch)
-        for px in sweep.resolutions
-        for variant in sweep.variants
-        for batch in ((32,) if variant == "training_step" else (1, 32))
-    ]
+    """Write the profile of a model in every variant at batch 1 and 32."""
+    cells = []
+    for px, variant in product(sweep.resolutions, sweep.variants):
+        for batch in (32,) if variant == "training_step" else (1, 32):
+            cells.append(_measurement(sweep, model, variant, px, batch))
     forward = {
         cell["resolution"]: cell["latency_ms_p50"]
         for cell in cells
         if (cell["variant"], cell["batch_size"]) == (sweep.variants[0], 1)
     }
-    stages = [
-        {
-            "resolution": px, "decode_ms": 0.9, "resize_ms": 0.05 + px / 2000, "copy_ms": 0.01, "forward_ms": forward[px], "n": 400,
-            "valid": sweep.valid, "decoded_from": f"JPEG of {sweep.native} px",
-        }
-        for px in sweep.resolutions
-    ]  # fmt: skip
+    stages = []
+    for px in sweep.resolutions:
+        times = {"decode_ms": 0.9, "resize_ms": 0.05 + px / 2000, "copy_ms": 0.01}
+        stage = {"resolution": px, **times, "forward_ms": forward[px], "n": 400}
+        decoded = f"JPEG of {sweep.native} px"
+        stages.append(stage | {"valid": sweep.valid, "decoded_from": decoded})
     conditions = {"load_average": {"before": 0.1, "after": 0.9}, "gpu": None}
-    reference = {"latency_ms_p50": 1.0}
-    files.write_json(
-        path,
-        {
-            "job": {},
-            "environment": {"device": "cpu"},
-            "reference": reference,
-            "cells": cells,
-            "stages": stages,
-            "conditions": conditions,
-        },
-    )
+    profile = {
+        "job": {},
+        "environment": {"device": "cpu"},
+        "reference": {"latency_ms_p50": 1.0},
+        "cells": cells,
+        "stages": stages,
+        "conditions": conditions,
+    }
+    files.write_json(path, profile)
 
 
 def _measurement(sweep: Sweep, model: str, variant: str, px: int, batch: int) -> dict[str, Any]:
-    """A record of `cells` as a profile has it: seven rounds, 1 % apart, of a law that flattens where pictures are small."""
-    size, trains = (
-        {"tiny_cnn": 1.0, "simple_cnn": 2.2}.get(model, 3.0),
-        variant == "training_step",
-    )
-    latency = (
-        size
-        * batch**0.8
-        * (0.3 + (px / 64) ** 2)
-        * {"eager": 1.0, "compiled": 0.8, "training_step": 3.1}[variant]
-    )
+    """Return a record of `cells`: seven rounds, 1 % apart, of a law that is flat for small images."""
+    size = {"tiny_cnn": 1.0, "simple_cnn": 2.2}.get(model, 3.0)
+    factor = {"eager": 1.0, "compiled": 0.8, "training_step": 3.1}[variant]
+    latency = size * batch**0.8 * (0.3 + (px / 64) ** 2) * factor
     rounds = latency * np.exp(np.random.default_rng([px, batch]).normal(0, 0.01, 7))
-    rate, watts = 1e3 * batch / latency, 20.0 if sweep.energy else None
-    return {
-        "resolution": px, "batch_size": batch, "variant": variant, "precision": "fp32", "memory_format": "channels_last", "threads": 1,
-        "device": "cpu", "status": "ok", "n": 400, "rounds": 7, "valid": sweep.valid, "why_invalid": None if sweep.valid else "crowded",
-        "latency_ms_p50": latency, "latency_ms_p90": 1.15 * latency, "latency_ms_p99": 2.0, "latency_ms_low": 0.99 * latency,
-        "latency_ms_high": 1.01 * latency, "latency_ms_rounds": rounds.tolist(), "relative_error": 0.01, "cpu_share": 0.99,
-        "latency_ms_p50_cold": None, "ratio_to_reference": latency, "ratio_rounds": rounds.tolist(),
-        "inference_images_per_second": None if trains else rate, "training_images_per_second": rate if trains else None,
-        "macs": int(4e6 * size * (px / 64) ** 2), "flops": int(8e6 * size * (px / 64) ** 2),
-        "num_parameters": int(62e3 * size), "model_size_mib": 0.25 * size, "activations_mib": 0.02 * batch * (px / 8) ** 2,
-        "peak_memory_mib": size + 0.005 * batch * (px / 8) ** 2 * (3 if trains else 1), "peak_reserved_mib": None,
-        "energy_j_per_image": watts and watts / rate, "energy_j_per_image_above_idle": watts and (watts - 5) / rate,
-        "power_w": watts, "idle_power_w": watts and 5.0,
-    }  # fmt: skip
+    rate = 1e3 * batch / latency
+    activations = batch * (px / 8) ** 2
+    record = {
+        "resolution": px,
+        "batch_size": batch,
+        "variant": variant,
+        "precision": "fp32",
+        "memory_format": "channels_last",
+        "threads": 1,
+        "device": "cpu",
+        "status": "ok",
+        "n": 400,
+        "rounds": 7,
+        "valid": sweep.valid,
+        "why_invalid": None if sweep.valid else "crowded",
+        "latency_ms_p50": latency,
+        "latency_ms_p90": 1.15 * latency,
+        "latency_ms_p99": 2.0,
+        "latency_ms_low": 0.99 * latency,
+        "latency_ms_high": 1.01 * latency,
+        "latency_ms_rounds": rounds.tolist(),
+        "relative_error": 0.01,
+        "cpu_share": 0.99,
+        "latency_ms_p50_cold": None,
+        "ratio_to_reference": latency,
+        "ratio_rounds": rounds.tolist(),
+        "inference_images_per_second": rate,
+        "training_images_per_second": None,
+        "macs": int(4e6 * size * (px / 64) ** 2),
+        "flops": int(8e6 * size * (px / 64) ** 2),
+        "num_parameters": int(62e3 * size),
+        "model_size_mib": 0.25 * size,
+        "activations_mib": 0.02 * activations,
+        "peak_memory_mib": size + 0.005 * activations,
+        "peak_reserved_mib": None,
+        **_energy(sweep, rate),
+    }
+    if variant == "training_step":
+        record |= {"inference_images_per_second": None, "training_images_per_second": rate}
+        record["peak_memory_mib"] = size + 0.005 * activations * 3
+    return record
+
+
+def _energy(sweep: Sweep, rate: float) -> dict[str, float | None]:
+    """Return the energy columns of a measurement at 20 W, 5 W of them idle; blank when not measured."""
+    columns = ("energy_j_per_image", "energy_j_per_image_above_idle", "power_w", "idle_power_w")
+    if not sweep.energy:
+        return dict.fromkeys(columns)
+    return dict(zip(columns, (20 / rate, 15 / rate, 20.0, 5.0), strict=True))

@@ -57,7 +57,7 @@ def alarm_rows(
     """Yield a row of alarms.csv per explained cell and group, or for all images (group `all`).
 
     `share` is the grid-corrected excess of relevance on the object, (mass - area) / (best -
-    area): 0 by chance, 1 when all of it lies there. It is the mean over the methods that pass
+    area): 0 by chance, 1 when all of it is there. It is the mean over the methods that pass
     the sanity check, for images that every network of the cell predicts correctly. `state` is
     `fires` when accuracy holds, the share is shown to be below OFF_OBJECT_SHARE, and no single
     method puts twice that there; `unknown` when there are too few such images, no masks, or no

@@ -105,7 +105,7 @@ def pool_spreads(spreads: Sequence[Spread], max_df: float = np.inf) -> Pool | No
 
 
 def pool_seed_variance(values: Iterable[np.ndarray], max_df: float = np.inf) -> Pool | None:
-    """Pool the dispersion of all values (seeds, images) of exactly two seeds; see `pool_spreads`."""
+    """Pool the dispersion of all values (seeds, images); see `pool_spreads`."""
     return pool_spreads([compute_spread(each.astype(float)) for each in values], max_df)
 
 

@@ -15,6 +15,7 @@ LOST_BELOW, READ_FROM = 0.65, 0.9
 
 def model_in_focus(tables: Tables) -> str | None:
     """Return the model that represents the others: the chosen one, else the first finished."""
+    # The chosen model is the one a reader will use.
     if tables.choice["choice"]:
         return str(tables.choice["choice"]["model"])
     finished = tables.cells.loc[tables.cells["n_seeds"] > 0, "model"]
@@ -51,6 +52,7 @@ def _knee(
     knees: pd.DataFrame, model: str
 ) -> tuple[str, dict[str, int | None], dict[str, Estimate]]:
     """Return the state of a model's knee, its bracket in px, and its margin."""
+    # `both` marks a sweep of one resolution, which has no knee.
     rows = knees[(knees["model"] == model) & (knees["group"] == "all")]
     if rows.empty or rows["censored"].iloc[0] == "both":
         return "unknown", {}, {}
@@ -71,6 +73,7 @@ def most_accurate_model(models: Sequence[Finding]) -> Finding | None:
 def lost_and_read(groups: pd.DataFrame, group: str) -> tuple[int | None, int | None]:
     """Return up to which resolution all models lose a cue, and from which all read it."""
     rows = groups[groups["group"] == group].groupby("resolution")["pair_accuracy"]
+    # cummin: a lucky resolution above a lost one does not count as read, nor the reverse.
     lost = (rows.max() < LOST_BELOW).cummin()
     read = (rows.min() >= READ_FROM)[::-1].cummin()
     return _last_resolution(lost), _last_resolution(read)
@@ -139,6 +142,7 @@ def sampling_theory(groups: pd.DataFrame, cells: pd.DataFrame, model: str) -> Fi
     Theory gives 1 to a group whose stripes lie below the Nyquist limit, and 1/2 to another.
     """
     own = cells[(cells["model"] == model) & (cells["n_seeds"] > 0)].sort_values("resolution")
+    # Groups without stripes have no frequency and so survive at every resolution.
     frequencies = groups.drop_duplicates("group")["frequency"].fillna(0).to_numpy()
     if not frequencies.any() or own.empty:
         return None
@@ -168,6 +172,7 @@ def stripe_cliff(runs: pd.DataFrame) -> Finding:
     `runs` has `pair_accuracy` and `cycles_per_pixel`. The state is `shown` when the two do not
     overlap, `open` when they do, `unknown` when one is missing.
     """
+    # Every run counts here, since one axis for all groups and models shows outliers.
     read = runs.loc[runs["pair_accuracy"] >= READ_FROM, "cycles_per_pixel"]
     lost = runs.loc[runs["pair_accuracy"] < LOST_BELOW, "cycles_per_pixel"]
     if read.empty or lost.empty:
@@ -193,6 +198,7 @@ def transfer(matrix: pd.DataFrame) -> Finding:
         return Finding("transfer", state, "tables/matrix.csv")
     top = pairs.loc[pairs["gain"].idxmax()]
     state = "not shown"
+    # Separate intervals are stricter than an interval of the difference, and need no pairing.
     if top["accuracy_low"] > top["accuracy_own_high"]:
         state = "gain"
     elif (pairs["accuracy_high"] < pairs["accuracy_own_low"]).all():

@@ -46,6 +46,7 @@ def agreement_finding(
     comparison.
     """
     rows = widest_pairs(trained_maps(agreement[agreement["model"] == model]))
+    # A method that ignores the weights at either end is no evidence about the network.
     for end in ("low", "high"):
         rows = drop_failed_methods(rows, failed, end)
     evidence = "tables/agreement.csv"
@@ -78,6 +79,7 @@ def _verdict(row: dict[Any, Any]) -> str:
     """Return what the normalised agreement and its interval show."""
     if pd.isna(row["normalised"]):
         return "open"
+    # 1 is what two seeds share: an interval that contains it shows no effect of resolution.
     if row["normalised_high"] >= 1:
         return "alike"
     return "between" if row["normalised_low"] > 0 else "apart"
@@ -85,6 +87,7 @@ def _verdict(row: dict[Any, Any]) -> str:
 
 def _common_verdict(parts: Sequence[Finding]) -> str:
     """Return the verdict that Grad-CAM, with either block, and Integrated Gradients share."""
+    # Grad-CAM reads a layer, Integrated Gradients pixels: agreement of both is no artefact.
     controls = [part for part in parts if part.subject["method"] in CONTROL_METHODS]
     if {part.subject["method"] for part in controls} != CONTROL_METHODS:
         return "control missing"

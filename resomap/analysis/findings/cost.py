@@ -21,6 +21,7 @@ def latency_of_models(profiles: pd.DataFrame, cost: pd.DataFrame) -> list[Findin
     for model, rows in single_image_rows(profiles).groupby("model", sort=False):
         growth = main_variant_rows(cost[cost["model"] == model], profiles)
         parts = (*_growth(growth), *_crossover(growth))
+        # `single_image_rows` sorts by resolution.
         first, last = rows.iloc[0], rows.iloc[-1]
         pixels = (last["resolution"] / first["resolution"]) ** 2
         findings.append(
@@ -65,6 +66,7 @@ def _latency(row: Any) -> Estimate:
 def _growth(cost: pd.DataFrame) -> list[Finding]:
     """Find the exponents of the latency of one image and of the memory of the largest batch."""
     known = cost.dropna(subset="latency_exponent").sort_values("batch_size")
+    # Latency is that of one image; without batch 1 there is none.
     if known.empty or known["batch_size"].iloc[0] != 1:
         return []
     single, largest = known.iloc[0], known.iloc[-1]
@@ -83,6 +85,7 @@ def _crossover(cost: pd.DataFrame) -> list[Finding]:
     if known.empty:
         return []
     row = known.iloc[0]
+    # Shown only when the whole interval is below the smallest saving that counts.
     saves_nothing = row["crossover_ratio_high"] <= MIN_SAVING
     return [
         Finding(
@@ -114,6 +117,7 @@ def time_breakdown(stages: pd.DataFrame) -> Finding:
     """
     if stages.empty:
         return Finding("time breakdown", "unknown", "tables/stages.csv")
+    # Cells count equally, whatever their time.
     shares = stage_shares(stages)
     longest = shares.idxmax(axis=1)
     network = shares["forward"]

@@ -20,6 +20,7 @@ def leak(facts: Facts) -> Finding:
         return Finding("leak", "silent", DUPLICATES)
     pairs: Counter[tuple[str, str]] = Counter()
     for split, copy_split in zip(facts.leaks["split"], facts.leaks["copy_split"], strict=True):
+        # Which of two copies is the original is unknown, so a pair of splits has no direction.
         first, second = sorted((split, copy_split), key=SPLITS.index)
         pairs[first, second] += 1
     parts = tuple(
@@ -58,6 +59,7 @@ def _example(copies: pd.DataFrame, column: str) -> dict[str, str]:
 def copies_of_train_in_test(facts: Facts) -> Finding:
     """Find how many test images are copies of training images."""
     copies = facts.count_test_copies_of_train()
+    # The share of the test split bounds by how much its accuracy may be too high.
     tested = facts.manifest["splits"]["test"]["count"]
     numbers = {"images": _count(copies, tested)}
     return Finding("copies of train in test", shown_if(copies), DUPLICATES, numbers=numbers)
@@ -88,6 +90,7 @@ def detail_kept(facts: Facts, resolutions: Sequence[int]) -> Finding:
     state is `all kept` when no resolution of the sweep is below the stored one.
     """
     evidence, native = "data/spectrum.npy", facts.native_resolution
+    # From the stored resolution on nothing is lost.
     below = sorted(px for px in resolutions if px < native)
     if not below:
         return Finding("detail kept", "all kept", evidence, {"stored_at": native})
@@ -145,6 +148,7 @@ def image_sizes(facts: Facts, resolutions: Sequence[int]) -> Finding:
         width, height = facts.sizes[["width", "height"]].iloc[0]
         size = {"width": int(width), "height": int(height)}
         return Finding("image sizes", "one size", "data/pictures.csv", size)
+    # Images are stored at the native resolution, so no larger side is ever needed.
     side = min(max(resolutions), facts.native_resolution)
     share = facts.share_below(side)
     state = "some upscaled" if share else "none upscaled"
@@ -160,6 +164,7 @@ def squaring(facts: Facts) -> Finding:
     """
     ratios, aspect = facts.ratio_counts, facts.manifest["aspect"]
     stretch = np.maximum(ratios.index, 1 / ratios.index)
+    # Cropping and padding lose the same share: what lies beyond, or is missing to, a square.
     values = stretch if aspect == "squash" else 1 - 1 / stretch
     numbers = {"mean": Estimate(float(np.average(values, weights=ratios)))}
     return Finding("squaring", "shown", "data/pictures.csv", {"aspect": aspect}, numbers)

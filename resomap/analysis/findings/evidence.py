@@ -36,6 +36,7 @@ def corrected_relevance(explanations: pd.DataFrame, keys: list[str]) -> pd.Serie
 
 def medium_minus_fine(explanations: pd.DataFrame) -> pd.DataFrame:
     """Compute corrected relevance of medium minus fine: rows resolutions, columns methods."""
+    # A difference of groups cancels what changes for both, such as the grid of the map.
     keys = ["resolution", "method", "group"]
     shares = corrected_relevance(explanations, keys).unstack("group")
     medium, fine = CONTRAST_GROUPS
@@ -94,6 +95,7 @@ def _at_both_ends(
     kind: str, table: pd.DataFrame, methods: Sequence[str]
 ) -> tuple[Finding, ...]:
     """Return a finding per method, a column of `table`, that is known at both ends."""
+    # A method that failed at one end only has no comparison between the ends.
     ends = table.iloc[[0, -1]].dropna(axis=1)
     parts = []
     for method in methods:
@@ -121,6 +123,7 @@ def contrast(
     methods = attribution_methods(rows)
     own = differences[methods]
     edge = differences.get("edge")
+    # A method that is unknown at a resolution neither supports nor prevents the claim there.
     known = own.dropna(how="all")
     agrees = ((known > FOLLOWS_FROM) | known.isna()).all(axis=1)
     followed = [int(px) for px in known.index[agrees]]
@@ -151,6 +154,7 @@ def contrast(
 def faithfulness_gains(faithfulness: pd.DataFrame) -> pd.DataFrame:
     """Compute `gain`, the excess of insertion minus deletion over the random order."""
     rows = faithfulness.assign(score=faithfulness["insertion"] - faithfulness["deletion"])
+    # Any order gains something by chance; the random order of the same run measures it.
     random = rows.loc[rows["method"] == "random", [*RUN_KEYS, "bandwidth", "score"]]
     random = random.rename(columns={"score": "random_score"})
     both = rows[rows["method"] != "random"].merge(random, on=[*RUN_KEYS, "bandwidth"])
@@ -170,6 +174,7 @@ def faithful_methods(gains: pd.DataFrame) -> Finding:
     faithful = []
     for method in methods:
         own = table[method].dropna()
+        # A centre worse than chance is no rival: chance is then the bar.
         rival = np.maximum(table["centre"], 0)[own.index]
         if (own > rival).all():
             faithful.append(method)
@@ -185,6 +190,7 @@ def faithful_methods(gains: pd.DataFrame) -> Finding:
 
 def faithfulness_of_model(gains: pd.DataFrame, model: str) -> Finding | None:
     """Find the gain of each method over a random order at both ends of the sweep."""
+    # Coarse maps have only the smallest bandwidth, so methods compare fairly there.
     smallest = gains["bandwidth"].min()
     own = gains[(gains["model"] == model) & (gains["bandwidth"] == smallest)]
     if own.empty:

@@ -59,6 +59,7 @@ def _about_runs(kind: str, rows: pd.DataFrame, total: int, state: str = "shown")
 def changed_recipes(runs: pd.DataFrame) -> list[Finding]:
     """Find the runs that were trained with a halved learning rate or an accumulated batch."""
     trained = runs[runs["status"] == "ok"]
+    # A retry after a loss that is not finite halves the learning rate.
     halved = trained[trained["learning_rate"] < trained["learning_rate"].max()]
     # A blank is a batch in one piece, larger than any micro-batch.
     micro_batch = trained["micro_batch"].fillna(math.inf)
@@ -138,6 +139,7 @@ def failed_sanity_checks(sanity: pd.DataFrame) -> list[Finding]:
     """Find the methods that fail the sanity check, with a part per cell."""
     failed = failed_methods(sanity)
     retained = sanity.groupby(CELL_OF_METHOD, sort=False)["retained"].mean()
+    # The value is the mean over runs, also of those that passed.
     is_failed = [(model, px, method) in failed for method, model, px in retained.index]
     values = retained[np.array(is_failed, bool)]
     return _per_method("failed sanity check", values, "tables/sanity.csv")
@@ -161,6 +163,7 @@ def _per_cell(values: pd.Series) -> tuple[Finding, ...]:
 
 def incomplete_attributions(explanations: pd.DataFrame) -> list[Finding]:
     """Find where Integrated Gradients do not add up, the largest error first."""
+    # Only methods with a completeness axiom have an error; others are blank.
     of_all = explanations[explanations["group"] == "all"]
     errors = of_all.groupby(CELL_OF_METHOD, sort=False)["completeness_error"].mean()
     large = errors[errors > MAX_COMPLETENESS_ERROR]

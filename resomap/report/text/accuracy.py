@@ -24,6 +24,7 @@ def _knee(finding: Finding) -> str:
         return ""
     px, above = finding.subject["knee_at_most"], finding.subject["knee_above"]
     within = f"within {format_points(finding.numbers['margin'].value)} of its best"
+    # Each state names only what the sweep shows: a knee is a bracket, never a point.
     templates = {
         "below": f"Already {px} px is shown to be {within}: the knee is at or below it.",
         "above": (
@@ -57,12 +58,14 @@ def stripes_sentence(finding: Finding, confidence: float) -> str:
     """Return up to which resolution a model loses stripes, and from which it reads them."""
     subject, numbers = finding.subject, finding.numbers
     frequency = numbers["frequency"].value
+    # Lost and read leave a gap where the model is neither: nothing is claimed about it.
     claims = []
     if "lost" in numbers:
         accuracy = format_estimate(numbers["lost"], 3, confidence)
         claims.append(f"are a coin toss up to {subject['lost_to']} px, accuracy {accuracy}")
     if "read" in numbers:
         verb = "are read from"
+        # High accuracy is not reading when the alarm fires: a sticker may give the answer.
         if finding.state == "wrong reason":
             verb = "are predicted correctly, but by something else, from"
         shown = None if claims else confidence
@@ -70,7 +73,8 @@ def stripes_sentence(finding: Finding, confidence: float) -> str:
         claims.append(f"{verb} {subject['read_from']} px, accuracy {accuracy}")
     return (
         f"For {subject['model']} the {subject['group']} stripes "
-        f"({frequency:g} cycles per image, Nyquist limit {2 * frequency:g} px) {', and '.join(claims)}."
+        f"({frequency:g} cycles per image, Nyquist limit {2 * frequency:g} px) "
+        f"{', and '.join(claims)}."
     )
 
 
@@ -128,6 +132,7 @@ def transfer_title(finding: Finding) -> str:
             f"{subject['model']}, trained at {subject['trained_at']} px, gains {gain} "
             f"when tested at {subject['tested_at']} px"
         )
+    # The largest gain of a sweep is its smallest loss when every pair loses.
     if finding.state == "loss":
         loss = format_points(-finding.numbers["gain"].value)
         return f"Every network loses {loss} or more at a size it was not trained at"

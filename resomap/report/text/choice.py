@@ -16,6 +16,7 @@ from resomap.text import (
 
 ChoiceRecord = dict[str, Any]
 MAX_NAMED = 4
+# "Within" and "worse" are claims with a confidence; what is neither stays open.
 VERDICTS = {
     "within": "shown to be within {margin}",
     "worse": "shown to be worse by more than {margin}",
@@ -36,6 +37,7 @@ def headline(choice: ChoiceRecord) -> str:
             return "No choice: no run has finished."
         cells = format_count(excluded, "cell")
         return f"No choice: no cell is within the budgets ({cells} excluded)."
+    # The first words must survive alone: the terminal prints only the headline.
     if choice["status"] == "undecided":
         return _undecided_headline(choice)
     why = _why_chosen(choice) if choice["status"] == "chosen" else _why_best(choice)
@@ -55,6 +57,7 @@ def _why_chosen(choice: ChoiceRecord) -> str:
 
 def _why_best(choice: ChoiceRecord) -> str:
     """Return why the most accurate cell was chosen."""
+    # Without a latency no cell can be cheaper, so accuracy alone decided.
     if choice["choice"]["latency_ms_p50"] is None:
         return "the most accurate cell. No latency was measured, so none is known to be cheaper"
     if not choice["comparisons"]:
@@ -83,6 +86,7 @@ def _lower_first(text: str) -> str:
 
 def _remedy(needed: ChoiceRecord) -> str:
     """Return how many seeds or images would decide an open comparison."""
+    # More seeds and more images are alternatives: each alone would be enough.
     ways = []
     if needed["more_seeds"]:
         ways.append(format_count(needed["more_seeds"], "more seed"))
@@ -138,6 +142,7 @@ def _selection(choice: ChoiceRecord) -> Iterator[str]:
             f"{format_points(detectable)} or more in four cases of five."
         )
     yield from _cheaper_cells(choice)
+    # Validation bounds the loss; the test interval only measures it.
     if choice["choice"] != best:
         regret = choice["regret"]
         yield (
@@ -160,6 +165,7 @@ def _cheaper_cells(choice: ChoiceRecord) -> Iterator[str]:
         cells = [
             one for one in choice["comparisons"] if one["cheaper"] and one["verdict"] == verdict
         ]
+        # The most accurate first: they are the closest rivals.
         cells.sort(key=lambda one: -one["difference"]["mean"])
         named = [f"{cell_name(one)}, {_difference(one['difference'])}" for one in cells]
         names = "; ".join(named[:MAX_NAMED])

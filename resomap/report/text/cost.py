@@ -29,6 +29,7 @@ def latency_sentences(finding: Finding, confidence: float | None = None) -> str:
         f"{numbers['times_latency'].value:.2g} times the latency "
         f"for {numbers['times_pixels'].value:.3g} times the pixels."
     )
+    # Growth needs three resolutions and a crossover a flat start: either may be missing.
     for part in finding.parts:
         if part.kind == "growth with pixels":
             text += f" {_growth(part, confidence)}"
@@ -49,6 +50,7 @@ def _growth(finding: Finding, confidence: float | None) -> str:
     numbers = finding.numbers
     latency = format_estimate(numbers["latency_exponent"], confidence=confidence)
     misfit = format_percent(numbers["latency_misfit"].value)
+    # Memory has no noise, so its "interval" is the range of the slopes between neighbours.
     memory = format_estimate(numbers["memory_exponent"]).replace("(", "(from step to step ")
     return (
         f"Its latency grows as the number of pixels to the power {latency}, "
@@ -89,6 +91,7 @@ def breakdown_title(finding: Finding) -> str:
     where = f"in {cells.value} of {cells.n} cells"
     if cells.value == cells.n:
         where = "in every cell"
+    # The network may be a small part even where it takes longest, so its share is given.
     share = finding.numbers["network_share"]
     assert share.low is not None and share.high is not None
     ends = " to ".join(dict.fromkeys(map(format_percent, (share.low, share.high))))

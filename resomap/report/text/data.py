@@ -62,6 +62,7 @@ def _example(finding: Finding) -> str:
 def dataset_limits(facts: Facts) -> Iterator[str]:
     """Yield what the images put in doubt, the most serious first."""
     copies, leak = findings.copies_of_train_in_test(facts), findings.leak(facts)
+    # A leak into the test split has a bound on its effect; another leak has none.
     if copies.state == "shown":
         count, total = int(copies.numbers["images"].value), copies.numbers["images"].n
         assert total is not None
@@ -110,6 +111,7 @@ def detail_sentences(facts: Facts, resolutions: Sequence[int]) -> Iterator[str]:
         name = shorten_name(detail.subject["worst_class"], LONGEST_NAME)
         text += f". Least is kept of class {name}: {share} at {min(resolutions)} px"
     yield f"{text}."
+    # The reef is drawn at its native resolution: there is nothing to upscale.
     if facts.has_files and len(facts.sizes) > 1:
         yield f"{sizes_title(findings.image_sizes(facts, resolutions))}."
 
@@ -152,6 +154,7 @@ def balance_title(finding: Finding) -> str:
         return f"{empty.value} of {format_count(empty.n or 0, 'class')} have no image"
     if finding.state == "balanced":
         return f"Every class has {format_count(int(numbers['smallest'].value), 'image')}"
+    # A ratio reads better than counts, which the figure shows.
     ratio = numbers["largest"].value / numbers["smallest"].value
     return f"The largest class has {format_ratio(ratio)} as many images as the smallest"
 
@@ -191,6 +194,7 @@ def _splits(facts: Facts) -> Iterator[str]:
     counts = [f"{splits.numbers[split].value:,} {split}" for split in SPLITS]
     classes = format_count(int(splits.numbers["classes"].value), "class")
     yield f"{_images(splits)} of {classes} ({splits.subject['dataset']}): {', '.join(counts)}."
+    # The reef has no source that could give splits.
     if facts.has_files:
         origins = {
             "given": splits.subject["given"],
@@ -203,6 +207,7 @@ def _splits(facts: Facts) -> Iterator[str]:
 def _classes(finding: Finding) -> str:
     """Return how unequal the classes are, with the largest and the smallest."""
     title = balance_title(finding)
+    # The largest class has no meaning when all are equal or empty.
     if finding.state == "balanced" or finding.numbers["largest"].value == 0:
         return f"{title}."
     largest, smallest = (
@@ -223,8 +228,9 @@ def _sizes(facts: Facts) -> str:
     length = sides.numbers["median"]
     return (
         f"The {sides.subject['side']} side of the files has "
-        f"{length.low:,} to {length.high:,} px, median {length.value:,.0f}. They are {SQUARED[facts.manifest['aspect']]} and stored "
-        f"at {stored_at} px. {squaring_title(findings.squaring(facts))}."
+        f"{length.low:,} to {length.high:,} px, median {length.value:,.0f}. "
+        f"They are {SQUARED[facts.manifest['aspect']]} and stored at {stored_at} px. "
+        f"{squaring_title(findings.squaring(facts))}."
     )
 
 

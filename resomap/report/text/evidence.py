@@ -47,6 +47,7 @@ def agreement_sentences(finding: Finding, references: Sequence[Finding]) -> Iter
     maps = (
         f"the maps of {subject['model']} at {subject['smallest']} and {subject['largest']} px"
     )
+    # The ceiling is the agreement of two seeds, so one seed has nothing to compare with.
     if finding.state == "one seed":
         raw = [
             f"{_reading(part)} {_value(part, 'same_seed')} (floor {_value(part, 'floor')})"
@@ -58,6 +59,7 @@ def agreement_sentences(finding: Finding, references: Sequence[Finding]) -> Iter
         )
     else:
         claim = _agreement_claim(finding, maps)
+        # A raw correlation has no meaning without its scale, which is given once.
         scale = "0 is the map of another image, 1 that of another seed"
         parts = [_method_agreement(part, finding.state) for part in finding.parts]
         yield f"{claim} ({scale}). {' '.join(parts)}"
@@ -76,6 +78,7 @@ def _agreement_claim(finding: Finding, maps: str) -> str:
             f"How similar {maps} are stays open, "
             "since Grad-CAM and Integrated Gradients show different things"
         )
+    # Other methods may dissent: then only the two control methods carry the claim.
     who = "Grad-CAM and Integrated Gradients"
     if all(part.state == finding.state for part in finding.parts):
         who = "every method"
@@ -104,6 +107,7 @@ def _reading(finding: Finding) -> str:
 
 def _value(finding: Finding, name: str) -> str:
     """Return one number of a finding; a dash when it is unknown."""
+    # A blank in agreement.csv: one seed has no ceiling, for example.
     known = finding.numbers.get(name)
     return EN_DASH if known is None else format_number(known.value)
 
@@ -178,6 +182,7 @@ def contrast_sentence(finding: Finding) -> str:
         "Relevance on medium minus relevance on fine objects, mean over methods: "
         f"{_signed(finding, 'methods')}"
     )
+    # The edge filter is the control: what it shows as well needs no network.
     if "edge" in finding.parts[0].numbers:
         text += f". Of an edge filter, which does not use the model: {_signed(finding, 'edge')}"
     if not subject["followed_at"]:
@@ -205,6 +210,7 @@ def localisation_title(finding: Finding, contrast: Finding | None) -> str:
     """Return whether the evidence follows the cue, or how much of it lies on the object."""
     if finding.state == "unknown":
         return "No map was compared with a mask"
+    # Following the cue is the stronger claim, so it takes the title where it stands.
     if contrast is not None and contrast.state != "not shown":
         subject = contrast.subject
         first, *others = subject["methods"]
@@ -285,6 +291,7 @@ def _group_images(subject: Any) -> str:
 
 def _judgement(finding: Finding) -> str:
     """Return whether interventions agree with the alarm."""
+    # None when no exchange was run, or when its interval contains chance.
     judged = finding.subject["judged"]
     if judged is None:
         return "No intervention decides it."

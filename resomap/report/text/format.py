@@ -12,11 +12,13 @@ from resomap.text import (
     format_percent,
 )
 
+# Variants whose key does not read well; others are shown by their key.
 VARIANT_NAMES = {"cuda_graph": "CUDA graph", "training_step": "training step"}
 
 
 def join_names(names: Iterable[Any]) -> str:
     """Return a list as English: `24`, `24 and 48`, `24, 48 and 96`."""
+    # No comma before `and`, as in the rest of the report.
     *others, last = (str(name) for name in names)
     return f"{', '.join(others)} and {last}" if others else last
 
@@ -48,6 +50,7 @@ def shorten_name(name: str, most: int = 22) -> str:
     """Return the name, cut in its middle when it has more than `most` characters."""
     if len(name) <= most:
         return name
+    # The end of a path distinguishes files of one folder, its beginning the folders.
     half = most // 2
     return f"{name[: most - half - 1]}\N{HORIZONTAL ELLIPSIS}{name[-half:]}"
 
@@ -64,6 +67,7 @@ def sentence_case(text: str) -> str:
 
 def interval_name(confidence: float | None) -> str:
     """Return `95 % interval `, or nothing without a confidence."""
+    # A page names the interval once per paragraph; repeating it would bury the numbers.
     return "" if confidence is None else f"{format_confidence(confidence)} "
 
 
@@ -72,6 +76,7 @@ def format_estimate(
 ) -> str:
     """Return `0.984 (0.978-0.989)`, with the name of the interval for a confidence."""
     text = format_number(estimate.value, digits)
+    # Estimates without an interval are exact counts and ratios, or unknown in older tables.
     if estimate.low is None or estimate.high is None:
         return text
     interval = interval_name(confidence) + format_interval(estimate.low, estimate.high, digits)
@@ -104,4 +109,5 @@ def format_mebibytes(size: float) -> str:
 
 def format_three_digits(value: float) -> str:
     """Return three significant digits, and no fewer than the whole number: `0.280`, `1,203`."""
+    # `#` keeps trailing zeros, so that the numbers of a column have equal precision.
     return f"{value:#.3g}" if value < 99.95 else f"{value:,.0f}"

@@ -16,6 +16,7 @@ from resomap.report.text.format import (
 from resomap.text import format_count, format_percent
 
 MAX_NAMED = 6
+# `{have}` agrees with the number of runs.
 MISSING = {
     "diverged": "diverged",
     "infeasible": "did not fit into memory",
@@ -69,6 +70,7 @@ def _accumulated_batch(finding: Finding) -> str:
 
 
 def _disturbed(finding: Finding) -> str:
+    # One reason needs no count: it is that of all.
     reasons = finding.subject["reasons"]
     counts = [f"{count} {reason}" for reason, count in reasons.items()]
     text = next(iter(reasons)) if len(reasons) == 1 else ", ".join(counts)
@@ -93,6 +95,7 @@ def _share_of_measurements(finding: Finding) -> str:
 def _measurements(finding: Finding) -> str:
     """Return the names of the measurements after a colon, unless they are all there are."""
     measurements = finding.numbers["measurements"]
+    # A list of everything would only be long.
     if measurements.value == measurements.n:
         return ""
     names = [measurement_name(part.subject) for part in finding.parts]
@@ -172,6 +175,7 @@ def _one_training_set(finding: Finding) -> str:
     return "Intervals hold for this training set: other training images would widen them."
 
 
+# One function per kind of finding in `analysis/findings/limits.py`.
 TEMPLATES: dict[str, Callable[[Finding], str]] = {
     "halved learning rate": _halved_learning_rate,
     "accumulated batch": _accumulated_batch,
