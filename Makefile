@@ -1,6 +1,6 @@
-# make run    the whole sweep and its report        make test   the tests
-# make check  lint, types, formatting               make report Snakemake's own report
-# make faults the whole campaign of kills, minutes; make test runs a part of it
+# make run    the whole sweep and its report            make test   the tests
+# make check  lint, types, formatting, documentation   make report Snakemake's own report
+# make faults the whole campaign of kills, in minutes; make test runs a part of it
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
@@ -31,13 +31,14 @@ check: $(READY)
 	@$(BIN)/mypy
 	@$(BIN)/snakefmt --check Snakefile rules
 	@$(BIN)/snakemake --lint
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir $(VENV)/site
 
 report: $(READY)
 	@$(BIN)/snakemake --report results/report/snakemake.html
 
 # The lock and the conda files made from it; run after a change of dependencies in pyproject.toml.
 lock: $(READY)
-	@uv pip compile -q --universal --python-version 3.11 --all-extras --generate-hashes \
+	@PATH="$(BIN):$$PATH" uv pip compile -q --universal --python-version 3.11 --all-extras --generate-hashes \
 		--no-annotate --no-header pyproject.toml -o envs/requirements.lock
 	@$(BIN)/python -m resomap.system.conda_files envs
 
