@@ -16,12 +16,13 @@ from resomap.config.schema import Config
 from resomap.status.snakemake_files import SnakemakeState, submission_time
 from resomap.system.locks import read_lock_owner
 from resomap.workflow.layout import (
-    STATE_FOLDER,
+    RUN_FOLDER,
     JobState,
     Scope,
     Stage,
     find_state,
     read_tail,
+    state_folder,
 )
 from resomap.workflow.targets import swept_models, swept_stages
 
@@ -106,7 +107,7 @@ def _read_job(stage: Stage, key: JobKey, first: JobKey, snakemake: SnakemakeStat
             fields[name] = value
     output, log = Path(stage.marker.format(**fields)), Path(stage.log.format(**fields))
     # Only trainings keep a lock: it tells the process that trains now from one that was killed.
-    lock = state_folder(key) / "lock" if stage.name == "train" else None
+    lock = _state_folder(key) / "lock" if stage.name == "train" else None
     since = submission_time(str(output))
     state = find_state(
         output,
@@ -130,16 +131,15 @@ def _lock_time(lock: Path) -> float | None:
     return datetime.fromisoformat(owner["since"]).timestamp()
 
 
-def state_folder(key: JobKey) -> Path:
-    """Return the folder in which the training `key` keeps its state."""
-    return Path(STATE_FOLDER.format(**key._asdict()))
+def _state_folder(key: JobKey) -> Path:
+    return state_folder(Path(RUN_FOLDER.format(**key._asdict())))
 
 
 def has_saved_state(job: JobStatus) -> bool:
     """Return whether the job is a training that will resume from a saved step, or only publish."""
     if job.stage != "train":
         return False
-    folder = state_folder(job.key)
+    folder = _state_folder(job.key)
     finished = (folder / "done/fingerprint.txt").exists()
     return finished or any(folder.glob("*/state*.pt"))
 

@@ -58,6 +58,8 @@ def job_params(config: Config) -> Callable[[type[Job]], Callable[[Any], str]]:
     The params function fills the fields that `Train` declares and returns the canonical JSON.
     """
 
+    # Snakemake calls a params function for each job while it builds the DAG, and records the value: a
+    # job is run again when its canonical JSON differs from the recorded one.
     def job(job_type: type[Job]) -> Callable[[Any], str]:
         return lambda wildcards: build_job(config, job_type, **dict(wildcards)).to_json()
 
@@ -111,4 +113,5 @@ def _retry_reason(config: Config, wildcards: dict[str, str]) -> str:
         memory_mib = metrics["device_memory_mib"]
         if largest_memory_mib(config.system.device) > MEMORY_TOLERANCE * memory_mib:
             return f"{memory_mib} MiB were not enough"
+    # The reason must stay, or the job of a retried run would differ from the recorded one again.
     return str(metrics["job"].get("retry_reason", ""))

@@ -25,8 +25,7 @@ SCOPES: dict[frozenset[str], Scope] = {
 }
 RUN_PATH = "{family}/{model}/r{resolution}/seed{seed}"
 RUN_FOLDER = f"results/runs/{RUN_PATH}"
-STATE_FOLDER = f"results/.state/train/{RUN_PATH}"
-"""What a training keeps for the case of a kill: undeclared, as Snakemake deletes the outputs of a rule before each try."""
+STATES_FOLDER = "results/.state"
 TAIL_BYTES = 2**14
 
 
@@ -320,9 +319,10 @@ def run_status(run_folder: Path) -> RunStatus:
 
 
 def state_folder(run_folder: Path) -> Path:
-    """Return the folder in which the training of `run_folder` keeps its state."""
+    """Return the folder in which the training of `run_folder` keeps its state for the case of a kill."""
+    # No declared output: Snakemake deletes these before each try.
     results, run = run_folder.parents[4], Path(*run_folder.parts[-4:])
-    return results / ".state" / "train" / run
+    return results / Path(STATES_FOLDER).name / "train" / run
 
 
 def last_line(log: Path) -> str:

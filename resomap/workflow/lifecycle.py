@@ -16,12 +16,11 @@ from resomap.config.schema import Config
 from resomap.system.files import write_text
 from resomap.system.locks import try_lock
 from resomap.text import format_count
-from resomap.workflow.layout import artifact
+from resomap.workflow.layout import STATES_FOLDER, artifact
 
 REPORT = Path(artifact("report").path)
 HEADLINE = Path(artifact("headline").path)
 RUN_CONFIG = Path(artifact("run_config").path)
-STATES = Path("results/.state")
 GC_THRESHOLD = 50_000
 
 
@@ -68,7 +67,7 @@ def write_run_config(values: dict[str, Any], path: Path = RUN_CONFIG) -> None:
     write_text(path, yaml.safe_dump(plain, sort_keys=False))
 
 
-def clear_finished_states(folder: Path = STATES) -> None:
+def clear_finished_states(folder: Path = Path(STATES_FOLDER)) -> None:
     """Remove the states of trainings whose results are published, except of those still running."""
     cleared = folder / "cleared"
     for fingerprint in sorted(folder.glob("train/**/done/fingerprint.txt")):

@@ -104,6 +104,7 @@ class ResourceRequests:
         def count(_: Any) -> int:
             if not self.on_cluster():
                 return gpus_per_job(self.config) * slots
+            # A slot is requested as a shard of `gres`; `gpu` would make SLURM give a whole GPU.
             return 0 if shared or self.config.system.device == "cpu" else gpus
 
         return count

@@ -72,6 +72,14 @@ def test_outputs_of_a_rule_equal_artifacts_of_its_stage(rules, stage):
     assert sum(matches(pattern, stage.marker) for pattern in patterns) == 1
 
 
+def test_train_rule_keeps_state_in_the_state_folder():
+    fields = ("family", "model", "resolution", "seed")
+    wildcards = {field: f"{{wildcards.{field}}}" for field in fields}
+    run_folder = Path(layout.RUN_FOLDER.format(**wildcards))
+    rule = (ROOT / "rules/train.smk").read_text(encoding="utf-8")
+    assert f' --state {layout.state_folder(run_folder)}"' in rule
+
+
 def test_artifact_names_and_paths_are_unique():
     for values in ([a.name for a in layout.ARTIFACTS], [a.path for a in layout.ARTIFACTS]):
         assert len(values) == len(set(values))
