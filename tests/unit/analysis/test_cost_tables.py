@@ -71,21 +71,18 @@ def test_inversion_is_found_only_where_planted() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_flat_cells_raise_no_alarm(seed: int) -> None:
-    sweep = [
-        one
-        for number in range(4)
-        for one in curve([1.0] * 5, seed=100 * seed + number, noise=0.02, model=f"net_{number}")
-    ]
+    sweep = []
+    for number in range(4):
+        model = {"seed": 100 * seed + number, "model": f"net_{number}"}
+        sweep += curve([1.0] * 5, noise=0.02, **model)
     assert "inverted" not in verdicts(sweep)
 
 
 def test_inversion_accounts_for_number_of_steps() -> None:
     alone = curve([1.0, 0.96], noise=0.01, sizes=(16, 24))
-    among_many = [
-        record
-        for number in range(200)
-        for record in curve([1.0, 0.96], noise=0.01, sizes=(16, 24), model=f"net_{number}")
-    ]
+    among_many = []
+    for number in range(200):
+        among_many += curve([1.0, 0.96], noise=0.01, sizes=(16, 24), model=f"net_{number}")
     assert verdicts(alone) == ["inverted"]
     assert set(verdicts(among_many)) == {"flat"}
 
