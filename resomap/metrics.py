@@ -8,16 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from resomap.workflow.columns import SCORES, column_names
+
 CALIBRATION_BINS = 15
-SCORE_NAMES = (
-    "accuracy",
-    "balanced_accuracy",
-    "macro_precision",
-    "macro_recall",
-    "macro_f1",
-    "log_loss",
-    "ece",
-)
+SCORE_NAMES = column_names(SCORES)
 
 
 def compute_scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:

@@ -27,7 +27,7 @@ RESULTS_CONTRACT = {"workflow.layout", "workflow.columns"}
 MAY_IMPORT = {
     "errors": set(),
     "text": set(),
-    "metrics": set(),
+    "metrics": {"workflow.columns"},
     "system": {"errors"},
     "config": {"errors", "system", "text"},
     "workflow": CORE | {"data.sources"},

@@ -91,7 +91,8 @@ class Architecture(Section):
     family: Identifier
     """Group of the model, in paths and figures."""
     builder: str
-    """Function that builds it: a model builder of torchvision, or simple_cnn or tiny_cnn."""
+    """Function that builds it: a model builder of torchvision, or one of
+    resomap/models/custom.py (simple_cnn, tiny_cnn)."""
     min_resolution: PositiveInt
     """Smallest input side in pixels that its layers accept."""
     # The keys below have defaults, because an entry of models.yaml lists only those it needs.

@@ -1,6 +1,6 @@
-"""A small convolutional network; its widths make it `simple_cnn` or `tiny_cnn`."""
+"""Networks of this package, and the names by which models.yaml may call them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -37,3 +37,10 @@ def _stage(inputs: int, outputs: int) -> nn.Sequential:
     convolution = nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=False)
     nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+CUSTOM_BUILDERS: dict[str, Callable[..., nn.Module]] = {
+    "simple_cnn": SimpleCNN,
+    "tiny_cnn": SimpleCNN,
+}
+"""Builders beside those of torchvision; each takes `num_classes` and the entry's settings."""

@@ -11,13 +11,9 @@ from torch import nn
 
 from resomap.config.schema import Architecture
 from resomap.errors import ConfigError, suggest
-from resomap.models.custom import SimpleCNN
+from resomap.models.custom import CUSTOM_BUILDERS
 
 MODELS_FILE = Path(__file__).with_name("models.yaml")
-CUSTOM_BUILDERS: dict[str, Callable[..., nn.Module]] = {
-    "simple_cnn": SimpleCNN,
-    "tiny_cnn": SimpleCNN,
-}
 
 
 def build_model(architecture: Architecture | Mapping[str, Any], num_classes: int) -> nn.Module:

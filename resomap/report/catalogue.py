@@ -1,6 +1,15 @@
-"""The list of figures: names, categories, captions. No plotting, so rules can import it."""
+"""The list of figures: names, categories, captions. No plotting, so rules can import it.
 
+`python -m resomap.report.catalogue report` writes the captions as files, which Snakemake's own
+report needs.
+"""
+
+import sys
+import textwrap
+from pathlib import Path
 from typing import NamedTuple
+
+from resomap.system.files import write_text
 
 ACCURACY, COST, EVIDENCE, DATA = "1. Accuracy", "2. Cost", "3. Evidence", "4. Data"
 
@@ -167,3 +176,13 @@ def data_figure_names(dataset: str) -> tuple[str, ...]:
         for name in figure_names(dataset, False)
         if CATALOGUE[name].category == DATA and name != "pictures"
     )
+
+
+def write_captions(folder: Path) -> None:
+    """Write the caption of every figure into `folder`, as NAME.rst."""
+    for name, entry in CATALOGUE.items():
+        write_text(folder / f"{name}.rst", textwrap.fill(entry.caption, 96) + "\n")
+
+
+if __name__ == "__main__":
+    write_captions(Path(sys.argv[1]))

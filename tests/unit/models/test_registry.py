@@ -51,8 +51,9 @@ def test_packaged_models_file_equals_config():
 
 def test_registry_has_sixteen_networks_in_five_families():
     names = {(entry.family, name) for name, entry in ARCHITECTURES.items()}
-    assert names == {(family, name) for family in FAMILIES for name in FAMILIES[family]}
-    assert len(ARCHITECTURES) == 16
+    shipped = {(family, name) for family in FAMILIES for name in FAMILIES[family]}
+    assert len(shipped) == 16
+    assert shipped <= names
 
 
 @every_network

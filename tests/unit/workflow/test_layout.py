@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from resomap import metrics
 from resomap.analysis.profiles import VARIANT_COLUMNS
 from resomap.analysis.tables import Tables
 from resomap.data.sources.open import REEF_FACTS
@@ -94,7 +93,6 @@ def test_columns_of_a_table_are_unique_and_explained():
 
 
 def test_columns_agree_with_the_modules_that_compute_them():
-    assert columns.column_names(columns.SCORES) == metrics.SCORE_NAMES
     assert columns.column_names(columns.WAY) == VARIANT_COLUMNS
     assert layout.table_columns("history")[1:-1] == (
         *(f"train_{name}" for name in METRIC_NAMES),
