@@ -52,6 +52,7 @@ def digest_code(*entry_points: Path) -> str:
 
     Comments, docstrings and formatting do not count.
     """
+    # Snakemake compares params and inputs, never the code of a package: this is a job's field.
     digest = hashlib.sha256()
     for path in sorted({path for entry in entry_points for path in import_closure(entry)}):
         text = path.read_text(encoding="utf-8")
@@ -72,6 +73,7 @@ def import_closure(entry_point: Path) -> frozenset[Path]:
         if path not in reached:
             reached.add(path)
             pending += _imported_files(path)
+    # An edit of a template changes the report as an edit of Python does.
     templates = {
         template for path in reached for template in path.parent.glob("templates/*.j2")
     }
@@ -102,10 +104,8 @@ def _imported_names(source: str) -> frozenset[str]:
 
 @cache
 def canonical_source(source: str) -> str:
-    """Return the tokens of `source` that Python runs, with the depth of each line.
-
-    The result is the same under every Python version, which that of `ast.unparse` is not.
-    """
+    """Return the tokens of `source` that Python runs, with the depth of each line."""
+    # Not by ast.unparse, whose text differs between Python versions: an upgrade would retrain.
     kept, starts_line, depth = list[str](), True, 0
     # readlines, because str.splitlines breaks lines at more characters than Python's tokenizer does.
     lines = io.StringIO(source).readlines()

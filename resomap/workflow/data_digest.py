@@ -22,6 +22,8 @@ DATA_ENTRY_POINTS = (
 def digest_data(config: Config) -> str:
     """Return the digest of the data: its configuration, its files, and the code that prepares it."""
     settings = data_settings(config).model_dump_json()
+    # Written to identity.txt, an input of trainings: Snakemake ignores the params of a job
+    # downstream of one that runs, so new data alone would train nothing (decision 0003).
     identity = f"{settings} {digest_user_files(config)} {digest_data_code(config)}"
     return hashlib.sha256(identity.encode()).hexdigest()[:16]
 
@@ -49,6 +51,7 @@ def data_settings(config: Config) -> Data:
 
 def prepare_options_json(config: Config) -> str:
     """Return how images are brought in, as JSON."""
+    # A string resource and no field of the job: a wider sweep must not prepare images again.
     return PrepareOptions(
         download=config.data.download, resolutions=tuple(sorted(config.sweep.resolutions))
     ).model_dump_json()
@@ -90,6 +93,7 @@ def _count_train(config: Config, listing: Listing) -> int:
     """Return about how many images will be for training: splits are assigned when data is prepared."""
     given_splits = {entry.split for entry in listing.entries}
     candidates = sum(entry.split in (None, "train") for entry in listing.entries)
+    # Only splits that the source does not give are taken from its images.
     held_out = sum(
         getattr(config.data.splits, split)
         for split in ("val", "test")

@@ -38,6 +38,7 @@ CONFIG_FIELDS: dict[str, Callable[[Config], Any]] = {
     "data_code": digest_data_code,
     "listing": digest_user_files,
     "models": swept_models,
+    # Sorted: the order in which a user lists values must not change the identity of a job.
     "resolutions": lambda config: tuple(sorted(config.sweep.resolutions)),
     "seeds": lambda config: tuple(sorted(config.sweep.seeds)),
     "smallest_resolution": lambda config: min(config.sweep.resolutions),
@@ -61,6 +62,8 @@ def job_params(config: Config) -> Callable[[type[Job]], Callable[[Any], str]]:
     # Snakemake calls a params function for each job while it builds the DAG, and records the value: a
     # job is run again when its canonical JSON differs from the recorded one.
     def job(job_type: type[Job]) -> Callable[[Any], str]:
+        # One string: of several params Snakemake compares the values and not the names, so that
+        # `epochs: 3 -> 32` goes unnoticed where another param is 32 already.
         return lambda wildcards: build_job(config, job_type, **dict(wildcards)).to_json()
 
     return job
@@ -94,6 +97,7 @@ def _field_value(
 
 def _architecture(config: Config, wildcards: dict[str, str]) -> Architecture:
     architecture = find_architecture(config.models, wildcards["model"])
+    # A target on the command line may name any family, and would train the model twice.
     if wildcards["family"] != architecture.family:
         path = f"results/.../{wildcards['family']}/{architecture.name}"
         raise ConfigError(f"{path}: {architecture.name} is of family {architecture.family}")
@@ -111,6 +115,7 @@ def _retry_reason(config: Config, wildcards: dict[str, str]) -> str:
     metrics = read_json(path)
     if metrics["status"] == "infeasible":
         memory_mib = metrics["device_memory_mib"]
+        # A job equal to the recorded one would not be run again.
         if largest_memory_mib(config.system.device) > MEMORY_TOLERANCE * memory_mib:
             return f"{memory_mib} MiB were not enough"
     # The reason must stay, or the job of a retried run would differ from the recorded one again.

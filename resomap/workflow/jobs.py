@@ -39,6 +39,7 @@ class Job(Section):
     def from_json(cls, text: str) -> Self:
         """Parse what `to_json` wrote; ResoMapError where the text is not such a job."""
         try:
+            # Strict, because lax mode accepts text for numbers.
             return cls.model_validate_json(text, strict=True)
         except ValidationError as error:
             problems = "; ".join(

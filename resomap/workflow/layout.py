@@ -46,7 +46,7 @@ class Stage:
 
     @property
     def scope(self) -> Scope:
-        """What a job exists once for."""
+        """Return what a job exists once for."""
         return scope_of(self.log)
 
 
@@ -62,7 +62,7 @@ class Artifact:
 
     @property
     def scope(self) -> Scope:
-        """What the file exists once for."""
+        """Return what the file exists once for."""
         return scope_of(self.path)
 
 
@@ -146,6 +146,7 @@ ARTIFACTS = (
     Artifact("check", "results/check.html", "resomap check", "findings about the images"),
     Artifact("identity", "results/data/identity.txt", "identify", "digest of data and code"),
     Artifact("manifest", "results/data/manifest.json", "prepare", "contents of the store"),
+    # Published file names stay as they are: notebooks of users read them.
     Artifact("images", "results/data/pictures.csv", "prepare", "every image", columns.IMAGES),
     Artifact(
         "bad_images",
@@ -290,9 +291,11 @@ def find_state(
     # A training outlives Snakemake when that is killed, so the lock counts before Snakemake's marks.
     if lock is not None and read_lock_owner(lock) is not None:
         return "running"
+    # Snakemake marks a job when it submits it, and after a SIGKILL the mark stays.
     if submitted:
         if not snakemake_runs:
             return "interrupted"
+        # In the queue of a cluster a job has no log yet.
         return "running" if log is not None and log.exists() else "queued"
     if output.exists():
         return "done"
@@ -327,6 +330,7 @@ def state_folder(run_folder: Path) -> Path:
 
 def last_line(log: Path) -> str:
     """Return the last line of a log; its last error where there is one; blank without a log."""
+    # A progress bar returns to the start of its line instead of ending it.
     lines = [line.strip() for line in re.split(r"[\r\n]", read_tail(log)) if line.strip()]
     errors = [line for line in lines if line.startswith("error: ")]
     return [*lines, *errors][-1] if lines else ""

@@ -26,6 +26,8 @@ GC_THRESHOLD = 50_000
 
 def use_this_interpreter(basedir: str) -> None:
     """Let jobs find the Python and the package that run Snakemake; a conda environment still wins."""
+    # Without activation of its environment `python` would be another interpreter than that
+    # of `.venv/bin/snakemake`.
     path = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
     os.environ["PATH"] = os.pathsep.join(path)
     python_path = filter(None, [basedir, os.environ.get("PYTHONPATH")])
@@ -76,6 +78,7 @@ def clear_finished_states(folder: Path = Path(STATES_FOLDER)) -> None:
         if lock is None:
             continue
         with lock:
+            # Moved aside under its lock, so that no job finds half of a state.
             cleared.mkdir(exist_ok=True)
             state.rename(cleared / uuid4().hex)
         with suppress(OSError):  # the folders above it that are not empty stay

@@ -19,6 +19,7 @@ from resomap.workflow.data_digest import data_settings, read_user_files
 from resomap.workflow.layout import artifact
 from resomap.workflow.targets import swept_models
 
+# Not workflow.cores, which raises where no cores are given (SLURM profile, --report).
 ALL_CORES = 1024
 """More threads than any machine has: Snakemake caps them at its cores."""
 LARGE_DATASET = 20_000
@@ -29,11 +30,13 @@ UNPLANNED_MINUTES = 240
 UNPLANNED_MB = 8192
 CPU_JOB_MB = 4096
 """Memory of jobs outside the plan: they hold tables, or a few images at a time."""
+# Bounded, because a partition of a cluster has a maximum time (decision 0015).
 MAX_SCALE = 3
 """Largest factor by which a retried job requests more than at first."""
 MEASUREMENT_MARGIN = 1.5
 MARGIN_MINUTES = 5
 MEMORY_MARGIN = 1.3
+# Includes the two Snakemake processes of a job on a cluster, about 200 MB.
 MARGIN_MB = 1024
 SMALL_JOB_MINUTES = 10
 """Jobs up to this long share an allocation: starting one on a cluster takes half a minute."""
@@ -45,8 +48,7 @@ SIGNAL_SECONDS = 60
 class ResourceRequests:
     """Resources for the rules: values or functions of the wildcards, as Snakemake takes them.
 
-    `on_cluster` returns whether each job gets an allocation of its own; Snakemake knows only after it
-    has read the rules.
+    `on_cluster` returns whether each job gets an allocation of its own.
     """
 
     config: Config
@@ -62,7 +64,9 @@ class ResourceRequests:
         cluster_only = self._on_cluster_only(
             # Only where it is needed: Snakemake adds up the nodes of the jobs of a group.
             nodes=1 if runtime.gpus > 1 else None,
+            # No `tasks`: the plugin then started the command twice (its issues 316, 459).
             cpus_per_task=runtime.gpus * (1 + workers),
+            # TERM reaches the command; `B:TERM` and `USR1` lose the grace period or the output.
             slurm_extra=f"--signal=TERM@{SIGNAL_SECONDS}",
         )
         return self.gpu_job("train", runtime.gpus) | cluster_only
@@ -95,6 +99,7 @@ class ResourceRequests:
 
     def small_group(self, stage: str) -> Callable[[Any], str | None]:
         """Return a group function: `small` for jobs planned to be short, which share an allocation."""
+        # By the plan and not by the rule: long jobs must not run in turn in one allocation.
         minutes = self._minutes(stage)
         return lambda wildcards: "small" if minutes(wildcards, 1) <= SMALL_JOB_MINUTES else None
 
@@ -113,6 +118,7 @@ class ResourceRequests:
         self, **request: int | str | None
     ) -> dict[str, Callable[[Any], int | str | None]]:
         def value_on_cluster(value: int | str | None) -> Callable[[Any], int | str | None]:
+            # A function, since Snakemake knows its executor only after it has read the rules.
             return lambda _: value if self.on_cluster() else None
 
         return {name: value_on_cluster(value) for name, value in request.items()}
@@ -182,6 +188,7 @@ def plan_settings(config: Config) -> dict[str, Any]:
 
 def gpus_per_job(config: Config) -> int:
     """Return the GPUs of a job: none on `cpu`, one on `cuda`; `auto` looks for an NVIDIA device here."""
+    # Not 1 on a CPU: a limit of gpu=1 would run a sweep of CPU jobs one by one.
     present = any(Path("/dev").glob("nvidia[0-9]*"))
     return int(config.system.device == "cuda" or (config.system.device == "auto" and present))
 
@@ -192,6 +199,7 @@ def resize_threads(config: Config) -> int:
     if reef:
         num_images = reef.train + reef.val + reef.test
     else:
+        # A dataset of torchvision is not counted before it is downloaded.
         num_images = files.num_images if files else LARGE_DATASET
     return 1 if num_images < LARGE_DATASET else ALL_CORES
 

@@ -41,6 +41,7 @@ def count_jobs(config: Config) -> int:
 
 def run_files(config: Config, *patterns: str) -> list[str]:
     """Return each pattern for every run of the sweep, the most expensive resolution first."""
+    # A long job that starts last would run alone at the end.
     resolutions = sorted(config.sweep.resolutions, reverse=True)
     runs = product(resolutions, swept_models(config), config.sweep.seeds, patterns)
     return [
@@ -100,4 +101,5 @@ def tracking_files(config: Config) -> list[str]:
 
 def any_of(values: Iterable[object]) -> str:
     """Return a wildcard constraint that admits exactly `values`."""
+    # Nothing needs an escape: names are identifiers, the others numbers.
     return "|".join(str(value) for value in values)
