@@ -108,9 +108,11 @@ class Data(Section):
     dataset: Annotated[str, AfterValidator(_check_dataset)]
     """Source of the images: reef (drawn), folder, csv, or a class of torchvision.datasets such
     as CIFAR10."""
+    # Never derived from the sweep: a larger resolution must not rebuild the store.
     native_resolution: SideLength | None
     """Side in pixels at which every image is stored once. null: 128 for reef, else the median
     short side (8 to 512), fixed at the first preparation."""
+    # One filter for training and test: a mismatch of antialiasing alone costs accuracy.
     filter: Filter
     """Antialiasing filter for both resizes: to native_resolution, and from there to each
     resolution."""
@@ -138,7 +140,7 @@ class Data(Section):
 
     @property
     def download(self) -> bool:
-        """Whether a missing dataset is downloaded."""
+        """Return whether a missing dataset is downloaded."""
         return self.torchvision is not None and self.torchvision.download
 
     @model_validator(mode="after")

@@ -62,6 +62,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{path}, line {line}: {error.problem}") from error
+    # ValueError: bytes that are not UTF-8. RecursionError: an alias that contains itself.
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     if not isinstance(value, dict):
@@ -118,6 +119,7 @@ def _expand_dataset_options(values: Mapping[str, Any]) -> Mapping[str, Any]:
     dataset = data.get("dataset")
     variant = dataset if dataset in DATASET_SECTIONS else "torchvision"
     options = section_of(Data.model_fields[variant].annotation).model_fields
+    # A key that `data` has itself is never short for one of its section.
     short = {key: data[key] for key in data if key in options and key not in Data.model_fields}
     section = data.get(variant)
     if not short or not isinstance(section, Mapping | None):
@@ -133,6 +135,7 @@ def _refuse_renamed(values: Mapping[str, Any]) -> None:
         section: Any = values
         for name in sections:
             section = section.get(name) if isinstance(section, Mapping) else None
+        # The type tells old from new: a list `models` was the sweep, a mapping is models.yaml.
         if isinstance(section, Mapping) and key in section and isinstance(section[key], kind):
             raise ConfigError(f"{file_of(new.split('.')[0])}: {old} is now {new}")
 
@@ -144,6 +147,7 @@ def _to_json(values: Mapping[str, Any], names: list[Any]) -> str:
         entry = values["models"][name]
         models.append({**entry, "name": name} if isinstance(entry, Mapping) else entry)
     try:
+        # YAML reads 2024-01-31 as a date, which JSON has not: as text it is refused by its key.
         return json.dumps({**values, "models": models} if names else values, default=str)
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigError(

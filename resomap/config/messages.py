@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 from resomap.config.schema import CONFIG_FILES, Config
 from resomap.errors import suggest
 
+# One mistake, such as a list for a section, may raise an error for each of its keys.
 MOST_LINES = 3
 
 
@@ -22,6 +23,7 @@ def explain(error: ValidationError, names: list[Any]) -> str:
     for problem in error.errors():
         # pydantic reports a list with an invalid item as too short as well.
         if problem["type"] != "too_short" or not problem["input"]:
+            # A value may hold line breaks; a problem has one line.
             lines.append(" ".join(_explain_problem(problem, names).split()))
     if len(lines) > MOST_LINES:
         hidden = len(lines) - MOST_LINES + 1

@@ -61,6 +61,7 @@ class Report(Section):
     margin: Annotated[float, Field(gt=0, lt=1)]
     """A cheaper cell is recommended if its accuracy is shown to be within this of the best
     cell's (0.02 is two points)."""
+    # From a half on, since the knee takes central intervals of 2 * confidence - 1.
     confidence: Annotated[float, Field(ge=0.5, lt=1)]
     """Confidence level of every interval."""
     max_latency_ms: PositiveFloat | None
@@ -93,6 +94,7 @@ class Architecture(Section):
     builder: str
     """Function that builds it: a model builder of torchvision, or one of
     resomap/models/custom.py (simple_cnn, tiny_cnn)."""
+    # Written down, so that checking a sweep needs no torch; a test runs every model there.
     min_resolution: PositiveInt
     """Smallest input side in pixels that its layers accept."""
     # The keys below have defaults, because an entry of models.yaml lists only those it needs.
@@ -151,6 +153,7 @@ class Explainability(Section):
     target: Literal["label", "prediction", "contrast"]
     """Explained output: the label's logit, the predicted class's logit, or the label's minus
     its strongest rival's (contrast)."""
+    # At least 2: the floor of an agreement is the map of another image.
     images: Annotated[int, Field(ge=2)]
     """Number of explained test images, stratified by class and the same in every cell."""
     layer: str
@@ -194,6 +197,7 @@ class Profiling(Section):
     cell."""
     warmup_seconds: PositiveFloat
     """Warm-up of every cell before its first measurement, in seconds."""
+    # The spread inside a round misses the drift of the machine, so one round is not enough.
     rounds: Annotated[int, Field(ge=5)]
     """Smallest number of rounds over all cells in random order. Intervals come from the spread
     between rounds."""
@@ -218,6 +222,7 @@ class Profiling(Section):
 class Runtime(Section):
     """How a training runs on the machine: it changes speed, not results, so it retrains nothing."""
 
+    # Passed as a resource of the rule: Snakemake never compares resources (decision 0006).
     gpus: PositiveInt
     """GPUs per training (DistributedDataParallel if more than one)."""
     num_workers: NonNegativeInt

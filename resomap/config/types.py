@@ -56,8 +56,11 @@ class Section(BaseModel):
     # The docstring below each field becomes its description in config/README.md.
     model_config = ConfigDict(
         extra="forbid",
+        # Frozen, so that a section can be hashed and a job stays what its JSON states.
         frozen=True,
+        # Strict, because lax mode takes the text "1e-1" for a number.
         strict=True,
+        # `.inf` and `.nan` are numbers in YAML.
         allow_inf_nan=False,
         use_attribute_docstrings=True,
     )
