@@ -26,6 +26,7 @@ def check_images(config: Config, workers: int) -> tuple[list[str], list[str]]:
     """
     if config.data.reef is not None:
         return [], []
+    # Not in results/data, where jobs would take it for a prepared dataset.
     with TemporaryDirectory(prefix="resomap-") as name:
         folder = Path(name)
         inventory = inspect_images(config.data, STORE_FOLDER, folder, workers)

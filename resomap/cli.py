@@ -85,6 +85,7 @@ def plan(
 
     with _printed_errors():
         config = load_config(SHIPPED_CONFIG, configfile or [])
+        # Progress goes to stderr, so that the plan can be piped.
         estimate = plan_sweep(config, gpus, jobs, rate, lambda line: typer.echo(line, err=True))
     typer.echo("\n".join(plan_lines(estimate)))
 
@@ -96,6 +97,7 @@ def status(configfile: OverlayFiles = None) -> None:
     Without --configfile it shows the sweep that ran here last. Nothing is started or changed.
     """
     with _printed_errors():
+        # The overlays of the last sweep are not repeated here, so its merged copy is read.
         if configfile or not RUN_CONFIG.exists():
             config = load_config(SHIPPED_CONFIG, configfile or [])
         else:
@@ -174,5 +176,6 @@ def _has_bytecode() -> bool:
     """Return whether packages are compiled to bytecode, or will be at the first import."""
     import torch
 
+    # uv does not compile by default, and some machines forbid Python to write bytecode.
     compiled = (Path(torch.__file__).parent / "__pycache__").glob("*.pyc")
     return not sys.dont_write_bytecode or any(compiled)

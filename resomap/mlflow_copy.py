@@ -51,7 +51,7 @@ class RunRecord:
 
     @property
     def digest(self) -> str:
-        """A digest of the whole record."""
+        """Return a digest of the whole record."""
         content = json.dumps(asdict(self), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
@@ -68,6 +68,7 @@ def read_record(folder: Path) -> RunRecord:
         *_test_metrics(folder / "evaluation.csv", job["resolution"]),
     )
     return RunRecord(
+        # Absolute, so that two working directories can share a server.
         folder=str(folder.resolve()),
         name=" ".join(folder.parts[-3:]),
         status=status,
@@ -133,6 +134,8 @@ def copy_runs(folders: Sequence[Path], tracking_uri: str, experiment: str) -> li
     records = [read_record(folder) for folder in folders]
     with _connect(tracking_uri) as client:
         experiment_id = _find_or_create_experiment(client, experiment)
+        # Replaced, never updated: MLflow appends to a metric and refuses a second value of a
+        # parameter (decision 0008).
         complete = {}
         for run in _find_copies(client, experiment_id):
             tags = run.data.tags

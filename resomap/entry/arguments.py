@@ -39,6 +39,7 @@ def run_entry_point(main: Callable[..., None]) -> None:
         main(**vars(parser.parse_args()))
     except Stopped as stop:
         print(stop, file=sys.stderr)
+        # Not 0: SLURM counts a job that got SIGTERM as failed, and only a retry resumes it.
         sys.exit(stop.exit_code)
     except ResoMapError as error:
         sys.exit(f"error: {error}")

@@ -36,6 +36,7 @@ def _open_network(
 
 
 def _build(job: Explain, num_classes: int, device: torch.device, seed: int) -> nn.Module:
+    # Builds the untrained and re-initialised networks too, so the weights must be drawn.
     torch.manual_seed(seed)
     model = build_model(job.architecture, num_classes=num_classes).to(device)
     return model.to(memory_format=torch.channels_last)

@@ -27,6 +27,7 @@ def measure_inference_stages(
 
     The list is empty if profiling.end_to_end is off, or if the store has no image to encode.
     """
+    # A file of the median size: where decoding dominates, a smaller input saves nothing.
     typical = encode_typical_jpeg(store) if profiling.end_to_end else None
     if typical is None:
         return []
@@ -41,16 +42,14 @@ def measure_inference_stages(
 def build_stages(
     encoded: bytes, resolution: int, model: nn.Module, store: Store, device: torch.device
 ) -> list[Stage]:
-    """Return the stages decode, resize, copy with normalisation, and forward.
-
-    The last two wait for the device, which otherwise runs them later.
-    """
+    """Return the stages decode, resize, copy with normalisation, and forward."""
     image, normalise = decode_jpeg(encoded), Normalise(store.mean, store.std, device)
     resized = resize_to_input(image, resolution, store.aspect, store.filter)
     # Copied, because torch warns about arrays that are not writable, as Pillow's are.
     pixels = torch.from_numpy(resized.copy())
     batch = normalise(pixels.to(device))
 
+    # A GPU runs a kernel after its call has returned, so its time would count elsewhere.
     def synchronise(result: torch.Tensor) -> torch.Tensor:
         if result.is_cuda:
             torch.cuda.synchronize()
