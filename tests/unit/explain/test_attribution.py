@@ -1,10 +1,12 @@
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from resomap.config.schema import Method
 from resomap.explain.attribution import (
     METHODS,
     AttributionSettings,
@@ -64,6 +66,10 @@ def explain(
 
 
 # Every method
+
+
+def test_methods_equal_those_of_the_configuration():
+    assert set(METHODS) == set(get_args(Method))
 
 
 @ALL_METHODS
