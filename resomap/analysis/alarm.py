@@ -56,27 +56,25 @@ def alarm_rows(
 ) -> Iterator[Row]:
     """Yield a row of alarms.csv per explained cell and group, or for all images (group `all`).
 
-    `share` is the grid-corrected excess of relevance on the object, (mass - area) / (best -
-    area): 0 by chance, 1 when all of it is there. It is the mean over the methods that pass
-    the sanity check, for images that every network of the cell predicts correctly. `state` is
-    `fires` when accuracy holds, the share is shown to be below OFF_OBJECT_SHARE, and no single
-    method puts twice that there; `unknown` when there are too few such images, no masks, or no
-    method that passes. `judged` is whether the exchange intervention agrees, where accuracy
-    holds. `sanity` and `interventions` are the rows of their tables. `images` are indices in
-    the test split, the least evidence first.
+    `share` is the mean of `share_on_object` over the methods that pass the sanity check, for
+    images that every network of the cell predicts correctly. `state` is `fires` when accuracy
+    holds, the share is shown to be below OFF_OBJECT_SHARE, and no single method puts twice that
+    there; `unknown` when there are too few such images, no masks, or no method that passes.
+    `judged` is whether the exchange agrees, where accuracy holds. `images` are indices in the
+    test split, the least evidence first.
     """
     groups = group_names(manifest) or ["all"]
-    correct = {
-        (cell, group): _correct(predictions, manifest, group)
-        for cell, predictions in test.items()
-        for group in groups
-    }
+    correct = {}
+    for cell, predictions in test.items():
+        for group in groups:
+            correct[cell, group] = _correct(predictions, manifest, group)
     shares = _shares_by_cell(test, runs, groups, sanity)
     pool = _pool_shares(shares.values())
     for (cell, group), of_methods in shares.items():
         values = correct[cell, group]
         same_model = [other for other in test if other[:2] == cell[:2]]
         best = max(float(correct[other, group].mean()) for other in same_model)
+        # The accuracy of a group is inside its pairs, which have two classes.
         chance = COIN_TOSS if group != "all" else 1 / len(manifest["classes"])
         # A network at chance has no evidence to lose: the alarm is about correct predictions.
         low = accuracy_interval(values, confidence).low
@@ -88,10 +86,12 @@ def alarm_rows(
             "accuracy": float(values.mean()),
             "accuracy_best": best,
             **_share_columns(of_methods, bool(holds), confidence, pool),
+            "judged": None,
         }
         exchange = _exchange(interventions, cell, group)
-        judged = _agreement(exchange, row["state"]) if exchange and holds else None
-        yield row | {"judged": judged}
+        if exchange and holds:
+            row["judged"] = _agreement(exchange, row["state"])
+        yield row
 
 
 def _correct(predictions: Predictions, manifest: dict[str, Any], group: str) -> np.ndarray:
@@ -143,6 +143,7 @@ def _shares_of_group(evidence: pd.DataFrame, group: str) -> Shares:
     shares = {}
     for method, of_method in rows[always_right].groupby("method", sort=False):
         table = of_method.pivot_table(index="seed", columns="index", values="share")
+        # Seeds are crossed with images, so an image that one seed lacks is left out.
         table = table.dropna(axis=1)
         if table.shape[1] >= MIN_IMAGES:
             shares[str(method)] = table
@@ -192,6 +193,7 @@ def _agreement(exchange: Row, state: str) -> str | None:
     They agree when predictions are shown to follow the rest of the image and the alarm fires,
     or neither.
     """
+    # A network that guesses follows the rest in half of the images.
     low, high = exchange["follows_rest_low"], exchange["follows_rest_high"]
     if state == "unknown" or low <= COIN_TOSS <= high:
         return None

@@ -93,6 +93,7 @@ def _correct_by_group(
     correct = {}
     for group in group_names(manifest):
         values = predictions.pair_correct[:, in_group(predictions.labels, manifest, group)]
+        # NaN: a class of the group has no partner to compare it with.
         if values.size and not np.isnan(values).any():
             correct[group] = values
     return correct
@@ -121,11 +122,7 @@ def matrix_rows(test: Split, confidence: float) -> Iterator[Row]:
 def knee_rows(
     val: Split, manifest: dict[str, Any], margin: float, confidence: float
 ) -> Iterator[Row]:
-    """Yield a row of knees.csv per model, for all validation images and inside each group.
-
-    The margin of a group is `margin` over its share of the images: the loss in that group alone
-    that moves the whole by `margin`.
-    """
+    """Yield a row of knees.csv per model, for all validation images and inside each group."""
     overall = {cell: predictions.correct_as_trained for cell, predictions in val.items()}
     yield from _knees(val, overall, "all", margin, confidence)
     by_group: dict[str, dict[Cell, np.ndarray]] = {}
@@ -136,6 +133,7 @@ def knee_rows(
         # All cells predict the same images, so any of them has the share of the group.
         cell, values = next(iter(correct.items()))
         share = values.shape[1] / len(val[cell].labels)
+        # The loss in this group alone that moves the accuracy of the whole by `margin`.
         yield from _knees(val, correct, group, margin / share, confidence)
 
 

@@ -48,6 +48,7 @@ def choose(candidates: Sequence[Candidate], rules: schema.Report) -> ChoiceRecor
     status, choice = _decide(ranking)
     runner_up = _runner_up(ranking, choice)
     summaries = _summaries(allowed, rules.confidence)
+    # Test images are read for the record only; validation images decided all above.
     test_pool = pool_differences([candidate.test for candidate in allowed])
     return record | {
         "status": status,
@@ -84,6 +85,7 @@ def _exclusion_reason(candidate: Candidate, rules: schema.Report) -> str | None:
         return None
     if candidate.latency is None:
         return "its latency was not measured"
+    # The 90th percentile: half of the images may exceed a budget that the median keeps.
     if candidate.latency.p90 > rules.max_latency_ms:
         limit = f"{rules.max_latency_ms:g} ms"
         return f"p90 latency {candidate.latency.p90:.3g} ms is above {limit}"
@@ -177,14 +179,16 @@ def _regret(
         return {**zeros, "method": method, "at_most": max([*deficits, 0.0])}
     pair = matching_predictions(ranking.best.test, choice.test)
     given_up = difference_interval(*pair, confidence, test_pool)
-    (shown_within,) = (
-        one.shown_within for one in ranking.comparisons if one.candidate is choice
-    )
-    return asdict(given_up) | {"at_most": shown_within}
+    record = asdict(given_up)
+    for comparison in ranking.comparisons:
+        if comparison.candidate is choice:
+            record["at_most"] = comparison.shown_within
+    return record
 
 
 def _detectable_difference(ranking: Ranking) -> float | None:
     """Return the difference that a typical comparison detects; None without a rival."""
+    # Each comparison has its own spread, since cells agree to different degrees.
     differences = []
     for comparison in ranking.comparisons:
         plan = _power_plan(comparison.candidate, ranking)

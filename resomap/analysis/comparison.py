@@ -116,18 +116,18 @@ def _compare(
     error: float,
 ) -> Comparison:
     """Compare one candidate with the best and with all others."""
-    differences = {
-        other.cell: difference_interval(
-            *matching_predictions(candidate.val, other.val), 1 - 2 * error, pool
-        )
-        for other in candidates
-        if other is not candidate
-    }
+    # Non-inferiority is one-sided: each end of a two-sided interval has this error.
+    differences = {}
+    for other in candidates:
+        if other is not candidate:
+            pair = matching_predictions(candidate.val, other.val)
+            differences[other.cell] = difference_interval(*pair, 1 - 2 * error, pool)
     difference = differences[best.cell]
     shown_within = max(0.0, -min(interval.low for interval in differences.values()))
     verdict = "open"
     if shown_within <= margin:
         verdict = "within"
+    # Worse by more than the margin; a difference that is merely not 0 stays open.
     elif difference.high < -margin:
         verdict = "worse"
     cheaper = candidate.is_cheaper_than(best)

@@ -39,6 +39,7 @@ def profile_rows(records: Iterable[Row]) -> Iterator[Row]:
     """Yield a row of profiles.csv per record of `cells`; blank without a value."""
     for record in records:
         row = {name: record.get(name) for name in PROFILE_COLUMNS}
+        # Of fewer repetitions it would be one of the few largest, a single disturbance.
         if (row["n"] or 0) < MIN_P99_REPETITIONS:
             row["latency_ms_p99"] = None
         yield row
@@ -124,10 +125,8 @@ def cost_rows(
     """Yield a row of cost.csv per series: how time and memory grow with resolution.
 
     An exponent is the slope of log cost over log pixels. A `misfit` is the largest factor, less
-    1, by which a resolution departs from that power law. The interval of the latency is between
-    rounds, so it measures how well the slope is known; that of the memory, which has no noise,
-    is the smallest and the largest slope from one resolution to the next. Up to `crossover_px`
-    no resolution is shown to take more than MIN_SAVING times as long as the smallest.
+    1, by which a resolution departs from that power law. Up to `crossover_px` no
+    resolution is shown to take more than MIN_SAVING times as long as the smallest.
     """
     inverted = [_series_key(row) for row in neighbours if row["verdict"] == "inverted"]
     for rows in group_series(records):
@@ -158,6 +157,7 @@ def _memory_growth(rows: Sequence[Row]) -> Row:
     """Fit the power law of the peak memory."""
     logs = np.log([row["peak_memory_mib"] for row in rows])
     slope, residuals = _fit_power_law(rows, logs)
+    # Memory has no noise: its "interval" is the range of the slopes between neighbours.
     steps = np.diff(logs) / np.diff(_log_pixels(rows))
     exponent = Interval(float(slope), float(steps.min()), float(steps.max()), "range of steps")
     return {**exponent.columns("memory_exponent"), "memory_misfit": _misfit(residuals)}
@@ -196,15 +196,15 @@ def energy_rows(records: Iterable[Row], cells: Iterable[Row]) -> Iterator[Row]:
     The energy of a correct image is the energy of an image over the test accuracy, and has its
     interval; images per second per watt have that of the latency.
     """
-    accuracies = {
-        (row["family"], row["model"], row["resolution"]): row
-        for row in cells
-        if row.get("accuracy")
-    }
+    accuracies = {}
+    for row in cells:
+        if row.get("accuracy"):
+            accuracies[row["family"], row["model"], row["resolution"]] = row
     for record in records:
         if record.get("power_w"):
             cell = accuracies.get((record["family"], record["model"], record["resolution"]))
             row = {name: record.get(name) for name in ENERGY_COLUMNS}
+            # A training step predicts nothing, so it has no correct images.
             if cell is not None and record["variant"] != "training_step":
                 row |= _energy_per_correct_image(record["energy_j_per_image"], cell)
             yield row | _images_per_watt(record)

@@ -35,7 +35,7 @@ class Facts:
 
     @property
     def has_files(self) -> bool:
-        """Whether images came from files; the reef is drawn at its native resolution."""
+        """Return whether images came from files; the reef is drawn at its native resolution."""
         return bool(self.manifest["dataset"] != "reef")
 
     @property
@@ -106,6 +106,7 @@ class Facts:
 def read_facts(folder: Path) -> Facts:
     """Read the manifest, tables, spectrum and contact sheet of the dataset in `folder`."""
     manifest = files.read_json(folder / "manifest.json")
+    # Two columns only: a dataset may have millions of rows.
     sizes = pd.read_csv(folder / "pictures.csv", usecols=["width", "height"], dtype=np.int32)
     # File and class names may look like numbers or missing values; they stay text.
     text: dict[str, Any] = {"keep_default_na": False, "dtype": str}

@@ -39,10 +39,12 @@ def find_knee(
         if px == best:
             continue
         difference = difference_interval(curve[px], curve[best], two_sided, pool)
+        # No monotone fit: accuracy need not grow with resolution, and a bracket needs no model.
         if difference.low >= -margin:
             upper = min(upper, px)
         if difference.high < -margin:
             worse.append(px)
+    # Both ends are resolutions that were run: nothing is known in between.
     lower = max((px for px in worse if px < upper), default=None)
     return Knee(lower, upper, best, _censored(sorted(curve), upper))
 

@@ -33,9 +33,12 @@ class PowerPlan:
     def detectable(self, seeds: int, images: int, error: float) -> float:
         """Return the difference that a one-sided test at `error` detects with power POWER."""
         varying = self.between + self.alone / images
+        # More seeds do not average out what all seeds share on an image.
         total = varying + seeds * self.shared / images
+        # Pooled degrees of freedom hold for the seeds at hand; others would not be pooled.
         seed_df = self.df if seeds == self.seeds else seeds - 1.0
         df = seed_df * (total / varying) ** 2 if varying > 0 else np.inf
+        # The sum of two quantiles approximates the noncentral t distribution.
         quantiles = stats.t.isf(error, df) + stats.t.isf(1 - POWER, df)
         return float(quantiles * np.sqrt(total / seeds))
 
@@ -46,6 +49,7 @@ class PowerPlan:
         """
         if self.seeds == 1:
             return None
+        # By search, since the degrees of freedom change with the number of seeds.
         for seeds in range(self.seeds + 1, MAX_SEEDS + 1):
             if self.detectable(seeds, self.images, error) <= difference:
                 return seeds

@@ -86,14 +86,16 @@ def read_predictions(
     if not finished:
         return None
     stored = [files.read_arrays(run.folder / name) for run in finished]
-    logits_names = [key for key in stored[0] if key.startswith("logits_r")]
+    correct = {}
+    for key in stored[0]:
+        if key.startswith("logits_r"):
+            correct[int(key.removeprefix("logits_r"))] = _correct(stored, key)
     return Predictions(
         cell=cell,
         seeds=tuple(run.seed for run in finished),
+        # All runs predict the same images in the same order.
         labels=stored[0]["label"],
-        correct={
-            int(key.removeprefix("logits_r")): _correct(stored, key) for key in logits_names
-        },
+        correct=correct,
         pair_correct=_pair_correct(stored, f"logits_r{cell.resolution}", manifest["pairs"]),
     )
 

@@ -30,6 +30,7 @@ def main_variant_rows(table: pd.DataFrame, profiles: pd.DataFrame) -> pd.DataFra
 
     Cells are compared and chosen by that variant.
     """
+    # Variants keep the order of the configuration, whose first one ranks the cells.
     keys = ["family", "model", *VARIANT_COLUMNS]
     return table.merge(profiles.drop_duplicates(["family", "model"])[keys], on=keys)
 

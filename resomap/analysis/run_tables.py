@@ -49,6 +49,7 @@ def _training_columns(run: Run) -> Row:
     """Return the columns that training left in metrics.json, timing.json and history.csv."""
     result = files.read_json(run.folder / "metrics.json")
     timing = files.read_json(run.folder / "timing.json")
+    # A run that did not fit has no epoch, which is a blank and not a 0.
     row: Row = {"epochs": len(pd.read_csv(run.folder / "history.csv")) or None}
     for name in ("train_seconds", "train_images_per_second", "peak_memory_mib"):
         row[name] = timing.get(name)

@@ -33,13 +33,12 @@ class SanityCheck(NamedTuple):
 def check_sanity(correlations: np.ndarray, floor: float) -> SanityCheck:
     """Check the correlations (draws,) of maps before and after re-initialisation.
 
-    `retained` follows Adebayo et al. (2018) on a scale that does not depend on how alike the
-    maps of one method are anyway: 0 where they are as alike as maps of different images
-    (`floor`), 1 where nothing changed. `retained_low` is the lower end of its one-sided 95 % t
-    interval over the draws. A method fails when that end is above MAX_RETAINED: it is shown to
-    ignore the weights. When the numbers are NaN, or the maps of all images are the same, it
-    does not pass.
+    `retained` is 0 where they are as alike as maps of different images (`floor`), 1 where
+    nothing changed. `retained_low` is the lower end of its one-sided 95 % t interval over the
+    draws. A method fails when that end is above MAX_RETAINED: it is shown to ignore the
+    weights. When the numbers are NaN, or the maps of all images are the same, it does not pass.
     """
+    # Adebayo et al. (2018), but on a scale free of how alike the maps of a method are anyway.
     scale = 1 - floor if floor < 1 else math.nan
     retained = (float(correlations.mean()) - floor) / scale
     error = float(correlations.std(ddof=1)) / math.sqrt(len(correlations)) / scale
@@ -54,6 +53,7 @@ def failed_methods(sanity: pd.DataFrame) -> set[tuple[str, int, str]]:
     keys = [methods[name] for name in ("model", "resolution", "method")]
     # A blank `passed` is neither a pass nor a failure.
     failed_share = (methods["passed"] == False).groupby(keys, sort=False).mean()  # noqa: E712
+    # By majority: of several runs one may fail by chance.
     failed = failed_share.index[failed_share > 0.5]
     return {(str(model), int(resolution), str(method)) for model, resolution, method in failed}
 

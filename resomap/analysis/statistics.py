@@ -48,6 +48,7 @@ class Spread:
     @property
     def dispersion(self) -> float:
         """Seed variance relative to that of seeds with images of their own, or NaN."""
+        # Raw variances shrink as an accuracy nears 1, so cells are compared on this scale.
         with np.errstate(divide="ignore", invalid="ignore"):
             return float(np.divide(self.seed_variance * self.images, self.unit_variance))
 
@@ -70,6 +71,7 @@ def compute_spread(values: np.ndarray) -> Spread:
         seeds=seeds,
         images=images,
         seed_variance=float(means.var(ddof=1)) if seeds > 1 else float("nan"),
+        # Networks that predict the same images cannot covary below 0: less than that is noise.
         covariance=max(_shared_covariance(values), 0.0),
         unit_variance=float(values.var(axis=1).mean()),
     )
@@ -90,13 +92,13 @@ def _shared_covariance(values: np.ndarray) -> float:
 def pool_spreads(spreads: Sequence[Spread], max_df: float = np.inf) -> Pool | None:
     """Pool the dispersion of all spreads of exactly two seeds; None when there is none.
 
-    One difference of two seeds gives a variance with one degree of freedom and so a useless t
-    interval. Cells of similar dispersion share theirs; Cochran's C test removes outliers one by
-    one. `max_df` bounds the degrees of freedom of dependent spreads (all differences between K
-    cells have K - 1).
+    `max_df` bounds the degrees of freedom of dependent spreads (all differences between K cells
+    have K - 1).
     """
+    # A variance of two seeds has one degree of freedom, and so a useless t interval alone.
     two_seeds = [spread.dispersion for spread in spreads if spread.seeds == 2]
     values = sorted(value for value in two_seeds if np.isfinite(value))
+    # Only cells of similar dispersion share it: Cochran's C test removes the largest in turn.
     while len(values) > 1 and values[-1] > _cochran_limit(len(values)) * sum(values):
         values.pop()
     if not values:
@@ -111,6 +113,7 @@ def pool_seed_variance(values: Iterable[np.ndarray], max_df: float = np.inf) -> 
 
 def _cochran_limit(count: int) -> float:
     """Return the largest share that one of `count` variances of 1 df may have in their sum."""
+    # The critical value of Cochran's C (1941); any of the variances may be the largest.
     ratio = stats.f.isf(OUTLIER_LEVEL / count, 1, count - 1)
     return float(1 / (1 + (count - 1) / ratio))
 
@@ -120,14 +123,14 @@ def accuracy_interval(
 ) -> Interval:
     """Compute the interval of the mean of correct (seeds, images).
 
-    Wilson for one seed; for several crossed t, at least as wide as Wilson's, so that an
-    accuracy of 1 keeps a width.
+    Wilson for one seed; for several crossed t, at least as wide as Wilson's.
     """
     spread = compute_spread(correct)
     low, high = wilson(spread.mean, spread.images, confidence)
     if spread.seeds == 1:
         return Interval(spread.mean, low, high, "Wilson, this network only")
     low_t, high_t, method = _crossed(spread, confidence, pool)
+    # At an accuracy of 1 nothing varies, and the crossed interval alone would have no width.
     return Interval(spread.mean, max(min(low, low_t), 0.0), min(max(high, high_t), 1.0), method)
 
 
@@ -175,12 +178,14 @@ def student_interval(values: np.ndarray, confidence: float) -> Interval:
 def geometric_interval(logs: np.ndarray, confidence: float) -> Interval:
     """Compute Student's t interval of a geometric mean from logarithms (n,)."""
     interval = student_interval(logs, confidence)
+    # Ratios multiply, so their errors are symmetric in the logarithm.
     mean, low, high = np.exp([interval.mean, interval.low, interval.high]).tolist()
     return Interval(mean, low, high, "t of logarithms")
 
 
 def wilson(mean: float, count: int, confidence: float) -> tuple[float, float]:
     """Compute Wilson's score interval of a proportion `mean` of `count` images."""
+    # Inverts the score test (Wilson 1927), which holds its level near 0 and 1.
     z = stats.norm.isf((1 - confidence) / 2)
     centre = (mean + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * np.sqrt(mean * (1 - mean) / count + z**2 / (4 * count**2))
@@ -213,16 +218,14 @@ def crossed_error(spread: Spread, pool: Pool | None = None) -> tuple[float, floa
     """Return the standard error of the mean over seeds, its df (Hillis 2007), and if pooled."""
     variance, df, pooled = seed_variance(spread, pool)
     total = variance + spread.seeds * spread.covariance
+    # Hillis (2007): what the images add to the variance also adds degrees of freedom.
     df = df * (total / variance) ** 2 if variance > 0 else np.inf
     return float(np.sqrt(total / spread.seeds)), df, pooled
 
 
 def seed_variance(spread: Spread, pool: Pool | None = None) -> tuple[float, float, bool]:
-    """Return the variance between seeds, its df, and whether it comes from the pool.
-
-    The pool serves cells of two seeds, unless their own dispersion is larger than all that were
-    pooled.
-    """
+    """Return the variance between seeds, its df, and whether it comes from the pool."""
+    # A cell that varies more than all that were pooled is one that Cochran's C removed.
     if pool is None or spread.seeds != 2 or spread.dispersion > pool.largest:
         return spread.seed_variance, spread.seeds - 1.0, False
     return pool.dispersion * spread.unit_variance / spread.images, pool.df, True

@@ -102,19 +102,11 @@ def stripe_findings(
         state = shown_if(lost is not None or read is not None)
         if alarms is not None and _fires(alarms, model, group, read):
             state = "wrong reason"
-        places = {"lost": lost, "read": read}
-        findings.append(
-            Finding(
-                kind="stripes",
-                state=state,
-                evidence="tables/groups.csv",
-                subject={"model": model, "group": group, "lost_to": lost, "read_from": read},
-                numbers={
-                    "frequency": Estimate(frequency),
-                    **(_accuracies(of_model, group, places) if model else {}),
-                },
-            )
-        )
+        numbers = {"frequency": Estimate(frequency)}
+        if model is not None:
+            numbers |= _accuracies(of_model, group, {"lost": lost, "read": read})
+        subject = {"model": model, "group": group, "lost_to": lost, "read_from": read}
+        findings.append(Finding("stripes", state, "tables/groups.csv", subject, numbers))
     return findings
 
 

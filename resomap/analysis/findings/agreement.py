@@ -102,6 +102,7 @@ def reference_agreement(agreement: pd.DataFrame, finding: Finding) -> list[Findi
     rows = widest_pairs(rows)
     baselines = rows[rows["method"].isin(BASELINES)]
     first_method = finding.parts[0].subject["method"]
+    # One reading is enough: an untrained network is a reference, not a finding.
     untrained = rows[(rows["network"] == "untrained") & (rows["method"] == first_method)][:1]
     findings = []
     for row in [*baselines.to_dict("records"), *untrained.to_dict("records")]:

@@ -192,12 +192,14 @@ def copies(facts: Facts) -> Finding:
 def dataset_splits(facts: Facts) -> Finding:
     """Count images and classes, and find which splits are given and which assigned."""
     counts = facts.counts.sum()
-    assigned = [split for split in SPLITS if split in facts.manifest["drawn"]]
-    subject = {
+    subject: dict[str, Any] = {
         "dataset": facts.manifest["dataset"],
-        "given": [split for split in SPLITS if split not in assigned],
-        "assigned": assigned,
+        "given": [],
+        "assigned": [],
     }
+    for split in SPLITS:
+        origin = "assigned" if split in facts.manifest["drawn"] else "given"
+        subject[origin].append(split)
     numbers = {str(split): _count(count) for split, count in counts.items()}
     numbers |= {"images": _count(counts.sum()), "classes": _count(len(facts.counts))}
     return Finding("dataset splits", "shown", MANIFEST, subject, numbers)

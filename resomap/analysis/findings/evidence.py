@@ -127,7 +127,9 @@ def contrast(
     known = own.dropna(how="all")
     agrees = ((known > FOLLOWS_FROM) | known.isna()).all(axis=1)
     followed = [int(px) for px in known.index[agrees]]
-    by_edges = [] if edge is None else [int(px) for px in edge.index[edge > FOLLOWS_FROM]]
+    edges_at = []
+    if edge is not None:
+        edges_at = [px for px in followed if edge.get(px, 0) > FOLLOWS_FROM]
     parts = []
     for px, value in own.mean(axis=1).items():
         numbers = {"methods": Estimate(float(value))}
@@ -136,7 +138,7 @@ def contrast(
         parts.append(Finding("medium minus fine", "shown", "", {"resolution": px}, numbers))
     state = "not shown"
     if followed:
-        state = "edges too" if set(followed) <= set(by_edges) else "shown"
+        state = "edges too" if edges_at == followed else "shown"
     return Finding(
         kind="contrast",
         state=state,
@@ -145,7 +147,7 @@ def contrast(
             "model": model,
             "methods": methods,
             "followed_at": followed,
-            "edges_at": [px for px in followed if px in by_edges],
+            "edges_at": edges_at,
         },
         parts=tuple(parts),
     )

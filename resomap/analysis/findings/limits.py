@@ -117,13 +117,12 @@ def few_seeds(cells: pd.DataFrame) -> list[Finding]:
 
 def confounds(environment: dict[str, list[Any]]) -> list[Finding]:
     """Find what differs between the environments of the runs."""
-    return [
-        Finding(
-            "confound", "shown", "tables/environment.json", {"name": name, "values": values}
-        )
-        for name, values in environment.items()
-        if len(values) > 1
-    ]
+    findings = []
+    for name, values in environment.items():
+        if len(values) > 1:
+            subject = {"name": name, "values": values}
+            findings.append(Finding("confound", "shown", "tables/environment.json", subject))
+    return findings
 
 
 def above_native(resolutions: Iterable[int], native_resolution: int) -> list[Finding]:
