@@ -61,7 +61,7 @@ class Capacity:
 
     @property
     def unit(self) -> str:
-        """What is paid for by the hour."""
+        """Return what is paid for by the hour."""
         return "GPU" if self.on_gpus else "core"
 
 
@@ -120,20 +120,17 @@ def _forecast_cell(
     wall, cpu = training_seconds(record, config.training, config.system.training, images)
     peaks = add_image_memory(record, resolution, images)
     step = record["step_seconds"][0]
-    others = {
-        "evaluate": evaluation_seconds(record, cells, images),
-        "explain": explanation_seconds(
-            record, config.training.batch_size, config.explainability
-        ),
-        "profile": profile_seconds(cells, config.system.profiling),
-    }
+    batch_size, explainability = config.training.batch_size, config.explainability
+    evaluate, _ = evaluation_seconds(record, cells, images)
+    explain, _ = explanation_seconds(record, batch_size, explainability)
+    profile, _ = profile_seconds(cells, config.system.profiling)
     return {
         "fits": _fits(record, peaks["peak_memory_mib"], config.training.micro_batch),
         "step_ms": 1e3 * step,
-        "train_images_per_second": config.training.batch_size / step,
+        "train_images_per_second": batch_size / step,
         "wall_seconds": wall,
         "cpu_seconds": cpu,
-        "other_wall_seconds": {stage: seconds[0] for stage, seconds in others.items()},
+        "other_wall_seconds": {"evaluate": evaluate, "explain": explain, "profile": profile},
         **peaks,
     }
 
@@ -150,13 +147,17 @@ def forecast_sweep(
     """
     jobs = _job_seconds(config, measured, images)
     totals = {stage: sum(jobs[stage], start=np.zeros(2)) for stage in STAGES}
-    hours = sum(wall if capacity.on_gpus else cpu for wall, cpu in totals.values()) / 3600
+    wall_seconds = {stage: wall for stage, (wall, _) in totals.items()}
+    cpu_seconds = {stage: cpu for stage, (_, cpu) in totals.items()}
+    # A GPU is paid for while it is leased, a core for what it computes.
+    paid_seconds = wall_seconds if capacity.on_gpus else cpu_seconds
+    hours = sum(paid_seconds.values()) / 3600
     records = itertools.chain.from_iterable(measured.values())
     checkpoints = sum(checkpoint_bytes(record, config.training) for record in records)
     return {
         "trainings": len(jobs["train"]),
-        "stage_wall_seconds": {stage: wall for stage, (wall, _) in totals.items()},
-        "stage_cpu_seconds": {stage: cpu for stage, (_, cpu) in totals.items()},
+        "stage_wall_seconds": wall_seconds,
+        "stage_cpu_seconds": cpu_seconds,
         "workers": capacity.workers,
         "sweep_seconds": _sweep_seconds(jobs, capacity),
         "unit": capacity.unit,
@@ -212,6 +213,7 @@ def training_seconds(
     image = np.array(record["val_image_seconds"])
     save = np.array(record["save_seconds"])
     epoch = images.train / training.batch_size * step + images.val * image
+    # Any epoch may turn out to be one of the best.
     if training.save_top_k:
         epoch = epoch + save
     trained = training.epochs * epoch
@@ -226,6 +228,7 @@ def evaluation_seconds(
     record: CellRecord, cells: Iterable[CellRecord], images: ImageCounts
 ) -> np.ndarray:
     """Return the time of scoring one run at the resolutions of all `cells`; rough, as batches differ."""
+    # Every run is tested at every resolution, its own and all others.
     forward = np.sum([cell["val_image_seconds"] for cell in cells], axis=0)
     return process_seconds(record) + (images.val + images.test) * forward
 
@@ -236,8 +239,10 @@ def explanation_seconds(
     """Return the time of explaining one run; rough, as a training step stands for a gradient."""
     methods, sanity = explainability.methods, explainability.sanity
     gradients = sum(_gradients(method, explainability) for method in methods)
+    # The sanity check explains its images as trained, and again in every draw.
     explained = explainability.images + (sanity.draws + 1) * sanity.images
     faithfulness = explainability.faithfulness
+    # Beside the methods: the random order, and the order from the centre.
     curves = faithfulness.images * len(faithfulness.bandwidths) * (len(methods) + 2)
     step = np.array(record["step_seconds"]) / batch_size
     forward = np.array(record["val_image_seconds"])
@@ -283,6 +288,7 @@ def _fits(record: CellRecord, peak_memory_mib: float, micro_batch: int | None) -
 
 def checkpoint_bytes(record: CellRecord, training: Training) -> int:
     """Return the bytes of the checkpoints of one run."""
+    # Beside best.safetensors, which every run has.
     kept = min(training.save_top_k, training.epochs)
     optimizers = kept * training.save_optimizer
     return int((1 + kept) * record["weights_bytes"] + optimizers * record["optimizer_bytes"])
@@ -290,7 +296,8 @@ def checkpoint_bytes(record: CellRecord, training: Training) -> int:
 
 def makespan(seconds: Iterable[float], workers: int) -> float:
     """Return the wall seconds of jobs on so many workers, the longest job first."""
-    # A heap of the times at which the workers become free: the next job goes to the first of them.
+    # Longest first is at most a third above the optimum (Graham 1969). The heap holds the times
+    # at which workers become free: the next job goes to the first of them.
     busy_until = [0.0] * workers
     for duration in sorted(seconds, reverse=True):
         heapreplace(busy_until, busy_until[0] + duration)
