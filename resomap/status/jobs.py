@@ -73,12 +73,12 @@ class JobStatus:
 def read_jobs(config: Config, snakemake: SnakemakeState) -> tuple[JobStatus, ...]:
     """Return every job of the sweep in this directory, by stage, the most expensive resolution first."""
     first = next(job_keys(config, "run"))
-    return tuple(
-        _read_job(stage, key, first, snakemake)
-        for stage in swept_stages(config)
-        if stage.name != HIDDEN_STAGE
-        for key in job_keys(config, stage.scope)
-    )
+    statuses = []
+    for stage in swept_stages(config):
+        if stage.name != HIDDEN_STAGE:
+            for key in job_keys(config, stage.scope):
+                statuses.append(_read_job(stage, key, first, snakemake))
+    return tuple(statuses)
 
 
 def job_keys(config: Config, scope: Scope) -> Iterator[JobKey]:
@@ -106,7 +106,7 @@ def _read_job(stage: Stage, key: JobKey, first: JobKey, snakemake: SnakemakeStat
         if value != JobKey._field_defaults[name]:
             fields[name] = value
     output, log = Path(stage.marker.format(**fields)), Path(stage.log.format(**fields))
-    # Only trainings keep a lock: it tells the process that trains now from one that was killed.
+    # Only trainings keep a lock: it separates one that runs from one that was killed.
     lock = _state_folder(key) / "lock" if stage.name == "train" else None
     since = submission_time(str(output))
     state = find_state(
@@ -140,6 +140,7 @@ def has_saved_state(job: JobStatus) -> bool:
     if job.stage != "train":
         return False
     folder = _state_folder(job.key)
+    # A finished state is published by the next try, which then trains nothing.
     finished = (folder / "done/fingerprint.txt").exists()
     return finished or any(folder.glob("*/state*.pt"))
 

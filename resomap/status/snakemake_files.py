@@ -25,11 +25,13 @@ def find_snakemake(folder: Path = SNAKEMAKE_FOLDER) -> SnakemakeState:
     `killed` means that it ran here and left its lock.
     """
     directory = folder.resolve().parent
+    # Processes first: after a SIGKILL the lock stays until `snakemake --unlock`.
     processes = Path("/proc").glob("[0-9]*")
     if any(_runs_snakemake(process, directory) for process in processes):
         return "here"
     if not any((folder / "locks").glob("*.lock")):
         return "none"
+    # The processes of another machine are not visible from here, only its name in the log.
     return "killed" if _last_host(folder) == socket.gethostname() else "elsewhere"
 
 
@@ -45,6 +47,7 @@ def _runs_snakemake(process: Path, directory: Path) -> bool:
 
 def _last_host(folder: Path) -> str:
     """Return the machine on which Snakemake ran last; dry runs write no log."""
+    # The name of a log starts with its time, so the last name is the newest.
     log = max((folder / "log").glob("*.snakemake.log"), default=None)
     if log is None:
         return ""
@@ -55,10 +58,8 @@ def _last_host(folder: Path) -> str:
 
 
 def submission_time(output: str, folder: Path = SNAKEMAKE_FOLDER) -> float:
-    """Return when Snakemake submitted the job of `output` (seconds since 1970); 0 if it has ended.
-
-    A job that has not ended runs, is queued, or was cut short.
-    """
+    """Return when Snakemake submitted the job of `output` (since 1970, s); 0 if it ended."""
+    # The mark is made at submission and removed at the end; a job that was cut short keeps it.
     try:
         return (folder / "incomplete" / record_name(output)).stat().st_mtime
     except FileNotFoundError:
@@ -81,6 +82,7 @@ def record_name(output: str) -> Path:
 
     A name too long for one file is split into folders that begin with @.
     """
+    # As Snakemake does; a directory component has one byte less, for its @.
     encoded, step = urlsafe_b64encode(output.encode()).decode(), MAX_NAME_BYTES - 1
     *folders, name = (encoded[start : start + step] for start in range(0, len(encoded), step))
     return Path(*(f"@{folder}" for folder in folders), name)

@@ -56,12 +56,12 @@ class SweepStatus:
 
     @cached_property
     def metrics(self) -> Mapping[JobKey, dict[str, Any]]:
-        """The metrics.json of every training that ended."""
+        """Return the metrics.json of every training that ended."""
         return {job.key: read_json(job.output) for job in self.select("train", "done")}
 
     @cached_property
     def seconds(self) -> Mapping[tuple[str, JobKey], float]:
-        """The time of each timed job that is done, if known; a training without its start-up."""
+        """Return the time of each timed job that is done, of trainings without start-up."""
         seconds = {}
         for stage in TIMED_STAGES:
             for job in self.select(stage, "done"):
@@ -72,14 +72,13 @@ class SweepStatus:
 
     @property
     def unit(self) -> Literal["GPU", "core"]:
-        """What trainings ran on."""
-        environments = [metrics["environment"] for metrics in self.metrics.values()]
-        on_gpus = any(environment["device"] != "cpu" for environment in environments)
-        return "GPU" if on_gpus else "core"
+        """Return what trainings ran on."""
+        devices = {metrics["environment"]["device"] for metrics in self.metrics.values()}
+        return "GPU" if devices - {"cpu"} else "core"
 
     @property
     def hours(self) -> dict[str, float]:
-        """The GPU hours, or core hours, of the finished jobs of each stage."""
+        """Return the GPU hours, or core hours, of the finished jobs of each stage."""
         hours = defaultdict[str, float](float)
         for (stage, key), seconds in self.seconds.items():
             processes = 1
@@ -90,10 +89,7 @@ class SweepStatus:
 
     @cached_property
     def remaining(self) -> RemainingWork:
-        """The estimate for jobs that are not done, from a plan or from finished jobs of the same cell.
-
-        What an interrupted training has saved is not subtracted.
-        """
+        """Return the estimate for jobs that are not done."""
         planned, averages = planned_seconds(self.config), self._averages()
         known = averages | planned
         seconds, counts = 0.0, Counter[str]()
@@ -102,6 +98,8 @@ class SweepStatus:
             expected = known.get(key, 0.0)
             if job.state == "running":
                 expected -= self.now - job.since
+            # A job that takes longer than estimated must not shorten the rest. What an
+            # interrupted training has saved is not known from outside, so not subtracted.
             seconds += max(0.0, expected)
             if key in planned:
                 counts["planned"] += 1
@@ -130,6 +128,7 @@ def _duration(job: JobStatus) -> float | None:
     """Return the seconds of a job; of a training as it measured them, over all its tries."""
     if job.stage == "train":
         return float(read_json(job.output.with_name("timing.json"))["train_seconds"])
+    # Snakemake's record has the last try only; timing.json adds up all tries of a training.
     record = read_record(str(job.output))
     if not record:
         return None

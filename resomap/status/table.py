@@ -1,6 +1,6 @@
 """The status of a sweep as text for the command line."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ from resomap.workflow.layout import JobState, last_line
 Item = TypeVar("Item")
 MAX_ENTRIES = 12
 """Jobs that are listed one by one."""
+ALWAYS_SHOWN: tuple[JobState, ...] = ("done", "waiting")
 RECENT = timedelta(hours=20)
 """Age up to which a time is given without its date."""
 SNAKEMAKE_STATES = {
@@ -51,17 +52,19 @@ def status_lines(status: SweepStatus) -> Iterator[str]:
 
 
 def _counts(status: SweepStatus) -> Iterator[str]:
-    states = [
-        state
-        for state in get_args(JobState)
-        if state in ("done", "waiting") or status.select("", state)
-    ]
-    stages = dict.fromkeys(job.stage for job in status.jobs)
+    counts = Counter((job.stage, job.state) for job in status.jobs)
+    totals = Counter(job.state for job in status.jobs)
+    states = [state for state in get_args(JobState) if totals[state] or state in ALWAYS_SHOWN]
     rows = [("", *states)]
-    for label, stage in [*((stage, stage) for stage in stages), ("all", "")]:
-        counts = (len(status.select(stage, state)) for state in states)
-        rows.append((label, *(f"{count:,}" if count else "-" for count in counts)))
+    for stage in dict.fromkeys(job.stage for job in status.jobs):
+        rows.append((stage, *(_format_cell(counts[stage, state]) for state in states)))
+    rows.append(("all", *(_format_cell(totals[state]) for state in states)))
     return align_columns(rows)
+
+
+def _format_cell(count: int) -> str:
+    # A dash for 0, so that the numbers stand out.
+    return f"{count:,}" if count else "-"
 
 
 def _section(title: str, entries: list[str]) -> Iterator[str]:
@@ -88,7 +91,8 @@ def _since(since: float, now: float) -> str:
 
 
 def _failures(jobs: list[JobStatus]) -> list[str]:
-    """Return one entry per reason: one cause often makes many jobs fail."""
+    """Return one entry per reason."""
+    # Grouped, because one cause often makes many jobs fail.
     groups = _group(((job.stage, last_line(job.log)), job) for job in jobs)
     return [_failure(stage, reason, group) for (stage, reason), group in groups.items()]
 
@@ -103,22 +107,20 @@ def _failure(stage: str, reason: str, jobs: list[JobStatus]) -> str:
 
 
 def _interrupted(job: JobStatus) -> str:
-    epochs = read_progress(job.log)
-    parts = [f"after {epochs[0]} of {epochs[1]} epochs"] if epochs else []
+    epochs, parts = read_progress(job.log), []
+    if epochs:
+        parts.append(f"after {epochs[0]} of {epochs[1]} epochs")
     parts.append("its state is saved" if has_saved_state(job) else "it starts again")
     return f"{job}: {', '.join(parts)}"
 
 
 def _without_result(status: SweepStatus) -> list[str]:
-    ended = [
-        ((metrics["status"], metrics["reason"]), key)
-        for key, metrics in status.metrics.items()
-        if metrics["status"] != "ok"
-    ]
-    return [
-        f"{word}: {_name_first(keys)} ({reason})"
-        for (word, reason), keys in _group(ended).items()
-    ]
+    ended = []
+    for key, metrics in status.metrics.items():
+        if metrics["status"] != "ok":
+            ended.append(((metrics["status"], metrics["reason"]), key))
+    groups = _group(ended).items()
+    return [f"{word}: {_name_first(keys)} ({reason})" for (word, reason), keys in groups]
 
 
 def _group(
@@ -142,11 +144,9 @@ def _times(status: SweepStatus) -> Iterator[str]:
     if hours:
         total = sum(hours.values())
         parts = ", ".join(f"{stage} {_hours(spent, total)}" for stage, spent in hours.items())
-        untimed = [
-            stage
-            for stage in TIMED_STAGES
-            if stage not in hours and status.select(stage, "done")
-        ]
+        # Of the jobs of a cluster Snakemake does not record when they began.
+        finished = {job.stage for job in status.select("", "done")}
+        untimed = [stage for stage in TIMED_STAGES if stage in finished - hours.keys()]
         if untimed:
             parts += f"; Snakemake recorded no times for {', '.join(untimed)}"
         yield f"used: {_hours(total, total)} {status.unit} hours of finished jobs ({parts})"
@@ -155,6 +155,7 @@ def _times(status: SweepStatus) -> Iterator[str]:
 
 
 def _hours(hours: float, total: float) -> str:
+    # A tiny sweep takes a few thousandths of an hour.
     digits = 2 if total >= 1 else 4
     return f"{hours:,.{digits}f}"
 
@@ -170,9 +171,11 @@ def _remaining(work: RemainingWork, running: int) -> str:
         "from finished jobs of the same model and resolution": work.averaged,
         "not counted": work.unknown,
     }
-    counts = (
-        f"{format_count(number, 'job')} {basis}" for basis, number in bases.items() if number
-    )
+    counts = []
+    for basis, number in bases.items():
+        if number:
+            counts.append(f"{format_count(number, 'job')} {basis}")
+    # An estimate of some jobs is a lower bound for all.
     bound = "at least" if work.unknown else "about"
     duration = format_duration(work.seconds / (running or 1))
     together = "one job after the other"
