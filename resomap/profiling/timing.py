@@ -117,7 +117,7 @@ class Timing:
 
     @property
     def why_invalid(self) -> str | None:
-        """Most frequent disturbance; None for a valid or an empty measurement."""
+        """Return the most frequent disturbance; None for a valid or an empty measurement."""
         reasons = Counter(one_pass.disturbed for one_pass in self.passes if one_pass.disturbed)
         return None if self.valid or not reasons else reasons.most_common(1)[0][0]
 

@@ -67,7 +67,7 @@ class EarlyStopping:
 
     @property
     def stop(self) -> bool:
-        """Whether the training should end."""
+        """Return whether the training should end."""
         return self.num_bad_epochs >= self.patience
 
     def step(self, epoch: int, value: float) -> None:

@@ -27,7 +27,7 @@ class Group:
 
     @property
     def is_leader(self) -> bool:
-        """Whether this process validates, saves and writes the results."""
+        """Return whether this process validates, saves and writes the results."""
         return self.rank == 0
 
     def sum(self, tensor: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ class StagedResults:
 
     @property
     def is_finished(self) -> bool:
-        """Whether an earlier process finished this very training."""
+        """Return whether an earlier process finished this very training."""
         # NFS remembers for up to a minute that a name did not exist, and taking a lock does not
         # refresh that. Listing the parent folder does.
         is_listed = self.folder in self.folder.parent.glob("*")

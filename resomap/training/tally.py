@@ -38,7 +38,7 @@ class Tally:
 
     @property
     def seconds(self) -> float:
-        """The time that the epoch has taken so far, interruptions excluded."""
+        """Return the time that the epoch has taken so far, interruptions excluded."""
         return perf_counter() - self._started
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:

@@ -110,7 +110,7 @@ class Trainer:
 
     @property
     def eval_model(self) -> nn.Module:
-        """The network that is validated and kept: the moving average if there is one."""
+        """Return the network that is validated and kept: the moving average if there is one."""
         return self.ema.module if self.ema else unwrap(self.model)
 
     def train_epoch(self, epoch: int = 0, tally: Tally | None = None) -> dict[str, float]:
