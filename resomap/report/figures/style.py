@@ -204,14 +204,6 @@ def percent_axis(axis: Any) -> None:
     axis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
 
 
-def shorten_name(name: str, longest: int = 22) -> str:
-    """Return the name with its middle left out when it has more than `longest` letters."""
-    if len(name) <= longest:
-        return name
-    half = longest // 2
-    return f"{name[: longest - half - 1]}\N{HORIZONTAL ELLIPSIS}{name[-half:]}"
-
-
 def dodge(index: int, count: int) -> float:
     """Return the factor on x that separates the points of `count` series at one resolution."""
     return float(2 ** (0.12 * (index - (count - 1) / 2) / max(count, 3)))

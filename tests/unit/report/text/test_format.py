@@ -50,3 +50,4 @@ def test_estimates_have_interval_and_n() -> None:
 def test_long_names_are_cut_in_the_middle() -> None:
     assert text.shorten_name("starfish") == "starfish"
     assert text.shorten_name("abcdefghij", 5) == "ab…ij"
+    assert text.shorten_name("a" * 30 + "b" * 30, 9) == "aaaa…bbbb"
