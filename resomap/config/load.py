@@ -135,7 +135,7 @@ def _refuse_renamed(values: Mapping[str, Any]) -> None:
         section: Any = values
         for name in sections:
             section = section.get(name) if isinstance(section, Mapping) else None
-        # The type tells old from new: a list `models` was the sweep, a mapping is models.yaml.
+        # Old and new differ in type: a list `models` was the sweep, a mapping is models.yaml.
         if isinstance(section, Mapping) and key in section and isinstance(section[key], kind):
             raise ConfigError(f"{file_of(new.split('.')[0])}: {old} is now {new}")
 

@@ -26,6 +26,7 @@ class CatalogueEntry(NamedTuple):
     caption: str
 
 
+# In the order of the page. Snakemake sorts categories as text, hence their numbers.
 CATALOGUE = {
     "accuracy_by_resolution": CatalogueEntry(
         ACCURACY,
@@ -160,6 +161,7 @@ CATALOGUE = {
 
 def figure_names(dataset: str, explain: bool) -> tuple[str, ...]:
     """Return the names of the figures of a sweep over `dataset`, in report order."""
+    # Rules declare the figures as outputs before any data exist, so by the configuration.
     available = {
         "": True,
         "groups": dataset == "reef",

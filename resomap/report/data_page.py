@@ -25,6 +25,7 @@ def write_data_page(
     findings = _findings(facts, resolutions)
     section = markup.data_section(facts)
     names = data_figure_names(facts.manifest["dataset"])
+    # Through files, as in the report, so that both pages embed figures alike.
     with TemporaryDirectory() as folder:
         draw_data_figures(facts, resolutions, Path(folder))
         figures = markup.categories(Path(folder), names)[DATA]

@@ -57,7 +57,9 @@ def _environment() -> jinja2.Environment:
     """Build the template environment with the filters for numbers."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        # Names of classes and files come from users.
         autoescape=jinja2.select_autoescape(["html.j2"]),
+        # A misspelt name must fail instead of printing nothing.
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -106,6 +108,7 @@ def inline_svg(svg: str, name: str, title: str) -> str:
     drawing = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{name}-", drawing)
     for colour, variable in CSS_COLOURS.items():
         drawing = drawing.replace(colour, variable)
+    # Without width and height the viewBox scales the drawing to its column.
     size = re.compile(r'^<svg ([^>]*?)(?:width|height)="[^"]*"([^>]*?)(?:width|height)="[^"]*"')
     opening = f'<svg role="img" aria-label="{escape(title)}" '
     return size.sub(lambda match: f"{opening}{match[1]}{match[2]}", drawing)
@@ -116,6 +119,7 @@ def _inline_raster(path: Path, title: str) -> str:
     content, kind = path.read_bytes(), "png"
     if len(content) > MAX_PNG_BYTES:
         content, kind = _to_webp(content), "webp"
+    # The page forbids all sources but data: links (its CSP), and so works offline.
     data = base64.b64encode(content).decode()
     return f'<img alt="{escape(title)}" src="data:image/{kind};base64,{data}">'
 

@@ -36,6 +36,7 @@ def failed_note(failed: FailedMethods, methods: Collection[str]) -> str:
 
 def more_methods_note(methods: Collection[str]) -> str:
     """Return a sentence for the note of a figure that has no panel for some methods."""
+    # The CSV beside the figure holds the methods without a panel.
     if len(methods) <= MAX_METHODS:
         return ""
     return f" The first {MAX_METHODS} of {len(methods)} methods; the data holds all."

@@ -73,6 +73,7 @@ def page_findings(tables: Tables, facts: Facts, confidence: float) -> dict[str, 
             "Cost": list(_cost(tables, confidence)),
             "Evidence": list(_evidence(tables, model, confidence)),
         }
+    # Known without any training, so also on the page of a sweep that has just begun.
     sentences["Images"] = list(data.detail_sentences(facts, resolutions))
     return {subject: claims for subject, claims in sentences.items() if claims}
 
@@ -101,6 +102,7 @@ def _alarms(tables: Tables, facts: Facts, confidence: float) -> Iterator[str]:
 def _sampling(tables: Tables, model: str, confidence: float) -> Iterator[str]:
     """Yield which stripes a model reads, and what sampling theory predicts."""
     for finding in accuracy_findings.stripe_findings(tables.groups, tables.alarms, model):
+        # A group that is neither lost nor read anywhere has no sentence.
         if finding.state != "not shown":
             yield accuracy.stripes_sentence(finding, confidence)
     theory = accuracy_findings.sampling_theory(tables.groups, tables.cells, model)
@@ -147,6 +149,7 @@ def _evidence(tables: Tables, model: str, confidence: float) -> Iterator[str]:
     if contrast is not None:
         yield evidence.contrast_sentence(contrast)
     gains = evidence_findings.faithfulness_gains(tables.faithfulness)
+    # A method that ignores the weights supports no sentence about the network.
     gains = drop_failed_methods(gains, failed)
     faithfulness = evidence_findings.faithfulness_of_model(gains, model)
     if faithfulness is not None:

@@ -20,6 +20,7 @@ def protocol(
     seeds: tuple[int, ...],
 ) -> dict[str, str]:
     """Return how data, training, selection, intervals and cost were made."""
+    # More than one value of an entry is a confound, so all are listed.
     environment = {
         name.capitalize(): ", ".join(map(str, values))
         for name, values in tables.environment.items()
@@ -71,6 +72,7 @@ def _training_protocol(training: training.Training) -> dict[str, str]:
 
 def _statistics_protocol(tables: Tables, report: schema.Report) -> dict[str, str]:
     """Return how intervals and the margin are made."""
+    # Cells may differ in their number of seeds, and so in how the interval was made.
     methods = ", ".join(tables.cells["interval"].dropna().unique()) or "none"
     return {
         "Intervals": (
@@ -89,6 +91,7 @@ def _cost_protocol(profiles: pd.DataFrame) -> str:
     measured = main_variant_rows(profiles, profiles).dropna(subset="latency_ms_p50")
     if measured.empty:
         return "not measured"
+    # All cells are measured in one way; the error is that of the worst one.
     first, error = measured.iloc[0], measured["relative_error"].max()
     parts = [first["device"], first["precision"], first["memory_format"]]
     parts += [variant_name(first["variant"]), format_count(first["threads"], "thread")]
@@ -108,6 +111,7 @@ def _energy_protocol(energy: pd.DataFrame) -> str:
 
 def provenance(tables: Tables, manifest: dict[str, Any], code: str) -> dict[str, str]:
     """Return the digests of the code and of the images."""
+    # Several digests mean that code changed between runs.
     training_code = tables.runs["code"].dropna().astype(str).unique()
     digests = {"report code": code, "training code": ", ".join(training_code)}
     for name, split in manifest["splits"].items():

@@ -26,8 +26,10 @@ def cell_table(tables: Tables) -> list[dict[str, Any]]:
     energy = main_variant_rows(tables.energy, tables.profiles)
     columns = [
         tables.runs.groupby(CELL_KEYS, as_index=False)[scores].mean(),
+        # MACs of an image are the same in every measurement of a cell.
         tables.profiles.drop_duplicates(CELL_KEYS)[[*CELL_KEYS, "macs"]],
         best_throughput_rows(tables.profiles)[[*CELL_KEYS, "inference_images_per_second"]],
+        # At the batch size that takes the least.
         energy.groupby(CELL_KEYS, as_index=False)["energy_j_per_image"].min(),
     ]
     rows = tables.cells
@@ -97,6 +99,7 @@ def _records_by_variant(measured: pd.DataFrame) -> dict[tuple, dict[str, Any]]:
 
 def _variant_names(variants: list[tuple]) -> list[str]:
     """Return the name of each variant, with precision and format where these differ."""
+    # What all variants share would only lengthen the heads of the columns.
     differing = [
         column
         for column in range(1, len(VARIANT_COLUMNS))

@@ -95,10 +95,8 @@ def stripes_title(findings: Sequence[Finding]) -> str:
 def sampling_theory_sentence(finding: Finding) -> str:
     """Return what sampling theory predicts at each resolution, and what the model reaches."""
     resolutions = ", ".join(str(part.subject["resolution"]) for part in finding.parts)
-    predicted, reached = (
-        ", ".join(f"{part.numbers[name].value:.2f}" for part in finding.parts)
-        for name in ("predicted", "accuracy")
-    )
+    predicted = ", ".join(f"{part.numbers['predicted'].value:.2f}" for part in finding.parts)
+    reached = ", ".join(f"{part.numbers['accuracy'].value:.2f}" for part in finding.parts)
     return (
         f"Sampling theory alone predicts accuracies of {predicted} at {resolutions} px; "
         f"{finding.subject['model']} reaches {reached}."

@@ -135,6 +135,7 @@ def _selection(choice: ChoiceRecord) -> Iterator[str]:
     accuracy = _interval(best["val_accuracy"], rules["confidence"])
     yield f"Best on validation images: {cell_name(best)}, accuracy {accuracy}."
     yield "Cells are selected on validation images; the headline reports test images."
+    # Stated before the comparisons: what is not detected is open, not absent.
     detectable = choice["minimum_detectable_difference"]
     if detectable is not None:
         yield (

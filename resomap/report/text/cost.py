@@ -127,6 +127,7 @@ def energy_sentence(finding: Finding) -> str:
     batch = f"at batch {subject['batch_size']}"
     if finding.kind == "most images per watt":
         rate = numbers["images_per_watt"]
+        # Rates span powers of ten, so they have digits that count and not decimals.
         ends = f"{rate.low:.3g}\N{EN DASH}{rate.high:.3g}"
         value = f"{rate.value:.3g} ({ends}) {batch}"
         return f"Most images per second per watt: {cell_name(subject)}, {value}."

@@ -29,12 +29,9 @@ def dataset_alarms(facts: Facts) -> Iterator[str]:
     """Yield what makes numbers wrong whatever a network learns."""
     leak = findings.leak(facts)
     if leak.state == "fires":
-        pairs = [
-            f"{part.numbers['images'].value:,} in {' and '.join(part.subject['splits'])}"
-            for part in leak.parts
-        ]
+        pairs = "; ".join(map(_pair_of_splits, leak.parts))
         yield (
-            f"Leak: {_images(leak)} with the same pixels in two splits ({'; '.join(pairs)}), "
+            f"Leak: {_images(leak)} with the same pixels in two splits ({pairs}), "
             f"such as {_example(leak)}. A network can memorise them."
         )
     contradiction = findings.contradiction(facts)
@@ -43,6 +40,11 @@ def dataset_alarms(facts: Facts) -> Iterator[str]:
             f"Contradiction: {_images(contradiction)} with the same pixels as one of another "
             f"label, such as {_example(contradiction)}. No network is right on both."
         )
+
+
+def _pair_of_splits(finding: Finding) -> str:
+    """Return `4 in train and test`."""
+    return f"{finding.numbers['images'].value:,} in {' and '.join(finding.subject['splits'])}"
 
 
 def _images(finding: Finding) -> str:
@@ -123,14 +125,11 @@ def detail_title(finding: Finding) -> str:
         return (
             f"Every resolution of the sweep keeps all detail that is stored at {stored_at} px"
         )
-    shares = [
-        (part.subject["resolution"], format_percent(part.numbers["share"].value))
-        for part in finding.parts
-    ]
-    (px, share), *others = shares
-    text = f"{px} px keeps {share} of the detail"
-    for px, share in others:
-        text += f", {px} px {share}"
+    text = ""
+    for part in finding.parts:
+        px, share = part.subject["resolution"], format_percent(part.numbers["share"].value)
+        # The first one names what is kept.
+        text += f", {px} px {share}" if text else f"{px} px keeps {share} of the detail"
     return text
 
 
@@ -210,12 +209,11 @@ def _classes(finding: Finding) -> str:
     # The largest class has no meaning when all are equal or empty.
     if finding.state == "balanced" or finding.numbers["largest"].value == 0:
         return f"{title}."
-    largest, smallest = (
-        f"{shorten_name(str(finding.subject[end]), LONGEST_NAME)} "
-        f"({finding.numbers[end].value:,})"
-        for end in ("largest", "smallest")
-    )
-    return f"{title}: {largest} and {smallest}."
+    ends = []
+    for end in ("largest", "smallest"):
+        name = shorten_name(str(finding.subject[end]), LONGEST_NAME)
+        ends.append(f"{name} ({finding.numbers[end].value:,})")
+    return f"{title}: {' and '.join(ends)}."
 
 
 def _sizes(facts: Facts) -> str:

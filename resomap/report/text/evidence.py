@@ -49,14 +49,8 @@ def agreement_sentences(finding: Finding, references: Sequence[Finding]) -> Iter
     )
     # The ceiling is the agreement of two seeds, so one seed has nothing to compare with.
     if finding.state == "one seed":
-        raw = [
-            f"{_reading(part)} {_value(part, 'same_seed')} (floor {_value(part, 'floor')})"
-            for part in finding.parts
-        ]
-        yield (
-            f"With one seed it is unknown how similar {maps} could be. "
-            f"Raw agreement: {', '.join(raw)}."
-        )
+        raw = ", ".join(map(_raw_agreement, finding.parts))
+        yield f"With one seed it is unknown how similar {maps} could be. Raw agreement: {raw}."
     else:
         claim = _agreement_claim(finding, maps)
         # A raw correlation has no meaning without its scale, which is given once.
@@ -66,6 +60,12 @@ def agreement_sentences(finding: Finding, references: Sequence[Finding]) -> Iter
     if references:
         values = [f"{_reference(one)} {_value(one, 'raw')}" for one in references]
         yield f"Raw agreement of maps without learning: {', '.join(values)}."
+
+
+def _raw_agreement(finding: Finding) -> str:
+    """Return `Grad-CAM 0.61 (floor 0.20)`."""
+    floor = _value(finding, "floor")
+    return f"{_reading(finding)} {_value(finding, 'same_seed')} (floor {floor})"
 
 
 def _agreement_claim(finding: Finding, maps: str) -> str:
@@ -144,6 +144,7 @@ def _values(finding: Finding, name: str) -> list[float]:
 def _range(values: Sequence[float], digits: int) -> str:
     """Return `30 to 42`, or one number when both ends read the same."""
     ends = (f"{value:.{digits}f}" for value in (min(values), max(values)))
+    # Ends that read the same are written once.
     return " to ".join(dict.fromkeys(ends)).replace("-", MINUS)
 
 
@@ -166,12 +167,14 @@ def _px_range(finding: Finding) -> str:
 
 def _by_method(finding: Finding, form: str) -> str:
     """Return `Grad-CAM 0.56 to 0.73, edge filter 0.34 to 0.50`."""
-    is_one = finding.subject["smallest"] == finding.subject["largest"]
-    names = ("smallest",) if is_one else ("smallest", "largest")
+    names = ["smallest"]
+    if finding.subject["smallest"] != finding.subject["largest"]:
+        names.append("largest")
     texts = []
     for part in finding.parts:
         values = " to ".join(f"{part.numbers[name].value:{form}}" for name in names)
         texts.append(f"{map_name(part.subject['method'])} {values}")
+    # Only after a space: a hyphen inside the name of a method stays.
     return ", ".join(texts).replace(" -", f" {MINUS}")
 
 
@@ -199,10 +202,11 @@ def contrast_sentence(finding: Finding) -> str:
 
 def _signed(finding: Finding, name: str) -> str:
     """Return `+0.10 at 24 px, -0.03 at 48 px`."""
-    values = [
-        f"{round(part.numbers[name].value, 2) + 0:+.2f} at {part.subject['resolution']} px"
-        for part in finding.parts
-    ]
+    values = []
+    for part in finding.parts:
+        # Adding 0 turns -0.0 into 0.0, which would read as a negative difference.
+        difference = round(part.numbers[name].value, 2) + 0
+        values.append(f"{difference:+.2f} at {part.subject['resolution']} px")
     return ", ".join(values).replace("-", MINUS)
 
 
@@ -221,14 +225,11 @@ def localisation_title(finding: Finding, contrast: Finding | None) -> str:
             f"At {where} px the evidence lies on the medium stripes, "
             f"not on the fine ones, by {who}{edges}"
         )
-    relevance, area = (
-        f"{100 * finding.numbers[name].value:.0f} %"
-        for name in ("relevance_at_largest", "area_at_largest")
-    )
-    px = finding.subject["largest"]
+    relevance = 100 * finding.numbers["relevance_at_largest"].value
+    area = 100 * finding.numbers["area_at_largest"].value
     return (
-        f"At {px} px {relevance} of the relevance lies on the object, "
-        f"which covers {area} of the image"
+        f"At {finding.subject['largest']} px {relevance:.0f} % of the relevance lies on the "
+        f"object, which covers {area:.0f} % of the image"
     )
 
 
@@ -311,8 +312,8 @@ def alarm_title(finding: Finding) -> str:
         return "No group is shown to be predicted correctly with its evidence off the object"
     places = []
     for px, groups in finding.subject["places"].items():
-        images = "all images" if groups == ["all"] else f"{join_names(groups)} images"
-        places.append(f"at {px} px {images}")
+        # `all` stands alone: a dataset without groups has no other.
+        places.append(f"at {px} px {join_names(groups)} images")
     models = finding.subject["models"]
     who = f" by {join_names(models)}" if models else ""
     return (

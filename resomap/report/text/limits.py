@@ -26,6 +26,7 @@ MISSING = {
     "training": "{have} not finished training yet",
     "waiting": "{have} no results yet",
 }
+# Neither is an error: both are what the machine can do.
 UNMEASURED = {
     "infeasible": "did not fit into memory",
     "unsupported": "cannot be run on this machine",
@@ -44,6 +45,7 @@ def _runs(finding: Finding) -> str:
     names = []
     for part in finding.parts:
         reason = part.subject["reason"]
+        # A blank of the table is NaN, which is true.
         text = f" ({reason})" if isinstance(reason, str) else ""
         names.append(f"{cell_name(part.subject)}, seed {part.subject['seed']}{text}")
     return join_first(names, MAX_NAMED, "; ")
