@@ -186,10 +186,7 @@ def _resize_loop(images: np.ndarray, side: int) -> None:
         resized[row] = np.asarray(small)
 
 
-PARTS = {
-    "prepare": ("Preparing", run_prepare),
-    "resize": ("Resizing", run_resize),
-}
+PARTS = {"prepare": ("Preparing", run_prepare), "resize": ("Resizing", run_resize)}
 
 
 def main() -> None:

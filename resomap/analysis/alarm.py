@@ -10,10 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from resomap.analysis.evidence_tables import (
-    read_explanation_rows,
-    share_on_object,
-)
+from resomap.analysis.evidence_tables import read_explanation_rows, share_on_object
 from resomap.analysis.predictions import (
     Cell,
     Predictions,
@@ -102,10 +99,7 @@ def _correct(predictions: Predictions, manifest: dict[str, Any], group: str) -> 
 
 
 def _shares_by_cell(
-    test: Mapping[Cell, Predictions],
-    runs: Path,
-    groups: Sequence[str],
-    sanity: Sequence[Row],
+    test: Mapping[Cell, Predictions], runs: Path, groups: Sequence[str], sanity: Sequence[Row]
 ) -> dict[tuple[Cell, str], Shares]:
     """Return the shares of the methods that pass the sanity check, for every cell and group."""
     failed = failed_methods(pd.DataFrame(sanity, columns=table_columns("sanity")))

@@ -11,11 +11,7 @@ from resomap.analysis.comparison import Latency
 from resomap.analysis.knee import differences_to_best, find_knee
 from resomap.analysis.predictions import Cell, Predictions, group_names, in_group
 from resomap.analysis.profiles import Row, single_image_rows
-from resomap.analysis.statistics import (
-    Interval,
-    accuracy_interval,
-    pool_seed_variance,
-)
+from resomap.analysis.statistics import Interval, accuracy_interval, pool_seed_variance
 
 Split = Mapping[Cell, Predictions]
 Key = TypeVar("Key")

@@ -7,12 +7,7 @@ from itertools import combinations, starmap
 import numpy as np
 
 from resomap.analysis.predictions import Cell, Predictions, matching_rows
-from resomap.analysis.statistics import (
-    Interval,
-    Pool,
-    difference_interval,
-    pool_seed_variance,
-)
+from resomap.analysis.statistics import Interval, Pool, difference_interval, pool_seed_variance
 
 
 @dataclass(frozen=True)

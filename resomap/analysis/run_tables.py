@@ -8,13 +8,7 @@ import numpy as np
 import pandas as pd
 
 from resomap import metrics
-from resomap.analysis.predictions import (
-    Cell,
-    Run,
-    finished_runs,
-    group_of_class,
-    sweep_runs,
-)
+from resomap.analysis.predictions import Cell, Run, finished_runs, group_of_class, sweep_runs
 from resomap.analysis.profiles import Row
 from resomap.system import files
 from resomap.workflow.layout import ENDED, run_status, table_columns

@@ -47,10 +47,7 @@ class ExplainedTargets:
     def first(self, count: int) -> "ExplainedTargets":
         """Return the targets of the first `count` images."""
         return ExplainedTargets(
-            self.logits[:count],
-            self.targets[:count],
-            self.rivals[:count],
-            self.weights[:count],
+            self.logits[:count], self.targets[:count], self.rivals[:count], self.weights[:count]
         )
 
 

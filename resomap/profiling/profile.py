@@ -32,12 +32,7 @@ from resomap.profiling.variants import (
     synchronised,
 )
 
-ENERGY_KEYS = (
-    "energy_j_per_image",
-    "energy_j_per_image_above_idle",
-    "power_w",
-    "idle_power_w",
-)
+ENERGY_KEYS = ("energy_j_per_image", "energy_j_per_image_above_idle", "power_w", "idle_power_w")
 STAGES = ("decode", "resize", "copy", "forward")
 
 Stage = Callable[[], object]

@@ -146,9 +146,7 @@ CATALOGUE = {
         "classes.",
     ),
     "pictures": CatalogueEntry(
-        DATA,
-        "",
-        "The pixels that the networks receive, before normalisation.",
+        DATA, "", "The pixels that the networks receive, before normalisation."
     ),
     "contact_sheet": CatalogueEntry(
         DATA,

@@ -5,11 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from resomap.analysis.profiles import (
-    VARIANT_COLUMNS,
-    best_throughput_rows,
-    main_variant_rows,
-)
+from resomap.analysis.profiles import VARIANT_COLUMNS, best_throughput_rows, main_variant_rows
 from resomap.analysis.tables import Tables
 from resomap.report.text.format import variant_name
 

@@ -6,13 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar, get_args
 
-from resomap.status.jobs import (
-    TIMED_STAGES,
-    JobKey,
-    JobStatus,
-    has_saved_state,
-    read_progress,
-)
+from resomap.status.jobs import TIMED_STAGES, JobKey, JobStatus, has_saved_state, read_progress
 from resomap.status.summary import RemainingWork, SweepStatus
 from resomap.text import align_columns, format_count, format_duration
 from resomap.workflow.layout import JobState, last_line
@@ -123,9 +117,7 @@ def _without_result(status: SweepStatus) -> list[str]:
     return [f"{word}: {_name_first(keys)} ({reason})" for (word, reason), keys in groups]
 
 
-def _group(
-    pairs: Iterable[tuple[tuple[str, str], Item]],
-) -> dict[tuple[str, str], list[Item]]:
+def _group(pairs: Iterable[tuple[tuple[str, str], Item]]) -> dict[tuple[str, str], list[Item]]:
     groups = defaultdict[tuple[str, str], list[Item]](list)
     for key, item in pairs:
         groups[key].append(item)

@@ -108,10 +108,7 @@ STAGES = (
     ),
     Stage("tables", "aggregate_tables", "logs/aggregate.log", "results/tables/choice.json"),
     Stage(
-        "figures",
-        "plot_figures",
-        "logs/plot.log",
-        "results/figures/accuracy_by_resolution.svg",
+        "figures", "plot_figures", "logs/plot.log", "results/figures/accuracy_by_resolution.svg"
     ),
     Stage("report", "build_report", "logs/report.log", "results/report/index.html"),
     Stage("track", "track_runs", "logs/track.log", "results/tracking.json"),

@@ -30,11 +30,7 @@ MORE_RESOLUTIONS = {
     "summarise_models": 1,
     **AFTER_RUNS,
 }
-MORE_MODELS = RETRAIN | {
-    "compare_explanations": 2,
-    "profile_model": 1,
-    "summarise_models": 1,
-}
+MORE_MODELS = RETRAIN | {"compare_explanations": 2, "profile_model": 1, "summarise_models": 1}
 CONFIG_EDITS = {
     "title": ({"experiment": {"name": "Another title"}}, {"build_report": 1}),
     "margin": ({"report": {"margin": 0.05}}, AFTER_RUNS),
@@ -56,10 +52,7 @@ CONFIG_EDITS = {
         {"system": {"training": {"gpus": 2, "num_workers": 0, "tensorboard": True}}},
         {},
     ),
-    "profiling": (
-        {"system": {"profiling": {"rounds": 6}}},
-        {"profile_model": 1, **AFTER_RUNS},
-    ),
+    "profiling": ({"system": {"profiling": {"rounds": 6}}}, {"profile_model": 1, **AFTER_RUNS}),
     "images": ({"data": {"reef": {"seed": 1}}}, PREPARE | RETRAIN),
     "shortcut": ({"data": {"reef": {"shortcut": 0.95}}}, PREPARE | RETRAIN),
 }

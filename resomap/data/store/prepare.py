@@ -13,10 +13,7 @@ from resomap.data.store.disk_space import check_disk_space, store_bytes
 from resomap.data.store.ingest import ingest
 from resomap.data.store.inventory import Inventory
 from resomap.data.store.manifest import write_manifest, write_tables
-from resomap.data.store.native_resolution import (
-    choose_native_resolution,
-    fix_native_resolution,
-)
+from resomap.data.store.native_resolution import choose_native_resolution, fix_native_resolution
 from resomap.data.store.npy_file import read_rows
 from resomap.data.store.resumable_arrays import partial_folder, publish_arrays
 from resomap.data.store.spectrum import sample_per_class

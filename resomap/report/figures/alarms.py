@@ -26,10 +26,7 @@ from resomap.report.figures.style import (
 from resomap.report.text.evidence import alarm_title
 
 # What predictions may follow instead of the object, by the kind of intervention.
-INTERVENTION_HEADINGS = {
-    "exchange": "follows the background",
-    "sticker": "follows the sticker",
-}
+INTERVENTION_HEADINGS = {"exchange": "follows the background", "sticker": "follows the sticker"}
 INTERVENTION_NOTES = {
     "exchange": (
         "Background: share of predictions that follow the rest of an image after an object of "

@@ -48,8 +48,7 @@ def pair_accuracy_of_runs(classes: pd.DataFrame, groups: pd.DataFrame) -> pd.Dat
     sums = weighted.groupby(keys, sort=False, as_index=False)[["right", "n"]].sum()
     frequencies = groups.drop_duplicates("group").set_index("group")["frequency"]
     return sums.assign(
-        pair_accuracy=sums["right"] / sums["n"],
-        frequency=sums["group"].map(frequencies),
+        pair_accuracy=sums["right"] / sums["n"], frequency=sums["group"].map(frequencies)
     ).drop(columns="right")
 
 

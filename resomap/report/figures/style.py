@@ -113,10 +113,7 @@ def draw_nothing(title: str, reason: str, data: pd.DataFrame) -> Drawing:
 def save_drawing(drawing: Drawing, folder: Path, name: str) -> None:
     """Write `name`.svg with the title in its metadata, `name`.png at 200 dpi and `name`.csv."""
     # Without a date and a version in the metadata, equal tables give equal bytes.
-    metadata = {
-        "svg": {"Title": drawing.title, "Date": None},
-        "png": {"Software": None},
-    }
+    metadata = {"svg": {"Title": drawing.title, "Date": None}, "png": {"Software": None}}
     with mpl.rc_context(STYLE):
         for kind, values in metadata.items():
             with replacing(folder / f"{name}.{kind}") as temporary:

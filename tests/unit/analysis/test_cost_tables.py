@@ -114,9 +114,7 @@ def test_unmatched_rounds_are_dropped() -> None:
         {"batch_size": 32},
     ],
 )
-def test_different_variants_are_not_compared(
-    variant: dict[str, Any],
-) -> None:
+def test_different_variants_are_not_compared(variant: dict[str, Any]) -> None:
     assert neighbour_rows([record(16, [1.0] * 5), record(24, [0.5] * 5, **variant)], 0.95) == []
 
 

@@ -5,13 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from resomap.config.data import SOURCES, TORCHVISION
-from resomap.config.load import (
-    build_config,
-    find_architecture,
-    load_config,
-    merge,
-    read_yaml,
-)
+from resomap.config.load import build_config, find_architecture, load_config, merge, read_yaml
 from resomap.config.schema import CONFIG_FILES, Config
 from resomap.errors import ConfigError
 

@@ -64,10 +64,7 @@ def test_explanation_counts_gradients_and_views(defaults):
     config = cpu_config(defaults, explainability=EXPLAINED)
     found = forecast.explanation_seconds(RECORD, 32, config.explainability)
     assert found == pytest.approx([3 + 1.5, 4 + 3])
-    checks = {
-        "sanity": {"images": 4},
-        "faithfulness": {"images": 2, "bandwidths": [6]},
-    }
+    checks = {"sanity": {"images": 4}, "faithfulness": {"images": 2, "bandwidths": [6]}}
     config = cpu_config(defaults, explainability=EXPLAINED | checks)
     gradients, views = 24 * 6, 6 * 2 * 4
     more = [gradients * 0.5 / 32 + views * 0.01, gradients * 1 / 32 + views * 0.02]
@@ -105,11 +102,7 @@ def test_shares_equal_those_of_torch_modules():
 
 @pytest.mark.parametrize(
     ("change", "size"),
-    [
-        ({}, 100),
-        ({"save_top_k": 9}, 900),
-        ({"save_top_k": 2, "save_optimizer": True}, 700),
-    ],
+    [({}, 100), ({"save_top_k": 9}, 900), ({"save_top_k": 2, "save_optimizer": True}, 700)],
 )
 def test_checkpoints_are_best_weights_and_kept_epochs(defaults, change, size):
     training = cpu_config(defaults, training={"epochs": 8, **change}).training

@@ -110,9 +110,7 @@ def test_every_figure_has_its_data(page: str) -> None:
     assert page.count("<figure ") == page.count('download="') == count
 
 
-def test_bad_dataset_is_first_alarm_and_limit(
-    tmp_path: Path,
-) -> None:
+def test_bad_dataset_is_first_alarm_and_limit(tmp_path: Path) -> None:
     bad = tuple((str(number), "no image") for number in range(21))
     copies = (
         copy_row("test/1", "test", "train/1", "train"),

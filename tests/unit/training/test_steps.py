@@ -103,10 +103,7 @@ def test_noise_store_has_all_classes_and_bounded_size():
 
 @pytest.mark.parametrize(
     ("limit", "status", "micro_batch", "reason"),
-    [
-        (10, "ok", 8, None),
-        (1, "infeasible", None, "not even 2 images at once fit into memory"),
-    ],
+    [(10, "ok", 8, None), (1, "infeasible", None, "not even 2 images at once fit into memory")],
 )
 def test_cell_short_of_memory_is_split_or_infeasible(
     config, monkeypatch, limit, status, micro_batch, reason

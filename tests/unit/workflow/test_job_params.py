@@ -130,11 +130,7 @@ def test_infeasible_run_is_retried_with_more_memory_only(monkeypatch, tmp_path, 
         return jobs.Train.from_json(job_json(config, jobs.Train)).retry_reason
 
     assert retry_reason() == ""
-    record = {
-        "status": "infeasible",
-        "device_memory_mib": 24000,
-        "job": {"retry_reason": ""},
-    }
+    record = {"status": "infeasible", "device_memory_mib": 24000, "job": {"retry_reason": ""}}
     write_json(metrics, record)
     reason = "24000 MiB were not enough"
     for memory_mib, expected in ((24000, ""), (25000, ""), (80000, reason)):

@@ -29,10 +29,7 @@ def test_swapped_optimizer_values_change_the_job(config, monkeypatch):
     monkeypatch.setattr("resomap.workflow.job_params.digest_code", lambda *entries: "c")
     job = build_job(config, Train, family="custom", model="tiny_cnn", resolution="24", seed="0")
     optimizer = config.training.optimizer
-    values = {
-        "learning_rate": optimizer.weight_decay,
-        "weight_decay": optimizer.learning_rate,
-    }
+    values = {"learning_rate": optimizer.weight_decay, "weight_decay": optimizer.learning_rate}
     training = config.training.model_copy(
         update={"optimizer": optimizer.model_copy(update=values)}
     )

@@ -128,8 +128,7 @@ def test_balance_compares_largest_and_smallest_class(
 
 
 @pytest.mark.parametrize(
-    ("assigned", "given"),
-    [((), ["train", "val", "test"]), (("val",), ["train", "test"])],
+    ("assigned", "given"), [((), ["train", "val", "test"]), (("val",), ["train", "test"])]
 )
 def test_splits_are_given_or_assigned(
     assigned: tuple[str, ...], given: list[str], tmp_path: Path

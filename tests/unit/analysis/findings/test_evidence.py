@@ -74,8 +74,7 @@ def test_localisation_is_unknown_without_masks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("edge", "state", "edges_at"),
-    [((0.3, 0.3), "shown", []), ((0.4, 0.2), "edges too", [48])],
+    ("edge", "state", "edges_at"), [((0.3, 0.3), "shown", []), ((0.4, 0.2), "edges too", [48])]
 )
 def test_evidence_follows_cue_when_every_method_agrees(
     edge: tuple[float, float], state: str, edges_at: list[int]

@@ -15,12 +15,7 @@ def normal(*shape: int, seed: int = 0) -> np.ndarray:
 
 
 def make_maps(
-    *,
-    seeds: int = 2,
-    images: int = 12,
-    network: str = "trained",
-    low: int = 6,
-    high: int = 12,
+    *, seeds: int = 2, images: int = 12, network: str = "trained", low: int = 6, high: int = 12
 ) -> ModelMaps:
     """Return maps of a signal (images, low, low) at two resolutions, with noise."""
     signal = normal(images, low, low)
