@@ -29,6 +29,8 @@ from tests.unit.analysis.findings import test_agreement as agreement_rows
 from tests.unit.analysis.findings import test_evidence as evidence_rows
 from tests.unit.analysis.test_choice import candidate, rules
 
+TWO_PLACES = {"places": {24: ["medium", "fine"], 48: ["all"]}, "models": ["net"]}
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -259,7 +261,7 @@ def test_evidence_page(tables: Tables, facts: Facts, snapshot: Any) -> None:
         ],
         "alarm titles": [
             evidence.alarm_title(places),
-            evidence.alarm_title(replace(places, subject=_two_places())),
+            evidence.alarm_title(replace(places, subject=TWO_PLACES)),
             evidence.alarm_title(replace(places, state="silent")),
             evidence.alarm_title(replace(places, state="unknown")),
         ],
@@ -272,10 +274,6 @@ def test_evidence_page(tables: Tables, facts: Facts, snapshot: Any) -> None:
         ],
     }
     assert page(sections) == snapshot
-
-
-def _two_places() -> dict[str, Any]:
-    return {"places": {24: ["medium", "fine"], 48: ["all"]}, "models": ["net"]}
 
 
 def test_limits_page(tables: Tables, facts: Facts, snapshot: Any) -> None:
