@@ -109,9 +109,10 @@ def _pair_correct(
     stored: Sequence[dict[str, np.ndarray]], key: str, pairs: Sequence[Sequence[int]] | None
 ) -> np.ndarray:
     """Compare the logits `key` inside the pairs of classes (seeds, N)."""
-    return np.stack(
-        [metrics.pair_accuracy(arrays[key], arrays["label"], pairs) for arrays in stored]
-    )
+    of_runs = []
+    for arrays in stored:
+        of_runs.append(metrics.pair_accuracy(arrays[key], arrays["label"], pairs))
+    return np.stack(of_runs)
 
 
 def matching_rows(first: Predictions, second: Predictions) -> tuple[list[int], list[int]]:

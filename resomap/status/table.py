@@ -39,7 +39,7 @@ def status_lines(status: SweepStatus) -> Iterator[str]:
     yield from _section("running", running)
     failed = _failures(status.select("", "failed"))
     yield from _section("failed (the same command retries)", failed)
-    interrupted = [_interrupted(job) for job in status.select("", "interrupted")]
+    interrupted = list(map(_interrupted, status.select("", "interrupted")))
     yield from _section("interrupted (the same command resumes)", interrupted)
     yield from _section("ended without a result", _without_result(status))
     yield from ("", *_times(status))
@@ -51,19 +51,21 @@ def _counts(status: SweepStatus) -> Iterator[str]:
     states = [state for state in get_args(JobState) if totals[state] or state in ALWAYS_SHOWN]
     rows = [("", *states)]
     for stage in dict.fromkeys(job.stage for job in status.jobs):
-        rows.append((stage, *(_format_cell(counts[stage, state]) for state in states)))
-    rows.append(("all", *(_format_cell(totals[state]) for state in states)))
+        rows.append(_row(stage, [counts[stage, state] for state in states]))
+    rows.append(_row("all", [totals[state] for state in states]))
     return align_columns(rows)
 
 
-def _format_cell(count: int) -> str:
+def _row(label: str, counts: list[int]) -> tuple[str, ...]:
     # A dash for 0, so that the numbers stand out.
-    return f"{count:,}" if count else "-"
+    return (label, *(f"{count:,}" if count else "-" for count in counts))
 
 
 def _section(title: str, entries: list[str]) -> Iterator[str]:
     if entries:
-        yield from ("", title, *(f"  {entry}" for entry in entries[:MAX_ENTRIES]))
+        yield from ("", title)
+        for entry in entries[:MAX_ENTRIES]:
+            yield f"  {entry}"
         if len(entries) > MAX_ENTRIES:
             yield f"  and {len(entries) - MAX_ENTRIES:,} more"
 
@@ -104,7 +106,10 @@ def _interrupted(job: JobStatus) -> str:
     epochs, parts = read_progress(job.log), []
     if epochs:
         parts.append(f"after {epochs[0]} of {epochs[1]} epochs")
-    parts.append("its state is saved" if has_saved_state(job) else "it starts again")
+    if has_saved_state(job):
+        parts.append("its state is saved")
+    else:
+        parts.append("it starts again")
     return f"{job}: {', '.join(parts)}"
 
 
@@ -113,8 +118,10 @@ def _without_result(status: SweepStatus) -> list[str]:
     for key, metrics in status.metrics.items():
         if metrics["status"] != "ok":
             ended.append(((metrics["status"], metrics["reason"]), key))
-    groups = _group(ended).items()
-    return [f"{word}: {_name_first(keys)} ({reason})" for (word, reason), keys in groups]
+    entries = []
+    for (word, reason), keys in _group(ended).items():
+        entries.append(f"{word}: {_name_first(keys)} ({reason})")
+    return entries
 
 
 def _group(pairs: Iterable[tuple[tuple[str, str], Item]]) -> dict[tuple[str, str], list[Item]]:

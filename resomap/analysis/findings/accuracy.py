@@ -62,7 +62,9 @@ def _knee(
     margin = {"margin": Estimate(float(knee["margin"]))}
     if isinstance(knee["censored"], str) and knee["censored"]:
         return str(knee["censored"]), bracket, margin
-    return "open" if lower is None else "bracketed", bracket, margin
+    if lower is None:
+        return "open", bracket, margin
+    return "bracketed", bracket, margin
 
 
 def most_accurate_model(models: Sequence[Finding]) -> Finding | None:
@@ -185,9 +187,10 @@ def transfer(matrix: pd.DataFrame) -> Finding:
     without a run.
     """
     pairs = transfer_pairs(matrix)
+    if matrix.empty:
+        return Finding("transfer", "unknown", "tables/matrix.csv")
     if pairs.empty:
-        state = "one resolution" if len(matrix) else "unknown"
-        return Finding("transfer", state, "tables/matrix.csv")
+        return Finding("transfer", "one resolution", "tables/matrix.csv")
     top = pairs.loc[pairs["gain"].idxmax()]
     state = "not shown"
     # Separate intervals are stricter than an interval of the difference, and need no pairing.

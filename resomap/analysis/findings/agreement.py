@@ -31,7 +31,9 @@ def widest_pairs(agreement: pd.DataFrame) -> pd.DataFrame:
 
 def raw_agreement(row: Any) -> float:
     """Return the agreement between seeds, with one seed that of the same seed."""
-    return float(row["same_seed"] if pd.isna(row["observed"]) else row["observed"])
+    if pd.isna(row["observed"]):
+        return float(row["same_seed"])
+    return float(row["observed"])
 
 
 def agreement_finding(

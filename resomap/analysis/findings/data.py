@@ -123,9 +123,11 @@ def class_balance(counts: pd.DataFrame) -> Finding:
     """
     totals = counts.sum(axis=1)
     smallest, largest = int(totals.min()), int(totals.max())
-    state = "balanced" if smallest == largest else "unbalanced"
+    state = "unbalanced"
     if smallest == 0:
         state = "empty classes"
+    elif smallest == largest:
+        state = "balanced"
     return Finding(
         kind="class balance",
         state=state,
@@ -165,7 +167,9 @@ def squaring(facts: Facts) -> Finding:
     ratios, aspect = facts.ratio_counts, facts.manifest["aspect"]
     stretch = np.maximum(ratios.index, 1 / ratios.index)
     # Cropping and padding lose the same share: what lies beyond, or is missing to, a square.
-    values = stretch if aspect == "squash" else 1 - 1 / stretch
+    values = 1 - 1 / stretch
+    if aspect == "squash":
+        values = stretch
     numbers = {"mean": Estimate(float(np.average(values, weights=ratios)))}
     return Finding("squaring", "shown", "data/pictures.csv", {"aspect": aspect}, numbers)
 

@@ -274,13 +274,16 @@ def alarm_places(alarms: pd.DataFrame) -> Finding:
     """
     evidence = "tables/alarms.csv"
     fires = alarms[alarms["state"] == "fires"]
+    if alarms.empty:
+        return Finding("evidence off the object", "unknown", evidence)
     if fires.empty:
-        state = "silent" if len(alarms) else "unknown"
-        return Finding("evidence off the object", state, evidence)
+        return Finding("evidence off the object", "silent", evidence)
     places = {
         px: list(dict.fromkeys(rows["group"])) for px, rows in fires.groupby("resolution")
     }
     models = list(dict.fromkeys(fires["model"]))
-    every_model = len(models) == alarms["model"].nunique()
-    subject = {"places": places, "models": [] if every_model else models}
+    # Blank for all models, whose names would say nothing.
+    if len(models) == alarms["model"].nunique():
+        models = []
+    subject = {"places": places, "models": models}
     return Finding("evidence off the object", "fires", evidence, subject)

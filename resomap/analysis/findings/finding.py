@@ -38,8 +38,8 @@ class Finding:
 def read_estimate(row: Any, name: str, n_column: str = "n") -> Estimate:
     """Read `name`, `name`_low, `name`_high and `n_column` of a table row."""
     low, high = (_known(row.get(f"{name}_{end}")) for end in ("low", "high"))
-    n = _known(row.get(n_column))
-    return Estimate(float(row[name]), low, high, None if n is None else int(n))
+    n = row.get(n_column)
+    return Estimate(float(row[name]), low, high, None if pd.isna(n) else int(n))
 
 
 def select(row: Any, *names: str) -> dict[str, Any]:

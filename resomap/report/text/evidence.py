@@ -287,7 +287,9 @@ def alarm_sentence(finding: Finding, confidence: float) -> str:
 
 def _group_images(subject: Any) -> str:
     """Return `fine images`, or `images` when there are no groups."""
-    return "images" if subject["group"] == "all" else f"{subject['group']} images"
+    if subject["group"] == "all":
+        return "images"
+    return f"{subject['group']} images"
 
 
 def _judgement(finding: Finding) -> str:
