@@ -165,14 +165,11 @@ def measurement_jobs(config: Config, machine: Machine, classes: int) -> list[Mea
 def measure_cells_of_model(
     job: MeasureSteps, log: Callable[[str], None]
 ) -> dict[int, CellRecord]:
-    """Return the record of each resolution: from results/.plan if it is of the same job, else measured.
-
-    One process measures all resolutions that are missing.
-    """
+    """Return the record of each resolution, measured unless results/.plan has it for this job."""
     missing = tuple(side for side in job.resolutions if _kept_record(job, side) is None)
     if missing:
         sides = ", ".join(map(str, missing))
-        # In one process, so that its start-up is paid once.
+        # In one process, so that its start-up is paid once for all missing resolutions.
         log(f"measuring a training step of {job.architecture.name} at {sides} px")
         _measure(job.model_copy(update={"resolutions": missing}))
     return {side: _kept_record(job, side) or KILLED for side in job.resolutions}

@@ -68,11 +68,11 @@ class UserFiles(NamedTuple):
 def read_user_files(config: Config) -> UserFiles | None:
     """Return the files that the data section names; None where it names none.
 
-    The processes of one invocation of Snakemake share the answer, as a million files take seconds to
-    list. ConfigError where they are too few to train on.
+    ConfigError where they are too few to train on.
     """
     key = config.data.model_dump_json()
-    # An environment variable reaches the jobs of Snakemake, each of which reads the Snakefile again.
+    # A million files take seconds to list, and each job of Snakemake reads the Snakefile again:
+    # an environment variable shares the answer with all of them.
     shared = json.loads(os.environ.get(USER_FILES_VARIABLE, "{}"))
     if shared.get("data") != key:
         shared = {"data": key, "files": _list_user_files(config)}

@@ -35,10 +35,8 @@ def use_this_interpreter(basedir: str) -> None:
 
 
 def collect_garbage_rarely() -> None:
-    """Raise the threshold of the garbage collector, which else takes a sixth of the CPU time.
-
-    A DAG consists of objects that stay, so there is little to find.
-    """
+    """Raise the threshold of the garbage collector."""
+    # It would take a sixth of the CPU time, and the objects of a DAG stay anyway.
     gc.set_threshold(GC_THRESHOLD)
 
 

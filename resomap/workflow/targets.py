@@ -84,10 +84,8 @@ def cell_files(config: Config, pattern: str) -> list[str]:
 
 
 def start_files(config: Config) -> list[str]:
-    """Return the file of weights that trainings start from, if one is named.
-
-    ConfigError when it does not exist: Snakemake would take results of other weights for this sweep's.
-    """
+    """Return the file of weights that trainings start from; ConfigError if it does not exist."""
+    # Without this check Snakemake would take results of other weights for those of this sweep.
     for start in config.training.start_files:
         if not start.is_file():
             raise ConfigError(f"config/training.yaml: training.start: there is no file {start}")
