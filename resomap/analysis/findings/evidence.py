@@ -282,7 +282,7 @@ def alarm_places(alarms: pd.DataFrame) -> Finding:
         px: list(dict.fromkeys(rows["group"])) for px, rows in fires.groupby("resolution")
     }
     models = list(dict.fromkeys(fires["model"]))
-    # Blank for all models, whose names would say nothing.
+    # Blank for all models, whose names would add nothing.
     if len(models) == alarms["model"].nunique():
         models = []
     subject = {"places": places, "models": models}
