@@ -11,7 +11,8 @@ import yaml
 from pydantic import ValidationError
 
 from resomap.config.data import Data
-from resomap.config.messages import explain, file_of, section_of, shorten
+from resomap.config.messages import MOST_LINES, explain, file_of, section_of, shorten
+from resomap.config.recipe import recipe_problems
 from resomap.config.schema import CONFIG_FILES, Architecture, Config
 from resomap.errors import ConfigError, suggest
 
@@ -176,6 +177,9 @@ def build_config(values: Mapping[str, Any]) -> Config:
         config = Config.model_validate_json(_to_json(values, names), strict=True)
     except ValidationError as error:
         raise ConfigError(explain(error, names)) from None
+    problems = list(recipe_problems(config.training))
+    if problems:
+        raise ConfigError("\n".join(problems[:MOST_LINES]))
     _check_sweep(config)
     # Options of other datasets have no effect, so they must not change a job's identity.
     unused = {name: None for name in DATASET_SECTIONS if name != config.data.variant}

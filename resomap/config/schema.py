@@ -103,7 +103,7 @@ class Architecture(Section):
     min_resolution: Annotated[int, Field(gt=0, le=4096)]
     """Smallest input side in pixels that its layers accept."""
     # The keys below have defaults, because an entry of models.yaml lists only those it needs.
-    width_mult: Annotated[float, Field(gt=0, le=16)] | None = None
+    width_mult: Annotated[float, Field(gt=0, le=1e6)] | None = None
     """Channel multiplier, for builders that take one."""
     channels: Annotated[tuple[Channels, ...], Field(max_length=12)] | None = None
     """Channels of each stage, for simple_cnn and tiny_cnn."""

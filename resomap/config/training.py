@@ -189,7 +189,7 @@ def direction_of(metric: str, mode: Mode | None = None) -> Mode:
     if known and mode and mode != known:
         better = "smaller" if known == "min" else "larger"
         raise ValueError(
-            f"monitor.mode: {mode} contradicts {metric}, which is better the "
+            f"mode: {mode} contradicts {metric}, which is better the "
             f"{better} it is: leave mode out, or write {known}"
         )
     return known or mode or "min"
@@ -278,41 +278,6 @@ class Training(Section):
             raise ValueError(
                 "sampling: balanced and class_weights: balanced correct the same imbalance "
                 "twice: take one of them"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _check_nesterov(self) -> Self:
-        sgd = self.optimizer.sgd
-        if sgd.nesterov and not sgd.momentum:
-            raise ValueError(
-                "optimizer.sgd.nesterov: true needs a momentum above 0: set nesterov: false"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _check_monitor(self) -> Self:
-        direction_of(self.monitor.name, self.monitor.mode)
-        return self
-
-    @model_validator(mode="after")
-    def _check_schedule(self) -> Self:
-        schedule, rate = self.schedule, self.optimizer.learning_rate
-        if schedule.type in ("cosine", "plateau") and schedule.min_lr > rate:
-            raise ValueError(
-                f"schedule.min_lr: {schedule.min_lr:g} is above the peak, "
-                f"optimizer.learning_rate: {rate:g}: the rate would rise"
-            )
-        if schedule.warmup_epochs > self.epochs:
-            raise ValueError(
-                f"schedule.warmup_epochs: {schedule.warmup_epochs:g} is longer than the training, "
-                f"epochs: {self.epochs}"
-            )
-        stop = self.early_stopping
-        if stop and stop.warmup_epochs >= self.epochs:
-            raise ValueError(
-                f"early_stopping.warmup_epochs: {stop.warmup_epochs} leaves no epoch of {self.epochs} "
-                "that counts"
             )
         return self
 

@@ -161,27 +161,27 @@ INVALID_COMBINATIONS: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"training": {"monitor": {"name": "val_accuracy", "mode": "min"}}},
-        "config/training.yaml: training: monitor.mode: min contradicts val_accuracy, which is better the larger it is: leave mode out, or write max",
+        "config/training.yaml: training.monitor: mode: min contradicts val_accuracy, which is better the larger it is: leave mode out, or write max",
     ),
     (
         {"training": {"monitor": {"mode": "max"}}},
-        "config/training.yaml: training: monitor.mode: max contradicts val_loss, which is better the smaller it is: leave mode out, or write min",
+        "config/training.yaml: training.monitor: mode: max contradicts val_loss, which is better the smaller it is: leave mode out, or write min",
     ),
     (
         {"training": {"schedule": {"min_lr": 0.1}}},
-        "config/training.yaml: training: schedule.min_lr: 0.1 is above the peak, optimizer.learning_rate: 0.005: the rate would rise",
+        "config/training.yaml: training.schedule.min_lr: 0.1 is above the peak, optimizer.learning_rate: 0.005: the rate would rise",
     ),
     (
         {"training": {"schedule": {"warmup_epochs": 9.0}}},
-        "config/training.yaml: training: schedule.warmup_epochs: 9 is longer than the training, epochs: 8",
+        "config/training.yaml: training.schedule.warmup_epochs: 9 is longer than the training, epochs: 8",
     ),
     (
         {"training": {"early_stopping": {"patience": 2, "warmup_epochs": 8, "min_delta": 0}}},
-        "config/training.yaml: training: early_stopping.warmup_epochs: 8 leaves no epoch of 8 that counts",
+        "config/training.yaml: training.early_stopping.warmup_epochs: 8 leaves no epoch of 8 that counts",
     ),
     (
         {"training": {"optimizer": {"sgd": {"momentum": 0}}}},
-        "config/training.yaml: training: optimizer.sgd.nesterov: true needs a momentum above 0: set nesterov: false",
+        "config/training.yaml: training.optimizer.sgd.nesterov: true needs a momentum above 0: set nesterov: false",
     ),
     (
         {"system": {"training": {"gpus": 64}}},
