@@ -100,9 +100,10 @@ def find_blocks(model: nn.Module, resolution: int) -> Blocks:
     blocks = [call for call in items if call.side and children[call.name]]
     if len(blocks) == 1 and _is_plain(blocks[0], children):
         # A plain chain of layers, as the features of VGG, is one block only for its author.
-        position = items.index(blocks[0])
-        items[position : position + 1] = children[blocks[0].name]
-        blocks = _split_before_poolings(model, children[blocks[0].name]) or blocks
+        layers, position = children[blocks[0].name], items.index(blocks[0])
+        parts = _split_before_poolings(model, layers)
+        if parts:
+            items[position : position + 1], blocks = layers, parts
     if not blocks:
         blocks = _split_before_poolings(model, items)
     elif blocks[-1] in items:
