@@ -9,16 +9,6 @@ min_version("9.10")
 sys.path.insert(0, str(workflow.basedir))
 
 
-configfile: f"{workflow.basedir}/config/config.yaml"
-configfile: f"{workflow.basedir}/config/sweep.yaml"
-configfile: f"{workflow.basedir}/config/models.yaml"
-configfile: f"{workflow.basedir}/config/data.yaml"
-configfile: f"{workflow.basedir}/config/training.yaml"
-configfile: f"{workflow.basedir}/config/explainability.yaml"
-configfile: f"{workflow.basedir}/config/system.yaml"
-configfile: f"{workflow.basedir}/config/mlflow.yaml"
-
-
 report: "report/workflow.rst"
 
 
@@ -48,9 +38,15 @@ include: "rules/track.smk"
 
 
 onstart:
-    lifecycle.write_run_config(config)
+    network_check.check_networks(CONFIG)
+    lifecycle.write_run_config(VALUES)
     minutes = None if request.on_cluster() else forecast.estimate_minutes(CONFIG)
-    print(lifecycle.start_message(CONFIG, minutes), flush=True)
+    print(
+        lifecycle.start_message(CONFIG, minutes),
+        *recipe_checks.recipe_warnings(CONFIG),
+        sep="\n",
+        flush=True,
+    )
 
 
 onsuccess:

@@ -10,10 +10,12 @@ from resomap.data.sources.open import Source, open_source
 from resomap.data.store.disk_space import GIB, store_bytes
 from resomap.data.store.native_resolution import choose_native_resolution
 from resomap.data.store.prepare import inspect_images
-from resomap.errors import DataError
+from resomap.errors import ConfigError, DataError
 from resomap.report.data_page import write_data_page
 from resomap.text import format_count
-from resomap.workflow.targets import count_jobs, run_files
+from resomap.workflow.job_params import images_per_pass
+from resomap.workflow.recipe_checks import check_decay_steps
+from resomap.workflow.targets import count_jobs, run_files, start_files, swept_models
 
 STORE_FOLDER = Path("results/data")
 CHECK_PAGE = Path("results/check.html")
@@ -34,6 +36,22 @@ def check_images(config: Config, workers: int) -> tuple[list[str], list[str]]:
         findings = write_data_page(folder, resolutions, CHECK_PAGE, config.experiment.name)
     bad = [f"{name}: {reason}" for name, reason in inventory.bad]
     return [*findings, f"details: {CHECK_PAGE.resolve()}"], bad
+
+
+def check_recipe(config: Config) -> list[str]:
+    """Return a line for each problem of the start weights and the networks; none if all fit."""
+    # Imported here: it loads torch, which takes a second.
+    from resomap.models.check import NetworkUse, check_networks
+
+    problems = list[str]()
+    for check in (start_files, check_decay_steps):
+        try:
+            check(config)
+        except ConfigError as error:
+            problems.append(str(error))
+    layer = config.explainability.gradcam_layer
+    use = NetworkUse(config.sweep.resolutions, images_per_pass(config), layer)
+    return problems + check_networks(swept_models(config), use)
 
 
 def check_requirements(config: Config) -> Iterator[str]:

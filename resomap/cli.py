@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from resomap.config.load import build_config, load_config, read_yaml
+from resomap.config.load import SHIPPED_CONFIG, build_config, load_config, read_yaml
 from resomap.config.schema import Config
 from resomap.errors import ConfigError, ResoMapError
 from resomap.plan.forecast import estimate_minutes
@@ -18,11 +18,10 @@ from resomap.status.summary import read_status
 from resomap.status.table import status_lines
 from resomap.system.gpus import Gpu, lease_holders, list_gpus
 from resomap.text import format_count
-from resomap.workflow.code_digest import PACKAGE
 from resomap.workflow.lifecycle import RUN_CONFIG, start_message
+from resomap.workflow.recipe_checks import recipe_warnings
 from resomap.workflow.resources import gpus_per_job
 
-SHIPPED_CONFIG = PACKAGE.parent / "config"
 OverlayFiles = Annotated[
     list[Path] | None,
     typer.Option(help="YAML file with your changes to config/. Repeat it for several files."),
@@ -43,12 +42,17 @@ def check(configfile: OverlayFiles = None) -> None:
     The exit code is 1 if anything is wrong. Nothing is trained.
     """
     # Imported here: pandas and seaborn take a second to load, and `status` does not need them.
-    from resomap.check import check_images, check_requirements
+    from resomap.check import check_images, check_recipe, check_requirements
 
     with _printed_errors():
         config = load_config(SHIPPED_CONFIG, configfile or [])
         typer.echo(f"configuration: valid. {start_message(config, estimate_minutes(config))}")
         for line in _describe_environment(gpus_per_job(config)):
+            typer.echo(line)
+        problems = check_recipe(config)
+        for problem in problems:
+            typer.echo(f"error: {problem}", err=True)
+        for line in recipe_warnings(config):
             typer.echo(line)
         for line in check_requirements(config):
             typer.echo(line)
@@ -58,6 +62,7 @@ def check(configfile: OverlayFiles = None) -> None:
     if bad:
         summary = f"error: {format_count(len(bad), 'file')} cannot be used as images:"
         typer.echo("\n  ".join([summary, *bad]), err=True)
+    if bad or problems:
         raise typer.Exit(1)
 
 
@@ -109,7 +114,11 @@ def status(configfile: OverlayFiles = None) -> None:
 def _load_run_config() -> Config:
     """Return the configuration that the last sweep wrote into this directory."""
     try:
-        return build_config(read_yaml(RUN_CONFIG))
+        values = read_yaml(RUN_CONFIG)
+        missing = ", ".join(sorted(set(Config.model_fields) - set(values)))
+        if missing:  # not to be filled with the shipped values of this version
+            raise ConfigError(f"it lacks {missing}")
+        return build_config(values)
     except ConfigError as error:
         raise ConfigError(
             f"{RUN_CONFIG} was written by another version: {error}\n"

@@ -2,11 +2,14 @@
 from resomap.config.load import build_config
 from resomap.plan import forecast
 from resomap.workflow import (
+    command_line,
     data_digest,
     job_params,
     jobs,
     layout,
     lifecycle,
+    network_check,
+    recipe_checks,
     resources,
     targets,
 )
@@ -14,7 +17,11 @@ from resomap.workflow import (
 lifecycle.use_this_interpreter(str(workflow.basedir))
 lifecycle.collect_garbage_rarely()
 
-CONFIG = build_config(config)
+VALUES = command_line.read_values(
+    workflow.config_settings.configfiles, workflow.config_settings.config
+)
+CONFIG = build_config(VALUES)
+recipe_checks.check_decay_steps(CONFIG)
 resources.share_gpus(CONFIG)
 request = resources.ResourceRequests(
     CONFIG, on_cluster=lambda: workflow.non_local_exec or workflow.remote_exec

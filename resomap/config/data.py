@@ -5,9 +5,10 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from resomap.config.types import (
+    MAX_COUNT,
+    FilePath,
     Fraction,
     OpenFraction,
-    PositiveFloat,
     RegularExpression,
     Section,
     Seed,
@@ -24,6 +25,8 @@ TORCHVISION = (
 untested."""
 MOST_HELD_OUT = 0.9
 
+# A frequency above half of the largest side could not be drawn.
+Frequency = Annotated[float, Field(gt=0, le=2048)]
 Filter = Literal["box", "bilinear", "bicubic", "lanczos"]
 Aspect = Literal["squash", "center_crop", "letterbox"]
 
@@ -41,15 +44,15 @@ def _check_dataset(name: str) -> str:
 class Reef(Section):
     """The embedded dataset of striped fish, drawn with a known answer."""
 
-    train: Annotated[int, Field(ge=8)]
+    train: Annotated[int, Field(ge=8, le=MAX_COUNT)]
     """Number of training images."""
-    val: Annotated[int, Field(ge=8)]
+    val: Annotated[int, Field(ge=8, le=MAX_COUNT)]
     """Number of validation images. They select checkpoints and the recommended cell."""
-    test: Annotated[int, Field(ge=8)]
+    test: Annotated[int, Field(ge=8, le=MAX_COUNT)]
     """Number of test images. They are used once, for the reported numbers."""
     seed: Seed
     """Seed of the drawn images."""
-    frequencies: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+    frequencies: tuple[Frequency, Frequency, Frequency]
     """Stripe frequencies of the groups broad, medium and fine, in cycles per image."""
     shortcut: Fraction | None
     """Probability that a corner sticker agrees with the stripes, or null for no sticker."""
@@ -58,9 +61,9 @@ class Reef(Section):
 class Folder(Section):
     """Images in one folder per class, optionally inside folders train, val and test."""
 
-    path: str | None
+    path: FilePath | None
     """Folder of the dataset."""
-    masks: str | None
+    masks: FilePath | None
     """Folder of PNG object masks with the layout of `path`, or null. Pixels other than 0 belong
     to the object."""
     group: RegularExpression | None
@@ -75,14 +78,14 @@ class Csv(Section):
     pixels.
     """
 
-    path: str | None
+    path: FilePath | None
     """CSV file. Paths in it are relative to its folder."""
 
 
 class Torchvision(Section):
     """A classification dataset of torchvision. `data.dataset` names its class."""
 
-    root: str | None
+    root: FilePath | None
     """Folder of the dataset, in torchvision's layout."""
     download: bool
     """Download the dataset if it is missing."""
@@ -145,6 +148,8 @@ class Data(Section):
 
     @model_validator(mode="after")
     def _check_source_path(self) -> Self:
+        if self.dataset == "reef" and self.reef is None:
+            raise ValueError("dataset: reef needs the section reef, which is null")
         for variant, key in (("folder", "path"), ("csv", "path"), ("torchvision", "root")):
             if self.variant == variant and getattr(getattr(self, variant), key, None) is None:
                 raise ValueError(

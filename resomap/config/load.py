@@ -3,6 +3,7 @@ tree."""
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import yaml
 from pydantic import ValidationError
 
 from resomap.config.data import Data
-from resomap.config.messages import explain, file_of, section_of, shorten
+from resomap.config.messages import MOST_LINES, explain, file_of, section_of, shorten
+from resomap.config.recipe import recipe_problems
 from resomap.config.schema import CONFIG_FILES, Architecture, Config
 from resomap.errors import ConfigError, suggest
 
@@ -41,8 +43,30 @@ RENAMED: dict[str, tuple[type, str]] = {
 DATASET_SECTIONS = ("folder", "csv", "torchvision", "reef")
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """A YAML loader that refuses repeated keys, which PyYAML would silently overwrite."""
+SHIPPED_CONFIG = Path(__file__).parents[2] / "config"
+MAX_FILE_BYTES = 2**20
+# Aliases may repeat values without end: nine lines of nine aliases each make 9 ** 9 values.
+MAX_VALUES = 20_000
+TEMPLATE_KEY = "__use_yte__"
+
+
+class _CheckingLoader(yaml.SafeLoader):
+    """A YAML loader that refuses repeated keys, aliases that explode, and templates.
+
+    PyYAML overwrites the first of two equal keys silently. Snakemake runs the Python code of a
+    file with TEMPLATE_KEY, also in a dry run.
+    """
+
+    def get_single_node(self) -> yaml.Node | None:
+        node = super().get_single_node()
+        if node is not None and _count_values(node, {}) > MAX_VALUES:
+            raise yaml.constructor.ConstructorError(
+                None,
+                None,
+                f"its aliases expand to more than {MAX_VALUES} values",
+                node.start_mark,
+            )
+        return node
 
     def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Any, Any]:
         keys = []
@@ -51,14 +75,31 @@ class _UniqueKeyLoader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key.value!r} is written twice", key.start_mark
                 )
+            if key.value == TEMPLATE_KEY:
+                problem = f"{TEMPLATE_KEY} would run code of this file: write plain YAML"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
             keys.append(key.value)
         return super().construct_mapping(node, deep)  # type: ignore[arg-type]
+
+
+def _count_values(node: yaml.Node, counted: dict[int, int]) -> int:
+    """Return the number of values below `node` with every alias written out."""
+    if id(node) not in counted:
+        counted[id(node)] = 1  # for a node that contains itself
+        total = 1
+        for child in node.value if isinstance(node, yaml.CollectionNode) else ():
+            for each in child if isinstance(child, tuple) else (child,):
+                total += _count_values(each, counted)
+        counted[id(node)] = min(total, MAX_VALUES + 1)
+    return counted[id(node)]
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read one mapping; ConfigError names the file, and the line if it is known."""
     try:
-        value = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)
+        value = yaml.load(_read_text(path), _CheckingLoader)
+    except ConfigError:
+        raise
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{path}, line {line}: {error.problem}") from error
@@ -68,6 +109,33 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ConfigError(f"{path}: expected sections such as 'sweep:', found {shorten(value)}")
     return value
+
+
+def _read_text(path: Path) -> str:
+    """Return the text of a configuration file; ConfigError where it cannot be one."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        # Every job reads the file again, and a pipe is empty after the first time.
+        raise ConfigError(f"{path}: cannot be read: it is a pipe or device, not a file")
+    if path.is_file() and path.stat().st_size > MAX_FILE_BYTES:
+        raise ConfigError(f"{path}: cannot be read: it is larger than 1 MiB")
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ConfigError(
+            f"{path}, line {line}: cannot be read: byte {content[error.start]:#x} is not UTF-8: "
+            "save the file as UTF-8"
+        ) from None
+
+
+@cache
+def shipped_values() -> dict[str, Any]:
+    """Return the eight shipped files, merged; not to be changed."""
+    values: dict[str, Any] = {}
+    for name in CONFIG_FILES:
+        values = merge(values, read_yaml(SHIPPED_CONFIG / f"{name}.yaml"))
+    return values
 
 
 def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,10 +158,17 @@ def load_config(directory: Path, overlays: Iterable[Path] = ()) -> Config:
 
 
 def build_config(values: Mapping[str, Any]) -> Config:
-    """Validate merged `values`; ConfigError names each wrong key, in at most three lines."""
+    """Validate `values` on top of the shipped ones.
+
+    ConfigError names each wrong key, in at most three lines.
+    """
     # First: otherwise a renamed key would be reported as unknown, without its new name.
     _refuse_renamed(values)
-    values = _expand_dataset_options(values)
+    filled = merge(shipped_values(), values)
+    # A whole configuration, such as results/run_config.yaml, names all of its models itself.
+    if set(filled) <= set(values):
+        filled["models"] = values["models"]
+    values = _expand_dataset_options(filled)
     models = values.get("models")
     names = list(models) if isinstance(models, Mapping) else []
     try:
@@ -102,6 +177,9 @@ def build_config(values: Mapping[str, Any]) -> Config:
         config = Config.model_validate_json(_to_json(values, names), strict=True)
     except ValidationError as error:
         raise ConfigError(explain(error, names)) from None
+    problems = list(recipe_problems(config.training))
+    if problems:
+        raise ConfigError("\n".join(problems[:MOST_LINES]))
     _check_sweep(config)
     # Options of other datasets have no effect, so they must not change a job's identity.
     unused = {name: None for name in DATASET_SECTIONS if name != config.data.variant}
@@ -173,6 +251,18 @@ def _check_sweep(config: Config) -> None:
         raise ConfigError(
             "config/sweep.yaml: sweep.models: a model is listed twice, once by its alias"
         )
+    batch_size, gpus = config.training.batch_size, config.system.training.gpus
+    if batch_size < gpus:
+        raise ConfigError(
+            f"config/training.yaml: training.batch_size: {batch_size} leaves some of the {gpus} GPUs "
+            "(system.training.gpus) without an image"
+        )
+    for model in config.models:
+        if model.channels == ():
+            raise ConfigError(
+                f"config/models.yaml: models.{model.name}.channels: [] has no stage: leave the key "
+                "out, or list the channels of each stage"
+            )
     smallest = min(config.sweep.resolutions)
     for model in chosen:
         if smallest < model.min_resolution:

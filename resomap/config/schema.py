@@ -11,12 +11,14 @@ from pydantic import Field, model_validator
 from resomap.config.data import Data
 from resomap.config.training import Training
 from resomap.config.types import (
+    MAX_COUNT,
     Distinct,
     Fraction,
     Identifier,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    Seconds,
     Section,
     Seed,
     SideLength,
@@ -39,6 +41,9 @@ Method = Literal[
     "guided_backprop",
     "occlusion",
 ]
+Channels = Annotated[int, Field(gt=0, le=65536)]
+LAYER_METHODS: tuple[Method, ...] = ("gradcam", "hirescam", "gradcam_plus_plus")
+"""The methods that read the maps of a layer; the others read the gradient at the image."""
 # mode[-precision][-memory format]; what is left out is that of the sweep's trainings.
 VariantName = Annotated[
     str,
@@ -51,7 +56,7 @@ VariantName = Annotated[
 class Experiment(Section):
     """The name of the experiment in this working directory."""
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(min_length=1, max_length=200)]
     """Title of the experiment and of its report."""
 
 
@@ -91,16 +96,16 @@ class Architecture(Section):
     """Its name in `sweep.models`."""
     family: Identifier
     """Group of the model, in paths and figures."""
-    builder: str
+    builder: Annotated[str, Field(min_length=1, max_length=64)]
     """Function that builds it: a model builder of torchvision, or one of
     resomap/models/custom.py (simple_cnn, tiny_cnn)."""
     # Written down, so that checking a sweep needs no torch; a test runs every model there.
-    min_resolution: PositiveInt
+    min_resolution: Annotated[int, Field(gt=0, le=4096)]
     """Smallest input side in pixels that its layers accept."""
     # The keys below have defaults, because an entry of models.yaml lists only those it needs.
-    width_mult: PositiveFloat | None = None
+    width_mult: Annotated[float, Field(gt=0, le=1e6)] | None = None
     """Channel multiplier, for builders that take one."""
-    channels: tuple[PositiveInt, ...] | None = None
+    channels: Annotated[tuple[Channels, ...], Field(max_length=12)] | None = None
     """Channels of each stage, for simple_cnn and tiny_cnn."""
     bn_momentum: Annotated[float, Field(gt=0, le=1)] | None = None
     """Momentum of every BatchNorm layer; null keeps the builder's."""
@@ -117,7 +122,7 @@ class Faithfulness(Section):
 
     images: NonNegativeInt
     """Number of explained images that are tested; 0 for none."""
-    bandwidths: Distinct[PositiveInt]
+    bandwidths: Distinct[Annotated[int, Field(gt=0, le=4096)]]
     """Cells per side to which maps are reduced first, so that a fine grid is no advantage.
     Bandwidths finer than a map are skipped."""
 
@@ -130,7 +135,7 @@ class Sanity(Section):
 
     images: NonNegativeInt
     """Number of explained images that are explained again, at least 2; 0 for none."""
-    draws: Annotated[int, Field(ge=5)]
+    draws: Annotated[int, Field(ge=5, le=1000)]
     """Number of re-initialisations."""
 
     @model_validator(mode="after")
@@ -154,14 +159,14 @@ class Explainability(Section):
     """Explained output: the label's logit, the predicted class's logit, or the label's minus
     its strongest rival's (contrast)."""
     # At least 2: the floor of an agreement is the map of another image.
-    images: Annotated[int, Field(ge=2)]
+    images: Annotated[int, Field(ge=2, le=MAX_COUNT)]
     """Number of explained test images, stratified by class and the same in every cell."""
-    layer: str
+    layer: Annotated[str, Field(min_length=1)]
     """Layer of Grad-CAM: auto (the deepest block whose map is at least 6 wide), or a module
     name."""
-    ig_steps: Annotated[int, Field(ge=2)]
+    ig_steps: Annotated[int, Field(ge=2, le=1000)]
     """Steps of Integrated Gradients."""
-    smoothgrad_samples: Annotated[int, Field(ge=2)]
+    smoothgrad_samples: Annotated[int, Field(ge=2, le=1000)]
     """Noisy copies of an image that SmoothGrad averages over."""
     pointing_tolerance: Annotated[float, Field(ge=0, lt=0.5)]
     """Distance from the object, in image widths, that the pointing game still counts as a hit.
@@ -174,18 +179,24 @@ class Explainability(Section):
     """Exchange backgrounds and reverse stickers to test what the predictions depend on. Needs
     masks."""
 
+    @property
+    def gradcam_layer(self) -> str | None:
+        """The layer of Grad-CAM; None where no method reads a layer."""
+        reads_layer = self.enabled and any(method in LAYER_METHODS for method in self.methods)
+        return self.layer if reads_layer else None
+
 
 class Profiling(Section):
     """How cost is measured."""
 
-    cpu_threads: PositiveInt
+    cpu_threads: Annotated[int, Field(gt=0, le=1024)]
     """PyTorch threads during measurements on a CPU."""
     memory_format: Literal["channels_last", "contiguous"]
     """Memory layout of weights and images."""
     variants: Distinct[VariantName]
     """Measured variants: eager, compiled, cuda_graph or training_step, optionally with -bf16,
     -contiguous and so on. The first one ranks the cells."""
-    batch_size: Annotated[int, Field(ge=2)]
+    batch_size: Annotated[int, Field(ge=2, le=65536)]
     """Batch size for throughput and training steps. Latency is always measured at batch size 1
     too."""
     batch_sweep: bool
@@ -195,18 +206,18 @@ class Profiling(Section):
     energy: bool
     """Measure energy where the machine has sensors (NVML, RAPL). Takes half a minute per
     cell."""
-    warmup_seconds: PositiveFloat
+    warmup_seconds: Seconds
     """Warm-up of every cell before its first measurement, in seconds."""
     # The spread inside a round misses the drift of the machine, so one round is not enough.
-    rounds: Annotated[int, Field(ge=5)]
+    rounds: Annotated[int, Field(ge=5, le=10_000)]
     """Smallest number of rounds over all cells in random order. Intervals come from the spread
     between rounds."""
-    round_seconds: PositiveFloat
+    round_seconds: Seconds
     """Measuring time of one cell in one round, in seconds."""
     target_relative_error: Annotated[float, Field(gt=0, lt=1)]
     """Rounds continue until the 95 % interval of the median is within this fraction of it, or
     max_seconds is reached."""
-    max_seconds: PositiveFloat
+    max_seconds: Seconds
     """Largest measuring time of one cell, in seconds."""
 
     @model_validator(mode="after")
@@ -223,9 +234,9 @@ class Runtime(Section):
     """How a training runs on the machine: it changes speed, not results, so it retrains nothing."""
 
     # Passed as a resource of the rule: Snakemake never compares resources (decision 0006).
-    gpus: PositiveInt
+    gpus: Annotated[int, Field(gt=0, le=64)]
     """GPUs per training (DistributedDataParallel if more than one)."""
-    num_workers: NonNegativeInt
+    num_workers: Annotated[int, Field(ge=0, le=1024)]
     """Threads that prepare batches ahead if the images do not fit on the GPU."""
     pin_memory: bool
     """Use page-locked memory for images that are copied to a GPU in batches."""
@@ -245,7 +256,7 @@ class System(Section):
 
     device: Device
     """auto uses an NVIDIA GPU if there is one."""
-    slots_per_gpu: PositiveInt
+    slots_per_gpu: Annotated[int, Field(gt=0, le=64)]
     """Jobs that may share one GPU; `--resources gpu=` then takes GPUs times slots. Profiling
     never shares."""
     training: Runtime

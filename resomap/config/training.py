@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -171,13 +171,46 @@ class Augmentation(Section):
     """Random box set to the mean colour; null for none."""
 
 
+Mode = Literal["min", "max"]
+DIRECTIONS: dict[str, Mode] = {
+    "loss": "min",
+    **dict.fromkeys(("accuracy", "precision", "recall", "f1"), "max"),
+}
+"""Whether the best value of a metric is the smallest or the largest."""
+
+
+def direction_of(metric: str, mode: Mode | None = None) -> Mode:
+    """Return whether the best value of `metric` is its smallest ("min") or largest ("max").
+
+    The prefixes val_ and train_ do not count. A metric that is not in DIRECTIONS has the
+    direction `mode`, or min. ValueError when `mode` contradicts the name.
+    """
+    known = DIRECTIONS.get(metric.removeprefix("val_").removeprefix("train_"))
+    if known and mode and mode != known:
+        better = "smaller" if known == "min" else "larger"
+        raise ValueError(
+            f"mode: {mode} contradicts {metric}, which is better the "
+            f"{better} it is: leave mode out, or write {known}"
+        )
+    return known or mode or "min"
+
+
 class Monitor(Section):
     """The metric that selects the best epoch."""
 
     name: Literal["val_loss", "val_accuracy", "val_precision", "val_recall", "val_f1"]
     """Metric."""
-    mode: Literal["min", "max"]
-    """min if smaller is better, max if larger is better."""
+    mode: Mode
+    """min if smaller is better, max if larger is better. null, or no such key: as the name
+    requires."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_mode(cls, values: Any) -> Any:
+        # Filled in here, so that one direction has one form in the identity of a job.
+        if isinstance(values, dict) and values.get("mode") is None:
+            return {**values, "mode": direction_of(str(values.get("name")))}
+        return values
 
 
 class StoppingRule(Section):

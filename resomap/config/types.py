@@ -24,20 +24,30 @@ def _check_ascending(values: tuple[float, float]) -> tuple[float, float]:
 def _check_regular_expression(pattern: str) -> str:
     try:
         re.compile(pattern)
-    except re.error as error:
+    # Beside re.error: too many nested brackets, or a count that no integer of C can hold.
+    except (re.error, RecursionError, OverflowError) as error:
         raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
     return pattern
 
 
-# Identifiers become parts of paths and of Snakemake wildcards.
-Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-PositiveInt = Annotated[int, Field(gt=0)]
-NonNegativeInt = Annotated[int, Field(ge=0)]
+# Identifiers become parts of paths, whose parts have at most 255 bytes, and of Snakemake's
+# wildcards.
+Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+# Every count has an upper bound: a value beyond it is a slip (a batch of 10**30 images), and
+# would fail hours later in a library that names no key.
+MAX_COUNT = 1_000_000
+PositiveInt = Annotated[int, Field(gt=0, le=MAX_COUNT)]
+NonNegativeInt = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegativeFloat = Annotated[float, Field(ge=0)]
+MAX_HOUR = 3600.0
+Seconds = Annotated[float, Field(gt=0, le=MAX_HOUR)]
+FilePath = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"\S")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 OpenFraction = Annotated[float, Field(gt=0, lt=1)]
-RegularExpression = Annotated[str, AfterValidator(_check_regular_expression)]
+RegularExpression = Annotated[
+    str, Field(min_length=1, max_length=1000), AfterValidator(_check_regular_expression)
+]
 # The range that numpy and PyTorch both accept.
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 SideLength = Annotated[int, Field(ge=8, le=4096)]

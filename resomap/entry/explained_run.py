@@ -29,15 +29,17 @@ def _open_network(
     build = partial(_build, job, num_classes, device)
     model = build(job.seed)
     model.load_state_dict(state)
-    rule_layer, _, _ = find_layer(model, job.resolution, job.explainability.layer)
-    # Chosen at the smallest resolution of the sweep, so that every run reads the same block.
-    fixed_layer, _, _ = find_layer(model, job.smallest_resolution, job.explainability.layer)
-    return ExplainedNetwork(model, job.seed, rule_layer, fixed_layer, top_modules(model), build)
+    layer, rule_layer, fixed_layer = job.explainability.gradcam_layer, "", ""
+    if layer is not None:  # else no method reads a layer, and the network may have none
+        rule_layer = find_layer(model, job.resolution, layer)[0]
+        # Chosen at the smallest resolution of the sweep, so that every run reads the same block.
+        fixed_layer = find_layer(model, job.smallest_resolution, layer)[0]
+    top = top_modules(model, job.resolution)
+    return ExplainedNetwork(model, job.seed, rule_layer, fixed_layer, top, build)
 
 
 def _build(job: Explain, num_classes: int, device: torch.device, seed: int) -> nn.Module:
-    # Builds the untrained and re-initialised networks too, so the weights must be drawn.
-    torch.manual_seed(seed)
+    torch.manual_seed(seed)  # untrained and re-initialised networks need weights, too
     model = build_model(job.architecture, num_classes=num_classes).to(device)
     return model.to(memory_format=torch.channels_last)
 

@@ -1,15 +1,11 @@
 """The size of a network, and the blocks whose feature maps Grad-CAM can read."""
 
-import copy
 from collections.abc import Sequence
-from functools import partial
-from itertools import pairwise
-from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from resomap.errors import ConfigError, suggest
+from resomap.models.flow import Blocks, Call, find_blocks, trace
 
 # Grad-CAM reads the deepest block whose map is at least this wide. On a coarser map it
 # localises worse than chance.
@@ -56,99 +52,65 @@ def find_layer(model: nn.Module, resolution: int, layer: str) -> tuple[str, nn.M
     deepest of those with the widest map. Any other `layer` is the name of a module. ConfigError
     when there is no such module, or its output is not a square map.
     """
-    if layer == "auto":
-        name, side = _deepest_wide_enough(candidate_layers(model, resolution))
-        return name, model.get_submodule(name), side
+    if layer != "auto":
+        check_layer_name(model, layer)
+    blocks, calls = find_blocks(model, resolution), trace(model, resolution)
+    name, side = choose_layer(blocks, calls, layer)
+    return name, model.get_submodule(name), side
+
+
+def check_layer_name(model: nn.Module, layer: str) -> None:
+    """Raise ConfigError when `model` has no module called `layer`."""
     modules = dict(model.named_modules())
-    if layer not in modules:
-        raise ConfigError(f"unknown layer '{layer}'; {suggest(layer, modules)}")
-    sides = _map_sides(model, resolution, [layer])
+    if not layer or layer not in modules:
+        raise ConfigError(f"unknown layer '{layer}'; {suggest(layer, filter(None, modules))}")
+
+
+def choose_layer(blocks: Blocks, calls: Sequence[Call], layer: str) -> tuple[str, int]:
+    """Return name and side of Grad-CAM's `layer` in a network with `blocks`, from its `calls`."""
+    sides = _map_sides(blocks, calls)
+    if layer == "auto":
+        return _deepest_wide_enough([(name, sides[name]) for name in blocks.names], sides)
     if layer not in sides:
         raise ConfigError(
             f"layer '{layer}': its output is not a square map, so Grad-CAM cannot read it"
         )
-    return layer, modules[layer], sides[layer]
+    return layer, sides[layer]
 
 
 def candidate_layers(model: nn.Module, resolution: int) -> list[tuple[str, int]]:
     """Return name and side of the map of each block, in the order of the forward pass."""
-    return list(_map_sides(model, resolution, _block_names(model)).items())
+    blocks = find_blocks(model, resolution)
+    sides = _map_sides(blocks, trace(model, resolution))
+    return [(name, sides[name]) for name in blocks.names]
 
 
-def top_modules(model: nn.Module) -> tuple[str, ...]:
+def top_modules(model: nn.Module, resolution: int = 224) -> tuple[str, ...]:
     """Return the names of the last block's modules and of the head, those with parameters.
 
-    The sanity check re-initialises them. The head is the last module with parameters; the last
-    block is all that follows the block before it in the trunk.
+    The sanity check re-initialises them. The head is the last child of the network with
+    parameters that a forward pass calls; the last block is all between the block before it and
+    the head. `resolution` is a side of images that the network takes.
     """
-    trainable = list[str]()
-    for name, module in model.named_modules():
-        if name and any(True for _ in module.parameters()):
-            trainable.append(name)
-    # The last without a dot: a child of the network itself, such as `fc` or `classifier`.
-    head = [name for name in trainable if "." not in name][-1]
-    blocks = _block_names(model)
-    trunk = blocks[-1].rpartition(".")[0] if blocks else ""
-    siblings = _child_names(model, trunk)
-    start, stop = [0, 0, *(siblings.index(name) + 1 for name in blocks)][-2:]
-    return (*(name for name in siblings[start:stop] if name in trainable), head)
+    return find_blocks(model, resolution).top
 
 
-def _deepest_wide_enough(candidates: Sequence[tuple[str, int]]) -> tuple[str, int]:
+def _map_sides(blocks: Blocks, calls: Sequence[Call]) -> dict[str, int]:
+    # A map at one resolution only is none: tokens (N, H, W, C) of a transformer look like a
+    # square map where the width equals the number of channels.
+    sides = {call.name: call.side for call in calls if call.name in blocks.maps}
+    return {name: side for name, side in sides.items() if side}
+
+
+def _deepest_wide_enough(
+    candidates: Sequence[tuple[str, int]], sides: dict[str, int]
+) -> tuple[str, int]:
     if not candidates:
+        maps = [name for name, side in sides.items() if side > 1 and name]
+        hint = f" with a square map, such as {maps[-1]}" if maps else ""
         raise ConfigError(
             "this network has no blocks with square maps; set explainability.layer to a module"
+            f"{hint}"
         )
     side = min(MIN_MAP_SIDE, max(side for _, side in candidates))
     return [candidate for candidate in candidates if candidate[1] >= side][-1]
-
-
-def _block_names(model: nn.Module) -> list[str]:
-    """Return the names of the blocks: the children of the trunk that have children themselves.
-
-    In a plain chain of layers (VGG) these are the layers before each pooling.
-    """
-    trunk = next((name for name in ("stages", "features") if hasattr(model, name)), "")
-    children = list(model.get_submodule(trunk).children())
-    names = _child_names(model, trunk)
-    compound = list[str]()
-    for name, child in zip(names, children, strict=True):
-        if any(True for _ in child.children()):
-            compound.append(name)
-    if compound:
-        return compound
-    before_pooling = list[str]()
-    for name, (_, following) in zip(names, pairwise(children), strict=False):
-        if isinstance(following, nn.MaxPool2d):
-            before_pooling.append(name)
-    return before_pooling
-
-
-def _child_names(model: nn.Module, trunk: str) -> list[str]:
-    children = model.get_submodule(trunk).named_children()
-    return [f"{trunk}.{name}".lstrip(".") for name, _ in children]
-
-
-def _map_sides(model: nn.Module, resolution: int, names: Sequence[str]) -> dict[str, int]:
-    """Return the sides of the named modules' maps, without those that are not square maps."""
-    shapes = _meta_copy(model)
-    sides: dict[str, int] = {}
-
-    def record(name: str, _module: nn.Module, _inputs: Any, output: Any) -> None:
-        is_map = isinstance(output, Tensor) and output.ndim == 4
-        if is_map and output.shape[2] == output.shape[3]:
-            sides[name] = output.shape[3]
-
-    for name in names:
-        shapes.get_submodule(name).register_forward_hook(partial(record, name))
-    with torch.no_grad():
-        shapes(torch.empty(1, 3, resolution, resolution, device="meta"))
-    return sides
-
-
-def _meta_copy(model: nn.Module) -> nn.Module:
-    """Return a copy on the meta device, in evaluation mode; it computes shapes only."""
-    # The memo makes deepcopy use the meta tensors in place of the real ones, so that no weight
-    # is copied: VGG-16 would be half a gigabyte.
-    tensors = [*model.parameters(), *model.buffers()]
-    return copy.deepcopy(model, {id(tensor): tensor.to("meta") for tensor in tensors}).eval()

@@ -14,6 +14,10 @@ from resomap.errors import ConfigError, suggest
 from resomap.models.custom import CUSTOM_BUILDERS
 
 MODELS_FILE = Path(__file__).with_name("models.yaml")
+# Auxiliary classifiers make a network return several logits in training. Only the main output
+# is trained, measured and explained here. torchvision warns unless it is given `init_weights`.
+MAIN_OUTPUT_ONLY = {"aux_logits": False, "init_weights": True}
+BUILDER_SETTINGS = {"googlenet": MAIN_OUTPUT_ONLY, "inception_v3": MAIN_OUTPUT_ONLY}
 
 
 def build_model(architecture: Architecture | Mapping[str, Any], num_classes: int) -> nn.Module:
@@ -28,8 +32,10 @@ def build_model(architecture: Architecture | Mapping[str, Any], num_classes: int
     if isinstance(architecture, Mapping):
         architecture = _validate(architecture)
     settings = architecture.model_dump(include={"width_mult", "channels"}, exclude_none=True)
+    build = _find_builder(architecture)
+    fixed = BUILDER_SETTINGS.get(architecture.builder, {})
     try:
-        model = _find_builder(architecture.builder)(num_classes=num_classes, **settings)
+        model = build(num_classes=num_classes, **settings, **fixed)
     except (TypeError, ValueError) as error:
         call = f"{architecture.builder} with {settings or 'no settings'}"
         raise ConfigError(f"models.{architecture.name}: {call}: {error}") from error
@@ -72,7 +78,14 @@ def load_architectures(path: Path = MODELS_FILE) -> dict[str, Architecture]:
     try:
         models = yaml.safe_load(path.read_text(encoding="utf-8"))["models"]
         return {name: _validate({"name": name, **entry}) for name, entry in models.items()}
-    except (OSError, yaml.YAMLError, LookupError, TypeError, AttributeError) as error:
+    except (
+        OSError,
+        UnicodeError,
+        yaml.YAMLError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ) as error:
         raise ConfigError(
             f"{path}: expected 'models:' with one entry a network; {error}"
         ) from error
@@ -90,10 +103,18 @@ def _validate(entry: Mapping[str, Any]) -> Architecture:
         raise ConfigError(f"models.{name}: {'; '.join(problems)}") from error
 
 
-def _find_builder(name: str) -> Callable[..., nn.Module]:
-    if name in CUSTOM_BUILDERS:
-        return CUSTOM_BUILDERS[name]
+def _find_builder(architecture: Architecture) -> Callable[..., nn.Module]:
+    builder = architecture.builder
+    if builder in CUSTOM_BUILDERS:
+        return CUSTOM_BUILDERS[builder]
     # Imported only here, since it takes more than a second and custom networks do without.
-    from torchvision.models import get_model_builder
+    from torchvision import models
 
-    return get_model_builder(name)
+    # Only classifiers: detection and segmentation builders download weights of their backbone.
+    classifiers = models.list_models(module=models)
+    if builder in classifiers:
+        return models.get_model_builder(builder)
+    hint = suggest(builder, [*CUSTOM_BUILDERS, *classifiers])
+    raise ConfigError(
+        f"models.{architecture.name}.builder: unknown builder {builder!r}; {hint}"
+    )

@@ -21,6 +21,7 @@ from resomap.training.trainer import Trainer
 
 VAL_BATCH_FACTOR = 4  # a batch of validation over one of training: no activations are kept
 NUM_HEAD_TENSORS = 2  # weight and bias of the last layer
+AUXILIARY_HEADS = ("aux1.", "aux2.", "AuxLogits.")  # not built: see models.registry
 START_KEY = "config/training.yaml: training.start"
 
 
@@ -100,6 +101,8 @@ def build_trainer(
         ema_decay=recipe.ema_decay,
         # Without smoothing and class weights, so that val_loss compares between recipes.
         val_criterion=nn.CrossEntropyLoss(),
+        # Without it, a resumed training would draw other dropout masks than one without a stop.
+        seed=seed,
         group=group,
     )
 
@@ -171,7 +174,8 @@ def _download_pretrained(architecture: Architecture) -> dict[str, Tensor]:
         problem = f"pretrained: torchvision has no weights for {architecture.name}"
         raise ConfigError(f"{START_KEY}: {problem}") from None
     try:
-        return dict(weights.get_state_dict(progress=False, check_hash=True, weights_only=True))
+        state = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+        return {name: state[name] for name in state if not name.startswith(AUXILIARY_HEADS)}
     except OSError as error:
         cache = Path(torch.hub.get_dir()) / "checkpoints"
         raise ResoMapError(

@@ -4,16 +4,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
 
+from resomap.config.training import Mode, direction_of
 from resomap.errors import ConfigError
 from resomap.system.files import remove_leftovers, write_json
 from resomap.training.checkpoint import save_optimizer_state, save_weights
-
-Mode = Literal["min", "max"]
 
 
 def is_better(value: float, best: float | None, mode: Mode, min_delta: float = 0.0) -> bool:
@@ -105,6 +104,9 @@ class ModelCheckpoint:
     >>> checkpoint.get_best_checkpoint_path()
     PosixPath('checkpoints/r224_epoch0007.safetensors')
 
+    Without `mode` the direction follows from the name of the metric: max for accuracy, precision,
+    recall and f1, else min.
+
     Beside `r{resolution}_epoch{epoch}.safetensors` stand a `.json` (epoch, resolution, monitor,
     mode and the finite metrics) and, with `save_optimizer`, an `.optimizer.safetensors`, which
     `resomap.training.checkpoint.load_optimizer_state` reads.
@@ -114,11 +116,12 @@ class ModelCheckpoint:
         self,
         save_dir: str | Path,
         monitor: str = "val_loss",
-        mode: Mode = "min",
+        mode: Mode | None = None,
         save_top_k: int = 1,
         save_optimizer: bool = False,
     ) -> None:
-        self.save_dir, self.monitor, self.mode = Path(save_dir), monitor, mode
+        self.save_dir, self.monitor = Path(save_dir), monitor
+        self.mode: Mode = mode or direction_of(monitor)
         self.save_top_k, self.save_optimizer = save_top_k, save_optimizer
         self.kept: list[KeptCheckpoint] = []
 

@@ -61,9 +61,13 @@ def train_run(
 
 def with_half_learning_rate(setup: RunSetup) -> RunSetup:
     """Return the same setup with half the peak learning rate."""
-    optimizer = setup.recipe.optimizer
-    slower = optimizer.model_copy(update={"learning_rate": optimizer.learning_rate / 2})
-    return replace(setup, recipe=setup.recipe.model_copy(update={"optimizer": slower}))
+    recipe, rate = setup.recipe, setup.recipe.optimizer.learning_rate / 2
+    slower = recipe.optimizer.model_copy(update={"learning_rate": rate})
+    # A lower bound above the new peak would let the rate rise.
+    lowest = min(recipe.schedule.min_lr, rate)
+    schedule = recipe.schedule.model_copy(update={"min_lr": lowest})
+    changes = {"optimizer": slower, "schedule": schedule}
+    return replace(setup, recipe=recipe.model_copy(update=changes))
 
 
 def train_attempt(

@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import (
     StepLR,
 )
 
-from resomap.config.training import Monitor, Schedule
+from resomap.config.training import Monitor, Schedule, direction_of
 from resomap.errors import ConfigError
 from resomap.training.callbacks import read_metric
 
@@ -55,6 +55,8 @@ class LRSchedulerCallback:
         params = dict(scheduler_params or {})
         self.monitor = params.pop("monitor", "val_loss")
         self.by_metric = scheduler_type == "plateau"
+        if self.by_metric:
+            params.setdefault("mode", direction_of(self.monitor))
         self.optimizer, self.verbose = optimizer, verbose
         self.warmup, self.interval = warmup, interval
         self.scheduler = _build_torch_scheduler(optimizer, scheduler_type, params)

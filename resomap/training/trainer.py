@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from resomap.config.training import Precision
 from resomap.errors import ResoMapError
 from resomap.training.distributed import Group, unwrap
+from resomap.training.ema import WeightAverage
 from resomap.training.memory import (
     BufferSnapshot,
     MicroBatch,
@@ -62,7 +62,8 @@ class Trainer:
     - `scheduler` is stepped by the trainer: once an epoch, or once a step with interval "step".
     - `micro_batch` is the most images in one pass. It is halved when memory runs out, and the
       step is repeated; `Infeasible` at one image, or at two with BatchNorm.
-    - `ema_decay` keeps an exponential moving average of the weights, which `validate` uses.
+    - `ema_decay` keeps an exponential moving average of the weights, which `validate` uses. Its
+      memory starts short: see `resomap.training.ema`.
     - `val_criterion` replaces `criterion` in `validate`.
     - `seed` makes the draws of dropout depend on (seed, epoch, step, process) only.
     - `group` is the place of this process among several (`resomap.training.distributed`).
@@ -101,7 +102,7 @@ class Trainer:
         self.accumulation_steps = gradient_accumulation_steps
         self.clip_norm, self.seed = gradient_clip_norm, seed
         self.scaler = build_scaler(self.precision, self.device)
-        self.ema = _build_ema(unwrap(self.model), ema_decay) if ema_decay else None
+        self.ema = WeightAverage(unwrap(self.model), ema_decay) if ema_decay else None
         self.micro_batch = MicroBatch(micro_batch, min_micro_batch(model))
         self.val_micro_batch = MicroBatch()
         self._before_step = BufferSnapshot(self.model)
@@ -302,7 +303,3 @@ class Trainer:
             self.ema.update_parameters(unwrap(self.model))
         if self.scheduler and self._schedules_steps:
             self.scheduler.step()
-
-
-def _build_ema(model: nn.Module, decay: float) -> AveragedModel:
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))

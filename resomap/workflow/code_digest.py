@@ -24,6 +24,7 @@ EXCLUDED_FROM_DIGEST = {
     "config.data",
     "config.load",
     "config.messages",
+    "config.recipe",
     "workflow.jobs",
     "workflow.job_params",
     "workflow.targets",

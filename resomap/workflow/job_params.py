@@ -18,6 +18,7 @@ from resomap.workflow.targets import swept_models
 
 SCRIPTS = PACKAGE.parent / "workflow_scripts"
 ENTRY_POINTS: dict[type[Job], Path] = {
+    jobs.CheckNetworks: PACKAGE / "entry/check_networks.py",
     jobs.PrepareData: PACKAGE / "entry/prepare_data.py",
     jobs.ResizeData: PACKAGE / "entry/resize_data.py",
     jobs.Train: PACKAGE / "entry/train.py",
@@ -32,6 +33,13 @@ ENTRY_POINTS: dict[type[Job], Path] = {
     jobs.PartialReport: SCRIPTS / "partial_report.py",
     jobs.Track: SCRIPTS / "track.py",
 }
+
+
+def images_per_pass(config: Config) -> int:
+    """Return the fewest images that one process of a training gets in a step."""
+    return config.training.batch_size // config.system.training.gpus
+
+
 # Fields of a job that are no section of the configuration, and what their value is.
 CONFIG_FIELDS: dict[str, Callable[[Config], Any]] = {
     "data": data_settings,
@@ -42,6 +50,8 @@ CONFIG_FIELDS: dict[str, Callable[[Config], Any]] = {
     "resolutions": lambda config: tuple(sorted(config.sweep.resolutions)),
     "seeds": lambda config: tuple(sorted(config.sweep.seeds)),
     "smallest_resolution": lambda config: min(config.sweep.resolutions),
+    "images_per_pass": images_per_pass,
+    "gradcam_layer": lambda config: config.explainability.gradcam_layer,
     "device": lambda config: config.system.device,
     "profiling": lambda config: config.system.profiling,
     "precision": lambda config: config.training.precision,

@@ -49,6 +49,16 @@ class Job(Section):
             raise ResoMapError(f"--job is not a valid {cls.__name__} job: {problems}") from None
 
 
+class CheckNetworks(Job):
+    """Every network built once at every resolution, on no device; for no rule."""
+
+    models: tuple[Architecture, ...]
+    resolutions: tuple[int, ...]
+    images_per_pass: int
+    """Fewest images in a training pass of one process: BatchNorm may need two."""
+    gradcam_layer: str | None
+
+
 class PrepareData(Job):
     """Every image stored once, at native resolution."""
 

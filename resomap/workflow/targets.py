@@ -87,6 +87,11 @@ def start_files(config: Config) -> list[str]:
     """Return the file of weights that trainings start from; ConfigError if it does not exist."""
     # Without this check Snakemake would take results of other weights for those of this sweep.
     for start in config.training.start_files:
+        if start.is_dir():
+            raise ConfigError(
+                f"config/training.yaml: training.start: {start} is a folder: name a file in it, such "
+                f"as {start / 'best.safetensors'}"
+            )
         if not start.is_file():
             raise ConfigError(f"config/training.yaml: training.start: there is no file {start}")
     return list(map(str, config.training.start_files))

@@ -4,15 +4,16 @@ This is the layout of torchvision's ImageFolder.
 """
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from resomap.config.data import Folder
 from resomap.data.sources.listing import ImageEntry, ImageFile, Listing
+from resomap.data.sources.timed_search import SlowPattern, TimedSearch
 from resomap.errors import ConfigError
 
 PATH_KEY = "config/data.yaml: data.folder.path"
+GROUP_KEY = "config/data.yaml: data.folder.group"
 SPLIT_NAMES = {
     "train": "train",
     "training": "train",
@@ -48,6 +49,7 @@ def list_folder(folder: Folder) -> Listing:
             f"{PATH_KEY}: {root} holds no folders: one per class is needed (cats/, dogs/), "
             "or train/, val/, test/ with these inside"
         )
+    search = TimedSearch(folder.group) if folder.group else None
     entries = []
     for split, part in parts.items():
         for class_folder in _subfolders(part):
@@ -56,9 +58,7 @@ def list_folder(folder: Folder) -> Listing:
                 # Slicing: Path.relative_to takes microseconds, times a million files.
                 name = path[len(str(root)) + 1 :]
                 file = ImageFile(path, _mask_path(masks, name))
-                entries.append(
-                    ImageEntry(name, label, split, _find_group(folder.group, name), file)
-                )
+                entries.append(ImageEntry(name, label, split, _find_group(search, name), file))
     unusable = list(_files_outside_classes(root, parts.values()))
     return Listing(classes, entries, unusable, has_masks=masks is not None)
 
@@ -111,15 +111,19 @@ def _walk(folder: str, ancestors: frozenset[tuple[int, int]]) -> Iterator[str]:
             yield item.path
 
 
-def _find_group(pattern: str | None, name: str) -> str | None:
-    """Return the first bracket of the match of `pattern`, or all of it without a bracket."""
-    if pattern is None:
+def _find_group(search: TimedSearch | None, name: str) -> str | None:
+    """Return the first bracket of the pattern's match, or all of it without a bracket."""
+    if search is None:
         return None
-    match = re.search(pattern, name)
-    if match is None:
+    try:
+        match = search(name)
+    except SlowPattern:
         raise ConfigError(
-            f"config/data.yaml: data.folder.group: {pattern!r} does not match {name}"
-        )
+            f"{GROUP_KEY}: {search.pattern!r} takes too long on {name}: a repetition within a "
+            "repetition, such as (a+)+, tries every way to split the name"
+        ) from None
+    if match is None:
+        raise ConfigError(f"{GROUP_KEY}: {search.pattern!r} does not match {name}")
     return match.group(1 if match.re.groups else 0)
 
 

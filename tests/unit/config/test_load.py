@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 from typing import Any
 
@@ -5,7 +6,14 @@ import pytest
 from pydantic import ValidationError
 
 from resomap.config.data import SOURCES, TORCHVISION
-from resomap.config.load import build_config, find_architecture, load_config, merge, read_yaml
+from resomap.config.load import (
+    SHIPPED_CONFIG,
+    build_config,
+    find_architecture,
+    load_config,
+    merge,
+    read_yaml,
+)
 from resomap.config.schema import CONFIG_FILES, Config
 from resomap.errors import ConfigError
 
@@ -23,6 +31,7 @@ def nested(key: str, value: Any) -> dict[str, Any]:
     return value
 
 
+MINE = {"family": "resnet", "builder": "resnet18", "min_resolution": 1}
 DATASETS = ", ".join((*SOURCES, *TORCHVISION))
 UNKNOWN_KEYS = [
     ("config", "swep", "did you mean sweep?"),
@@ -33,6 +42,7 @@ UNKNOWN_KEYS = [
     ("mlflow", "mlflow.zzz", "known are enabled, tracking_uri, experiment"),
 ]
 INTEGER, NUMBER = "Input should be a valid integer", "Input should be a valid number"
+AT_MOST = "Input should be less than or equal to"
 AS_TEXT = "(YAML reads it as text: write"
 RATE = "training.optimizer.learning_rate"
 IMBALANCE = "sampling: balanced and class_weights: balanced correct the same imbalance twice"
@@ -125,6 +135,78 @@ INVALID_COMBINATIONS: list[tuple[dict[str, Any], str]] = [
         {"sweep": {"models": ["tiny_cnn", "vgg11"], "resolutions": [48, 24]}},
         "config/sweep.yaml: sweep.resolutions: vgg11 needs images of at least 32 px, not 24",
     ),
+    (
+        {"training": {"batch_size": 1000000000000000000000000000000}},
+        f"config/training.yaml: training.batch_size: {AT_MOST} 1000000, not 1000000000000000000000000000000",
+    ),
+    (
+        {"system": {"training": {"gpus": 65}}},
+        f"config/system.yaml: system.training.gpus: {AT_MOST} 64, not 65",
+    ),
+    (
+        {"system": {"profiling": {"cpu_threads": 1000000}}},
+        f"config/system.yaml: system.profiling.cpu_threads: {AT_MOST} 1024, not 1000000",
+    ),
+    (
+        {"system": {"profiling": {"rounds": 1000000000}}},
+        f"config/system.yaml: system.profiling.rounds: {AT_MOST} 10000, not 1000000000",
+    ),
+    (
+        {"system": {"profiling": {"warmup_seconds": 1000000.0}}},
+        f"config/system.yaml: system.profiling.warmup_seconds: {AT_MOST} 3600, not 1000000.0",
+    ),
+    (
+        {"data": {"reef": {"train": 1000000000000}}},
+        f"config/data.yaml: data.reef.train: {AT_MOST} 1000000, not 1000000000000",
+    ),
+    (
+        {"training": {"monitor": {"name": "val_accuracy", "mode": "min"}}},
+        "config/training.yaml: training.monitor: mode: min contradicts val_accuracy, which is better the larger it is: leave mode out, or write max",
+    ),
+    (
+        {"training": {"monitor": {"mode": "max"}}},
+        "config/training.yaml: training.monitor: mode: max contradicts val_loss, which is better the smaller it is: leave mode out, or write min",
+    ),
+    (
+        {"training": {"schedule": {"min_lr": 0.1}}},
+        "config/training.yaml: training.schedule.min_lr: 0.1 is above the peak, optimizer.learning_rate: 0.005: the rate would rise",
+    ),
+    (
+        {"training": {"schedule": {"warmup_epochs": 9.0}}},
+        "config/training.yaml: training.schedule.warmup_epochs: 9 is longer than the training, epochs: 8",
+    ),
+    (
+        {"training": {"early_stopping": {"patience": 2, "warmup_epochs": 8, "min_delta": 0}}},
+        "config/training.yaml: training.early_stopping.warmup_epochs: 8 leaves no epoch of 8 that counts",
+    ),
+    (
+        {"training": {"optimizer": {"sgd": {"momentum": 0}}}},
+        "config/training.yaml: training.optimizer.sgd.nesterov: true needs a momentum above 0: set nesterov: false",
+    ),
+    (
+        {"system": {"training": {"gpus": 64}}},
+        "config/training.yaml: training.batch_size: 32 leaves some of the 64 GPUs (system.training.gpus) without an image",
+    ),
+    (
+        {"data": {"reef": None}},
+        "config/data.yaml: data: dataset: reef needs the section reef, which is null",
+    ),
+    (
+        {"data": {"dataset": "folder", "path": ""}},
+        'config/data.yaml: data.folder.path: String should have at least 1 character, not ""',
+    ),
+    (
+        {"data": {"folder": {"group": "a{99999999999999999999}"}}},
+        "config/data.yaml: data.folder.group: 'a{99999999999999999999}' is no regular expression: the repetition number is too large",
+    ),
+    (
+        {"models": {"tiny_cnn": {"channels": []}}},
+        "config/models.yaml: models.tiny_cnn.channels: [] has no stage: leave the key out, or list the channels of each stage",
+    ),
+    (
+        {"models": {"tiny_cnn": {"family": "f" * 300}}},
+        f'config/models.yaml: models.tiny_cnn.family: String should have at most 64 characters, not "{"f" * 59}',
+    ),
 ]
 OPTIMIZER = "training.optimizer"
 RENAMED_KEYS = [
@@ -191,6 +273,27 @@ def test_recursive_mapping_is_refused(defaults, tmp_path):
     assert "Circular" in error_of(defaults, read_yaml(path))
 
 
+@pytest.mark.parametrize(
+    ("monitor", "mode"),
+    [
+        ({"name": "val_accuracy"}, "max"),
+        ({"name": "val_f1", "mode": None}, "max"),
+        ({"name": "val_recall", "mode": "max"}, "max"),
+        ({"name": "val_loss"}, "min"),
+        ({}, "min"),
+    ],
+)
+def test_direction_of_monitor_follows_from_its_name(monitor, mode):
+    assert build_config({"training": {"monitor": monitor}}).training.monitor.mode == mode
+
+
+def test_shipped_values_stand_below_every_configuration():
+    config = build_config({"training": {"epochs": 2}, "models": {"mine": MINE}})
+    assert (config.training.epochs, config.training.batch_size) == (2, 32)
+    assert {"mine", "tiny_cnn", "resnet18"} <= {model.name for model in config.models}
+    assert build_config({}) == load_config(SHIPPED_CONFIG)
+
+
 def test_integer_is_accepted_as_float(defaults):
     change = {"training": {"optimizer": {"weight_decay": 0}}}
     optimizer = build_config(merge(defaults, change)).training.optimizer
@@ -237,6 +340,18 @@ def write_files(directory: Path, values: dict[str, Any]) -> None:
 
 
 MALFORMED = [
+    (
+        "a: 1\n__use_yte__: true\n",
+        "line 2: __use_yte__ would run code of this file: write plain",
+    ),
+    (
+        "\n".join(
+            ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+            + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 9)]
+        ),
+        "line 1: its aliases expand to more than 20000 values",
+    ),
+    ("a: " + "x" * 2**20, "cannot be read: it is larger than 1 MiB"),
     ("sweep:\n  models: [a, b\n", "line 3: expected ',' or ']', but got '<stream end>'"),
     (
         "training:\n  epochs: 3\n\tbatch_size: 2\n",
@@ -284,6 +399,28 @@ def test_unreadable_file_is_reported_with_name(tmp_path, bytes_):
         read_yaml(path)
     assert str(caught.value).startswith(str(path))
     assert len(str(caught.value).splitlines()) <= 3
+
+
+def test_latin_1_file_is_reported_with_line(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_bytes("# f\u00fcr Fische\n".encode("latin-1"))
+    message = (
+        r"mine\.yaml, line 1: cannot be read: byte 0xfc is not UTF-8: save the file as UTF-8"
+    )
+    with pytest.raises(ConfigError, match=message):
+        read_yaml(path)
+
+
+def test_byte_order_mark_is_no_part_of_a_file(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(b"\xef\xbb\xbftraining: {epochs: 2}\n")
+    assert read_yaml(path) == {"training": {"epochs": 2}}
+
+
+def test_pipe_is_refused_without_waiting(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="it is a pipe or device, not a file"):
+        read_yaml(tmp_path / "pipe")
 
 
 def test_directory_cannot_be_read(tmp_path):

@@ -121,13 +121,13 @@ def test_top_modules_are_last_block_and_head(name):
 
 
 def test_top_of_network_without_blocks_is_its_head():
-    assert top_modules(nn.Sequential(nn.Flatten(), nn.Linear(192, 2))) == ("1",)
+    assert top_modules(nn.Sequential(nn.Flatten(), nn.Linear(192, 2)), 8) == ("1",)
 
 
 def test_top_of_network_with_one_block_has_both():
     block = nn.Sequential(nn.Conv2d(3, 4, 1))
     model = nn.Sequential(block, nn.Flatten(), nn.Linear(256, 2), nn.Softmax(dim=1))
-    assert top_modules(model) == ("0", "2")
+    assert top_modules(model, 8) == ("0", "2")
 
 
 def test_network_without_blocks_needs_a_named_layer():

@@ -168,6 +168,13 @@ def test_malformed_models_file_is_named(tmp_path, text, message):
         load_architectures(path)
 
 
+def test_latin_1_models_file_is_named(tmp_path):
+    path = tmp_path / "models.yaml"
+    path.write_bytes(b"models: {caf\xe9: 1}")
+    with pytest.raises(ConfigError, match=r"models\.yaml: expected 'models:'"):
+        load_architectures(path)
+
+
 def test_missing_models_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"missing\.yaml"):
         load_architectures(tmp_path / "missing.yaml")

@@ -4,12 +4,24 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torchvision.models import ResNet18_Weights, resnet18
+from torchvision.models import GoogLeNet_Weights, ResNet18_Weights, googlenet, resnet18
 
+from resomap.config.schema import Architecture, Config, Runtime
 from resomap.errors import ConfigError, ResoMapError
 from resomap.models.registry import build_model, load_architectures
-from resomap.training.build import class_weights, load_initial_weights
+from resomap.training.autosave import Autosave
+from resomap.training.build import (
+    build_loaders,
+    build_trainer,
+    class_weights,
+    load_initial_weights,
+)
 from resomap.training.checkpoint import save_weights
+from resomap.training.distributed import Group
+from resomap.training.fit import Outcome, fit
+from resomap.training.states import StateFolder
+from resomap.training.steps import build_noise_store
+from resomap.training.trainer import Trainer
 
 ARCHITECTURES = load_architectures()
 
@@ -55,6 +67,18 @@ def test_pretrained_start_reads_torch_cache(tmp_path, monkeypatch):
     assert model.fc.weight.shape == (5, 512)
 
 
+def test_pretrained_start_leaves_auxiliary_heads_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    published = googlenet(aux_logits=True, init_weights=False).state_dict()
+    path = tmp_path / "hub" / "checkpoints" / Path(GoogLeNet_Weights.DEFAULT.url).name
+    path.parent.mkdir(parents=True)
+    torch.save(published, path)
+    entry = Architecture(name="g", family="other", builder="googlenet", min_resolution=15)
+    model = build_model(entry, 5)
+    load_initial_weights(model, entry, "pretrained")
+    assert torch.equal(model.conv1.conv.weight, published["conv1.conv.weight"])
+
+
 def test_weights_of_other_network_are_refused(path):
     save_weights(path, build("simple_cnn").state_dict(), {"status": "ok"})
     message = r"training\.start: .*best.safetensors does not fit tiny_cnn: .* differs"
@@ -89,3 +113,49 @@ def test_class_weights_equal_sklearn_balanced():
     labels = torch.tensor([0] * 7 + [1] * 2 + [2])
     expected = compute_class_weight("balanced", classes=np.arange(3), y=labels.numpy())
     torch.testing.assert_close(class_weights(labels, 3), torch.from_numpy(expected).float())
+
+
+DROPOUT_NETWORK = Architecture(
+    name="with_dropout", family="other", builder="squeezenet1_1", min_resolution=17
+)
+CPU = torch.device("cpu")
+
+
+def build_dropout_trainer(config: Config, seed: int = 3) -> Trainer:
+    recipe = config.training.model_copy(update={"batch_size": 4, "epochs": 1})
+    store = build_noise_store(batch_size=4, resolution=24, classes=3)
+    runtime: Runtime = config.system.training
+    loaders = build_loaders(recipe, store, 24, seed, runtime, Group(), CPU)
+    return build_trainer(recipe, DROPOUT_NETWORK, seed, store, *loaders, CPU, Group())
+
+
+def fit_with_states(config: Config, folder: Path, kill_after: int | None = None) -> Outcome:
+    trainer = build_dropout_trainer(config)
+    autosave = Autosave(StateFolder(folder, "this training"), 1e9, 3)
+    if kill_after is not None:
+        update, steps = trainer._update, 0
+
+        def update_or_die() -> None:
+            nonlocal steps
+            steps += 1
+            if steps > kill_after:
+                raise KeyboardInterrupt
+            update()
+
+        trainer._update = update_or_die
+    return fit(trainer, 1, config.training.monitor, autosave=autosave)
+
+
+def test_trainer_has_the_seed_of_the_run(config):
+    assert build_dropout_trainer(config, seed=5).seed == 5
+
+
+def test_killed_network_with_dropout_resumes_to_same_bytes(config, tmp_path):
+    whole = fit_with_states(config, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        fit_with_states(config, tmp_path / "killed", kill_after=7)
+    torch.manual_seed(99)
+    resumed = fit_with_states(config, tmp_path / "killed")
+    assert resumed.history == whole.history
+    for name, tensor in whole.weights.items():
+        assert torch.equal(tensor, resumed.weights[name]), name

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from resomap.callbacks import EarlyStopping, ModelCheckpoint
+from resomap.callbacks import EarlyStopping, LRSchedulerCallback, ModelCheckpoint
 from resomap.errors import ConfigError
 from resomap.training.checkpoint import load_weights
 
@@ -98,3 +98,28 @@ def test_unknown_monitor_is_named_with_known_ones(tmp_path):
     checkpoint, metrics = ModelCheckpoint(tmp_path, "val_auc"), {"val_loss": 1.0, "val_f1": 0.5}
     with pytest.raises(ConfigError, match=r"'val_auc'.* val_loss, val_f1"):
         checkpoint.step(0, metrics, nn.Linear(1, 1))
+
+
+@pytest.mark.parametrize(
+    ("monitor", "mode"),
+    [("val_accuracy", "max"), ("val_loss", "min"), ("f1", "max"), ("train_recall", "max")],
+)
+def test_direction_follows_from_name_of_metric(tmp_path, monitor, mode):
+    assert ModelCheckpoint(tmp_path, monitor).mode == mode
+    assert ModelCheckpoint(tmp_path, monitor, mode).mode == mode
+
+
+def test_direction_of_other_metric_is_given(tmp_path):
+    assert ModelCheckpoint(tmp_path, "val_kappa").mode == "min"
+    assert ModelCheckpoint(tmp_path, "val_kappa", "max").mode == "max"
+
+
+def test_plateau_on_accuracy_waits_for_a_larger_value():
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    params = {"monitor": "val_accuracy", "factor": 0.1, "patience": 0}
+    schedule = LRSchedulerCallback(optimizer, "plateau", params)
+    for accuracy in (0.3, 0.5, 0.7):
+        schedule.step(metrics={"val_accuracy": accuracy})
+    assert schedule.get_last_lr() == [1.0]
+    schedule.step(metrics={"val_accuracy": 0.2})
+    assert schedule.get_last_lr() == [0.1]

@@ -7,6 +7,7 @@ from torch.nn import functional
 from torch.optim.lr_scheduler import StepLR
 
 from resomap.training import LRSchedulerCallback, Trainer
+from resomap.training.ema import warmed_up_decay
 from tests.tiny_training import build_network, build_noise_trainer, noise_batches
 
 CRITERIA = {
@@ -77,11 +78,12 @@ def test_use_amp_changes_nothing_on_cpu():
 
 def test_moving_average_is_what_is_validated():
     trainer, averages = build_trainer(batch_size=22, ema_decay=0.7), list[Tensor]()
-    for _ in range(3):
+    for updates in range(3):
         trainer.train_epoch()
+        decay = warmed_up_decay(0.7, updates)
         weights = [parameter.detach().clone() for parameter in trainer.model.parameters()]
         old = averages or weights
-        averages = [0.7 * a + (1 - 0.7) * w for a, w in zip(old, weights, strict=True)]
+        averages = [decay * a + (1 - decay) * w for a, w in zip(old, weights, strict=True)]
     averaged = list(trainer.eval_model.parameters())
     torch.testing.assert_close(averaged, averages, rtol=1e-5, atol=1e-6)
     [(images, labels)] = noise_batches(9, 9)

@@ -56,6 +56,7 @@ def test_train_job_follows_its_wildcards(config):
 
 REPORTS = {jobs.Aggregate, jobs.BuildReport, jobs.PartialReport}
 WHOLE_SWEEP = REPORTS | {
+    jobs.CheckNetworks,
     jobs.Plot,
     jobs.Evaluate,
     jobs.Profile,
@@ -82,7 +83,7 @@ CHANGES = {
     "a larger sweep": ({"sweep": LARGER_SWEEP}, WHOLE_SWEEP),
     "explanations": (
         {"explainability": {"methods": ["saliency"]}},
-        {jobs.Explain, jobs.CompareExplanations},
+        {jobs.CheckNetworks, jobs.Explain, jobs.CompareExplanations},
     ),
     "profiling": ({"system": {"profiling": {"rounds": 9}}}, {jobs.Profile}),
     "training": (

@@ -1,0 +1,118 @@
+"""The configuration of a Snakemake call: the files and the values that its command line names.
+
+They are read here and not taken from Snakemake, which keeps the last of two equal keys silently,
+and turns every number within `--config 'training={epochs: 2}'` into text.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import yaml
+
+from resomap.config.data import Data
+from resomap.config.load import DATASET_SECTIONS, merge, read_yaml, shipped_values
+from resomap.config.messages import section_of
+from resomap.config.schema import Architecture, Config
+from resomap.errors import ConfigError
+
+CONFIGFILE_OPTIONS = ("--configfile", "--configfiles")
+
+
+def read_values(configfiles: Iterable[Path], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the shipped values, those of `--configfile`, and those of `--config`, merged."""
+    values = shipped_values()
+    for path in configfiles:
+        values = merge(values, read_yaml(path))
+    return merge(values, {key: _restore(value, key) for key, value in arguments.items()})
+
+
+def check_config_files(command: Sequence[str]) -> None:
+    """Exit with a message if a file that `--configfile` names cannot be read.
+
+    The profiles call this before Snakemake reads the files: it would print a traceback for one
+    in Latin-1, and run the code of one with `__use_yte__`.
+    """
+    try:
+        groups = list(_named_files(command))
+        if len(groups) > 1:
+            raise ConfigError(
+                "--configfile is given twice, and Snakemake would use the last only: name all files "
+                "after one: --configfile a.yaml b.yaml"
+            )
+        for path in groups[0] if groups else ():
+            if Path(path).exists():  # else it is a target, or Snakemake names it
+                read_yaml(Path(path))
+    except ConfigError as error:
+        sys.exit(f"error: {error}")
+
+
+def _named_files(command: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the files after each `--configfile`."""
+    position = 1
+    while position < len(command):
+        option, equals, value = command[position].partition("=")
+        position += 1
+        if option not in CONFIGFILE_OPTIONS:
+            continue
+        files = [value] if equals else []
+        while not equals and position < len(command) and not command[position].startswith("-"):
+            files.append(command[position])
+            position += 1
+        yield files
+
+
+def _restore(value: Any, key: str) -> Any:
+    """Return a top-level value of `--config` with the types that its section asks for."""
+    if key == "models" and isinstance(value, Mapping):
+        return {name: _typed(entry, Architecture) for name, entry in value.items()}
+    field = Config.model_fields.get(key)
+    return _typed(value, field.annotation if field else None)
+
+
+def _typed(value: Any, annotation: Any) -> Any:
+    """Return `value` with its texts read as YAML, except where the key holds text."""
+    if isinstance(value, Mapping):
+        fields = _fields_of(section_of(annotation))
+        return {key: _typed(item, fields.get(key)) for key, item in value.items()}
+    if isinstance(value, list):
+        items = [argument for argument in _flatten(annotation) if get_origin(argument) is tuple]
+        item = get_args(items[0])[0] if items else None
+        return [_typed(each, item) for each in value]
+    if not isinstance(value, str):
+        return value
+    read = _read_scalar(value)
+    options = list(_flatten(annotation))
+    holds_text = str in options or any(get_origin(option) is Literal for option in options)
+    if holds_text and not (read is None and type(None) in options):
+        return value
+    return read
+
+
+def _fields_of(section: Any) -> dict[str, Any]:
+    if section is None:
+        return {}
+    fields = {key: field.annotation for key, field in section.model_fields.items()}
+    if section is not Data:
+        return fields
+    short = dict[str, Any]()  # `data: {dataset: folder, path: DIR}`
+    for name in DATASET_SECTIONS:
+        short |= _fields_of(section_of(Data.model_fields[name].annotation))
+    return {**short, **fields}
+
+
+def _flatten(annotation: Any) -> Iterator[Any]:
+    """Yield `annotation` and what its unions and Annotated types consist of."""
+    yield annotation
+    if get_origin(annotation) not in (tuple, Literal):
+        for argument in get_args(annotation):
+            yield from _flatten(argument)
+
+
+def _read_scalar(text: str) -> Any:
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):
+        return text
+    return value if value is None or isinstance(value, bool | int | float) else text

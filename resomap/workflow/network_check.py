@@ -1,0 +1,46 @@
+"""The check of a sweep's networks before its first job: each is built once at every resolution."""
+
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from resomap.config.schema import Config
+from resomap.errors import ConfigError
+from resomap.system.files import read_json
+from resomap.workflow import jobs
+from resomap.workflow.job_params import build_job
+from resomap.workflow.layout import artifact
+
+CHECKED_NETWORKS = Path(artifact("checked_networks").path)
+
+
+def check_networks(config: Config, checked: Path = CHECKED_NETWORKS) -> None:
+    """Build every network of the sweep in a process of its own, unless `checked` shows it done.
+
+    ConfigError with a line for each problem.
+    """
+    # No rule does this, because trainings would have to depend on it, and Snakemake does not
+    # compare the params of jobs behind a job that will run. A sweep with one more model and
+    # another learning rate would keep its old trainings.
+    job = build_job(config, jobs.CheckNetworks)
+    # Where jobs run in an environment of their own (`--sdm conda`), there may be no torch here.
+    if _read_checked(checked) == job.model_dump(mode="json") or find_spec("torch") is None:
+        return
+    options = ["--job", job.to_json(), "--checked", str(checked)]
+    process = subprocess.run(
+        [sys.executable, "-m", "resomap.entry.check_networks", *options],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if process.returncode:
+        raise ConfigError(process.stderr.strip().removeprefix("error: "))
+
+
+def _read_checked(path: Path) -> Any:
+    try:
+        return read_json(path)["job"]
+    except (OSError, ValueError, LookupError, TypeError):  # none or a damaged one: check again
+        return None

@@ -1,0 +1,107 @@
+"""Blocks and Grad-CAM layers of networks whose modules have other names than the shipped ones."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from resomap.config.schema import Architecture
+from resomap.errors import ConfigError
+from resomap.models.check import build_shapes
+from resomap.models.flow import find_blocks, trace
+from resomap.models.inspect import choose_layer, find_layer
+from resomap.models.registry import build_model
+
+
+def architecture(builder: str) -> Architecture:
+    return Architecture(name=builder, family="other", builder=builder, min_resolution=1)
+
+
+LAYERS = {
+    "mnasnet0_5": {64: "layers.9", 96: "layers.11", 224: "layers.16"},
+    "maxvit_t": {224: "blocks.3"},
+    "regnet_y_400mf": {64: "trunk_output.block2", 224: "trunk_output.block4"},
+    "shufflenet_v2_x0_5": {96: "stage3", 224: "conv5"},
+    "squeezenet1_1": {96: "features.7", 224: "features.12"},
+    "densenet121": {96: "features.denseblock3", 224: "features.denseblock4"},
+    "googlenet": {96: "inception4e", 224: "inception5b"},
+    "alexnet": {96: "features.4", 224: "features.11"},
+}
+TOP_MODULES = {
+    "mnasnet0_5": ("layers.14", "layers.15", "classifier"),
+    "maxvit_t": ("blocks.3", "classifier"),
+    "googlenet": ("inception5b", "fc"),
+    "regnet_y_400mf": ("trunk_output.block4", "fc"),
+}
+
+
+@pytest.mark.parametrize("builder", LAYERS)
+def test_auto_layer_is_a_block_of_the_trunk(builder):
+    shapes = build_shapes(architecture(builder))
+    blocks = find_blocks(shapes, 224)
+    chosen = {
+        resolution: choose_layer(blocks, trace(shapes, resolution), "auto")[0]
+        for resolution in LAYERS[builder]
+    }
+    assert chosen == LAYERS[builder]
+
+
+@pytest.mark.parametrize("builder", TOP_MODULES)
+def test_top_modules_are_those_that_a_pass_calls(builder):
+    assert find_blocks(build_shapes(architecture(builder)), 224).top == TOP_MODULES[builder]
+
+
+def test_tokens_of_a_transformer_are_no_maps():
+    # At 384 px the first stage of Swin returns (1, 96, 96, 96): 96 x 96 tokens of 96 channels.
+    shapes = build_shapes(architecture("swin_t"))
+    assert trace(shapes, 384)[-1].output.shape == (1, 3)
+    with pytest.raises(ConfigError, match=r"no blocks with square maps.*such as permute"):
+        find_layer(shapes, 384, "auto")
+    with pytest.raises(ConfigError, match="not a square map"):
+        find_layer(shapes, 384, "features.1")
+    assert find_layer(shapes, 384, "permute")[2] == 12
+
+
+@pytest.mark.parametrize("builder", ["googlenet", "inception_v3"])
+def test_auxiliary_outputs_are_left_out(builder):
+    model = build_shapes(architecture(builder))
+    assert model.train()(torch.empty(2, 3, 128, 128, device="meta")).shape == (2, 3)
+
+
+def test_parallel_branches_are_one_block():
+    class Branches(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.wide = nn.Sequential(nn.Conv2d(3, 4, 1))
+            self.deep = nn.Sequential(
+                nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.Upsample(scale_factor=2)
+            )
+            self.small = nn.Sequential(nn.Conv2d(4, 4, 3, stride=2, padding=1))
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.small(self.wide(images) + self.deep(images))
+
+    model = nn.Sequential(Branches(), build_head())
+    assert find_blocks(model, 32).names == ("0",)
+
+
+def build_head() -> nn.Module:
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+
+
+def test_trace_returns_calls_in_the_order_of_the_pass():
+    model = build_model(
+        Architecture(
+            name="mine", family="custom", builder="tiny_cnn", min_resolution=2, channels=(4, 6)
+        ),
+        2,
+    )
+    calls = trace(model, 16)
+    assert [call.name for call in calls if call.name.count(".") < 2] == [
+        *("stages.0", "stages.1", "stages", "pool", "head"),
+        "",
+    ]
+    assert [call.side for call in calls if call.name in ("stages.0", "stages.1", "head")] == [
+        16,
+        8,
+        None,
+    ]

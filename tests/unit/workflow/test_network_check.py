@@ -1,0 +1,43 @@
+import pytest
+
+from resomap.config.load import build_config
+from resomap.errors import ConfigError
+from resomap.system.files import read_json
+from resomap.workflow import network_check
+from resomap.workflow.network_check import check_networks
+
+SMALL = {"sweep": {"models": ["tiny_cnn"], "resolutions": [24]}}
+BAD = {
+    **SMALL,
+    "models": {"tiny_cnn": {"builder": "tinycnn"}},
+}
+
+
+def test_networks_are_checked_once_for_each_configuration(tmp_path, monkeypatch):
+    path, runs, run = tmp_path / "checked.json", [], network_check.subprocess.run
+    monkeypatch.setattr(
+        network_check.subprocess,
+        "run",
+        lambda *arguments, **options: runs.append(1) or run(*arguments, **options),
+    )
+    check_networks(build_config(SMALL), path)
+    assert read_json(path)["job"]["resolutions"] == [24]
+    check_networks(build_config(SMALL), path)
+    assert len(runs) == 1
+    path.write_text("{")  # damaged
+    check_networks(build_config(SMALL), path)
+    assert len(runs) == 2
+
+
+def test_problem_names_file_and_key_and_leaves_no_mark(tmp_path):
+    path = tmp_path / "checked.json"
+    with pytest.raises(
+        ConfigError, match=r"config/models.yaml: models\.tiny_cnn\.builder: unknown"
+    ):
+        check_networks(build_config(BAD), path)
+    assert not path.exists()
+
+
+def test_environment_without_torch_leaves_the_check_to_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(network_check, "find_spec", lambda _: None)
+    check_networks(build_config(BAD), tmp_path / "checked.json")
