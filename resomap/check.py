@@ -1,17 +1,20 @@
 """Checks of the images and the disk space before a sweep starts, for `resomap check`."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from resomap.config.schema import Config
 from resomap.data.sources.open import Source, open_source
 from resomap.data.store.disk_space import GIB, store_bytes
+from resomap.data.store.inventory import Inventory
+from resomap.data.store.manifest import describe_notes
 from resomap.data.store.native_resolution import choose_native_resolution
 from resomap.data.store.prepare import inspect_images
-from resomap.errors import ConfigError, DataError
+from resomap.errors import ConfigError
 from resomap.report.data_page import write_data_page
+from resomap.report.text.listing import class_counts, listing_sentences
 from resomap.text import format_count
 from resomap.workflow.job_params import images_per_pass
 from resomap.workflow.recipe_checks import check_decay_steps
@@ -21,21 +24,33 @@ STORE_FOLDER = Path("results/data")
 CHECK_PAGE = Path("results/check.html")
 
 
-def check_images(config: Config, workers: int) -> tuple[list[str], list[str]]:
-    """Decode every image; return the findings, and the bad images with their reasons.
+class CheckResult(NamedTuple):
+    """What a check found, as lines, and what is wrong, as messages."""
+
+    lines: list[str]
+    errors: list[str]
+
+
+def check_data(config: Config, workers: int) -> CheckResult:
+    """Check the disk space and decode every image; no error keeps another from being found.
 
     The findings are also written to CHECK_PAGE, with figures. The reef has no files to check.
     """
+    source = open_source(config.data, download=config.data.download)
+    side = choose_native_resolution(config.data, source, STORE_FOLDER)
+    size, errors = _check_size(config, source, side)
     if config.data.reef is not None:
-        return [], []
+        return CheckResult([size], errors)
     # Not in results/data, where jobs would take it for a prepared dataset.
     with TemporaryDirectory(prefix="resomap-") as name:
         folder = Path(name)
-        inventory = inspect_images(config.data, STORE_FOLDER, folder, workers)
-        resolutions = sorted(config.sweep.resolutions)
-        findings = write_data_page(folder, resolutions, CHECK_PAGE, config.experiment.name)
-    bad = [f"{name}: {reason}" for name, reason in inventory.bad]
-    return [*findings, f"details: {CHECK_PAGE.resolve()}"], bad
+        inventory = inspect_images(config.data, source, side, folder, workers)
+        if inventory.problems:
+            findings = _describe_listing(source)
+        else:
+            findings = _write_page(config, folder)
+    errors += [*inventory.problems, *_list_bad(inventory)]
+    return CheckResult([size, *findings], errors)
 
 
 def check_recipe(config: Config) -> list[str]:
@@ -54,29 +69,54 @@ def check_recipe(config: Config) -> list[str]:
     return problems + check_networks(swept_models(config), use)
 
 
-def check_requirements(config: Config) -> Iterator[str]:
-    """Yield the size of the sweep: images, jobs and disk space.
+def _write_page(config: Config, folder: Path) -> list[str]:
+    resolutions = sorted(config.sweep.resolutions)
+    findings = write_data_page(folder, resolutions, CHECK_PAGE, config.experiment.name)
+    return [*findings, f"details: {CHECK_PAGE.resolve()}"]
 
-    DataError if the disk has too little free space.
-    """
-    source = open_source(config.data, download=config.data.download)
+
+def _describe_listing(source: Source) -> list[str]:
+    """Return how the files were understood, where nothing more can be said of the images."""
+    listing = source.listing
+    counts = [0] * len(listing.classes)
+    for entry in listing.entries:
+        counts[entry.label] += 1
+    classes = class_counts(dict(zip(listing.classes, counts, strict=True)))
+    return [classes, *listing_sentences(describe_notes(listing.notes))]
+
+
+def _list_bad(inventory: Inventory) -> list[str]:
+    if not inventory.bad:
+        return []
+    summary = f"{format_count(len(inventory.bad), 'file')} cannot be used as images:"
+    reasons = [f"{name}: {reason}" for name, reason in inventory.bad]
+    return ["\n  ".join([summary, *reasons])]
+
+
+def _check_size(config: Config, source: Source, side: int) -> tuple[str, list[str]]:
+    """Return the size of the sweep as a line, and an error if the disk has too little space."""
     num_images, trainings = len(source.listing.entries), len(run_files(config, "{seed}"))
-    needed = count_store_bytes(config, source)
-    yield (
+    needed = _store_bytes(config, source, side)
+    line = (
         f"sweep: {format_count(num_images, 'image')}, "
         f"{format_count(count_jobs(config), 'job')} ({format_count(trainings, 'training')}), "
         f"{needed / GIB:,.2f} GiB of disk space for images"
     )
     free = shutil.disk_usage(Path()).free
-    if needed > free:
-        raise DataError(
-            f"only {free / GIB:,.2f} GiB of disk space are free here: free some space, or use "
-            "fewer or smaller resolutions (sweep.resolutions, data.native_resolution)"
-        )
+    if needed <= free:
+        return line, []
+    return line, [
+        f"only {free / GIB:,.2f} GiB of disk space are free here: free some space, or use "
+        "fewer or smaller resolutions (sweep.resolutions, data.native_resolution)"
+    ]
 
 
 def count_store_bytes(config: Config, source: Source) -> int:
     """Return the disk space of the images, at native resolution and at every other, in bytes."""
     side = choose_native_resolution(config.data, source, STORE_FOLDER)
+    return _store_bytes(config, source, side)
+
+
+def _store_bytes(config: Config, source: Source, side: int) -> int:
     listing, resolutions = source.listing, config.sweep.resolutions
     return sum(store_bytes(len(listing.entries), side, resolutions, listing.has_masks).values())

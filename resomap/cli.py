@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +18,6 @@ from resomap.plan.forecast import estimate_minutes
 from resomap.status.summary import read_status
 from resomap.status.table import status_lines
 from resomap.system.gpus import Gpu, lease_holders, list_gpus
-from resomap.text import format_count
 from resomap.workflow.lifecycle import RUN_CONFIG, start_message
 from resomap.workflow.recipe_checks import recipe_warnings
 from resomap.workflow.resources import gpus_per_job
@@ -42,7 +42,7 @@ def check(configfile: OverlayFiles = None) -> None:
     The exit code is 1 if anything is wrong. Nothing is trained.
     """
     # Imported here: pandas and seaborn take a second to load, and `status` does not need them.
-    from resomap.check import check_images, check_recipe, check_requirements
+    from resomap.check import check_data, check_recipe
 
     with _printed_errors():
         config = load_config(SHIPPED_CONFIG, configfile or [])
@@ -50,19 +50,12 @@ def check(configfile: OverlayFiles = None) -> None:
         for line in _describe_environment(gpus_per_job(config)):
             typer.echo(line)
         problems = check_recipe(config)
-        for problem in problems:
-            typer.echo(f"error: {problem}", err=True)
-        for line in recipe_warnings(config):
-            typer.echo(line)
-        for line in check_requirements(config):
-            typer.echo(line)
-        findings, bad = check_images(config, os.cpu_count() or 1)
-    for line in findings:
+        lines, errors = check_data(config, os.cpu_count() or 1)
+    for line in [*recipe_warnings(config), *lines]:
         typer.echo(line)
-    if bad:
-        summary = f"error: {format_count(len(bad), 'file')} cannot be used as images:"
-        typer.echo("\n  ".join([summary, *bad]), err=True)
-    if bad or problems:
+    for error in [*problems, *errors]:
+        typer.echo(f"error: {error}", err=True)
+    if problems or errors:
         raise typer.Exit(1)
 
 
@@ -168,23 +161,25 @@ def _describe_environment(num_gpus: int) -> Iterator[str]:
 
 
 def _describe_device(num_gpus: int) -> str:
+    # Importing torch takes two seconds, and a machine without a GPU needs no answer of it.
+    if not num_gpus and not any(Path("/dev").glob("nvidia[0-9]*")):
+        return "device: cpu"
     import torch
 
     if torch.cuda.is_available():
         return f"device: {torch.cuda.get_device_name()} x {torch.cuda.device_count()}"
     # torch silently falls back to the CPU if the driver is older than its CUDA version.
-    if num_gpus or any(Path("/dev").glob("nvidia[0-9]*")):
-        return (
-            f"device: cpu. A GPU is present or requested, but torch (CUDA {torch.version.cuda}) "
-            "cannot use it; check the driver"
-        )
-    return "device: cpu"
+    return (
+        f"device: cpu. A GPU is present or requested, but torch (CUDA {torch.version.cuda}) "
+        "cannot use it; check the driver"
+    )
 
 
 def _has_bytecode() -> bool:
     """Return whether packages are compiled to bytecode, or will be at the first import."""
-    import torch
-
     # uv does not compile by default, and some machines forbid Python to write bytecode.
-    compiled = (Path(torch.__file__).parent / "__pycache__").glob("*.pyc")
+    package = find_spec("torch")
+    assert package is not None
+    assert package.origin is not None
+    compiled = (Path(package.origin).parent / "__pycache__").glob("*.pyc")
     return not sys.dont_write_bytecode or any(compiled)

@@ -192,8 +192,8 @@ def write_bad(folder: Path) -> dict[str, str]:
 
     add("empty.png", b"", "0 bytes")
     add("text.jpg", b"this is not an image\n" * 20, "not an image")
-    add("notes.txt", b"do not forget the milk", "not an image")
-    add("page.html", b"<!doctype html><title>404</title>", "not an image")
+    add("notes.png", b"do not forget the milk", "not an image")
+    add("page.jpg", b"<!doctype html><title>404</title>", "a web page")
     for name in ("cut.jpg", "cut.png", "cut.webp", "cut.tif", "cut.bmp"):
         whole = encoded(name)
         add(name, whole[: len(whole) // 2], "decoded")
@@ -217,14 +217,21 @@ def write_bad(folder: Path) -> dict[str, str]:
 
 def bomb(width: int, height: int) -> bytes:
     """Return a PNG of a few hundred bytes whose header promises width x height pixels."""
+    return _build_png((width, height), 8, bytes(1000))
 
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        length, checksum = (
-            struct.pack(">I", len(data)),
-            struct.pack(">I", zlib.crc32(kind + data)),
-        )
-        return length + kind + data + checksum
 
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    pixels = chunk(b"IDAT", zlib.compress(bytes(1000)))
-    return b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND", b"")
+def png_chunks(values: np.ndarray) -> bytes:
+    """Return 16-bit colours, big-endian uint16 (H, W, 3), as a PNG, which Pillow cannot write."""
+    rows = [b"\0" + row.tobytes() for row in values]
+    return _build_png((values.shape[1], values.shape[0]), 16, b"".join(rows))
+
+
+def _build_png(size: tuple[int, int], bits: int, rows: bytes) -> bytes:
+    header = _png_chunk(b"IHDR", struct.pack(">IIBBBBB", *size, bits, 2, 0, 0, 0))
+    pixels = _png_chunk(b"IDAT", zlib.compress(rows))
+    return b"\x89PNG\r\n\x1a\n" + header + pixels + _png_chunk(b"IEND", b"")
+
+
+def _png_chunk(kind: bytes, data: bytes) -> bytes:
+    checksum = struct.pack(">I", zlib.crc32(kind + data))
+    return struct.pack(">I", len(data)) + kind + data + checksum

@@ -56,6 +56,8 @@ def reef_data(reef: data.Reef, native: int, filter: str) -> data.Data:
         native_resolution=native,
         filter=filter,
         aspect="squash",
+        bit_depth=None,
+        group_leaks="error",
         on_bad_image="error",
         splits=data.Splits(val=0.15, test=0.2, seed=0),
         folder=None,

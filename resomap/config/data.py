@@ -24,6 +24,8 @@ TORCHVISION = (
 """Tested classes of torchvision.datasets. Other classification datasets are accepted
 untested."""
 MOST_HELD_OUT = 0.9
+ALPHA_MASKS = "alpha"
+"""Value of `data.folder.masks` for images whose alpha channel is their mask."""
 
 # A frequency above half of the largest side could not be drawn.
 Frequency = Annotated[float, Field(gt=0, le=2048)]
@@ -64,8 +66,8 @@ class Folder(Section):
     path: FilePath | None
     """Folder of the dataset."""
     masks: FilePath | None
-    """Folder of PNG object masks with the layout of `path`, or null. Pixels other than 0 belong
-    to the object."""
+    """Folder of object masks with the layout of `path`, `alpha` for the alpha channel of the
+    images, or null. Pixels other than 0 belong to the object."""
     group: RegularExpression | None
     """Regular expression on an image's path whose match is its group (such as a patient), or
     null. A group stays within one split."""
@@ -113,8 +115,8 @@ class Data(Section):
     as CIFAR10."""
     # Never derived from the sweep: a larger resolution must not rebuild the store.
     native_resolution: SideLength | None
-    """Side in pixels at which every image is stored once. null: 128 for reef, else the median
-    short side (8 to 512), fixed at the first preparation."""
+    """Side in pixels at which every image is stored once. null: 128 for reef, else the 95th
+    percentile of the side that decides (8 to 512), fixed at the first preparation."""
     # One filter for training and test: a mismatch of antialiasing alone costs accuracy.
     filter: Filter
     """Antialiasing filter for both resizes: to native_resolution, and from there to each
@@ -122,6 +124,11 @@ class Data(Section):
     aspect: Aspect
     """How an image becomes square: squash scales the sides apart, center_crop cuts off the
     longer side, letterbox pads with grey."""
+    bit_depth: Annotated[int, Field(ge=8, le=16)] | None
+    """Bits per value of images that are stored in 16 or 32 bits, such as 12. null: 16, and an
+    error if the values use fewer bits."""
+    group_leaks: Literal["error", "allow"]
+    """What to do with a group in two given splits: stop (error), or report it (allow)."""
     on_bad_image: Literal["error", "skip"]
     """What to do with unreadable images, once all are checked: stop with a list of them
     (error), or leave them out and report them (skip)."""

@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 
 from resomap.analysis.facts import Facts, read_facts
 from resomap.analysis.findings.limits import above_native
+from resomap.analysis.findings.user_files import larger_files
 from resomap.report import markup
 from resomap.report.catalogue import DATA, data_figure_names
 from resomap.report.figures.draw import draw_data_figures
@@ -19,7 +20,7 @@ def write_data_page(
 ) -> list[str]:
     """Write one self-contained page about the images prepared in `data`; return its sentences.
 
-    Alarms come first. Of the images only the contact sheet is read.
+    The classes come first, then alarms. Of the images only the contact sheet is read.
     """
     facts = read_facts(data)
     findings = _findings(facts, resolutions)
@@ -27,7 +28,7 @@ def write_data_page(
     names = data_figure_names(facts.manifest["dataset"])
     # Through files, as in the report, so that both pages embed figures alike.
     with TemporaryDirectory() as folder:
-        draw_data_figures(facts, resolutions, Path(folder))
+        draw_data_figures(facts, resolutions, Path(folder), markup.MAX_SVG_BYTES)
         figures = markup.categories(Path(folder), names)[DATA]
     values = {
         "experiment": experiment,
@@ -37,12 +38,14 @@ def write_data_page(
         "figures": figures,
     }
     files.write_text(page, markup.render("data.html.j2", values))
-    return [sentence for group in (findings | section["facts"]).values() for sentence in group]
+    groups = {"Classes": section["facts"]["Classes"], **findings, **section["facts"]}
+    return [sentence for group in groups.values() for sentence in group]
 
 
 def _findings(facts: Facts, resolutions: Sequence[int]) -> dict[str, list[str]]:
     """Return alarms, detail and limits as sentences; subjects without one are left out."""
-    above = above_native(resolutions, facts.native_resolution)
+    larger = larger_files(facts, resolutions)
+    above = above_native(resolutions, facts.native_resolution, larger)
     sentences = {
         "Alarm": list(dataset_alarms(facts)),
         "Detail": list(detail_sentences(facts, resolutions)),

@@ -9,6 +9,7 @@ from resomap.analysis.findings import cost as cost_findings
 from resomap.analysis.findings import evidence as evidence_findings
 from resomap.analysis.findings import limits as limit_findings
 from resomap.analysis.findings.agreement import agreement_finding, reference_agreement
+from resomap.analysis.findings.user_files import larger_files
 from resomap.analysis.sanity_check import drop_failed_methods, failed_methods
 from resomap.analysis.tables import Tables
 from resomap.config import schema, training
@@ -80,7 +81,8 @@ def page_findings(tables: Tables, facts: Facts, confidence: float) -> dict[str, 
 
 def page_limits(tables: Tables, facts: Facts) -> list[str]:
     """Return the limits of the dataset and of the sweep as sentences."""
-    findings = limit_findings.limit_findings(tables, facts.native_resolution)
+    larger = larger_files(facts, sorted(set(tables.cells["resolution"])))
+    findings = limit_findings.limit_findings(tables, facts.native_resolution, larger)
     return [*data.dataset_limits(facts), *map(limits.limit_sentence, findings)]
 
 

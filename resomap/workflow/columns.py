@@ -95,7 +95,9 @@ ENERGY_PER_IMAGE = (
 # results/data
 IMAGES = (
     Column("split", "", "train, val or test"),
-    *(INDEX, LABEL, IMAGE_GROUP),
+    *(INDEX, LABEL),
+    Column("class", "", "name of the class"),
+    IMAGE_GROUP,
     Column("source", "", "file or record of the image"),
     Column("row", "", "row in native.npy; -1 for a file that cannot be read"),
     Column("width", "px", "width as stored by the source"),

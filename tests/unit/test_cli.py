@@ -81,6 +81,31 @@ def test_check_names_every_bad_image(tmp_path, check_folder):
     assert "\n  cat/a.png: 0 bytes\n  dog/b.png: not an image" in result.output
 
 
+def test_check_lists_bad_images_beside_every_other_error(tmp_path, check_folder, monkeypatch):
+    write_classes(tmp_path / "images", {"cat": 1, "dog": 1})
+    bad = [f"{name}/bad{index:02}.jpg" for name in ("cat", "dog") for index in range(9)]
+    for name in bad:
+        (tmp_path / "images" / name).write_text("no image")
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2**10))
+    result = check_folder()
+    assert result.exit_code == 1
+    assert "error: only 0.00 GiB of disk space" in result.output
+    assert "error: too few images" in result.output
+    assert [name for name in bad if name not in result.output] == []
+
+
+def test_check_counts_other_files_in_one_line(tmp_path, check_folder):
+    write_classes(tmp_path / "images", {"cat": 20, "dog": 20})
+    for index in range(20):
+        for ending in ("txt", "xml", "json"):
+            (tmp_path / "images" / "cat" / f"{index:04d}.{ending}").write_text("x")
+    result = check_folder()
+    assert result.exit_code == 0, result.output
+    lines = [line for line in result.output.splitlines() if "no images" in line]
+    assert lines == ["Ignored: 60 files that are no images (.json 20, .txt 20, .xml 20)."]
+    assert "2 classes: cat 20, dog 20." in result.output
+
+
 def test_check_of_missing_folder_fails_in_one_line(check_folder):
     result = check_folder()
     assert result.exit_code == 1

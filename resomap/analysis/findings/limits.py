@@ -20,15 +20,17 @@ UNMEASURED_STATUSES = ("infeasible", "unsupported")
 CELL_OF_METHOD = ["method", "model", "resolution"]
 
 
-def limit_findings(tables: Tables, native_resolution: int) -> list[Finding]:
-    """Find every limit of this sweep, the most serious first."""
+def limit_findings(
+    tables: Tables, native_resolution: int, larger: Finding | None = None
+) -> list[Finding]:
+    """Find every limit of this sweep, the most serious first; `larger` is of larger files."""
     return [
         *changed_recipes(tables.runs),
         *disturbed_measurements(tables.profiles),
         *unmeasured(tables.profiles),
         *few_seeds(tables.cells),
         *confounds(tables.environment),
-        *above_native(tables.cells["resolution"], native_resolution),
+        *above_native(tables.cells["resolution"], native_resolution, larger),
         *failed_sanity_checks(tables.sanity),
         *incomplete_attributions(tables.explanations),
         *coarse_maps(tables.explanations),
@@ -125,13 +127,20 @@ def confounds(environment: dict[str, list[Any]]) -> list[Finding]:
     return findings
 
 
-def above_native(resolutions: Iterable[int], native_resolution: int) -> list[Finding]:
-    """Find the resolutions above that of the stored images, which add pixels and no detail."""
+def above_native(
+    resolutions: Iterable[int], native_resolution: int, larger: Finding | None = None
+) -> list[Finding]:
+    """Find the resolutions above that of the stored images, which add pixels and no detail.
+
+    The state is `pixels dropped` where files are `larger` (see user_files) than what is stored.
+    """
     above = sorted({int(px) for px in resolutions if px > native_resolution})
     if not above:
         return []
     subject = {"resolutions": above, "stored_at": native_resolution}
-    return [Finding("above native", "shown", "data/manifest.json", subject)]
+    if larger is None or larger.state == "not shown":
+        return [Finding("above native", "shown", "data/manifest.json", subject)]
+    return [Finding("above native", "pixels dropped", larger.evidence, subject, larger.numbers)]
 
 
 def failed_sanity_checks(sanity: pd.DataFrame) -> list[Finding]:

@@ -1,142 +1,80 @@
-"""Image files in one folder per class, with or without train/, val/ and test/ above them.
+"""Image files in one folder per class, with or without folders of splits.
 
 This is the layout of torchvision's ImageFolder.
 """
 
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from resomap.config.data import Folder
-from resomap.data.sources.listing import ImageEntry, ImageFile, Listing
-from resomap.data.sources.timed_search import SlowPattern, TimedSearch
+from resomap.config.data import ALPHA_MASKS, Folder
+from resomap.data.sources.groups import match_groups
+from resomap.data.sources.layout import ClassFolder, read_layout
+from resomap.data.sources.listing import ImageEntry, ImageFile, Listing, ListingNotes
+from resomap.data.sources.masks import MaskIndex, open_masks
+from resomap.data.sources.tree import ImageFolder, scan_folder
 from resomap.errors import ConfigError
 
 PATH_KEY = "config/data.yaml: data.folder.path"
-GROUP_KEY = "config/data.yaml: data.folder.group"
-SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
-IGNORED_FILES = {"Thumbs.db", "desktop.ini"}
-"""Files that file managers leave behind; names that begin with a dot are ignored too."""
-IMAGE_SUFFIXES = {
-    *(".jpg", ".jpeg", ".png", ".bmp", ".gif"),
-    *(".tif", ".tiff", ".webp", ".ppm", ".pgm"),
-}
 
 
 def list_folder(folder: Folder) -> Listing:
-    """Return every file below a class folder, at any depth, in the order of the names.
+    """Return every image below a class folder, at any depth, in the order of the names.
 
-    Links are followed. Files are not opened: what is no image is found when it is decoded.
+    Links are followed. Images are not opened: a damaged one is found when it is decoded.
     """
     root = Path(folder.path or "").expanduser()
     if not root.is_dir():
         raise ConfigError(f"{PATH_KEY}: there is no folder {root}")
-    masks = _mask_folder(folder)
-    parts = _split_folders(root)
-    classes = tuple(
-        sorted({path.name for part in parts.values() for path in _subfolders(part)})
+    masks = open_masks(folder, root)
+    tree, ignored = scan_folder(root, None if masks is None else masks.folder)
+    layout = read_layout(tree, f"{PATH_KEY}: {root}")
+    classes = tuple(sorted({each.class_name for each in layout.classes}))
+    names = [name for each in layout.classes for name in each.folder.walk()]
+    groups: Sequence[str | None] = [None] * len(names)
+    if folder.group is not None:
+        groups = match_groups(folder.group, names)
+    entries = list(_build_entries(root, layout.classes, classes, groups))
+    entries = [_add_mask(entry, folder, masks) for entry in entries]
+    if masks is not None:
+        masks.check_matches(names)
+    notes = ListingNotes(
+        layout.description,
+        dict(ignored.files),
+        sorted([*layout.ignored, *ignored.folders]),
+        unmatched_masks=0 if masks is None else masks.num_unmatched,
     )
-    if not classes:
-        raise ConfigError(
-            f"{PATH_KEY}: {root} holds no folders: one per class is needed (cats/, dogs/), "
-            "or train/, val/, test/ with these inside"
-        )
-    search = TimedSearch(folder.group) if folder.group else None
-    entries = []
-    for split, part in parts.items():
-        for class_folder in _subfolders(part):
-            label = classes.index(class_folder.name)
-            for path in _walk(str(class_folder), frozenset()):
-                # Slicing: Path.relative_to takes microseconds, times a million files.
-                name = path[len(str(root)) + 1 :]
-                file = ImageFile(path, _mask_path(masks, name))
-                entries.append(ImageEntry(name, label, split, _find_group(search, name), file))
-    unusable = list(_files_outside_classes(root, parts.values()))
-    return Listing(classes, entries, unusable, has_masks=masks is not None)
+    unusable = [*_find_outside(tree, layout.classes), *tree.walk_unreadable()]
+    return Listing(classes, entries, unusable, folder.masks is not None, notes)
 
 
-def _split_folders(root: Path) -> dict[str | None, Path]:
-    """Return the folder of each split, or {None: root} where it holds the classes directly."""
-    found: dict[str | None, Path] = {
-        split: root / name for name, split in SPLIT_NAMES.items() if (root / name).is_dir()
-    }
-    # A class may be called "train" too: it holds images, and a split holds folders.
-    if "train" in found and _subfolders(found["train"]):
-        return found
-    return {None: root}
+def _build_entries(
+    root: Path,
+    class_folders: Sequence[ClassFolder],
+    classes: Sequence[str],
+    groups: Sequence[str | None],
+) -> Iterator[ImageEntry]:
+    position, labels = 0, {name: label for label, name in enumerate(classes)}
+    for each in class_folders:
+        for name in each.folder.walk():
+            # Joined as text: a Path takes microseconds, times a million files.
+            file = ImageFile(f"{root}/{name}")
+            label = labels[each.class_name]
+            yield ImageEntry(name, label, each.split, groups[position], file)
+            position += 1
 
 
-def _mask_folder(folder: Folder) -> Path | None:
-    if folder.masks is None:
-        return None
-    masks = Path(folder.masks).expanduser()
-    if not masks.is_dir():
-        raise ConfigError(f"config/data.yaml: data.folder.masks: there is no folder {masks}")
-    return masks
+def _add_mask(entry: ImageEntry, folder: Folder, masks: MaskIndex | None) -> ImageEntry:
+    mask = masks.find(entry.name) if masks else None
+    if folder.masks == ALPHA_MASKS:
+        mask = ALPHA_MASKS
+    return entry._replace(location=entry.location._replace(mask=mask))
 
 
-def _subfolders(root: Path) -> list[Path]:
-    return sorted(
-        path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")
-    )
-
-
-def _walk(folder: str, ancestors: frozenset[tuple[int, int]]) -> Iterator[str]:
-    """Yield the files below `folder`; `ancestors` are the (device, inode) of those above it."""
-    status = Path(folder).stat()
-    identity = (status.st_dev, status.st_ino)
-    if identity in ancestors:  # a link to a folder above: following it would never end
-        return
-    with os.scandir(folder) as items:
-        kept = [
-            item
-            for item in items
-            if not item.name.startswith(".") and item.name not in IGNORED_FILES
-        ]
-    # The order of a folder differs between file systems; labels and rows follow it.
-    for item in sorted(kept, key=lambda item: item.name):
-        # DirEntry.is_dir needs no stat but raises on a link to itself; Path.is_dir is False.
-        is_folder = Path(item.path).is_dir() if item.is_symlink() else item.is_dir()
-        if is_folder:
-            yield from _walk(item.path, ancestors | {identity})
-        else:
-            yield item.path
-
-
-def _find_group(search: TimedSearch | None, name: str) -> str | None:
-    """Return the first bracket of the pattern's match, or all of it without a bracket."""
-    if search is None:
-        return None
-    try:
-        match = search(name)
-    except SlowPattern:
-        raise ConfigError(
-            f"{GROUP_KEY}: {search.pattern!r} takes too long on {name}: a repetition within a "
-            "repetition, such as (a+)+, tries every way to split the name"
-        ) from None
-    if match is None:
-        raise ConfigError(f"{GROUP_KEY}: {search.pattern!r} does not match {name}")
-    return match.group(1 if match.re.groups else 0)
-
-
-def _mask_path(masks: Path | None, name: str) -> str | None:
-    if masks is None:
-        return None
-    path = masks / Path(name).with_suffix(".png")
-    return str(path) if path.is_file() else None
-
-
-def _files_outside_classes(root: Path, parts: Iterable[Path]) -> Iterator[tuple[str, str]]:
-    """Yield (name, reason) of the image files beside the class folders."""
-    for part in sorted({root, *parts}):
-        for path in sorted(part.iterdir()):
-            if path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir():
-                yield os.path.relpath(path, root), "is in no class folder"
+def _find_outside(
+    tree: ImageFolder, class_folders: Sequence[ClassFolder]
+) -> Iterator[tuple[str, str]]:
+    """Yield (name, reason) of the images that are in no class folder."""
+    above = {each.folder.name.rpartition("/")[0] for each in class_folders}
+    for folder in (tree, *tree.folders):
+        if folder.name in above or folder is tree:
+            yield from ((name, "is in no class folder") for name in folder.images)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from PIL import Image
 
@@ -17,26 +17,14 @@ from resomap.data.sources import torchvision
 from resomap.data.sources.decode import (
     DECODER_ERRORS,
     BadImageError,
-    decode_image,
-    read_image_size,
+    DecodedImage,
+    FileReader,
 )
 from resomap.data.sources.listing import ImageEntry, Listing
 from resomap.data.sources.user_files import list_images
 
 REEF_NATIVE_RESOLUTION = 128
 REEF_FACTS = ("frequency", "orientation_degrees", "x", "y")
-
-
-class DecodedImage(NamedTuple):
-    """An image (RGB) and the mask of its object (L) or None.
-
-    `notes` are the FILE_NOTES on its file; `facts` are numbers that the source knows of it.
-    """
-
-    image: Image.Image
-    mask: Image.Image | None
-    notes: tuple[str, ...] = ()
-    facts: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,19 +49,12 @@ def open_source(data: Data, *, download: bool = False) -> Source:
     """List the images of `data`; `download` fetches a missing dataset of torchvision first."""
     listing = list_images(data)
     if listing is not None:
-        return Source(listing, _read_file, _file_size)
+        reader = FileReader(data.bit_depth)
+        return Source(listing, reader, reader.size)
     if data.torchvision is not None:
         return _open_torchvision(data.dataset, data.torchvision.root or "", download)
     assert data.reef is not None
     return _open_reef(data.reef, data.native_resolution or REEF_NATIVE_RESOLUTION)
-
-
-def _read_file(location: Any) -> DecodedImage:
-    return DecodedImage(*decode_image(location))
-
-
-def _file_size(location: Any) -> tuple[int, int] | None:
-    return read_image_size(location.path)
 
 
 def _open_torchvision(name: str, root: str, download: bool) -> Source:

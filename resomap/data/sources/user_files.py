@@ -2,10 +2,12 @@
 
 import hashlib
 import os
+from dataclasses import replace
 
-from resomap.config.data import Data
+from resomap.config.data import ALPHA_MASKS, Data
 from resomap.data.sources.csv import list_csv
 from resomap.data.sources.folder import list_folder
+from resomap.data.sources.groups import check_groups, find_shared_groups
 from resomap.data.sources.listing import ImageEntry, Listing, check_classes
 
 
@@ -21,7 +23,10 @@ def list_images(data: Data) -> Listing | None:
     else:
         return None
     check_classes(listing, f"config/data.yaml: {where}")
-    return listing
+    shared = find_shared_groups(listing.entries)
+    if data.group_leaks == "error":
+        check_groups(shared, f"config/data.yaml: {where}")
+    return replace(listing, notes=replace(listing.notes, shared_groups=shared))
 
 
 def listing_digest(listing: Listing) -> str:
@@ -39,8 +44,11 @@ def listing_digest(listing: Listing) -> str:
 
 def _describe(entry: ImageEntry) -> tuple[object, ...]:
     file = entry.location
-    mask_stamp = file.mask and _stamp(file.mask)
-    return (*entry[:4], _stamp(file.path), file.mask, mask_stamp, file.boxes)
+    has_mask_file = file.mask not in (None, ALPHA_MASKS)
+    mask_stamp = _stamp(file.mask) if has_mask_file else None
+    # Without the line of each box: a row that moves changes no image.
+    boxes = tuple(box[:4] for box in file.boxes)
+    return (*entry[:4], _stamp(file.path), file.mask, mask_stamp, boxes)
 
 
 def _stamp(path: str) -> tuple[int, int] | None:

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from resomap.config.data import Aspect, Data, Filter
-from resomap.data.sources.decode import FILE_NOTES, BadImageError
-from resomap.data.sources.open import DecodedImage, Source
+from resomap.data.sources.decode import FILE_NOTES, BadImageError, DecodedImage
+from resomap.data.sources.open import Source
 from resomap.data.store.npy_file import NpyFile
 from resomap.data.store.resize import make_square
 from resomap.data.store.resumable_arrays import DONE, FillPlan, fill_arrays
@@ -24,9 +24,12 @@ BAD = 2
 IMAGE_RECORD = np.dtype(
     [
         ("done", "u1"),
-        ("notes", "u1"),  # one bit per FILE_NOTES
+        ("notes", "u2"),  # one bit per FILE_NOTES
         ("width", "i4"),
         ("height", "i4"),
+        ("span", "u1"),  # largest minus smallest value of all channels
+        ("deepest", "u4"),  # largest value of a file with more than 8 bits, else 0
+        ("object", "f4"),  # share of the image that its mask covers; -1 without a mask
         ("pixels", "u8"),  # hash of the decoded pixels, for finding duplicates
         ("stored_sha256", "u1", (32,)),
         ("sum", "i8", (3,)),  # per channel, of the stored pixels
@@ -35,6 +38,9 @@ IMAGE_RECORD = np.dtype(
     ]
 )
 LEVELS = np.arange(256)
+SAMPLE_SIDE = 64
+NARROW_SPAN = 25
+"""Span of values, a tenth of the range, up to which an image is reported as nearly uniform."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,11 @@ class IngestTask:
         size = decoded.image.size
         record["width"], record["height"] = size
         record["notes"] = sum(1 << FILE_NOTES.index(note) for note in decoded.notes)
+        record["span"] = _span_of_values(decoded.image)
+        record["deepest"] = decoded.deepest
+        record["object"] = -1
+        if decoded.mask is not None:
+            record["object"] = np.asarray(decoded.mask).mean() / 255
         # The size is hashed too: 2 x 8 and 4 x 4 pixels can hold the same bytes.
         digest = hashlib.sha256(repr(size).encode() + decoded.image.tobytes()).digest()
         record["pixels"] = int.from_bytes(digest[:8], "big")
@@ -104,6 +115,18 @@ class IngestTask:
             arrays["masks"][row] = np.asarray(mask)
 
 
+def _span_of_values(image: Image.Image) -> int:
+    """Return the largest minus the smallest value of all channels."""
+    # A histogram takes a third of the time of decoding. Few images have a narrow range, and
+    # only those whose sample has one are read in full.
+    for sample in (image.resize((SAMPLE_SIDE, SAMPLE_SIDE), Image.Resampling.NEAREST), image):
+        used = np.flatnonzero(np.reshape(sample.histogram(), (3, 256)).any(axis=0))
+        span = int(used[-1] - used[0])
+        if span > NARROW_SPAN:
+            break
+    return span
+
+
 def ingest(
     data: Data,
     source: Source,
@@ -124,10 +147,9 @@ def ingest(
     }
     if source.listing.has_masks:
         arrays["masks"] = ((count, side, side), np.uint8)
+    settings = (data.aspect, data.filter, data.bit_depth)
     plan = FillPlan(
-        fingerprint=json.dumps(
-            [*fingerprint, side, data.aspect, data.filter, count, len(entries)]
-        ),
+        fingerprint=json.dumps([*fingerprint, side, *settings, count, len(entries)]),
         arrays=arrays,
         record_dtype=IMAGE_RECORD,
         task=IngestTask(source.read, side, data.aspect, data.filter),

@@ -20,7 +20,7 @@ class Inventory:
 
     `splits` (N,) is None for bad images; `assigned` names the splits that the source does not
     give. `rows` (N,) is where each entry is stored, -1 for not stored; `side` is the native
-    resolution.
+    resolution. `problems` are messages about what keeps the images from being used.
     """
 
     data: Data
@@ -30,6 +30,7 @@ class Inventory:
     assigned: Sequence[str]
     rows: np.ndarray
     side: int
+    problems: Sequence[str] = ()
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -60,6 +61,7 @@ class Inventory:
                 yield {
                     **self.name_entry(member),
                     "index": index,
+                    "class": printable_name(self.source.listing.classes[entry.label]),
                     "group": printable_name(entry.group or ""),
                     "row": int(self.rows[member]),
                     **self._describe_record(member),

@@ -1,6 +1,8 @@
 """The manifest of a prepared store, and the tables and arrays that describe its images."""
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from resomap.data.sources.decode import FILE_NOTES
+from resomap.data.sources.listing import ListingNotes
 from resomap.data.store.duplicates import count_duplicates, find_duplicates
+from resomap.data.store.ingest import NARROW_SPAN
 from resomap.data.store.inventory import Inventory, printable_name
 from resomap.data.store.spectrum import contact_sheet, cumulative_spectra, sample_per_class
 from resomap.data.store.store import SPLITS
@@ -61,6 +65,10 @@ def write_manifest(
         "drawn": list(inventory.assigned),
         "bad": len(inventory.ingested.bad),
         "notes": _count_notes(records),
+        "listing": describe_notes(source.listing.notes),
+        "objects": _describe_objects(inventory),
+        "narrow": _describe_narrow(inventory),
+        "assigned": _describe_assignment(inventory),
         "duplicates": count_duplicates(duplicates),
     }
     files.write_json(path, manifest)
@@ -85,6 +93,62 @@ def _count_notes(records: np.ndarray) -> dict[str, int]:
         note: int((records["notes"] >> bit & 1).sum()) for bit, note in enumerate(FILE_NOTES)
     }
     return {note: count for note, count in counts.items() if count}
+
+
+def describe_notes(notes: ListingNotes) -> dict[str, Any]:
+    """Return how the user's files were understood, as printable values."""
+    values = asdict(notes)
+    for key in ("ignored_folders", "unused_columns", "shared_groups"):
+        values[key] = [printable_name(name) for name in values[key]]
+    values["layout"] = printable_name(values["layout"])
+    values["ignored_files"] = {
+        printable_name(ending): count for ending, count in notes.ignored_files.items()
+    }
+    return values
+
+
+def _describe_objects(inventory: Inventory) -> dict[str, Any]:
+    """Return how many images and test images have a mask, and the mean share it covers."""
+    shares = inventory.ingested.records["object"]
+    masked = inventory.ingested.good & (shares >= 0)
+    return {
+        "images": int(masked.sum()),
+        "test_images": int(masked[inventory.members("test")].sum()),
+        "share": round(float(shares[masked].mean()), 4) if masked.any() else None,
+    }
+
+
+def _describe_narrow(inventory: Inventory) -> dict[str, Any]:
+    """Return how many images use little of the range of values, how much, and one of them."""
+    spans = inventory.ingested.records["span"]
+    narrow = np.flatnonzero(inventory.ingested.good & (spans <= NARROW_SPAN))
+    if not len(narrow):
+        return {"images": 0}
+    example = inventory.source.listing.entries[narrow[0]].name
+    return {
+        "images": len(narrow),
+        "share": round(float(spans[narrow].max()) / 255, 4),
+        "example": printable_name(example),
+    }
+
+
+def _describe_assignment(inventory: Inventory) -> dict[str, dict[str, Any]]:
+    """Return requested and actual share of each assigned split, and its largest group."""
+    entries, facts = inventory.source.listing.entries, {}
+    held_out = [split for split in inventory.assigned if split != "train"]
+    pool = sum(len(inventory.members(split)) for split in {*held_out, "train"})
+    for split in held_out:
+        members = inventory.members(split).tolist()
+        groups = Counter(entries[member].group for member in members)
+        groups.pop(None, 0)
+        name, count = groups.most_common(1)[0] if groups else ("", 0)
+        facts[split] = {
+            "requested": getattr(inventory.data.splits, split),
+            "actual": len(members) / pool,
+            "largest_group": printable_name(str(name)),
+            "largest_group_images": count,
+        }
+    return facts
 
 
 def channel_statistics(records: np.ndarray, side: int) -> dict[str, list[float]]:

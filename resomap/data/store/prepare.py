@@ -6,19 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from resomap.config.data import Data
-from resomap.data.sources.listing import name_missing_classes
 from resomap.data.sources.open import Source, open_source
-from resomap.data.sources.user_files import listing_digest
 from resomap.data.store.disk_space import check_disk_space, store_bytes
-from resomap.data.store.ingest import ingest
 from resomap.data.store.inventory import Inventory
 from resomap.data.store.manifest import write_manifest, write_tables
 from resomap.data.store.native_resolution import choose_native_resolution, fix_native_resolution
 from resomap.data.store.npy_file import read_rows
 from resomap.data.store.resumable_arrays import partial_folder, publish_arrays
 from resomap.data.store.spectrum import sample_per_class
-from resomap.data.store.splits import assign_splits
 from resomap.data.store.store import SPLITS, new_array
+from resomap.data.store.take_inventory import take_inventory
 from resomap.errors import DataError
 from resomap.system import files
 
@@ -52,70 +49,36 @@ def prepare_store(
     check_disk_space(directory, parts, existing)
     # The row is the position in the listing; a bad image leaves its row empty.
     rows = np.arange(num_images)
-    inventory = _take_inventory(data, source, side, rows, directory, code, workers)
-    if inventory.bad and data.on_bad_image == "error":
-        raise DataError(format_bad_images(inventory.bad))
+    inventory = take_inventory(data, source, side, rows, directory, code, workers)
+    errors = list(inventory.problems)
+    if inventory.bad and (errors or data.on_bad_image == "error"):
+        errors.append(format_bad_images(inventory.bad))
+    if errors:
+        raise DataError("\n".join(errors))
     _write_arrays(inventory, directory)
     duplicates = write_tables(inventory, directory, native)
     publish_arrays(directory, {"native": "native.npy"})
     write_manifest(inventory, duplicates, manifest)
 
 
-def inspect_images(data: Data, store: Path, directory: Path, workers: int) -> Inventory:
-    """Write into `directory` the tables and manifest that `store` would get.
+def inspect_images(
+    data: Data, source: Source, side: int, directory: Path, workers: int
+) -> Inventory:
+    """Write into `directory` the tables and manifest of a store of native resolution `side`.
 
     Every image is decoded, and only the sample for spectra and contact sheet is stored. Bad
-    images are skipped whatever `data.on_bad_image` is.
+    images are skipped whatever `data.on_bad_image` is. Where the inventory has problems,
+    nothing is written.
     """
-    source = open_source(data, download=data.download)
-    side = choose_native_resolution(data, source, store)
     labels = np.array([entry.label for entry in source.listing.entries])
     sampled = sample_per_class(labels, len(source.listing.classes))
     rows = np.full(len(labels), -1)
     rows[sampled] = np.arange(len(sampled))
-    inventory = _take_inventory(data, source, side, rows, directory, "", workers)
-    native = partial_folder(directory) / "native.npy"
-    duplicates = write_tables(inventory, directory, native)
-    write_manifest(inventory, duplicates, directory / "manifest.json")
-    return inventory
-
-
-def _take_inventory(
-    data: Data,
-    source: Source,
-    side: int,
-    rows: np.ndarray,
-    directory: Path,
-    code: str,
-    workers: int,
-) -> Inventory:
-    """Decode every image and assign splits; DataError where a class has no training image."""
-    listing = source.listing
-    fingerprint = [code, data.model_dump_json(include={"dataset", "torchvision", "reef"}), ""]
-    if data.torchvision is None and data.reef is None:
-        fingerprint[-1] = listing_digest(listing)
-    ingested = ingest(data, source, side, rows.tolist(), directory, fingerprint, workers)
-    good = np.flatnonzero(ingested.good).tolist()
-    # Only now: duplicates must share a split, and they are known once everything is decoded.
-    entries = [listing.entries[index] for index in good]
-    good_splits, assigned = assign_splits(
-        entries, ingested.records["pixels"][good], data.splits
-    )
-    trained = {
-        entry.label
-        for entry, split in zip(entries, good_splits, strict=True)
-        if split == "train"
-    }
-    missing = name_missing_classes(listing, trained)
-    splits: list[str | None] = [None] * len(listing.entries)
-    for index, split in zip(good, good_splits, strict=True):
-        splits[index] = split
-    inventory = Inventory(data, source, ingested, splits, assigned, rows, side)
-    if missing:
-        raise DataError(
-            f"no training image of class {missing} can be decoded.\n"
-            f"{format_bad_images(inventory.bad)}"
-        )
+    inventory = take_inventory(data, source, side, rows, directory, "", workers)
+    if not inventory.problems:
+        native = partial_folder(directory) / "native.npy"
+        duplicates = write_tables(inventory, directory, native)
+        write_manifest(inventory, duplicates, directory / "manifest.json")
     return inventory
 
 

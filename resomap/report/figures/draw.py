@@ -46,18 +46,20 @@ def draw_figures(
     _draw(plots, figure_names(images.manifest["dataset"], explain), folder)
 
 
-def draw_data_figures(facts: Facts, resolutions: Sequence[int], folder: Path) -> None:
-    """Write the figures that need no training."""
+def draw_data_figures(
+    facts: Facts, resolutions: Sequence[int], folder: Path, png_above_bytes: int = 0
+) -> None:
+    """Write the figures that need no training; PNGs only of SVGs larger than that."""
     plots = _data_plots(facts, resolutions)
-    _draw(plots, data_figure_names(facts.manifest["dataset"]), folder)
+    _draw(plots, data_figure_names(facts.manifest["dataset"]), folder, png_above_bytes)
 
 
-def _draw(plots: Plots, names: Iterable[str], folder: Path) -> None:
+def _draw(plots: Plots, names: Iterable[str], folder: Path, png_above_bytes: int = 0) -> None:
     for name in names:
         # The style is restored afterwards: the caller may draw figures of its own.
         with mpl.rc_context(STYLE):
             drawing = plots[name]()
-        save_drawing(drawing, folder, name)
+        save_drawing(drawing, folder, name, png_above_bytes)
 
 
 def _accuracy_plots(tables: Tables, images: StoredImages, confidence: float) -> Plots:

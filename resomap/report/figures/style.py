@@ -110,12 +110,18 @@ def draw_nothing(title: str, reason: str, data: pd.DataFrame) -> Drawing:
     return Drawing(new_figure(title, reason, (9.5, 1.1)), title, data)
 
 
-def save_drawing(drawing: Drawing, folder: Path, name: str) -> None:
-    """Write `name`.svg with the title in its metadata, `name`.png at 200 dpi and `name`.csv."""
+def save_drawing(drawing: Drawing, folder: Path, name: str, png_above_bytes: int = 0) -> None:
+    """Write `name`.svg with the title in its metadata, `name`.png at 200 dpi and `name`.csv.
+
+    The PNG is written where the SVG is larger than `png_above_bytes`.
+    """
     # Without a date and a version in the metadata, equal tables give equal bytes.
     metadata = {"svg": {"Title": drawing.title, "Date": None}, "png": {"Software": None}}
     with mpl.rc_context(STYLE):
         for kind, values in metadata.items():
+            # The PNG comes second. Drawing it takes as long as drawing the SVG.
+            if kind == "png" and (folder / f"{name}.svg").stat().st_size <= png_above_bytes:
+                continue
             with replacing(folder / f"{name}.{kind}") as temporary:
                 drawing.figure.savefig(temporary, dpi=2 * PIXELS_PER_INCH, metadata=values)
     with replacing(folder / f"{name}.csv") as temporary:

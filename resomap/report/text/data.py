@@ -4,11 +4,21 @@ from collections.abc import Iterator, Sequence
 
 from resomap.analysis.facts import SPLITS, Facts
 from resomap.analysis.findings import data as findings
+from resomap.analysis.findings import user_files
 from resomap.analysis.findings.finding import Finding
 from resomap.report.text.format import join_names, shorten_name
+from resomap.report.text.listing import (
+    class_counts,
+    listing_sentences,
+    mask_sentences,
+    oversized_split_sentence,
+    range_sentences,
+)
 from resomap.text import format_count, format_percent, format_ratio
 
 LONGEST_NAME = 60
+MIN_LARGER_SHARE = 0.05
+"""Share of larger files up to which the stored detail stands for that of the files."""
 MAX_NAMED = 6
 # How images that are not square become so.
 SQUARED = {
@@ -22,6 +32,8 @@ TREATMENTS = {
     "16 bit": "reduced to 8 bit",
     "alpha": "composited on white",
     "rotated by EXIF": "rotated upright",
+    "colour profile": "not applied: colours are read as sRGB",
+    "clipped box": "it reaches over the edge",
 }
 
 
@@ -91,6 +103,8 @@ def dataset_limits(facts: Facts) -> Iterator[str]:
         yield f"Skipped as unusable: {share}; each is listed with its reason."
     for finding in findings.empty_classes(facts):
         yield _empty_classes(finding)
+    yield from range_sentences(user_files.narrow_ranges(facts))
+    yield from map(oversized_split_sentence, user_files.oversized_splits(facts))
 
 
 def _empty_classes(finding: Finding) -> str:
@@ -105,9 +119,12 @@ def _empty_classes(finding: Finding) -> str:
 def detail_sentences(facts: Facts, resolutions: Sequence[int]) -> Iterator[str]:
     """Yield what resolutions keep of the detail, and how many images are upscaled."""
     detail = findings.detail_kept(facts, resolutions)
-    text = detail_title(detail).replace(
-        "the detail", "the detail of the images (spectral energy)"
-    )
+    larger = user_files.larger_files(facts, resolutions)
+    # Detail of larger files that is not stored is not in the spectrum either.
+    source = "of the images"
+    if larger.state == "shown" and larger.numbers["share"].value > MIN_LARGER_SHARE:
+        source = f"stored at {facts.native_resolution} px"
+    text = detail_title(detail).replace("the detail", f"the detail {source} (spectral energy)")
     if "worst_share" in detail.numbers:
         share = format_percent(detail.numbers["worst_share"].value)
         name = shorten_name(detail.subject["worst_class"], LONGEST_NAME)
@@ -177,9 +194,12 @@ def sheet_title(num_shown: int, num_classes: int) -> str:
 
 def dataset_facts(facts: Facts) -> dict[str, list[str]]:
     """Return what the dataset is, as sentences by subject."""
+    images = {str(name): int(count) for name, count in facts.counts.sum(axis=1).items()}
     sentences = {
+        "Classes": [class_counts(images), _classes(findings.class_balance(facts.counts))],
         "Images": list(_splits(facts)),
-        "Classes": [_classes(findings.class_balance(facts.counts))],
+        "Files": list(listing_sentences(facts.manifest.get("listing", {}))),
+        "Masks": list(mask_sentences(user_files.object_masks(facts))),
         "Sizes": [_sizes(facts)] if facts.has_files else [],
         "Copies": [_copies(findings.copies(facts))],
         "Notes": list(_notes(findings.image_notes(facts))),
@@ -229,7 +249,16 @@ def _sizes(facts: Facts) -> str:
         f"{length.low:,} to {length.high:,} px, median {length.value:,.0f}. "
         f"They are {SQUARED[facts.manifest['aspect']]} and stored at {stored_at} px. "
         f"{squaring_title(findings.squaring(facts))}."
+        f"{_larger(facts)}"
     )
+
+
+def _larger(facts: Facts) -> str:
+    """Return which share of the files is reduced, after a blank; nothing where none is."""
+    larger = user_files.larger_files(facts, [facts.native_resolution])
+    if larger.state == "not shown":
+        return ""
+    return f" {format_percent(larger.numbers['share'].value)} of the files have more pixels."
 
 
 def _copies(finding: Finding) -> str:

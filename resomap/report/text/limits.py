@@ -130,11 +130,20 @@ def _confound(finding: Finding) -> str:
 
 
 def _above_native(finding: Finding) -> str:
-    resolutions = ", ".join(map(str, finding.subject["resolutions"]))
-    add = agree(len(finding.subject["resolutions"]), "adds", "add")
+    resolutions, stored_at = finding.subject["resolutions"], finding.subject["stored_at"]
+    names = join_names(f"{px} px" for px in resolutions)
+    add = agree(len(resolutions), "adds", "add")
+    if finding.state == "pixels dropped":
+        share = format_percent(finding.numbers["share"].value)
+        keep = int(finding.numbers["keep"].value)
+        return (
+            f"{share} of the files have more pixels than the {stored_at} px at which images are "
+            f"stored. {names} {add} none of them: set data.native_resolution: {keep} to keep "
+            "them. Until then gains there are due to the grid."
+        )
     return (
-        f"Information ends at {finding.subject['stored_at']} px, at which images are stored. "
-        f"{resolutions} px {add} pixels and no detail, so gains there are due to the grid."
+        f"No image has more than the {stored_at} px at which images are stored. "
+        f"{names} {add} pixels and no detail, so gains there are due to the grid."
     )
 
 

@@ -88,10 +88,11 @@ def test_worst_copies_are_listed_first(tmp_path: Path) -> None:
     assert [row["source"] for row in rows[:3]] == [EVIL, "leak", "plain/0"]
 
 
-def test_sentences_start_with_alarms(written: Written) -> None:
+def test_sentences_start_with_classes_then_alarms(written: Written) -> None:
     page, sentences = written
-    subjects = [sentence.partition(":")[0] for sentence in sentences[:2]]
-    assert subjects == ["Leak", "Contradiction"]
+    subjects = [sentence.partition(":")[0] for sentence in sentences[:4]]
+    assert subjects[0] == "8 classes"
+    assert subjects[2:] == ["Leak", "Contradiction"]
     assert page.count("<p>Leak: ") == 1
     assert any("31 of 1,695 files" in sentence for sentence in sentences)
     assert any("40 test" in sentence for sentence in sentences)

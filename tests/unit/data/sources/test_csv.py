@@ -25,7 +25,8 @@ def test_csv_lists_images_with_all_columns(tmp_path):
     assert listing.has_masks
     first, second = listing.entries
     assert first[:4] == ("a.png", 0, "train", "p1")
-    assert first.location == (str(tmp_path / "a.png"), None, ((1, 2, 3.5, 4), (5, 6, 7, 8)))
+    boxes = ((1, 2, 3.5, 4, 2), (5, 6, 7, 8, 4))
+    assert first.location == (str(tmp_path / "a.png"), None, boxes, "table.csv")
     assert second[:4] == ("b.png", 1, "train", "p2")
     assert second.location.mask == str(tmp_path / "masks/b.png")
 
@@ -43,7 +44,7 @@ def test_csv_of_a_spreadsheet_is_read(tmp_path):
         ("file,label\na,b\n", "lacks the column path; it has file, label"),
         ("path,label\n", "lists no image"),
         ("path,label\na.png,\n", "table.csv, line 2: path or label is blank"),
-        ("path,label,split\na.png,x,train\nb.png,y,dev\n", "line 3: split 'dev' is none of"),
+        ("path,label,split\na.png,x,train\nb.png,y,fold1\n", "line 3: split 'fold1' is none"),
         ("path,label,split\na.png,x,train\nb.png,y,\n", "some lines have a split"),
         ("path,label\na.png,x\nb.png,y\na.png,x\n", "line 4: a.png is listed before"),
         ("path,label,xmin,ymin,xmax,ymax\na.png,x,1,2,3,four\n", "line 2: .* must be four"),
@@ -60,3 +61,28 @@ def test_missing_csv_is_named_with_its_key(tmp_path):
     data = data_section(tmp_path, dataset="csv", path=str(tmp_path / "nowhere.csv"))
     with pytest.raises(ConfigError, match=r"data\.csv\.path: .*nowhere\.csv"):
         list_images(data)
+
+
+def test_backslash_path_is_refused_with_the_right_one(tmp_path):
+    with pytest.raises(ConfigError, match=r"line 2: .* has backslashes: write ants/a\.png"):
+        list_csv(tmp_path, "path,label\nants\\a.png,ant\nbees\\b.png,bee\n")
+
+
+def test_address_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"line 2: .* is an address"):
+        list_csv(tmp_path, "path,label\nhttps://x.org/a.png,ant\nb.png,bee\n")
+
+
+def test_home_folder_is_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    listing = list_csv(tmp_path, "path,label\n~/a.png,ant\nb.png,bee\n")
+    paths = [entry.location.path for entry in listing.entries]
+    assert paths == [str(tmp_path / "home" / "a.png"), str(tmp_path / "b.png")]
+
+
+@pytest.mark.parametrize("names", [("Train", "DEV", "Testing"), ("train_set", "valid", "test")])
+def test_splits_are_known_by_their_common_names(tmp_path, names):
+    rows = [f"{split}{label}.png,{label},{split}" for split in names for label in "xy"]
+    listing = list_csv(tmp_path, "\n".join(["path,label,Split", *rows]))
+    splits = [entry.split for entry in listing.entries]
+    assert splits == ["train", "train", "val", "val", "test", "test"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resomap.data.sources.decode import BadImageError, decode_image
+from resomap.data.sources.decode import BadImageError, FileReader
 from resomap.data.sources.listing import ImageFile
 from resomap.data.store.resize import make_square
 from resomap.errors import DataError
@@ -85,6 +85,6 @@ def test_decompression_bomb_allocates_no_memory(tmp_path):
     (tmp_path / "bomb.png").write_bytes(bomb(40_000, 40_000))
     tracemalloc.start()
     with pytest.raises(BadImageError, match="bomb"):
-        decode_image(ImageFile(str(tmp_path / "bomb.png")))
+        FileReader()(ImageFile(str(tmp_path / "bomb.png")))
     assert tracemalloc.get_traced_memory()[1] < 10 * 2**20
     tracemalloc.stop()

@@ -78,7 +78,9 @@ def test_group_is_the_bracket_or_the_match(tmp_path, pattern, groups):
 
 def test_group_pattern_without_match_is_refused(tmp_path):
     write_classes(tmp_path / "images", {"cat": 1, "dog": 1})
-    with pytest.raises(ConfigError, match=r"data\.folder\.group: .* match cat/0000\.png"):
+    with pytest.raises(
+        ConfigError, match=r"data\.folder\.group: .* match in cat/0000\.png \(2 of 2"
+    ):
         list_folder(tmp_path, group=r"q\d")
 
 

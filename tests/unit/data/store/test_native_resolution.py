@@ -10,22 +10,25 @@ def native_resolution(folder, **keys):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two classes of images whose median short side is 28."""
+    """Forty images of 20 to 59 px by 80 px: 38 have a short side of 57 px or less."""
     for label in range(2):
-        for index, width in enumerate((20, 24, 28, 28, 40)):
-            pixels = noise(label, index, width=width, height=50)
+        for index, width in enumerate(range(20 + label, 60, 2)):
+            pixels = noise(label, index, width=width, height=80)
             save(tmp_path / "images" / f"c{label}" / f"{index}.png", pixels)
     return tmp_path
 
 
-def test_native_resolution_is_median_short_side(folder):
-    assert native_resolution(folder) == 28
+@pytest.mark.parametrize(
+    ("aspect", "side"), [("squash", 57), ("center_crop", 57), ("letterbox", 80)]
+)
+def test_native_resolution_is_exceeded_by_few_images(folder, aspect, side):
+    assert native_resolution(folder, aspect=aspect) == side
 
 
 def test_added_images_keep_native_resolution(folder):
     native_resolution(folder)
-    write_classes(folder / "images", {"c0": 9, "c1": 9}, start=20, width=90, height=90)
-    assert native_resolution(folder) == 28
+    write_classes(folder / "images", {"c0": 9, "c1": 9}, start=20, width=190, height=190)
+    assert native_resolution(folder) == 57
     assert native_resolution(folder, native_resolution=64) == 64
 
 

@@ -17,7 +17,7 @@ from resomap.data.store import ingest, resumable_arrays
 from resomap.data.store.prepare import prepare_store
 from resomap.data.store.resize import make_square, resize_store
 from resomap.data.store.store import open_store
-from resomap.errors import DataError
+from resomap.errors import ConfigError, DataError
 from resomap.system.files import read_json
 from tests import tiny_datasets
 from tests.image_files import (
@@ -124,7 +124,8 @@ def masked(tmp_path):
     ],
 )
 def test_masks_and_boxes_are_resized_with_images(masked, tmp_path, aspect, box):
-    store = prepare_images(tmp_path, dataset="csv", path=str(masked), aspect=aspect)
+    keys = {"dataset": "csv", "path": str(masked), "native_resolution": 20}
+    store = prepare_images(tmp_path, aspect=aspect, **keys)
     masks = open_store(store / "manifest.json").masks("test")
     left, top, right, bottom = box
     expected = np.zeros((20, 20))
@@ -158,8 +159,20 @@ def test_folder_without_images_is_refused(tmp_path):
     for name in ("cat", "dog"):
         (tmp_path / "images" / name).mkdir(parents=True)
         (tmp_path / "images" / name / "notes.txt").write_text("later")
-    with pytest.raises(DataError, match=r"none of the 2 files .*cat/notes\.txt"):
+    with pytest.raises(ConfigError, match="holds no folders with images"):
         prepare_images(tmp_path)
+
+
+def test_bad_files_are_listed_where_too_few_are_left_to_split(tmp_path):
+    write_classes(tmp_path / "images", {"cat": 1, "dog": 1})
+    bad = [f"{name}/{index}.jpg" for name in ("cat", "dog") for index in range(7)]
+    for name in bad:
+        (tmp_path / "images" / name).write_text("not an image")
+    with pytest.raises(DataError) as caught:
+        prepare_images(tmp_path)
+    message = str(caught.value)
+    assert message.startswith("too few images")
+    assert [name for name in bad if f"{name}: not an image" not in message] == []
 
 
 def test_too_small_disk_is_refused_before_writing(folder, monkeypatch):
