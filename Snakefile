@@ -34,6 +34,7 @@ rule all:
     input:
         "results/report/index.html",
         targets.tracking_files(CONFIG),
+        SWEEP_FILES,
 
 
 include: "rules/data.smk"
@@ -55,4 +56,5 @@ onstart:
 
 onsuccess:
     lifecycle.clear_finished_states()
+    lifecycle.sweep_leftovers()
     print(lifecycle.end_message(), flush=True)
