@@ -1,7 +1,7 @@
 """The cells and runs of a sweep, and the predictions of every run, image by image."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,10 +41,13 @@ class RunFolders:
     sweep: SweepResults | None = None
     explained: bool = True
     """Whether the sweep has explanations; those of an earlier one are not read."""
+    _statuses: dict[Path, RunStatus] = field(default_factory=dict)
 
     def status(self, run: Path) -> RunStatus:
-        """Return the status of the run in the folder `run`."""
-        return run_status(run, self.sweep)
+        """Return the status of the run in the folder `run`, read once for all tables."""
+        if run not in self._statuses:
+            self._statuses[run] = run_status(run, self.sweep)
+        return self._statuses[run]
 
     def explanations(self, run: Path) -> Path | None:
         """Return the folder of the explanations of a run; None where it has none of this sweep."""

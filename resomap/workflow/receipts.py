@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
@@ -108,6 +108,7 @@ def _path_pattern(path: str) -> str:
     return "".join(parts)
 
 
+@lru_cache(maxsize=2**14)
 def locate_file(path: Path) -> FileLocation | None:
     """Return which artifact a path is; None for files that no job with a receipt writes."""
     # The run of a path is in its last folders, whatever folder holds the results.
