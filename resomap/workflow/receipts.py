@@ -59,6 +59,15 @@ class FileLocation(NamedTuple):
         return STAGE_OF[self.artifact.writer]
 
     @property
+    def wildcards_of_job(self) -> dict[str, str]:
+        """The wildcards without those that number the files of one job."""
+        return {
+            name: value
+            for name, value in self.wildcards.items()
+            if f"{{{name}}}" in self.stage.log
+        }
+
+    @property
     def receipt(self) -> Path:
         """Path of the receipt of the job that writes the file."""
         return receipt_path(self.results, self.stage, self.wildcards)

@@ -79,8 +79,9 @@ class SweepResults:
         """Return whether the results of a job are those of the sweep as configured now.
 
         A result is current when its receipt names this very job, and all that it read is what
-        the jobs before it have written since.
+        the jobs before it have written since, which are current themselves.
         """
+        wildcards = {name: str(value) for name, value in wildcards.items()}
         key = stage, tuple(sorted(wildcards.items()))
         if key not in self._states:
             self._states[key] = self._read_state(stage, wildcards)
@@ -101,9 +102,12 @@ class SweepResults:
             located = locate_file(self.folder / name)
             upstream = read_receipt(located.receipt) if located else None
             # Images may be deleted to save disk space; what was made of them stays.
-            if upstream and (
-                name not in upstream.outputs or upstream.outputs[name][1] != digest
-            ):
+            if located is None or upstream is None:
+                continue
+            if name not in upstream.outputs or upstream.outputs[name].sha256 != digest:
+                return False
+            # The job of an agreement names no learning rate, nor does that of its maps.
+            if self.state(located.stage.name, **located.wildcards_of_job) == "stale":
                 return False
         return True
 

@@ -37,8 +37,10 @@ def finish(config: Any, stage: str, content: str = "1") -> Path:
     job = build_job(config, STAGE_JOBS[stage], **wildcards(stage))
     path = receipts.receipt_path(Path("results"), STAGE_OF[stage], wildcards(stage))
     with receipts.writing_receipt(path, job):
-        if stage == "evaluate":
+        if stage in ("evaluate", "explain"):
             receipts.check_content(Path(f"results/checkpoints/{RUN}/best.safetensors"))
+        if stage == "compare":
+            receipts.check_content(Path(f"results/runs/{RUN}/explanations/gradcam.npz"))
         for output in receipts.output_paths(path, job):
             write_text(output, f"{output} {content}")
     return path
@@ -99,6 +101,15 @@ def test_result_is_current_until_its_recipe_or_inputs_change(config, defaults):
     assert sweep(faster).state("evaluate", **KEY) == "stale"
     finish(faster, "evaluate")
     assert sweep(faster).state("evaluate", **KEY) == "current"
+
+
+def test_result_of_stale_results_is_stale(config, defaults):
+    for stage in ("train", "explain", "compare"):
+        finish(config, stage)
+    model = {"family": "custom", "model": "tiny_cnn"}
+    assert sweep(config).state("compare", **model) == "current"
+    slower = sweep(changed(defaults, {"training": {"optimizer": {"learning_rate": 0.1}}}))
+    assert [slower.state("explain", **KEY), slower.state("compare", **model)] == ["stale"] * 2
 
 
 def test_stale_results_are_an_error_that_names_the_flag(config, defaults):
