@@ -42,10 +42,12 @@ MAY_IMPORT = {
     "report": CORE | {"workflow", "analysis"},
     "workflow.columns": set(),
     "workflow.layout": {"errors", "system", "workflow.columns"},
+    "workflow.artifact_paths": {"workflow.layout"},
     "workflow.receipts": {
         "errors",
         "system",
         "workflow.layout",
+        "workflow.artifact_paths",
         "workflow.snakemake_records",
     },
     "workflow.snakemake_records": {"errors", "system"},

@@ -18,6 +18,7 @@ from resomap.errors import DataError
 from resomap.status.snakemake_files import SnakemakeState, submission_time
 from resomap.system.locks import read_lock_owner
 from resomap.workflow import jobs
+from resomap.workflow.artifact_paths import receipt_path
 from resomap.workflow.job_params import STAGE_JOBS, build_job
 from resomap.workflow.layout import (
     RUN_FOLDER,
@@ -29,13 +30,7 @@ from resomap.workflow.layout import (
     read_tail,
     state_folder,
 )
-from resomap.workflow.receipts import (
-    check_content,
-    digest_job,
-    is_receipt_of,
-    read_receipt,
-    receipt_path,
-)
+from resomap.workflow.receipts import check_content, digest_job, is_receipt_of, read_receipt
 from resomap.workflow.sweep_results import JOB_TYPES, SweepResults
 from resomap.workflow.targets import swept_models, swept_stages
 

@@ -31,6 +31,7 @@ EXCLUDED_FROM_DIGEST = {
     "workflow.layout",
     "workflow.data_digest",
     "workflow.code_digest",
+    "workflow.artifact_paths",
     "workflow.receipts",
     "workflow.snakemake_records",
     "workflow.sweep_results",

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from resomap.errors import DataError
 from resomap.text import format_count
 from resomap.workflow import jobs
+from resomap.workflow.artifact_paths import locate_file, receipt_path
 from resomap.workflow.checked_files import read_json
 from resomap.workflow.layout import (
     STAGE_OF,
@@ -17,13 +18,7 @@ from resomap.workflow.layout import (
     find_state,
     state_folder,
 )
-from resomap.workflow.receipts import (
-    digest_job,
-    is_receipt_of,
-    locate_file,
-    read_receipt,
-    receipt_path,
-)
+from resomap.workflow.receipts import digest_job, is_receipt_of, read_receipt
 
 ALL_TRIGGERS = ("code", "input", "mtime", "params", "software-env")
 ResultState = Literal["current", "stale", "missing"]

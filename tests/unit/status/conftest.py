@@ -10,9 +10,10 @@ import pytest
 from resomap.config.schema import Config
 from resomap.status.jobs import JobKey, JobStatus, read_jobs
 from resomap.system.files import write_json, write_text
+from resomap.workflow.artifact_paths import output_paths, receipt_path
 from resomap.workflow.job_params import STAGE_JOBS, build_job
 from resomap.workflow.layout import STAGE_OF
-from resomap.workflow.receipts import forget_reads, output_paths, receipt_path, write_receipt
+from resomap.workflow.receipts import forget_reads, write_receipt
 from resomap.workflow.resources import PLAN, plan_settings
 from resomap.workflow.snakemake_records import SNAKEMAKE_FOLDER, record_name
 

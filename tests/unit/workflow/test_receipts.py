@@ -11,9 +11,10 @@ from resomap.config.load import build_config, merge
 from resomap.errors import DataError
 from resomap.system.files import write_arrays, write_json, write_rows, write_text
 from resomap.workflow import checked_files, jobs, receipts
+from resomap.workflow.artifact_paths import locate_file, output_paths, receipt_path
 from resomap.workflow.job_params import STAGE_JOBS, build_job
 from resomap.workflow.layout import ARTIFACTS, STAGE_OF, WITHOUT_RECEIPT
-from resomap.workflow.receipts import JobDigest, digest_job, locate_file
+from resomap.workflow.receipts import JobDigest, digest_job
 from resomap.workflow.sweep_results import JOB_TYPES, SweepResults, check_nothing_stale
 
 KEY = {"family": "custom", "model": "tiny_cnn", "resolution": "24", "seed": "0"}
@@ -35,13 +36,13 @@ def wildcards(stage: str) -> dict[str, str]:
 def finish(config: Any, stage: str, content: str = "1") -> Path:
     """Write every output of a job, and its receipt as its process does; returns the receipt."""
     job = build_job(config, STAGE_JOBS[stage], **wildcards(stage))
-    path = receipts.receipt_path(Path("results"), STAGE_OF[stage], wildcards(stage))
+    path = receipt_path(Path("results"), STAGE_OF[stage], wildcards(stage))
     with receipts.writing_receipt(path, job):
         if stage in ("evaluate", "explain"):
             receipts.check_content(Path(f"results/checkpoints/{RUN}/best.safetensors"))
         if stage == "compare":
             receipts.check_content(Path(f"results/runs/{RUN}/explanations/gradcam.npz"))
-        for output in receipts.output_paths(path, job):
+        for output in output_paths(path, job):
             write_text(output, f"{output} {content}")
     return path
 
