@@ -33,8 +33,7 @@ rule all:
     default_target: True
     input:
         "results/report/index.html",
-        targets.tracking_files(CONFIG),
-        SWEEP_FILES,
+        targets.tracking_files(CONFIG) + SWEEP_FILES,
 
 
 include: "rules/data.smk"
@@ -57,4 +56,5 @@ onstart:
 onsuccess:
     lifecycle.clear_finished_states()
     lifecycle.sweep_leftovers()
-    print(lifecycle.end_message(), flush=True)
+    if job_params.is_report_current(CONFIG):
+        print(lifecycle.end_message(), flush=True)

@@ -10,12 +10,13 @@ from resomap.config.schema import Architecture, Config
 from resomap.errors import ConfigError, DataError
 from resomap.system.gpus import largest_memory_mib
 from resomap.workflow import jobs
+from resomap.workflow.artifact_paths import receipt_path
 from resomap.workflow.checked_files import read_json
 from resomap.workflow.code_digest import PACKAGE, digest_code
 from resomap.workflow.data_digest import data_settings, digest_data_code, digest_user_files
 from resomap.workflow.jobs import Job
-from resomap.workflow.layout import artifact
-from resomap.workflow.receipts import digest_job
+from resomap.workflow.layout import STAGE_OF, artifact
+from resomap.workflow.receipts import digest_job, is_receipt_of, read_receipt
 from resomap.workflow.sweep_results import JOB_TYPES
 from resomap.workflow.targets import swept_models
 
@@ -93,6 +94,17 @@ def sweep_file(config: Config, stage: str) -> str:
     """Return the small file whose name identifies the job of a stage of the whole sweep."""
     digest = digest_job(build_job(config, STAGE_JOBS[stage])).whole[:16]
     return artifact("sweep").path.format(stage=stage, digest=digest)
+
+
+def is_report_current(config: Config) -> bool:
+    """Return whether the report that lies there is that of the sweep as configured now."""
+    path = receipt_path(Path("results"), STAGE_OF["report"], {})
+    try:
+        receipt = read_receipt(path)
+    except DataError:
+        return False
+    expected = digest_job(build_job(config, jobs.BuildReport))
+    return receipt is not None and is_receipt_of(path, receipt, expected)
 
 
 def _field_value(
