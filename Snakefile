@@ -23,7 +23,7 @@ rule all:
     default_target: True
     input:
         "results/report/index.html",
-        targets.tracking_files(CONFIG),
+        targets.tracking_files(CONFIG) + SWEEP_FILES,
 
 
 include: "rules/data.smk"
@@ -51,4 +51,6 @@ onstart:
 
 onsuccess:
     lifecycle.clear_finished_states()
-    print(lifecycle.end_message(), flush=True)
+    lifecycle.sweep_leftovers()
+    if job_params.is_report_current(CONFIG):
+        print(lifecycle.end_message(), flush=True)

@@ -5,7 +5,8 @@ usage: python -m benchmarks.compare_results BEFORE AFTER [--rename OLD=NEW ...]
 BEFORE and AFTER are working directories, each with a `results/` folder. Prints every difference
 (file, column, first differing row, both values) and one line per kind of artifact; exits with 1
 when there is a difference. Not compared: timings, code digests, environments, state folders,
-drawings and reports. The choice depends on latencies, so it may differ between equal sweeps.
+drawings, reports and receipts. The choice depends on latencies, so it may differ between equal
+sweeps.
 
 --rename OLD=NEW declares a column, JSON key or array of BEFORE that has another name in AFTER;
 with a slash, it declares the path of a file inside `results/`. It applies only where AFTER has
@@ -32,6 +33,8 @@ from resomap.system.files import read_json
 # The first pattern that fits a path decides. A file that fits none is compared byte by byte as
 # "other", so that no new artifact is skipped silently. `*` of fnmatch also matches a slash.
 LEFT_OUT = (
+    # Receipts hold digests of jobs, code included, and of files that are compared themselves.
+    *("receipts/*", "sweep/*"),
     *(".state/*", "partial/*", "report/*", "profiles/*", "mlflow*", "tracking.json"),
     *("*/timing.json", "*/environment.json", "*/.lock", "plan.json", "run_config.yaml"),
     *("figures/*.svg", "figures/*.png", "figures/accuracy_by_cost.csv", "figures/cost_*.csv"),

@@ -3,27 +3,53 @@
 #          results/tables/{choice,environment}.json    the chosen model and resolution; the machines used
 
 
+# Its name follows from the configuration and the code behind a set of results. So the tables,
+# figures and report notice a change from files alone, also where `--rerun-triggers mtime` hides
+# changed params.
+rule identify_sweep:
+    output:
+        "results/sweep/{stage}-{digest}.txt",
+    log:
+        "logs/sweep/{stage}-{digest}.log",
+    wildcard_constraints:
+        stage="tables|figures|report",
+        digest="[0-9a-f]+",
+    localrule: True
+    conda:
+        "../envs/report.yaml"
+    shell:
+        "rm -f results/sweep/{wildcards.stage}-*.txt &&"
+        " echo {wildcards.digest} > {output:q} 2> {log:q}"
+
+
 rule aggregate_tables:
     input:
         rules.evaluate.input,
         rules.profile.input,
         rules.explain.input,
+        targets.table_inputs(CONFIG),
+        "results/receipts/data/prepare.json",
         data="results/data/manifest.json",
+        sweep=job_params.sweep_file(CONFIG, "tables"),
     output:
         tables=expand("results/tables/{table}.csv", table=layout.TABLES),
         choice="results/tables/choice.json",
         environment="results/tables/environment.json",
+        receipt="results/receipts/aggregate.json",
     log:
         "logs/aggregate.log",
     conda:
         "../envs/report.yaml"
     resources:
         **request.cpu_job(minutes=60),
+        triggers=TRIGGERS,
     params:
         job=job(jobs.Aggregate),
     shell:
         "python -m workflow_scripts.aggregate"
         " --job {params.job:q}"
+        " --receipt {output.receipt:q}"
+        " --triggers {resources.triggers:q}"
         " --data {input.data:q}"
         " --runs results/runs"
         " --profiles results/profiles"
@@ -35,3 +61,4 @@ rule aggregate_tables:
 rule tables:
     input:
         rules.aggregate_tables.output,
+        SWEEP_FILES[0],

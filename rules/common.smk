@@ -29,9 +29,15 @@ request = resources.ResourceRequests(
 # How trainings run, not what they compute. A resource and no field of the job: Snakemake reruns a
 # job when its params change, and not when its resources do.
 RUNTIME = CONFIG.system.training.model_dump_json()
+# For the message about results that a weakened trigger kept; known after the rules are read.
+TRIGGERS = lambda wildcards: lifecycle.rerun_triggers(workflow.dag_settings)
 MODELS = targets.swept_models(CONFIG)
 METHODS = CONFIG.explainability.methods if CONFIG.explainability.enabled else ()
 job = job_params.job_params(CONFIG)
+# Targets of their own, because Snakemake makes no missing input of a file that exists.
+SWEEP_FILES = [
+    job_params.sweep_file(CONFIG, stage) for stage in ("tables", "figures", "report")
+]
 
 
 wildcard_constraints:

@@ -41,6 +41,7 @@ rule prepare_data:
         masks="results/data/masks_test.npy",
         spectrum="results/data/spectrum.npy",
         sheet="results/data/contact_sheet.npz",
+        receipt="results/receipts/data/prepare.json",
     log:
         "logs/data/prepare.log",
     priority: 100
@@ -55,6 +56,7 @@ rule prepare_data:
     shell:
         "python -m resomap.entry.prepare_data"
         " --job {params.job:q}"
+        " --receipt {output.receipt:q}"
         " --manifest {output.manifest:q}"
         " --options {resources.machine:q}"
         " --threads {threads}"
@@ -71,6 +73,7 @@ rule resize_data:
             split=["train", "val", "test"],
             allow_missing=True,
         ),
+        receipt="results/receipts/data/r{resolution}.json",
     log:
         "logs/data/r{resolution}.log",
     priority: 90
@@ -84,6 +87,7 @@ rule resize_data:
     shell:
         "python -m resomap.entry.resize_data"
         " --job {params.job:q}"
+        " --receipt {output.receipt:q}"
         " --data {input.data:q}"
         " --threads {threads}"
         " > {log:q} 2>&1"

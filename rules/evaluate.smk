@@ -18,6 +18,7 @@ rule evaluate_run:
         evaluation="results/runs/{family}/{model}/r{resolution}/seed{seed}/evaluation.csv",
         predictions="results/runs/{family}/{model}/r{resolution}/seed{seed}/predictions.npz",
         val_predictions="results/runs/{family}/{model}/r{resolution}/seed{seed}/val_predictions.npz",
+        receipt="results/receipts/evaluate/{family}/{model}/r{resolution}/seed{seed}.json",
     log:
         "logs/evaluate/{family}/{model}/r{resolution}/seed{seed}.log",
     priority: 40
@@ -33,6 +34,7 @@ rule evaluate_run:
     shell:
         "python -m resomap.entry.evaluate"
         " --job {params.job:q}"
+        " --receipt {output.receipt:q}"
         " --data {input.data:q}"
         " --weights {input.weights:q}"
         " --evaluation {output.evaluation:q}"

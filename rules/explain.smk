@@ -23,6 +23,7 @@ rule explain_run:
         attributions=expand(
             f"{EXPLANATIONS}/{{method}}.npz", method=METHODS, allow_missing=True
         ),
+        receipt="results/receipts/explain/{family}/{model}/r{resolution}/seed{seed}.json",
     log:
         "logs/explain/{family}/{model}/r{resolution}/seed{seed}.log",
     priority: 30
@@ -38,6 +39,7 @@ rule explain_run:
     shell:
         "python -m resomap.entry.explain"
         " --job {params.job:q}"
+        " --receipt {output.receipt:q}"
         " --data {input.data:q}"
         " --weights {input.weights:q}"
         " --localisation {output.localisation:q}"
@@ -51,7 +53,11 @@ rule explain_run:
 
 rule compare_explanations:
     input:
-        targets.runs_of_model(CONFIG, f"{EXPLANATIONS}/localisation.csv"),
+        targets.runs_of_model(
+            CONFIG,
+            f"{EXPLANATIONS}/localisation.csv",
+            *(f"{EXPLANATIONS}/{method}.npz" for method in METHODS),
+        ),
         targets.run_files(
             CONFIG,
             "results/runs/{family}/{model}/r{resolution}/seed{seed}/predictions.npz",
@@ -65,6 +71,7 @@ rule compare_explanations:
         data=ancient("results/data/manifest.json"),
     output:
         agreement=AGREEMENT,
+        receipt="results/receipts/compare/{family}/{model}.json",
     log:
         "logs/compare/{family}/{model}.log",
     conda:
@@ -76,6 +83,7 @@ rule compare_explanations:
     shell:
         "python -m resomap.entry.compare_explanations"
         " --job {params.job:q}"
+        " --receipt {output.receipt:q}"
         " --data {input.data:q}"
         " --runs results/runs"
         " --agreement {output.agreement:q}"

@@ -9,6 +9,15 @@ rule plot_figures:
     input:
         rules.aggregate_tables.output,
         rules.explain.input,
+        targets.map_files(CONFIG),
+        ancient(rules.prepare_data.output.images),
+        ancient(
+            expand(
+                "results/data/r{resolution}/test.npy",
+                resolution=CONFIG.sweep.resolutions,
+            )
+        ),
+        sweep=job_params.sweep_file(CONFIG, "figures"),
     output:
         svg=[
             report(
@@ -22,6 +31,7 @@ rule plot_figures:
         others=expand(
             "results/figures/{name}.{kind}", name=FIGURES, kind=["png", "csv"]
         ),
+        receipt="results/receipts/plot.json",
     log:
         "logs/plot.log",
     conda:
@@ -33,6 +43,7 @@ rule plot_figures:
     shell:
         "python -m workflow_scripts.plot"
         " --job {params.job:q}"
+        " --receipt {output.receipt:q}"
         " --tables results/tables"
         " --data results/data"
         " --runs results/runs"
@@ -43,3 +54,4 @@ rule plot_figures:
 rule figures:
     input:
         rules.plot_figures.output,
+        SWEEP_FILES[:2],

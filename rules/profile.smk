@@ -9,6 +9,7 @@ rule profile_model:
         data="results/data/manifest.json",
     output:
         profile="results/profiles/{family}/{model}.json",
+        receipt="results/receipts/profile/{family}/{model}.json",
     log:
         "logs/profile/{family}/{model}.log",
     conda:
@@ -21,6 +22,7 @@ rule profile_model:
     shell:
         "python -m resomap.entry.profile"
         " --job {params.job:q}"
+        " --receipt {output.receipt:q}"
         " --data {input.data:q}"
         " --profile {output.profile:q}"
         " > {log:q} 2>&1"
@@ -36,6 +38,7 @@ rule summarise_models:
         records=targets.cell_files(
             CONFIG, "results/model_summaries/{model}/r{resolution}/summary.json"
         ),
+        receipt="results/receipts/summarise.json",
     log:
         "logs/summarise.log",
     conda:
@@ -47,6 +50,7 @@ rule summarise_models:
     shell:
         "python -m resomap.entry.summarise"
         " --job {params.job:q}"
+        " --receipt {output.receipt:q}"
         " --data {input.data:q}"
         " --summaries {output.texts:q}"
         " > {log:q} 2>&1"

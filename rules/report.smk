@@ -9,6 +9,7 @@ rule build_report:
     input:
         rules.aggregate_tables.output,
         rules.plot_figures.output,
+        sweep=job_params.sweep_file(CONFIG, "report"),
         data="results/data/manifest.json",
     output:
         report=report(
@@ -17,6 +18,7 @@ rule build_report:
             labels={"figure": "the whole report"},
         ),
         headline="results/report/headline.txt",
+        receipt="results/receipts/report.json",
     log:
         "logs/report.log",
     conda:
@@ -28,6 +30,7 @@ rule build_report:
     shell:
         "python -m workflow_scripts.report"
         " --job {params.job:q}"
+        " --receipt {output.receipt:q}"
         " --data {input.data:q}"
         " --tables results/tables"
         " --figures results/figures"
@@ -39,6 +42,7 @@ rule build_report:
 rule report:
     input:
         rules.build_report.output,
+        SWEEP_FILES,
 
 
 rule partial_report:

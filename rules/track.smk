@@ -22,11 +22,13 @@ rule track_runs:
         "../envs/tracking.yaml"
     resources:
         **request.cpu_job(minutes=60),
+        triggers=TRIGGERS,
     params:
         job=job(jobs.Track),
     shell:
         "python -m workflow_scripts.track"
         " --job {params.job:q}"
+        " --triggers {resources.triggers:q}"
         " --runs results/runs"
         " --tracked {output.tracked:q}"
         " > {log:q} 2>&1"

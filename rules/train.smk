@@ -26,6 +26,7 @@ rule train_run:
         metrics="results/runs/{family}/{model}/r{resolution}/seed{seed}/metrics.json",
         history="results/runs/{family}/{model}/r{resolution}/seed{seed}/history.csv",
         timing="results/runs/{family}/{model}/r{resolution}/seed{seed}/timing.json",
+        receipt="results/receipts/train/{family}/{model}/r{resolution}/seed{seed}.json",
     log:
         "logs/train/{family}/{model}/r{resolution}/seed{seed}.log",
     priority: 50
@@ -40,6 +41,7 @@ rule train_run:
     shell:
         "python -m resomap.entry.train"
         " --job {params.job:q}"
+        " --receipt {output.receipt:q}"
         " --data {input.data:q}"
         " --weights {output.weights:q}"
         " --metrics {output.metrics:q}"

@@ -5,6 +5,7 @@ from pathlib import Path
 from resomap.entry.arguments import run_entry_point
 from resomap.system.files import write_text
 from resomap.workflow.jobs import PartialReport
+from resomap.workflow.sweep_results import SweepResults
 from workflow_scripts import aggregate, plot, report
 
 NO_RESULTS = "Nothing to report yet: the images are not prepared."
@@ -16,7 +17,11 @@ def main(job: PartialReport, results: Path, partial: Path) -> None:
     page, headline = partial / "index.html", partial / "headline.txt"
     if data.exists():
         tables, figures = partial / "tables", partial / "figures"
-        aggregate.main(job, data, runs, results / "profiles", results / "agreement", tables)
+        sweep = SweepResults(results, job)
+        agreement = results / "agreement"
+        aggregate.write_sweep_tables(
+            job, sweep, data, runs, results / "profiles", agreement, tables
+        )
         plot.main(job, tables, data.parent, runs, figures)
         report.main(job, data, tables, figures, page, headline)
     else:

@@ -8,12 +8,15 @@ from resomap.entry.arguments import run_entry_point
 from resomap.report.page import build_page
 from resomap.system.files import write_text
 from resomap.workflow.jobs import BuildReport
+from resomap.workflow.receipts import check_receipt
 
 
 def main(
     job: BuildReport, data: Path, tables: Path, figures: Path, report: Path, headline: Path
 ) -> None:
     """Write the page, and its first sentence for the terminal."""
+    check_receipt("tables", tables.parent, job.tables)
+    check_receipt("figures", figures.parent, job.figures)
     sweep_tables = read_tables(tables)
     page = build_page(
         sweep_tables,

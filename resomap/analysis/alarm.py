@@ -4,7 +4,6 @@ An exchange intervention, which needs no map, agrees or disagrees with the alarm
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from resomap.analysis.predictions import (
     Cell,
     Predictions,
     Run,
+    RunFolders,
     cell_runs,
     group_names,
     in_group,
@@ -45,7 +45,7 @@ Shares = dict[str, pd.DataFrame]
 
 def alarm_rows(
     test: Mapping[Cell, Predictions],
-    runs: Path,
+    runs: RunFolders,
     manifest: dict[str, Any],
     sanity: Sequence[Row],
     interventions: Sequence[Row],
@@ -99,7 +99,10 @@ def _correct(predictions: Predictions, manifest: dict[str, Any], group: str) -> 
 
 
 def _shares_by_cell(
-    test: Mapping[Cell, Predictions], runs: Path, groups: Sequence[str], sanity: Sequence[Row]
+    test: Mapping[Cell, Predictions],
+    runs: RunFolders,
+    groups: Sequence[str],
+    sanity: Sequence[Row],
 ) -> dict[tuple[Cell, str], Shares]:
     """Return the shares of the methods that pass the sanity check, for every cell and group."""
     failed = failed_methods(pd.DataFrame(sanity, columns=table_columns("sanity")))

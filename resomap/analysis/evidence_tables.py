@@ -5,17 +5,17 @@ interventions.csv.
 """
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from resomap.analysis.predictions import Cell, Run, finished_runs
+from resomap.analysis.predictions import Cell, ModelFiles, Run, RunFolders, finished_runs
 from resomap.analysis.profiles import Row
 from resomap.analysis.run_tables import mean_or_none, run_key, to_rows
 from resomap.analysis.sanity_check import check_sanity
 from resomap.analysis.statistics import accuracy_interval, pool_seed_variance
+from resomap.workflow.checked_files import read_table
 
 LOCALISATION_MEANS = (
     "relevance_mass", "relevance_mass_best", "relevance_rank", "relevance_rank_best",
@@ -25,11 +25,10 @@ LOCALISATION_MEANS = (
 
 def read_explanation_rows(run: Run, name: str) -> pd.DataFrame:
     """Read one file of the explanations of a run, a row per image; empty without it."""
-    path = run.folder / "explanations" / f"{name}.csv"
-    if not path.exists():
+    if run.explanations is None:
         return pd.DataFrame()
-    # Only a blank is missing: pandas would also read a group named NA as missing.
-    return pd.read_csv(path, keep_default_na=False, na_values=[""])
+    path = run.explanations / f"{name}.csv"
+    return read_table(path) if path.exists() else pd.DataFrame()
 
 
 def share_on_object(images: pd.DataFrame) -> pd.Series:
@@ -44,7 +43,9 @@ def share_on_object(images: pd.DataFrame) -> pd.Series:
     return excess / possible.where(possible > 0)
 
 
-def explanation_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> Iterator[Row]:
+def explanation_rows(
+    cells: Sequence[Cell], seeds: Sequence[int], runs: RunFolders
+) -> Iterator[Row]:
     """Yield a row of explanations.csv per run, method and group: means over images."""
     for run in finished_runs(cells, seeds, runs):
         key = run_key(run)
@@ -72,15 +73,15 @@ def _localisation_means(images: pd.DataFrame) -> Row:
     return row | {"zero_maps": int(images["zero_map"].sum())}
 
 
-def agreement_rows(cells: Sequence[Cell], folder: Path) -> Iterator[Row]:
-    """Yield the rows of agreement.csv of every model, from {family}/{model}.csv in `folder`."""
-    for family, model in dict.fromkeys(cell[:2] for cell in cells):
-        path = folder / family / f"{model}.csv"
-        if path.exists():
-            yield from to_rows(pd.read_csv(path, keep_default_na=False, na_values=[""]))
+def agreement_rows(agreements: ModelFiles) -> Iterator[Row]:
+    """Yield the rows of agreement.csv of every model, from its own file."""
+    for path in agreements.values():
+        yield from to_rows(read_table(path))
 
 
-def faithfulness_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> Iterator[Row]:
+def faithfulness_rows(
+    cells: Sequence[Cell], seeds: Sequence[int], runs: RunFolders
+) -> Iterator[Row]:
     """Yield a row of faithfulness.csv per run, method and bandwidth: means over images."""
     for run in finished_runs(cells, seeds, runs):
         rows = read_explanation_rows(run, "faithfulness")
@@ -95,7 +96,7 @@ def faithfulness_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -
             }
 
 
-def sanity_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> Iterator[Row]:
+def sanity_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: RunFolders) -> Iterator[Row]:
     """Yield a row of sanity.csv per run and method: what its maps retain."""
     for run in finished_runs(cells, seeds, runs):
         for method, draws in _split(read_explanation_rows(run, "sanity"), "method"):
@@ -112,7 +113,7 @@ def sanity_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> Iter
 
 
 def intervention_rows(
-    cells: Sequence[Cell], seeds: Sequence[int], runs: Path, confidence: float
+    cells: Sequence[Cell], seeds: Sequence[int], runs: RunFolders, confidence: float
 ) -> Iterator[Row]:
     """Yield a row of interventions.csv per cell, kind and group.
 
@@ -142,7 +143,7 @@ def intervention_rows(
         }
 
 
-def _read_interventions(cell: Cell, seeds: Sequence[int], runs: Path) -> pd.DataFrame:
+def _read_interventions(cell: Cell, seeds: Sequence[int], runs: RunFolders) -> pd.DataFrame:
     """Read the interventions of the finished runs of a cell, with column `seed`."""
     frames = [
         read_explanation_rows(run, "interventions").assign(seed=run.seed)

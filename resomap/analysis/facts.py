@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from resomap.system import files
+from resomap.workflow.checked_files import map_array, read_arrays, read_json, read_table
 
 SPLITS = ("train", "val", "test")
 # The side of an image that is resized to the resolution, by how images become square.
@@ -105,20 +105,20 @@ class Facts:
 
 def read_facts(folder: Path) -> Facts:
     """Read the manifest, tables, spectrum and contact sheet of the dataset in `folder`."""
-    manifest = files.read_json(folder / "manifest.json")
+    manifest = read_json(folder / "manifest.json")
     # Two columns only: a dataset may have millions of rows.
-    sizes = pd.read_csv(folder / "pictures.csv", usecols=["width", "height"], dtype=np.int32)
+    sizes = read_table(folder / "pictures.csv", usecols=["width", "height"], dtype=np.int32)
     # File and class names may look like numbers or missing values; they stay text.
-    text: dict[str, Any] = {"keep_default_na": False, "dtype": str}
-    copies = pd.read_csv(folder / "duplicates.csv", **text)
+    text: dict[str, Any] = {"na_values": [], "dtype": str}
+    copies = read_table(folder / "duplicates.csv", **text)
     class_names = dict(enumerate(manifest["classes"]))
     for column in ("label", "copy_label"):
         copies[column] = copies[column].astype(int).map(class_names)
     return Facts(
         manifest=manifest,
         sizes=sizes.groupby(["width", "height"]).size().reset_index(name="images"),
-        bad=pd.read_csv(folder / "bad_pictures.csv", **text),
+        bad=read_table(folder / "bad_pictures.csv", **text),
         copies=copies,
-        spectrum=np.load(folder / "spectrum.npy"),
-        contact_sheet=files.read_arrays(folder / "contact_sheet.npz"),
+        spectrum=np.array(map_array(folder / "spectrum.npy")),
+        contact_sheet=read_arrays(folder / "contact_sheet.npz"),
     )

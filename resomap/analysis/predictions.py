@@ -1,7 +1,7 @@
 """The cells and runs of a sweep, and the predictions of every run, image by image."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,8 +10,9 @@ import numpy as np
 
 from resomap import metrics
 from resomap.config import schema
-from resomap.system import files
-from resomap.workflow.layout import run_status
+from resomap.workflow.checked_files import read_arrays
+from resomap.workflow.layout import RunStatus
+from resomap.workflow.sweep_results import SweepResults, run_status, run_wildcards
 
 
 class Cell(NamedTuple):
@@ -25,12 +26,46 @@ class Cell(NamedTuple):
         return f"{self.model} at {self.resolution} px"
 
 
+ModelFiles = Mapping[tuple[str, str], Path]
+"""A file of each model, by family and model."""
+
+
+@dataclass(frozen=True)
+class RunFolders:
+    """The folder of all runs, and which of their results belong to the sweep.
+
+    Without `sweep` all do that exist.
+    """
+
+    folder: Path
+    sweep: SweepResults | None = None
+    explained: bool = True
+    """Whether the sweep has explanations; those of an earlier one are not read."""
+    _statuses: dict[Path, RunStatus] = field(default_factory=dict)
+
+    def status(self, run: Path) -> RunStatus:
+        """Return the status of the run in the folder `run`, read once for all tables."""
+        if run not in self._statuses:
+            self._statuses[run] = run_status(run, self.sweep)
+        return self._statuses[run]
+
+    def explanations(self, run: Path) -> Path | None:
+        """Return the folder of the explanations of a run; None where it has none of this sweep."""
+        if not self.explained:
+            return None
+        if self.sweep and self.sweep.state("explain", **run_wildcards(run)) != "current":
+            return None
+        return run / "explanations"
+
+
 class Run(NamedTuple):
-    """One trained cell; `folder` holds its results."""
+    """One trained cell; `folder` holds its results, `explanations` those of its methods."""
 
     cell: Cell
     seed: int
     folder: Path
+    status: RunStatus
+    explanations: Path | None
 
 
 @dataclass(frozen=True)
@@ -61,31 +96,51 @@ def sweep_cells(
     return [Cell(model.family, model.name, px) for model in models for px in resolutions]
 
 
-def cell_runs(cell: Cell, seeds: Sequence[int], runs: Path) -> list[Run]:
-    """List the runs of a cell under the folder `runs`, whether they exist or not."""
-    folder = runs / cell.family / cell.model / f"r{cell.resolution}"
-    return [Run(cell, seed, folder / f"seed{seed}") for seed in seeds]
+def cell_runs(cell: Cell, seeds: Sequence[int], runs: RunFolders) -> list[Run]:
+    """List the runs of a cell, whether they exist or not."""
+    parent = runs.folder / cell.family / cell.model / f"r{cell.resolution}"
+    folders = {seed: parent / f"seed{seed}" for seed in seeds}
+    return [
+        Run(cell, seed, folder, runs.status(folder), runs.explanations(folder))
+        for seed, folder in folders.items()
+    ]
 
 
-def sweep_runs(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> list[Run]:
+def sweep_runs(cells: Sequence[Cell], seeds: Sequence[int], runs: RunFolders) -> list[Run]:
     """List every run of the sweep, whether it exists or not."""
     return list(chain.from_iterable(cell_runs(cell, seeds, runs) for cell in cells))
 
 
-def finished_runs(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> list[Run]:
+def model_files(
+    cells: Sequence[Cell], folder: Path, suffix: str, stage: str, sweep: SweepResults | None
+) -> ModelFiles:
+    """Return {family}/{model}{suffix} in `folder` of each model that has one of this sweep.
+
+    `stage` is the stage that writes the files; without `sweep`, all that exist are returned.
+    """
+    files = {}
+    for family, model in dict.fromkeys(cell[:2] for cell in cells):
+        path = folder / family / f"{model}{suffix}"
+        stale = sweep and sweep.state(stage, family=family, model=model) != "current"
+        if path.exists() and not stale:
+            files[family, model] = path
+    return files
+
+
+def finished_runs(cells: Sequence[Cell], seeds: Sequence[int], runs: RunFolders) -> list[Run]:
     """List the runs that have numbers."""
-    return [run for run in sweep_runs(cells, seeds, runs) if run_status(run.folder) == "ok"]
+    return [run for run in sweep_runs(cells, seeds, runs) if run.status == "ok"]
 
 
 def read_predictions(
-    cell: Cell, seeds: Sequence[int], runs: Path, manifest: dict[str, Any], split: str
+    cell: Cell, seeds: Sequence[int], runs: RunFolders, manifest: dict[str, Any], split: str
 ) -> Predictions | None:
     """Read the predictions of a cell on `split` (val or test); None when no run finished."""
     name = "predictions.npz" if split == "test" else f"{split}_predictions.npz"
     finished = finished_runs([cell], seeds, runs)
     if not finished:
         return None
-    stored = [files.read_arrays(run.folder / name) for run in finished]
+    stored = [read_arrays(run.folder / name) for run in finished]
     correct = {}
     for key in stored[0]:
         if key.startswith("logits_r"):

@@ -1,13 +1,12 @@
 """The measurements of the profiles, and which of them represent a model."""
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 
-from resomap.analysis.predictions import Cell
-from resomap.system import files
+from resomap.analysis.predictions import ModelFiles
+from resomap.workflow.checked_files import read_json
 from resomap.workflow.columns import WAY, column_names
 
 Row = dict[str, Any]
@@ -16,13 +15,11 @@ Row = dict[str, Any]
 VARIANT_COLUMNS = column_names(WAY)
 
 
-def read_records(cells: Sequence[Cell], profiles: Path, kind: str) -> Iterator[Row]:
+def read_records(profiles: ModelFiles, kind: str) -> Iterator[Row]:
     """Yield every record of `kind` (cells or stages), with `family` and `model`."""
-    for family, model in dict.fromkeys((cell.family, cell.model) for cell in cells):
-        path = profiles / family / f"{model}.json"
-        if path.exists():
-            for record in files.read_json(path).get(kind, ()):
-                yield {"family": family, "model": model, **record}
+    for (family, model), path in profiles.items():
+        for record in read_json(path).get(kind, ()):
+            yield {"family": family, "model": model, **record}
 
 
 def main_variant_rows(table: pd.DataFrame, profiles: pd.DataFrame) -> pd.DataFrame:

@@ -1,23 +1,29 @@
 """Rows of runs.csv, evaluation.csv and classes.csv, copied from the result files."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from resomap import metrics
-from resomap.analysis.predictions import Cell, Run, finished_runs, group_of_class, sweep_runs
+from resomap.analysis.predictions import (
+    Cell,
+    Run,
+    RunFolders,
+    finished_runs,
+    group_of_class,
+    sweep_runs,
+)
 from resomap.analysis.profiles import Row
-from resomap.system import files
-from resomap.workflow.layout import ENDED, run_status, table_columns
+from resomap.workflow.checked_files import read_arrays, read_json, read_table
+from resomap.workflow.layout import ENDED, table_columns
 
 EVALUATION_COLUMNS = table_columns("evaluation")
 
 
 def run_rows(
-    cells: Sequence[Cell], seeds: Sequence[int], runs: Path, manifest: dict[str, Any]
+    cells: Sequence[Cell], seeds: Sequence[int], runs: RunFolders, manifest: dict[str, Any]
 ) -> Iterator[Row]:
     """Yield a row of runs.csv for every run of the sweep, failed ones included.
 
@@ -25,11 +31,10 @@ def run_rows(
     """
     num_train = manifest["splits"]["train"]["count"]
     for run in sweep_runs(cells, seeds, runs):
-        status = run_status(run.folder)
-        row = {**run_key(run), "status": status, "n_train": num_train}
-        if status in ENDED:
+        row = {**run_key(run), "status": run.status, "n_train": num_train}
+        if run.status in ENDED:
             row |= _training_columns(run)
-        if status == "ok":
+        if run.status == "ok":
             row |= _score_columns(run)
         yield row
 
@@ -41,10 +46,10 @@ def run_key(run: Run) -> Row:
 
 def _training_columns(run: Run) -> Row:
     """Return the columns that training left in metrics.json, timing.json and history.csv."""
-    result = files.read_json(run.folder / "metrics.json")
-    timing = files.read_json(run.folder / "timing.json")
+    result = read_json(run.folder / "metrics.json")
+    timing = read_json(run.folder / "timing.json")
     # A run that did not fit has no epoch, which is a blank and not a 0.
-    row: Row = {"epochs": len(pd.read_csv(run.folder / "history.csv")) or None}
+    row: Row = {"epochs": len(read_table(run.folder / "history.csv")) or None}
     for name in ("train_seconds", "train_images_per_second", "peak_memory_mib"):
         row[name] = timing.get(name)
     for name in ("reason", "learning_rate", "micro_batch"):
@@ -66,7 +71,7 @@ def _score_columns(run: Run) -> Row:
 
 def _evaluations(run: Run) -> list[Row]:
     """Read the evaluation of a run."""
-    return to_rows(pd.read_csv(run.folder / "evaluation.csv"))
+    return to_rows(read_table(run.folder / "evaluation.csv"))
 
 
 def to_rows(frame: pd.DataFrame) -> list[Row]:
@@ -75,7 +80,9 @@ def to_rows(frame: pd.DataFrame) -> list[Row]:
     return list(rows)
 
 
-def evaluation_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> Iterator[Row]:
+def evaluation_rows(
+    cells: Sequence[Cell], seeds: Sequence[int], runs: RunFolders
+) -> Iterator[Row]:
     """Yield a row of evaluation.csv for every finished run at every resolution of the sweep."""
     for run in finished_runs(cells, seeds, runs):
         key = run_key(run)
@@ -86,12 +93,12 @@ def evaluation_rows(cells: Sequence[Cell], seeds: Sequence[int], runs: Path) -> 
 
 
 def class_rows(
-    cells: Sequence[Cell], seeds: Sequence[int], runs: Path, manifest: dict[str, Any]
+    cells: Sequence[Cell], seeds: Sequence[int], runs: RunFolders, manifest: dict[str, Any]
 ) -> Iterator[Row]:
     """Yield a row of classes.csv per finished run and class, on test images."""
     groups = group_of_class(manifest)
     for run in finished_runs(cells, seeds, runs):
-        stored = files.read_arrays(run.folder / "predictions.npz")
+        stored = read_arrays(run.folder / "predictions.npz")
         logits, labels = stored[f"logits_r{run.cell.resolution}"], stored["label"]
         pair_correct = metrics.pair_accuracy(logits, labels, manifest["pairs"])
         for index, name in enumerate(manifest["classes"]):
@@ -113,13 +120,14 @@ def mean_or_none(values: np.ndarray) -> float | None:
 
 
 def read_environment(
-    cells: Sequence[Cell], seeds: Sequence[int], runs: Path
+    cells: Sequence[Cell], seeds: Sequence[int], runs: RunFolders
 ) -> dict[str, list[Any]]:
     """Return all values of each entry of the environments; more than one is a confound."""
     values: dict[str, list[Any]] = {}
     for run in sweep_runs(cells, seeds, runs):
         path = run.folder / "metrics.json"
-        environment = files.read_json(path)["environment"] if path.exists() else {}
+        known = path.exists() and run.status != "stale"
+        environment = read_json(path)["environment"] if known else {}
         for name, value in environment.items():
             seen = values.setdefault(name, [])
             if value not in seen:

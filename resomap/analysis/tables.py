@@ -32,12 +32,22 @@ from resomap.analysis.evidence_tables import (
     intervention_rows,
     sanity_rows,
 )
-from resomap.analysis.predictions import Cell, Predictions, read_predictions, sweep_cells
+from resomap.analysis.predictions import (
+    Cell,
+    ModelFiles,
+    Predictions,
+    RunFolders,
+    model_files,
+    read_predictions,
+    sweep_cells,
+)
 from resomap.analysis.profiles import Row, read_records
 from resomap.analysis.run_tables import class_rows, evaluation_rows, read_environment, run_rows
 from resomap.config import schema
 from resomap.system import files
+from resomap.workflow.checked_files import read_json, read_table
 from resomap.workflow.layout import table_columns
+from resomap.workflow.sweep_results import SweepResults
 
 
 @dataclass(frozen=True)
@@ -71,13 +81,11 @@ def read_tables(folder: Path) -> Tables:
     frames = {}
     for name, kind in Tables.__annotations__.items():
         if kind is pd.DataFrame:
-            # Only a blank is missing: a class may be named NA.
-            path = folder / f"{name}.csv"
-            frames[name] = pd.read_csv(path, keep_default_na=False, na_values=[""])
+            frames[name] = read_table(folder / f"{name}.csv")
     return Tables(
         **frames,
-        choice=files.read_json(folder / "choice.json"),
-        environment=files.read_json(folder / "environment.json"),
+        choice=read_json(folder / "choice.json"),
+        environment=read_json(folder / "environment.json"),
     )
 
 
@@ -92,32 +100,42 @@ def write_tables(
     resolutions: Sequence[int],
     seeds: Sequence[int],
     report: schema.Report,
+    explain: bool = True,
+    sweep: SweepResults | None = None,
 ) -> ChoiceRecord:
     """Write every table and environment.json into `folder`; returns the choice.
 
-    Missing results leave blanks.
+    Missing results leave blanks, and so do those that do not belong to `sweep`. Explanations are
+    read only if the sweep has them (`explain`), although those of an earlier one may be there.
     """
     cells = sweep_cells(models, resolutions)
-    measurements = list(read_records(cells, profiles, "cells"))
+    run_folders = RunFolders(runs, sweep, explain)
+    profile_files = model_files(cells, profiles, ".json", "profile", sweep)
+    agreement_files: ModelFiles = {}
+    if explain:
+        agreement_files = model_files(cells, agreement, ".csv", "compare", sweep)
+    measurements = list(read_records(profile_files, "cells"))
     profile_table = pd.DataFrame(profile_rows(measurements), columns=PROFILE_COLUMNS)
     latencies = cell_latencies(profile_table)
-    val, test = (_read_split(cells, seeds, runs, manifest, split) for split in ("val", "test"))
+    val, test = (
+        _read_split(cells, seeds, run_folders, manifest, split) for split in ("val", "test")
+    )
     scores = list(cell_rows(cells, len(seeds), test, val, latencies, report.confidence))
-    evidence = _evidence_tables(cells, seeds, runs, agreement, report.confidence)
+    evidence = _evidence_tables(cells, seeds, run_folders, agreement_files, report.confidence)
     tables = {
-        "runs": run_rows(cells, seeds, runs, manifest),
-        "evaluation": evaluation_rows(cells, seeds, runs),
-        "classes": class_rows(cells, seeds, runs, manifest),
+        "runs": run_rows(cells, seeds, run_folders, manifest),
+        "evaluation": evaluation_rows(cells, seeds, run_folders),
+        "classes": class_rows(cells, seeds, run_folders, manifest),
         "cells": scores,
         "groups": group_rows(test, manifest, report.confidence),
         "matrix": matrix_rows(test, report.confidence),
         "knees": knee_rows(val, manifest, report.margin, report.confidence),
-        "stages": stage_rows(read_records(cells, profiles, "stages")),
+        "stages": stage_rows(read_records(profile_files, "stages")),
         **_cost_tables(measurements, scores, report.confidence),
         **evidence,
         "alarms": alarm_rows(
             test,
-            runs,
+            run_folders,
             manifest,
             evidence["sanity"],
             evidence["interventions"],
@@ -126,7 +144,7 @@ def write_tables(
     }
     for name, rows in tables.items():
         files.write_rows(folder / f"{name}.csv", list(rows), table_columns(name))
-    files.write_json(folder / "environment.json", read_environment(cells, seeds, runs))
+    files.write_json(folder / "environment.json", read_environment(cells, seeds, run_folders))
     candidates = [
         Candidate(val[cell], test[cell], latencies.get(cell)) for cell in cells if cell in test
     ]
@@ -136,7 +154,7 @@ def write_tables(
 def _read_split(
     cells: Sequence[Cell],
     seeds: Sequence[int],
-    runs: Path,
+    runs: RunFolders,
     manifest: dict[str, Any],
     split: str,
 ) -> dict[Cell, Predictions]:
@@ -163,12 +181,16 @@ def _cost_tables(
 
 
 def _evidence_tables(
-    cells: Sequence[Cell], seeds: Sequence[int], runs: Path, agreement: Path, confidence: float
+    cells: Sequence[Cell],
+    seeds: Sequence[int],
+    runs: RunFolders,
+    agreement: ModelFiles,
+    confidence: float,
 ) -> dict[str, list[Row]]:
     """Return the rows made from the explanations."""
     return {
         "explanations": list(explanation_rows(cells, seeds, runs)),
-        "agreement": list(agreement_rows(cells, agreement)),
+        "agreement": list(agreement_rows(agreement)),
         "faithfulness": list(faithfulness_rows(cells, seeds, runs)),
         "sanity": list(sanity_rows(cells, seeds, runs)),
         "interventions": list(intervention_rows(cells, seeds, runs, confidence)),

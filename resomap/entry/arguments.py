@@ -1,42 +1,34 @@
 """The command line and the error handling of every entry point."""
 
 import argparse
-import errno
 import inspect
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, get_args
 
 from resomap.config.types import Section
 from resomap.errors import ResoMapError, Stopped
+from resomap.system.os_errors import SYSTEM_ERRORS
 from resomap.workflow.jobs import Job
-
-NO_SPACE = "no space left; what was saved is complete: free some space and run again"
-DISK_ERRORS = {
-    errno.ENOSPC: NO_SPACE,
-    errno.EDQUOT: f"over quota, {NO_SPACE}",
-    errno.EIO: (
-        "the disk or its server failed; what was saved is complete: run again when it works "
-        "(`dmesg` may have details)"
-    ),
-    errno.ESTALE: (
-        "replaced or removed by another node while it was open here; what was saved is complete: "
-        "run again"
-    ),
-}
-"""Disk errors in the middle of a job, and what a user can do about each."""
+from resomap.workflow.receipts import writing_receipt
 
 
 def run_entry_point(main: Callable[..., None]) -> None:
     """Call `main` with its arguments from the command line, and print errors without a traceback.
 
     Each parameter of `main` is a required option: `--job JSON`, and `--name VALUE` for a Path, an
-    int, a section as JSON, or a tuple of Paths.
+    int, a section as JSON, or a tuple of Paths. With `--receipt PATH`, the outputs are tested
+    for write access before `main` starts, and their receipt is written when it has succeeded.
     """
     parser = _build_parser(main)
+    parser.add_argument("--receipt", type=Path)
     try:
-        main(**vars(parser.parse_args()))
+        arguments = vars(parser.parse_args())
+        receipt = arguments.pop("receipt")
+        with writing_receipt(receipt, arguments["job"]) if receipt else nullcontext():
+            main(**arguments)
     except Stopped as stop:
         print(stop, file=sys.stderr)
         # Not 0: SLURM counts a job that got SIGTERM as failed, and only a retry resumes it.
@@ -45,9 +37,9 @@ def run_entry_point(main: Callable[..., None]) -> None:
         sys.exit(f"error: {error}")
     except OSError as error:
         # Others are bugs, whose traceback is needed.
-        if error.errno not in DISK_ERRORS:
+        if error.errno not in SYSTEM_ERRORS:
             raise
-        sys.exit(f"error: {error.filename or 'results/'}: {DISK_ERRORS[error.errno]}")
+        sys.exit(f"error: {error.filename or 'results/'}: {SYSTEM_ERRORS[error.errno]}")
 
 
 def _build_parser(main: Callable[..., None]) -> argparse.ArgumentParser:

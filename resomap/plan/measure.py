@@ -20,7 +20,7 @@ from resomap.check import count_store_bytes
 from resomap.config.schema import Config
 from resomap.data.sources.open import open_source
 from resomap.data.store.splits import HELD_OUT_SPLITS
-from resomap.errors import ConfigError, ResoMapError
+from resomap.errors import ConfigError, DataError, ResoMapError
 from resomap.plan.forecast import (
     Capacity,
     CellRecord,
@@ -222,6 +222,9 @@ def _kept_record(job: MeasureSteps, resolution: int) -> CellRecord | None:
     path = _record_path(job, resolution)
     if not path.exists():
         return None
-    record: CellRecord = read_json(path)
+    try:
+        record: CellRecord = read_json(path)
+    except DataError:  # it is measured again
+        return None
     same = record["job"] == job.for_resolution(resolution).model_dump(mode="json")
     return record if same else None

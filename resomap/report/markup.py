@@ -17,6 +17,7 @@ from resomap.report.figures.style import CHOSEN, GRID, INK, MUTED, PAPER
 from resomap.report.text.data import dataset_facts
 from resomap.report.text.format import format_mebibytes, format_three_digits
 from resomap.text import format_milliseconds
+from resomap.workflow.receipts import check_content
 
 # Larger drawings are embedded as PNG: browsers render an SVG of many elements slowly.
 MAX_SVG_BYTES = 400_000
@@ -88,6 +89,8 @@ def categories(folder: Path, names: Iterable[str]) -> dict[str, list[PageFigure]
 
 def _read_figure(folder: Path, name: str) -> PageFigure:
     """Read a figure as SVG, or as pixels when that is too large."""
+    for suffix in ("svg", "png", "csv"):
+        check_content(folder / f"{name}.{suffix}")
     svg = (folder / f"{name}.svg").read_text(encoding="utf-8")
     title = re.search(r"<dc:title>(.*?)</dc:title>", svg, re.DOTALL)
     label = unescape(title.group(1)) if title else name

@@ -1,11 +1,12 @@
 """Every job of a sweep and its state, from its output, its log, and the files of Snakemake.
 
-A job whose output exists is done; whether it is up to date, `snakemake -n` shows.
+A job is done when its output exists and its receipt is that of the job as configured now; else the
+output is stale, and Snakemake makes it again.
 """
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import product
 from pathlib import Path
@@ -13,10 +14,15 @@ from time import time
 from typing import NamedTuple
 
 from resomap.config.schema import Config
+from resomap.errors import DataError
 from resomap.status.snakemake_files import SnakemakeState, submission_time
 from resomap.system.locks import read_lock_owner
+from resomap.workflow import jobs
+from resomap.workflow.artifact_paths import receipt_path
+from resomap.workflow.job_params import STAGE_JOBS, build_job
 from resomap.workflow.layout import (
     RUN_FOLDER,
+    STAGE_OF,
     JobState,
     Scope,
     Stage,
@@ -24,12 +30,15 @@ from resomap.workflow.layout import (
     read_tail,
     state_folder,
 )
+from resomap.workflow.receipts import check_content, digest_job, is_receipt_of, read_receipt
+from resomap.workflow.sweep_results import JOB_TYPES, SweepResults
 from resomap.workflow.targets import swept_models, swept_stages
 
+CHANGED = "made under another configuration or code"
 TIMED_STAGES = ("train", "evaluate", "explain", "profile")
 """Stages whose jobs take a GPU or a core each, for a time that a plan knows."""
-HIDDEN_STAGE = "identify"
-"""A stage that writes one line: not worth a row."""
+HIDDEN_STAGES = ("identify", "sweep")
+"""Stages that write one line: not worth a row."""
 
 
 class JobKey(NamedTuple):
@@ -56,7 +65,7 @@ class JobStatus:
     """One job of the sweep: its files, its state, and when it began.
 
     `since` is when it was submitted, or when a training took its lock (seconds since 1970); 0 if it has
-    ended.
+    ended. `problem` is why an output is stale.
     """
 
     stage: str
@@ -65,6 +74,7 @@ class JobStatus:
     log: Path
     state: JobState
     since: float = 0.0
+    problem: str = ""
 
     def __str__(self) -> str:
         return f"{self.stage} {self.key}".strip()
@@ -73,11 +83,15 @@ class JobStatus:
 def read_jobs(config: Config, snakemake: SnakemakeState) -> tuple[JobStatus, ...]:
     """Return every job of the sweep in this directory, by stage, the most expensive resolution first."""
     first = next(job_keys(config, "run"))
+    sweep = build_job(config, jobs.Aggregate)
+    assert isinstance(sweep, jobs.Aggregate)
+    results = SweepResults(Path("results"), sweep)
     statuses = []
     for stage in swept_stages(config):
-        if stage.name != HIDDEN_STAGE:
+        if stage.name not in HIDDEN_STAGES:
             for key in job_keys(config, stage.scope):
-                statuses.append(_read_job(stage, key, first, snakemake))
+                status = _read_job(stage, key, first, snakemake)
+                statuses.append(_mark_stale(status, config, results))
     return tuple(statuses)
 
 
@@ -119,6 +133,35 @@ def _read_job(stage: Stage, key: JobKey, first: JobKey, snakemake: SnakemakeStat
     if lock is not None and state == "running":
         since = _lock_time(lock) or since
     return JobStatus(stage.name, key, output, log, state, since)
+
+
+def _mark_stale(job: JobStatus, config: Config, results: SweepResults) -> JobStatus:
+    if job.state != "done" or job.stage not in STAGE_JOBS:
+        return job
+    try:
+        problem = "" if _is_current(job, config, results) else CHANGED
+        if job.stage == "train":
+            for name in ("metrics.json", "timing.json"):
+                check_content(job.output.with_name(name))
+    except DataError as error:
+        problem = str(error)
+    except FileNotFoundError as error:
+        problem = f"{error.filename} is missing"
+    return replace(job, state="stale", problem=problem) if problem else job
+
+
+def _is_current(job: JobStatus, config: Config, results: SweepResults) -> bool:
+    wildcards = {
+        name: value
+        for name, value in job.key._asdict().items()
+        if value != JobKey._field_defaults[name]
+    }
+    if job.stage in JOB_TYPES:
+        return results.state(job.stage, **wildcards) == "current"
+    path = receipt_path(results.folder, STAGE_OF[job.stage], wildcards)
+    receipt = read_receipt(path)
+    expected = digest_job(build_job(config, STAGE_JOBS[job.stage]))
+    return receipt is not None and is_receipt_of(path, receipt, expected)
 
 
 def _lock_time(lock: Path) -> float | None:

@@ -1,19 +1,14 @@
-"""The files that Snakemake leaves in a working directory: locks, marks of jobs that began, records of jobs that ended.
+"""The files that Snakemake leaves in a working directory: locks and marks of jobs that began.
 
-As Snakemake 9.27 writes them (its persistence/file.py): one file per output, named by the output's path
-in base64.
+As Snakemake 9.27 writes them (its persistence/file.py).
 """
 
 import socket
-from base64 import urlsafe_b64encode
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from resomap.system.files import read_json
+from resomap.workflow.snakemake_records import SNAKEMAKE_FOLDER, record_name
 
-SNAKEMAKE_FOLDER = Path(".snakemake")
-MAX_NAME_BYTES = 255
-"""Longest name of a file, on every file system in use."""
 HEADER_LINES = 20
 """Lines of Snakemake's log that may hold the name of the host."""
 SnakemakeState = Literal["here", "elsewhere", "killed", "none"]
@@ -64,25 +59,3 @@ def submission_time(output: str, folder: Path = SNAKEMAKE_FOLDER) -> float:
         return (folder / "incomplete" / record_name(output)).stat().st_mtime
     except FileNotFoundError:
         return 0.0
-
-
-def read_record(output: str, folder: Path = SNAKEMAKE_FOLDER) -> dict[str, Any]:
-    """Return Snakemake's record of the last job for `output` (rule, starttime, endtime, params ...).
-
-    Empty where no job ended.
-    """
-    try:
-        return dict(read_json(folder / "metadata" / record_name(output)))
-    except (FileNotFoundError, ValueError):  # ValueError: it is being written
-        return {}
-
-
-def record_name(output: str) -> Path:
-    """Return the path of the mark and the record of `output` in their folders.
-
-    A name too long for one file is split into folders that begin with @.
-    """
-    # As Snakemake does; a directory component has one byte less, for its @.
-    encoded, step = urlsafe_b64encode(output.encode()).decode(), MAX_NAME_BYTES - 1
-    *folders, name = (encoded[start : start + step] for start in range(0, len(encoded), step))
-    return Path(*(f"@{folder}" for folder in folders), name)

@@ -10,14 +10,22 @@ from typing import Any, Literal, NamedTuple
 
 from resomap.config.schema import Config
 from resomap.status.jobs import TIMED_STAGES, JobKey, JobStatus, read_jobs
-from resomap.status.snakemake_files import SnakemakeState, find_snakemake, read_record
+from resomap.status.snakemake_files import SnakemakeState, find_snakemake
 from resomap.system.files import read_json
 from resomap.workflow.layout import JobState
 from resomap.workflow.resources import planned_cells
+from resomap.workflow.snakemake_records import read_record
 
 SHORTEST_SECONDS = 0.5
 """Shorter than any job. Of a cluster's jobs, Snakemake 9.27 records the end as the start too."""
-UNFINISHED: tuple[JobState, ...] = ("running", "queued", "failed", "interrupted", "waiting")
+UNFINISHED: tuple[JobState, ...] = (
+    "stale",
+    "running",
+    "queued",
+    "failed",
+    "interrupted",
+    "waiting",
+)
 
 
 class TimeKey(NamedTuple):

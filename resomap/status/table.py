@@ -35,6 +35,8 @@ def status_lines(status: SweepStatus) -> Iterator[str]:
     yield f"{status.config.experiment.name}: {grid}, {jobs} in {Path.cwd()}"
     yield SNAKEMAKE_STATES[status.snakemake]
     yield from ("", *_counts(status))
+    stale = _stale(status.select("", "stale"))
+    yield from _section("stale (the same command runs them again)", stale)
     running = [_running(job, status.now) for job in status.select("", "running")]
     yield from _section("running", running)
     failed = _failures(status.select("", "failed"))
@@ -84,6 +86,14 @@ def _since(since: float, now: float) -> str:
     start, age = datetime.fromtimestamp(since), timedelta(seconds=now - since)
     pattern = "%H:%M" if age < RECENT else "%Y-%m-%d %H:%M"
     return f"since {start:{pattern}} ({format_duration(age.total_seconds())})"
+
+
+def _stale(jobs: list[JobStatus]) -> list[str]:
+    groups = _group(((job.stage, job.problem), job) for job in jobs)
+    return [
+        f"{stage} {_name_first(job.key for job in group)}".strip() + f": {problem}"
+        for (stage, problem), group in groups.items()
+    ]
 
 
 def _failures(jobs: list[JobStatus]) -> list[str]:

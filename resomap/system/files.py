@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import glob
 import hashlib
 import io
 import json
@@ -10,11 +11,23 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
+from zipfile import BadZipFile
+from zlib import error as ZlibError
 
 import numpy as np
 
+from resomap.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CONTENT_ERRORS = (ValueError, EOFError, KeyError, BadZipFile, ZlibError, NotImplementedError)
+"""What readers raise for a file that is empty, cut short or garbled.
+
+ValueError includes those of JSON, of text encodings and of pandas.
+"""
 TEMPORARY_NAME = re.compile(r"\..+\.[0-9a-f]{32}(\..+)?|\.tmp\w+")
 """Names of temporary files: those of `replacing`, and those of safetensors."""
 
@@ -60,6 +73,27 @@ def rename_durably(finished: Path, path: Path) -> None:
     sync(path.parent)
 
 
+def check_writable(path: Path) -> None:
+    """Raise the OSError that writing `path` would raise, and leave nothing behind.
+
+    A job checks its outputs before it starts, not after hours of work.
+    """
+    if path.is_dir():
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_beside(path)
+    with naming_file(path):
+        temporary.touch()
+        temporary.unlink()
+
+
+def remove_leftovers_of(path: Path) -> None:
+    """Remove what killed writers of `path` left; no other process may be writing it."""
+    for leftover in path.parent.glob(f".{glob.escape(path.stem)}.*{path.suffix}"):
+        if TEMPORARY_NAME.fullmatch(leftover.name):
+            leftover.unlink(missing_ok=True)
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove temporary files of killed writers; no other process may be writing to `folder`."""
     for path in folder.glob(".*"):
@@ -95,9 +129,27 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 
+def damaged(path: Path) -> DataError:
+    """Return the error of a file whose content is not what was written."""
+    return DataError(f"{path} is damaged: delete it and run again")
+
+
+@contextmanager
+def reporting_damage(path: Path) -> Iterator[None]:
+    """Turn the errors of a reader about the content of `path` into `damaged(path)`.
+
+    Errors of the operating system, such as those of a failing disk, stay as they are.
+    """
+    try:
+        yield
+    except CONTENT_ERRORS as error:
+        raise damaged(path) from error
+
+
 def read_json(path: Path) -> Any:
-    """Read one JSON document."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read one JSON document; DataError where it is damaged."""
+    with reporting_damage(path):
+        return json.loads(path.read_bytes())
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
@@ -135,9 +187,34 @@ def write_arrays(path: Path, **arrays: np.ndarray) -> None:
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Read every array of an .npz into memory."""
-    with np.load(path, allow_pickle=False) as stored:
+    """Read every array of an .npz into memory; DataError where it is damaged."""
+    # Opened here: of a path, numpy leaves the file open when its content is no archive.
+    with (
+        reporting_damage(path),
+        path.open("rb") as stream,
+        np.load(stream, allow_pickle=False) as stored,
+    ):
         return {name: stored[name] for name in stored.files}
+
+
+def map_array(path: Path) -> np.ndarray:
+    """Map one .npy read-only; DataError where it is damaged."""
+    # Mapped: opening costs nothing, and some readers need a few rows only.
+    with reporting_damage(path):
+        array: np.ndarray = np.lib.format.open_memmap(path, mode="r")
+        return array
+
+
+def read_table(path: Path, **options: Any) -> "pd.DataFrame":
+    """Read a CSV with the options of pandas.read_csv; DataError where it is damaged.
+
+    Only a blank is missing, unless the options differ: a class may be named NA.
+    """
+    # Imported here, because trainings read no tables and pandas takes half a second.
+    import pandas as pd
+
+    with reporting_damage(path):
+        return pd.read_csv(path, **{"keep_default_na": False, "na_values": [""], **options})
 
 
 def file_sha256(path: Path) -> str:

@@ -11,7 +11,7 @@ from resomap.config.training import Training
 from resomap.data.loading.loader import EvalLoader, Normalise, TrainLoader, to_device
 from resomap.data.loading.placement import place_images
 from resomap.data.store.store import Store
-from resomap.errors import ConfigError, ResoMapError
+from resomap.errors import ConfigError, DataError, ResoMapError
 from resomap.models.registry import build_model
 from resomap.training.checkpoint import load_weights
 from resomap.training.distributed import Group
@@ -155,9 +155,9 @@ def _check_match(state: dict[str, Tensor], weights: dict[str, Tensor], problem: 
 def _read_weights(path: Path) -> dict[str, Tensor]:
     try:
         weights, metadata = load_weights(path)
-    except Exception as error:
-        # safetensors raises types of its own; a foreign file without metadata, a TypeError.
-        problem = f"{path} cannot be read as weights of this tool: {error}"
+    except (DataError, OSError) as error:
+        # Of a file of the user: to delete it and to run again would not help.
+        problem = f"{path} cannot be read as weights of this tool: {error.__cause__ or error}"
         raise ResoMapError(f"{START_KEY}: {problem}") from error
     status = metadata.get("status", "ok")
     if status != "ok":

@@ -10,7 +10,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from resomap.system.files import replacing
+from resomap.system.files import damaged, replacing
+from resomap.workflow.receipts import check_content
 
 # safetensors writes several metadata keys in random order, so everything is JSON under one key:
 # equal weights must give equal bytes.
@@ -41,11 +42,17 @@ def _write_tensors(path: Path, tensors: dict[str, Tensor], metadata: str) -> Non
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the weights, on the CPU, and the metadata.
 
-    A run without a result has no weights; `status` in its metadata is the reason.
+    A run without a result has no weights; `status` in its metadata is the reason. DataError
+    where the file is damaged.
     """
-    with safe_open(path, framework="pt") as stored:
-        metadata = json.loads(stored.metadata()[METADATA_KEY])
-    return load_file(path), metadata
+    check_content(path)
+    try:
+        with safe_open(path, framework="pt") as stored:
+            metadata = json.loads(stored.metadata()[METADATA_KEY])
+        return load_file(path), metadata
+    # TypeError and KeyError: the metadata are not ours.
+    except (SafetensorError, ValueError, TypeError, KeyError) as error:
+        raise damaged(path) from error
 
 
 def save_optimizer_state(path: Path, state: dict[str, Any]) -> None:

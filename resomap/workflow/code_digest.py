@@ -32,6 +32,12 @@ EXCLUDED_FROM_DIGEST = {
     "workflow.layout",
     "workflow.data_digest",
     "workflow.code_digest",
+    "workflow.artifact_paths",
+    "workflow.receipts",
+    "workflow.snakemake_records",
+    "workflow.sweep_results",
+    "system.os_errors",
+    "workflow.checked_files",
     "entry.arguments",
 }
 IGNORED_TOKENS = {

@@ -1,19 +1,23 @@
 """Jobs built from the configuration and the wildcards of a rule."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from resomap.config.load import find_architecture
 from resomap.config.schema import Architecture, Config
-from resomap.errors import ConfigError
-from resomap.system.files import read_json
+from resomap.errors import ConfigError, DataError
 from resomap.system.gpus import largest_memory_mib
 from resomap.workflow import jobs
+from resomap.workflow.artifact_paths import receipt_path
+from resomap.workflow.checked_files import read_json
 from resomap.workflow.code_digest import PACKAGE, digest_code
 from resomap.workflow.data_digest import data_settings, digest_data_code, digest_user_files
 from resomap.workflow.jobs import Job
-from resomap.workflow.layout import artifact
+from resomap.workflow.layout import STAGE_OF, artifact
+from resomap.workflow.receipts import digest_job, is_receipt_of, read_receipt
+from resomap.workflow.sweep_results import JOB_TYPES
 from resomap.workflow.targets import swept_models
 
 SCRIPTS = PACKAGE.parent / "workflow_scripts"
@@ -33,6 +37,14 @@ ENTRY_POINTS: dict[type[Job], Path] = {
     jobs.PartialReport: SCRIPTS / "partial_report.py",
     jobs.Track: SCRIPTS / "track.py",
 }
+STAGE_JOBS: dict[str, type[Job]] = {
+    **JOB_TYPES,
+    "summarise": jobs.Summarise,
+    "tables": jobs.Aggregate,
+    "figures": jobs.Plot,
+    "report": jobs.BuildReport,
+}
+"""The job type of every stage that writes a receipt."""
 
 
 def images_per_pass(config: Config) -> int:
@@ -88,6 +100,23 @@ def build_job(config: Config, job_type: type[Job], **wildcards: str) -> Job:
     return job_type(**values)
 
 
+def sweep_file(config: Config, stage: str) -> str:
+    """Return the small file whose name identifies the job of a stage of the whole sweep."""
+    digest = digest_job(build_job(config, STAGE_JOBS[stage])).whole[:16]
+    return artifact("sweep").path.format(stage=stage, digest=digest)
+
+
+def is_report_current(config: Config) -> bool:
+    """Return whether the report that lies there is that of the sweep as configured now."""
+    path = receipt_path(Path("results"), STAGE_OF["report"], {})
+    try:
+        receipt = read_receipt(path)
+    except DataError:
+        return False
+    expected = digest_job(build_job(config, jobs.BuildReport))
+    return receipt is not None and is_receipt_of(path, receipt, expected)
+
+
 def _field_value(
     config: Config, job_type: type[Job], field: str, wildcards: dict[str, str]
 ) -> Any:
@@ -100,9 +129,28 @@ def _field_value(
             return _retry_reason(config, wildcards)
         case "resolution" | "seed":
             return int(wildcards[field])
+        case "recipes":
+            return _recipes(config)
+        case "tables":
+            return str(digest_job(build_job(config, jobs.Aggregate)))
+        case "figures":
+            return str(digest_job(build_job(config, jobs.Plot)))
     if field in CONFIG_FIELDS:
         return CONFIG_FIELDS[field](config)
     return getattr(config, field)
+
+
+def _recipes(config: Config) -> jobs.Recipes:
+    return jobs.Recipes(
+        data=data_settings(config),
+        data_code=digest_data_code(config),
+        listing=digest_user_files(config),
+        training=config.training,
+        explainability=config.explainability if config.explainability.enabled else None,
+        profiling=config.system.profiling,
+        device=config.system.device,
+        codes={stage: digest_code(ENTRY_POINTS[STAGE_JOBS[stage]]) for stage in JOB_TYPES},
+    )
 
 
 def _architecture(config: Config, wildcards: dict[str, str]) -> Architecture:
@@ -122,7 +170,15 @@ def _retry_reason(config: Config, wildcards: dict[str, str]) -> str:
     path = Path(artifact("metrics").path.format(**wildcards))
     if not path.exists():
         return ""
-    metrics = read_json(path)
+    try:
+        return _reason_in(read_json(path), config)
+    except (DataError, KeyError, TypeError):
+        # It counts as missing: another reason is another job, so that the training runs again.
+        print(f"warning: {path} is damaged: its training runs again", file=sys.stderr)
+        return f"{path.name} was damaged"
+
+
+def _reason_in(metrics: Any, config: Config) -> str:
     if metrics["status"] == "infeasible":
         memory_mib = metrics["device_memory_mib"]
         # A job equal to the recorded one would not be run again.

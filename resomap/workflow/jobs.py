@@ -158,12 +158,33 @@ class MeasureSteps(Job):
         return self.model_copy(update={"resolutions": (resolution,)})
 
 
-class Aggregate(Job):
-    """The tables of the whole sweep, and the choice."""
+class Recipes(Section):
+    """What determines the job of every run and model beside its model, resolution and seed."""
+
+    data: Data
+    data_code: str
+    listing: str
+    training: Training
+    explainability: Explainability | None
+    """None where runs are not explained: then it changes nothing."""
+    profiling: Profiling
+    device: Device
+    codes: dict[str, str]
+    """The digest of the code of every stage."""
+
+
+class SweepJob(Job):
+    """A job that reads results of every run, and only those of the sweep as configured now."""
 
     models: tuple[Architecture, ...]
     resolutions: tuple[int, ...]
     seeds: tuple[int, ...]
+    recipes: Recipes
+
+
+class Aggregate(SweepJob):
+    """The tables of the whole sweep, and the choice."""
+
     explain: bool
     report: Report
 
@@ -176,6 +197,8 @@ class Plot(Job):
     seeds: tuple[int, ...]
     explain: bool
     confidence: float
+    tables: str
+    """Digests of the job whose tables are drawn."""
 
 
 class BuildReport(Job):
@@ -189,17 +212,18 @@ class BuildReport(Job):
     seeds: tuple[int, ...]
     explain: bool
     report: Report
+    tables: str
+    """Digests of the job whose tables are described."""
+    figures: str
+    """Digests of the job whose figures are shown."""
 
 
 class PartialReport(Aggregate, Plot, BuildReport):
     """Tables, figures and report of the results that exist."""
 
 
-class Track(Job):
+class Track(SweepJob):
     """The copy of every run in MLflow."""
 
     experiment: Experiment
-    models: tuple[Architecture, ...]
-    resolutions: tuple[int, ...]
-    seeds: tuple[int, ...]
     mlflow: Mlflow

@@ -10,7 +10,6 @@ from pathlib import Path
 from string import Formatter
 from typing import Literal
 
-from resomap.system.files import read_json
 from resomap.system.locks import read_lock_owner
 from resomap.workflow import columns
 from resomap.workflow.columns import Column, column_names
@@ -26,6 +25,9 @@ SCOPES: dict[frozenset[str], Scope] = {
 RUN_PATH = "{family}/{model}/r{resolution}/seed{seed}"
 RUN_FOLDER = f"results/runs/{RUN_PATH}"
 STATES_FOLDER = "results/.state"
+RECEIPT_FOLDER = "results/receipts"
+WITHOUT_RECEIPT = ("identify", "sweep", "track")
+"""Stages whose outputs no other job reads for their content."""
 TAIL_BYTES = 2**14
 
 
@@ -43,11 +45,17 @@ class Stage:
     rule: str
     log: str
     marker: str
+    jobs_per_scope: int = 1
 
     @property
     def scope(self) -> Scope:
         """Return what a job exists once for."""
         return scope_of(self.log)
+
+    @property
+    def receipt(self) -> str:
+        """Path of the receipt that a job writes last (resomap.workflow.receipts)."""
+        return f"{RECEIPT_FOLDER}/{self.log.removeprefix('logs/').removesuffix('.log')}.json"
 
 
 @dataclass(frozen=True)
@@ -105,6 +113,13 @@ STAGES = (
         "summarise_models",
         "logs/summarise.log",
         "results/model_summaries/{model}/r{resolution}/summary.json",
+    ),
+    Stage(
+        "sweep",
+        "identify_sweep",
+        "logs/sweep/{stage}-{digest}.log",
+        "results/sweep/{stage}-{digest}.txt",
+        jobs_per_scope=3,
     ),
     Stage("tables", "aggregate_tables", "logs/aggregate.log", "results/tables/choice.json"),
     Stage(
@@ -238,6 +253,7 @@ ARTIFACTS = (
         "summarise",
         "layers and totals, to read",
     ),
+    Artifact("sweep", "results/sweep/{stage}-{digest}.txt", "sweep", "digest of the job"),
     *(
         Artifact(name, f"results/tables/{name}.csv", "tables", contents, table)
         for name, (table, contents) in TABLES.items()
@@ -253,8 +269,14 @@ ARTIFACTS = (
     Artifact("headline", "results/report/headline.txt", "report", "its first sentence"),
     Artifact("partial", "results/partial/index.html", "partial_report", "report so far"),
     Artifact("tracking", "results/tracking.json", "track", "MLflow id of every run"),
+    *(
+        Artifact(f"{stage.name}_receipt", stage.receipt, stage.name, "digests of its files")
+        for stage in STAGES
+        if stage.name not in WITHOUT_RECEIPT
+    ),
 )
 _ARTIFACT_OF = {artifact.name: artifact for artifact in ARTIFACTS}
+STAGE_OF = {stage.name: stage for stage in STAGES}
 
 
 def artifact(name: str) -> Artifact:
@@ -267,8 +289,8 @@ def table_columns(name: str) -> tuple[str, ...]:
     return column_names(_ARTIFACT_OF[name].columns)
 
 
-JobState = Literal["done", "running", "queued", "failed", "interrupted", "waiting"]
-RunStatus = Literal["ok", "diverged", "infeasible", "training", "failed", "waiting"]
+JobState = Literal["done", "stale", "running", "queued", "failed", "interrupted", "waiting"]
+RunStatus = Literal["ok", "diverged", "infeasible", "stale", "training", "failed", "waiting"]
 ENDED: tuple[RunStatus, ...] = ("ok", "diverged", "infeasible")
 """How a training ends by itself; the last two are results, too."""
 
@@ -301,22 +323,6 @@ def find_state(
         return "interrupted" if last_line(log).startswith("stopped by ") else "failed"
     # A lock file without a holder is left by a training that was killed.
     return "failed" if lock is not None and lock.exists() else "waiting"
-
-
-def run_status(run_folder: Path) -> RunStatus:
-    """Return the status of the run in results/runs/{family}/{model}/r{resolution}/seed{seed}.
-
-    One of `ENDED` once the run is trained and evaluated, else `training`, `failed` or `waiting`.
-    """
-    names = ("metrics", "run_evaluation", "predictions", "val_predictions")
-    outputs = [run_folder / Path(artifact(name).path).name for name in names]
-    if all(output.exists() for output in outputs):
-        status: RunStatus = read_json(outputs[0])["status"]
-        return status
-    lock = state_folder(run_folder) / "lock"
-    states: dict[JobState, RunStatus] = {"running": "training", "failed": "failed"}
-    # Logs are not read here: a training writes one before it takes its lock.
-    return states.get(find_state(outputs[0], lock=lock), "waiting")
 
 
 def state_folder(run_folder: Path) -> Path:

@@ -13,7 +13,7 @@ from uuid import uuid4
 import yaml
 
 from resomap.config.schema import Config
-from resomap.system.files import write_text
+from resomap.system.files import TEMPORARY_NAME, write_text
 from resomap.system.locks import try_lock
 from resomap.text import format_count
 from resomap.workflow.layout import STATES_FOLDER, artifact
@@ -38,6 +38,12 @@ def collect_garbage_rarely() -> None:
     """Raise the threshold of the garbage collector."""
     # It would take a sixth of the CPU time, and the objects of a DAG stay anyway.
     gc.set_threshold(GC_THRESHOLD)
+
+
+def rerun_triggers(settings: Any) -> str:
+    """Return what makes Snakemake run a job again, separated by commas; blank if not known."""
+    # There are no settings when the rules are only listed or linted.
+    return ",".join(sorted(map(str, settings.rerun_triggers))) if settings else ""
 
 
 def start_message(config: Config, minutes: float | None = None) -> str:
@@ -65,6 +71,18 @@ def write_run_config(values: dict[str, Any], path: Path = RUN_CONFIG) -> None:
     # Snakemake reads a JSON file into OrderedDicts, which YAML refuses.
     plain = json.loads(json.dumps(values, default=str))
     write_text(path, yaml.safe_dump(plain, sort_keys=False))
+
+
+def sweep_leftovers(folder: Path = Path("results")) -> None:
+    """Remove the temporary files of killed writers, once no job of the sweep writes any more.
+
+    Those of states and of the partial report stay: a training or a report may be running beside.
+    """
+    kept = {Path(STATES_FOLDER).name, Path(artifact("partial").path).parent.name}
+    for path in folder.rglob(".*"):
+        is_temporary = TEMPORARY_NAME.fullmatch(path.name) and path.is_file()
+        if is_temporary and path.relative_to(folder).parts[0] not in kept:
+            path.unlink(missing_ok=True)
 
 
 def clear_finished_states(folder: Path = Path(STATES_FOLDER)) -> None:

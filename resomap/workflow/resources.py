@@ -5,6 +5,7 @@ cluster each job, or group of jobs, gets an allocation of its own.
 """
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from resomap.config.schema import Config
+from resomap.errors import DataError
 from resomap.system.files import read_json
 from resomap.system.gpus import SLOTS_VARIABLE
 from resomap.workflow.data_digest import data_settings, read_user_files
@@ -164,7 +166,7 @@ class ResourceRequests:
 
 def planned_cells(config: Config) -> list[dict[str, Any]]:
     """Return the cells of results/plan.json that fit, if it is a plan of these trainings."""
-    plan = read_json(PLAN) if PLAN.exists() else {}
+    plan = _read_plan()
     if plan.get("settings") != plan_settings(config):
         return []
     swept = {model.name: model.model_dump(mode="json") for model in swept_models(config)}
@@ -173,6 +175,20 @@ def planned_cells(config: Config) -> list[dict[str, Any]]:
         for cell in plan["cells"]
         if cell["status"] == "ok" and cell["architecture"] == swept.get(cell["model"])
     ]
+
+
+def _read_plan() -> dict[str, Any]:
+    """Return the plan; empty without one, or with one that is damaged."""
+    if not PLAN.exists():
+        return {}
+    try:
+        return dict(read_json(PLAN))
+    except (DataError, TypeError, ValueError):
+        print(
+            f"warning: {PLAN} is damaged and not used: run `resomap plan` again",
+            file=sys.stderr,
+        )
+        return {}
 
 
 def plan_settings(config: Config) -> dict[str, Any]:

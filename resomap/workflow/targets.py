@@ -7,7 +7,7 @@ from typing import Any
 from resomap.config.load import find_architecture
 from resomap.config.schema import Architecture, Config
 from resomap.errors import ConfigError
-from resomap.workflow.layout import STAGES, Stage, artifact
+from resomap.workflow.layout import ARTIFACTS, STAGES, Stage, artifact
 
 
 def swept_models(config: Config) -> tuple[Architecture, ...]:
@@ -36,7 +36,7 @@ def count_jobs(config: Config) -> int:
         "cell": cells,
         "run": cells * len(sweep.seeds),
     }
-    return sum(counts[stage.scope] for stage in swept_stages(config))
+    return sum(stage.jobs_per_scope * counts[stage.scope] for stage in swept_stages(config))
 
 
 def run_files(config: Config, *patterns: str) -> list[str]:
@@ -100,6 +100,42 @@ def start_files(config: Config) -> list[str]:
 def tracking_files(config: Config) -> list[str]:
     """Return the record of the copy in MLflow, if every sweep is copied."""
     return [artifact("tracking").path] if config.mlflow.enabled else []
+
+
+def run_outputs(config: Config, *stages: str) -> list[str]:
+    """Return every file that these stages write for a run and the tables are made from.
+
+    All of them are inputs of the tables: then a file that is deleted because it is damaged is
+    made again.
+    """
+    patterns = [
+        each.path
+        for each in ARTIFACTS
+        if each.writer in stages and each.name not in ("weights", "attributions")
+    ]
+    return run_files(config, *patterns)
+
+
+def map_files(config: Config) -> list[str]:
+    """Return the maps of every run and method; nothing without explanations."""
+    if not config.explainability.enabled:
+        return []
+    maps = artifact("attributions").path
+    methods = config.explainability.methods
+    return run_files(config, *(maps.replace("{method}", method) for method in methods))
+
+
+def table_inputs(config: Config) -> list[str]:
+    """Return the files that the tables are made from, and the receipts of their jobs."""
+    stages, model_stages = ["train", "evaluate"], ["profile"]
+    if config.explainability.enabled:
+        stages.append("explain")
+        model_stages.append("compare")
+    inputs = run_outputs(config, *stages)
+    for each in ARTIFACTS:
+        if each.writer in model_stages:
+            inputs += model_files(config, each.path)
+    return inputs
 
 
 def any_of(values: Iterable[object]) -> str:

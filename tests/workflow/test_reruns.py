@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 
-AFTER_RUNS = {"aggregate_tables": 1, "plot_figures": 1, "build_report": 1}
+REPORT = {"build_report": 1, "identify_sweep": 1}
+AFTER_RUNS = {"aggregate_tables": 1, "plot_figures": 1, "build_report": 1, "identify_sweep": 3}
 RETRAIN = {
     "train_run": 2,
     "evaluate_run": 2,
@@ -32,7 +33,7 @@ MORE_RESOLUTIONS = {
 }
 MORE_MODELS = RETRAIN | {"compare_explanations": 2, "profile_model": 1, "summarise_models": 1}
 CONFIG_EDITS = {
-    "title": ({"experiment": {"name": "Another title"}}, {"build_report": 1}),
+    "title": ({"experiment": {"name": "Another title"}}, REPORT),
     "margin": ({"report": {"margin": 0.05}}, AFTER_RUNS),
     "methods": (
         {"explainability": {"methods": ["gradcam", "saliency"]}},
@@ -66,7 +67,7 @@ CODE_EDITS = {
         "ANOTHER = 1",
         {"evaluate_run": 2, "compare_explanations": 1, **AFTER_RUNS},
     ),
-    "report": ("resomap/report/page.py", "ANOTHER = 1", {"build_report": 1}),
+    "report": ("resomap/report/page.py", "ANOTHER = 1", REPORT),
     "reef": ("resomap/data/reef/render.py", "ANOTHER = 1", PREPARE | RETRAIN),
 }
 

@@ -15,7 +15,7 @@ from resomap.analysis.tables import Tables
 MIN_GRID = 4
 # Completeness error above which Integrated Gradients need more steps.
 MAX_COMPLETENESS_ERROR = 0.05
-MISSING_STATUSES = ("diverged", "infeasible", "failed", "training", "waiting")
+MISSING_STATUSES = ("diverged", "infeasible", "stale", "failed", "training", "waiting")
 UNMEASURED_STATUSES = ("infeasible", "unsupported")
 CELL_OF_METHOD = ["method", "model", "resolution"]
 

@@ -26,6 +26,7 @@ from resomap.data.store.resumable_arrays import (
 )
 from resomap.data.store.store import SPLITS, open_store
 from resomap.system import files
+from resomap.workflow.receipts import check_content
 
 LETTERBOX_GREY = 128
 RESIZE_RECORD = np.dtype([("done", "u1")])
@@ -109,6 +110,8 @@ def resize_store(manifest: Path, resolution: int, filter: Filter, workers: int =
             f"{split} at {resolution} px": math.prod(shape) for split, shape in shapes.items()
         }
         check_disk_space(folder, sizes)
+    native = manifest.parent / "native.npy"
+    check_content(native)
     items = []
     for split in SPLITS:
         items += [(split, index, row) for index, row in enumerate(store.rows(split).tolist())]
@@ -117,7 +120,7 @@ def resize_store(manifest: Path, resolution: int, filter: Filter, workers: int =
         fingerprint=f"{files.file_sha256(manifest)} {resolution} {filter}",
         arrays={split: (shape, np.uint8) for split, shape in shapes.items()},
         record_dtype=RESIZE_RECORD,
-        task=ResizeTask(manifest.parent / "native.npy", resolution, filter),
+        task=ResizeTask(native, resolution, filter),
         description=f"{resolution} px",
     )
     fill_arrays(folder, plan, items, workers)

@@ -15,7 +15,6 @@ contact_sheet.npz              a few small images of each class
 r{resolution}/{split}.npy      uint8 (N, resolution, resolution, 3)
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ import numpy as np
 from resomap.config.data import Aspect, Filter
 from resomap.errors import DataError
 from resomap.system import files
+from resomap.workflow import checked_files
 
 SPLITS = ("train", "val", "test")
 # What jobs need; the report reads more.
@@ -89,17 +89,11 @@ class Store:
 
     def _map(self, name: str, shape: tuple[int, ...], dtype: type[np.generic]) -> np.ndarray:
         path, expected = self.directory / name, f"{np.dtype(dtype)} {shape}"
-        # Mapped: opening costs nothing, and evaluation reads a part of the arrays.
         try:
-            array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+            array = checked_files.map_array(path)
         except FileNotFoundError as error:
             raise DataError(
                 f"{path} is missing; the manifest beside it promises {expected}."
-            ) from error
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(
-                f"{path} is not a whole .npy file ({error}); the manifest promises {expected}. "
-                "Delete it and run again."
             ) from error
         if (array.shape, array.dtype) != (shape, np.dtype(dtype)):
             raise DataError(
@@ -133,14 +127,10 @@ def open_store(path: Path) -> Store:
 
 def _read_manifest(path: Path) -> dict[str, Any]:
     try:
-        manifest = files.read_json(path)
+        manifest = checked_files.read_json(path)
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing: the data are not prepared here.") from error
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"{path} is not JSON ({error}). Delete it and prepare the data again."
-        ) from error
-    missing = MANIFEST_KEYS.difference(manifest)
+    missing = MANIFEST_KEYS.difference(manifest if isinstance(manifest, dict) else ())
     if missing:
         raise DataError(
             f"{path} lacks {', '.join(sorted(missing))}. Delete it and prepare the data again."

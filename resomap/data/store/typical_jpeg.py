@@ -12,6 +12,7 @@ from resomap.config.data import Aspect, Filter
 from resomap.data.store.npy_file import read_rows
 from resomap.data.store.resize import make_square
 from resomap.data.store.store import Store
+from resomap.workflow.receipts import check_content
 
 JPEG_QUALITY = 90
 
@@ -25,6 +26,7 @@ def encode_typical_jpeg(store: Store) -> tuple[bytes, str] | None:
     if not native.exists():
         return None
     width, height = _median_size(store.directory / "pictures.csv")
+    check_content(native)
     # A real image: the time of decoding depends on the detail that is encoded.
     stored = read_rows(native, [int(store.rows("test")[0])])[0]
     image = Image.fromarray(stored).resize((width, height), Image.Resampling.BICUBIC)
@@ -34,6 +36,7 @@ def encode_typical_jpeg(store: Store) -> tuple[bytes, str] | None:
 
 
 def _median_size(table: Path) -> tuple[int, int]:
+    check_content(table)
     with table.open(newline="", encoding="utf-8") as stream:
         sizes = [(int(row["width"]), int(row["height"])) for row in csv.DictReader(stream)]
     widths, heights = zip(*sizes, strict=True)

@@ -10,7 +10,7 @@ import numpy as np
 from resomap.explain.agreement.compare import Block, ModelMaps, NetworkState
 from resomap.explain.baselines import BASELINES, baseline_maps
 from resomap.metrics import is_correct
-from resomap.system.files import read_arrays
+from resomap.workflow.checked_files import read_arrays
 
 Runs = Sequence[tuple[int, int, dict[str, np.ndarray]]]
 """Resolution, seed and arrays of each run."""

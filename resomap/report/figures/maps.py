@@ -46,6 +46,7 @@ from resomap.report.text.evidence import (
 )
 from resomap.report.text.format import shorten_name
 from resomap.text import format_number
+from resomap.workflow.checked_files import read_table
 
 MAX_IMAGES = 6
 MAX_PER_SIDE = 4
@@ -226,7 +227,7 @@ def _evidence_of_correct_predictions(
     runs: Path, run: RunKeys, failed: FailedMethods
 ) -> pd.Series:
     """Return the evidence on the object by image, least first, mean of the methods."""
-    rows = pd.read_csv(explanations_folder(runs, run) / "localisation.csv")
+    rows = read_table(explanations_folder(runs, run) / "localisation.csv")
     # The file of a run does not repeat which run it is; the sanity check needs it.
     rows = rows.assign(model=run["model"], resolution=run["resolution"])
     rows = rows[rows["method"].isin(attribution_methods(rows)) & (rows["right"] == 1)]

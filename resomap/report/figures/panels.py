@@ -17,7 +17,7 @@ from resomap.analysis.tables import Tables
 from resomap.report.figures.style import INK, MUTED, Drawing, new_figure
 from resomap.report.methods import method_name
 from resomap.report.text.format import shorten_name
-from resomap.system import files
+from resomap.workflow.checked_files import map_array, read_arrays
 from resomap.workflow.layout import RUN_PATH
 
 MAX_CLASSES = 8
@@ -46,7 +46,7 @@ class StoredImages:
     @property
     def labels(self) -> np.ndarray:
         """Class of every test image (N,)."""
-        return np.asarray(np.load(self.folder / "labels_test.npy"))
+        return np.asarray(map_array(self.folder / "labels_test.npy"))
 
     def class_name(self, index: int) -> str:
         """Return the class name of a test image, short enough for a panel."""
@@ -55,8 +55,8 @@ class StoredImages:
     def native(self, indices: np.ndarray) -> np.ndarray:
         """Return the test images at `indices` (n,) as stored: uint8 (n, native, native, 3)."""
         # All splits share native.npy, in the order of the files; it may exceed the memory.
-        rows = np.load(self.folder / "rows_test.npy")[indices]
-        return np.asarray(np.load(self.folder / "native.npy", mmap_mode="r")[rows])
+        rows = map_array(self.folder / "rows_test.npy")[indices]
+        return np.asarray(map_array(self.folder / "native.npy")[rows])
 
     def has_resolution(self, resolution: int) -> bool:
         """Return whether the resized images exist; a partial report may come before them."""
@@ -64,13 +64,13 @@ class StoredImages:
 
     def at(self, resolution: int) -> np.ndarray:
         """Return all test images at one resolution of the sweep: uint8 (N, r, r, 3)."""
-        return np.asarray(np.load(self.folder / f"r{resolution}" / "test.npy", mmap_mode="r"))
+        return np.asarray(map_array(self.folder / f"r{resolution}" / "test.npy"))
 
     def mask(self, index: int) -> np.ndarray | None:
         """Return the area that the object covers, uint8 (H, W), if the dataset has masks."""
         if not self.manifest["mask"]:
             return None
-        return np.asarray(np.load(self.folder / "masks_test.npy", mmap_mode="r")[index])
+        return np.asarray(map_array(self.folder / "masks_test.npy")[index])
 
 
 def plot_images(images: StoredImages, resolutions: Sequence[int]) -> Drawing:
@@ -186,7 +186,7 @@ def explanations_folder(runs: Path, run: RunKeys) -> Path:
 def read_maps(runs: Path, run: RunKeys, methods: Iterable[str]) -> MapFiles:
     """Return the arrays of the map file of each method: attribution (n, h, w), index (n,)."""
     folder = explanations_folder(runs, run)
-    return {method: files.read_arrays(folder / f"{method}.npz") for method in methods}
+    return {method: read_arrays(folder / f"{method}.npz") for method in methods}
 
 
 def maps_of(arrays: dict[str, np.ndarray], indices: Sequence[int]) -> np.ndarray:

@@ -20,6 +20,10 @@ MAX_NAMED = 6
 MISSING = {
     "diverged": "diverged",
     "infeasible": "did not fit into memory",
+    "stale": (
+        "{have} results of another configuration, which are left out (the same command makes "
+        "them again)"
+    ),
     "failed": (
         "ended without a result (the same command retries; the reason is in logs/train)"
     ),

@@ -8,7 +8,7 @@ import pytest
 
 from resomap.analysis.alarm import alarm_rows
 from resomap.analysis.evidence_tables import intervention_rows, sanity_rows
-from resomap.analysis.predictions import Cell, Predictions, cell_runs
+from resomap.analysis.predictions import Cell, Predictions, RunFolders, cell_runs
 from resomap.system.files import write_json, write_rows
 from resomap.workflow.layout import table_columns
 
@@ -41,7 +41,7 @@ def write_maps(
 ) -> None:
     """Write finished runs with maps whose share on the object spreads by .15 about the mean of their method."""
     rng = np.random.default_rng([cell.resolution, seeds])
-    for run in cell_runs(cell, range(seeds), runs):
+    for run in cell_runs(cell, range(seeds), RunFolders(runs)):
         rows = [
             row
             for method, share in shares.items()
@@ -74,7 +74,7 @@ def alarms(
     sanity: Any = (),
     interventions: Any = (),
 ) -> dict[tuple[int, str], dict[str, Any]]:
-    rows = alarm_rows(test, runs, manifest, sanity, interventions, 0.95)
+    rows = alarm_rows(test, RunFolders(runs), manifest, sanity, interventions, 0.95)
     return {(row["resolution"], row["group"]): row for row in rows}
 
 
@@ -192,9 +192,11 @@ def test_interventions_count_changed_and_following_predictions(runs):
         row = {"kind": "exchange", "index": index, "label": label, "before": label}
         row |= {"other": index ^ 1, "other_label": label ^ 1, "group": "ab"[label // 2]}
         rows.append(row | {"after": label ^ (index < 12), "follows": follows})
-    for run in cell_runs(LOW, range(2), runs):
+    for run in cell_runs(LOW, range(2), RunFolders(runs)):
         write_rows(run.folder / "explanations" / "interventions.csv", rows, columns)
-    by_group = {row["group"]: row for row in intervention_rows([LOW], range(2), runs, 0.95)}
+    by_group = {
+        row["group"]: row for row in intervention_rows([LOW], range(2), RunFolders(runs), 0.95)
+    }
     names = ("n_seeds", "n", "changed", "follows_rest")
     assert {group: [row[name] for name in names] for group, row in by_group.items()} == {
         "all": [2, 48, 0.25, 0.25],
@@ -212,10 +214,10 @@ def test_unchanged_maps_fail_sanity_check_in_table(runs):
         for draw in range(5):
             row = {"method": method, "draw": draw, "floor": 0.02, "n": 16}
             rows.append(row | {"correlation": retained + 0.01 * (draw - 2)})
-    path = cell_runs(LOW, [0], runs)[0].folder / "explanations" / "sanity.csv"
+    path = cell_runs(LOW, [0], RunFolders(runs))[0].folder / "explanations" / "sanity.csv"
     write_rows(path, rows, table_columns("run_sanity"))
     checks = {
         row["method"]: (row["draws"], row["passed"], round(row["retained"], 2))
-        for row in sanity_rows([LOW], [0], runs)
+        for row in sanity_rows([LOW], [0], RunFolders(runs))
     }
     assert checks == {"gradcam": (5, True, 0.01), "edge": (5, False, 0.99)}

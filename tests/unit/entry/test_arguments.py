@@ -1,3 +1,4 @@
+import errno
 import sys
 from pathlib import Path
 
@@ -76,3 +77,24 @@ def test_missing_option_is_named(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         call(monkeypatch, main, "--data", "here")
     assert "--threads" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "free some space"),
+        (errno.EROFS, "mounted read-only"),
+        (errno.EACCES, "no permission; give your user access"),
+        (errno.EPERM, "not permitted"),
+        (errno.ENAMETOOLONG, "the name is too long"),
+        (errno.EISDIR, "a folder where a file belongs"),
+        (errno.ENOTDIR, "a folder of this path is a file"),
+        (errno.EMFILE, "too many open files"),
+    ],
+)
+def test_error_of_the_disk_names_file_and_advice(monkeypatch, number, advice):
+    def main(data: Path) -> None:
+        raise OSError(number, "no", str(data))
+
+    with pytest.raises(SystemExit, match=f"^error: here: .*{advice}"):
+        call(monkeypatch, main, "--data", "here")

@@ -9,9 +9,13 @@ import pytest
 
 from resomap.config.schema import Config
 from resomap.status.jobs import JobKey, JobStatus, read_jobs
-from resomap.status.snakemake_files import SNAKEMAKE_FOLDER, record_name
 from resomap.system.files import write_json, write_text
+from resomap.workflow.artifact_paths import output_paths, receipt_path
+from resomap.workflow.job_params import STAGE_JOBS, build_job
+from resomap.workflow.layout import STAGE_OF
+from resomap.workflow.receipts import forget_reads, write_receipt
 from resomap.workflow.resources import PLAN, plan_settings
+from resomap.workflow.snakemake_records import SNAKEMAKE_FOLDER, record_name
 
 TINY = JobKey("custom", "tiny_cnn", 24, 0)
 
@@ -41,11 +45,35 @@ class Traces:
     def finish(self, stage: str, key: JobKey = TINY, seconds: float = 60.0, **metrics) -> None:
         output = self.job(stage, key).output
         environment = {"device": "cpu", "processes": 1}
-        record = {"status": "ok", "reason": None, "environment": environment, **metrics}
+        record = {
+            "status": "ok",
+            "reason": None,
+            "job": {},
+            "environment": environment,
+            **metrics,
+        }
         write_json(output, record)
-        write_json(output.with_name("timing.json"), {"train_seconds": seconds})
+        if stage == "train":
+            write_json(output.with_name("timing.json"), {"train_seconds": seconds})
+        if stage in STAGE_JOBS:
+            self.write_receipt(stage, key)
         times = {"starttime": 1e9, "endtime": 1e9 + seconds}
         write_json(SNAKEMAKE_FOLDER / "metadata" / record_name(str(output)), times)
+
+    def write_receipt(self, stage: str, key: JobKey) -> None:
+        """Write the receipt of a job whose output is all that it wrote."""
+        wildcards = {
+            name: str(value)
+            for name, value in key._asdict().items()
+            if "{" + name + "}" in STAGE_OF[stage].log
+        }
+        job = build_job(self.config, STAGE_JOBS[stage], **wildcards)
+        path = receipt_path(Path("results"), STAGE_OF[stage], wildcards)
+        for output in output_paths(path, job):
+            if not output.exists():
+                write_text(output, "")
+        forget_reads()  # by this process, which stands for that of the job
+        write_receipt(path, job)
 
     def log(self, stage: str, text: str, key: JobKey = TINY) -> None:
         write_text(self.job(stage, key).log, text)

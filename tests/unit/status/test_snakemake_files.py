@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from snakemake.persistence.file import FilePersistence
 
 from resomap.status import snakemake_files
-from resomap.status.snakemake_files import SNAKEMAKE_FOLDER
 from resomap.system.files import write_text
+from resomap.workflow import snakemake_records
+from resomap.workflow.snakemake_records import SNAKEMAKE_FOLDER
 
 ROOT = Path(__file__).parents[3]
 
@@ -36,9 +37,9 @@ def test_stale_lock_differs_from_lock_of_another_machine():
 )
 def test_record_names_equal_snakemakes(output):
     persistence = FilePersistence.__new__(FilePersistence)
-    persistence._max_len = snakemake_files.MAX_NAME_BYTES
+    persistence._max_len = snakemake_records.MAX_NAME_BYTES
     path = persistence._record_path("folder", output)
-    assert path == str("folder" / snakemake_files.record_name(output))
+    assert path == str("folder" / snakemake_records.record_name(output))
 
 
 SNAKEFILE = """
@@ -71,14 +72,14 @@ def test_snakemake_leaves_the_files_read_here(directory):
     )
     assert run.returncode == 1, run.stderr
     assert set(Path(long).read_text().split()) == {
-        f".snakemake/incomplete/{snakemake_files.record_name(long)}",
+        f".snakemake/incomplete/{snakemake_records.record_name(long)}",
         "0.input.lock",
         "0.output.lock",
         "here",
     }
     for output in (long, "results/broken"):
         assert snakemake_files.submission_time(output) == 0.0
-    record = snakemake_files.read_record(long)
+    record = snakemake_records.read_record(long)
     assert record["rule"] == "long"
     assert 1.0 < record["endtime"] - record["starttime"] < 60.0
     assert not Path("results/broken").exists()

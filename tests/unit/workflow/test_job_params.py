@@ -35,7 +35,9 @@ def changed(defaults: dict[str, Any], change: dict[str, Any]) -> Config:
 
 
 def test_every_job_type_has_an_entry_point():
-    with_rule = {*jobs.Job.__subclasses__(), jobs.PartialReport} - {jobs.MeasureSteps}
+    with_rule = {*jobs.Job.__subclasses__(), *jobs.SweepJob.__subclasses__()}
+    with_rule |= {jobs.PartialReport}
+    with_rule -= {jobs.MeasureSteps, jobs.SweepJob}
     assert set(job_params.ENTRY_POINTS) == with_rule
     assert all(path.is_file() for path in job_params.ENTRY_POINTS.values())
 
@@ -64,14 +66,14 @@ WHOLE_SWEEP = REPORTS | {
     jobs.CompareExplanations,
     jobs.Track,
 }
-IMAGE_READERS = {
+READERS = REPORTS | {jobs.Plot, jobs.Track}
+"""Jobs that read results of every run, and only those of the recipe as it is now."""
+IMAGE_READERS = READERS | {
     jobs.PrepareData,
     jobs.ResizeData,
     jobs.Train,
     jobs.Evaluate,
     jobs.Explain,
-    jobs.BuildReport,
-    jobs.PartialReport,
 }
 LARGER_SWEEP = {
     "models": ["tiny_cnn", "simple_cnn", "resnet18"],
@@ -79,16 +81,20 @@ LARGER_SWEEP = {
     "seeds": [0, 1, 2],
 }
 CHANGES = {
-    "report": ({"report": {"margin": 0.05}}, REPORTS),
+    "title": (
+        {"experiment": {"name": "Another"}},
+        {jobs.BuildReport, jobs.PartialReport, jobs.Track},
+    ),
+    "report": ({"report": {"margin": 0.05}}, REPORTS | {jobs.Plot}),
     "a larger sweep": ({"sweep": LARGER_SWEEP}, WHOLE_SWEEP),
     "explanations": (
         {"explainability": {"methods": ["saliency"]}},
-        {jobs.CheckNetworks, jobs.Explain, jobs.CompareExplanations},
+        {jobs.CheckNetworks, jobs.Explain, jobs.CompareExplanations, *READERS},
     ),
-    "profiling": ({"system": {"profiling": {"rounds": 9}}}, {jobs.Profile}),
+    "profiling": ({"system": {"profiling": {"rounds": 9}}}, {jobs.Profile, *READERS}),
     "training": (
         {"training": {"optimizer": {"weight_decay": 0.02}}},
-        {jobs.Train, jobs.BuildReport, jobs.PartialReport},
+        {jobs.Train, *READERS},
     ),
     "test images": ({"data": {"reef": {"test": 96}}}, IMAGE_READERS),
     "another model": ({"models": {"vgg11": {"min_resolution": 33}}}, set[type[jobs.Job]]()),

@@ -11,8 +11,6 @@ import pytest
 from resomap.analysis.profiles import VARIANT_COLUMNS
 from resomap.analysis.tables import Tables
 from resomap.data.sources.open import REEF_FACTS
-from resomap.system import files
-from resomap.system.locks import hold_lock
 from resomap.training.tally import METRIC_NAMES
 from resomap.workflow import columns, layout
 from resomap.workflow.tables_page import tables_page
@@ -118,16 +116,3 @@ def test_tables_page_is_up_to_date():
 )
 def test_scope_follows_from_wildcards(pattern, scope):
     assert layout.scope_of(pattern) == scope
-
-
-def test_run_status_follows_lock_and_outputs(tmp_path):
-    run = tmp_path / "runs/custom/tiny_cnn/r24/seed0"
-    assert layout.run_status(run) == "waiting"
-    with hold_lock(tmp_path / ".state/train/custom/tiny_cnn/r24/seed0/lock", "this run"):
-        assert layout.run_status(run) == "training"
-    assert layout.run_status(run) == "failed"
-    files.write_json(run / "metrics.json", {"status": "diverged"})
-    assert layout.run_status(run) == "waiting"  # not evaluated yet
-    for name in ("evaluation.csv", "predictions.npz", "val_predictions.npz"):
-        files.write_text(run / name, "")
-    assert layout.run_status(run) == "diverged"

@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from resomap.config.load import build_config
+from resomap.system.files import write_text
 from resomap.workflow import lifecycle
 
 
@@ -49,3 +50,23 @@ def test_run_config_is_plain_yaml(tmp_path, defaults):
     lifecycle.write_run_config(from_json, path)
     assert yaml.safe_load(path.read_text()) == defaults
     assert build_config(yaml.safe_load(path.read_text())) == build_config(defaults)
+
+
+def test_leftovers_of_killed_writers_are_swept(tmp_path):
+    hexadecimal = "0123456789abcdef" * 2
+    swept = [
+        f"runs/custom/tiny_cnn/r24/seed0/.metrics.{hexadecimal}.json",
+        f"data/.native.{hexadecimal}.npy",
+        "checkpoints/custom/tiny_cnn/r24/seed0/.tmpA1b2",
+    ]
+    kept = [
+        "data/.lock",
+        "data/.hidden.json",
+        f"partial/tables/.runs.{hexadecimal}.csv",
+        f".state/train/.state.{hexadecimal}.pt",
+    ]
+    for name in (*swept, *kept):
+        write_text(tmp_path / name, "")
+    lifecycle.sweep_leftovers(tmp_path)
+    assert not any((tmp_path / name).exists() for name in swept)
+    assert all((tmp_path / name).exists() for name in kept)

@@ -67,12 +67,12 @@ def test_missing_start_weights_are_refused(defaults, tmp_path):
 @pytest.mark.parametrize(
     ("change", "absent", "jobs"),
     [
-        ({}, {"track"}, 6 + 2 + 3 * 8 + 2 * 2),
-        ({"mlflow": {"enabled": True}}, set(), 7 + 2 + 3 * 8 + 2 * 2),
+        ({}, {"track"}, 9 + 2 + 3 * 8 + 2 * 2),
+        ({"mlflow": {"enabled": True}}, set(), 10 + 2 + 3 * 8 + 2 * 2),
         (
             {"explainability": {"enabled": False}},
             {"explain", "compare", "track"},
-            6 + 2 + 16 + 2,
+            9 + 2 + 16 + 2,
         ),
     ],
 )

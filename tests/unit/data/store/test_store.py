@@ -40,13 +40,17 @@ def test_array_of_other_shape_is_refused(manifest):
 def test_broken_or_truncated_array_is_refused(manifest, content):
     path = manifest.parent / "labels_val.npy"
     path.write_bytes(path.read_bytes()[:-8] if content is None else content)
-    with pytest.raises(DataError, match=r"labels_val\.npy is not a whole \.npy file"):
+    with pytest.raises(DataError, match=r"labels_val\.npy is damaged: delete it and run again"):
         open_store(manifest).labels("val")
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "is missing"), ("{", "is not JSON"), ("{}", "lacks aspect, classes")],
+    [
+        (None, "is missing"),
+        ("{", "is damaged: delete it and run again"),
+        ("{}", "lacks aspect, classes"),
+    ],
 )
 def test_invalid_manifest_is_refused(tmp_path, content, message):
     if content is not None:
