@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from resomap.config.schema import Config
-from resomap.errors import ConfigError
+from resomap.errors import ConfigError, DataError
 from resomap.system.files import read_json
 from resomap.workflow import jobs
 from resomap.workflow.job_params import build_job
@@ -42,5 +42,5 @@ def check_networks(config: Config, checked: Path = CHECKED_NETWORKS) -> None:
 def _read_checked(path: Path) -> Any:
     try:
         return read_json(path)["job"]
-    except (OSError, ValueError, LookupError, TypeError):  # none or a damaged one: check again
+    except (OSError, DataError, LookupError, TypeError):  # none or a damaged one: check again
         return None

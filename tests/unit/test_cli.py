@@ -64,7 +64,7 @@ def test_check_reports_images_and_requirements(tmp_path, check_folder):
     write_classes(tmp_path / "images", {"cat": 30, "dog": 15})
     result = check_folder()
     assert result.exit_code == 0, result.output
-    assert "sweep: 45 images, 49 jobs (12 trainings), 0.00 GiB of disk space" in result.output
+    assert "sweep: 45 images, 52 jobs (12 trainings), 0.00 GiB of disk space" in result.output
     page = tmp_path / "work" / "results" / "check.html"
     assert f"details: {page}" in result.output
     assert 'id="contact_sheet"' in page.read_text(encoding="utf-8")

@@ -26,7 +26,7 @@ def match_groups(pattern: str, names: Sequence[str]) -> list[str]:
             match = search(name)
         except SlowPattern:
             raise ConfigError(
-                f"{GROUP_KEY}: {pattern!r} takes seconds on {name}: "
+                f"{GROUP_KEY}: {pattern!r} takes too long on {name}: "
                 "avoid nested repetitions such as (a+)+"
             ) from None
         group = match and match.group(bracket)
