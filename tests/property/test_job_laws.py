@@ -37,6 +37,7 @@ reefs = st.builds(
 )
 data = st.builds(
     Data,
+    bit_depth=st.none() | st.integers(8, 16),
     dataset=st.just("reef"),
     native_resolution=st.none() | COUNTS,
     filter=st.sampled_from(["box", "lanczos"]),
