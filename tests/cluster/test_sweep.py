@@ -50,7 +50,7 @@ def test_jobs_side_by_side_have_different_gpus(submitted):
 def test_short_jobs_share_an_allocation(submitted):
     sweep, output = submitted
     assert output.count("Group job small") == 1
-    assert output.count("Finished jobid") == 23
+    assert output.count("Finished jobid") == 26
     assert output.count("submitted with SLURM jobid") == 14
     (number,) = re.findall(r"group_small\S*/(\d+)\.log", output)
     group = sweep.slurm.ended()[number]
