@@ -286,7 +286,8 @@ def test_track_copies_sweep_and_writes_run_ids(uri, tmp_path, defaults, experime
     )
     for resolution in (24, 48):
         write_run(here / "runs", resolution)
-    track.main(build_job(config, jobs.Track), here / "runs", here / "tracking.json")
+    triggers = "code,input,mtime,params,software-env"
+    track.main(build_job(config, jobs.Track), triggers, here / "runs", here / "tracking.json")
     tracking = read_json(here / "tracking.json")
     assert {name: tracking[name] for name in ("tracking_uri", "experiment")} == {
         "tracking_uri": uri,
