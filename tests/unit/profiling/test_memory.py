@@ -53,7 +53,8 @@ def test_pass_takes_about_its_activations():
     with torch.inference_mode():
         growth, _ = growth_bytes(lambda: model(images), CPU)
     activations = activation_bytes(model, images)
-    assert activations <= growth < 2 * activations
+    # Above them: scratch memory of kernels, and pages of code that the kernel had reclaimed.
+    assert activations <= growth < 2.5 * activations
 
 
 def test_dying_fork_raises():
