@@ -52,6 +52,7 @@ MAY_IMPORT = {
     },
     "workflow.snakemake_records": {"errors", "system"},
     "workflow.checked_files": {"system", "workflow.receipts"},
+    "workflow.checked_tables": {"system", "workflow.receipts"},
     "data": CORE | RESULTS_CONTRACT,
     "models": CORE,
     "profiling": CORE | RESULTS_CONTRACT,

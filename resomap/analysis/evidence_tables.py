@@ -15,7 +15,7 @@ from resomap.analysis.profiles import Row
 from resomap.analysis.run_tables import mean_or_none, run_key, to_rows
 from resomap.analysis.sanity_check import check_sanity
 from resomap.analysis.statistics import accuracy_interval, pool_seed_variance
-from resomap.workflow.checked_files import read_table
+from resomap.workflow.checked_tables import read_table
 
 LOCALISATION_MEANS = (
     "relevance_mass", "relevance_mass_best", "relevance_rank", "relevance_rank_best",

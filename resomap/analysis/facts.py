@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from resomap.workflow.checked_files import map_array, read_arrays, read_json, read_table
+from resomap.workflow.checked_files import map_array, read_arrays, read_json
+from resomap.workflow.checked_tables import read_table
 
 SPLITS = ("train", "val", "test")
 # The side of an image that is resized to the resolution, by how images become square.

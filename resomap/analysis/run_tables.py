@@ -16,7 +16,8 @@ from resomap.analysis.predictions import (
     sweep_runs,
 )
 from resomap.analysis.profiles import Row
-from resomap.workflow.checked_files import read_arrays, read_json, read_table
+from resomap.workflow.checked_files import read_arrays, read_json
+from resomap.workflow.checked_tables import read_table
 from resomap.workflow.layout import ENDED, table_columns
 
 EVALUATION_COLUMNS = table_columns("evaluation")

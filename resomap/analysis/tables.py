@@ -45,7 +45,8 @@ from resomap.analysis.profiles import Row, read_records
 from resomap.analysis.run_tables import class_rows, evaluation_rows, read_environment, run_rows
 from resomap.config import schema
 from resomap.system import files
-from resomap.workflow.checked_files import read_json, read_table
+from resomap.workflow.checked_files import read_json
+from resomap.workflow.checked_tables import read_table
 from resomap.workflow.layout import table_columns
 from resomap.workflow.sweep_results import SweepResults
 

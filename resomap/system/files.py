@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 from zipfile import BadZipFile
 from zlib import error as ZlibError
@@ -19,9 +19,6 @@ from zlib import error as ZlibError
 import numpy as np
 
 from resomap.errors import DataError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 CONTENT_ERRORS = (ValueError, EOFError, KeyError, BadZipFile, ZlibError, NotImplementedError)
 """What readers raise for a file that is empty, cut short or garbled.
@@ -203,18 +200,6 @@ def map_array(path: Path) -> np.ndarray:
     with reporting_damage(path):
         array: np.ndarray = np.lib.format.open_memmap(path, mode="r")
         return array
-
-
-def read_table(path: Path, **options: Any) -> "pd.DataFrame":
-    """Read a CSV with the options of pandas.read_csv; DataError where it is damaged.
-
-    Only a blank is missing, unless the options differ: a class may be named NA.
-    """
-    # Imported here, because trainings read no tables and pandas takes half a second.
-    import pandas as pd
-
-    with reporting_damage(path):
-        return pd.read_csv(path, **{"keep_default_na": False, "na_values": [""], **options})
 
 
 def file_sha256(path: Path) -> str:

@@ -8,7 +8,6 @@ from resomap.workflow.receipts import check_content
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
 
 
 def read_json(path: Path) -> Any:
@@ -27,9 +26,3 @@ def map_array(path: Path) -> "np.ndarray":
     """Map one .npy read-only; DataError where it is damaged."""
     check_content(path)
     return files.map_array(path)
-
-
-def read_table(path: Path, **options: Any) -> "pd.DataFrame":
-    """Read a CSV with the options of pandas.read_csv; DataError where it is damaged."""
-    check_content(path)
-    return files.read_table(path, **options)

@@ -46,7 +46,7 @@ from resomap.report.text.evidence import (
 )
 from resomap.report.text.format import shorten_name
 from resomap.text import format_number
-from resomap.workflow.checked_files import read_table
+from resomap.workflow.checked_tables import read_table
 
 MAX_IMAGES = 6
 MAX_PER_SIDE = 4

@@ -93,10 +93,10 @@ def test_disk_error_is_reported_with_remedy(monkeypatch, code, remedy):
 
 def test_other_os_error_keeps_traceback(monkeypatch):
     def main() -> None:
-        failing(errno.EACCES)()
+        failing(errno.ECHILD)()
 
     monkeypatch.setattr(sys, "argv", ["main"])
-    with pytest.raises(PermissionError):
+    with pytest.raises(ChildProcessError):
         run_entry_point(main)
 
 

@@ -10,7 +10,7 @@ import pytest
 from resomap.config.load import build_config, merge
 from resomap.errors import DataError
 from resomap.system.files import write_arrays, write_json, write_rows, write_text
-from resomap.workflow import checked_files, jobs, receipts
+from resomap.workflow import checked_files, checked_tables, jobs, receipts
 from resomap.workflow.artifact_paths import locate_file, output_paths, receipt_path
 from resomap.workflow.job_params import STAGE_JOBS, build_job
 from resomap.workflow.layout import ARTIFACTS, STAGE_OF, WITHOUT_RECEIPT
@@ -220,8 +220,8 @@ def test_table_without_content_is_damaged(tmp_path):
     path = tmp_path / "runs.csv"
     path.write_bytes(b"")
     with pytest.raises(DataError, match="is damaged: delete it and run again"):
-        checked_files.read_table(path)
+        checked_tables.read_table(path)
     write_rows(path, [{"class": "NA", "n": None}], ["class", "n"])
-    table = checked_files.read_table(path)
+    table = checked_tables.read_table(path)
     assert table["class"].tolist() == ["NA"]
     assert table["n"].isna().all()
