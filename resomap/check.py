@@ -76,7 +76,7 @@ def _write_page(config: Config, folder: Path) -> list[str]:
 
 
 def _describe_listing(source: Source) -> list[str]:
-    """Return how the files were understood, where nothing more can be said of the images."""
+    """Return how the files were understood, where the images themselves cannot be described."""
     listing = source.listing
     counts = [0] * len(listing.classes)
     for entry in listing.entries:

@@ -181,7 +181,7 @@ class Explainability(Section):
 
     @property
     def gradcam_layer(self) -> str | None:
-        """The layer of Grad-CAM; None where no method reads a layer."""
+        """Return the layer of Grad-CAM; None where no method reads a layer."""
         reads_layer = self.enabled and any(method in LAYER_METHODS for method in self.methods)
         return self.layer if reads_layer else None
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-# The side at which blocks are told apart. Below it the maps of several blocks would have one
+# The side at which blocks are distinguished. Below it the maps of several blocks would have one
 # side, and the blocks of one network would differ between resolutions.
 STRUCTURE_SIDE = 224
 
@@ -31,7 +31,7 @@ class Call(NamedTuple):
 
     @property
     def side(self) -> int | None:
-        """The side of the output where it is a square map (N, C, H, H), else None."""
+        """Return the side of the output where it is a square map (N, C, H, H), else None."""
         is_map = isinstance(self.output, Tensor) and self.output.ndim == 4
         if is_map and self.output.shape[2] == self.output.shape[3]:
             return int(self.output.shape[3])

@@ -23,12 +23,12 @@ class FileLocation(NamedTuple):
 
     @property
     def stage(self) -> Stage:
-        """The stage that writes the file."""
+        """Return the stage that writes the file."""
         return STAGE_OF[self.artifact.writer]
 
     @property
     def wildcards_of_job(self) -> dict[str, str]:
-        """The wildcards without those that number the files of one job."""
+        """Return the wildcards without those that number the files of one job."""
         return {
             name: value
             for name, value in self.wildcards.items()

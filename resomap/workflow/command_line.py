@@ -64,7 +64,7 @@ def _named_files(command: Sequence[str]) -> Iterator[list[str]]:
 
 
 def _restore(value: Any, key: str) -> Any:
-    """Return a top-level value of `--config` with the types that its section asks for."""
+    """Return a top-level value of `--config` with the types of its section."""
     if key == "models" and isinstance(value, Mapping):
         return {name: _typed(entry, Architecture) for name, entry in value.items()}
     field = Config.model_fields.get(key)

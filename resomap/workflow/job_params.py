@@ -107,7 +107,7 @@ def sweep_file(config: Config, stage: str) -> str:
 
 
 def is_report_current(config: Config) -> bool:
-    """Return whether the report that lies there is that of the sweep as configured now."""
+    """Return whether the existing report is that of the sweep as configured now."""
     path = receipt_path(Path("results"), STAGE_OF["report"], {})
     try:
         receipt = read_receipt(path)

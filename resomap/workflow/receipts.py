@@ -1,7 +1,7 @@
 """Receipts: what a finished job was, what it read, and the digest of every file it wrote.
 
-A job writes its receipt last, to results/receipts/ (decision 0018). Whoever reads a file of another
-job compares its content with the receipt of that job, so that a damaged file, or a file of another
+A job writes its receipt last, to results/receipts/ (decision 0018). A reader of a file of another job
+compares its content with the receipt of that job, so that a damaged file, or a file of another
 run in its place, is an error that names the file and never a wrong number.
 """
 
@@ -168,7 +168,7 @@ def _has_digest(path: Path, version: tuple[int, ...], expected: str, mark: Path)
     if version[0] <= MAX_SMALL_BYTES:
         return file_sha256(path) == expected
     marked = {"version": list(version), "sha256": expected}
-    # Where the mark is missing or says something else, the file itself is read.
+    # Where the mark is missing or differs, the file itself is read.
     with suppress(OSError, ValueError):
         if json.loads(mark.read_bytes()) == marked:
             return True

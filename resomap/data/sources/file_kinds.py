@@ -1,4 +1,4 @@
-"""What a file is by its ending, or by its first bytes where the ending does not tell."""
+"""The kind of a file by its ending, or by its first bytes where the ending is ambiguous."""
 
 import os
 from pathlib import Path

@@ -1,6 +1,6 @@
 """How folders are read: one per class, with split folders above or below them, or not at all.
 
-A layout that can be read in two ways is refused, and the message says what was understood.
+A layout that can be read in two ways is refused, and the message names what was understood.
 """
 
 import re

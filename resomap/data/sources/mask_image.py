@@ -38,7 +38,7 @@ def _largest_band(stored: Image.Image) -> np.ndarray:
         return np.nan_to_num(np.abs(np.asarray(stored).astype(np.float64)))
     values = np.asarray(stored.convert("RGB")).max(axis=2)
     if stored.mode == "P" and values.min() > 0:
-        # A palette without black says nothing by its colours: the index 0 is the background.
+        # Colours of a palette without black mark no background: the index 0 is the background.
         return np.asarray(stored)
     return values
 

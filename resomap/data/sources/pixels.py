@@ -20,12 +20,12 @@ ASSOCIATED_ALPHA, UNASSOCIATED_ALPHA = 1, 2
 
 
 class UnclearPixelsError(Exception):
-    """Pixels whose meaning is not known; the message says what to do."""
+    """Pixels whose meaning is not known; the message names the remedy."""
 
 
 def has_deep_colours(stored: Image.Image) -> bool:
     """Return whether an image that is not loaded yet has colours of 16 bits."""
-    # Pillow reads them as 8 bits; only the mode of the undecoded data still says 16.
+    # Pillow reads them as 8 bits; only the mode of the undecoded data still has the 16.
     tiles = getattr(stored, "tile", ())
     return not stored.mode.startswith("I") and any(";16" in str(tile[3]) for tile in tiles)
 

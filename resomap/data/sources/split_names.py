@@ -17,7 +17,7 @@ FILLER_WORDS = {
 
 
 def parse_split(name: str) -> str | None:
-    """Return train, val or test where `name` says nothing else; None otherwise."""
+    """Return train, val or test where `name` means nothing else; None otherwise."""
     words = [word for word in _split_words(name) if word not in FILLER_WORDS]
     if len(words) != 1:
         return None

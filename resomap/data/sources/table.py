@@ -167,7 +167,7 @@ def _check_cells(cells: Sequence[str], header: Sequence[str], where: str) -> Non
 
 
 def _clear_blank(values: dict[str, str], where: str) -> dict[str, str]:
-    """Blank the cells that say "no value"; ConfigError for such a path or label."""
+    """Blank the cells that mean "no value"; ConfigError for such a path or label."""
     for column in REQUIRED_COLUMNS:
         if not values[column]:
             raise ConfigError(f"{where}: path or label is blank")
