@@ -11,6 +11,11 @@ def format_count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else plural}"
 
 
+def agree(count: float, singular: str, plural: str) -> str:
+    """Return the form of a word that agrees with a count: `agree(1, "is", "are")`."""
+    return singular if count == 1 else plural
+
+
 def format_duration(seconds: float) -> str:
     """Return a time in the unit that reads best: `75 s`, `12 min`, `3.4 h`."""
     if seconds < 120:

@@ -72,7 +72,7 @@ def alarm_rows(
         same_model = [other for other in test if other[:2] == cell[:2]]
         best = max(float(correct[other, group].mean()) for other in same_model)
         # The accuracy of a group is inside its pairs, which have two classes.
-        chance = COIN_TOSS if group != "all" else 1 / len(manifest["classes"])
+        chance = COIN_TOSS if group != "all" else test[cell].majority_accuracy
         # A network at chance has no evidence to lose: the alarm is about correct predictions.
         low = accuracy_interval(values, confidence).low
         holds = values.mean() >= best - ACCURACY_TOLERANCE and low > chance

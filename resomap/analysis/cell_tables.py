@@ -39,6 +39,7 @@ def cell_rows(
                 "n_val": len(val[cell].labels),
                 **on_test[cell].columns("accuracy"),
                 "interval": on_test[cell].method,
+                "majority_accuracy": test[cell].majority_accuracy,
                 **on_val[cell].columns("val_accuracy"),
             }
         if cell in latencies:

@@ -36,16 +36,26 @@ def choose(candidates: Sequence[Candidate], rules: schema.Report) -> ChoiceRecor
     """Choose among the candidates within the budgets; returns plain values for choice.json.
 
     `status` is `chosen` (a cheaper cell is shown to be within the margin of the best), `best`
-    (every cheaper one is shown to be worse), `undecided` (some are neither; the best stands in)
-    or `none`.
+    (every cheaper one is shown to be worse), `undecided` (some are neither; the best stands in),
+    `nothing learned` (no cell is shown to beat the majority class) or `none`. `provisional`
+    lists the cells whose invalid latency the choice rests on.
     """
     allowed, excluded = _apply_budgets(candidates, rules)
-    record: ChoiceRecord = {"rules": rules.model_dump(), "excluded": excluded}
-    if not allowed:
-        cells = dict.fromkeys(("best", "choice", "runner_up"))
-        return record | {"status": "none", **cells, "comparisons": []}
+    # Without a cell within the budgets, what the others learned still comes first.
+    considered = allowed or candidates
+    baseline = _compare_with_majority(considered, candidates, rules.confidence)
+    nothing_learned = baseline is not None and not baseline["cells_above"]
+    record: ChoiceRecord = {
+        "rules": rules.model_dump(),
+        "excluded": excluded,
+        "baseline": baseline,
+        "provisional": _slow_and_disturbed(candidates, rules),
+    }
+    if nothing_learned or not allowed:
+        return record | _no_choice(considered, rules, nothing_learned=nothing_learned)
     ranking = rank_candidates(allowed, rules.margin, rules.confidence)
     status, choice = _decide(ranking)
+    record["provisional"] += _disturbed_rivals(ranking)
     runner_up = _runner_up(ranking, choice)
     summaries = _summaries(allowed, rules.confidence)
     # Test images are read for the record only; validation images decided all above.
@@ -60,6 +70,75 @@ def choose(candidates: Sequence[Candidate], rules: schema.Report) -> ChoiceRecor
         "minimum_detectable_difference": _detectable_difference(ranking),
         "needed": _needed(ranking, choice),
     }
+
+
+def _compare_with_majority(
+    considered: Sequence[Candidate], candidates: Sequence[Candidate], confidence: float
+) -> ChoiceRecord | None:
+    """Count the cells shown to beat the majority class on test images; None without a cell."""
+    if not considered:
+        return None
+    # Pooled over all candidates, as in cells.csv: the headline must agree with its intervals.
+    pool = _pool_accuracies([candidate.test for candidate in candidates])
+    above = 0
+    for candidate in considered:
+        correct, majority = candidate.test.correct_as_trained, candidate.test.majority_accuracy
+        above += accuracy_interval(correct, confidence, pool).low > majority
+    test = considered[0].test
+    return {
+        "majority_accuracy": test.majority_accuracy,
+        "n_test": len(test.labels),
+        "cells": len(considered),
+        "cells_above": above,
+    }
+
+
+def _no_choice(
+    considered: Sequence[Candidate], rules: schema.Report, *, nothing_learned: bool
+) -> ChoiceRecord:
+    """Return a record without a choice; `best` is known where nothing was learned."""
+    empty = dict.fromkeys(("best", "choice", "runner_up", "regret", "needed"))
+    record = empty | {
+        "status": "none",
+        "comparisons": [],
+        "minimum_detectable_difference": None,
+    }
+    if not nothing_learned:
+        return record
+    best = max(considered, key=lambda candidate: candidate.rank)
+    summary = _summaries(considered, rules.confidence)[best.cell]
+    # Nothing is chosen, so nothing rests on a latency.
+    return record | {"status": "nothing learned", "best": summary, "provisional": []}
+
+
+def _slow_and_disturbed(
+    candidates: Sequence[Candidate], rules: schema.Report
+) -> list[ChoiceRecord]:
+    """Return the cells that an invalid latency excludes."""
+    return [
+        candidate.cell._asdict()
+        for candidate in candidates
+        if candidate.is_disturbed and _is_too_slow(candidate, rules)
+    ]
+
+
+def _is_too_slow(candidate: Candidate, rules: schema.Report) -> bool:
+    """Return whether the measured latency of a candidate exceeds the budget."""
+    if rules.max_latency_ms is None or candidate.latency is None:
+        return False
+    # The 90th percentile: half of the images may exceed a budget that the median keeps.
+    return candidate.latency.p90 > rules.max_latency_ms
+
+
+def _disturbed_rivals(ranking: Ranking) -> list[ChoiceRecord]:
+    """Return the cells with an invalid latency that could be chosen, the best among them."""
+    # A cell shown to be worse is not chosen, whatever it costs.
+    rivals = [one.candidate for one in ranking.comparisons if one.verdict != "worse"]
+    return [
+        candidate.cell._asdict()
+        for candidate in (ranking.best, *rivals)
+        if candidate.is_disturbed
+    ]
 
 
 def _apply_budgets(
@@ -85,8 +164,7 @@ def _exclusion_reason(candidate: Candidate, rules: schema.Report) -> str | None:
         return None
     if candidate.latency is None:
         return "its latency was not measured"
-    # The 90th percentile: half of the images may exceed a budget that the median keeps.
-    if candidate.latency.p90 > rules.max_latency_ms:
+    if _is_too_slow(candidate, rules):
         limit = f"{rules.max_latency_ms:g} ms"
         return f"p90 latency {candidate.latency.p90:.3g} ms is above {limit}"
     return None

@@ -47,6 +47,11 @@ class Candidate:
         """Sort key: validation accuracy, of equal ones the cheaper, then the smaller."""
         return self.val_accuracy, -self.cost, -self.cell.resolution
 
+    @property
+    def is_disturbed(self) -> bool:
+        """Return whether the latency was measured and is marked invalid."""
+        return self.latency is not None and not self.latency.valid
+
     def is_cheaper_than(self, other: "Candidate") -> bool:
         """Return whether both latencies are known and this one is smaller."""
         return self.cost < other.cost < np.inf

@@ -88,6 +88,12 @@ class Predictions:
         """Correctness at the training resolution (seeds, N)."""
         return self.correct[self.cell.resolution]
 
+    @property
+    def majority_accuracy(self) -> float:
+        """Return the accuracy of always predicting the most frequent class of these images."""
+        # Of these images, not of the training images: no constant prediction is more accurate.
+        return float(np.bincount(self.labels).max() / len(self.labels))
+
 
 def sweep_cells(
     models: Sequence[schema.Architecture], resolutions: Sequence[int]

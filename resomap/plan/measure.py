@@ -30,6 +30,7 @@ from resomap.plan.forecast import (
 )
 from resomap.system.files import read_json, write_json
 from resomap.system.gpus import largest_memory_mib, list_gpus, visible_gpus
+from resomap.text import format_count
 from resomap.workflow.code_digest import PACKAGE, digest_code
 from resomap.workflow.jobs import MeasureSteps
 from resomap.workflow.lifecycle import use_this_interpreter
@@ -96,8 +97,9 @@ def detect_machine(config: Config) -> Machine:
     cpu_info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     match = re.search(r"model name\s*: (.+)", cpu_info)
     name = match[1] if match else platform.machine()
+    cores = format_count(os.cpu_count() or 1, "core")
     memory_gib = round(largest_memory_mib("cpu") / 1024)
-    return Machine(f"{name}, {os.cpu_count()} cores, {memory_gib} GiB", 0)
+    return Machine(f"{name}, {cores}, {memory_gib} GiB", 0)
 
 
 def resolve_capacity(

@@ -16,7 +16,7 @@ from resomap.report.catalogue import CATALOGUE
 from resomap.report.figures.style import CHOSEN, GRID, INK, MUTED, PAPER
 from resomap.report.text.data import dataset_facts
 from resomap.report.text.format import format_mebibytes, format_three_digits
-from resomap.text import format_milliseconds
+from resomap.text import format_milliseconds, format_points
 from resomap.workflow.receipts import check_content
 
 # Larger drawings are embedded as PNG: browsers render an SVG of many elements slowly.
@@ -65,6 +65,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["points"] = format_points
     environment.filters["ms"] = format_milliseconds
     environment.filters["digits"] = format_three_digits
     environment.filters["mib"] = format_mebibytes

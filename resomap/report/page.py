@@ -9,6 +9,7 @@ from resomap.analysis.findings import cost as cost_findings
 from resomap.analysis.findings import evidence as evidence_findings
 from resomap.analysis.findings import limits as limit_findings
 from resomap.analysis.findings.agreement import agreement_finding, reference_agreement
+from resomap.analysis.findings.baseline import majority_baseline
 from resomap.analysis.findings.user_files import larger_files
 from resomap.analysis.sanity_check import drop_failed_methods, failed_methods
 from resomap.analysis.tables import Tables
@@ -113,7 +114,8 @@ def _sampling(tables: Tables, model: str, confidence: float) -> Iterator[str]:
 
 
 def _accuracy(tables: Tables, confidence: float) -> Iterator[str]:
-    """Yield the accuracy of each model; only the first sentence names the interval."""
+    """Yield the baseline and the accuracy of each model; the first names the interval."""
+    yield accuracy.baseline_sentence(majority_baseline(tables.cells))
     models = accuracy_findings.accuracy_of_models(tables.cells, tables.knees)[:MAX_MODELS]
     for number, finding in enumerate(models):
         yield accuracy.accuracy_sentence(finding, None if number else confidence)

@@ -9,7 +9,7 @@ from resomap.analysis.tables import Tables
 from resomap.config import schema, training
 from resomap.report.text.data import SQUARED
 from resomap.report.text.format import variant_name
-from resomap.text import format_count, format_percent, format_points
+from resomap.text import agree, format_count, format_percent, format_points
 
 
 def protocol(
@@ -55,9 +55,9 @@ def _training_protocol(training: training.Training) -> dict[str, str]:
     """Return the recipe of the training, and which weights are kept."""
     optimizer, schedule, monitor = training.optimizer, training.schedule, training.monitor
     recipe = (
-        f"{training.epochs} epochs, batch {training.batch_size}",
+        f"{format_count(training.epochs, 'epoch')}, batch {training.batch_size}",
         f"{optimizer.type} at {optimizer.learning_rate:g}",
-        f"{schedule.type} after {schedule.warmup_epochs:g} epochs of warm-up",
+        _schedule(schedule),
         f"label smoothing {training.label_smoothing:g}",
         training.precision,
     )
@@ -68,6 +68,14 @@ def _training_protocol(training: training.Training) -> dict[str, str]:
             "test images are never read in training"
         ),
     }
+
+
+def _schedule(schedule: training.Schedule) -> str:
+    """Return `cosine after 2 epochs of warm-up`."""
+    warmup = schedule.warmup_epochs
+    if not warmup:
+        return f"{schedule.type} without warm-up"
+    return f"{schedule.type} after {warmup:g} {agree(warmup, 'epoch', 'epochs')} of warm-up"
 
 
 def _statistics_protocol(tables: Tables, report: schema.Report) -> dict[str, str]:
@@ -95,7 +103,8 @@ def _cost_protocol(profiles: pd.DataFrame) -> str:
     first, error = measured.iloc[0], measured["relative_error"].max()
     parts = [first["device"], first["precision"], first["memory_format"]]
     parts += [variant_name(first["variant"]), format_count(first["threads"], "thread")]
-    text = f"{', '.join(parts)}; at least {measured['n'].min():.0f} repetitions per cell"
+    repetitions = format_count(int(measured["n"].min()), "repetition")
+    text = f"{', '.join(parts)}; at least {repetitions} per cell"
     if pd.isna(error):
         return text
     return f"{text}, medians known to within {format_percent(error)} between rounds"

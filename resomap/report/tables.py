@@ -39,6 +39,8 @@ def cell_table(tables: Tables) -> list[dict[str, Any]]:
 def _verdict(tables: Tables, row: Mapping[Any, Any]) -> str:
     """Return what was decided about a cell."""
     choice = tables.choice
+    if choice["status"] == "nothing learned" and row["n_seeds"]:
+        return "not learned"
     if _is_cell(choice["choice"], row):
         return "undecided, taken" if choice["status"] == "undecided" else "chosen"
     if _is_cell(choice["best"], row):

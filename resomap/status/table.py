@@ -76,7 +76,7 @@ def _running(job: JobStatus, now: float) -> str:
     epochs = read_progress(job.log)
     progress = ""
     if epochs:
-        progress = f"{epochs[0]} of {epochs[1]} epochs, "
+        progress = f"{epochs[0]} of {format_count(epochs[1], 'epoch')}, "
     elif job.stage == "train":
         progress = "in its first epoch, "
     return f"{job}: {progress}{_since(job.since, now)}"
@@ -115,7 +115,7 @@ def _failure(stage: str, reason: str, jobs: list[JobStatus]) -> str:
 def _interrupted(job: JobStatus) -> str:
     epochs, parts = read_progress(job.log), []
     if epochs:
-        parts.append(f"after {epochs[0]} of {epochs[1]} epochs")
+        parts.append(f"after {epochs[0]} of {format_count(epochs[1], 'epoch')}")
     if has_saved_state(job):
         parts.append("its state is saved")
     else:

@@ -258,6 +258,7 @@ CELLS = (
     Column("n_test", "count", "test images"),
     *with_interval(Column("accuracy", "0-1", "mean test accuracy over the seeds")),
     INTERVAL,
+    Column("majority_accuracy", "0-1", "share of the most frequent class in the test images"),
     Column("n_val", "count", "validation images"),
     *with_interval(Column("val_accuracy", "0-1", "mean validation accuracy")),
     *(LATENCY_P50, LATENCY_P90),

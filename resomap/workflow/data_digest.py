@@ -10,6 +10,7 @@ from resomap.config.schema import Config
 from resomap.data.sources.listing import Listing
 from resomap.data.sources.user_files import list_images, listing_digest
 from resomap.errors import ConfigError
+from resomap.text import format_count
 from resomap.workflow.code_digest import PACKAGE, digest_code
 
 USER_FILES_VARIABLE = "RESOMAP_FILES"
@@ -103,8 +104,8 @@ def _count_train(config: Config, listing: Listing) -> int:
     batch_size = config.training.batch_size
     if num_train < batch_size:
         raise ConfigError(
-            f"config/training.yaml: training.batch_size: {batch_size} is more than the {num_train} "
-            f"training images of {candidates}: take a smaller batch, or add images"
+            f"config/training.yaml: training.batch_size: {batch_size} is more than the "
+            f"{format_count(num_train, 'training image')} of {candidates}: take a smaller batch, or add images"
         )
     return num_train
 

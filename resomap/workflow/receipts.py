@@ -1,8 +1,8 @@
 """Receipts: what a finished job was, what it read, and the digest of every file it wrote.
 
-A job writes its receipt last, to results/receipts/ (decision 0018). A reader of a file of another job
-compares its content with the receipt of that job, so that a damaged file, or a file of another
-run in its place, is an error that names the file and never a wrong number.
+A job writes its receipt last, to results/receipts/ (decision 0018). A reader of a file of
+another job compares its content with the receipt of that job, so that a damaged file, or a file
+of another run in its place, is an error that names the file and never a wrong number.
 """
 
 import ast

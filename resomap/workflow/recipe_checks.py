@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from resomap.config.schema import Config
 from resomap.errors import ConfigError
+from resomap.text import agree, format_count
 from resomap.workflow.data_digest import count_train_images
 
 SCHEDULE_KEY = "config/training.yaml: training.schedule"
@@ -28,8 +29,8 @@ def check_decay_steps(config: Config) -> None:
         key, first = epochs[schedule.type]
         if first * steps < 1:
             raise ConfigError(
-                f"{SCHEDULE_KEY}.{key}: {first:g} epochs are less than one step: an epoch has "
-                f"{steps} steps, so write at least {1 / steps:.2g}"
+                f"{SCHEDULE_KEY}.{key}: {first:g} {agree(first, 'epoch is', 'epochs are')} less than one step: an epoch has "
+                f"{format_count(steps, 'step')}, so write at least {1 / steps:.2g}"
             )
 
 
@@ -47,7 +48,7 @@ def recipe_warnings(config: Config) -> Iterator[str]:
     if first is not None and first >= training.epochs:
         yield (
             f"warning: {SCHEDULE_KEY}.type: {training.schedule.type}: the learning rate never decays: "
-            f"the first decay is due after {first:g} epochs, and the training has {training.epochs}"
+            f"the first decay is due after {first:g} {agree(first, 'epoch', 'epochs')}, and the training has {training.epochs}"
         )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from resomap.analysis.findings.baseline import beats_majority
 from resomap.analysis.findings.finding import Estimate, Finding, read_estimate, shown_if
 from resomap.analysis.tables import Tables
 
@@ -26,7 +27,8 @@ def accuracy_of_models(cells: pd.DataFrame, knees: pd.DataFrame) -> list[Finding
     """Find the accuracy of each model at its smallest, largest and best size, and its knee.
 
     The state is that of the knee: `bracketed`, `below` or `above` the sweep, `open` when
-    nothing smaller is shown to be worse, `unknown` with one resolution.
+    nothing smaller is shown to be worse, `unknown` with one resolution. It is `not learned`
+    when the model is not shown to beat the majority class at any resolution.
     """
     finished = cells[cells["n_seeds"] > 0].sort_values("resolution")
     findings = []
@@ -34,8 +36,12 @@ def accuracy_of_models(cells: pd.DataFrame, knees: pd.DataFrame) -> list[Finding
         best = rows.loc[rows["accuracy"].idxmax()]
         ends = {"smallest": rows.iloc[0], "largest": rows.iloc[-1], "best": best}
         state, knee_subject, knee_numbers = _knee(knees, str(model))
+        # The knee of a curve without a signal is that of its noise.
+        if not beats_majority(rows).any():
+            state, knee_subject, knee_numbers = "not learned", {}, {}
         subject = {name: int(row["resolution"]) for name, row in ends.items()}
         numbers = {name: read_estimate(row, "accuracy", "n_test") for name, row in ends.items()}
+        numbers["majority"] = Estimate(float(best["majority_accuracy"]), n=int(best["n_test"]))
         findings.append(
             Finding(
                 kind="accuracy of a model",
@@ -68,8 +74,15 @@ def _knee(
 
 
 def most_accurate_model(models: Sequence[Finding]) -> Finding | None:
-    """Return the finding of the model with the highest accuracy; None without one."""
-    return max(models, key=lambda finding: finding.numbers["best"].value, default=None)
+    """Return the finding of the model with the highest accuracy; None without one.
+
+    A model that has learned comes before one that has not.
+    """
+
+    def rank(finding: Finding) -> tuple[bool, float]:
+        return finding.state != "not learned", finding.numbers["best"].value
+
+    return max(models, key=rank, default=None)
 
 
 def lost_and_read(groups: pd.DataFrame, group: str) -> tuple[int | None, int | None]:

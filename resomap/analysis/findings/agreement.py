@@ -67,8 +67,8 @@ def agreement_finding(
 
 def _method_agreement(row: dict[Any, Any]) -> Finding:
     """Find the agreement of one method: 0 is another image's map and 1 another seed's."""
-    numbers = {"floor": Estimate(row["floor"])}
-    for name in ("observed", "same_seed", "ceiling"):
+    numbers = {}
+    for name in ("floor", "observed", "same_seed", "ceiling"):
         if pd.notna(row[name]):
             numbers[name] = Estimate(row[name])
     if pd.notna(row["normalised"]):
@@ -109,7 +109,9 @@ def reference_agreement(agreement: pd.DataFrame, finding: Finding) -> list[Findi
     findings = []
     for row in [*baselines.to_dict("records"), *untrained.to_dict("records")]:
         subject = select(row, "network", "method", "block")
-        numbers = {"raw": Estimate(raw_agreement(row))}
+        # An untrained network whose maps are constant has no rank correlation.
+        raw = raw_agreement(row)
+        numbers = {} if pd.isna(raw) else {"raw": Estimate(raw)}
         findings.append(
             Finding("reference agreement", "shown", "tables/agreement.csv", subject, numbers)
         )

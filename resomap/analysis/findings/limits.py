@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from resomap.analysis.findings.baseline import majority_baseline
 from resomap.analysis.findings.finding import Estimate, Finding, select
 from resomap.analysis.sanity_check import failed_methods
 from resomap.analysis.tables import Tables
@@ -25,6 +26,7 @@ def limit_findings(
 ) -> list[Finding]:
     """Find every limit of this sweep, the most serious first; `larger` is of larger files."""
     return [
+        *nothing_learned(tables.cells),
         *changed_recipes(tables.runs),
         *disturbed_measurements(tables.profiles),
         *unmeasured(tables.profiles),
@@ -36,6 +38,14 @@ def limit_findings(
         *coarse_maps(tables.explanations),
         Finding("one training set", "shown", ""),
     ]
+
+
+def nothing_learned(cells: pd.DataFrame) -> list[Finding]:
+    """Find that no cell beats the majority class, so that nothing else describes learning."""
+    baseline = majority_baseline(cells)
+    if baseline.state != "not beaten":
+        return []
+    return [Finding("nothing learned", "shown", baseline.evidence, numbers=baseline.numbers)]
 
 
 def missing_runs(runs: pd.DataFrame) -> list[Finding]:

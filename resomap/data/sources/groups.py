@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from resomap.data.sources.listing import ImageEntry
 from resomap.data.sources.timed_search import SlowPattern, TimedSearch
 from resomap.errors import ConfigError
+from resomap.text import agree, format_count
 
 GROUP_KEY = "config/data.yaml: data.folder.group"
 MAX_NAMED = 5
@@ -42,7 +43,8 @@ def _describe_unmatched(pattern: str, unmatched: list[tuple[str, str]], total: i
     name, reason = unmatched[0]
     return (
         f"{GROUP_KEY}: {pattern!r} {reason} in {name} "
-        f"({len(unmatched):,} of {total:,} images have no group)"
+        f"({len(unmatched):,} of {format_count(total, 'image')} "
+        f"{agree(len(unmatched), 'has', 'have')} no group)"
     )
 
 

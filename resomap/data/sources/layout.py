@@ -12,6 +12,7 @@ from typing import NamedTuple, NoReturn
 from resomap.data.sources.split_names import mentioned_split, parse_split
 from resomap.data.sources.tree import ImageFolder
 from resomap.errors import ConfigError
+from resomap.text import format_count
 
 MAX_NAMED = 8
 SPLIT_ORDER = ("train", "val", "test", None)
@@ -247,9 +248,10 @@ def _check_mask_files(folder: ImageFolder, where: str) -> None:
             pairs.append((name, names[image]))
     if pairs:
         mask, image = pairs[0]
+        such = format_count(len(pairs), "such file")
         _refuse(
             where,
-            f"{mask} looks like the mask of {image} ({len(pairs)} such files in {folder.name})",
+            f"{mask} looks like the mask of {image} ({such} in {folder.name})",
             f"Move masks to a folder of their own as {folder.name}/{Path(image).stem}.png and "
             "name it in data.folder.masks",
         )

@@ -9,6 +9,7 @@ from typing import NamedTuple, TextIO
 
 from resomap.data.sources.file_kinds import IMAGE_ENDINGS, ending_of
 from resomap.errors import ConfigError
+from resomap.text import format_count
 
 PATH_KEY = "config/data.yaml: data.csv.path"
 REQUIRED_COLUMNS = ("path", "label")
@@ -153,7 +154,7 @@ def _check_spelling(header: Sequence[str], columns: Sequence[str], where: str) -
 def _check_cells(cells: Sequence[str], header: Sequence[str], where: str) -> None:
     if len(cells) != len(header):
         raise ConfigError(
-            f"{where}: {len(cells)} cells, and the header has {len(header)} "
+            f"{where}: {format_count(len(cells), 'cell')}, and the header has {len(header)} "
             f"({', '.join(header)}): put a text with a comma in quotation marks"
         )
     for name, cell in zip(header, cells, strict=True):

@@ -13,6 +13,7 @@ from resomap.data.store.ingest import IngestResult, ingest
 from resomap.data.store.inventory import Inventory, printable_name
 from resomap.data.store.splits import assign_splits
 from resomap.errors import DataError
+from resomap.text import agree, format_count
 
 DARK_16_BIT = 2**15
 """Images of 16 bits whose values all stay below this use fewer bits."""
@@ -77,10 +78,18 @@ def _depth_problems(data: Data, source: Source, ingested: IngestResult) -> Itera
     largest = int(deepest.max())
     example = printable_name(source.listing.entries[deep[0]].name)
     yield (
-        f"{len(deep):,} images are stored with more than 8 bits per value, and none holds more "
+        f"{format_count(len(deep), 'image')} {agree(len(deep), 'is', 'are')} stored with more "
+        "than 8 bits per value, and none holds more "
         f"than {largest:,} ({max(8, largest.bit_length())} bit), such as {example}: set "
         f"data.bit_depth: {max(8, largest.bit_length())}, or 16 if they are meant to be so dark"
     )
+
+
+def _all_masks(count: int, singular: str, plural: str) -> str:
+    """Return `all 12 masks or boxes` with the verb, or `the only mask or box`."""
+    if count == 1:
+        return f"the only mask or box {singular}"
+    return f"all {count:,} masks or boxes {plural}"
 
 
 def _mask_problems(data: Data, ingested: IngestResult) -> Iterator[str]:
@@ -90,9 +99,9 @@ def _mask_problems(data: Data, ingested: IngestResult) -> Iterator[str]:
     if data.folder is not None and data.folder.masks == ALPHA_MASKS and not len(masked):
         yield "data.folder.masks: alpha: no image has an alpha channel"
     if len(masked) and (masked == 0).all():
-        yield f"all {len(masked):,} masks are empty: pixels of the object must differ from 0"
+        yield f"{_all_masks(len(masked), 'is', 'are')} empty: pixels of the object must not be 0"
     elif len(masked) and (masked > FULL_OBJECT).all():
         yield (
-            f"all {len(masked):,} masks or boxes cover their whole image: the background must be "
-            "0 (black in colours, or transparent)"
+            f"{_all_masks(len(masked), 'covers', 'cover')} the whole image: the background must "
+            "be 0 (black in colours, or transparent)"
         )

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from resomap.analysis.findings.accuracy import accuracy_of_models, most_accurate_model, transfer
+from resomap.analysis.findings.baseline import majority_baseline
 from resomap.analysis.tables import Tables
 from resomap.report.figures.style import (
     ORANGE,
@@ -16,6 +17,7 @@ from resomap.report.figures.style import (
     draw_interval,
     draw_nothing,
     draw_runs,
+    mark_majority,
     mark_native,
     model_style,
     new_figure,
@@ -47,6 +49,7 @@ def plot_accuracy_by_resolution(
         for index, model in enumerate(shown):
             _draw_model(axes, tables, model, dodge(index, len(shown)))
         _finish_accuracy(axes, sorted(set(cells["resolution"])), native_resolution)
+        mark_majority(axes, cells)
         axes.legend(loc="lower right")
     return Drawing(figure, title, cells)
 
@@ -91,9 +94,11 @@ def plot_train_test_matrix(tables: Tables) -> Drawing:
     title = transfer_title(transfer(matrix))
     if not models:
         return draw_nothing(title, "No run has finished.", matrix)
+    majority = majority_baseline(tables.cells).numbers["majority"].value
     note = (
         "Test accuracy, mean over seeds, of networks trained at one resolution and tested at "
-        "another without any adjustment. Framed: tested where trained."
+        "another without any adjustment. Framed: tested where trained. Line on the scale: the "
+        f"majority class, {majority:.2f}."
     )
     # Three columns or more of cells, else the title of a panel is wider than its matrix.
     columns, count = min(len(models), 3), max(matrix["train_resolution"].nunique(), 3)
@@ -102,13 +107,14 @@ def plot_train_test_matrix(tables: Tables) -> Drawing:
     figure = new_figure(title, note, size, compressed=True)
     panels = panel_grid(figure, len(models), columns, sharey=True)
     # One scale for all models; the lowest value is often far above 0.
-    lowest = float(matrix["accuracy"].min())
+    lowest = min(float(matrix["accuracy"].min()), majority)
     for axes, model in zip(panels, models, strict=True):
         _draw_matrix(axes, matrix[matrix["model"] == model], lowest)
         axes.set_title(model)
         axes.label_outer(remove_inner_ticks=True)
     bar = figure.colorbar(panels[0].collections[0], ax=panels, label="test accuracy", pad=0.02)
     bar.outline.set_visible(False)
+    bar.ax.axhline(majority, color=ORANGE, linewidth=2.5)
     return Drawing(figure, title, matrix)
 
 

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from resomap.analysis.alarm import COIN_TOSS
+from resomap.analysis.findings.baseline import majority_baseline
 from resomap.analysis.findings.evidence import alarm_places
 from resomap.analysis.tables import Tables
 from resomap.report.figures.evidence import group_order, shown_models
@@ -60,13 +62,17 @@ def plot_right_answer_wrong_reason(tables: Tables) -> Drawing:
     kinds = [kind for kind in INTERVENTION_HEADINGS if kind in set(interventions["kind"])]
     present = set(alarms["group"])
     groups = [group for group in group_order(tables) if group in present] or ["all"]
+    # The accuracy of a group is inside its pairs, which have two classes.
+    chance = COIN_TOSS
+    if groups == ["all"]:
+        chance = majority_baseline(tables.cells).numbers["majority"].value
     size = (2.9 * (2 + len(kinds)) + 0.6, 2.8 * len(models) + 1.9)
     figure = new_figure(title, _alarm_note(kinds), size)
     panels = figure.subplots(len(models), 2 + len(kinds), squeeze=False, sharex=True)
     for row, model in zip(panels, models, strict=True):
         of_model = alarms[alarms["model"] == model]
         changed = interventions[interventions["model"] == model]
-        _draw_row(row, of_model, groups, changed, kinds)
+        _draw_row(row, of_model, groups, changed, kinds, chance)
         row[0].set_ylabel(model, weight="bold")
     headings = [
         "predicted correctly",
@@ -87,7 +93,7 @@ def _alarm_note(kinds: list[str]) -> str:
     return (
         "Evidence on the object in correct predictions, mean of the methods that pass the "
         "sanity check: 0 is chance, 1 the most that their grids allow. Ringed: alarm, accuracy "
-        f"holds without evidence on the object. {notes or 'No intervention can confirm an alarm.'}"
+        f"holds without evidence on the object. Dotted: guessing. {notes or 'No intervention can confirm an alarm.'}"
     )
 
 
@@ -106,16 +112,19 @@ def _draw_row(
     groups: list[str],
     interventions: pd.DataFrame,
     kinds: list[str],
+    chance: float,
 ) -> None:
     fires = alarms[alarms["state"] == "fires"]
     ringed = set(zip(fires["resolution"], fires["group"], strict=True))
     _draw_groups(row[0], alarms, groups, "accuracy", ringed)
     # From below chance of two classes, so that panels of several models compare.
-    row[0].set_ylim(min(0.4, alarms["accuracy"].min() - 0.05), 1.06)
+    lowest = min(0.4, alarms["accuracy"].min(), chance) - 0.05
+    row[0].axhline(chance, color=MUTED, linestyle=":", linewidth=1.3)
+    row[0].set_ylim(lowest, 1.06)
     _draw_evidence(row[1], alarms, groups, ringed)
     for axes, kind in zip(row[2:], kinds, strict=True):
         # A network that guesses follows the rest in half of the images.
-        axes.axhline(0.5, color=MUTED, linestyle=":", linewidth=1.3)
+        axes.axhline(COIN_TOSS, color=MUTED, linestyle=":", linewidth=1.3)
         rows = interventions[interventions["kind"] == kind]
         _draw_groups(axes, rows, groups, "follows_rest", ringed)
         axes.set_ylim(-0.06, 1.06)

@@ -29,6 +29,7 @@ from resomap.report.figures.style import (
     dot_handle,
     draw_interval,
     draw_nothing,
+    mark_majority,
     model_style,
     new_figure,
     percent_axis,
@@ -73,7 +74,8 @@ def plot_accuracy_by_cost(tables: Tables, confidence: float) -> Drawing:
     _mark_choice(axes, data[data["chosen"]], decided=decided)
     _latency_axis(axes)
     axes.set_ylabel("test accuracy")
-    _cost_legend(axes, decided=decided)
+    mark_majority(axes, tables.cells)
+    _cost_legend(axes, _choice_label(tables.choice))
     return Drawing(figure, title, data)
 
 
@@ -130,14 +132,22 @@ def _mark_choice(axes: Axes, chosen: pd.DataFrame, *, decided: bool) -> None:
     )
 
 
-def _cost_legend(axes: Axes, *, decided: bool) -> None:
+def _choice_label(choice: dict[str, Any]) -> str | None:
+    """Return what the ring marks; None where no cell is chosen."""
+    if choice["choice"] is None:
+        return None
+    label = "used until decided" if choice["status"] == "undecided" else "chosen"
+    return f"{label} (provisional)" if choice["provisional"] else label
+
+
+def _cost_legend(axes: Axes, choice_label: str | None) -> None:
     handles, labels = axes.get_legend_handles_labels()
-    ring = {"markersize": 14, "markerfacecolor": "none", "markeredgecolor": CHOSEN}
-    handles += [
-        dot_handle(CHOSEN, linestyle="none", markeredgewidth=2, **ring),
-        dot_handle(MUTED, marker="", linewidth=1.4, linestyle="--"),
-    ]
-    labels += ["chosen" if decided else "used until decided", "best trade-offs (Pareto front)"]
+    if choice_label is not None:
+        ring = {"markersize": 14, "markerfacecolor": "none", "markeredgecolor": CHOSEN}
+        handles.append(dot_handle(CHOSEN, linestyle="none", markeredgewidth=2, **ring))
+        labels.append(choice_label)
+    handles.append(dot_handle(MUTED, marker="", linewidth=1.4, linestyle="--"))
+    labels.append("best trade-offs (Pareto front)")
     axes.legend(handles, labels, loc="lower right")
 
 

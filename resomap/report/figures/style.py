@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
+from resomap.analysis.findings.baseline import majority_baseline
 from resomap.system.files import replacing
 
 # The page replaces these colours by CSS variables, so that figures follow light and dark.
@@ -200,6 +201,15 @@ def mark_native(axes: Axes, native_resolution: int, label: str, va: str = "botto
         va=va,
         path_effects=HALO,
     )
+
+
+def mark_majority(axes: Axes, cells: pd.DataFrame) -> None:
+    """Draw a dotted line at the accuracy of the majority class in the test images."""
+    majority = majority_baseline(cells).numbers["majority"].value
+    axes.axhline(majority, color=MUTED, linestyle=":", linewidth=1.3, zorder=1)
+    look = {"color": MUTED, "fontsize": 10.5, "va": "bottom", "path_effects": HALO}
+    label = f"majority class {majority:.2f}"
+    axes.text(0.01, majority, label, transform=axes.get_yaxis_transform(), **look)
 
 
 def percent_axis(axis: Any) -> None:

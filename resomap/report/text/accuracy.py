@@ -4,7 +4,21 @@ from collections.abc import Sequence
 
 from resomap.analysis.findings.finding import Finding
 from resomap.report.text.format import format_estimate
-from resomap.text import format_points
+from resomap.text import agree, format_count, format_points
+
+
+def baseline_sentence(finding: Finding) -> str:
+    """Return what the majority class scores, and how many cells are shown to beat it."""
+    majority, above = finding.numbers["majority"], finding.numbers["cells_above"]
+    images, cells = (
+        format_count(majority.n or 0, "test image"),
+        format_count(above.n or 0, "cell"),
+    )
+    text = f"Always predicting the majority class scores {majority.value:.3f} on {images}. "
+    if not above.value:
+        return f"{text}No cell is shown to beat it."
+    verb = agree(above.value, "is", "are")
+    return f"{text}{above.value} of {cells} {verb} shown to beat it."
 
 
 def accuracy_sentence(finding: Finding, confidence: float | None = None) -> str:
@@ -22,6 +36,9 @@ def _knee(finding: Finding) -> str:
     """Return the sentence about the knee after a space; nothing when unknown."""
     if finding.state == "unknown":
         return ""
+    if finding.state == "not learned":
+        majority = finding.numbers["majority"].value
+        return f" It is not shown to beat the majority class, which scores {majority:.3f}."
     px, above = finding.subject["knee_at_most"], finding.subject["knee_above"]
     within = f"within {format_points(finding.numbers['margin'].value)} of its best"
     # Each state names only what the sweep shows: a knee is a bracket, never a point.
@@ -47,6 +64,9 @@ def accuracy_title(finding: Finding | None) -> str:
     if finding is None:
         return "No run has finished"
     subject, numbers = finding.subject, finding.numbers
+    # The most accurate model is one that has learned, if there is any.
+    if finding.state == "not learned":
+        return f"No cell is shown to beat the majority class ({numbers['majority'].value:.2f})"
     model, best = subject["model"], f"{numbers['best'].value:.2f} at {subject['best']} px"
     if subject["best"] == subject["smallest"]:
         return f"{model} reaches {best}"
@@ -141,7 +161,7 @@ def transfer_sentence(finding: Finding) -> str:
     """Return the title with the numbers of the most favourable pair of resolutions."""
     subject, numbers = finding.subject, finding.numbers
     return (
-        f"{transfer_title(finding)}. The most favourable of {numbers['gain'].n} pairs: "
+        f"{transfer_title(finding)}. The most favourable of {format_count(numbers['gain'].n or 0, 'pair')}: "
         f"{subject['model']}, trained at {subject['trained_at']} px, scores "
         f"{format_estimate(numbers['own'], 3)} there and "
         f"{format_estimate(numbers['elsewhere'], 3)} at {subject['tested_at']} px."

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from resomap.report.text.format import cell_name
+from resomap.report.text.format import cell_name, join_first
 from resomap.text import (
     format_confidence,
     format_count,
@@ -30,7 +30,18 @@ def describe_choice(choice: ChoiceRecord) -> ChoiceRecord:
 
 
 def headline(choice: ChoiceRecord) -> str:
-    """Return the choice and why it was made."""
+    """Return the choice and why it was made, or that nothing was learned."""
+    text = _headline(choice)
+    # First, since the terminal prints only the headline.
+    if choice["provisional"]:
+        return f"Provisional, since latencies are marked invalid. {text}"
+    return text
+
+
+def _headline(choice: ChoiceRecord) -> str:
+    """Return the headline as if every latency were valid."""
+    if choice["status"] == "nothing learned":
+        return _nothing_learned(choice)
     if choice["status"] == "none":
         excluded = len(choice["excluded"])
         if not excluded:
@@ -43,6 +54,22 @@ def headline(choice: ChoiceRecord) -> str:
     why = _why_chosen(choice) if choice["status"] == "chosen" else _why_best(choice)
     facts = _cell_facts(choice["choice"], choice["rules"])
     return f"Choose {cell_name(choice['choice'])}: {why}. {facts}."
+
+
+def _nothing_learned(choice: ChoiceRecord) -> str:
+    """Return that no cell beats the majority class, with the accuracy of the best one."""
+    baseline, best = choice["baseline"], choice["best"]
+    # Where no cell is within the budgets, all are compared with the majority class.
+    excluded = [cell_name(cell) for cell in choice["excluded"]]
+    is_within = bool(excluded) and cell_name(best) not in excluded
+    where = " within the budgets" if is_within else ""
+    images = format_count(baseline["n_test"], "test image")
+    accuracy = _interval(best["test_accuracy"], choice["rules"]["confidence"])
+    return (
+        f"Nothing was learned: no cell{where} is shown to beat the majority class, which alone "
+        f"scores {baseline['majority_accuracy']:.3f} on {images}. "
+        f"The best on validation images, {cell_name(best)}, has test accuracy {accuracy}."
+    )
 
 
 def _why_chosen(choice: ChoiceRecord) -> str:
@@ -120,6 +147,11 @@ def _difference(interval: ChoiceRecord) -> str:
 def _reasons(choice: ChoiceRecord) -> Iterator[str]:
     """Yield the sentences below the headline."""
     rules = choice["rules"]
+    if choice["status"] == "nothing learned":
+        yield (
+            "Networks that learned nothing give no reason to choose one. Check the labels "
+            "first; then train longer, with another learning rate, or on more images."
+        )
     if choice["choice"] is not None:
         yield from _selection(choice)
         yield from _caveats(choice)
@@ -178,12 +210,19 @@ def _cheaper_cells(choice: ChoiceRecord) -> Iterator[str]:
 
 def _caveats(choice: ChoiceRecord) -> Iterator[str]:
     """Yield what weakens the choice."""
-    cells = [choice[name] for name in ("choice", "best", "runner_up") if choice[name]]
-    if any(cell["latency_valid"] is False for cell in cells):
+    chosen, baseline = choice["choice"], choice["baseline"]
+    if chosen["test_accuracy"]["low"] <= baseline["majority_accuracy"]:
         yield (
-            "The latencies behind this choice are marked invalid, since the machine was "
-            "disturbed: measure again before you rely on them."
+            f"{cell_name(chosen)} itself is not shown to beat the majority class, which alone "
+            f"scores {baseline['majority_accuracy']:.3f}."
         )
+    if choice["provisional"]:
+        names = join_first([cell_name(cell) for cell in choice["provisional"]], MAX_NAMED, "; ")
+        yield (
+            "The choice is provisional: latencies that it rests on are marked invalid, since "
+            f"the machine was disturbed ({names}). Measure again on an idle machine."
+        )
+    cells = [choice[name] for name in ("choice", "best", "runner_up") if choice[name]]
     if any(cell["n_seeds"] == 1 for cell in cells):
         yield (
             "With one seed the intervals hold for these networks only: "
@@ -193,9 +232,17 @@ def _caveats(choice: ChoiceRecord) -> Iterator[str]:
 
 def choice_title(choice: ChoiceRecord) -> str:
     """Return the title of the figure of accuracy by cost."""
-    margin = format_points(choice["rules"]["margin"])
     if choice["status"] == "none":
         return "No cell can be chosen"
+    if choice["status"] == "nothing learned":
+        return "Nothing was learned: no cell is shown to beat the majority class"
+    title = _choice_title(choice)
+    return f"Provisional: {title}" if choice["provisional"] else title
+
+
+def _choice_title(choice: ChoiceRecord) -> str:
+    """Return the title of a figure with a chosen cell."""
+    margin = format_points(choice["rules"]["margin"])
     chosen = cell_name(choice["choice"])
     if choice["status"] == "chosen":
         return f"{chosen} is the cheapest cell within {margin} of the best"

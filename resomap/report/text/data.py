@@ -14,7 +14,7 @@ from resomap.report.text.listing import (
     oversized_split_sentence,
     range_sentences,
 )
-from resomap.text import format_count, format_percent, format_ratio
+from resomap.text import agree, format_count, format_percent, format_ratio
 
 LONGEST_NAME = 60
 MIN_LARGER_SHARE = 0.05
@@ -167,7 +167,8 @@ def balance_title(finding: Finding) -> str:
     numbers = finding.numbers
     if finding.state == "empty classes":
         empty = numbers["empty"]
-        return f"{empty.value} of {format_count(empty.n or 0, 'class')} have no image"
+        have = agree(empty.value, "has", "have")
+        return f"{empty.value} of {format_count(empty.n or 0, 'class')} {have} no image"
     if finding.state == "balanced":
         return f"Every class has {format_count(int(numbers['smallest'].value), 'image')}"
     # A ratio reads better than counts, which the figure shows.

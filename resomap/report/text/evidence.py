@@ -6,14 +6,13 @@ from typing import Any
 from resomap.analysis.findings.finding import Finding
 from resomap.report.methods import BASELINE_NAMES, method_name
 from resomap.report.text.format import (
-    agree,
     cell_name,
     format_estimate,
     format_share,
     join_names,
     sentence_case,
 )
-from resomap.text import EN_DASH, MINUS, format_number
+from resomap.text import EN_DASH, MINUS, agree, format_count, format_number
 
 AGREEMENT_VERDICTS = {
     "alike": "as similar as those of two seeds",
@@ -238,7 +237,8 @@ def faithfulness_sentence(finding: Finding) -> str:
     side = finding.subject["cells_per_side"]
     return (
         f"Insertion minus deletion of {finding.subject['model']}, relative to a random order "
-        f"({side} cells per side, {_px_range(finding)}): {_by_method(finding, '+.2f')}."
+        f"({format_count(side, 'cell')} per side, {_px_range(finding)}): "
+        f"{_by_method(finding, '+.2f')}."
     )
 
 
@@ -276,12 +276,13 @@ def alarm_sentence(finding: Finding, confidence: float) -> str:
     """Return the alarm "evidence off the object", and what interventions show."""
     subject, numbers = finding.subject, finding.numbers
     share = format_estimate(numbers["share"], confidence=confidence, show_n=True)
+    noun = agree(len(subject["images"]), "image", "images")
     return (
         f"Evidence off the object: {cell_name(subject)} predicts {_group_images(subject)} "
         f"correctly (accuracy {numbers['accuracy'].value:.2f}), "
         f"but with {share} of its evidence on the object, "
         "where 0 is chance and 1 all that the grids allow. "
-        f"See test images {join_names(subject['images'])}. {_judgement(finding)}"
+        f"See test {noun} {join_names(subject['images'])}. {_judgement(finding)}"
     )
 
 

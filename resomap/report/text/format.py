@@ -55,11 +55,6 @@ def shorten_name(name: str, most: int = 22) -> str:
     return f"{name[: most - half - 1]}\N{HORIZONTAL ELLIPSIS}{name[-half:]}"
 
 
-def agree(count: float, singular: str, plural: str) -> str:
-    """Return the form of a word that agrees with a count: `agree(1, "is", "are")`."""
-    return singular if count == 1 else plural
-
-
 def sentence_case(text: str) -> str:
     """Return the text with its first letter in upper case."""
     return f"{text[0].upper()}{text[1:]}"

@@ -7,13 +7,12 @@ from resomap.analysis.findings.finding import Finding
 from resomap.analysis.findings.limits import MIN_GRID
 from resomap.report.methods import method_name
 from resomap.report.text.format import (
-    agree,
     cell_name,
     join_first,
     join_names,
     measurement_name,
 )
-from resomap.text import format_count, format_percent
+from resomap.text import agree, format_count, format_percent
 
 MAX_NAMED = 6
 # `{have}` agrees with the number of runs.
@@ -58,6 +57,13 @@ def _runs(finding: Finding) -> str:
 def limit_sentence(finding: Finding) -> str:
     """Return a limit as a sentence."""
     return TEMPLATES[finding.kind](finding)
+
+
+def _nothing_learned(finding: Finding) -> str:
+    return (
+        "No cell is shown to beat the majority class. Costs are measured as in any sweep, but "
+        "cues, maps and interventions are those of networks that learned nothing."
+    )
 
 
 def _halved_learning_rate(finding: Finding) -> str:
@@ -192,6 +198,7 @@ def _one_training_set(finding: Finding) -> str:
 
 # One function per kind of finding in `analysis/findings/limits.py`.
 TEMPLATES: dict[str, Callable[[Finding], str]] = {
+    "nothing learned": _nothing_learned,
     "halved learning rate": _halved_learning_rate,
     "accumulated batch": _accumulated_batch,
     "disturbed measurements": _disturbed,

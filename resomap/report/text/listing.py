@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from resomap.analysis.findings.finding import Finding
-from resomap.report.text.format import agree, join_first, shorten_name
-from resomap.text import format_count, format_percent
+from resomap.report.text.format import join_first, shorten_name
+from resomap.text import agree, format_count, format_percent
 
 LONGEST_NAME = 60
 MAX_CLASSES = 40
@@ -28,14 +28,16 @@ def listing_sentences(notes: Mapping[str, Any]) -> Iterator[str]:
     if ignored:
         total = format_count(sum(ignored.values()), "file")
         endings = [f"{ending} {count:,}" for ending, count in sorted(ignored.items())]
-        yield f"Ignored: {total} that are no images ({', '.join(endings)})."
+        are = agree(sum(ignored.values()), "is no image", "are no images")
+        yield f"Ignored: {total} that {are} ({', '.join(endings)})."
     folders = notes.get("ignored_folders")
     if folders:
         names = join_first(list(folders), MAX_NAMED, ", ")
         yield f"Ignored: {format_count(len(folders), 'folder')} without images ({names})."
     columns = notes.get("unused_columns")
     if columns:
-        yield f"Columns that are not used: {join_first(list(columns), MAX_NAMED, ', ')}."
+        names = agree(len(columns), "Column that is", "Columns that are")
+        yield f"{names} not used: {join_first(list(columns), MAX_NAMED, ', ')}."
     groups = notes.get("shared_groups")
     if groups:
         yield (
@@ -51,8 +53,9 @@ def mask_sentences(finding: Finding) -> Iterator[str]:
     numbers = finding.numbers
     images, tested = numbers["images"], numbers["test_images"]
     share = numbers["share"].value
+    have = agree(images.value, "has", "have")
     yield (
-        f"{images.value:,} of {format_count(images.n or 0, 'image')} have a mask or box "
+        f"{images.value:,} of {format_count(images.n or 0, 'image')} {have} a mask or box "
         f"({tested.value:,} of {tested.n:,} in test); "
         f"it covers {format_percent(share)} of an image on average."
     )

@@ -1,5 +1,6 @@
 """The choice: which cell, with which status, and what the record holds."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,9 @@ def predictions(
     for row, seed in enumerate(seeds):
         right[row, seed % images] ^= True
     cell, no_pairs = Cell("custom", model, resolution), np.full(right.shape, np.nan)
-    return Predictions(cell, seeds, np.zeros(images, int), {resolution: right}, no_pairs)
+    # Ten classes of equal size: the majority class scores 0.1.
+    labels = np.arange(images) % 10
+    return Predictions(cell, seeds, labels, {resolution: right}, no_pairs)
 
 
 def candidate(
@@ -136,3 +139,78 @@ def test_regret_is_on_test_and_bounded_by_validation() -> None:
     assert regret["low"] < 0.005 < regret["high"]
     assert regret["mean"] == pytest.approx(0.005)
     assert 0.005 < regret["at_most"] <= 0.02
+
+
+def at_chance(resolution: int, latency: float = 1.0, **options: Any) -> Candidate:
+    """Build a cell as accurate as the majority class, of 64 test images."""
+    return candidate(resolution, 0.1, latency, seeds=(0,), images=32, **options)
+
+
+def test_no_cell_above_majority_class_is_no_choice() -> None:
+    choice = choose([at_chance(16), at_chance(24, 2.0, valid=False)], rules())
+    assert (choice["status"], choice["choice"], choice["provisional"]) == (
+        "nothing learned",
+        None,
+        [],
+    )
+    assert choice["best"]["resolution"] == 16
+    # Classes 0 to 3 of ten have 7 of 64 images.
+    assert choice["baseline"] == {
+        "majority_accuracy": 7 / 64,
+        "n_test": 64,
+        "cells": 2,
+        "cells_above": 0,
+    }
+
+
+def test_one_cell_above_majority_class_is_enough() -> None:
+    choice = choose([at_chance(16), candidate(24, 0.9, 2.0, seeds=(0,), images=32)], rules())
+    assert (choice["status"], choice["baseline"]["cells_above"]) == ("best", 1)
+
+
+def test_accuracy_of_majority_class_alone_is_nothing_learned() -> None:
+    cell = candidate(24, 0.8, 1.0, seeds=(0,), images=100)
+    skewed = replace(
+        cell, test=replace(cell.test, labels=(np.arange(200) % 5 == 0).astype(int))
+    )
+    assert choose([cell], rules())["status"] == "best"
+    choice = choose([skewed], rules())
+    assert choice["status"] == "nothing learned"
+    assert choice["baseline"]["majority_accuracy"] == 0.8
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "cells"),
+    [({"min_accuracy": 0.95}, "nothing learned", 2), ({"max_latency_ms": 2}, "best", 1)],
+    ids=["none within budgets", "one within budgets"],
+)
+def test_majority_class_is_compared_with_cells_within_budgets(
+    changes: dict[str, Any], status: str, cells: int
+) -> None:
+    accurate = candidate(24, 0.9, 1.0, seeds=(0,), images=32)
+    first = accurate if status == "best" else at_chance(16)
+    choice = choose([first, at_chance(32, 8.0)], rules(**changes))
+    assert (choice["status"], choice["baseline"]["cells"]) == (status, cells)
+
+
+@pytest.mark.parametrize(
+    ("cells", "changes", "expected"),
+    [
+        ([candidate(48, 0.949, 2, valid=False), candidate(96, 0.95, 8)], {}, [48]),
+        ([candidate(48, 0.949, 2), candidate(96, 0.95, 8, valid=False)], {}, [96]),
+        ([candidate(24, 0.7, 1, valid=False), candidate(96, 0.95, 8)], {}, []),
+        (
+            [candidate(48, 0.9, 2), candidate(96, 0.95, 8, valid=False)],
+            {"max_latency_ms": 10},
+            [96],
+        ),
+        ([candidate(48, 0.9, 2), candidate(96, 0.95, 8)], {}, []),
+        ([candidate(48, 0.95, None)], {}, []),
+    ],
+    ids=["chosen", "best", "worse cell", "excluded by latency", "all valid", "not measured"],
+)
+def test_choice_is_provisional_by_latencies_it_rests_on(
+    cells: list[Candidate], changes: dict[str, Any], expected: list[int]
+) -> None:
+    choice = choose(cells, rules(**changes))
+    assert [cell["resolution"] for cell in choice["provisional"]] == expected

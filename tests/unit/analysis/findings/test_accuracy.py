@@ -19,7 +19,14 @@ from resomap.analysis.tables import Tables, read_tables
 from tests.synthetic import Sweep, aggregate
 
 NO_ALARMS = pd.DataFrame(columns=["model", "group", "resolution", "state"])
-CELL = {"model": "net", "accuracy_low": 0.6, "accuracy_high": 0.8, "n_seeds": 2, "n_test": 400}
+CELL = {
+    "model": "net",
+    "n_seeds": 2,
+    "n_test": 400,
+    "accuracy_low": 0.6,
+    "accuracy_high": 0.8,
+    "majority_accuracy": 0.125,
+}
 
 
 @pytest.fixture(scope="module")
