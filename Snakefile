@@ -40,9 +40,11 @@ include: "rules/track.smk"
 onstart:
     network_check.check_networks(CONFIG)
     lifecycle.write_run_config(VALUES)
-    minutes = None if request.on_cluster() else forecast.estimate_minutes(CONFIG)
+    cores = workflow.resource_settings.cores or 1
+    # On a cluster the time depends on the queue.
+    minutes = None if request.on_cluster() else forecast.estimate_minutes(CONFIG, cores)
     print(
-        lifecycle.start_message(CONFIG, minutes),
+        lifecycle.start_message(CONFIG, minutes, cores),
         *recipe_checks.recipe_warnings(CONFIG),
         sep="\n",
         flush=True,

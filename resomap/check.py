@@ -71,7 +71,7 @@ def check_recipe(config: Config) -> list[str]:
 
 def _write_page(config: Config, folder: Path) -> list[str]:
     resolutions = sorted(config.sweep.resolutions)
-    findings = write_data_page(folder, resolutions, CHECK_PAGE, config.experiment.name)
+    findings = write_data_page(folder, resolutions, CHECK_PAGE, config.experiment.title)
     return [*findings, f"details: {CHECK_PAGE.resolve()}"]
 
 

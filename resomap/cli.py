@@ -46,7 +46,9 @@ def check(configfile: OverlayFiles = None) -> None:
 
     with _printed_errors():
         config = load_config(SHIPPED_CONFIG, configfile or [])
-        typer.echo(f"configuration: valid. {start_message(config, estimate_minutes(config))}")
+        cores = os.cpu_count() or 1
+        minutes = estimate_minutes(config, cores)
+        typer.echo(f"configuration: valid. {start_message(config, minutes, cores)}")
         for line in _describe_environment(gpus_per_job(config)):
             typer.echo(line)
         problems = check_recipe(config)

@@ -16,7 +16,7 @@ def main(job: Track, triggers: str, runs: Path, tracked: Path) -> None:
     cells = sweep_cells(job.models, job.resolutions)
     folders = [run.folder for run in sweep_runs(cells, job.seeds, RunFolders(runs))]
     uri = job.mlflow.tracking_uri
-    experiment = job.mlflow.experiment or job.experiment.name
+    experiment = job.mlflow.experiment or job.experiment.title
     ids = copy_runs(folders, uri, experiment)
     names = [str(folder.relative_to(runs)) for folder in folders]
     run_ids = dict(zip(names, ids, strict=True))

@@ -14,6 +14,7 @@ from resomap.config.data import Data
 from resomap.config.messages import MOST_LINES, explain, file_of, section_of, shorten
 from resomap.config.recipe import recipe_problems
 from resomap.config.schema import CONFIG_FILES, Architecture, Config
+from resomap.config.title import name_experiment
 from resomap.errors import ConfigError, suggest
 
 # Keys of the predecessor's files and of earlier versions: type of their value, and new key.
@@ -183,7 +184,9 @@ def build_config(values: Mapping[str, Any]) -> Config:
     _check_sweep(config)
     # Options of other datasets have no effect, so they must not change a job's identity.
     unused = {name: None for name in DATASET_SECTIONS if name != config.data.variant}
-    return config.model_copy(update={"data": config.data.model_copy(update=unused)})
+    data = config.data.model_copy(update=unused)
+    experiment = name_experiment(config.experiment, data)
+    return config.model_copy(update={"data": data, "experiment": experiment})
 
 
 def _expand_dataset_options(values: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -56,8 +56,14 @@ VariantName = Annotated[
 class Experiment(Section):
     """The name of the experiment in this working directory."""
 
-    name: Annotated[str, Field(min_length=1, max_length=200)]
-    """Title of the experiment and of its report."""
+    name: Annotated[str, Field(min_length=1, max_length=200)] | None
+    """Title of the experiment and of its report; null takes the name of the dataset, of its
+    folder or of its list."""
+
+    @property
+    def title(self) -> str:
+        """Return the name, which `build_config` fills in where it is null."""
+        return self.name or "ResoMap"
 
 
 class Report(Section):
@@ -110,8 +116,7 @@ class Architecture(Section):
     bn_momentum: Annotated[float, Field(gt=0, le=1)] | None = None
     """Momentum of every BatchNorm layer; null keeps the builder's."""
     mmacs_224: PositiveInt | None = None
-    """Millions of multiply-accumulates at 224 px, for estimates before the first run; null if
-    unknown."""
+    """Millions of multiply-accumulates at 224 px, for the reader; null if unknown."""
 
 
 class Faithfulness(Section):
@@ -275,7 +280,7 @@ class Mlflow(Section):
     """Tracking server or database: http://host:port or sqlite:///file. A file is relative to
     the working directory."""
     experiment: Annotated[str, Field(min_length=1)] | None
-    """Experiment in MLflow; null uses experiment.name."""
+    """Experiment in MLflow; null uses the title of the experiment."""
 
 
 class Config(Section):

@@ -4,7 +4,6 @@ Durations are arrays of two: wall seconds and CPU seconds.
 """
 
 import itertools
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from heapq import heapreplace
@@ -14,8 +13,7 @@ import numpy as np
 
 from resomap.config.schema import Architecture, Config, Explainability, Profiling, Runtime
 from resomap.config.training import Training
-from resomap.workflow.data_digest import count_train_images
-from resomap.workflow.resources import gpus_per_job
+from resomap.workflow.resources import gpus_per_job, planned_cells, read_plan
 from resomap.workflow.targets import swept_models
 
 MIB = 2**20
@@ -29,12 +27,9 @@ OPTIMIZER_STATES = 3
 # Equal to constants of training.autosave and data.loading.placement, which load torch.
 AUTOSAVE_SHARE = 0.02
 RESIDENT_SHARE = 0.5
-# Without measurements: one core with AVX-512, within a factor of two on the default sweep (docs/LOG.md).
-CPU_MACS_PER_SECOND = 40e9
-FORWARDS_PER_STEP = 3
-"""Forward passes that cost as much as a training step."""
-RUN_OVERHEAD_SECONDS = 20
-"""Start-up of train, evaluate and explain, and the work of the last two."""
+# Measured on the smoke sweep on two cores. Preparing a large dataset takes longer.
+OTHER_SECONDS = 45
+"""Start of Snakemake, preparation of the images, summaries, tables, figures and report."""
 
 CellRecord = Mapping[str, Any]
 """What `training.steps.measure_cells` measured of a cell; with `end_seconds`, the time its process took to exit."""
@@ -65,23 +60,36 @@ class Capacity:
         return "GPU" if self.on_gpus else "core"
 
 
-def estimate_minutes(config: Config) -> float | None:
-    """Return the wall minutes of a sweep on the cores of this machine, before anything is measured.
+def estimate_minutes(config: Config, cores: int) -> float | None:
+    """Return the wall minutes of the whole sweep, by its plan; None where it has none.
 
-    From the multiply-accumulates in config/models.yaml. None where trainings would run on a GPU, or where
-    a model has no `mmacs_224` or the images are not counted yet.
+    `cores` is the number of jobs that run at once on a CPU. On GPUs it is that of the plan.
     """
-    num_train, models = count_train_images(config), swept_models(config)
-    mmacs = [model.mmacs_224 for model in models if model.mmacs_224 is not None]
-    if gpus_per_job(config) or not num_train or len(mmacs) < len(models):
+    capacity = planned_capacity(config, cores)
+    cells = {(cell["model"], cell["resolution"]): cell for cell in planned_cells(config)}
+    models = [model.name for model in swept_models(config)]
+    swept = set(itertools.product(models, config.sweep.resolutions))
+    # A plan of other models or resolutions would leave some out.
+    if capacity is None or not swept <= set(cells):
         return None
-    # Convolutions cost in proportion to the pixels, so MACs at 224 px are scaled by the area.
-    forwards = FORWARDS_PER_STEP * config.training.epochs * num_train
-    resolutions = config.sweep.resolutions
-    macs = sum(1e6 * each * (side / 224) ** 2 for each in mmacs for side in resolutions)
-    overhead = len(mmacs) * len(resolutions) * RUN_OVERHEAD_SECONDS
-    seconds = len(config.sweep.seeds) * (macs * forwards / CPU_MACS_PER_SECOND + overhead)
-    return seconds / 60 / (os.cpu_count() or 1)
+    jobs: dict[str, list[np.ndarray]] = {stage: [] for stage in STAGES}
+    for model, resolution in swept:
+        cell = cells[model, resolution]
+        seconds = {"train": cell["wall_seconds"], **cell["other_wall_seconds"]}
+        # The profile of a model is one job for all of its resolutions.
+        if resolution == max(config.sweep.resolutions):
+            jobs["profile"].append(np.array([seconds["profile"]]))
+        for stage in ("train", "evaluate", *["explain"] * config.explainability.enabled):
+            jobs[stage] += [np.array([seconds[stage]])] * len(config.sweep.seeds)
+    return _sweep_seconds(jobs, capacity) / 60
+
+
+def planned_capacity(config: Config, cores: int) -> Capacity | None:
+    """Return the jobs that run at once: on GPUs as in the plan; None without a plan."""
+    if not gpus_per_job(config):
+        return Capacity(cores, False, None)
+    totals = read_plan().get("totals", {})
+    return Capacity(totals["workers"], True, None) if totals.get("unit") == "GPU" else None
 
 
 def forecast_cells(
@@ -172,12 +180,15 @@ def forecast_sweep(
 
 
 def _sweep_seconds(jobs: Mapping[str, list[np.ndarray]], capacity: Capacity) -> float:
-    """Return the wall seconds of all jobs; a profile on a CPU uses every core, so no job runs beside it."""
-    parallel, exclusive = list[float](), 0.0
+    """Return the wall seconds of all jobs.
+
+    A profile on a CPU uses every core, so no job runs beside it.
+    """
+    parallel, exclusive = list[float](), float(OTHER_SECONDS)
     for stage in STAGES:
         wall = [seconds[0] for seconds in jobs[stage]]
         if stage == "profile" and not capacity.on_gpus:
-            exclusive = sum(wall)
+            exclusive += sum(wall)
         else:
             parallel += wall
     return makespan(parallel, capacity.workers) + exclusive

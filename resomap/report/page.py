@@ -41,7 +41,7 @@ def build_page(
     manifest = facts.manifest
     missing = limit_findings.missing_runs(tables.runs)
     page = {
-        "experiment": experiment.name,
+        "experiment": experiment.title,
         "choice": tables.choice,
         "missing": [limits.missing_sentence(finding) for finding in missing],
         "rules": report,

@@ -32,7 +32,7 @@ def status_lines(status: SweepStatus) -> Iterator[str]:
     counts = {"model": sweep.models, "resolution": sweep.resolutions, "seed": sweep.seeds}
     grid = " x ".join(format_count(len(values), noun) for noun, values in counts.items())
     jobs = format_count(len(status.jobs), "job")
-    yield f"{status.config.experiment.name}: {grid}, {jobs} in {Path.cwd()}"
+    yield f"{status.config.experiment.title}: {grid}, {jobs} in {Path.cwd()}"
     yield SNAKEMAKE_STATES[status.snakemake]
     yield from ("", *_counts(status))
     stale = _stale(status.select("", "stale"))

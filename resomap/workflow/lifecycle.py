@@ -46,8 +46,11 @@ def rerun_triggers(settings: Any) -> str:
     return ",".join(sorted(map(str, settings.rerun_triggers))) if settings else ""
 
 
-def start_message(config: Config, minutes: float | None = None) -> str:
-    """Return the size of the sweep in one line, with its estimated minutes where there are any."""
+def start_message(config: Config, minutes: float | None = None, cores: int = 1) -> str:
+    """Return the size of the sweep in one line, and the minutes that a plan estimates for it.
+
+    `minutes` hold for `cores` jobs at once, and for the whole sweep, finished jobs included.
+    """
     sweep = config.sweep
     counts = {"model": sweep.models, "resolution": sweep.resolutions, "seed": sweep.seeds}
     grid = " x ".join(format_count(len(values), noun) for noun, values in counts.items())
@@ -55,8 +58,8 @@ def start_message(config: Config, minutes: float | None = None) -> str:
     message = f"ResoMap: {grid} = {format_count(runs, 'training')}"
     if minutes is None:
         return message
-    cores = format_count(os.cpu_count() or 1, "idle core")
-    return f"{message}, about {format_count(max(1, round(minutes)), 'minute')} on {cores}"
+    duration = format_count(max(1, round(minutes)), "minute")
+    return f"{message}; by its plan it takes about {duration} on {format_count(cores, 'core')}"
 
 
 def end_message(report: Path = REPORT, headline: Path = HEADLINE) -> str:

@@ -166,7 +166,7 @@ class ResourceRequests:
 
 def planned_cells(config: Config) -> list[dict[str, Any]]:
     """Return the cells of results/plan.json that fit, if it is a plan of these trainings."""
-    plan = _read_plan()
+    plan = read_plan()
     if plan.get("settings") != plan_settings(config):
         return []
     swept = {model.name: model.model_dump(mode="json") for model in swept_models(config)}
@@ -177,7 +177,7 @@ def planned_cells(config: Config) -> list[dict[str, Any]]:
     ]
 
 
-def _read_plan() -> dict[str, Any]:
+def read_plan() -> dict[str, Any]:
     """Return the plan; empty without one, or with one that is damaged."""
     if not PLAN.exists():
         return {}

@@ -45,7 +45,7 @@ def _headline(choice: ChoiceRecord) -> str:
     if choice["status"] == "none":
         excluded = len(choice["excluded"])
         if not excluded:
-            return "No choice: no run has finished."
+            return "No choice: no run of this sweep has finished."
         cells = format_count(excluded, "cell")
         return f"No choice: no cell is within the budgets ({cells} excluded)."
     # The first words must survive alone: the terminal prints only the headline.

@@ -470,3 +470,26 @@ def test_short_dataset_form_equals_long_form(defaults, short, whole):
 
 def test_built_config_can_be_validated_again(config):
     assert Config.model_validate_json(config.model_dump_json(), strict=True) == config
+
+
+@pytest.mark.parametrize(
+    ("data", "title"),
+    [
+        ({}, "Reef"),
+        ({"dataset": "folder", "path": "photos/flowers/"}, "flowers"),
+        ({"dataset": "folder", "path": "/"}, "Images"),
+        ({"dataset": "csv", "path": "lists/birds.csv"}, "birds"),
+        ({"dataset": "CIFAR10", "root": "downloads"}, "CIFAR10"),
+    ],
+)
+def test_experiment_without_name_has_that_of_its_data(defaults, data, title):
+    change = {"data": data, "experiment": {"name": None}}
+    assert build_config(merge(defaults, change)).experiment.title == title
+    named = merge(defaults, {"data": data, "experiment": {"name": "Mine"}})
+    assert build_config(named).experiment.title == "Mine"
+
+
+def test_folder_of_the_experiment_is_named_by_its_path(defaults, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = build_config(merge(defaults, {"data": {"dataset": "folder", "path": "."}}))
+    assert config.experiment.name == tmp_path.name

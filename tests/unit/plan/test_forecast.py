@@ -8,7 +8,10 @@ from resomap.config.load import build_config, merge
 from resomap.data.loading import placement
 from resomap.plan import forecast
 from resomap.plan.forecast import Capacity, ImageCounts
+from resomap.system.files import read_json, write_json
 from resomap.training import autosave
+from resomap.workflow.resources import PLAN, plan_settings
+from resomap.workflow.targets import swept_models
 
 RECORD = {
     "status": "ok",
@@ -146,17 +149,51 @@ def test_sweep_is_priced_by_core_or_gpu(config, monkeypatch, on_gpus, hours, uni
     monkeypatch.setattr(forecast, "_job_seconds", lambda *_: jobs)
     totals = forecast.forecast_sweep(config, {}, IMAGES, Capacity(2, on_gpus, 1.5))
     assert (totals["hours"], totals["unit"], totals["price"]) == (hours, unit, 1.5 * hours)
-    assert totals["sweep_seconds"] == seconds
+    assert totals["sweep_seconds"] == seconds + forecast.OTHER_SECONDS
 
 
-def test_estimate_needs_counted_models_and_a_cpu(defaults, monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
-    counted = {name: {"mmacs_224": 100} for name in ("tiny_cnn", "simple_cnn")}
-    change = {"models": counted, "sweep": {"resolutions": [112, 224], "seeds": [0, 1]}}
-    config = cpu_config(defaults, **change)
-    macs = 2 * (1e8 / 4 + 1e8) * 3 * config.training.epochs * config.data.reef.train
-    expected = 2 * (macs / 40e9 + 4 * 20) / 60 / 2
-    assert forecast.estimate_minutes(config) == pytest.approx(expected)
-    assert forecast.estimate_minutes(cpu_config(defaults)) is None
-    on_gpu = build_config(merge(defaults, {**change, "system": {"device": "cuda"}}))
-    assert forecast.estimate_minutes(on_gpu) is None
+@pytest.fixture
+def planned(defaults, tmp_path, monkeypatch):
+    """Write the plan of two models at two resolutions with two seeds; return its configuration."""
+    monkeypatch.chdir(tmp_path)
+    config = cpu_config(defaults)
+    cells = []
+    for model in swept_models(config):
+        for resolution in config.sweep.resolutions:
+            cell = {"model": model.name, "architecture": model.model_dump(mode="json")}
+            seconds = {"evaluate": 10.0, "explain": 20.0, "profile": 60.0}
+            cell |= {"resolution": resolution, "status": "ok", "wall_seconds": 30.0}
+            cells.append(cell | {"other_wall_seconds": seconds})
+    plan = {"settings": plan_settings(config), "cells": cells}
+    write_json(PLAN, plan | {"totals": {"unit": "core", "workers": 8}})
+    return config
+
+
+@pytest.mark.parametrize(("cores", "seconds"), [(1, 8 * 60 + 120), (2, 4 * 60 + 120)])
+def test_estimate_is_that_of_the_plan(planned, cores, seconds):
+    # Training, evaluation and explanation of 8 runs, a profile of each model, and the rest.
+    expected = (seconds + forecast.OTHER_SECONDS) / 60
+    assert forecast.estimate_minutes(planned, cores) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"training": {"epochs": 7}},
+        {"sweep": {"resolutions": [24, 48, 96]}},
+        {"system": {"device": "cuda"}},
+    ],
+    ids=["another recipe", "another cell", "another device"],
+)
+@pytest.mark.usefixtures("planned")
+def test_sweep_without_plan_of_its_own_has_no_estimate(defaults, change):
+    assert forecast.estimate_minutes(cpu_config(defaults, **change), 2) is None
+
+
+def test_estimate_without_explanations_leaves_them_out(planned):
+    seconds = 8 * 40 + 120 + forecast.OTHER_SECONDS
+    off = {"explainability": planned.explainability.model_copy(update={"enabled": False})}
+    config = planned.model_copy(update=off)
+    plan = read_json(PLAN)
+    write_json(PLAN, plan | {"settings": plan_settings(config)})
+    assert forecast.estimate_minutes(config, 1) == pytest.approx(seconds / 60)

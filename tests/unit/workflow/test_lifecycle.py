@@ -32,8 +32,9 @@ def test_garbage_is_collected_rarely(monkeypatch):
 def test_start_message_has_grid_and_estimate(config):
     message = lifecycle.start_message(config)
     assert message == "ResoMap: 2 models x 2 resolutions x 2 seeds = 8 trainings"
-    assert lifecycle.start_message(config, 0.2).startswith(f"{message}, about 1 minute on ")
-    assert ", about 12 minutes on " in lifecycle.start_message(config, 12.3)
+    planned = f"{message}; by its plan it takes about"
+    assert lifecycle.start_message(config, 0.2, 1) == f"{planned} 1 minute on 1 core"
+    assert lifecycle.start_message(config, 12.3, 2) == f"{planned} 12 minutes on 2 cores"
 
 
 def test_end_message_has_report_and_headline(tmp_path):
