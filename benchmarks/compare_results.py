@@ -65,7 +65,7 @@ PROFILE_COLUMNS = (
 )  # fmt: skip
 DIGEST_KEYS = ("code", "data_code", "listing")
 # `cheaper` compares two latencies; the sentences of choice.json contain latencies.
-VARIABLE_KEYS = ("environment", "cheaper", "headline", "reasons")
+VARIABLE_KEYS = ("environment", "cheaper", "provisional", "headline", "reasons")
 ABSENT = "absent"
 
 Renames = Mapping[str, str]

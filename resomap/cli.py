@@ -18,6 +18,7 @@ from resomap.plan.forecast import estimate_minutes
 from resomap.status.summary import read_status
 from resomap.status.table import status_lines
 from resomap.system.gpus import Gpu, lease_holders, list_gpus
+from resomap.workflow.data_digest import read_user_files
 from resomap.workflow.lifecycle import RUN_CONFIG, start_message
 from resomap.workflow.recipe_checks import recipe_warnings
 from resomap.workflow.resources import gpus_per_job
@@ -46,6 +47,8 @@ def check(configfile: OverlayFiles = None) -> None:
 
     with _printed_errors():
         config = load_config(SHIPPED_CONFIG, configfile or [])
+        # Before the first line: a missing folder leaves nothing else to check.
+        read_user_files(config)
         cores = os.cpu_count() or 1
         minutes = estimate_minutes(config, cores)
         typer.echo(f"configuration: valid. {start_message(config, minutes, cores)}")

@@ -74,8 +74,9 @@ def _environment() -> jinja2.Environment:
 
 
 def _keep_ranges_unbroken(text: str) -> str:
-    """Return the text with word joiners that keep `0.983-0.994` on one line."""
+    """Return the text with `0.983-0.994` and `95 %` each kept on one line."""
     joined = "\N{WORD JOINER}\N{EN DASH}\N{WORD JOINER}"
+    text = re.sub(r"(?<=\d) (?=%)", "\N{NO-BREAK SPACE}", text)
     return re.sub(r"(?<=\d)\N{EN DASH}(?=\d)", joined, text)
 
 

@@ -69,8 +69,8 @@ def page_findings(tables: Tables, facts: Facts, confidence: float) -> dict[str, 
         sentences["Accuracy"] = ["No run has finished."]
     else:
         sentences |= {
-            "Sampling": list(_sampling(tables, model, confidence)),
             "Accuracy": list(_accuracy(tables, confidence)),
+            "Sampling": list(_sampling(tables, model, confidence)),
             "Other sizes": list(_transfer(tables)),
             "Cost": list(_cost(tables, confidence)),
             "Evidence": list(_evidence(tables, model, confidence)),

@@ -19,6 +19,7 @@ from resomap.analysis.findings import data as data_findings
 from resomap.analysis.findings import evidence as evidence_findings
 from resomap.analysis.findings import limits as limit_findings
 from resomap.analysis.findings.agreement import agreement_finding, reference_agreement
+from resomap.analysis.findings.baseline import majority_baseline
 from resomap.analysis.findings.finding import Estimate, Finding
 from resomap.analysis.tables import Tables, read_tables
 from resomap.report.page import page_findings, page_limits
@@ -27,7 +28,7 @@ from tests.dataset_facts import copy_row
 from tests.synthetic import Sweep, aggregate
 from tests.unit.analysis.findings import test_agreement as agreement_rows
 from tests.unit.analysis.findings import test_evidence as evidence_rows
-from tests.unit.analysis.test_choice import candidate, rules
+from tests.unit.analysis.test_choice import at_chance, candidate, rules
 
 TWO_PLACES = {"places": {24: ["medium", "fine"], 48: ["all"]}, "models": ["net"]}
 
@@ -72,6 +73,8 @@ def test_headline_page(tables: Tables, snapshot: Any) -> None:
         "only": [candidate(48, 0.9, 2, valid=False)],
         "no latency": [candidate(48, 0.95, None), candidate(96, 0.951, None)],
         "nothing finished": [],
+        "nothing learned": [at_chance(16), at_chance(24)],
+        "provisional": [candidate(48, 0.949, 2, valid=False), candidate(96, 0.95, 8)],
     }
     sections = {"sweep": [tables.choice["headline"], *tables.choice["reasons"]]}
     for name, candidates in cells.items():
@@ -80,6 +83,9 @@ def test_headline_page(tables: Tables, snapshot: Any) -> None:
     excluded = choose([candidate(48, 0.8, 2)], rules(min_accuracy=0.9))
     record = choice.describe_choice(excluded)
     sections["excluded"] = [record["headline"], *record["reasons"]]
+    budget = [at_chance(16), candidate(96, 0.95, 8)]
+    record = choice.describe_choice(choose(budget, rules(max_latency_ms=2)))
+    sections["nothing learned within the budgets"] = [record["headline"], *record["reasons"]]
     assert page(sections) == snapshot
 
 
@@ -92,8 +98,12 @@ def test_accuracy_page(tables: Tables, facts: Facts, snapshot: Any) -> None:
     models = accuracy_findings.accuracy_of_models(tables.cells, tables.knees)
     knees = [
         accuracy.accuracy_sentence(replace(models[0], state=state))
-        for state in ("below", "above", "open", "bracketed", "unknown")
+        for state in ("below", "above", "open", "bracketed", "unknown", "not learned")
     ]
+    baseline = majority_baseline(tables.cells)
+    unbeaten = replace(
+        baseline, numbers=dict(baseline.numbers) | {"cells_above": Estimate(0, n=6)}
+    )
     best = accuracy_findings.most_accurate_model(models)
     transfer = accuracy_findings.transfer(tables.matrix)
     transfers = [
@@ -112,7 +122,12 @@ def test_accuracy_page(tables: Tables, facts: Facts, snapshot: Any) -> None:
         "Accuracy": sentences["Accuracy"],
         "knees": knees,
         "Other sizes": sentences["Other sizes"],
-        "titles": [accuracy.accuracy_title(best), accuracy.accuracy_title(None)],
+        "baseline": accuracy.baseline_sentence(unbeaten),
+        "titles": [
+            accuracy.accuracy_title(best),
+            accuracy.accuracy_title(None),
+            accuracy.accuracy_title(replace(models[0], state="not learned")),
+        ],
         "stripes": [accuracy.stripes_title(stripes), accuracy.stripes_title([])],
         "transfer": transfers,
         "cliff": cliffs,
@@ -288,7 +303,7 @@ def test_limits_page(tables: Tables, facts: Facts, snapshot: Any) -> None:
         runs.loc[number, "status"] = status
     runs["learning_rate"], runs["micro_batch"] = 0.1, np.nan
     runs.loc[6, ["learning_rate", "micro_batch"]] = [0.05, 16]
-    cells = tables.cells.assign(n_seeds=[1, 2, 2, 2, 2, 2])
+    cells = tables.cells.assign(n_seeds=[1, 2, 2, 2, 2, 2], accuracy_low=0.1)
     errors = tables.explanations["completeness_error"] * 6
     explanations = tables.explanations.assign(
         completeness_error=errors, grid=tables.explanations["grid"].clip(upper=3)

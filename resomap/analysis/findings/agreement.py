@@ -108,10 +108,12 @@ def reference_agreement(agreement: pd.DataFrame, finding: Finding) -> list[Findi
     untrained = rows[(rows["network"] == "untrained") & (rows["method"] == first_method)][:1]
     findings = []
     for row in [*baselines.to_dict("records"), *untrained.to_dict("records")]:
-        subject = select(row, "network", "method", "block")
-        # An untrained network whose maps are constant has no rank correlation.
         raw = raw_agreement(row)
-        numbers = {} if pd.isna(raw) else {"raw": Estimate(raw)}
+        # An untrained network whose maps are constant has no rank correlation.
+        if pd.isna(raw):
+            continue
+        subject = select(row, "network", "method", "block")
+        numbers = {"raw": Estimate(raw)}
         findings.append(
             Finding("reference agreement", "shown", "tables/agreement.csv", subject, numbers)
         )

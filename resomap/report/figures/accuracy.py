@@ -98,7 +98,7 @@ def plot_train_test_matrix(tables: Tables) -> Drawing:
     note = (
         "Test accuracy, mean over seeds, of networks trained at one resolution and tested at "
         "another without any adjustment. Framed: tested where trained. Line on the scale: the "
-        f"majority class, {majority:.2f}."
+        f"majority class, {majority:.3f}."
     )
     # Three columns or more of cells, else the title of a panel is wider than its matrix.
     columns, count = min(len(models), 3), max(matrix["train_resolution"].nunique(), 3)

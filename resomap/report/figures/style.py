@@ -208,7 +208,7 @@ def mark_majority(axes: Axes, cells: pd.DataFrame) -> None:
     majority = majority_baseline(cells).numbers["majority"].value
     axes.axhline(majority, color=MUTED, linestyle=":", linewidth=1.3, zorder=1)
     look = {"color": MUTED, "fontsize": 10.5, "va": "bottom", "path_effects": HALO}
-    label = f"majority class {majority:.2f}"
+    label = f"majority class {majority:.3f}"
     axes.text(0.01, majority, label, transform=axes.get_yaxis_transform(), **look)
 
 

@@ -66,7 +66,7 @@ def accuracy_title(finding: Finding | None) -> str:
     subject, numbers = finding.subject, finding.numbers
     # The most accurate model is one that has learned, if there is any.
     if finding.state == "not learned":
-        return f"No cell is shown to beat the majority class ({numbers['majority'].value:.2f})"
+        return f"No cell is shown to beat the majority class ({numbers['majority'].value:.3f})"
     model, best = subject["model"], f"{numbers['best'].value:.2f} at {subject['best']} px"
     if subject["best"] == subject["smallest"]:
         return f"{model} reaches {best}"
@@ -114,11 +114,12 @@ def stripes_title(findings: Sequence[Finding]) -> str:
 
 def sampling_theory_sentence(finding: Finding) -> str:
     """Return what sampling theory predicts at each resolution, and what the model reaches."""
+    noun = agree(len(finding.parts), "an accuracy", "accuracies")
     resolutions = ", ".join(str(part.subject["resolution"]) for part in finding.parts)
     predicted = ", ".join(f"{part.numbers['predicted'].value:.2f}" for part in finding.parts)
     reached = ", ".join(f"{part.numbers['accuracy'].value:.2f}" for part in finding.parts)
     return (
-        f"Sampling theory alone predicts accuracies of {predicted} at {resolutions} px; "
+        f"Sampling theory alone predicts {noun} of {predicted} at {resolutions} px; "
         f"{finding.subject['model']} reaches {reached}."
     )
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from resomap.report.text.format import cell_name, join_first
 from resomap.text import (
+    agree,
     format_confidence,
     format_count,
     format_interval,
@@ -223,9 +224,12 @@ def _caveats(choice: ChoiceRecord) -> Iterator[str]:
             f"the machine was disturbed ({names}). Measure again on an idle machine."
         )
     cells = [choice[name] for name in ("choice", "best", "runner_up") if choice[name]]
+    # The choice may be the best cell too.
+    cells = list({cell_name(cell): cell for cell in cells}.values())
     if any(cell["n_seeds"] == 1 for cell in cells):
         yield (
-            "With one seed the intervals hold for these networks only: "
+            f"With one seed the intervals hold for {agree(len(cells), 'this', 'these')} "
+            f"{agree(len(cells), 'network', 'networks')} only: "
             "another seed may change the choice."
         )
 

@@ -1,9 +1,11 @@
 """The page: self-contained, well-formed and complete."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from resomap.analysis.facts import read_facts
@@ -12,10 +14,11 @@ from resomap.config import schema
 from resomap.config.load import load_config
 from resomap.report.catalogue import data_figure_names, figure_names
 from resomap.report.markup import inline_svg
-from resomap.report.page import build_page
+from resomap.report.page import build_page, page_findings, page_limits
+from resomap.report.protocol import protocol
 from tests.dataset_facts import copy_row
 from tests.drawings import draw_sweep
-from tests.synthetic import REPORT, Sweep
+from tests.synthetic import REPORT, Sweep, aggregate
 
 TRAINING = load_config(Path(__file__).parents[3] / "config").training
 
@@ -191,3 +194,39 @@ def test_inlined_drawing_has_label_and_own_ids() -> None:
 )
 def test_page_is_built_from_incomplete_results(sweep: Sweep, tmp_path: Path) -> None:
     assert Page(build(tmp_path, sweep)).open == []
+
+
+ONE_OF_ALL = Sweep(
+    models=("tiny_cnn",), resolutions=(24,), seeds=(0,), test=16, val=8, explained=1
+)
+
+
+@pytest.mark.parametrize(
+    "sweep",
+    [Sweep(seeds=(0,), test=64, val=32, explained=4), ONE_OF_ALL],
+    ids=["one seed", "one of everything"],
+)
+def test_sentences_have_numbers_and_plurals_that_agree(tmp_path: Path, sweep: Sweep) -> None:
+    aggregate(tmp_path, sweep)
+    path = tmp_path / "agreement/custom/tiny_cnn.csv"
+    rows = pd.read_csv(path)
+    # Maps that are constant have no rank correlation, as those of an untrained network.
+    rows.loc[rows["network"] == "untrained", ["observed", "same_seed"]] = float("nan")
+    rows.to_csv(path, index=False)
+    tables = replace(read_tables(tmp_path / "tables"), agreement=rows)
+    facts = read_facts(tmp_path / "data")
+    text = [tables.choice["headline"], *tables.choice["reasons"], *page_limits(tables, facts)]
+    for sentences in page_findings(tables, facts, 0.95).values():
+        text += sentences
+    wrong = re.compile(r"\bnan\b|(?<![\d.,])1 (?!px\b)[a-z]+s\b")
+    assert [sentence for sentence in text if wrong.search(sentence)] == []
+
+
+def test_protocol_of_one_epoch_is_singular(tmp_path: Path) -> None:
+    aggregate(tmp_path, ONE_OF_ALL)
+    schedule = TRAINING.schedule.model_copy(update={"warmup_epochs": 1.0})
+    recipe = TRAINING.model_copy(update={"epochs": 1, "schedule": schedule})
+    manifest = read_facts(tmp_path / "data").manifest
+    lines = protocol(read_tables(tmp_path / "tables"), manifest, recipe, REPORT, (0,))
+    assert lines["Training"].startswith("1 epoch, batch")
+    assert "after 1 epoch of warm-up" in lines["Training"]
