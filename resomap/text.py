@@ -47,7 +47,7 @@ def format_percent(share: float) -> str:
 def format_points(difference: float) -> str:
     """Return a difference of two accuracies in points of a hundred: `1 point`, `2.5 points`."""
     number = f"{100 * difference:.1f}".removesuffix(".0").replace("-", MINUS)
-    return f"{number} point{'' if number == '1' else 's'}"
+    return f"{number} point{'' if number.removeprefix(MINUS) == '1' else 's'}"
 
 
 def format_number(value: float, digits: int = 2) -> str:

@@ -37,22 +37,20 @@ def choose(candidates: Sequence[Candidate], rules: schema.Report) -> ChoiceRecor
 
     `status` is `chosen` (a cheaper cell is shown to be within the margin of the best), `best`
     (every cheaper one is shown to be worse), `undecided` (some are neither; the best stands in),
-    `nothing learned` (no cell is shown to beat the majority class) or `none`. `provisional`
-    lists the cells whose invalid latency the choice rests on.
+    `nothing learned` (no cell is shown to beat the majority class) or `none` (no such cell is
+    within the budgets). `provisional` lists the cells whose invalid latency the choice rests on.
     """
     allowed, excluded = _apply_budgets(candidates, rules)
-    # Without a cell within the budgets, what the others learned still comes first.
-    considered = allowed or candidates
-    baseline = _compare_with_majority(considered, candidates, rules.confidence)
-    nothing_learned = baseline is not None and not baseline["cells_above"]
+    baseline = _compare_with_majority(candidates, allowed, rules.confidence)
     record: ChoiceRecord = {
         "rules": rules.model_dump(),
         "excluded": excluded,
         "baseline": baseline,
         "provisional": _slow_and_disturbed(candidates, rules),
     }
-    if nothing_learned or not allowed:
-        return record | _no_choice(considered, rules, nothing_learned=nothing_learned)
+    # Of cells that learned nothing, none is worth more than another.
+    if baseline is None or not baseline["allowed_above"]:
+        return record | _no_choice(candidates, baseline, rules)
     ranking = rank_candidates(allowed, rules.margin, rules.confidence)
     status, choice = _decide(ranking)
     record["provisional"] += _disturbed_rivals(ranking)
@@ -73,28 +71,34 @@ def choose(candidates: Sequence[Candidate], rules: schema.Report) -> ChoiceRecor
 
 
 def _compare_with_majority(
-    considered: Sequence[Candidate], candidates: Sequence[Candidate], confidence: float
+    candidates: Sequence[Candidate], allowed: Sequence[Candidate], confidence: float
 ) -> ChoiceRecord | None:
-    """Count the cells shown to beat the majority class on test images; None without a cell."""
-    if not considered:
+    """Count the cells shown to beat the majority class on test images, and those allowed.
+
+    None without a cell.
+    """
+    if not candidates:
         return None
     # Pooled over all candidates, as in cells.csv: the headline must agree with its intervals.
     pool = _pool_accuracies([candidate.test for candidate in candidates])
-    above = 0
-    for candidate in considered:
+    above = set()
+    for candidate in candidates:
         correct, majority = candidate.test.correct_as_trained, candidate.test.majority_accuracy
-        above += accuracy_interval(correct, confidence, pool).low > majority
-    test = considered[0].test
+        if accuracy_interval(correct, confidence, pool).low > majority:
+            above.add(candidate.cell)
+    test = candidates[0].test
     return {
         "majority_accuracy": test.majority_accuracy,
         "n_test": len(test.labels),
-        "cells": len(considered),
-        "cells_above": above,
+        "cells": len(candidates),
+        "cells_above": len(above),
+        "allowed": len(allowed),
+        "allowed_above": sum(candidate.cell in above for candidate in allowed),
     }
 
 
 def _no_choice(
-    considered: Sequence[Candidate], rules: schema.Report, *, nothing_learned: bool
+    candidates: Sequence[Candidate], baseline: ChoiceRecord | None, rules: schema.Report
 ) -> ChoiceRecord:
     """Return a record without a choice; `best` is known where nothing was learned."""
     empty = dict.fromkeys(("best", "choice", "runner_up", "regret", "needed"))
@@ -103,10 +107,10 @@ def _no_choice(
         "comparisons": [],
         "minimum_detectable_difference": None,
     }
-    if not nothing_learned:
+    if baseline is None or baseline["cells_above"]:
         return record
-    best = max(considered, key=lambda candidate: candidate.rank)
-    summary = _summaries(considered, rules.confidence)[best.cell]
+    best = max(candidates, key=lambda candidate: candidate.rank)
+    summary = _summaries(candidates, rules.confidence)[best.cell]
     # Nothing is chosen, so nothing rests on a latency.
     return record | {"status": "nothing learned", "best": summary, "provisional": []}
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from resomap.analysis.findings.baseline import beats_majority
 from resomap.analysis.profiles import VARIANT_COLUMNS, best_throughput_rows, main_variant_rows
 from resomap.analysis.tables import Tables
 from resomap.report.text.format import variant_name
@@ -39,7 +40,7 @@ def cell_table(tables: Tables) -> list[dict[str, Any]]:
 def _verdict(tables: Tables, row: Mapping[Any, Any]) -> str:
     """Return what was decided about a cell."""
     choice = tables.choice
-    if choice["status"] == "nothing learned" and row["n_seeds"]:
+    if choice["choice"] is None and row["n_seeds"] and not beats_majority(row):
         return "not learned"
     if _is_cell(choice["choice"], row):
         return "undecided, taken" if choice["status"] == "undecided" else "chosen"

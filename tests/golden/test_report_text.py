@@ -85,7 +85,7 @@ def test_headline_page(tables: Tables, snapshot: Any) -> None:
     sections["excluded"] = [record["headline"], *record["reasons"]]
     budget = [at_chance(16), candidate(96, 0.95, 8)]
     record = choice.describe_choice(choose(budget, rules(max_latency_ms=2)))
-    sections["nothing learned within the budgets"] = [record["headline"], *record["reasons"]]
+    sections["none learned within the budgets"] = [record["headline"], *record["reasons"]]
     assert page(sections) == snapshot
 
 

@@ -73,8 +73,10 @@ def _growth(cost: pd.DataFrame) -> list[Finding]:
     numbers = {
         "latency_exponent": read_estimate(single, "latency_exponent", "n_resolutions"),
         "latency_misfit": Estimate(float(single["latency_misfit"])),
-        "memory_exponent": read_estimate(largest, "memory_exponent", "n_resolutions"),
     }
+    # Where the device does not report its memory, it is blank.
+    if not pd.isna(largest["memory_exponent"]):
+        numbers["memory_exponent"] = read_estimate(largest, "memory_exponent", "n_resolutions")
     subject = {"batch_size": int(largest["batch_size"])}
     return [Finding("growth with pixels", "shown", "tables/cost.csv", subject, numbers)]
 
@@ -160,12 +162,13 @@ def energy_findings(tables: Tables) -> list[Finding]:
     ]
     if len(of_choice):
         row = of_choice.loc[of_choice["energy_j_per_image"].idxmin()]
-        idle = Estimate(float(row["energy_j_per_image_above_idle"]))
         numbers = {
             "image": Estimate(float(row["energy_j_per_image"])),
-            "image_above_idle": idle,
+            "image_above_idle": Estimate(float(row["energy_j_per_image_above_idle"])),
             "correct_image": read_estimate(row, "energy_j_per_correct_image"),
         }
+        # No image may be correct, and the power when idle may be unknown.
+        numbers = {name: one for name, one in numbers.items() if not pd.isna(one.value)}
         findings.append(_energy("energy of the choice", row, numbers))
     best = known.loc[known["images_per_second_per_watt"].idxmax()]
     rate = read_estimate(best, "images_per_second_per_watt")

@@ -50,7 +50,7 @@ def plot_accuracy_by_resolution(
             _draw_model(axes, tables, model, dodge(index, len(shown)))
         _finish_accuracy(axes, sorted(set(cells["resolution"])), native_resolution)
         mark_majority(axes, cells)
-        axes.legend(loc="lower right")
+        axes.legend(loc="best")
     return Drawing(figure, title, cells)
 
 

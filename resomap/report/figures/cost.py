@@ -148,7 +148,7 @@ def _cost_legend(axes: Axes, choice_label: str | None) -> None:
         labels.append(choice_label)
     handles.append(dot_handle(MUTED, marker="", linewidth=1.4, linestyle="--"))
     labels.append("best trade-offs (Pareto front)")
-    axes.legend(handles, labels, loc="lower right")
+    axes.legend(handles, labels, loc="best")
 
 
 def _log_ticks(axis: Any, form: str) -> None:

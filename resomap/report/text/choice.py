@@ -48,7 +48,10 @@ def _headline(choice: ChoiceRecord) -> str:
         if not excluded:
             return "No choice: no run of this sweep has finished."
         cells = format_count(excluded, "cell")
-        return f"No choice: no cell is within the budgets ({cells} excluded)."
+        if not choice["baseline"]["allowed"]:
+            return f"No choice: no cell is within the budgets ({cells} excluded)."
+        majority = _majority(choice["baseline"])
+        return f"No choice: no cell within the budgets is shown to beat {majority}."
     # The first words must survive alone: the terminal prints only the headline.
     if choice["status"] == "undecided":
         return _undecided_headline(choice)
@@ -60,17 +63,18 @@ def _headline(choice: ChoiceRecord) -> str:
 def _nothing_learned(choice: ChoiceRecord) -> str:
     """Return that no cell beats the majority class, with the accuracy of the best one."""
     baseline, best = choice["baseline"], choice["best"]
-    # Where no cell is within the budgets, all are compared with the majority class.
-    excluded = [cell_name(cell) for cell in choice["excluded"]]
-    is_within = bool(excluded) and cell_name(best) not in excluded
-    where = " within the budgets" if is_within else ""
-    images = format_count(baseline["n_test"], "test image")
     accuracy = _interval(best["test_accuracy"], choice["rules"]["confidence"])
     return (
-        f"Nothing was learned: no cell{where} is shown to beat the majority class, which alone "
-        f"scores {baseline['majority_accuracy']:.3f} on {images}. "
+        f"Nothing was learned: no cell is shown to beat {_majority(baseline)}. "
         f"The best on validation images, {cell_name(best)}, has test accuracy {accuracy}."
     )
+
+
+def _majority(baseline: ChoiceRecord) -> str:
+    """Return the baseline with what it scores."""
+    images = format_count(baseline["n_test"], "test image")
+    share = baseline["majority_accuracy"]
+    return f"the majority class, which alone scores {share:.3f} on {images}"
 
 
 def _why_chosen(choice: ChoiceRecord) -> str:
@@ -213,10 +217,7 @@ def _caveats(choice: ChoiceRecord) -> Iterator[str]:
     """Yield what weakens the choice."""
     chosen, baseline = choice["choice"], choice["baseline"]
     if chosen["test_accuracy"]["low"] <= baseline["majority_accuracy"]:
-        yield (
-            f"{cell_name(chosen)} itself is not shown to beat the majority class, which alone "
-            f"scores {baseline['majority_accuracy']:.3f}."
-        )
+        yield (f"{cell_name(chosen)} itself is not shown to beat {_majority(baseline)}.")
     if choice["provisional"]:
         names = join_first([cell_name(cell) for cell in choice["provisional"]], MAX_NAMED, "; ")
         yield (
@@ -252,6 +253,8 @@ def _choice_title(choice: ChoiceRecord) -> str:
         return f"{chosen} is the cheapest cell within {margin} of the best"
     if choice["status"] == "undecided":
         return f"Undecided: {cell_name(choice['needed'])} may be within {margin} of {chosen}"
+    if not choice["comparisons"]:
+        return f"{chosen} is the only cell"
     if any(one["cheaper"] for one in choice["comparisons"]):
         return f"No cheaper cell comes within {margin} of {chosen}"
     return f"{chosen} is the most accurate cell"

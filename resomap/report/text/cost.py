@@ -50,11 +50,16 @@ def _growth(finding: Finding, confidence: float | None) -> str:
     numbers = finding.numbers
     latency = format_estimate(numbers["latency_exponent"], confidence=confidence)
     misfit = format_percent(numbers["latency_misfit"].value)
+    text = (
+        f"Its latency grows as the number of pixels to the power {latency}, "
+        f"to within {misfit} at every size."
+    )
+    if "memory_exponent" not in numbers:
+        return text
     # Memory has no noise, so its "interval" is the range of the slopes between neighbours.
     memory = format_estimate(numbers["memory_exponent"]).replace("(", "(from step to step ")
     return (
-        f"Its latency grows as the number of pixels to the power {latency}, "
-        f"to within {misfit} at every size. Its peak memory at batch "
+        f"{text} Its peak memory at batch "
         f"{finding.subject['batch_size']} grows to the power {memory}."
     )
 
@@ -131,11 +136,21 @@ def energy_sentence(finding: Finding) -> str:
         ends = f"{rate.low:.3g}\N{EN DASH}{rate.high:.3g}"
         value = f"{rate.value:.3g} ({ends}) {batch}"
         return f"Most images per second per watt: {cell_name(subject)}, {value}."
-    correct = numbers["correct_image"]
-    assert correct.low is not None and correct.high is not None
-    ends = f"{format_energy(correct.low)} to {format_energy(correct.high)}"
-    return (
-        f"{cell_name(subject)} takes {format_energy(numbers['image'].value)} per image {batch} "
-        f"({format_energy(numbers['image_above_idle'].value)} above idle), "
-        f"and {format_energy(correct.value)} per correct image ({ends})."
+    text = (
+        f"{cell_name(subject)} takes {format_energy(numbers['image'].value)} per image {batch}"
     )
+    if "image_above_idle" in numbers:
+        text += f" ({format_energy(numbers['image_above_idle'].value)} above idle)"
+    return f"{text}{_per_correct_image(finding)}."
+
+
+def _per_correct_image(finding: Finding) -> str:
+    """Return `, and 27 mJ per correct image (25 mJ to 30 mJ)`; nothing where none is correct."""
+    correct = finding.numbers.get("correct_image")
+    if correct is None:
+        return ""
+    text = f", and {format_energy(correct.value)} per correct image"
+    # The energy has no upper end where the interval of the accuracy contains 0.
+    if correct.low is None or correct.high is None:
+        return text
+    return f"{text} ({format_energy(correct.low)} to {format_energy(correct.high)})"

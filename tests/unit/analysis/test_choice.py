@@ -160,6 +160,8 @@ def test_no_cell_above_majority_class_is_no_choice() -> None:
         "n_test": 64,
         "cells": 2,
         "cells_above": 0,
+        "allowed": 2,
+        "allowed_above": 0,
     }
 
 
@@ -180,17 +182,21 @@ def test_accuracy_of_majority_class_alone_is_nothing_learned() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "status", "cells"),
-    [({"min_accuracy": 0.95}, "nothing learned", 2), ({"max_latency_ms": 2}, "best", 1)],
-    ids=["none within budgets", "one within budgets"],
+    ("first", "changes", "status"),
+    [
+        (at_chance(16), {"max_latency_ms": 2}, "none"),
+        (at_chance(16), {"min_accuracy": 0.05}, "best"),
+        (candidate(16, 0.9, 1.0, seeds=(0,), images=32), {"max_latency_ms": 2}, "best"),
+    ],
+    ids=["only an excluded cell learned", "nothing excluded", "the other is excluded"],
 )
-def test_majority_class_is_compared_with_cells_within_budgets(
-    changes: dict[str, Any], status: str, cells: int
+def test_cell_within_budgets_must_beat_majority_class(
+    first: Candidate, changes: dict[str, Any], status: str
 ) -> None:
-    accurate = candidate(24, 0.9, 1.0, seeds=(0,), images=32)
-    first = accurate if status == "best" else at_chance(16)
-    choice = choose([first, at_chance(32, 8.0)], rules(**changes))
-    assert (choice["status"], choice["baseline"]["cells"]) == (status, cells)
+    second = candidate(32, 0.95, 8.0, seeds=(0,), images=32)
+    choice = choose([first, second], rules(**changes))
+    assert choice["status"] == status
+    assert (choice["choice"] is None) == (status == "none")
 
 
 @pytest.mark.parametrize(

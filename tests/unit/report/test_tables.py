@@ -89,3 +89,12 @@ def test_protocol_has_precision_of_cost_and_idle_power(tables: Tables) -> None:
 def test_protocol_marks_what_was_not_measured(tables: Tables) -> None:
     bare = replace(tables, profiles=tables.profiles[:0], energy=tables.energy[:0])
     assert cost_protocol(bare) == ("not measured", "not measured")
+
+
+def test_cell_at_majority_class_is_not_learned(tmp_path: Path) -> None:
+    aggregate(tmp_path, Sweep(test=64, val=32, explained=0))
+    tables = read_tables(tmp_path / "tables")
+    cells = tables.cells.assign(accuracy_low=[0.1, 0.1, 0.2, 0.2, 0.2, 0.2])
+    choice = tables.choice | {"status": "none", "choice": None, "best": None, "comparisons": []}
+    rows = cell_table(replace(tables, cells=cells, choice=choice))
+    assert [row["verdict"] for row in rows][:3] == ["not learned", "not learned", "ok"]
