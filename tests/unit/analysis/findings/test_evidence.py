@@ -214,6 +214,7 @@ def alarm(resolution: int, group: str, state: str, model: str = "net") -> dict[s
     ("rows", "state", "places", "models"),
     [
         ([], "unknown", None, None),
+        ([alarm(24, "fine", "unknown")], "unknown", None, None),
         ([alarm(24, "fine", "silent"), alarm(24, "broad", "unknown")], "silent", None, None),
         ([alarm(24, "fine", "fires")], "fires", {24: ["fine"]}, []),
         (
