@@ -37,6 +37,9 @@ def format_ratio(ratio: float) -> str:
 
 def format_percent(share: float) -> str:
     """Return a share in [0, 1] as `12 %` or `99.7 %`, with as many digits as separate it from 0 % and 100 %."""
+    # An error may be larger than what it is the error of.
+    if share > 1:
+        return f"{100 * share:.0f} %"
     for digits in range(3):
         number = f"{100 * share:.{digits}f}"
         if share in (0, 1) or 0 < float(number) < 100:

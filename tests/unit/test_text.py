@@ -27,7 +27,7 @@ def test_format_duration_picks_unit(seconds, shown):
     ("share", "shown"),
     [
         *[(0, "0 %"), (1, "100 %"), (0.12, "12 %"), (0.997, "99.7 %"), (0.0003, "0.03 %")],
-        *[(0.00001, "less than 0.01 %"), (0.99999, "more than 99.99 %")],
+        *[(0.00001, "less than 0.01 %"), (0.99999, "more than 99.99 %"), (1.7, "170 %")],
     ],
 )
 def test_format_percent_keeps_parts_apart_from_none_and_all(share, shown):

@@ -1,7 +1,11 @@
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from resomap.analysis.tables import read_tables
-from resomap.report.figures.accuracy import plot_accuracy_by_resolution
+from resomap.report.figures.accuracy import plot_accuracy_by_resolution, plot_train_test_matrix
+from resomap.report.figures.cost import plot_accuracy_by_cost
 from tests.synthetic import Sweep, aggregate
 
 
@@ -15,3 +19,25 @@ def test_many_models_have_a_panel_per_family(tmp_path: Path) -> None:
         many = type(tables)(**{**vars(tables), "cells": cells})
         drawing = plot_accuracy_by_resolution(many, 0.95, 24)
         assert len(drawing.figure.axes) == panels
+
+
+def heights(drawing: Any) -> list[float]:
+    """Return the heights of all horizontal lines of a figure."""
+    lines = [line for axes in drawing.figure.axes for line in axes.lines]
+    data = [list(line.get_ydata()) for line in lines]
+    return [ends[0] for ends in data if len(ends) == 2 and ends[0] == ends[1]]
+
+
+def test_majority_class_is_a_line_in_every_figure_of_accuracy(tmp_path: Path) -> None:
+    aggregate(tmp_path, Sweep(resolutions=(24, 48), test=80, val=24, native=48, explained=0))
+    tables = read_tables(tmp_path / "tables")
+    skewed = type(tables)(
+        **{**vars(tables), "cells": tables.cells.assign(majority_accuracy=0.3)}
+    )
+    drawings = (
+        plot_accuracy_by_resolution(skewed, 0.95, 48),
+        plot_train_test_matrix(skewed),
+        plot_accuracy_by_cost(skewed, 0.95),
+    )
+    for drawing in drawings:
+        assert pytest.approx(0.3) in heights(drawing)
