@@ -86,10 +86,8 @@ def _depth_problems(data: Data, source: Source, ingested: IngestResult) -> Itera
 
 
 def _all_masks(count: int, singular: str, plural: str) -> str:
-    """Return `all 12 masks or boxes` with the verb, or `the only mask or box`."""
-    if count == 1:
-        return f"the only mask or box {singular}"
-    return f"all {count:,} masks or boxes {plural}"
+    """Return `all 12 masks are` with `masks are` as the plural, or `the only mask is`."""
+    return f"the only {singular}" if count == 1 else f"all {count:,} {plural}"
 
 
 def _mask_problems(data: Data, ingested: IngestResult) -> Iterator[str]:
@@ -99,9 +97,10 @@ def _mask_problems(data: Data, ingested: IngestResult) -> Iterator[str]:
     if data.folder is not None and data.folder.masks == ALPHA_MASKS and not len(masked):
         yield "data.folder.masks: alpha: no image has an alpha channel"
     if len(masked) and (masked == 0).all():
-        yield f"{_all_masks(len(masked), 'is', 'are')} empty: pixels of the object must not be 0"
+        masks = _all_masks(len(masked), "mask is", "masks are")
+        yield f"{masks} empty: pixels of the object must differ from 0"
     elif len(masked) and (masked > FULL_OBJECT).all():
+        masks = _all_masks(len(masked), "mask or box covers its", "masks or boxes cover their")
         yield (
-            f"{_all_masks(len(masked), 'covers', 'cover')} the whole image: the background must "
-            "be 0 (black in colours, or transparent)"
+            f"{masks} whole image: the background must be 0 (black in colours, or transparent)"
         )
