@@ -1,6 +1,7 @@
 """The title of an experiment without a name: that of its data."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from resomap.config.data import Data
@@ -29,9 +30,11 @@ def data_title(data: Data) -> str:
 
 def _file_title(path: str | None) -> str:
     """Return the last name of a path; blank for the root of the file system."""
-    name = Path(path or ".").expanduser().name
+    name = Path(path or ".").name
     # `.` and `..` have no name of their own. Other links keep the name that the user knows.
     if name in ("", ".."):
-        name = Path(path or ".").expanduser().resolve().name
+        # Whether the path can be opened is not checked here: RuntimeError is a loop of links.
+        with suppress(OSError, ValueError, RuntimeError):
+            name = Path(path or ".").resolve().name
     # A name of other bytes than UTF-8 could not be written into the page.
     return os.fsencode(name).decode("utf-8", "replace")

@@ -478,6 +478,7 @@ def test_built_config_can_be_validated_again(config):
         ({}, "Reef"),
         ({"dataset": "folder", "path": "photos/flowers/"}, "flowers"),
         ({"dataset": "folder", "path": "/"}, "Images"),
+        ({"dataset": "folder", "path": "~nobody_here/birds"}, "birds"),
         ({"dataset": "csv", "path": "lists/birds.csv"}, "birds"),
         ({"dataset": "CIFAR10", "root": "downloads"}, "CIFAR10"),
     ],
