@@ -38,6 +38,7 @@ include: "rules/track.smk"
 
 
 onstart:
+    driver.watch_cluster(workflow)
     network_check.check_networks(CONFIG)
     lifecycle.write_run_config(VALUES)
     cores = workflow.resource_settings.cores or 1

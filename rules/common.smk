@@ -1,4 +1,5 @@
 # What every rule shares: configuration, job parameter, resource requests, values of wildcards.
+from resomap.cluster import driver, nodes
 from resomap.config.load import build_config
 from resomap.plan import forecast
 from resomap.workflow import (
@@ -24,7 +25,9 @@ CONFIG = build_config(VALUES)
 recipe_checks.check_decay_steps(CONFIG)
 resources.share_gpus(CONFIG)
 request = resources.ResourceRequests(
-    CONFIG, on_cluster=lambda: workflow.non_local_exec or workflow.remote_exec
+    CONFIG,
+    on_cluster=lambda: workflow.non_local_exec or workflow.remote_exec,
+    site_limits=lambda rule, gpus: nodes.site_limits(workflow.resource_settings, rule, gpus),
 )
 # How trainings run, not what they compute. A resource and no field of the job: Snakemake reruns a
 # job when its params change, and not when its resources do.

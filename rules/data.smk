@@ -47,7 +47,7 @@ rule prepare_data:
     priority: 100
     conda:
         "../envs/torch.yaml"
-    threads: resources.ALL_CORES
+    threads: request.cores(resources.ALL_CORES)
     resources:
         **request.cpu_job(minutes=240),
         machine=data_digest.prepare_options_json(CONFIG),
@@ -79,7 +79,7 @@ rule resize_data:
     priority: 90
     conda:
         "../envs/torch.yaml"
-    threads: resources.resize_threads(CONFIG)
+    threads: request.cores(resources.resize_threads(CONFIG))
     resources:
         **request.cpu_job(minutes=60),
     params:

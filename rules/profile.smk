@@ -14,7 +14,7 @@ rule profile_model:
         "logs/profile/{family}/{model}.log",
     conda:
         "../envs/torch.yaml"
-    threads: resources.ALL_CORES  # no other job runs beside a measurement
+    threads: request.cores(resources.ALL_CORES)  # no other job runs beside a measurement
     resources:
         **request.exclusive_job(),
     params:

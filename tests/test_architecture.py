@@ -35,9 +35,10 @@ MAY_IMPORT = {
     "metrics": {"workflow.columns"},
     "system": {"errors"},
     "config": {"errors", "system", "text"},
-    "workflow": CORE | {"data.sources"},
+    "cluster": {"errors", "text"},
+    "workflow": CORE | {"data.sources", "cluster"},
     "plan": CORE | {"workflow", "data", "check"},
-    "status": CORE | {"workflow"},
+    "status": CORE | {"workflow", "cluster"},
     "analysis": CORE | {"workflow"},
     "report": CORE | {"workflow", "analysis"},
     "workflow.columns": set(),
@@ -68,6 +69,7 @@ MAY_IMPORT = {
     | {"workflow", "analysis", "report", "mlflow_copy", "entry.arguments"},
 }
 DRIVER = (
+    "cluster",
     "config",
     "workflow",
     *RESULTS_CONTRACT,

@@ -1,7 +1,8 @@
 """The resources that jobs request: GPUs, processors, minutes, memory.
 
 On one machine the scheduler is Snakemake, which counts slots of GPUs and ignores everything else; on a
-cluster each job, or group of jobs, gets an allocation of its own.
+cluster each job, or group of jobs, gets an allocation of its own. There, a guess or a margin never
+exceeds what a node of the job's partition has; a measured need is requested as it is.
 """
 
 import os
@@ -9,10 +10,11 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil
+from math import ceil, inf
 from pathlib import Path
 from typing import Any
 
+from resomap.cluster.nodes import Limits
 from resomap.config.schema import Config
 from resomap.errors import DataError
 from resomap.system.files import read_json
@@ -38,8 +40,9 @@ MAX_SCALE = 3
 MEASUREMENT_MARGIN = 1.5
 MARGIN_MINUTES = 5
 MEMORY_MARGIN = 1.3
-# Includes the two Snakemake processes of a job on a cluster, about 200 MB.
+# Includes the two Snakemake processes of a job on a cluster.
 MARGIN_MB = 1024
+SNAKEMAKE_MB = 200
 SMALL_JOB_MINUTES = 10
 """Jobs up to this long share an allocation: starting one on a cluster takes half a minute."""
 SIGNAL_SECONDS = 60
@@ -50,11 +53,17 @@ SIGNAL_SECONDS = 60
 class ResourceRequests:
     """Resources for the rules: values or functions of the wildcards, as Snakemake takes them.
 
-    `on_cluster` returns whether each job gets an allocation of its own.
+    `on_cluster` returns whether each job gets an allocation of its own, and `site_limits` the most
+    that a job of a rule with so many GPUs can get there.
     """
 
     config: Config
     on_cluster: Callable[[], bool]
+    site_limits: Callable[[str, int], Limits] = lambda rule, gpus: Limits()
+
+    def cores(self, most: int) -> Callable[..., int]:
+        """Return `most`, and on a cluster no more than a node of the rule's partition has."""
+        return lambda wildcards, rulename="": int(min(most, self._limits(rulename).cores))
 
     def training_job(self) -> dict[str, Any]:
         """Return the request of a training: its GPUs in one node, and cores for its processes.
@@ -81,7 +90,7 @@ class ResourceRequests:
             "gpu": self._gpu_slots(gpus, shared),
             # One slot in all: jobs of a group run one after another in their allocation.
             **self._on_cluster_only(gres=shard, slot=1),
-            **self._planned(stage),
+            **self._planned(stage, gpus),
         }
 
     def exclusive_job(self) -> dict[str, Any]:
@@ -94,10 +103,14 @@ class ResourceRequests:
 
     def cpu_job(self, minutes: int) -> dict[str, Any]:
         """Return the request of a job outside the plan: `minutes` and little memory, more in a retry."""
-        return {
-            "runtime": lambda wildcards, attempt: _scale(minutes, attempt),
-            "mem_mb": lambda wildcards, attempt: _scale(CPU_JOB_MB, attempt),
-        }
+
+        def runtime(wildcards: Any, attempt: int, rulename: str = "") -> int:
+            return _scale(minutes, attempt, self._limits(rulename).minutes)
+
+        def memory(wildcards: Any, attempt: int, rulename: str = "") -> int:
+            return _scale(CPU_JOB_MB, attempt, self._limits(rulename).memory_mb)
+
+        return {"runtime": runtime, "mem_mb": memory}
 
     def small_group(self, stage: str) -> Callable[[Any], str | None]:
         """Return a group function: `small` for jobs planned to be short, which share an allocation."""
@@ -125,27 +138,37 @@ class ResourceRequests:
 
         return {name: value_on_cluster(value) for name, value in request.items()}
 
-    def _planned(self, stage: str) -> dict[str, Any]:
-        return {"runtime": self._minutes(stage), "mem_mb": self._memory()}
+    def _planned(self, stage: str, gpus: int = 1) -> dict[str, Any]:
+        return {"runtime": self._minutes(stage, gpus), "mem_mb": self._memory(gpus)}
 
-    def _minutes(self, stage: str) -> Callable[[Any, int], int]:
-        def minutes(wildcards: Any, attempt: int) -> int:
+    def _minutes(self, stage: str, gpus: int = 1) -> Callable[..., int]:
+        def minutes(wildcards: Any, attempt: int, rulename: str = "") -> int:
+            limit = self._limits(rulename, gpus).minutes
             cell = self._planned_cell(wildcards)
             if cell is None:
-                return _scale(UNPLANNED_MINUTES, attempt)
-            planned = MEASUREMENT_MARGIN * _stage_seconds(cell, stage) / 60
-            return _scale(ceil(planned + MARGIN_MINUTES), attempt)
+                return _scale(UNPLANNED_MINUTES, attempt, limit)
+            needed = _stage_seconds(cell, stage) / 60
+            first = ceil(MEASUREMENT_MARGIN * needed + MARGIN_MINUTES)
+            # A training resumes in its next job, so that no time is too short for it.
+            return _scale(first, attempt, limit, 0 if stage == "train" else needed)
 
         return minutes
 
-    def _memory(self) -> Callable[[Any, int], int]:
-        def memory(wildcards: Any, attempt: int) -> int:
+    def _memory(self, gpus: int = 1) -> Callable[..., int]:
+        def memory(wildcards: Any, attempt: int, rulename: str = "") -> int:
+            limit = self._limits(rulename, gpus).memory_mb
             cell = self._planned_cell(wildcards)
             if cell is None:
-                return _scale(UNPLANNED_MB, attempt)
-            return _scale(ceil(MEMORY_MARGIN * cell["peak_rss_mib"] + MARGIN_MB), attempt)
+                return _scale(UNPLANNED_MB, attempt, limit)
+            first = ceil(MEMORY_MARGIN * cell["peak_rss_mib"] + MARGIN_MB)
+            return _scale(first, attempt, limit, cell["peak_rss_mib"] + SNAKEMAKE_MB)
 
         return memory
+
+    def _limits(self, rule: str, gpus: int = 0) -> Limits:
+        if not self.on_cluster():
+            return Limits()
+        return self.site_limits(rule, gpus if self.config.system.device != "cpu" else 0)
 
     def _planned_cell(self, wildcards: Any) -> dict[str, Any] | None:
         # A profile has no resolution: its largest one needs the most memory.
@@ -231,5 +254,6 @@ def _stage_seconds(cell: Mapping[str, Any], stage: str) -> float:
     return float(cell["other_wall_seconds"][stage])
 
 
-def _scale(first: int, attempt: int) -> int:
-    return min(attempt, MAX_SCALE) * first
+def _scale(first: int, attempt: int, limit: float = inf, needed: float = 0.0) -> int:
+    """Return the request of an attempt: at most `limit`, but never less than what is `needed`."""
+    return int(min(min(attempt, MAX_SCALE) * first, max(limit, ceil(needed))))

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from resomap.cluster.nodes import Limits
 from resomap.config.load import build_config, merge
 from resomap.config.schema import Config
 from resomap.system.files import write_json
@@ -11,6 +12,7 @@ from resomap.workflow import data_digest, resources
 from resomap.workflow.resources import ResourceRequests
 from tests.image_files import write_classes
 
+NO_LIMITS = Limits()
 UNPLANNED = (resources.UNPLANNED_MINUTES, resources.UNPLANNED_MB)
 
 
@@ -38,11 +40,14 @@ def planned(config) -> Path:
 
 
 def requests(
-    config: Config | dict[str, Any], on_cluster: bool = True, **system: Any
+    config: Config | dict[str, Any],
+    on_cluster: bool = True,
+    limits: Limits = NO_LIMITS,
+    **system: Any,
 ) -> ResourceRequests:
     if isinstance(config, dict):
         config = build_config(merge(config, {"system": system}))
-    return ResourceRequests(config, on_cluster=lambda: on_cluster)
+    return ResourceRequests(config, lambda: on_cluster, lambda rule, gpus: limits)
 
 
 def evaluate(request: dict[str, Any], attempt: int = 1, **wildcards: str) -> dict[str, Any]:
@@ -68,6 +73,58 @@ def test_training_requests_plan_with_margin_and_more_in_retries(config, planned)
         (72, 4650),
         (108, 6975),
         (108, 6975),
+    ]
+
+
+def test_guess_and_retries_stay_within_a_node(config, planned):
+    request = requests(config, limits=Limits(cores=4, memory_mb=8000, minutes=200))
+    unplanned = {"model": "simple_cnn"}
+    for attempt in (1, 2, 3):
+        training = time_and_memory(request.training_job(), attempt=attempt, **unplanned)
+        assert training == (200, 8000)
+    preparing = [
+        time_and_memory(request.cpu_job(minutes=60), attempt=each) for each in (1, 2, 3, 4)
+    ]
+    assert preparing == [(60, 4096), (120, 8000), (180, 8000), (180, 8000)]
+    planned_training = time_and_memory(request.training_job(), attempt=3)
+    assert planned_training == (108, 6975)
+
+
+def test_measured_need_is_requested_even_where_no_node_has_it(config, planned):
+    request = requests(config, limits=Limits(memory_mb=1100, minutes=2))
+    # 1000.5 MiB and 200 MB for Snakemake; 200 s of an evaluation.
+    assert time_and_memory(request.gpu_job("evaluate"), attempt=3) == (4, 1201)
+    # A training resumes in its next job.
+    assert time_and_memory(request.training_job(), attempt=1) == (2, 1201)
+
+
+def test_cores_are_those_of_a_node_on_a_cluster(config):
+    limits = Limits(cores=4)
+    assert requests(config, limits=limits).cores(1024)(None, rulename="prepare_data") == 4
+    assert requests(config, limits=limits).cores(1)(None) == 1
+    assert requests(config).cores(1024)(None) == 1024
+    assert requests(config, on_cluster=False, limits=limits).cores(1024)(None) == 1024
+
+
+def test_limits_are_those_of_the_rule_with_its_gpus(defaults):
+    asked = []
+
+    def limits(rule: str, gpus: int) -> Limits:
+        asked.append((rule, gpus))
+        return Limits()
+
+    for device in ("cuda", "cpu"):
+        config = build_config(
+            merge(defaults, {"system": {"device": device, "training": {"gpus": 2}}})
+        )
+        request = ResourceRequests(config, lambda: True, limits)
+        job = SimpleNamespace(model="tiny_cnn", resolution="24")
+        request.training_job()["mem_mb"](job, 1, rulename="train_run")
+        request.gpu_job("explain")["runtime"](job, 1, rulename="explain_run")
+        request.cpu_job(30)["mem_mb"](job, 1, rulename="resize_data")
+    assert asked == [
+        *[("train_run", 2), ("explain_run", 1), ("resize_data", 0)],
+        *[("train_run", 0), ("explain_run", 0), ("resize_data", 0)],
     ]
 
 

@@ -1,0 +1,129 @@
+"""What the process that submits a sweep to SLURM checks and watches.
+
+Before the first submission every request is compared with the partitions; a submission that is
+refused ends the sweep instead of being sent again; jobs that can never start are named.
+"""
+
+import atexit
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable
+from shutil import which
+from threading import Event, Thread
+from typing import Any
+
+from resomap.cluster.nodes import Partitions, read_partitions
+from resomap.cluster.queue import GRACE_SECONDS, HeldJob, describe_held, read_held_jobs
+from resomap.cluster.refusals import find_refusal
+from resomap.cluster.requests import JobRequest, explain, find_excesses, read_request
+from resomap.errors import ConfigError
+from resomap.text import format_count
+
+REFUSALS: dict[tuple[str, str], str] = {}
+"""The message of each refusal in this process by rule and reason, printed again when it ends."""
+
+
+def watch_cluster(workflow: Any) -> None:
+    """Check the requests of all jobs, stop at a refusal, and name jobs that can never start.
+
+    `workflow` is Snakemake's, with its scheduler. ConfigError if requests exceed the partitions.
+    """
+    if not workflow.non_local_exec or which("sbatch") is None:
+        return
+    jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
+    check_requests(map(read_request, jobs), read_partitions())
+    if jobs:
+        stop_at_refusal(workflow, workflow.scheduler.get_executor(jobs[0]))
+    Thread(target=name_held_jobs, daemon=True).start()
+
+
+def check_requests(requests: Iterable[JobRequest], partitions: Partitions) -> None:
+    """Raise ConfigError with a line for each request that no node of its partition can meet."""
+    counts = Counter[tuple[str, str]]()
+    for request in requests:
+        for excess in find_excesses(request, partitions):
+            counts[request.rule, str(excess)] += 1
+    if counts:
+        raise ConfigError(
+            "\n".join(
+                ["SLURM could start none of these jobs; nothing was submitted:"]
+                + [
+                    f"  {rule} ({format_count(count, 'job')}): {excess}"
+                    for (rule, excess), count in counts.items()
+                ]
+            )
+        )
+
+
+def stop_at_refusal(workflow: Any, executor: Any) -> None:
+    """Let the executor end the sweep when SLURM refuses a job: submitted jobs finish."""
+    report_job_error = executor.report_job_error
+
+    # Replaced in the executor, since what Snakemake logs of a group holds no message of SLURM.
+    def report(job_info: Any, msg: str | None = None, **details: Any) -> None:
+        reason = find_refusal(msg or "")
+        if reason:
+            # Snakemake would send it `retries` times again, each time with a larger request.
+            workflow.execution_settings.retries = 0
+            request = read_request(job_info.job)
+            _report_refusal(_name(job_info.job), reason, request)
+        report_job_error(job_info, msg=msg, **details)
+        if reason:
+            workflow.scheduler.exit_gracefully()
+
+    executor.report_job_error = report
+
+
+def _name(job: Any) -> str:
+    if job.is_group():
+        return f"a group of {format_count(len(job), 'job')} ({job.name})"
+    return f"{job.name} {' '.join(job.wildcards_dict.values())}".strip()
+
+
+def _report_refusal(name: str, reason: str, request: JobRequest) -> None:
+    # Of one rule usually every job is refused, for the same reason.
+    if (request.rule, reason) in REFUSALS:
+        return
+    if not REFUSALS:
+        atexit.register(_repeat_refusals)  # Snakemake prints much until it ends
+    partitions = read_partitions()
+    lines = [f"error: SLURM refused {name}: {reason}", f"  it requests {request}"]
+    lines += [f"  {line}" for line in explain(reason, request, partitions)]
+    lines.append(
+        "  Nothing more is submitted. Jobs in the queue finish first (Ctrl-C cancels them); then "
+        "change the request and run the same command."
+    )
+    REFUSALS[request.rule, reason] = "\n".join(lines)
+    print(REFUSALS[request.rule, reason], file=sys.stderr, flush=True)
+
+
+def _repeat_refusals() -> None:
+    for text in REFUSALS.values():
+        print(text, file=sys.stderr, flush=True)
+
+
+def name_held_jobs(
+    read: Callable[[], list[HeldJob]] = read_held_jobs,
+    stopped: Event | None = None,
+    seconds: float = GRACE_SECONDS,
+) -> None:
+    """Print each job that can never start once, until `stopped` is set; checks every minute."""
+    stopped, named = stopped or Event(), set[tuple[str, str]]()
+    while not stopped.wait(seconds):
+        jobs = [job for job in read() if (job.number, job.reason) not in named]
+        named |= {(job.number, job.reason) for job in jobs}
+        for line in held_lines(jobs):
+            print(line, file=sys.stderr, flush=True)
+
+
+def held_lines(jobs: list[HeldJob]) -> list[str]:
+    """Return the warning about jobs that can never start; those of one kind are one entry."""
+    groups = dict[tuple[str, str, JobRequest], list[HeldJob]]()
+    for job in jobs:
+        groups.setdefault((job.request.rule, job.reason, job.request), []).append(job)
+    lines = []
+    for first, *others in groups.values():
+        more = f" and {len(others):,} more" if others else ""
+        lines.append(f"warning: {first}{more} cannot start")
+        lines += [f"  {line}" for line in describe_held(first)]
+    return lines
