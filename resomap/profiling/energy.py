@@ -151,7 +151,7 @@ def measure_energy(
     for _ in range(windows.number):
         # A random phase, so that a sensor that samples a quarter of the time cannot stay in
         # step with the windows. It needs no seed: it is part of no result.
-        sleep(random.Random().uniform(0, MAX_PHASE_SECONDS))
+        sleep(random.Random().uniform(0, MAX_PHASE_SECONDS))  # noqa: S311
         _repeat(work, windows.ramp_seconds, clock)
         loaded.append(_measure_window(meter, work, windows.seconds, clock))
     return _summarise(loaded, idle.joules / idle.seconds, images_per_call)

@@ -213,7 +213,7 @@ def measure_rounds(
     for call, clock in zip(everything, clocks, strict=True):
         _repeat(call, profiling.warmup_seconds, clock, min_repetitions=1)
     timings = [Timing(profiling.rounds) for _ in everything]
-    generator = random.Random(seed)
+    generator = random.Random(seed)  # noqa: S311  (an order, no secret)
     # Timed one after the other, workloads would differ by whatever drifts meanwhile: clocks,
     # temperature, neighbours. Interleaved in a new random order each round, all see the same
     # drift.

@@ -75,7 +75,8 @@ def relaunch_with_torchrun(processes: int, device: str) -> None:
     program = ["-m", spec.name] if spec else [sys.argv[0]]
     # --standalone picks a free port, so that several trainings can run on one machine.
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    os.execv(sys.executable, [sys.executable, *torchrun, *program, *sys.argv[1:]])
+    # Our own arguments, without a shell.
+    os.execv(sys.executable, [sys.executable, *torchrun, *program, *sys.argv[1:]])  # noqa: S606
 
 
 @contextmanager
