@@ -13,7 +13,7 @@ from threading import Event, Thread
 from typing import Any
 
 from resomap.cluster.nodes import Partitions, read_partitions
-from resomap.cluster.queue import GRACE_SECONDS, HeldJob, describe_held, read_held_jobs
+from resomap.cluster.queue import GRACE_SECONDS, HeldJob, describe_held_jobs, read_held_jobs
 from resomap.cluster.refusals import find_refusal
 from resomap.cluster.requests import JobRequest, explain, find_excesses, read_request
 from resomap.errors import ConfigError
@@ -112,18 +112,6 @@ def name_held_jobs(
     while not stopped.wait(seconds):
         jobs = [job for job in read() if (job.number, job.reason) not in named]
         named |= {(job.number, job.reason) for job in jobs}
-        for line in held_lines(jobs):
-            print(line, file=sys.stderr, flush=True)
-
-
-def held_lines(jobs: list[HeldJob]) -> list[str]:
-    """Return the warning about jobs that can never start; those of one kind are one entry."""
-    groups = dict[tuple[str, str, JobRequest], list[HeldJob]]()
-    for job in jobs:
-        groups.setdefault((job.request.rule, job.reason, job.request), []).append(job)
-    lines = []
-    for first, *others in groups.values():
-        more = f" and {len(others):,} more" if others else ""
-        lines.append(f"warning: {first}{more} cannot start")
-        lines += [f"  {line}" for line in describe_held(first)]
-    return lines
+        for name, *details in describe_held_jobs(jobs):
+            lines = [f"warning: {name} cannot start", *(f"  {line}" for line in details)]
+            print("\n".join(lines), file=sys.stderr, flush=True)

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -141,3 +141,15 @@ def describe_held(job: HeldJob, partitions: Partitions | None = None) -> list[st
             "a limit of your account or QOS is used up by other jobs, or lower than the request"
         )
     return [*lines, *explain(job.reason, job.request, known)]
+
+
+def describe_held_jobs(jobs: Iterable[HeldJob]) -> list[list[str]]:
+    """Return the lines about each kind of held job: its name, what it requests, what to change."""
+    groups = dict[tuple[str, str, JobRequest], list[HeldJob]]()
+    for job in jobs:
+        groups.setdefault((job.request.rule, job.reason, job.request), []).append(job)
+    entries = []
+    for first, *others in groups.values():
+        more = f" and {len(others):,} more" if others else ""
+        entries.append([f"{first}{more}", *describe_held(first)])
+    return entries

@@ -8,6 +8,7 @@ from functools import cached_property
 from statistics import fmean
 from typing import Any, Literal, NamedTuple
 
+from resomap.cluster.queue import HeldJob, read_held_jobs
 from resomap.config.schema import Config
 from resomap.status.jobs import TIMED_STAGES, JobKey, JobStatus, read_jobs
 from resomap.status.snakemake_files import SnakemakeState, find_snakemake
@@ -57,6 +58,8 @@ class SweepStatus:
     snakemake: SnakemakeState
     jobs: tuple[JobStatus, ...]
     now: float = field(default_factory=time.time)
+    held: tuple[HeldJob, ...] = ()
+    """Jobs in the queue of SLURM that can never start."""
 
     def select(self, stage: str, *states: JobState) -> list[JobStatus]:
         """Return the jobs of a stage, or of all if it is blank, in one of `states`."""
@@ -129,7 +132,8 @@ class SweepStatus:
 def read_status(config: Config) -> SweepStatus:
     """Return the status of the sweep in this directory."""
     snakemake = find_snakemake()
-    return SweepStatus(config, snakemake, read_jobs(config, snakemake))
+    held = tuple(read_held_jobs())
+    return SweepStatus(config, snakemake, read_jobs(config, snakemake), held=held)
 
 
 def _duration(job: JobStatus) -> float | None:

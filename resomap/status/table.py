@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar, get_args
 
+from resomap.cluster.queue import describe_held_jobs
 from resomap.status.jobs import TIMED_STAGES, JobKey, JobStatus, has_saved_state, read_progress
 from resomap.status.summary import RemainingWork, SweepStatus
 from resomap.text import align_columns, format_count, format_duration
@@ -19,11 +20,12 @@ RECENT = timedelta(hours=20)
 """Age up to which a time is given without its date."""
 SNAKEMAKE_STATES = {
     "here": "Snakemake is running.",
-    "elsewhere": "Snakemake holds the lock of this directory: it is running on another machine, "
-    "unless it was killed there.",
+    "elsewhere": "Snakemake is running on another machine, or was killed there: then run "
+    "`snakemake --unlock`, and the same command to resume.",
     "killed": "Snakemake was killed: run `snakemake --unlock`, then the same command to resume.",
     "none": "Snakemake is not running.",
 }
+CONTINUES = "The command that started the sweep continues it."
 
 
 def status_lines(status: SweepStatus) -> Iterator[str]:
@@ -33,8 +35,10 @@ def status_lines(status: SweepStatus) -> Iterator[str]:
     grid = " x ".join(format_count(len(values), noun) for noun, values in counts.items())
     jobs = format_count(len(status.jobs), "job")
     yield f"{status.config.experiment.title}: {grid}, {jobs} in {Path.cwd()}"
-    yield SNAKEMAKE_STATES[status.snakemake]
+    yield _snakemake_line(status)
     yield from ("", *_counts(status))
+    held = ["\n    ".join(lines) for lines in describe_held_jobs(status.held)]
+    yield from _section("in SLURM's queue, but cannot start", held)
     stale = _stale(status.select("", "stale"))
     yield from _section("stale (the same command runs them again)", stale)
     running = [_running(job, status.now) for job in status.select("", "running")]
@@ -45,6 +49,14 @@ def status_lines(status: SweepStatus) -> Iterator[str]:
     yield from _section("interrupted (the same command resumes)", interrupted)
     yield from _section("ended without a result", _without_result(status))
     yield from ("", *_times(status))
+
+
+def _snakemake_line(status: SweepStatus) -> str:
+    line = SNAKEMAKE_STATES[status.snakemake]
+    done = len(status.select("", "done"))
+    if status.snakemake != "none" or done == 0:
+        return line
+    return f"{line} {'Every job is done.' if done == len(status.jobs) else CONTINUES}"
 
 
 def _counts(status: SweepStatus) -> Iterator[str]:
@@ -151,43 +163,45 @@ def _name_first(keys: Iterable[JobKey]) -> str:
 def _times(status: SweepStatus) -> Iterator[str]:
     hours = status.hours
     if hours:
-        total = sum(hours.values())
-        parts = ", ".join(f"{stage} {_hours(spent, total)}" for stage, spent in hours.items())
+        unit, factor, digits = _time_unit(sum(hours.values()))
+        spent = {stage: f"{factor * value:,.{digits}f}" for stage, value in hours.items()}
+        parts = ", ".join(f"{stage} {time}" for stage, time in spent.items())
         # Of the jobs of a cluster Snakemake does not record when they began.
         finished = {job.stage for job in status.select("", "done")}
         untimed = [stage for stage in TIMED_STAGES if stage in finished - hours.keys()]
         if untimed:
             parts += f"; Snakemake recorded no times for {', '.join(untimed)}"
-        yield f"used: {_hours(total, total)} {status.unit} hours of finished jobs ({parts})"
+        total = f"{factor * sum(hours.values()):,.{digits}f}"
+        yield f"Finished jobs took {total} {status.unit} {unit} ({parts})."
     if len(status.select("", "done")) < len(status.jobs):
         yield _remaining(status.remaining, len(status.select("", "running")))
 
 
-def _hours(hours: float, total: float) -> str:
-    # A tiny sweep takes a few thousandths of an hour.
-    digits = 2 if total >= 1 else 4
-    return f"{hours:,.{digits}f}"
+def _time_unit(hours: float) -> tuple[str, float, int]:
+    """Return the unit that reads best, how many of it an hour has, and the digits after the point."""
+    if hours >= 2:
+        return "hours", 1.0, 1
+    return ("minutes", 60.0, 1) if hours >= 1 / 30 else ("seconds", 3600.0, 0)
 
 
 def _remaining(work: RemainingWork, running: int) -> str:
     if not work.planned + work.averaged:
         return (
-            "remaining: unknown until the first jobs of a model and resolution finish, or "
-            "`resomap plan` measures them"
+            "Remaining time: not known until the first jobs of a model and resolution finish, "
+            "or `resomap plan` measures them."
         )
     bases = {
         "from the plan": work.planned,
         "from finished jobs of the same model and resolution": work.averaged,
-        "not counted": work.unknown,
     }
-    counts = []
-    for basis, number in bases.items():
-        if number:
-            counts.append(f"{format_count(number, 'job')} {basis}")
+    counts = [f"{format_count(each, 'job')} {basis}" for basis, each in bases.items() if each]
+    estimate = f"estimated for {', '.join(counts)}"
+    if work.unknown:
+        estimate += f"; without {format_count(work.unknown, 'job')} of unknown length"
     # An estimate of some jobs is a lower bound for all.
     bound = "at least" if work.unknown else "about"
     duration = format_duration(work.seconds / (running or 1))
-    together = "one job after the other"
+    together = "if one job runs after the other"
     if running:
         together = f"with {format_count(running, 'job')} at once, as now"
-    return f"remaining: {bound} {duration} {together} (an estimate: {', '.join(counts)})"
+    return f"Remaining time: {bound} {duration} {together} ({estimate})."

@@ -60,4 +60,6 @@ def test_failed_job_is_shown_with_its_error(checkout):
     assert rows["explain"] == ["-", "-", "2"]
     assert "  train broken 16 px seed 0: error: models.broken: no_such_network" in text
     assert "    logs/train/custom/broken/r16/seed0.log\n" in text
-    assert re.search(r"core hours of finished jobs \(train 0\.\d+, evaluate 0\.0\d+\)", text)
+    assert re.search(
+        r"took [\d.]+ core (seconds|minutes) \(train [\d.]+, evaluate [\d.]+\)", text
+    )

@@ -7,7 +7,6 @@ import pytest
 from resomap.cluster import driver
 from resomap.cluster.driver import (
     check_requests,
-    held_lines,
     name_held_jobs,
     stop_at_refusal,
     watch_cluster,
@@ -153,7 +152,3 @@ def test_held_jobs_are_named_once(tmp_path, capsys):
         "warning: train_run custom tiny cnn 24 0 (SLURM job 7, PartitionConfig) and 1 more "
         "cannot start\n  it requests 8 cores, 8,192 MB, 240 minutes, 1 GPU in partition main\n"
     )
-
-
-def test_no_held_job_gives_no_line():
-    assert held_lines([]) == []

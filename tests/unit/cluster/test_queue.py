@@ -4,7 +4,12 @@ from pathlib import Path
 import pytest
 
 from resomap.cluster.nodes import parse_partitions
-from resomap.cluster.queue import describe_held, parse_held_jobs, read_held_jobs
+from resomap.cluster.queue import (
+    describe_held,
+    describe_held_jobs,
+    parse_held_jobs,
+    read_held_jobs,
+)
 from tests.unit.cluster.conftest import LISTING
 
 COMMENT = "rule_train_run_wildcards_custom_tiny_cnn_24_0"
@@ -99,6 +104,17 @@ def test_held_job_is_described_with_the_key_to_change(tmp_path):
         "no node of partition main has 8 cores, only up to 4 cores: "
         "--max-threads 4 on the command line",
     ]
+
+
+def test_jobs_with_one_request_and_reason_are_one_entry(tmp_path):
+    listing = row("PartitionConfig", tmp_path) + row("PartitionConfig", tmp_path, number=8)
+    listing += row("BadConstraints", tmp_path, number=9)
+    heads = [lines[0] for lines in describe_held_jobs(parse_held_jobs(listing, tmp_path))]
+    assert heads == [
+        "train_run custom tiny cnn 24 0 (SLURM job 7, PartitionConfig) and 1 more",
+        "train_run custom tiny cnn 24 0 (SLURM job 9, BadConstraints)",
+    ]
+    assert describe_held_jobs([]) == []
 
 
 def test_group_and_limit_have_their_own_advice(tmp_path):

@@ -1,17 +1,21 @@
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import yaml
 from typer.testing import CliRunner
 
 from resomap.cli import app
+from resomap.cluster.queue import parse_held_jobs
 from resomap.config.schema import Config
 from resomap.status.jobs import JobKey, read_jobs
 from resomap.status.summary import SweepStatus, read_status
 from resomap.status.table import status_lines
 from resomap.system.files import write_text
 from resomap.system.locks import try_lock
+from tests.unit.cluster.test_queue import row as slurm_row
 from tests.unit.status.test_jobs import EPOCHS
 
 ROOT = Path(__file__).parents[3]
@@ -87,13 +91,46 @@ def test_used_hours_name_stages_without_times(config, traces):
     traces.finish("explain", seconds=360.0)
     traces.finish("profile", seconds=-0.01)
     assert (
-        "used: 2.10 GPU hours of finished jobs (train 2.00, explain 0.10; "
-        "Snakemake recorded no times for profile)"
+        "Finished jobs took 2.1 GPU hours (train 2.0, explain 0.1; "
+        "Snakemake recorded no times for profile)."
     ) in status_text(config)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (9.0, "Finished jobs took 9 core seconds (train 9)."),
+        (756.0, "Finished jobs took 12.6 core minutes (train 12.6)."),
+        (7200.0, "Finished jobs took 2.0 core hours (train 2.0)."),
+    ],
+)
+def test_time_is_in_the_unit_that_reads_best(config, traces, seconds, words):
+    traces.finish("train", seconds=seconds)
+    assert words in status_text(config)
+
+
+def test_finished_and_stopped_sweeps_differ(config, traces):
+    assert "Snakemake is not running.\n" in status_text(config)
+    traces.finish("train")
+    stopped = read_status(config)
+    line = "Snakemake is not running. The command that started the sweep continues it.\n"
+    assert line in status_text(stopped)
+    finished = replace(stopped, jobs=tuple(stopped.select("", "done")))
+    assert "Snakemake is not running. Every job is done.\n" in status_text(finished)
+
+
+def test_jobs_that_slurm_holds_back_are_named(config, directory):
+    held = parse_held_jobs(slurm_row("BadConstraints", directory), directory)
+    status = SweepStatus(config, "here", read_jobs(config, "here"), held=tuple(held))
+    assert (
+        "in SLURM's queue, but cannot start\n"
+        "  train_run custom tiny cnn 24 0 (SLURM job 7, BadConstraints)\n"
+        "    it requests 8 cores, 8,192 MB, 240 minutes, 1 GPU in partition main\n"
+    ) in status_text(status)
+
+
 def test_remaining_time_is_divided_by_running_jobs(config, traces):
-    assert "remaining: unknown until " in status_text(config)
+    assert "Remaining time: not known until " in status_text(config)
     traces.plan(1000.0)
     traces.finish("train")
     for stage in ("evaluate", "explain"):
@@ -101,8 +138,8 @@ def test_remaining_time_is_divided_by_running_jobs(config, traces):
         traces.log(stage, "")
     status = SweepStatus(config, "here", read_jobs(config, "here"), now=1e9 + 30)
     assert (
-        "remaining: at least 32 min with 2 jobs at once, as now (an estimate: "
-        "12 jobs from the plan, 22 jobs not counted)"
+        "Remaining time: at least 32 min with 2 jobs at once, as now (estimated for "
+        "12 jobs from the plan; without 22 jobs of unknown length)."
     ) in status_text(status)
 
 
