@@ -268,6 +268,15 @@ def test_rule_and_entry_point_have_the_same_arguments(body):
     assert arguments["job"] == job_type.__name__
 
 
+def test_shell_commands_quote_their_values():
+    # Threads are a number; wildcards match names of models, which are letters, digits and `_`.
+    for rule, body in work_rules():
+        command = re.search(r'    shell:\n((?: {8}".*"\n)+)', body)[1]
+        values = re.findall(r"(?<!\{)\{([^{}]+)\}", command)
+        unquoted = [value for value in values if not value.endswith(":q")]
+        assert {value.partition(".")[0] for value in unquoted} <= {"threads", "wildcards"}, rule
+
+
 def test_lock_files_name_no_host():
     found = [
         line

@@ -12,7 +12,12 @@ from resomap.config.schema import Config
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "config"
-MANUAL = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+MANUAL = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 PAGES = [*MANUAL, CONFIG / "README.md", *sorted((ROOT / "docs").glob("*/*.md"))]
 LONGEST_README = 800
 """Words outside of code blocks: a reader decides in two minutes."""
@@ -110,3 +115,12 @@ def test_shipped_files_named_on_page_exist(page):
         code,
     )
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_tests_named_in_security_page_exist():
+    named = re.findall(r"`(test_\w+)`", (ROOT / "SECURITY.md").read_text(encoding="utf-8"))
+    tests = "\n".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py")
+    )
+    assert len(named) > 20
+    assert [name for name in named if f"def {name}(" not in tests] == []

@@ -75,13 +75,20 @@ def _report_waiting(path: Path, purpose: str) -> None:
 
 
 def open_lock(path: Path) -> IO[str]:
-    """Open the file of a lock without locking it."""
+    """Open the file of a lock without locking it; DiskError if it is a link."""
 
     def create(name: str, flags: int) -> int:
-        return os.open(name, flags | os.O_CREAT, 0o666)
+        # A lock in a folder of all users may be a link that somebody planted: the owner would be
+        # written into the file that it leads to.
+        return os.open(name, flags | os.O_CREAT | os.O_NOFOLLOW, 0o666)
 
-    # Mode "w" would truncate the record of the current owner.
-    return open(path, "r+", encoding="utf-8", opener=create)
+    try:
+        # Mode "w" would truncate the record of the current owner.
+        return open(path, "r+", encoding="utf-8", opener=create)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise DiskError(f"{path} is a link, not the file of a lock: delete it") from error
 
 
 def _flock(stream: IO[str], operation: int) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from resomap.errors import DataError
 from resomap.system.files import (
     file_sha256,
+    map_array,
     read_arrays,
     read_json,
     replacing,
@@ -146,6 +148,16 @@ def test_write_array_can_be_memory_mapped(tmp_path):
 def test_writers_refuse_objects(tmp_path, write):
     with pytest.raises(ValueError, match="allow_pickle"):
         write(tmp_path / "a.npz", np.array([{}], dtype=object))
+
+
+def test_readers_refuse_objects(tmp_path):
+    objects = np.array([{}], dtype=object)
+    np.save(tmp_path / "a.npy", objects, allow_pickle=True)
+    np.savez(tmp_path / "a.npz", x=objects)
+    with pytest.raises(DataError, match=r"a\.npz is damaged"):
+        read_arrays(tmp_path / "a.npz")
+    with pytest.raises(DataError, match=r"a\.npy is damaged"):
+        map_array(tmp_path / "a.npy")
 
 
 def test_file_sha256_equals_hash_of_bytes(tmp_path):

@@ -3,7 +3,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from resomap.system.locks import hold_lock, read_lock_owner, try_lock
+import pytest
+
+from resomap.errors import DiskError
+from resomap.system.locks import hold_lock, open_lock, read_lock_owner, try_lock
 
 HOLD_LOCK = """
 import sys, time
@@ -69,3 +72,14 @@ def test_free_lock_is_taken_without_message(tmp_path, capfd):
     with hold_lock(tmp_path / "lock", "this run"):
         assert read_lock_owner(tmp_path / "lock")["purpose"] == "this run"
     assert capfd.readouterr().err == ""
+
+
+def test_lock_is_not_opened_through_a_link(tmp_path):
+    target = tmp_path / "mine"
+    target.write_text("content")
+    (tmp_path / "lock").symlink_to(target)
+    with pytest.raises(DiskError, match="lock is a link"):
+        open_lock(tmp_path / "lock")
+    with pytest.raises(DiskError, match="lock is a link"):
+        try_lock(tmp_path / "lock")
+    assert target.read_text() == "content"

@@ -2,10 +2,12 @@
 
 import errno
 from pathlib import Path
+from pickle import UnpicklingError
 
 import pytest
 import torch
 
+from resomap.system.files import file_sha256
 from resomap.training import states
 from resomap.training.states import StateFolder, compute_fingerprint
 
@@ -55,6 +57,29 @@ def test_flipped_bits_leave_no_state(tmp_path, saved):
         content[-8] ^= 1
         path.write_bytes(content)
     assert saved.load() is None
+
+
+class RunsCode:
+    """What a crafted pickle holds: a call that is made when it is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_code_in_a_state_is_not_run(tmp_path):
+    crafted, trace = tmp_path / "crafted", tmp_path / "trace"
+    torch.save({"fingerprint": "mine", "state": RunsCode(trace)}, crafted)
+    torch.load(crafted, weights_only=False)
+    trace.unlink()  # the pickle works where code is allowed
+    folder = tmp_path / "states"
+    folder.mkdir()
+    crafted.rename(folder / f"state00000009.{file_sha256(crafted)}.pt")
+    with pytest.raises(UnpicklingError):
+        StateFolder(folder, "mine").load()
+    assert not trace.exists()
 
 
 def test_state_of_other_training_is_ignored_and_removed(tmp_path, saved):
