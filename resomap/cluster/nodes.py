@@ -192,7 +192,9 @@ def site_limits(settings: Any, rule: str, gpus: int = 0) -> Limits:
 def _site_value(settings: Any, rule: str, name: str) -> str:
     """Return a resource of a rule as it is written in the profile; blank without one."""
     for given in (settings.overwrite_resources.get(rule), settings.default_resources):
+        # Snakemake returns a resource without a value for one that is not there.
         value = given.get(name) if given else None
-        if value is not None:
-            return str(getattr(value, "raw", value))
+        text = getattr(value, "raw", value)
+        if text is not None:
+            return str(text).strip("'\"")
     return ""

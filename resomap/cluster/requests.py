@@ -220,4 +220,24 @@ def explain(reason: str, request: JobRequest, partitions: Partitions) -> list[st
         (name for name, pattern in SUBJECTS if re.search(pattern, reason, re.IGNORECASE)),
         "...",
     )
-    return [f"what to change: {remedy(request, subject)}"]
+    lines = [f"what to change: {remedy(request, subject)}"]
+    allowed = select_partitions(partitions, request.partition)
+    if allowed:
+        lines.insert(0, f"sinfo shows no excess: {_describe_partitions(allowed)}")
+    return lines
+
+
+def _describe_partitions(allowed: list[Partition]) -> str:
+    nodes = select_nodes(allowed)
+    largest = {
+        "core": _largest("cores", nodes),
+        "MB": _largest("mem_mb", nodes),
+        "GPU": _largest("gpu", nodes),
+    }
+    known = [
+        _amount(int(number), unit) for unit, number in largest.items() if 0 < number < math.inf
+    ]
+    names = " or ".join(partition.name for partition in allowed)
+    longest = max(partition.minutes for partition in allowed)
+    time = "any time" if math.isinf(longest) else f"{longest:,.0f} minutes"
+    return f"a node of partition {names} has up to {', '.join(known)}, for {time}"

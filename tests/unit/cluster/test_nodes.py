@@ -3,6 +3,7 @@ import os
 from types import SimpleNamespace
 
 import pytest
+from snakemake.resources import Resources
 
 from resomap.cluster.nodes import (
     NODES_VARIABLE,
@@ -66,10 +67,9 @@ def test_limits_are_those_of_the_largest_allowed_node(names, constraint, gpus, l
 
 
 def test_profile_gives_the_partition_of_a_rule():
-    raw = SimpleNamespace(raw="gpu")  # as Snakemake keeps a resource until it evaluates it
     settings = SimpleNamespace(
-        overwrite_resources={"train_run": {"slurm_partition": raw}},
-        default_resources={"slurm_partition": "debug"},
+        overwrite_resources={"train_run": Resources.from_mapping({"slurm_partition": "gpu"})},
+        default_resources=Resources.from_mapping({"slurm_partition": "debug"}),
     )
     os.environ[NODES_VARIABLE] = LISTING
     assert site_limits(settings, "train_run").cores == 64

@@ -127,6 +127,15 @@ def test_nothing_is_known_without_sinfo():
     assert find_excesses(JobRequest("train_run", cores=10**6), {}) == []
 
 
+def test_partition_is_described_where_sinfo_shows_no_excess():
+    request = JobRequest("train_run", memory_mb=64_000, partition="gpu,debug")
+    assert explain("Memory specification can not be satisfied", request, PARTITIONS) == [
+        "sinfo shows no excess: a node of partition gpu or debug has up to 64 cores, 2 GPUs, "
+        "for 1,440 minutes",
+        "what to change: set-resources: {train_run: {mem_mb: ...}} in your profile",
+    ]
+
+
 @pytest.mark.parametrize(
     ("reason", "key"),
     [
