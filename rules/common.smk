@@ -27,7 +27,7 @@ resources.share_gpus(CONFIG)
 request = resources.ResourceRequests(
     CONFIG,
     on_cluster=lambda: workflow.non_local_exec or workflow.remote_exec,
-    site_limits=lambda rule, gpus: nodes.site_limits(workflow.resource_settings, rule, gpus),
+    site_limits=lambda rule, gpus: nodes.site_limits(workflow, rule, gpus),
 )
 # How trainings run, not what they compute. A resource and no field of the job: Snakemake reruns a
 # job when its params change, and not when its resources do.

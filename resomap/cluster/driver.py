@@ -8,11 +8,17 @@ import atexit
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from shutil import which
 from threading import Event, Thread
 from typing import Any
 
-from resomap.cluster.nodes import Partitions, read_partitions
+from resomap.cluster.nodes import (
+    Partitions,
+    executor_setting,
+    is_unknown_to_sinfo,
+    read_partitions,
+)
 from resomap.cluster.queue import GRACE_SECONDS, HeldJob, describe_held_jobs, read_held_jobs
 from resomap.cluster.refusals import find_refusal
 from resomap.cluster.requests import JobRequest, explain, find_excesses, read_request
@@ -31,7 +37,12 @@ def watch_cluster(workflow: Any) -> None:
     if not workflow.non_local_exec or which("sbatch") is None:
         return
     jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
-    check_requests(map(read_request, jobs), read_partitions())
+    qos = executor_setting(workflow, "qos")
+    known = [job for job in jobs if not is_unknown_to_sinfo(workflow, job.resources)]
+    requests = [read_request(job) for job in known]
+    if qos:
+        requests = [replace(request, qos=str(qos)) for request in requests]
+    check_requests(requests, read_partitions())
     if jobs:
         stop_at_refusal(workflow, workflow.scheduler.get_executor(jobs[0]))
     Thread(target=name_held_jobs, daemon=True).start()
@@ -40,9 +51,9 @@ def watch_cluster(workflow: Any) -> None:
 def check_requests(requests: Iterable[JobRequest], partitions: Partitions) -> None:
     """Raise ConfigError with a line for each request that no node of its partition can meet."""
     counts = Counter[tuple[str, str]]()
-    for request in requests:
+    for request, count in Counter(requests).items():
         for excess in find_excesses(request, partitions):
-            counts[request.rule, str(excess)] += 1
+            counts[request.rule, str(excess)] += count
     if counts:
         raise ConfigError(
             "\n".join(

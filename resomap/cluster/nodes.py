@@ -17,6 +17,8 @@ QUERY_SECONDS = 30
 # --exact: else different nodes are one line, with their smallest numbers.
 COMMAND = ("sinfo", "--all", "--noheader", "--exact", "--format=%P|%l|%c|%m|%G|%f")
 GRES = re.compile(r"(\w+)(?::[^:,()]+)?:(\d+)")
+CLUSTER_NAMES = ("cluster", "clusters", "slurm_cluster")
+"""Resources that send a job to another cluster than that of sinfo."""
 UNSET_MB = 1
 """Memory that SLURM assumes for nodes whose memory is not configured."""
 
@@ -179,14 +181,32 @@ def find_limits(listing: str, names: str = "", constraint: str = "", gpus: int =
     )
 
 
-def site_limits(settings: Any, rule: str, gpus: int = 0) -> Limits:
+def site_limits(workflow: Any, rule: str, gpus: int = 0) -> Limits:
     """Return the most that a job of `rule` can get, in the partition that the profile gives it.
 
-    `settings` are the resource settings of Snakemake, which hold those of the profile.
+    `workflow` is Snakemake's, whose settings hold those of the profile.
     """
-    partition = _site_value(settings, rule, "slurm_partition")
-    constraint = _site_value(settings, rule, "constraint")
-    return find_limits(_read_listing(), partition, constraint, gpus)
+
+    def site(name: str) -> str:
+        return _site_value(workflow.resource_settings, rule, name)
+
+    if is_unknown_to_sinfo(workflow, {name: site(name) for name in CLUSTER_NAMES}):
+        return Limits()
+    limits = find_limits(_read_listing(), site("slurm_partition"), site("constraint"), gpus)
+    if site("qos") or executor_setting(workflow, "qos"):
+        return limits._replace(minutes=math.inf)
+    return limits
+
+
+def is_unknown_to_sinfo(workflow: Any, values: Mapping[str, Any]) -> bool:
+    """Return whether jobs go to another cluster, or to a partition that the plugin chooses."""
+    elsewhere = any(values.get(name) for name in CLUSTER_NAMES)
+    return elsewhere or bool(executor_setting(workflow, "partition_config"))
+
+
+def executor_setting(workflow: Any, name: str) -> Any:
+    """Return an option of Snakemake's plugin for SLURM; None within a job, which has another."""
+    return getattr(workflow.executor_settings, name, None)
 
 
 def _site_value(settings: Any, rule: str, name: str) -> str:

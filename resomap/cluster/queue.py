@@ -95,7 +95,7 @@ def _age(submitted: str) -> float:
 def _split_comment(comment: str) -> tuple[str, str]:
     """Return rule and wildcards: Snakemake's plugin writes `rule_NAME_wildcards_A_B`."""
     rule, _, wildcards = comment.removeprefix("rule_").partition("_wildcards_")
-    return rule, wildcards.replace("_", " ")
+    return rule, wildcards
 
 
 def _request(row: dict[str, str], rule: str) -> JobRequest:

@@ -57,6 +57,7 @@ class JobRequest:
     nodes: int = 1
     partition: str = ""
     constraint: str = ""
+    qos: str = ""
     is_group: bool = False
     own_cores: bool = True
 
@@ -101,6 +102,7 @@ def read_request(job: Any) -> JobRequest:
         nodes=max(1, number("nodes")),
         partition=f"{values.get('slurm_partition') or ''}",
         constraint=f"{values.get('constraint') or ''}",
+        qos=f"{values.get('qos') or ''}",
         is_group=bool(job.is_group()),
         own_cores=own_cores,
     )
@@ -127,7 +129,8 @@ def find_excesses(request: JobRequest, partitions: Partitions) -> list[Excess]:
 
 
 def _fits(request: JobRequest, partition: Partition) -> bool:
-    if request.minutes > partition.minutes:
+    # A QOS may allow more time than its partition.
+    if request.minutes > partition.minutes and not request.qos:
         return False
     # Of several nodes each gives a part, which is not known from the request.
     if request.nodes > 1:
@@ -144,7 +147,7 @@ def _compare(request: JobRequest, allowed: list[Partition]) -> Iterator[Excess]:
     nodes = select_nodes(allowed)
     longest = max(partition.minutes for partition in allowed)
     count = 0
-    if request.minutes > longest:
+    if request.minutes > longest and not request.qos:
         count += 1
         problem = f"{request.minutes:,} minutes exceed the {longest:,.0f} of {where}"
         yield Excess(problem, remedy(request, "runtime", longest))

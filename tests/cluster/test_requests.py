@@ -55,7 +55,7 @@ def test_held_job_is_read_with_its_request(slurm, partitions, tmp_path):
         assert read_held_jobs(Path(tmp_path.anchor), grace_seconds=0) == []
     finally:
         slurm.call("scancel", job)
-    assert str(held) == f"explain_run custom tiny cnn 24 0 (SLURM job {job}, JobHeldUser)"
+    assert str(held) == f"explain_run custom_tiny_cnn_24_0 (SLURM job {job}, JobHeldUser)"
     assert describe_held(held, partitions) == [
         "it requests 3 cores, 2,048 MB, 90 minutes, 1 GPU in partition main",
         f"it is held: scontrol release {job}",

@@ -83,14 +83,6 @@ def test_refused_job_is_submitted_once(submit, checkout, nodes):
     assert requested == (("60", "3000", "4") if nodes else ("240", "4096", "8"))
 
 
-def test_refused_account_is_submitted_once(submit, checkout):
-    error = f"{GENERAL}Invalid account or account/partition combination specified"
-    done = submit("main*|infinite|4|8000|gpu:1|(null)\n", "train", error=error)
-    assert "SLURM refused prepare_data: Invalid account" in done.stderr
-    assert "set-resources: {prepare_data: {slurm_account: ...}}" in done.stderr
-    assert len(sbatch_calls(checkout)) == 1
-
-
 def test_controller_that_is_away_is_tried_again(submit, checkout):
     error = f"{GENERAL}Unable to contact slurm controller (connect failure)"
     submit("main*|infinite|4|8000|gpu:1|(null)\n", "train", "--retries", "2", error=error)

@@ -31,6 +31,7 @@ class RecordedWorkflow:
     def __init__(self, *jobs: Any) -> None:
         self.non_local_exec = True
         self.dag = SimpleNamespace(needrun_jobs=lambda: jobs)
+        self.executor_settings = SimpleNamespace()
         self.execution_settings = SimpleNamespace(retries=10)
         self.errors: list[str | None] = []
         self.exits = 0
@@ -129,8 +130,16 @@ def test_cluster_is_watched_only_where_jobs_are_submitted_to_slurm(program, monk
     assert started == []
     with pytest.raises(ConfigError, match="prepare_data"):
         watch_cluster(RecordedWorkflow(snakemake_job("prepare_data", threads=8)))
-    watch_cluster(RecordedWorkflow(snakemake_job("prepare_data", threads=4)))
-    assert started == [1]
+    for fits in (
+        snakemake_job("prepare_data", threads=4),
+        snakemake_job("prepare_data", threads=8, clusters="other"),
+        snakemake_job("train_run", slurm_partition="debug", runtime=60, qos="long"),
+    ):
+        watch_cluster(RecordedWorkflow(fits))
+    assert started == [1, 1, 1]
+    allowed = RecordedWorkflow(snakemake_job(slurm_partition="debug", runtime=60))
+    allowed.executor_settings.qos = "long"
+    watch_cluster(allowed)
 
 
 def test_held_jobs_are_named_once(tmp_path, capsys):
@@ -149,6 +158,6 @@ def test_held_jobs_are_named_once(tmp_path, capsys):
     assert polls == 3
     assert printed.count("cannot start") == 1
     assert printed.startswith(
-        "warning: train_run custom tiny cnn 24 0 (SLURM job 7, PartitionConfig) and 1 more "
+        "warning: train_run custom_tiny_cnn_24_0 (SLURM job 7, PartitionConfig) and 1 more "
         "cannot start\n  it requests 8 cores, 8,192 MB, 240 minutes, 1 GPU in partition main\n"
     )

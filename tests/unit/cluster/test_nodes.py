@@ -1,6 +1,7 @@
 import math
 import os
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from snakemake.resources import Resources
@@ -66,16 +67,41 @@ def test_limits_are_those_of_the_largest_allowed_node(names, constraint, gpus, l
     assert find_limits(LISTING, names, constraint, gpus) == limits
 
 
-def test_profile_gives_the_partition_of_a_rule():
+def workflow_of(profile: dict[str, dict[str, str]], **options: str) -> Any:
+    """Return what stands for Snakemake's workflow: resources by rule, options of the plugin."""
+    parsed = {rule: Resources.from_mapping(each) for rule, each in profile.items()}
     settings = SimpleNamespace(
-        overwrite_resources={"train_run": Resources.from_mapping({"slurm_partition": "gpu"})},
-        default_resources=Resources.from_mapping({"slurm_partition": "debug"}),
+        overwrite_resources=parsed, default_resources=parsed.pop("default", None)
     )
-    os.environ[NODES_VARIABLE] = LISTING
-    assert site_limits(settings, "train_run").cores == 64
-    assert site_limits(settings, "prepare_data").minutes == 30
-    settings.default_resources = None
-    assert site_limits(settings, "prepare_data").cores == 4
+    return SimpleNamespace(
+        resource_settings=settings, executor_settings=SimpleNamespace(**options)
+    )
+
+
+def test_profile_gives_the_partition_of_a_rule(monkeypatch):
+    monkeypatch.setenv(NODES_VARIABLE, LISTING)
+    train = {"train_run": {"slurm_partition": "gpu"}}
+    workflow = workflow_of({"default": {"slurm_partition": "debug"}, **train})
+    assert site_limits(workflow, "train_run").cores == 64
+    assert site_limits(workflow, "prepare_data").minutes == 30
+    assert site_limits(workflow_of(train), "prepare_data").cores == 4
+
+
+def test_qos_may_allow_more_time_than_the_partition(monkeypatch):
+    monkeypatch.setenv(NODES_VARIABLE, LISTING)
+    partition = {"slurm_partition": "debug"}
+    with_qos = {"default": {**partition, "qos": "long"}}
+    for workflow in (workflow_of(with_qos), workflow_of({"default": partition}, qos="long")):
+        assert site_limits(workflow, "train_run")[::2] == (4, math.inf)
+
+
+def test_other_clusters_and_chosen_partitions_have_no_limits(monkeypatch):
+    monkeypatch.setenv(NODES_VARIABLE, LISTING)
+    elsewhere = workflow_of({"train_run": {"clusters": "other"}})
+    assert site_limits(elsewhere, "train_run") == Limits()
+    assert site_limits(elsewhere, "prepare_data").cores == 4
+    chosen = workflow_of({}, partition_config="partitions.yaml")
+    assert site_limits(chosen, "prepare_data") == Limits()
 
 
 def test_sinfo_runs_once_and_jobs_inherit_its_answer(program, calls):

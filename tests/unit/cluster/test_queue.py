@@ -52,7 +52,7 @@ def row(
 )
 def test_job_that_cannot_start_is_held(tmp_path, reason):
     (job,) = parse_held_jobs(row(reason, tmp_path), tmp_path)
-    assert (job.number, job.reason, job.wildcards) == ("7", reason, "custom tiny cnn 24 0")
+    assert (job.number, job.reason, job.wildcards) == ("7", reason, "custom_tiny_cnn_24_0")
     assert str(job.request) == "8 cores, 8,192 MB, 240 minutes, 1 GPU in partition main"
 
 
@@ -111,8 +111,8 @@ def test_jobs_with_one_request_and_reason_are_one_entry(tmp_path):
     listing += row("BadConstraints", tmp_path, number=9)
     heads = [lines[0] for lines in describe_held_jobs(parse_held_jobs(listing, tmp_path))]
     assert heads == [
-        "train_run custom tiny cnn 24 0 (SLURM job 7, PartitionConfig) and 1 more",
-        "train_run custom tiny cnn 24 0 (SLURM job 9, BadConstraints)",
+        "train_run custom_tiny_cnn_24_0 (SLURM job 7, PartitionConfig) and 1 more",
+        "train_run custom_tiny_cnn_24_0 (SLURM job 9, BadConstraints)",
     ]
     assert describe_held_jobs([]) == []
 

@@ -124,7 +124,7 @@ def test_jobs_that_slurm_holds_back_are_named(config, directory):
     status = SweepStatus(config, "here", read_jobs(config, "here"), held=tuple(held))
     assert (
         "in SLURM's queue, but cannot start\n"
-        "  train_run custom tiny cnn 24 0 (SLURM job 7, BadConstraints)\n"
+        "  train_run custom_tiny_cnn_24_0 (SLURM job 7, BadConstraints)\n"
         "    it requests 8 cores, 8,192 MB, 240 minutes, 1 GPU in partition main\n"
     ) in status_text(status)
 
