@@ -13,7 +13,7 @@ NODES_VARIABLE = "RESOMAP_SLURM_NODES"
 """Environment variable in which jobs get the list of the process that submits them."""
 LONGEST_VARIABLE = 60_000
 QUERY_SECONDS = 30
-"""A controller that is busy or away must not hold up what asks it."""
+"""A controller that is busy or away must not hold up a sweep or its status."""
 # --exact: else different nodes are one line, with their smallest numbers.
 COMMAND = ("sinfo", "--all", "--noheader", "--exact", "--format=%P|%l|%c|%m|%G|%f")
 GRES = re.compile(r"(\w+)(?::[^:,()]+)?:(\d+)")
@@ -74,7 +74,7 @@ def _read_listing() -> str:
     listing = os.environ.get(NODES_VARIABLE)
     if listing is None:
         listing = run_query(COMMAND)
-        # Jobs count their cores as the process that submits them, and do not ask the controller.
+        # Jobs count their cores as the process that submits them, and send the controller no query.
         if listing and len(listing) < LONGEST_VARIABLE:
             os.environ[NODES_VARIABLE] = listing
     return listing

@@ -21,11 +21,12 @@ NEVER = re.compile(
     r"PartitionConfig|Partition(Node|Time)Limit|BadConstraints|DependencyNeverSatisfied"
     r"|InvalidAccount|InvalidQOS|AccountNotAllowed|QOSNotAllowed|JobHeld(Admin|User)"
     r"|(Assoc|QOS)(Grp|Max|Min)\w*(PerJob|PerNode|WallDuration\w*|PerTask)"
-    r"|QOSMin\w+|(Assoc|QOS)\w*Usage\w*|Partition(Down|Inactive)|launch.failed.requeued.held",
+    r"|(Assoc|QOS)Grp(?!\w*Run)\w*Minutes\w*|QOSMin\w+|(Assoc|QOS)\w*Usage\w*"
+    r"|Partition(Down|Inactive)|ReservationDeleted|JobHoldMaxRequeue|launch.failed.requeued.held",
     re.IGNORECASE,
 )
 """Reasons that no end of another job removes."""
-LIMIT = re.compile(r"(Assoc|QOS)(Grp|Max)\w*", re.IGNORECASE)
+LIMIT = re.compile(r"(Assoc|QOS)\w*", re.IGNORECASE)
 """Limits that are shared, by the jobs of a user or of an account."""
 
 
@@ -136,7 +137,9 @@ def describe_held(job: HeldJob, partitions: Partitions | None = None) -> list[st
     lines = [f"it requests {job.request}"]
     if job.reason.startswith("JobHeld"):
         return [*lines, f"it is held: scontrol release {job.number}"]
-    if job.shared:
+    if "minutes" in job.reason.lower():
+        lines.append("the account or QOS has too few minutes left: use another, or less time")
+    elif job.shared:
         lines.append(
             "a limit of your account or QOS is used up by other jobs, or lower than the request"
         )

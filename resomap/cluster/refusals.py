@@ -39,7 +39,7 @@ def find_refusal(message: str) -> str:
     if match is None or TRANSIENT.search(match[1]) or not PERMANENT.search(match[1]):
         return ""
     lines = [_shorten(line) for line in match[1].strip().splitlines()]
-    # The last line is general ("Requested node configuration ..."), the first one says what.
+    # The last line is general ("Requested node configuration ..."), the first one is specific.
     return next((line for line in lines if PERMANENT.search(line)), lines[0])
 
 

@@ -209,6 +209,11 @@ def remedy(request: JobRequest, subject: str, largest: float = math.inf) -> str:
             return "lower system.training.gpus in your configuration"
         case "gres":
             return "system.slots_per_gpu: 1 in your configuration"
+        case "slurm_partition" | "slurm_account" | "qos" | "constraint":
+            return (
+                f"{subject} in your profile, under default-resources or "
+                f"set-resources: {{{rule}: ...}}"
+            )
         case _:
             number = "..." if math.isinf(largest) else f"{largest:.0f}"
             return f"set-resources: {{{rule}: {{{subject}: {number}}}}} in your profile"

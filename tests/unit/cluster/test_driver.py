@@ -97,7 +97,7 @@ def test_refusal_that_sinfo_cannot_explain_names_the_key():
     message = REPORT.format(f"{GENERAL}Invalid qos specification")
     workflow.executor.report_job_error(SimpleNamespace(job=snakemake_job()), msg=message)
     (text,) = driver.REFUSALS.values()
-    assert "set-resources: {train_run: {qos: ...}} in your profile" in text
+    assert "what to change: qos in your profile, under default-resources" in text
 
 
 @pytest.mark.parametrize(

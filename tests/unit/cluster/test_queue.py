@@ -48,6 +48,11 @@ def row(
         "AssocGrpGRES",
         "AssocGrpMemLimit",
         "QOSMaxCpuPerUserLimit",
+        "AssocGrpCPUMinutesLimit",
+        "AssociationResourceLimit",
+        "QOSUsageThreshold",
+        "ReservationDeleted",
+        "PartitionDown",
     ],
 )
 def test_job_that_cannot_start_is_held(tmp_path, reason):
@@ -77,6 +82,11 @@ def test_shared_limit_counts_only_while_no_own_job_runs(tmp_path):
     assert parse_held_jobs(waits, tmp_path)[0].shared
     runs = row("None", tmp_path / "other", state="RUNNING", number=8)
     assert parse_held_jobs(waits + runs, tmp_path) == []
+    run_minutes = row("AssocGrpCPURunMinutesLimit", tmp_path)
+    assert parse_held_jobs(run_minutes + runs, tmp_path) == []
+    # Minutes that are used up do not come back when a job ends.
+    spent = row("AssocGrpCPUMinutesLimit", tmp_path)
+    assert not parse_held_jobs(spent + runs, tmp_path)[0].shared
 
 
 @pytest.mark.parametrize(
@@ -125,6 +135,8 @@ def test_group_and_limit_have_their_own_advice(tmp_path):
     lines = describe_held(limited, {})
     assert "account or QOS" in lines[1]
     assert "mem_mb" in lines[2]
+    (spent,) = parse_held_jobs(row("AssocGrpCPUMinutesLimit", tmp_path), tmp_path)
+    assert "too few minutes left" in describe_held(spent, {})[1]
     (held,) = parse_held_jobs(row("JobHeldUser", tmp_path), tmp_path)
     assert describe_held(held, {})[1] == "it is held: scontrol release 7"
 
