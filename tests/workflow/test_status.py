@@ -8,7 +8,21 @@ from resomap.config.load import load_config
 from resomap.status.jobs import read_jobs
 from tests.workflow.conftest import SMOKE, Checkout
 
-BROKEN = {"family": "custom", "builder": "no_such_network", "min_resolution": 8}
+# It passes the check before the first job, which runs without images, and fails in its training.
+BROKEN_NETWORK = """
+def _broken(num_classes: int) -> nn.Module:
+    def refuse(module: nn.Module, images: tuple[Tensor, ...]) -> None:
+        if images[0].device.type != "meta":
+            raise RuntimeError("it broke")
+
+    network = SimpleCNN(num_classes, channels=[8, 8])
+    network.register_forward_pre_hook(refuse)
+    return network
+
+
+CUSTOM_BUILDERS["broken"] = _broken
+"""
+BROKEN = {"family": "custom", "builder": "broken", "min_resolution": 8}
 BROKEN_OVERLAY = {
     "models": {"broken": BROKEN},
     "sweep": {"models": ["tiny_cnn", "broken"], "resolutions": [16]},
@@ -47,6 +61,7 @@ def test_files_of_jobs_equal_those_of_rules(checkout):
 
 
 def test_failed_job_is_shown_with_its_error(checkout):
+    checkout.append("resomap/models/custom.py", BROKEN_NETWORK)
     checkout.snakemake("evaluate", overlay=BROKEN_OVERLAY)
     text = run_status(checkout)
     rows = {}
@@ -58,7 +73,7 @@ def test_failed_job_is_shown_with_its_error(checkout):
     assert rows["train"] == ["1", "1", "-"]
     assert rows["evaluate"] == ["1", "-", "1"]
     assert rows["explain"] == ["-", "-", "2"]
-    assert "  train broken 16 px seed 0: error: models.broken: no_such_network" in text
+    assert "  train broken 16 px seed 0: RuntimeError: it broke" in text
     assert "    logs/train/custom/broken/r16/seed0.log\n" in text
     assert re.search(
         r"took [\d.]+ core (seconds|minutes) \(train [\d.]+, evaluate [\d.]+\)", text
