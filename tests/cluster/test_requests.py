@@ -83,7 +83,7 @@ def test_refused_job_is_submitted_once(slurm, tmp_path):
     sweep = Sweep(tmp_path, slurm).write(OVERLAY, site)
     assert sweep.start("train").wait(TIMEOUT_SECONDS) == 1
     output = sweep.output()
-    assert "SLURM refused prepare_data: Requested reservation is invalid" in output
+    assert "SLURM refused prepare_data: " in output
     assert output.count("SLURM sbatch failed") == 1
     assert "Trying to restart" not in output
     assert slurm.jobs() == []
