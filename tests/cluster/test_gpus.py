@@ -16,6 +16,7 @@ ONE_GPU = {
     "models": {"vit": {"family": "vit", "builder": "vit_b_16", "min_resolution": 224}},
     "sweep": {"models": ["vit"], "resolutions": [224]},
     "data": {"native_resolution": 224, "reef": {"train": 16, "val": 8, "test": 8}},
+    "explainability": {"enabled": False},  # its blocks have no square maps
     "training": {"batch_size": 8, "optimizer": {"type": "sgd", "learning_rate": 0.01}},
 }
 TWO_GPUS = {**ONE_GPU, "system": {"training": {"gpus": 2}}}

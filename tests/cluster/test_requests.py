@@ -66,7 +66,6 @@ def test_held_job_is_read_with_its_request(slurm, partitions, tmp_path):
     "options",
     [
         ("--mem=64000",),
-        ("-c8",),
         ("--gpus=3",),
         ("-pnone",),
         ("--gres=tape:1",),
