@@ -10,6 +10,11 @@ NO_SPACE = "no space left; what was saved is complete: free some space and run a
 SYSTEM_ERRORS = {
     errno.ENOSPC: NO_SPACE,
     errno.EDQUOT: f"over quota, {NO_SPACE}",
+    errno.EFBIG: (
+        "larger than this process may write to one file; what was saved is complete: raise the "
+        "limit (`ulimit -f unlimited`) or use another disk, and run again"
+    ),
+    errno.ENOMEM: "not enough memory; what was saved is complete: run again with more",
     errno.EIO: (
         "the disk or its server failed; what was saved is complete: run again when it works "
         "(`dmesg` may have details)"
@@ -34,3 +39,18 @@ SYSTEM_ERRORS = {
     errno.ENFILE: "the machine has too many open files: run again when it has fewer",
 }
 """Errors of the operating system that a user can correct, and how."""
+NO_MEMORY = (
+    "not enough memory for this job; what was saved is complete: close other programs, run fewer "
+    "jobs at a time (`snakemake --cores 1`) or raise the limit (`ulimit -v`), and run again"
+)
+ALLOCATOR_TEXT = "can't allocate memory"
+"""In the message of torch's allocator on a CPU, which raises a RuntimeError."""
+
+
+def describe_system_error(error: Exception) -> str | None:
+    """Return what is wrong and what to do; None for an error that a user cannot correct."""
+    if isinstance(error, MemoryError) or ALLOCATOR_TEXT in str(error):
+        return NO_MEMORY
+    if not isinstance(error, OSError) or error.errno not in SYSTEM_ERRORS:
+        return None
+    return f"{error.filename or 'results/'}: {SYSTEM_ERRORS[error.errno]}"
