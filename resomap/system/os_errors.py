@@ -34,6 +34,7 @@ SYSTEM_ERRORS = {
         "shorter path of the working directory"
     ),
     errno.EISDIR: "this is a folder where a file belongs: move or remove it, and run again",
+    errno.ENOENT: "no such file: it was removed or moved while this job needed it; run again",
     errno.ENOTDIR: ("a folder of this path is a file: move or remove that file, and run again"),
     errno.EMFILE: "too many open files: raise the limit (`ulimit -n 4096`) and run again",
     errno.ENFILE: "the machine has too many open files: run again when it has fewer",
@@ -43,13 +44,13 @@ NO_MEMORY = (
     "not enough memory for this job; what was saved is complete: close other programs, run fewer "
     "jobs at a time (`snakemake --cores 1`) or raise the limit (`ulimit -v`), and run again"
 )
-ALLOCATOR_TEXT = "can't allocate memory"
-"""In the message of torch's allocator on a CPU, which raises a RuntimeError."""
+MEMORY_TEXTS = ("can't allocate memory", "could not create a primitive", "CUDA out of memory")
+"""In the RuntimeErrors of torch: of its allocator on a CPU, of oneDNN, and on a GPU."""
 
 
 def describe_system_error(error: Exception) -> str | None:
     """Return what is wrong and what to do; None for an error that a user cannot correct."""
-    if isinstance(error, MemoryError) or ALLOCATOR_TEXT in str(error):
+    if isinstance(error, MemoryError) or any(text in str(error) for text in MEMORY_TEXTS):
         return NO_MEMORY
     if not isinstance(error, OSError) or error.errno not in SYSTEM_ERRORS:
         return None

@@ -24,6 +24,7 @@ from snakemake.cli import main as snakemake_main
 from resomap.cli import app
 from resomap.config.load import load_config
 from resomap.workflow.job_params import sweep_file
+from resomap.workflow.layout import STAGES
 from tests.faults.sweep import Ended, Sweep
 from tests.workflow.conftest import SMOKE
 
@@ -78,10 +79,15 @@ def _fields(block: str) -> Iterator[tuple[str, str]]:
             yield name, value
 
 
-def run_missing(sweep: Sweep, jobs: list[JobCommand], left_out: tuple[str, ...] = ()) -> Ended:
+def run_missing(
+    sweep: Sweep,
+    jobs: list[JobCommand],
+    left_out: tuple[str, ...] = (),
+    before: Callable[[], None] | None = None,
+) -> Ended:
     """Run the jobs whose outputs are missing, and those that read what they made.
 
-    The first failure ends it.
+    `before` runs in the process of each. The first failure ends it.
     """
     made, texts = set[str](), list[str]()
     for job in jobs:
@@ -90,7 +96,7 @@ def run_missing(sweep: Sweep, jobs: list[JobCommand], left_out: tuple[str, ...] 
         is_missing = any(not (sweep.path / output).exists() for output in job.outputs)
         if not is_missing and not job.inputs & made:
             continue
-        ended = run_job(sweep, job)
+        ended = run_job(sweep, job, before)
         texts.append(ended.text)
         if ended.code:
             return Ended(ended.code, "\n".join(texts))
@@ -109,8 +115,9 @@ def run_job(
     `before` runs in the job's process; `disturb` in this one, with the job's process id.
     """
     for output in job.outputs:
-        (sweep.path / output).unlink(missing_ok=True)
-        (sweep.path / output).parent.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError):  # as on a read-only disk
+            (sweep.path / output).unlink(missing_ok=True)
+            (sweep.path / output).parent.mkdir(parents=True, exist_ok=True)
 
     def call() -> None:
         sys.argv = [job.module, *job.arguments]
@@ -122,7 +129,8 @@ def run_job(
     if code:
         # Snakemake removes the outputs of a failed job.
         for output in job.outputs:
-            (sweep.path / output).unlink(missing_ok=True)
+            with suppress(OSError):
+                (sweep.path / output).unlink(missing_ok=True)
     return Ended(code, text)
 
 
@@ -240,6 +248,16 @@ def _become_job(directory: Path, call: Callable[[], object], log: Path) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def remove_from(
+    sweep: Sweep, first: str, wildcards: dict[str, str], kept: tuple[str, ...] = ()
+) -> None:
+    """Remove the marker of one job of the stage `first`, and of every later one but `kept`."""
+    names = [stage.name for stage in STAGES]
+    for stage in STAGES[names.index(first) :]:
+        if stage.name not in ("sweep", "track", *kept):
+            (sweep.path / stage.marker.format(**wildcards)).unlink(missing_ok=True)
 
 
 def restore(sweep: Sweep, original: Sweep) -> None:

@@ -163,7 +163,7 @@ def _prepare(
     data = data_section(folder, **keys)
 
     def call() -> None:
-        limit = _address_space() + MAX_MEMORY_MIB * 2**20
+        limit = address_space() + MAX_MEMORY_MIB * 2**20
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         started = time.process_time()
         prepare_store(data, store)
@@ -185,7 +185,8 @@ def _prepare(
     return ended, stored, bad
 
 
-def _address_space() -> int:
+def address_space() -> int:
+    """Return the bytes of address space of this process."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     return pages * resource.getpagesize()
 

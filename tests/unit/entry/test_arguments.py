@@ -90,6 +90,7 @@ def test_missing_option_is_named(monkeypatch, capsys):
         (errno.EISDIR, "a folder where a file belongs"),
         (errno.ENOTDIR, "a folder of this path is a file"),
         (errno.EMFILE, "too many open files"),
+        (errno.ENOENT, "no such file: it was removed or moved"),
         (errno.EFBIG, "larger than this process may write"),
         (errno.ENOMEM, "not enough memory"),
     ],
