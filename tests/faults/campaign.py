@@ -12,17 +12,25 @@ from pathlib import Path
 
 from tests.faults.configs import run_configs
 from tests.faults.damage import count_trials, run_damage
+from tests.faults.images import run_images
 from tests.faults.kills import run_kills
+from tests.faults.limits import run_limits
+from tests.faults.page import write_page
+from tests.faults.together import run_together
 from tests.faults.trials import Family, Trial, TrialLog
 
 FAMILIES = {
     family.name: family
     for family in (
-        Family("kills", "Kills at random moments", 200, run_kills),
+        Family("images", "Mutated image files", 1000, run_images),
         Family("configs", "Generated configurations", 2000, run_configs),
+        Family("limits", "A machine at its limits", 120, run_limits),
         Family("damage", "Damaged files", count_trials(), run_damage),
+        Family("together", "Two at once, and files that go", 48, run_together),
+        Family("kills", "Kills at random moments", 200, run_kills),
     )
 }
+"""The cheapest first."""
 DEFAULT_WORK = Path("results/faults")
 
 
@@ -50,6 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--limit", type=int, help="trials per family at most")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--work", type=Path, default=DEFAULT_WORK)
+    parser.add_argument("--page", type=Path, help="write the page of these trials")
     options = parser.parse_args(arguments)
     work = options.work.resolve()
     trials = [
@@ -57,6 +66,8 @@ def main(arguments: list[str] | None = None) -> int:
         for name in options.families or FAMILIES
         for trial in run_family(FAMILIES[name], options.seed, options.limit, work)
     ]
+    if options.page:
+        write_page(options.page, FAMILIES, trials)
     return int(any(trial.verdict != "survived" for trial in trials))
 
 

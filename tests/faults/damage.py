@@ -115,8 +115,15 @@ def run_damage(seed: int, numbers: list[int], folder: Path) -> Iterator[Trial]:
     """Damage copies of a finished sweep below `folder`."""
     sources = make_sources(folder)
     # In an order of chance, so that a part of the campaign is not a part of the kinds.
-    numbers = Random(seed).sample(numbers, len(numbers))
-    sweep = sources.undisturbed.copy_to(folder / "damaged")
+    shuffled = Random(seed).sample(numbers, len(numbers))
+    yield from damage_sweep(seed, shuffled, sources, folder / "damaged")
+
+
+def damage_sweep(
+    seed: int, numbers: list[int], sources: Sources, path: Path
+) -> Iterator[Trial]:
+    """Damage a copy of a finished sweep at `path`."""
+    sweep = sources.undisturbed.copy_to(path)
     for number in numbers:
         kind, (name, damage) = KINDS[number // 5], list(DAMAGES.items())[number % 5]
         if kind.name in NOT_WRITTEN:
@@ -206,7 +213,7 @@ def _judge(
         ended = run_missing(sweep, sources.jobs, tuple(STAGE_LOGS[each] for each in left_out))
         if TRACEBACK in ended.text:
             return "traceback", ended.text.strip().splitlines()[-1]
-        if ended.code and not _names(ended.text, name):
+        if ended.code and not named_in(ended.text, name):
             return "lost", first_message(ended.text)
         if ended.code:
             return _repair(sources, sweep, ended) if is_repaired else ("survived", NAMED)
@@ -231,7 +238,7 @@ def _judge_results(sources: Sources, sweep: Sweep, seen: str) -> tuple[Verdict, 
     return ("silent", found[0]) if found else ("survived", seen)
 
 
-def _names(text: str, name: Path) -> bool:
+def named_in(text: str, name: Path) -> bool:
     """Return whether a message names the file or the receipt of the job that wrote it."""
     located = locate_file(name)
     names = [str(name), *([str(located.receipt)] if located else [])]

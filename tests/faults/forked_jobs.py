@@ -191,7 +191,7 @@ def start_forked(directory: Path, call: Callable[[], object], log: str) -> Forke
     return ForkedProcess(pid, path)
 
 
-def start_snakemake(sweep: Sweep, *arguments: str) -> ForkedProcess:
+def start_snakemake(sweep: Sweep, *arguments: str, log: str = "output.txt") -> ForkedProcess:
     """Start Snakemake by the function behind its command; its jobs are processes as ever."""
 
     def call() -> None:
@@ -199,7 +199,7 @@ def start_snakemake(sweep: Sweep, *arguments: str) -> ForkedProcess:
         os.environ.pop("PYTHONPATH", None)
         snakemake_main(sys.argv[1:])
 
-    return start_forked(sweep.path, call, "output.txt")
+    return start_forked(sweep.path, call, log)
 
 
 def preload(sweep: Sweep) -> None:

@@ -117,7 +117,7 @@ def _encode(number: int, rng: Random) -> tuple[str, bytes]:
     return ending, stored.getvalue()
 
 
-def _mutate(number: int, seed: int) -> tuple[str, str, bytes, bytes]:
+def mutate(number: int, seed: int) -> tuple[str, str, bytes, bytes]:
     """Return fault, ending, the original and the mutated content of a trial."""
     rng = trial_rng("images", seed, number)
     ending, original = _encode(number, rng)
@@ -134,14 +134,22 @@ def run_images(seed: int, numbers: list[int], folder: Path) -> Iterator[Trial]:
         ended, stored, bad = _prepare(seed, batch, folder / "prepared")
         if ended.code == 0:
             for number in batch:
-                yield _judge(number, seed, stored, bad)
+                yield judge(number, seed, stored, bad)
         else:  # which one it was
             for number in batch:
                 yield _judge_alone(number, seed, folder / "alone")
 
 
-def _file_name(number: int, ending: str) -> str:
+def file_name(number: int, ending: str) -> str:
+    """Return the name of the file of a trial."""
     return f"{number:05d}{ending}"
+
+
+def encode_png(pixels: np.ndarray) -> bytes:
+    """Return the content of a PNG."""
+    stored = io.BytesIO()
+    Image.fromarray(pixels).save(stored, "PNG")
+    return stored.getvalue()
 
 
 def _prepare(
@@ -152,8 +160,8 @@ def _prepare(
     images, store = folder / "images", folder / "store"
     write_classes(images, {"cat": 20, "dog": 20}, start=10**6)
     for number in numbers:
-        _, ending, _, content = _mutate(number, seed)
-        (images / "cat" / _file_name(number, ending)).write_bytes(content)
+        _, ending, _, content = mutate(number, seed)
+        (images / "cat" / file_name(number, ending)).write_bytes(content)
     keys = {
         "dataset": "folder",
         "path": str(images),
@@ -196,9 +204,10 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def _judge(number: int, seed: int, stored: set[str], bad: dict[str, str]) -> Trial:
-    fault, ending, original, content = _mutate(number, seed)
-    name = _file_name(number, ending)
+def judge(number: int, seed: int, stored: set[str], bad: dict[str, str]) -> Trial:
+    """Return the trial of a file, from the names stored and the reasons of the others."""
+    fault, ending, original, content = mutate(number, seed)
+    name = file_name(number, ending)
     verdict: Verdict = "survived"
     seen = "listed by name with its reason, or read as an image"
     detail = bad.get(name, "stored")
@@ -225,7 +234,7 @@ def _same_pixels(original: bytes, content: bytes) -> bool:
 def _judge_alone(number: int, seed: int, folder: Path) -> Trial:
     ended, stored, bad = _prepare(seed, [number], folder)
     if ended.code == 0:
-        return _judge(number, seed, stored, bad)
-    fault, ending, _, _ = _mutate(number, seed)
+        return judge(number, seed, stored, bad)
+    fault, ending, _, _ = mutate(number, seed)
     verdict: Verdict = "traceback" if TRACEBACK in ended.text else "lost"
     return Trial("images", fault, number, seed, verdict, first_message(ended.text), ending)

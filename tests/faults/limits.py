@@ -136,7 +136,7 @@ LIMITS = {
         ("larger than this process may write",),
         _set_limit(
             resource.RLIMIT_FSIZE,
-            lambda rng: rng.choice([0, 100, 2_000, 30_000, 200_000]),
+            lambda rng: rng.choice([4_000, 30_000, 200_000]),
             lambda: 0,
         ),
     ),
@@ -170,7 +170,14 @@ def run_limits(seed: int, numbers: list[int], folder: Path) -> Iterator[Trial]:
     """Resume copies of a finished sweep below `folder` at random stages, under a limit."""
     undisturbed = finished_sweep(folder / "undisturbed")
     jobs = list_jobs(undisturbed)
-    sweep = undisturbed.copy_to(folder / "limited")
+    yield from limit_sweep(seed, numbers, undisturbed, jobs, folder / "limited")
+
+
+def limit_sweep(
+    seed: int, numbers: list[int], undisturbed: Sweep, jobs: list[JobCommand], path: Path
+) -> Iterator[Trial]:
+    """Resume a copy of a finished sweep at `path` under a limit."""
+    sweep = undisturbed.copy_to(path)
     names = list(LIMITS)
     for number in numbers:
         name = names[number % len(names)]

@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -42,15 +43,21 @@ class TrialLog:
         """Return the trials so far."""
         if not self.path.exists():
             return []
-        lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
-        # A campaign that was killed may leave half of a line.
-        return [Trial(**json.loads(line)) for line in lines if line.endswith("\n")]
+        trials = []
+        for line in self.path.read_text(encoding="utf-8").splitlines():
+            with suppress(ValueError):  # half of a line, of a campaign that was killed
+                trials.append(Trial(**json.loads(line)))
+        return trials
 
     def append(self, trial: Trial) -> None:
         """Add the line of a trial."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(asdict(trial)) + "\n")
+        with self.path.open("a+", encoding="utf-8") as stream:
+            stream.seek(0)
+            # What a killed campaign left of a line ends here, and is skipped by `read`.
+            content = stream.read()
+            line = json.dumps(asdict(trial)) + "\n"
+            stream.write(f"\n{line}" if content and not content.endswith("\n") else line)
 
 
 RunTrials = Callable[[int, list[int], Path], Iterator[Trial]]
