@@ -17,6 +17,7 @@ from resomap.workflow.layout import ARTIFACTS, RUN_PATH, STAGES, STATES_FOLDER, 
 from tests.faults.forked_jobs import (
     JobCommand,
     list_jobs,
+    load_all,
     restore,
     run_job,
     run_missing,
@@ -46,9 +47,14 @@ DELETE = re.compile(r"(results/\S+?)(?: is damaged|: the results of| is not a fi
 REPAIRED_SHARE = 0.1
 """Share of the trials with a message that then do what it says."""
 MAX_REPAIRS = 4
-EXPENSIVE = ("profile", "figures", "report")
+EXPENSIVE = ("profile", "summarise", "figures", "report")
 """Stages that run only where no other one complained."""
-STAGE_LOGS = {"profile": "profile/", "figures": "plot", "report": "report"}
+STAGE_LOGS = {
+    "profile": "profile/",
+    "summarise": "summarise",
+    "figures": "plot",
+    "report": "report",
+}
 NAMED = "`FILE is damaged: delete it and run again`"
 Damage = Callable[[bytes, Path, "Sources", Random], bytes]
 
@@ -150,6 +156,7 @@ def make_sources(folder: Path) -> Sources:
         assert ended.code == 0, ended.text
         another.run("partial_report")
     jobs = list_jobs(undisturbed, "all", "track", "partial_report")
+    load_all(undisturbed.copy_to(folder / "loaded"), jobs)
     return Sources(undisturbed, another, _make_staged(undisturbed, folder / "staged"), jobs)
 
 
@@ -210,13 +217,14 @@ def _judge(
         return said
     for left_out in (EXPENSIVE, ()):
         _remove_later_results(sweep, kind, left_out)
-        ended = run_missing(sweep, sources.jobs, tuple(STAGE_LOGS[each] for each in left_out))
+        logs = tuple(STAGE_LOGS[each] for each in left_out)
+        ended = run_missing(sweep, sources.jobs, logs)
         if TRACEBACK in ended.text:
             return "traceback", ended.text.strip().splitlines()[-1]
         if ended.code and not named_in(ended.text, name):
             return "lost", first_message(ended.text)
         if ended.code:
-            return _repair(sources, sweep, ended) if is_repaired else ("survived", NAMED)
+            return _repair(sources, sweep, logs, ended) if is_repaired else ("survived", NAMED)
     return _judge_results(sources, sweep, "nothing: not read, or made again")
 
 
@@ -247,12 +255,14 @@ def named_in(text: str, name: Path) -> bool:
     )
 
 
-def _repair(sources: Sources, sweep: Sweep, ended: Ended) -> tuple[Verdict, str]:
+def _repair(
+    sources: Sources, sweep: Sweep, left_out: tuple[str, ...], ended: Ended
+) -> tuple[Verdict, str]:
     """Delete the files that messages name and run again, until the sweep is finished."""
     for _ in range(MAX_REPAIRS):
         for named in set(DELETE.findall(ended.text)):
             (sweep.path / named).unlink(missing_ok=True)
-        ended = run_missing(sweep, sources.jobs)
+        ended = run_missing(sweep, sources.jobs, left_out)
         if TRACEBACK in ended.text:
             return "traceback", first_message(ended.text)
         if ended.code == 0:

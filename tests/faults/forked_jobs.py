@@ -202,26 +202,50 @@ def start_snakemake(sweep: Sweep, *arguments: str, log: str = "output.txt") -> F
     return start_forked(sweep.path, call, log)
 
 
+MODULES = "modules.txt"
+"""File of a directory in which forks leave the names of what they have imported."""
+
+
+def load_all(sweep: Sweep, jobs: list[JobCommand]) -> None:
+    """Run every job and `resomap status` once, and import here what they import."""
+    (sweep.path / MODULES).touch()
+    for job in jobs:
+        if job.outputs != ("",):
+            run_job(sweep, job)
+    run_resomap(sweep, "status")
+    _import_noted(sweep)
+
+
 def preload(sweep: Sweep) -> None:
     """Import what a dry run and a check import, and compute the digests of the code."""
 
-    def call() -> None:
-        with suppress(SystemExit):
-            sys.argv = ["snakemake", *sweep.command("-n")[1:]]
-            snakemake_main(sys.argv[1:])
-        with suppress(SystemExit):
-            app(["check", "--configfile", SMOKE])
-        (sweep.path / "modules.txt").write_text("\n".join(sorted(sys.modules)))
+    def dry_run() -> None:
+        sys.argv = ["snakemake", *sweep.command("-n")[1:]]
+        snakemake_main(sys.argv[1:])
 
-    ended = run_forked(sweep.path, call, "preload.log")
-    assert ended.code == 0, ended.text
-    for name in (sweep.path / "modules.txt").read_text().split():
+    (sweep.path / MODULES).touch()
+    for call in (dry_run, lambda: app(["check", "--configfile", SMOKE])):
+        ended = run_forked(sweep.path, call, "preload.log")
+        assert ended.code == 0, ended.text
+    _import_noted(sweep)
+
+
+def _import_noted(sweep: Sweep) -> None:
+    names = (sweep.path / MODULES).read_text().split()
+    (sweep.path / MODULES).unlink()
+    for name in dict.fromkeys(names):
         # Some are made by others and cannot be imported by themselves.
         with suppress(Exception):
             importlib.import_module(name)
     config = load_config(sweep.path / "config", [sweep.path / SMOKE])
     for stage in ("tables", "figures", "report"):
         sweep_file(config, stage)
+
+
+def _note_imports() -> None:
+    if Path(MODULES).exists():
+        with Path(MODULES).open("a") as stream:
+            stream.write("\n".join([*sys.modules, ""]))
 
 
 def _become_job(directory: Path, call: Callable[[], object], log: Path) -> None:
@@ -245,6 +269,7 @@ def _become_job(directory: Path, call: Callable[[], object], log: Path) -> None:
     except BaseException:
         traceback.print_exc()
     finally:
+        _note_imports()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -16,7 +16,14 @@ from pathlib import Path
 from random import Random
 
 from tests.faults.damage import EXPENSIVE, RUN, STAGE_LOGS
-from tests.faults.forked_jobs import JobCommand, list_jobs, remove_from, restore, run_missing
+from tests.faults.forked_jobs import (
+    JobCommand,
+    list_jobs,
+    load_all,
+    remove_from,
+    restore,
+    run_missing,
+)
 from tests.faults.images import address_space
 from tests.faults.sweep import Sweep, differences, finished_sweep
 from tests.faults.trials import TRACEBACK, Trial, Verdict, trial_rng
@@ -170,6 +177,7 @@ def run_limits(seed: int, numbers: list[int], folder: Path) -> Iterator[Trial]:
     """Resume copies of a finished sweep below `folder` at random stages, under a limit."""
     undisturbed = finished_sweep(folder / "undisturbed")
     jobs = list_jobs(undisturbed)
+    load_all(undisturbed.copy_to(folder / "loaded"), jobs)
     yield from limit_sweep(seed, numbers, undisturbed, jobs, folder / "limited")
 
 
