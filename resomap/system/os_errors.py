@@ -1,6 +1,7 @@
 """Errors of the operating system that a user can correct, in their words."""
 
 import errno
+import resource
 
 WRITABLE = (
     "give your user access (`ls -ld` shows the owner), or use another folder with "
@@ -51,6 +52,10 @@ MEMORY_TEXTS = ("can't allocate memory", "could not create a primitive", "CUDA o
 def describe_system_error(error: Exception) -> str | None:
     """Return what is wrong and what to do; None for an error that a user cannot correct."""
     if isinstance(error, MemoryError) or any(text in str(error) for text in MEMORY_TEXTS):
+        return NO_MEMORY
+    # Libraries in C that get no memory may return an error without saying which.
+    is_limited = resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+    if isinstance(error, SystemError) and is_limited:
         return NO_MEMORY
     if not isinstance(error, OSError) or error.errno not in SYSTEM_ERRORS:
         return None

@@ -1,4 +1,5 @@
 import errno
+import resource
 import sys
 from pathlib import Path
 
@@ -117,6 +118,17 @@ def test_lack_of_memory_is_reported_without_traceback(monkeypatch, error):
     def main(data: Path) -> None:
         raise error
 
+    with pytest.raises(SystemExit, match=r"^error: not enough memory for this job"):
+        call(monkeypatch, main, "--data", "here")
+
+
+def test_failure_of_a_library_under_a_memory_limit_is_lack_of_memory(monkeypatch):
+    def main(data: Path) -> None:
+        raise SystemError("error return without exception set")
+
+    with pytest.raises(SystemError):
+        call(monkeypatch, main, "--data", "here")
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (2**30, 2**30))
     with pytest.raises(SystemExit, match=r"^error: not enough memory for this job"):
         call(monkeypatch, main, "--data", "here")
 
