@@ -46,7 +46,8 @@ NOTES = {
         "Each kind of file that `resomap/workflow/layout.py` declares, and the staged results of a killed "
         "training, is replaced in a finished sweep. What later jobs made of it is removed and made again by "
         "the jobs' own commands. In a tenth of the trials the file is then deleted, as the message says, and the "
-        "sweep must end with the undisturbed numbers."
+        "sweep must end with the undisturbed numbers. Model summaries, the report, its first sentence, the "
+        "partial report and the list of copies are for people: no job reads them, so that nobody notices damage in them."
     ),
     "configs": (
         "Each file goes through Snakemake's command line, as a dry run, and through `resomap check`. Both "
