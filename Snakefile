@@ -43,7 +43,9 @@ onstart:
     lifecycle.write_run_config(VALUES)
     cores = workflow.resource_settings.cores or 1
     # On a cluster the time depends on the queue.
-    minutes = None if request.on_cluster() else forecast.estimate_minutes(CONFIG, cores)
+    minutes = (
+        None if request.on_cluster() else forecast.estimate_minutes(CONFIG, cores)
+    )
     print(
         lifecycle.start_message(CONFIG, minutes, cores),
         *recipe_checks.recipe_warnings(CONFIG),
