@@ -30,7 +30,7 @@ from tests.workflow.conftest import SMOKE
 
 FORCED_DRY_RUN = ("-n", "-F", "-p")
 PYTHON = "python -m "
-DEADLINE_SECONDS = 300.0
+DEADLINE_SECONDS = 1800.0
 Disturb = Callable[[int], None]
 """Called with the process id of a job right after its start."""
 
