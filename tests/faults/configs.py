@@ -4,6 +4,7 @@ Each file goes through Snakemake's own command line, as a dry run, and through `
 both in forks of this process.
 """
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -27,6 +28,7 @@ DRY_RUN = ("snakemake", "-n", "--quiet", "all", "--configfile", SMOKE, MINE)
 PLAIN = "training: {epochs: 3}\nsweep: {seeds: [0, 1]}\n"
 NOT_ENOUGH_SPACE = "of disk space are free"
 MAX_LINES = 12
+NAMED_FILE = re.compile(r"config/\w+\.yaml|mine\.yaml")
 
 ODD_VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 1, 2, 3.5, 10**30, -(10**30), float("inf"), float("nan")),
@@ -196,7 +198,9 @@ def judge(sweep: Sweep, dry: Ended, checked: Ended) -> tuple[Verdict, str]:
         return "lost", f"only Snakemake refuses: {first_message(dry.text)}"
     if checked.text.count("\n") > MAX_LINES:
         return "lost", f"a message of {checked.text.count(chr(10))} lines"
-    return "survived", "refused by both, with file and key or line"
+    if not NAMED_FILE.search(checked.text):
+        return "lost", f"no file is named: {first_message(checked.text)}"
+    return "survived", "refused by both"
 
 
 def _check_networks() -> None:

@@ -30,7 +30,7 @@ from tests.workflow.conftest import SMOKE
 
 FORCED_DRY_RUN = ("-n", "-F", "-p")
 PYTHON = "python -m "
-DEADLINE_SECONDS = 300.0
+DEADLINE_SECONDS = 1800.0
 Disturb = Callable[[int], None]
 """Called with the process id of a job right after its start."""
 
@@ -255,6 +255,9 @@ def _become_job(directory: Path, call: Callable[[], object], log: Path) -> None:
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         os.dup2(output, 1)
         os.dup2(output, 2)
+        # Warnings are errors in tests, and not in the processes of users.
+        warnings.resetwarnings()
+        warnings.simplefilter("ignore")
         # Of pytest these are objects in memory.
         sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))  # noqa: SIM115
         os.setsid()

@@ -21,12 +21,13 @@ SURVIVED = Trial("kills", "SIGKILL to Snakemake", 0, 1, "survived", "resumes")
     ("dry", "checked", "verdict"),
     [
         (Ended(0, ""), Ended(0, ""), "survived"),
-        (Ended(1, "ConfigError"), Ended(1, "error: a: wrong"), "survived"),
-        (Ended(1, CRASH), Ended(1, "error: a: wrong"), "traceback"),
+        (Ended(1, "ConfigError"), Ended(1, "error: mine.yaml: a: wrong"), "survived"),
+        (Ended(1, CRASH), Ended(1, "error: mine.yaml: a: wrong"), "traceback"),
         (Ended(1, ""), Ended(1, CRASH), "traceback"),
         (Ended(1, "ConfigError"), Ended(0, ""), "lost"),
-        (Ended(-14, ""), Ended(1, "error: a: wrong"), "lost"),
-        (Ended(1, ""), Ended(1, "error: a\n" * 30), "lost"),
+        (Ended(-14, ""), Ended(1, "error: mine.yaml: a: wrong"), "lost"),
+        (Ended(1, ""), Ended(1, "error: mine.yaml: a\n" * 30), "lost"),
+        (Ended(1, ""), Ended(1, "error: something is wrong"), "lost"),
     ],
 )
 def test_configuration_is_judged_by_both_commands(dry, checked, verdict):
