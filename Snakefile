@@ -31,6 +31,7 @@ include: "rules/track.smk"
 rule all:
     default_target: True
     input:
+        targets.table_inputs(CONFIG),  # by name: else one that is deleted would stay away
         rules.report.input,
         targets.tracking_files(CONFIG),
 
