@@ -36,7 +36,20 @@ GROUPS = dict(
 )
 PAIRS = [[0, 1], [2, 3], [4, 5], [6, 7]]
 FREQUENCIES = {"broad": 10.0, "medium": 20.0, "fine": 40.0}
-REPORT = Report(margin=0.02, confidence=0.95, max_latency_ms=None, min_accuracy=None)
+
+
+def report_rules(**changes: Any) -> Report:
+    """Return the rules of the report: a margin of two points, and no budget."""
+    budgets = ("latency_ms", "peak_memory_mib", "model_size_mib", "energy_j_per_image", "macs")
+    minima = ("accuracy", "balanced_accuracy", "localisation")
+    rules: dict[str, Any] = dict.fromkeys(
+        [*(f"max_{name}" for name in budgets), *(f"min_{name}" for name in minima)]
+    )
+    rules |= {"margin": 0.02, "confidence": 0.95, "attitude": "certified", "min_recall": ()}
+    return Report(**rules | {"alarms": "allowed", "max_failed_seeds": 0} | changes)
+
+
+REPORT = report_rules()
 ENVIRONMENT = {
     "device": "cpu",
     "precision": "fp32",

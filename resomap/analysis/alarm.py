@@ -66,7 +66,7 @@ def alarm_rows(
         for group in groups:
             correct[cell, group] = _correct(predictions, manifest, group)
     shares = _shares_by_cell(test, runs, groups, sanity)
-    pool = _pool_shares(shares.values())
+    pool, correct_pool = _pool_shares(shares.values()), pool_seed_variance(correct.values())
     for (cell, group), of_methods in shares.items():
         values = correct[cell, group]
         same_model = [other for other in test if other[:2] == cell[:2]]
@@ -74,7 +74,7 @@ def alarm_rows(
         # The accuracy of a group is inside its pairs, which have two classes.
         chance = COIN_TOSS if group != "all" else test[cell].majority_accuracy
         # A network at chance has no evidence to lose: the alarm is about correct predictions.
-        low = accuracy_interval(values, confidence).low
+        low = accuracy_interval(values, confidence, correct_pool).low
         holds = values.mean() >= best - ACCURACY_TOLERANCE and low > chance
         row = {
             **cell._asdict(),

@@ -1,16 +1,15 @@
 """Rows of cells.csv, groups.csv, matrix.csv and knees.csv: means over runs with intervals."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
-import pandas as pd
 
 from resomap.analysis.comparison import Latency
-from resomap.analysis.knee import differences_to_best, find_knee
+from resomap.analysis.contrasts import contrast_cells
+from resomap.analysis.knee import find_knee
 from resomap.analysis.predictions import Cell, Predictions, group_names, in_group
-from resomap.analysis.profiles import Row, single_image_rows
+from resomap.analysis.profiles import VARIANT_COLUMNS, Row
 from resomap.analysis.statistics import Interval, accuracy_interval, pool_seed_variance
 
 Split = Mapping[Cell, Predictions]
@@ -98,11 +97,14 @@ def _correct_by_group(
 
 def matrix_rows(test: Split, confidence: float) -> Iterator[Row]:
     """Yield a row of matrix.csv per cell and test resolution, without recalibration."""
-    correct = {}
+    correct, own = {}, _accuracies(test, confidence)
     for cell, predictions in test.items():
         for px, values in sorted(predictions.correct.items()):
             correct[cell, px] = values
-    for (cell, px), interval in _intervals(correct, confidence).items():
+    intervals = _intervals(correct, confidence)
+    # A number has one interval: as trained it is that of cells.csv.
+    intervals |= {(cell, cell.resolution): interval for cell, interval in own.items()}
+    for (cell, px), interval in intervals.items():
         num_seeds, num_images = correct[cell, px].shape
         yield {
             "family": cell.family,
@@ -138,45 +140,56 @@ def _knees(
     val: Split, correct: Mapping[Cell, np.ndarray], group: str, margin: float, confidence: float
 ) -> Iterator[Row]:
     """Yield the knee of every model, with the seed variance pooled over models."""
-    curves = {}
-    for key in dict.fromkeys(cell[:2] for cell in correct):
-        if curve := _curve(val, correct, key):
-            curves[key] = curve
-    pool = pool_seed_variance(chain.from_iterable(map(differences_to_best, curves.values())))
-    for (family, model), curve in curves.items():
+    cells = sorted(correct, key=lambda cell: cell.resolution)
+    if not cells:
+        return
+    contrasts = contrast_cells(
+        [correct[cell] for cell in cells], [val[cell].seeds for cell in cells]
+    )
+    # In the order of the sweep, not of the resolutions.
+    for family, model in dict.fromkeys(cell[:2] for cell in correct):
+        own = [index for index, cell in enumerate(cells) if cell[:2] == (family, model)]
+        resolutions = [cells[index].resolution for index in own]
         yield {
             "family": family,
             "model": model,
             "group": group,
             "margin": margin,
-            "n_val": next(iter(curve.values())).shape[1],
-            **find_knee(curve, margin, confidence, pool)._asdict(),
+            "n_val": contrasts.images,
+            **find_knee(contrasts.subset(own), resolutions, margin, confidence)._asdict(),
         }
 
 
-def _curve(
-    val: Split, correct: Mapping[Cell, np.ndarray], key: tuple[str, str]
-) -> dict[int, np.ndarray]:
-    """Return the correctness of a model by resolution, for seeds that finished at all of them.
-
-    Empty when there is no such seed.
-    """
-    cells = [cell for cell in correct if cell[:2] == key]
-    # A knee compares resolutions by paired differences, so all need the same seeds.
-    common = set.intersection(*(set(val[cell].seeds) for cell in cells))
-    curve = {}
-    for cell in cells:
-        rows = [row for row, seed in enumerate(val[cell].seeds) if seed in common]
-        if rows:
-            curve[cell.resolution] = correct[cell][rows]
-    return curve
+COST_COLUMNS = ("peak_memory_mib", "model_size_mib", "energy_j_per_image", "macs")
 
 
-def cell_latencies(profiles: pd.DataFrame) -> dict[Cell, Latency]:
-    """Return the latency of every measured cell, from the columns of profiles.csv."""
+def cell_latencies(measurements: Iterable[Row]) -> dict[Cell, Latency]:
+    """Return the latency of every measured cell, from the records of the profiles."""
     latencies = {}
-    for row in single_image_rows(profiles).to_dict("records"):
-        cell = Cell(row["family"], row["model"], row["resolution"])
-        p50, p90 = row["latency_ms_p50"], row["latency_ms_p90"]
-        latencies[cell] = Latency(p50, p90, bool(row["valid"]))
+    for cell, row in _single_images(measurements).items():
+        rounds = tuple(row.get("ratio_rounds") or ())
+        latencies[cell] = Latency(
+            row["latency_ms_p50"], row["latency_ms_p90"], bool(row["valid"]), rounds
+        )
     return latencies
+
+
+def cell_costs(measurements: Iterable[Row]) -> dict[Cell, dict[str, float | None]]:
+    """Return the other costs of one image of every measured cell, by their columns."""
+    costs = {}
+    for cell, row in _single_images(measurements).items():
+        costs[cell] = {name: row.get(name) for name in COST_COLUMNS}
+    return costs
+
+
+def _single_images(measurements: Iterable[Row]) -> dict[Cell, Row]:
+    """Return the record of each cell at batch 1, in the main variant of its model."""
+    first: dict[tuple[str, str], Row] = {}
+    records = {}
+    for row in measurements:
+        # Variants keep the order of the configuration, whose first one ranks the cells.
+        main = first.setdefault((row["family"], row["model"]), row)
+        is_main = all(row.get(name) == main.get(name) for name in VARIANT_COLUMNS)
+        if is_main and row["batch_size"] == 1 and row.get("latency_ms_p50") is not None:
+            records[Cell(row["family"], row["model"], row["resolution"])] = row
+    return records

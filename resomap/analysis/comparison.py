@@ -1,68 +1,178 @@
-"""Pairwise comparison of the candidates: as accurate as the best, worse, or open."""
+"""Candidates and their pairwise comparison: shown within the margin, shown worse, or open."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import combinations, starmap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from scipy import stats
 
-from resomap.analysis.predictions import Cell, Predictions, matching_rows
-from resomap.analysis.statistics import Interval, Pool, difference_interval, pool_seed_variance
+from resomap.analysis.certificate import Certificate, certify
+from resomap.analysis.contrasts import Contrasts, contrast_cells
+from resomap.analysis.predictions import Cell, Predictions
+from resomap.analysis.statistics import Interval
+
+RAW = "raw"
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Latency of one image at batch 1, ms; `valid` is False when the machine was disturbed."""
+    """Latency of one image at batch 1, ms; `valid` is False when the machine was disturbed.
+
+    `rounds` are the latencies of the rounds of measuring, relative to the reference workload.
+    """
 
     p50: float
     p90: float
     valid: bool
+    rounds: tuple[float, ...] = ()
+
+    @property
+    def log_rounds(self) -> np.ndarray:
+        """Return the logarithms of the rounds: ratios have symmetric errors there."""
+        return np.log(np.array(self.rounds or (self.p50,)))
+
+    def upper_factor(self, error: float) -> float:
+        """Return by which factor the latency may be larger, at the one-sided level `error`."""
+        logs = self.log_rounds
+        if len(logs) < 2:
+            return 1.0
+        return float(np.exp(stats.t.isf(error, len(logs) - 1) * stats.sem(logs)))
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A cell that may be chosen, with its predictions; `latency` is None when not measured."""
+    """What may be chosen: a model trained at one resolution and used at another, in a mode.
+
+    `val` and `test` hold its predictions. `eval_resolution` is None for that of training, and
+    `mode` says what was adapted for it (`raw`: nothing). `latency` is None when not measured.
+    `costs` holds other measurements of one image by their column of profiles.csv. `failed_seeds`
+    counts the runs that diverged or did not fit in memory. `alarm` is the state of the alarm
+    about its evidence, and `localisation` the lower end of the share of relevance on the object.
+    """
 
     val: Predictions
     test: Predictions
     latency: Latency | None
+    eval_resolution: int | None = None
+    mode: str = RAW
+    variant: str | None = None
+    costs: Mapping[str, float | None] = field(default_factory=dict)
+    failed_seeds: int = 0
+    alarm: str | None = None
+    localisation: float | None = None
 
     @property
     def cell(self) -> Cell:
-        """Model and resolution."""
+        """Return the model and the resolution of training."""
         return self.val.cell
 
     @property
+    def tested_at(self) -> int:
+        """Return the resolution at which images are predicted, px."""
+        return self.eval_resolution or self.cell.resolution
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Return the columns that identify the candidate in a record."""
+        return {
+            **self.cell._asdict(),
+            "eval_resolution": self.tested_at,
+            "mode": self.mode,
+            "variant": self.variant,
+        }
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """Return the sort key of records: by model, then by resolution."""
+        return *self.cell, self.tested_at, self.mode, self.variant or ""
+
+    @property
+    def val_correct(self) -> np.ndarray:
+        """Return correctness on validation images (seeds, N)."""
+        return self.val.correct[self.tested_at]
+
+    @property
+    def test_correct(self) -> np.ndarray:
+        """Return correctness on test images (seeds, N)."""
+        return self.test.correct[self.tested_at]
+
+    @property
     def val_accuracy(self) -> float:
-        """Mean over seeds and validation images, in [0, 1]."""
-        return float(self.val.correct_as_trained.mean())
+        """Return the mean over seeds and validation images, in [0, 1]."""
+        return float(self.val_correct.mean())
 
     @property
     def cost(self) -> float:
-        """Median latency, ms; infinite when not measured."""
+        """Return the median latency, ms; infinite when not measured."""
         return self.latency.p50 if self.latency else np.inf
 
     @property
-    def rank(self) -> tuple[float, float, int]:
-        """Sort key: validation accuracy, of equal ones the cheaper, then the smaller."""
-        return self.val_accuracy, -self.cost, -self.cell.resolution
+    def rank(self) -> tuple[Any, ...]:
+        """Return the sort key: validation accuracy, of equal ones the cheaper, then the smaller."""
+        return self.val_accuracy, -self.cost, -self.cell.resolution, self.cell.model, self.mode
 
     @property
     def is_disturbed(self) -> bool:
         """Return whether the latency was measured and is marked invalid."""
         return self.latency is not None and not self.latency.valid
 
-    def is_cheaper_than(self, other: "Candidate") -> bool:
-        """Return whether both latencies are known and this one is smaller."""
-        return self.cost < other.cost < np.inf
+
+def shown_cheaper(candidates: Sequence[Candidate], confidence: float) -> np.ndarray:
+    """Return where the row is shown to cost less than the column (K, K).
+
+    The interval of the ratio of their latencies excludes 1: over common rounds for the same
+    model, over the rounds of each for two models, which were timed in jobs of their own.
+    """
+    logs = [one.latency.log_rounds if one.latency else np.array([np.inf]) for one in candidates]
+    count = np.array([len(values) for values in logs], float)
+    means = np.array([values.mean() for values in logs])
+    with np.errstate(invalid="ignore"):
+        errors = np.array([values.var(ddof=min(len(values) - 1, 1)) for values in logs]) / count
+        slower = means - means[:, None]
+    half = _welch_half_widths(errors, count, confidence)
+    for row, column in _pairs_of_one_model(candidates):
+        size = min(len(logs[row]), len(logs[column]))
+        if size > 1:
+            ratios = logs[row][:size] - logs[column][:size]
+            quantile = stats.t.isf((1 - confidence) / 2, size - 1)
+            half[row, column] = half[column, row] = quantile * stats.sem(ratios)
+            slower[row, column], slower[column, row] = -ratios.mean(), ratios.mean()
+    measured = np.isfinite(means)
+    return np.asarray((slower > half) & measured & measured[:, None])
+
+
+def _welch_half_widths(errors: np.ndarray, count: np.ndarray, confidence: float) -> np.ndarray:
+    """Return half of Welch's intervals of all differences, from squared errors (K, K)."""
+    errors = np.where(np.isfinite(errors), errors, 0.0)
+    total = errors[:, None] + errors
+    of_one = errors**2 / np.maximum(count - 1, 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        df = total**2 / (of_one[:, None] + of_one)
+    quantiles = stats.t.isf((1 - confidence) / 2, np.nan_to_num(df, nan=1.0, posinf=1e9))
+    # Without rounds nothing is known about the error: the medians decide.
+    return np.where(total > 0, quantiles * np.sqrt(total), 0.0)
+
+
+def _pairs_of_one_model(candidates: Sequence[Candidate]) -> list[tuple[int, int]]:
+    """List the pairs of candidates whose rounds were measured together."""
+    keys = [(*one.cell[:2], one.variant) for one in candidates]
+    measured = [bool(one.latency and one.latency.rounds) for one in candidates]
+    return [
+        (row, column)
+        for row in range(len(keys))
+        for column in range(row)
+        if keys[row] == keys[column] and measured[row] and measured[column]
+    ]
 
 
 @dataclass(frozen=True)
 class Comparison:
     """A candidate against the best: `verdict` is `within` the margin, `worse`, or `open`.
 
-    `difference` is the interval against the best. `shown_within` is the largest deficit against
-    any candidate that the data leave possible.
+    `difference` is the interval against the best on validation images. `shown_within` is the
+    largest deficit against any candidate that the data leave possible. `cheaper` is whether it
+    is shown to cost less than the best.
     """
 
     candidate: Candidate
@@ -74,82 +184,74 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Ranking:
-    """All candidates compared on validation images.
+    """All candidates compared with each other, by their position.
 
-    `error` is the one-sided level of each interval, `pool` the pooled seed variance.
+    `cheaper` (K, K) is where the row is shown to cost less than the column. `error` is the
+    one-sided level of the certificate, `shared_error` that of each candidate shown worse.
     """
 
-    best: Candidate
-    comparisons: tuple[Comparison, ...]
-    pool: Pool | None
-    error: float
+    candidates: tuple[Candidate, ...]
+    val: Contrasts
+    test: Contrasts
+    cheaper: np.ndarray
+    certificate: Certificate
     margin: float
+    error: float
+
+    @property
+    def best(self) -> int:
+        """Return the position of the most accurate candidate on validation images."""
+        return self.certificate.sequence[0]
+
+    @property
+    def shared_error(self) -> float:
+        """Return the level of each of the cheaper candidates: any of them may be shown worse."""
+        return self.error / max(int(self.cheaper[:, self.best].sum()), 1)
+
+    def comparisons(self) -> list[Comparison]:
+        """Return the comparison of every other candidate with the best."""
+        others = [cell for cell in range(len(self.candidates)) if cell != self.best]
+        highest = self.val.differences + self.val.half_widths(self.shared_error)
+        return [self._compare(cell, float(highest[cell, self.best])) for cell in others]
+
+    def _compare(self, cell: int, highest: float) -> Comparison:
+        verdict = "open"
+        if cell in self.certificate.successes:
+            verdict = "within"
+        # Worse by more than the margin; a difference that is merely not 0 stays open.
+        elif highest < -self.margin:
+            verdict = "worse"
+        return Comparison(
+            candidate=self.candidates[cell],
+            difference=self.val.interval(cell, self.best, 1 - 2 * self.shared_error),
+            shown_within=float(self.certificate.shown_within[cell]),
+            verdict=verdict,
+            cheaper=bool(self.cheaper[cell, self.best]),
+        )
 
 
 def rank_candidates(
     candidates: Sequence[Candidate], margin: float, confidence: float
 ) -> Ranking:
-    """Compare every candidate with every other; the best is the most accurate.
+    """Compare every candidate with every other, and certify the cheapest within the margin.
 
-    A candidate is `within` when it is shown non-inferior to *each* other one, so the claim
-    holds whichever of them is truly best.
+    Validation images select the sequence of cells, test images certify it; without test images
+    validation images do both.
     """
-    best = max(candidates, key=lambda candidate: candidate.rank)
-    pool = pool_differences([candidate.val for candidate in candidates])
-    # Bonferroni: any of the cheaper candidates could be chosen, so they share the error.
-    num_cheaper = sum(candidate.is_cheaper_than(best) for candidate in candidates)
-    error = (1 - confidence) / max(num_cheaper, 1)
-    comparisons = tuple(
-        _compare(candidate, best, candidates, margin, pool, error)
-        for candidate in candidates
-        if candidate is not best
-    )
-    return Ranking(best, comparisons, pool, error, margin)
+    val = contrast_candidates(candidates, "val")
+    has_test = min(one.test_correct.shape[1] for one in candidates) > 1
+    test = contrast_candidates(candidates, "test") if has_test else None
+    cheaper = shown_cheaper(candidates, confidence)
+    error = 1 - confidence
+    ranks = [one.rank for one in candidates]
+    certificate = certify(val, test, ranks, cheaper, margin, error)
+    return Ranking(tuple(candidates), val, test or val, cheaper, certificate, margin, error)
 
 
-def _compare(
-    candidate: Candidate,
-    best: Candidate,
-    candidates: Sequence[Candidate],
-    margin: float,
-    pool: Pool | None,
-    error: float,
-) -> Comparison:
-    """Compare one candidate with the best and with all others."""
-    # Non-inferiority is one-sided: each end of a two-sided interval has this error.
-    differences = {}
-    for other in candidates:
-        if other is not candidate:
-            pair = matching_predictions(candidate.val, other.val)
-            differences[other.cell] = difference_interval(*pair, 1 - 2 * error, pool)
-    difference = differences[best.cell]
-    shown_within = max(0.0, -min(interval.low for interval in differences.values()))
-    verdict = "open"
-    if shown_within <= margin:
-        verdict = "within"
-    # Worse by more than the margin; a difference that is merely not 0 stays open.
-    elif difference.high < -margin:
-        verdict = "worse"
-    cheaper = candidate.is_cheaper_than(best)
-    return Comparison(candidate, difference, shown_within, verdict, cheaper)
-
-
-def matching_predictions(
-    first: Predictions, second: Predictions
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the correctness of two cells (seeds, N) with rows of the same seeds."""
-    rows, other_rows = matching_rows(first, second)
-    return first.correct_as_trained[rows], second.correct_as_trained[other_rows]
-
-
-def difference_by_image(first: Predictions, second: Predictions) -> np.ndarray:
-    """Return first - second by seed and image, in {-1, 0, 1}."""
-    minuend, subtrahend = matching_predictions(first, second)
-    return minuend.astype(float) - subtrahend
-
-
-def pool_differences(predictions: Sequence[Predictions]) -> Pool | None:
-    """Pool the seed variance of the differences between all pairs of cells."""
-    differences = starmap(difference_by_image, combinations(predictions, 2))
-    # The differences of K cells are sums of K - 1 independent ones.
-    return pool_seed_variance(differences, max_df=len(predictions) - 1)
+def contrast_candidates(candidates: Sequence[Candidate], split: str) -> Contrasts:
+    """Compare the candidates on one split, `val` or `test`."""
+    if split == "val":
+        correct = [one.val_correct for one in candidates]
+    else:
+        correct = [one.test_correct for one in candidates]
+    return contrast_cells(correct, [one.val.seeds for one in candidates])

@@ -1,20 +1,21 @@
-"""The knee: a bracket in which accuracy stops growing with resolution."""
+"""The knee: a bracket in which accuracy comes within the margin of the best resolution."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from resomap.analysis.statistics import Pool, difference_interval
+from resomap.analysis.contrasts import Contrasts
 
 
 class Knee(NamedTuple):
-    """The bracket (lower, upper], px, in which accuracy comes within the margin of the best.
+    """The bracket (lower, upper], px, of the smallest resolution within the margin of the best.
 
-    `lower` is the largest resolution below `upper` that is shown to be worse, None when there
-    is none. `censored` is what the sweep leaves open: `below` when its smallest resolution
-    already lies within the margin, `above` when only its largest does, `both` when it has one
-    resolution.
+    `lower` is the largest resolution such that it and all below are shown to be worse, None
+    when the smallest is not. `upper` is the smallest one that is shown to be within, else the
+    largest of the sweep. `censored` is what the sweep leaves open: `below` when its smallest
+    resolution is within the margin, `above` when none below its largest is shown to be, `both`
+    when it has one resolution.
     """
 
     lower: int | None
@@ -24,46 +25,34 @@ class Knee(NamedTuple):
 
 
 def find_knee(
-    curve: Mapping[int, np.ndarray], margin: float, confidence: float, pool: Pool | None = None
+    contrasts: Contrasts, resolutions: Sequence[int], margin: float, confidence: float
 ) -> Knee:
-    """Bracket the knee of correctness (seeds, images) by resolution; need not be monotone.
+    """Bracket the knee of cells at ascending resolutions; need not be monotone.
 
-    A resolution is within the margin when the one-sided interval of its paired difference to
-    the best lies above -margin, and worse when it lies below.
+    Both ends hold at once with `confidence`.
     """
-    best = best_resolution(curve)
-    # The central interval of confidence 2c - 1 has one-sided ends of confidence c.
-    two_sided = 2 * confidence - 1
-    upper, worse = best, []
-    for px in sorted(curve, reverse=True):
-        if px == best:
-            continue
-        difference = difference_interval(curve[px], curve[best], two_sided, pool)
-        # No monotone fit: accuracy need not grow with resolution, and a bracket needs no model.
-        if difference.low >= -margin:
-            upper = min(upper, px)
-        if difference.high < -margin:
-            worse.append(px)
-    # Both ends are resolutions that were run: nothing is known in between.
-    lower = max((px for px in worse if px < upper), default=None)
-    return Knee(lower, upper, best, _censored(sorted(curve), upper))
-
-
-def best_resolution(curve: Mapping[int, np.ndarray]) -> int:
-    """Return the resolution with the highest mean, the smallest of equal ones."""
-    return max(sorted(curve), key=lambda px: float(curve[px].mean()))
-
-
-def _censored(resolutions: list[int], upper: int) -> str:
-    """Return which end of the sweep hides the knee."""
+    best = resolutions[int(contrasts.means.argmax())]
     if len(resolutions) == 1:
-        return "both"
+        return Knee(None, best, best, "both")
+    # Each end has half of the error, shared by the resolutions: any of them may be the end, and
+    # any may be the best.
+    error = (1 - confidence) / 2 / (len(resolutions) - 1)
+    half = contrasts.half_widths(error)
+    np.fill_diagonal(half, 0.0)
+    worse = (contrasts.differences + half < -margin).any(axis=1)
+    within = (contrasts.differences - half >= -margin).all(axis=1)
+    upper = next((px for px, shown in zip(resolutions, within, strict=True) if shown), None)
+    lower = None
+    # No monotone fit: a resolution above one that may be within the margin bounds nothing.
+    for px, shown in zip(resolutions, worse, strict=True):
+        if not shown:
+            break
+        lower = px
+    return Knee(lower, upper or resolutions[-1], best, _censored(resolutions, upper))
+
+
+def _censored(resolutions: Sequence[int], upper: int | None) -> str:
+    """Return which end of the sweep hides the knee."""
     if upper == resolutions[0]:
         return "below"
-    return "above" if upper == resolutions[-1] else ""
-
-
-def differences_to_best(curve: Mapping[int, np.ndarray]) -> list[np.ndarray]:
-    """Return the differences (seeds, images) that `find_knee` tests, to pool their spread."""
-    best = best_resolution(curve)
-    return [curve[px].astype(float) - curve[best] for px in curve if px != best]
+    return "above" if upper in (None, resolutions[-1]) else ""

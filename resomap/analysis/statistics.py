@@ -1,18 +1,24 @@
 """Confidence intervals of means over seeds and images; all intervals are made here.
 
 Several networks predict the same images, as several radiologists read the same cases: seeds are
-the readers, images the cases (Obuchowski and Rockette 1995). The degrees of freedom are those
-of Hillis (2007). All intervals hold for one training set.
+the readers, images the cases (Obuchowski and Rockette 1995). What the images add to the variance
+of a mean is measured by many of them; what the seeds add is not, so cells share it. The degrees
+of freedom are those of Hillis (2007). All intervals hold for one training set.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
 
-# Level at which Cochran's C test rejects the largest of several variances as an outlier.
-OUTLIER_LEVEL = 0.01
+# How the seed variance grows with the variance p(1 - p) of one image: not at all, as it does, or
+# as its square (equal spread of logits). The data choose.
+SCALE_POWERS = (0.0, 1.0, 2.0)
+# Smallest variances, so that cells without any error can be compared.
+TINY = 1e-12
+# Degrees of freedom from which a t quantile is a normal one.
+MOST_DF = 1e9
 
 
 @dataclass(frozen=True)
@@ -33,89 +39,115 @@ class Interval:
 class Spread:
     """The components of the variance of a mean over seeds x images.
 
-    `seed_variance` is that between the means of the seeds (NaN for one seed), `covariance` that
-    between the means of two seeds due to shared images (never negative), `unit_variance` that
-    of the value of one image.
+    `image_variance` is that of the mean over seeds, as the images were drawn. `seed_variance` is
+    that between the means of the seeds (NaN for one seed), and `alone_variance` the part of it
+    that images explain. `unit_variance` is that of the value of one image.
     """
 
     mean: float
     seeds: int
     images: int
+    image_variance: float
     seed_variance: float
-    covariance: float
+    alone_variance: float
     unit_variance: float
-
-    @property
-    def dispersion(self) -> float:
-        """Seed variance relative to that of seeds with images of their own, or NaN."""
-        # Raw variances shrink as an accuracy nears 1, so cells are compared on this scale.
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return float(np.divide(self.seed_variance * self.images, self.unit_variance))
 
 
 @dataclass(frozen=True)
 class Pool:
-    """A shared seed dispersion, its degrees of freedom, and the largest one in the pool."""
+    """The variance that seeds add beyond the images, shared by all cells.
 
-    dispersion: float
-    df: float
-    largest: float
+    It is `level` times the variance of one image to the power `power`; `level_variance` is the
+    variance of `level` as an estimate.
+    """
+
+    level: float
+    power: float
+    level_variance: float
+
+    def scale(self, unit_variance: np.ndarray) -> np.ndarray:
+        """Return by what `level` is multiplied, from the variance of one image."""
+        return np.asarray(np.maximum(unit_variance, TINY) ** self.power)
 
 
 def compute_spread(values: np.ndarray) -> Spread:
     """Compute the variance components of correctness or its differences (seeds, images)."""
+    values = np.asarray(values, float)
     seeds, images = values.shape
-    means = values.mean(axis=1)
+    of_seeds = values.mean(axis=1)
+    unit = float(values.var(axis=1, ddof=min(images - 1, 1)).mean())
+    of_images = values.mean(axis=0)
+    shared = float(of_images.var(ddof=min(images - 1, 1))) / images
+    # Networks that predict the same images cannot covary below 0: less than that is noise.
+    shared = max(shared, unit / images / seeds)
+    several = seeds > 1
     return Spread(
-        mean=float(means.mean()),
+        mean=float(of_seeds.mean()),
         seeds=seeds,
         images=images,
-        seed_variance=float(means.var(ddof=1)) if seeds > 1 else float("nan"),
-        # Networks that predict the same images cannot covary below 0: less than that is noise.
-        covariance=max(_shared_covariance(values), 0.0),
-        unit_variance=float(values.var(axis=1).mean()),
+        image_variance=shared,
+        seed_variance=float(of_seeds.var(ddof=1)) if several else float("nan"),
+        # What is not shared by two seeds on the same images averages out between them.
+        alone_variance=(unit / images - shared) * seeds / (seeds - 1) if several else 0.0,
+        unit_variance=unit,
     )
 
 
-def _shared_covariance(values: np.ndarray) -> float:
-    """Compute the average covariance of the means of two seeds."""
-    seeds, images = values.shape
-    if seeds == 1 or images == 1:
-        return 0.0
-    centred = values - values.mean(axis=1, keepdims=True)
-    # The products of all pairs of seeds are the square of the sum minus the squares.
-    square_of_sum = (centred.sum(axis=0) ** 2).sum()
-    cross_terms = square_of_sum - (centred**2).sum()
-    return float(cross_terms / (seeds * (seeds - 1)) / (images - 1) / images)
-
-
-def pool_spreads(spreads: Sequence[Spread], max_df: float = np.inf) -> Pool | None:
-    """Pool the dispersion of all spreads of exactly two seeds; None when there is none.
-
-    `max_df` bounds the degrees of freedom of dependent spreads (all differences between K cells
-    have K - 1).
-    """
-    # A variance of two seeds has one degree of freedom, and so a useless t interval alone.
-    two_seeds = [spread.dispersion for spread in spreads if spread.seeds == 2]
-    values = sorted(value for value in two_seeds if np.isfinite(value))
-    # Only cells of similar dispersion share it: Cochran's C test removes the largest in turn.
-    while len(values) > 1 and values[-1] > _cochran_limit(len(values)) * sum(values):
-        values.pop()
-    if not values:
+def pool_spreads(spreads: Sequence[Spread]) -> Pool | None:
+    """Pool what seeds add to the variance over all spreads of several seeds; None without one."""
+    several = [spread for spread in spreads if spread.seeds > 1]
+    if not several:
         return None
-    return Pool(float(np.mean(values)), min(len(values), max_df), values[-1])
+    return fit_pool(
+        np.array([spread.seed_variance for spread in several]),
+        np.array([spread.alone_variance for spread in several]),
+        np.array([scales(spread.unit_variance) for spread in several]),
+        np.array([spread.seeds - 1.0 for spread in several]),
+    )
 
 
-def pool_seed_variance(values: Iterable[np.ndarray], max_df: float = np.inf) -> Pool | None:
-    """Pool the dispersion of all values (seeds, images); see `pool_spreads`."""
-    return pool_spreads([compute_spread(each.astype(float)) for each in values], max_df)
+def pool_seed_variance(values: Iterable[np.ndarray]) -> Pool | None:
+    """Pool what seeds add to the variance over all values (seeds, images)."""
+    return pool_spreads([compute_spread(each) for each in values])
 
 
-def _cochran_limit(count: int) -> float:
-    """Return the largest share that one of `count` variances of 1 df may have in their sum."""
-    # The critical value of Cochran's C (1941); any of the variances may be the largest.
-    ratio = stats.f.isf(OUTLIER_LEVEL / count, 1, count - 1)
-    return float(1 / (1 + (count - 1) / ratio))
+def scales(unit_variance: float | np.ndarray) -> np.ndarray:
+    """Return the variance of one image to each of SCALE_POWERS, on a new last axis."""
+    return np.maximum(np.asarray(unit_variance)[..., None], TINY) ** np.array(SCALE_POWERS)
+
+
+def fit_pool(
+    variances: np.ndarray,
+    alone: np.ndarray,
+    scale: np.ndarray,
+    df: np.ndarray,
+    independent: float = 1.0,
+) -> Pool:
+    """Fit the level of the excess of seed variances (n,) over what images explain, `alone`.
+
+    `scale` (n, powers) says how the excess grows under each power, `df` (n,) are the degrees of
+    freedom of the variances, of which the share `independent` counts where they depend on each
+    other.
+    """
+    total = (df[:, None] * scale).sum(axis=0)
+    levels = np.maximum((df * (variances - alone)).sum() / total, 0.0)
+    # The power that makes the variances most likely (of chi-squared form, up to constants).
+    expected = np.maximum(alone[:, None] + levels * scale, TINY)
+    misfit = (df[:, None] * (np.log(expected) + variances[:, None] / expected)).sum(axis=0)
+    best = int(misfit.argmin())
+    pooled_df = independent * effective_df(variances, df)
+    variance = 2 * (df * variances).sum() ** 2 / pooled_df / total[best] ** 2
+    return Pool(float(levels[best]), SCALE_POWERS[best], float(variance))
+
+
+def effective_df(variances: np.ndarray, df: np.ndarray) -> float:
+    """Return the degrees of freedom of the sum of variances, fewer where they are unlike."""
+    squares = (df * variances**2).sum()
+    if squares == 0:
+        return float(df.sum())
+    # The squares of variances with few degrees of freedom exceed those of the true ones.
+    alike = (df * variances).sum() ** 2 / squares * (1 + 2 / df.mean())
+    return float(min(df.sum(), alike))
 
 
 def accuracy_interval(
@@ -123,15 +155,21 @@ def accuracy_interval(
 ) -> Interval:
     """Compute the interval of the mean of correct (seeds, images).
 
-    Wilson for one seed; for several crossed t, at least as wide as Wilson's.
+    Wilson's interval with the number of independent images that has the same variance (Korn and
+    Graubard 1998), and Student's t in place of the normal quantile.
     """
     spread = compute_spread(correct)
-    low, high = wilson(spread.mean, spread.images, confidence)
-    if spread.seeds == 1:
+    if spread.seeds == 1 and pool is None:
+        low, high = wilson(spread.mean, spread.images, confidence)
         return Interval(spread.mean, low, high, "Wilson, this network only")
-    low_t, high_t, method = _crossed(spread, confidence, pool)
-    # At an accuracy of 1 nothing varies, and the crossed interval alone would have no width.
-    return Interval(spread.mean, max(min(low, low_t), 0.0), min(max(high, high_t), 1.0), method)
+    error, df = crossed_error(spread, pool)
+    # At an accuracy of 0 or 1 nothing varies: the images count as if all seeds shared them.
+    low, high = wilson(spread.mean, spread.images, confidence)
+    if error > 0 and 0 < spread.mean < 1:
+        count = spread.mean * (1 - spread.mean) / error**2
+        low, high = wilson(spread.mean, count, confidence, df)
+    seeds = "seeds" if spread.seeds > 1 else "seeds of other cells"
+    return Interval(spread.mean, low, high, f"Wilson over {seeds} and images")
 
 
 def difference_interval(
@@ -139,33 +177,36 @@ def difference_interval(
 ) -> Interval:
     """Compute the interval of mean(first) - mean(second) on the same (seeds, images).
 
-    Bonett and Price (2012) over images for one seed; for several crossed t, at least as wide as
-    theirs.
+    Bonett and Price (2012) over images for one seed; crossed t for several.
     """
     spread = compute_spread(first.astype(float) - second)
-    low, high = _bonett_price(first, second, confidence)
-    if spread.seeds == 1:
+    if spread.seeds == 1 and pool is None:
+        low, high = _bonett_price(first, second, confidence)
         return Interval(spread.mean, low, high, "Bonett-Price, this network only")
-    low_t, high_t, method = _crossed(spread, confidence, pool)
-    return Interval(
-        spread.mean, max(min(low, low_t), -1.0), min(max(high, high_t), 1.0), method
-    )
+    # One image more of each kind of disagreement, by one seed: cells that never disagreed may.
+    added = float(unseen(spread.seeds, spread.images))
+    spread = replace(spread, image_variance=spread.image_variance + added)
+    low, high = _crossed(spread, confidence, pool)
+    return Interval(spread.mean, max(low, -1.0), min(high, 1.0), "crossed t")
+
+
+def unseen(seeds: int | np.ndarray, images: int) -> float | np.ndarray:
+    """Return the variance of a difference that two more disagreements by one seed would add."""
+    return 2 / seeds / (images + 2) ** 2
 
 
 def mean_interval(values: np.ndarray, confidence: float, pool: Pool | None = None) -> Interval:
     """Compute the interval of the mean of any values (seeds, images).
 
-    Student's t over images for one seed; for several crossed t, at least as wide as over
-    images.
+    Student's t over images for one seed; crossed t for several.
     """
     spread = compute_spread(values)
-    error = float(values.mean(axis=0).std(ddof=1)) / np.sqrt(spread.images)
-    half = float(stats.t.isf((1 - confidence) / 2, spread.images - 1)) * error
-    low, high = spread.mean - half, spread.mean + half
-    if spread.seeds == 1:
-        return Interval(spread.mean, low, high, "t over images, this network only")
-    low_t, high_t, method = _crossed(spread, confidence, pool)
-    return Interval(spread.mean, min(low, low_t), max(high, high_t), method)
+    if spread.seeds == 1 and pool is None:
+        half = stats.t.isf((1 - confidence) / 2, spread.images - 1)
+        half *= np.sqrt(spread.image_variance)
+        ends = spread.mean - float(half), spread.mean + float(half)
+        return Interval(spread.mean, *ends, "t over images, this network only")
+    return Interval(spread.mean, *_crossed(spread, confidence, pool), "crossed t")
 
 
 def student_interval(values: np.ndarray, confidence: float) -> Interval:
@@ -183,10 +224,12 @@ def geometric_interval(logs: np.ndarray, confidence: float) -> Interval:
     return Interval(mean, low, high, "t of logarithms")
 
 
-def wilson(mean: float, count: int, confidence: float) -> tuple[float, float]:
+def wilson(
+    mean: float, count: float, confidence: float, df: float = np.inf
+) -> tuple[float, float]:
     """Compute Wilson's score interval of a proportion `mean` of `count` images."""
     # Inverts the score test (Wilson 1927), which holds its level near 0 and 1.
-    z = stats.norm.isf((1 - confidence) / 2)
+    z = stats.t.isf((1 - confidence) / 2, df)
     centre = (mean + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * np.sqrt(mean * (1 - mean) / count + z**2 / (4 * count**2))
     return float(max(centre - half, 0.0)), float(min(centre + half, 1.0))
@@ -206,26 +249,56 @@ def _bonett_price(
     return max(float(gained - lost - half), -1.0), min(float(gained - lost + half), 1.0)
 
 
-def _crossed(spread: Spread, confidence: float, pool: Pool | None) -> tuple[float, float, str]:
-    """Compute the ends of the crossed t interval, and name its method."""
-    error, df, pooled = crossed_error(spread, pool)
+def _crossed(spread: Spread, confidence: float, pool: Pool | None) -> tuple[float, float]:
+    """Compute the ends of the crossed t interval."""
+    error, df = crossed_error(spread, pool)
     half = float(stats.t.isf((1 - confidence) / 2, df)) * error
-    method = "crossed t, pooled" if pooled else "crossed t"
-    return spread.mean - half, spread.mean + half, method
+    return spread.mean - half, spread.mean + half
 
 
-def crossed_error(spread: Spread, pool: Pool | None = None) -> tuple[float, float, bool]:
-    """Return the standard error of the mean over seeds, its df (Hillis 2007), and if pooled."""
-    variance, df, pooled = seed_variance(spread, pool)
-    total = variance + spread.seeds * spread.covariance
-    # Hillis (2007): what the images add to the variance also adds degrees of freedom.
-    df = df * (total / variance) ** 2 if variance > 0 else np.inf
-    return float(np.sqrt(total / spread.seeds)), df, pooled
+def crossed_error(spread: Spread, pool: Pool | None = None) -> tuple[float, float]:
+    """Return the standard error of the mean over seeds, and its degrees of freedom.
+
+    Without `pool` the seed variance is that of the spread alone.
+    """
+    pool = pool or pool_spreads([spread])
+    if pool is None:
+        return float(np.sqrt(spread.image_variance)), np.inf
+    scale = pool.scale(np.array(spread.unit_variance))
+    own = spread.seed_variance - spread.alone_variance
+    error, df = combine_errors(
+        np.array(spread.image_variance),
+        np.array(spread.alone_variance),
+        np.array(own),
+        scale,
+        pool,
+        spread.seeds,
+    )
+    return float(error), float(df)
 
 
-def seed_variance(spread: Spread, pool: Pool | None = None) -> tuple[float, float, bool]:
-    """Return the variance between seeds, its df, and whether it comes from the pool."""
-    # A cell that varies more than all that were pooled is one that Cochran's C removed.
-    if pool is None or spread.seeds != 2 or spread.dispersion > pool.largest:
-        return spread.seed_variance, spread.seeds - 1.0, False
-    return pool.dispersion * spread.unit_variance / spread.images, pool.df, True
+def combine_errors(
+    image_variance: np.ndarray,
+    alone: np.ndarray,
+    own: np.ndarray,
+    scale: np.ndarray,
+    pool: Pool,
+    seeds: float | np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return standard errors of means over `seeds`, and their degrees of freedom.
+
+    `own` is what seeds add to the variance in the cell itself (NaN for one seed). It replaces
+    the pooled value where it is larger.
+    """
+    pooled = pool.level * scale
+    # A cell may vary more than the others, as near the limit of a resolution.
+    excess = np.fmax(pooled, own)
+    total = image_variance + excess / seeds
+    # The level has the variance of an estimate; that of `alone` and of the images is small.
+    inflation = (alone + excess) / np.maximum(alone + pooled, TINY)
+    error_of_total = (scale * inflation / seeds) ** 2 * pool.level_variance
+    # Satterthwaite; Hillis (2007): what the images add to the variance adds degrees of freedom.
+    df = 2 * total**2 / np.maximum(error_of_total, TINY**4)
+    # Without any variance there is no estimate of one, and nothing to know about it.
+    df = np.where(total > 0, np.clip(df, 1.0, MOST_DF), MOST_DF)
+    return np.sqrt(total), df

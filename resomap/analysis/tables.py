@@ -9,6 +9,7 @@ import pandas as pd
 
 from resomap.analysis.alarm import alarm_rows
 from resomap.analysis.cell_tables import (
+    cell_costs,
     cell_latencies,
     cell_rows,
     group_rows,
@@ -18,7 +19,6 @@ from resomap.analysis.cell_tables import (
 from resomap.analysis.choice import ChoiceRecord, choose
 from resomap.analysis.comparison import Candidate
 from resomap.analysis.cost_tables import (
-    PROFILE_COLUMNS,
     cost_rows,
     energy_rows,
     neighbour_rows,
@@ -37,6 +37,7 @@ from resomap.analysis.predictions import (
     ModelFiles,
     Predictions,
     RunFolders,
+    cell_runs,
     model_files,
     read_predictions,
     sweep_cells,
@@ -116,13 +117,22 @@ def write_tables(
     if explain:
         agreement_files = model_files(cells, agreement, ".csv", "compare", sweep)
     measurements = list(read_records(profile_files, "cells"))
-    profile_table = pd.DataFrame(profile_rows(measurements), columns=PROFILE_COLUMNS)
-    latencies = cell_latencies(profile_table)
+    latencies = cell_latencies(measurements)
     val, test = (
         _read_split(cells, seeds, run_folders, manifest, split) for split in ("val", "test")
     )
     scores = list(cell_rows(cells, len(seeds), test, val, latencies, report.confidence))
     evidence = _evidence_tables(cells, seeds, run_folders, agreement_files, report.confidence)
+    alarms = list(
+        alarm_rows(
+            test,
+            run_folders,
+            manifest,
+            evidence["sanity"],
+            evidence["interventions"],
+            report.confidence,
+        )
+    )
     tables = {
         "runs": run_rows(cells, seeds, run_folders, manifest),
         "evaluation": evaluation_rows(cells, seeds, run_folders),
@@ -134,22 +144,55 @@ def write_tables(
         "stages": stage_rows(read_records(profile_files, "stages")),
         **_cost_tables(measurements, scores, report.confidence),
         **evidence,
-        "alarms": alarm_rows(
-            test,
-            run_folders,
-            manifest,
-            evidence["sanity"],
-            evidence["interventions"],
-            report.confidence,
-        ),
+        "alarms": alarms,
     }
     for name, rows in tables.items():
         files.write_rows(folder / f"{name}.csv", list(rows), table_columns(name))
     files.write_json(folder / "environment.json", read_environment(cells, seeds, run_folders))
-    candidates = [
-        Candidate(val[cell], test[cell], latencies.get(cell)) for cell in cells if cell in test
-    ]
-    return choose(candidates, report)
+    failed = _failed_seeds(cells, seeds, run_folders)
+    costs, found = cell_costs(measurements), _evidence(alarms)
+    candidates = []
+    for cell in cells:
+        if cell in test:
+            extra = found.get(cell, {})
+            candidates.append(
+                Candidate(
+                    val[cell],
+                    test[cell],
+                    latencies.get(cell),
+                    costs=costs.get(cell, {}),
+                    failed_seeds=failed[cell],
+                    **extra,
+                )
+            )
+    return choose(candidates, report, manifest["classes"])
+
+
+def _failed_seeds(
+    cells: Sequence[Cell], seeds: Sequence[int], runs: RunFolders
+) -> dict[Cell, int]:
+    """Count the runs of every cell that diverged or did not fit in memory."""
+    counts = {}
+    for cell in cells:
+        statuses = [run.status for run in cell_runs(cell, seeds, runs)]
+        counts[cell] = statuses.count("diverged") + statuses.count("infeasible")
+    return counts
+
+
+def _evidence(alarms: Sequence[Row]) -> dict[Cell, dict[str, Any]]:
+    """Return the alarm and the smallest localisation over the groups of every explained cell."""
+    by_cell: dict[Cell, list[Row]] = {}
+    for row in alarms:
+        by_cell.setdefault(Cell(row["family"], row["model"], row["resolution"]), []).append(row)
+    evidence = {}
+    for cell, rows in by_cell.items():
+        lows = [row["share_low"] for row in rows if row.get("share_low") is not None]
+        fires = any(row["state"] == "fires" for row in rows)
+        evidence[cell] = {
+            "alarm": "fires" if fires else "silent",
+            "localisation": min(lows) if len(lows) == len(rows) else None,
+        }
+    return evidence
 
 
 def _read_split(

@@ -8,6 +8,7 @@ from resomap.analysis.choice import choose
 from resomap.analysis.comparison import Candidate, Latency
 from resomap.analysis.predictions import Cell, Predictions
 from resomap.config.schema import Report
+from tests.synthetic import report_rules
 
 IMAGES = 150
 
@@ -39,7 +40,7 @@ def sweeps(draw: st.DrawFn) -> list[Candidate]:
 
 
 def rules(margin: float = 0.05) -> Report:
-    return Report(margin=margin, confidence=0.9, max_latency_ms=None, min_accuracy=None)
+    return report_rules(margin=margin, confidence=0.9)
 
 
 @settings(deadline=None, max_examples=40)

@@ -34,15 +34,6 @@ def test_interval_contains_mean_and_stays_in_range(
 
 
 @settings(deadline=None)
-@given(MATRICES)
-def test_interval_is_at_least_as_wide_as_wilson(correct: np.ndarray) -> None:
-    interval = accuracy_interval(correct, 0.95)
-    low, high = wilson(float(correct.mean()), correct.shape[1], 0.95)
-    assert interval.low <= low + 1e-12
-    assert interval.high >= high - 1e-12
-
-
-@settings(deadline=None)
 @given(MATRICES, st.floats(0.5, 0.9))
 def test_more_confidence_is_wider(correct: np.ndarray, confidence: float) -> None:
     narrow, wide = (

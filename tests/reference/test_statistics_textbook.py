@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from resomap.analysis.statistics import accuracy_interval, wilson
+from resomap.analysis.statistics import (
+    accuracy_interval,
+    compute_spread,
+    crossed_error,
+    mean_interval,
+    wilson,
+)
 
 
 @pytest.mark.parametrize(("right", "count"), [(0, 10), (1, 10), (5, 10), (37, 400), (400, 400)])
@@ -34,7 +40,16 @@ def test_crossed_interval_equals_obuchowski_rockette_with_hillis_df() -> None:
     error = np.sqrt((mean_square + readers * covariance) / readers)
     df = (readers - 1) * ((mean_square + readers * covariance) / mean_square) ** 2
     half = stats.t.ppf(0.9, df) * error
-    interval = accuracy_interval(correct, 0.8)
+    interval = mean_interval(correct, 0.8)
     assert (interval.low, interval.high) == pytest.approx(
         (correct.mean() - half, correct.mean() + half)
     )
+
+
+def test_accuracy_interval_is_wilson_with_the_same_error() -> None:
+    correct = np.random.default_rng(0).random((4, 120)) < 0.7
+    error, df = crossed_error(compute_spread(correct))
+    mean = correct.mean()
+    expected = wilson(mean, mean * (1 - mean) / error**2, 0.8, df)
+    interval = accuracy_interval(correct, 0.8)
+    assert (interval.low, interval.high) == pytest.approx(expected)

@@ -1,6 +1,6 @@
 """Findings about accuracy: growth with resolution, cues that are kept, transfer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,11 +47,24 @@ def accuracy_of_models(cells: pd.DataFrame, knees: pd.DataFrame) -> list[Finding
                 kind="accuracy of a model",
                 state=state,
                 evidence="tables/cells.csv, tables/knees.csv",
-                subject={"model": str(model), **subject, **knee_subject},
+                subject={
+                    "model": str(model),
+                    "climbs": _climbs(numbers, knee_subject),
+                    **subject,
+                    **knee_subject,
+                },
                 numbers={**numbers, **knee_numbers},
             )
         )
     return findings
+
+
+def _climbs(numbers: Mapping[str, Estimate], knee: Mapping[str, Any]) -> bool:
+    """Return whether the smallest size is shown to be less accurate than the best."""
+    low, high = numbers["best"].low, numbers["smallest"].high
+    # Separate intervals are stricter than an interval of the difference.
+    separate = low is not None and high is not None and low > high
+    return separate or knee.get("knee_above") is not None
 
 
 def _knee(

@@ -45,7 +45,7 @@ def _knee(finding: Finding) -> str:
     templates = {
         "below": f"Already {px} px is shown to be {within}: the knee is at or below it.",
         "above": (
-            f"Only {px} px is shown to be {within}: "
+            f"No size below {px} px is shown to be {within}: "
             "the sweep ends before the curve is shown to level off."
         ),
         "open": (
@@ -71,6 +71,9 @@ def accuracy_title(finding: Finding | None) -> str:
     if subject["best"] == subject["smallest"]:
         return f"{model} reaches {best}"
     start = f"{numbers['smallest'].value:.2f} at {subject['smallest']} px"
+    # A title is a claim: a curve climbs when its smallest size is shown to be less accurate.
+    if not subject["climbs"]:
+        return f"{model}: {start}, {best}, and no difference is shown"
     return f"{model} climbs from {start} to {best}"
 
 

@@ -17,9 +17,19 @@ from resomap.text import (
 
 ChoiceRecord = dict[str, Any]
 MAX_NAMED = 4
+TESTED_ON = {
+    "test": (
+        "Validation images fix a sequence of cells, from the most accurate to cheaper ones. "
+        "Test images certify it, each cell against every other, up to the first failure."
+    ),
+    "val": (
+        "There are no test images to spare: validation images select and certify cells, which "
+        "share the error."
+    ),
+}
 # "Within" and "worse" are claims with a confidence; what is neither stays open.
 VERDICTS = {
-    "within": "shown to be within {margin}",
+    "within": "shown to be within {margin} of every other",
     "worse": "shown to be worse by more than {margin}",
     "open": "neither shown to be within {margin} nor shown to be worse",
 }
@@ -78,38 +88,56 @@ def _majority(baseline: ChoiceRecord) -> str:
 
 
 def _why_chosen(choice: ChoiceRecord) -> str:
-    """Return why a cheaper cell than the best was chosen."""
+    """Return why the cell was chosen, where the certificate chose one."""
     best, margin = choice["best"], format_points(choice["rules"]["margin"])
-    share = format_percent(choice["choice"]["latency_ms_p50"] / best["latency_ms_p50"])
+    certified = choice["certified"]
+    if choice["choice"] != certified:
+        return f"{_why_frugal(choice)}. The certified cell is {cell_name(certified)}"
+    if certified == best:
+        return f"shown to lose less than {margin} to every other cell"
+    share = format_percent(certified["latency_ms_p50"] / best["latency_ms_p50"])
     return (
-        f"the cheapest cell shown to be within {margin} of the best, {cell_name(best)}, "
-        f"at {share} of its latency"
+        f"the cheapest cell shown to be within {margin} of every other, at {share} of the "
+        f"latency of the best, {cell_name(best)}"
     )
+
+
+def _why_frugal(choice: ChoiceRecord) -> str:
+    """Return what the cheapest cell that is not shown to be worse may lose."""
+    at_most = format_points(choice["frugal"]["at_most"])
+    return f"the cheapest cell not shown to be worse. It may lose up to {at_most}"
 
 
 def _why_best(choice: ChoiceRecord) -> str:
     """Return why the most accurate cell was chosen."""
     # Without a latency no cell can be cheaper, so accuracy alone decided.
     if choice["choice"]["latency_ms_p50"] is None:
-        return "the most accurate cell. No latency was measured, so none is known to be cheaper"
+        return (
+            "the most accurate cell on validation images. No latency was measured, so none is "
+            "known to be cheaper"
+        )
     if not choice["comparisons"]:
         return "the only cell"
     if not any(one["cheaper"] for one in choice["comparisons"]):
-        return "the most accurate and the cheapest cell"
+        return "the most accurate cell on validation images, and none is shown to cost less"
     margin = format_points(choice["rules"]["margin"])
     return (
-        f"the most accurate cell. Every cheaper cell is shown to be worse by more than {margin}"
+        "the most accurate cell on validation images. Every cheaper cell is shown to be worse "
+        f"by more than {margin}"
     )
 
 
 def _undecided_headline(choice: ChoiceRecord) -> str:
     """Return what is open, what would decide it, and what to take until then."""
     needed, margin = choice["needed"], format_points(choice["rules"]["margin"])
-    return (
+    text = (
         f"Undecided: {cell_name(needed)} costs less and may be within {margin} of the best. "
         f"{_remedy(needed)}. Until then, choose {cell_name(choice['choice'])}: "
-        f"{_lower_first(_cell_facts(choice['choice'], choice['rules']))}."
     )
+    if choice["rules"]["attitude"] == "frugal":
+        text += f"{_why_frugal(choice)}. "
+        return f"{text}{_cell_facts(choice['choice'], choice['rules'])}."
+    return f"{text}{_lower_first(_cell_facts(choice['choice'], choice['rules']))}."
 
 
 def _lower_first(text: str) -> str:
@@ -118,15 +146,15 @@ def _lower_first(text: str) -> str:
 
 def _remedy(needed: ChoiceRecord) -> str:
     """Return how many seeds or images would decide an open comparison."""
-    # More seeds and more images are alternatives: each alone would be enough.
+    # More seeds and more images are alternatives: each alone would probably be enough.
     ways = []
     if needed["more_seeds"]:
         ways.append(format_count(needed["more_seeds"], "more seed"))
     if needed["more_images"]:
-        ways.append(format_count(needed["more_images"], "more validation image"))
+        ways.append(format_count(needed["more_images"], "more test image"))
     if not ways:
-        return "No affordable number of seeds or validation images would decide it"
-    return f"{' or '.join(ways)} would decide it"
+        return "No affordable number of seeds or test images would probably decide it"
+    return f"{' or '.join(ways)} would decide it in four cases of five"
 
 
 def _cell_facts(cell: ChoiceRecord, rules: ChoiceRecord) -> str:
@@ -159,11 +187,12 @@ def _reasons(choice: ChoiceRecord) -> Iterator[str]:
         )
     if choice["choice"] is not None:
         yield from _selection(choice)
+        yield from _control(choice)
         yield from _caveats(choice)
     for cell in choice["excluded"]:
         yield f"{cell_name(cell)} is excluded: {cell['reason']}."
-    if rules["max_latency_ms"] is None and rules["min_accuracy"] is None:
-        yield "No budget was set (report.max_latency_ms, report.min_accuracy)."
+    if not any(rules[key] for key in rules if key.startswith(("max_", "min_"))):
+        yield "No budget was set (report.max_latency_ms, report.min_accuracy and others)."
 
 
 def _selection(choice: ChoiceRecord) -> Iterator[str]:
@@ -171,29 +200,56 @@ def _selection(choice: ChoiceRecord) -> Iterator[str]:
     best, rules = choice["best"], choice["rules"]
     accuracy = _interval(best["val_accuracy"], rules["confidence"])
     yield f"Best on validation images: {cell_name(best)}, accuracy {accuracy}."
-    yield "Cells are selected on validation images; the headline reports test images."
+    yield TESTED_ON[choice["tested_on"]]
     # Stated before the comparisons: what is not detected is open, not absent.
     detectable = choice["minimum_detectable_difference"]
     if detectable is not None:
         yield (
-            "A typical comparison in this sweep detects differences of "
+            "A typical comparison on test images detects differences of "
             f"{format_points(detectable)} or more in four cases of five."
         )
     yield from _cheaper_cells(choice)
-    # Validation bounds the loss; the test interval only measures it.
     if choice["choice"] != best:
         regret = choice["regret"]
         yield (
             f"The choice gives up {_difference(regret)} on test images. "
-            f"Validation leaves at most {format_points(regret['at_most'])} possible."
+            f"The images leave at most {format_points(regret['at_most'])} possible."
         )
     if choice["needed"] and choice["status"] == "chosen":
         needed = choice["needed"]
-        yield f"{cell_name(needed)} costs even less and is open. {_remedy(needed)}."
+        yield f"{cell_name(needed)} costs less and is open. {_remedy(needed)}."
+    yield from _attitudes(choice)
     if choice["runner_up"]:
         runner_up = choice["runner_up"]
         facts = _lower_first(_cell_facts(runner_up, rules))
         yield f"Runner-up: {cell_name(runner_up)}, {facts}."
+
+
+def _attitudes(choice: ChoiceRecord) -> Iterator[str]:
+    """Yield the answer of the attitude that does not stand in the headline."""
+    frugal, certified, chosen = choice["frugal"], choice["certified"], choice["choice"]
+    if choice["rules"]["attitude"] == "frugal":
+        if certified is None:
+            yield "No cell is certified: shown within the margin of every other."
+    elif cell_name(frugal) != cell_name(chosen):
+        latency = format_milliseconds(frugal["latency_ms_p50"])
+        yield (
+            f"A frugal choice is {cell_name(frugal)}, {latency} per image: it is not shown to be "
+            f"worse, but it may lose up to {format_points(frugal['at_most'])}."
+        )
+
+
+def _control(choice: ChoiceRecord) -> Iterator[str]:
+    """Yield how many cells were found to differ from themselves."""
+    control = choice["control"]
+    if control:
+        seeds = format_count(control["n_seeds"], "seed")
+        yield (
+            f"A/A control: each cell by {seeds} against itself by {seeds} others. "
+            f"{control['differences']} of {format_count(control['comparisons'], 'difference')} "
+            f"{agree(control['differences'], 'was', 'were')} found, all false; "
+            f"{control['expected']:.1f} are expected."
+        )
 
 
 def _cheaper_cells(choice: ChoiceRecord) -> Iterator[str]:
@@ -250,11 +306,19 @@ def _choice_title(choice: ChoiceRecord) -> str:
     margin = format_points(choice["rules"]["margin"])
     chosen = cell_name(choice["choice"])
     if choice["status"] == "chosen":
-        return f"{chosen} is the cheapest cell within {margin} of the best"
+        return _certified_title(choice, margin)
     if choice["status"] == "undecided":
-        return f"Undecided: {cell_name(choice['needed'])} may be within {margin} of {chosen}"
+        return f"Undecided: {cell_name(choice['needed'])} may be within {margin} of the best"
     if not choice["comparisons"]:
         return f"{chosen} is the only cell"
     if any(one["cheaper"] for one in choice["comparisons"]):
-        return f"No cheaper cell comes within {margin} of {chosen}"
-    return f"{chosen} is the most accurate cell"
+        return f"Every cheaper cell is shown to lose more than {margin} to {chosen}"
+    return f"{chosen} is the most accurate cell on validation images"
+
+
+def _certified_title(choice: ChoiceRecord, margin: str) -> str:
+    """Return the title where a cell is certified."""
+    certified = cell_name(choice["certified"])
+    if choice["certified"] == choice["best"]:
+        return f"{certified} is shown to lose less than {margin} to every other cell"
+    return f"{certified} is the cheapest cell shown to be within {margin} of every other"

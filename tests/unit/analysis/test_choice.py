@@ -9,7 +9,7 @@ import pytest
 from resomap.analysis.choice import choose
 from resomap.analysis.comparison import Candidate, Latency
 from resomap.analysis.predictions import Cell, Predictions
-from resomap.config.schema import Report
+from tests.synthetic import report_rules
 
 
 def predictions(
@@ -40,9 +40,7 @@ def candidate(
     return Candidate(val, test, cost)
 
 
-def rules(**changes: Any) -> Report:
-    budgets = {"max_latency_ms": None, "min_accuracy": None}
-    return Report(**{"margin": 0.02, "confidence": 0.95, **budgets, **changes})
+rules = report_rules
 
 
 def test_cheaper_cell_within_margin_is_chosen() -> None:
@@ -65,9 +63,16 @@ def test_best_is_chosen_when_cheaper_cells_are_worse() -> None:
     assert choice["needed"] is None
 
 
+def few_images(resolution: int, accuracy: float, latency: float, rng: int) -> Candidate:
+    """Build a cell of one seed with random mistakes on 100 validation images."""
+    cell = candidate(resolution, accuracy, latency, seeds=(0,), images=100)
+    for predicted in (cell.val, cell.test):
+        np.random.default_rng(rng).shuffle(predicted.correct[resolution][0])
+    return cell
+
+
 def test_missing_evidence_is_not_non_inferiority() -> None:
-    few: dict[str, Any] = {"seeds": (0,), "images": 100}
-    choice = choose([candidate(48, 0.94, 2.0, **few), candidate(96, 0.95, 8.0, **few)], rules())
+    choice = choose([few_images(48, 0.94, 2.0, 0), few_images(96, 0.95, 8.0, 1)], rules())
     assert (choice["status"], choice["choice"]["resolution"]) == ("undecided", 96)
     assert choice["needed"]["resolution"] == 48
     assert choice["needed"]["more_images"] > 0
@@ -75,10 +80,15 @@ def test_missing_evidence_is_not_non_inferiority() -> None:
 
 def test_shown_within_holds_against_every_rival() -> None:
     noisy = candidate(64, 0.949, 9.0)
-    noisy.val.correct[64][:] = np.random.default_rng(0).random((3, 2000)) < 0.949
-    choice = choose([candidate(48, 0.935, 2.0), noisy, candidate(96, 0.95, 8.0)], rules())
-    (against_best,) = (one for one in choice["comparisons"] if one["resolution"] == 48)
-    assert against_best["shown_within"] >= -against_best["difference"]["low"]
+    noisy.test.correct[64][:] = np.random.default_rng(0).random((3, 4000)) < 0.949
+    close = [candidate(48, 0.948, 2.0), candidate(96, 0.95, 8.0)]
+    alone, rivalled = choose(close, rules()), choose([*close, noisy], rules())
+    within = [
+        next(one["shown_within"] for one in choice["comparisons"] if one["resolution"] == 48)
+        for choice in (alone, rivalled)
+    ]
+    # The noisy rival may be better than the best: it leaves a larger deficit possible.
+    assert within[1] > within[0] > 0.002
 
 
 def test_selection_uses_validation_and_reports_test() -> None:

@@ -156,7 +156,10 @@ def test_cell_without_finished_run_keeps_latency(folder: Path) -> None:
 
 def test_cells_name_method_of_interval(folder: Path) -> None:
     methods = [row["interval"] for row in read(folder, "cells", model="simple_cnn")]
-    assert methods == ["crossed t, pooled", "Wilson, this network only"]
+    assert methods == [
+        "Wilson over seeds and images",
+        "Wilson over seeds of other cells and images",
+    ]
 
 
 def test_margin_of_group_is_margin_over_its_share(folder: Path) -> None:

@@ -1,0 +1,175 @@
+"""The budgets of the `report` section: which candidates keep them, with confidence.
+
+A budget on a measured quantity is kept when a one-sided bound keeps it, since a cell that only
+seems to keep it exceeds it half of the time. The bounds share the error over the candidates.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from resomap.analysis.comparison import Candidate
+from resomap.analysis.statistics import (
+    Pool,
+    accuracy_interval,
+    mean_interval,
+    pool_seed_variance,
+)
+from resomap.config import schema
+from resomap.text import format_milliseconds
+
+COST_BUDGETS = {
+    "max_peak_memory_mib": ("peak_memory_mib", "peak memory", "MiB"),
+    "max_model_size_mib": ("model_size_mib", "model size", "MiB"),
+    "max_energy_j_per_image": ("energy_j_per_image", "energy per image", "J"),
+    "max_macs": ("macs", "number of MACs", "MACs"),
+}
+"""By key: the column of profiles.csv, what it is, and its unit."""
+
+
+@dataclass(frozen=True)
+class BudgetCheck:
+    """The rules, the one-sided level of each bound, and the classes and their seed variances."""
+
+    rules: schema.Report
+    error: float
+    classes: Sequence[str]
+    pool: Pool | None
+
+    @property
+    def confidence(self) -> float:
+        """Return the confidence of a two-sided interval with ends of this level."""
+        return 1 - 2 * self.error
+
+
+Exclusions = list[dict[str, Any]]
+
+
+def apply_budgets(
+    candidates: Sequence[Candidate], rules: schema.Report, classes: Sequence[str] = ()
+) -> tuple[list[Candidate], Exclusions]:
+    """Split the candidates into those that keep the budgets and records of the others."""
+    pool = pool_seed_variance(one.val_correct for one in candidates)
+    error = (1 - rules.confidence) / max(len(candidates), 1)
+    check = BudgetCheck(rules, error, classes, pool)
+    allowed, excluded = [], []
+    for candidate in candidates:
+        reason = next(_reasons(candidate, check), None)
+        if reason is None:
+            allowed.append(candidate)
+        else:
+            excluded.append({**candidate.identity, "reason": reason})
+    return allowed, excluded
+
+
+def exceeds_latency(candidate: Candidate, rules: schema.Report, count: int) -> bool:
+    """Return whether a measured latency is not shown to keep the budget, of `count` cells."""
+    check = BudgetCheck(rules, (1 - rules.confidence) / max(count, 1), (), None)
+    return candidate.latency is not None and any(_latency(candidate, check))
+
+
+def _reasons(candidate: Candidate, check: BudgetCheck) -> Iterator[str]:
+    """Yield which budgets a candidate is not shown to keep."""
+    for budget in (_failures, _accuracy, _balanced_accuracy, _recalls, _latency, _costs):
+        yield from budget(candidate, check)
+    yield from _evidence(candidate, check)
+
+
+def _failures(candidate: Candidate, check: BudgetCheck) -> Iterator[str]:
+    """Yield that too many seeds failed: the survivors alone would flatter the cell."""
+    failed, limit = candidate.failed_seeds, check.rules.max_failed_seeds
+    if failed > limit:
+        total = failed + len(candidate.val.seeds)
+        yield f"{failed} of {total} seeds diverged or did not fit in memory"
+
+
+def _accuracy(candidate: Candidate, check: BudgetCheck) -> Iterator[str]:
+    """Yield that the validation accuracy is not shown to reach the budget."""
+    limit = check.rules.min_accuracy
+    if limit is not None:
+        interval = accuracy_interval(candidate.val_correct, check.confidence, check.pool)
+        yield from _too_low("validation accuracy", interval.mean, interval.low, limit)
+
+
+def _too_low(name: str, value: float, low: float, limit: float) -> Iterator[str]:
+    """Yield that a value, or the lower end of its interval, is below the budget."""
+    if value < limit:
+        yield f"{name} {value:.3f} is below {limit:g}"
+    elif low < limit:
+        yield f"{name} {value:.3f} is not shown to reach {limit:g} (it may be {low:.3f})"
+
+
+def _balanced_accuracy(candidate: Candidate, check: BudgetCheck) -> Iterator[str]:
+    """Yield that the balanced validation accuracy is not shown to reach the budget."""
+    limit = check.rules.min_balanced_accuracy
+    if limit is not None:
+        labels = candidate.val.labels
+        counts = np.bincount(labels)
+        # Each class weighs the same, however many images it has.
+        weights = len(labels) / np.count_nonzero(counts) / counts[labels]
+        interval = mean_interval(candidate.val_correct * weights, check.confidence)
+        yield from _too_low("balanced accuracy", interval.mean, interval.low, limit)
+
+
+def _recalls(candidate: Candidate, check: BudgetCheck) -> Iterator[str]:
+    """Yield the classes whose recall is not shown to reach its budget."""
+    for wanted in check.rules.min_recall:
+        is_class = candidate.val.labels == list(check.classes).index(wanted.name)
+        if not is_class.any():
+            yield f"recall of {wanted.name} is unknown: no validation image has that class"
+            continue
+        correct = candidate.val_correct[:, is_class]
+        interval = accuracy_interval(correct, check.confidence, check.pool)
+        name = f"recall of {wanted.name}"
+        yield from _too_low(name, interval.mean, interval.low, wanted.recall)
+
+
+def _latency(candidate: Candidate, check: BudgetCheck) -> Iterator[str]:
+    """Yield that the p90 latency is not shown to keep the budget."""
+    limit = check.rules.max_latency_ms
+    if limit is None:
+        return
+    if candidate.latency is None:
+        yield "its latency was not measured"
+        return
+    # The 90th percentile: half of the images may exceed a budget that the median keeps.
+    p90 = candidate.latency.p90
+    highest = p90 * candidate.latency.upper_factor(check.error)
+    yield from _too_high("p90 latency", p90, highest, limit, format_milliseconds)
+
+
+def _too_high(
+    name: str, value: float, highest: float, limit: float, form: Callable[[float], str]
+) -> Iterator[str]:
+    """Yield that a value, or the upper end of its interval, is above the budget."""
+    if value > limit:
+        yield f"{name} {form(value)} is above {form(limit)}"
+    elif highest > limit:
+        yield f"{name} {form(value)} is not shown to keep {form(limit)} (it may be {form(highest)})"
+
+
+def _costs(candidate: Candidate, check: BudgetCheck) -> Iterator[str]:
+    """Yield the other costs of an image that are above their budgets."""
+    for key, (column, name, unit) in COST_BUDGETS.items():
+        limit, value = getattr(check.rules, key), candidate.costs.get(column)
+        if limit is None:
+            continue
+        if value is None:
+            yield f"its {name} was not measured"
+        elif value > limit:
+            yield f"{name} {value:.4g} {unit} is above {limit:g} {unit}"
+
+
+def _evidence(candidate: Candidate, check: BudgetCheck) -> Iterator[str]:
+    """Yield that the evidence is off the object, or not shown to be on it."""
+    if check.rules.alarms == "forbidden" and candidate.alarm == "fires":
+        yield "the alarm about its evidence fires"
+    limit = check.rules.min_localisation
+    if limit is None:
+        return
+    if candidate.localisation is None:
+        yield "its localisation was not measured"
+    elif candidate.localisation < limit:
+        yield f"localisation is not shown to reach {limit:g} (it may be {candidate.localisation:.2f})"

@@ -1,0 +1,130 @@
+"""The certificate: a sequence of cells fixed on validation images and tested on test images.
+
+Fixed-sequence testing (Angelopoulos et al. 2021, "Learn then Test"): the sequence starts with
+the most accurate cell and goes on to cheaper ones. Each is tested at the full level, and the
+first failure ends it. A cell passes when it is shown to lose less than the margin to *every*
+other cell, since the best one on validation images may not be the best.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from resomap.analysis.contrasts import Contrasts
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The cells of the sequence, how many of them passed, and what each may lose at most.
+
+    `shown_within` (K,) is the largest deficit to any other cell that the data leave possible;
+    for the cells of the sequence on test images, for others on validation images. `split` is
+    what the tests read.
+    """
+
+    sequence: tuple[int, ...]
+    passed: int
+    shown_within: np.ndarray
+    split: str
+
+    @property
+    def certified(self) -> int | None:
+        """The last cell that passed; None when the first one failed."""
+        return self.sequence[self.passed - 1] if self.passed else None
+
+    @property
+    def successes(self) -> tuple[int, ...]:
+        """The cells that passed."""
+        return self.sequence[: self.passed]
+
+
+def certify(
+    val: Contrasts,
+    test: Contrasts | None,
+    ranks: Sequence[tuple],
+    cheaper: np.ndarray,
+    margin: float,
+    error: float,
+) -> Certificate:
+    """Test the sequence of cells at level `error`.
+
+    `ranks` sort cells by promise on validation images, `cheaper` (K, K) is whether the row is
+    shown to cost less than the column. Without `test` images, validation images are tested, and
+    all cells share the level.
+    """
+    sequence = promising_sequence(ranks, cheaper)
+    on_val = largest_deficits(val, error / len(ranks))
+    if test is None:
+        return _certificate(sequence, on_val, margin, "val")
+    deficits = largest_deficits(test, error, expected_luck(val, test, sequence[0], cheaper))
+    shown_within = on_val.copy()
+    shown_within[list(sequence)] = deficits[list(sequence)]
+    return _certificate(sequence, shown_within, margin, "test")
+
+
+def _certificate(
+    sequence: tuple[int, ...], shown_within: np.ndarray, margin: float, split: str
+) -> Certificate:
+    """Count the cells of the sequence before the first failure."""
+    passed = 0
+    for cell in sequence:
+        if shown_within[cell] > margin:
+            break
+        passed += 1
+    return Certificate(sequence, passed, shown_within, split)
+
+
+def promising_sequence(ranks: Sequence[tuple], cheaper: np.ndarray) -> tuple[int, ...]:
+    """Return the best cell, then the most promising one that is cheaper, and so on."""
+    order = sorted(range(len(ranks)), key=lambda cell: ranks[cell], reverse=True)
+    sequence = [order[0]]
+    for cell in order[1:]:
+        # A cell that costs no less than one before it could not improve the choice.
+        if cheaper[cell, sequence[-1]]:
+            sequence.append(cell)
+    return tuple(sequence)
+
+
+def largest_deficits(
+    contrasts: Contrasts, error: float, luck: np.ndarray | float = 0.0
+) -> np.ndarray:
+    """Return the largest deficit of each cell to any other that is possible at level `error`.
+
+    `luck` (K, K) is subtracted from the differences.
+    """
+    # The claim is about all others together, so no bound has to share the level.
+    lowest = contrasts.differences - contrasts.half_widths(error) - luck
+    np.fill_diagonal(lowest, 0.0)
+    return np.maximum(-lowest.min(axis=1), 0.0)
+
+
+def expected_luck(
+    val: Contrasts, test: Contrasts, best: int, cheaper: np.ndarray
+) -> np.ndarray:
+    """Return by how much the seeds of a cell probably flatter it on test images (K, K).
+
+    Test images are new, but the networks are those whose validation accuracy selected them:
+    of several equal cells the one with the luckiest seeds is tested.
+    """
+    rivals = cheaper[:, best] | (np.arange(len(cheaper)) == best)
+    rates = stats.t.isf(CONTENTION, val.errors[1]) * val.errors[0]
+    # Contenders of the column: not shown to be less accurate than it.
+    contends = val.differences + rates >= 0
+    np.fill_diagonal(contends, True)
+    count = np.maximum(contends[rivals].sum(axis=0), 1)
+    # One half of the variance of a pair belongs to each of its cells.
+    seeds, images = test.seed_part / 2, val.image_variance / 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        flattered = np.where(seeds > 0, seeds / np.sqrt(seeds + images), 0.0)
+    return np.asarray(expected_maximum(count)[:, None] * flattered)
+
+
+CONTENTION = 0.05
+"""Level at which a cell is shown to be less accurate than another, and so no contender."""
+
+
+def expected_maximum(count: np.ndarray) -> np.ndarray:
+    """Return the expected largest of `count` standard normal values (Blom 1958)."""
+    return np.asarray(stats.norm.ppf((count - 0.375) / (count + 0.25)))

@@ -1,0 +1,88 @@
+"""Budgets: kept with confidence, and with a reason when not."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from resomap.analysis.budgets import apply_budgets
+from resomap.analysis.comparison import Candidate, Latency
+from tests.synthetic import report_rules
+from tests.unit.analysis.test_choice import candidate
+
+CLASSES = [f"class{number}" for number in range(10)]
+
+
+def reason(cell: Candidate, **budgets: Any) -> str | None:
+    """Return why a cell does not keep the budgets."""
+    _, excluded = apply_budgets([cell], report_rules(**budgets), CLASSES)
+    return excluded[0]["reason"] if excluded else None
+
+
+def test_accuracy_just_above_budget_is_not_shown_to_keep_it() -> None:
+    cell = candidate(48, 0.805, 2.0)
+    assert reason(cell, min_accuracy=0.78) is None
+    assert "is not shown to reach 0.8 (it may be 0.7" in str(reason(cell, min_accuracy=0.8))
+    assert reason(cell, min_accuracy=0.9) == "validation accuracy 0.804 is below 0.9"
+
+
+def test_latency_that_varies_between_rounds_needs_room() -> None:
+    rounds = tuple(1 + 0.1 * np.random.default_rng(0).standard_normal(7))
+    cell = replace(candidate(48, 0.9, 2.0), latency=Latency(2.0, 2.98, True, rounds))
+    assert "is not shown to keep 3 ms" in str(reason(cell, max_latency_ms=3.0))
+    assert reason(cell, max_latency_ms=4.0) is None
+
+
+@pytest.mark.parametrize(
+    ("costs", "budgets", "expected"),
+    [
+        ({"macs": 5e6}, {"max_macs": 4e6}, "number of MACs 5e+06 MACs is above 4e+06 MACs"),
+        ({}, {"max_peak_memory_mib": 10}, "its peak memory was not measured"),
+        ({"model_size_mib": 3.0}, {"max_model_size_mib": 4}, None),
+        (
+            {"energy_j_per_image": 0.5},
+            {"max_energy_j_per_image": 0.4},
+            "energy per image 0.5 J",
+        ),
+    ],
+    ids=["macs", "not measured", "kept", "energy"],
+)
+def test_costs_are_compared_with_their_budgets(
+    costs: dict[str, float], budgets: dict[str, float], expected: str | None
+) -> None:
+    found = reason(replace(candidate(48, 0.9, 2.0), costs=costs), **budgets)
+    assert found is expected or (expected is not None and expected in str(found))
+
+
+def test_recall_of_class_is_compared_with_its_budget() -> None:
+    cell = candidate(48, 1.0, 2.0, images=1000)
+    cell.val.correct[48][:] = cell.val.labels != 3
+    wanted = ({"name": "class3", "recall": 0.9},)
+    assert reason(cell, min_recall=wanted) == "recall of class3 0.000 is below 0.9"
+    assert reason(cell, min_recall=({"name": "class4", "recall": 0.9},)) is None
+
+
+def test_balanced_accuracy_weighs_classes_equally() -> None:
+    cell = candidate(48, 1.0, 2.0, images=1000)
+    labels = (np.arange(1000) % 10 == 0).astype(int)
+    cell = replace(cell, val=replace(cell.val, labels=labels))
+    cell.val.correct[48][:, labels == 1] = False
+    found = reason(cell, min_balanced_accuracy=0.8)
+    assert found is not None
+    assert "balanced accuracy 0.49" in found or "balanced accuracy 0.50" in found
+
+
+def test_failed_seeds_exclude_unless_allowed() -> None:
+    cell = replace(candidate(48, 0.9, 2.0), failed_seeds=1)
+    assert reason(cell) == "1 of 4 seeds diverged or did not fit in memory"
+    assert reason(cell, max_failed_seeds=1) is None
+
+
+def test_evidence_is_compared_with_its_budgets() -> None:
+    cell = replace(candidate(48, 0.9, 2.0), alarm="fires", localisation=0.2)
+    assert reason(cell, alarms="forbidden") == "the alarm about its evidence fires"
+    assert reason(cell) is None
+    assert "localisation is not shown to reach 0.3" in str(reason(cell, min_localisation=0.3))
+    unknown = replace(cell, localisation=None)
+    assert reason(unknown, min_localisation=0.3) == "its localisation was not measured"
