@@ -47,12 +47,16 @@ class CellVariances:
 
 @dataclass(frozen=True)
 class Draws:
-    """Simulated accuracies and their errors at hand, (draws, K) each."""
+    """Simulated accuracies and their errors at hand, (draws, K) each.
+
+    `seed_factor` (draws, 1) is what the true seed variance is to its estimate.
+    """
 
     accuracy: np.ndarray
     seed_luck: np.ndarray
     val_luck: np.ndarray
     test_luck: np.ndarray
+    seed_factor: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,8 @@ class Simulation:
         new = np.maximum(future.seeds - seeds, 0)
         shape = draws.accuracy.shape
         with np.errstate(divide="ignore", invalid="ignore"):
-            spread = np.where(new > 0, np.sqrt(variances.seed / new), 0.0)
+            of_new = variances.seed * draws.seed_factor / new
+            spread = np.where(new > 0, np.sqrt(of_new), 0.0)
         fresh = spread * rng.standard_normal(shape)
         luck = (seeds * draws.seed_luck + new * fresh) / (seeds + new)
         val, test = (
@@ -133,10 +138,10 @@ class Simulation:
         """Return where a cell (draws,) is shown to be within the margin of all others."""
         rows = np.arange(len(test))
         ranking = self.ranking
-        error = self._future_errors(future, test=True)
-        quantile = stats.t.isf(ranking.error, self._future_df(future))
+        half = stats.t.isf(ranking.error, self._future_df(future))[cell]
+        half = half * self._future_errors(cell, future, test=True)
         luck = np.stack([self._luck(best, future) for best in range(test.shape[1])])
-        deficit = test - test[rows, cell][:, None] + (quantile * error + luck)[cell]
+        deficit = test - test[rows, cell][:, None] + half + luck[cell]
         deficit[rows, cell] = 0.0
         return np.asarray(deficit.max(axis=1) <= ranking.margin)
 
@@ -151,21 +156,24 @@ class Simulation:
     ) -> np.ndarray:
         """Return where all cheaper cells are shown to be worse than the best (draws,)."""
         ranking = self.ranking
-        error = self._future_errors(future, test=False)
-        quantile = stats.t.isf(ranking.shared_error, self._future_df(future))
-        highest = val - val[np.arange(len(val)), best][:, None] + (quantile * error)[best]
+        half = stats.t.isf(ranking.shared_error, self._future_df(future))[best]
+        half = half * self._future_errors(best, future, test=False)
+        highest = val - val[np.arange(len(val)), best][:, None] + half
         cheaper = ranking.cheaper.T[best]
         return np.asarray(((highest < -ranking.margin) | ~cheaper).all(axis=1))
 
-    def _future_errors(self, future: FutureSweep, *, test: bool) -> np.ndarray:
-        """Return the standard errors of all differences in a future sweep (K, K)."""
+    def _future_errors(
+        self, cell: np.ndarray, future: FutureSweep, *, test: bool
+    ) -> np.ndarray:
+        """Return the standard errors of the differences of a cell in future sweeps (draws, K)."""
         contrasts = self.ranking.test if test else self.ranking.val
         factor = future.images_factor if test else 1.0
         seeds = contrasts.pair_seeds
         total = np.maximum(future.seeds, seeds)
         averaged = contrasts.of_seeds.alone * (1 / seeds - 1 / total)
         images = np.maximum(contrasts.image_variance - averaged, 0.0) / factor
-        return np.sqrt(images + contrasts.seed_part * seeds / total)
+        of_seeds = contrasts.seed_part * seeds / total
+        return np.asarray(np.sqrt(images[cell] + of_seeds[cell] * self.draws.seed_factor))
 
     def _future_df(self, future: FutureSweep) -> np.ndarray:
         """Return degrees of freedom in proportion to those of the seeds at hand (K, K)."""
@@ -200,10 +208,12 @@ def draw_sweeps(ranking: Ranking, variances: CellVariances, rng: np.random.Gener
     Drawn from the prior, then corrected by what the means say (Matheron's rule), which is exact
     for normal values.
     """
+    factor = draw_seed_factors(ranking, rng)
     luck = variances.seed / ranking.val.seeds
     centre, spread = _prior(ranking, luck, variances)
-    prior = np.stack([spread, luck, variances.val, variances.test])
-    drawn = np.sqrt(prior)[:, None, :] * rng.standard_normal((4, DRAWS, len(luck)))
+    luck = luck * factor
+    prior = np.stack(np.broadcast_arrays(spread, luck, variances.val, variances.test))
+    drawn = np.sqrt(prior) * rng.standard_normal(prior.shape)
     drawn[0] += centre
     # Both splits see the accuracy and the luck of the seeds; each has images of its own.
     both = spread + luck
@@ -228,7 +238,18 @@ def draw_sweeps(ranking: Ranking, variances: CellVariances, rng: np.random.Gener
         seed_luck=drawn[1] + luck * common,
         val_luck=drawn[2] + variances.val * weights[0],
         test_luck=drawn[3] + variances.test * weights[1],
+        seed_factor=factor,
     )
+
+
+def draw_seed_factors(ranking: Ranking, rng: np.random.Generator) -> np.ndarray:
+    """Draw what the true seed variance may be to its estimate (draws, 1)."""
+    pool = ranking.test.pool
+    if pool is None or pool.level_variance == 0:
+        return np.ones((DRAWS, 1))
+    # The df of the level, as that of a variance; few seeds leave it open by a large factor.
+    df = max(2 * pool.level**2 / pool.level_variance, 1.0)
+    return np.clip(df / rng.chisquare(df, (DRAWS, 1)), 0.2, 5.0)
 
 
 def _prior(
