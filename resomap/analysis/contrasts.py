@@ -12,6 +12,7 @@ import numpy as np
 from scipy import stats
 
 from resomap.analysis.statistics import (
+    SCALE_POWERS,
     Interval,
     Pool,
     combine_errors,
@@ -141,7 +142,7 @@ class Contrasts:
 
 def scale_index(pool: Pool) -> int:
     """Return the position of the power of a pool among the scales."""
-    return int(pool.power)
+    return SCALE_POWERS.index(pool.power)
 
 
 def contrast_cells(correct: Sequence[np.ndarray], seeds: Sequence[Sequence[int]]) -> Contrasts:

@@ -12,9 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-# How the seed variance grows with the variance p(1 - p) of one image: not at all, as it does, or
-# as its square (equal spread of logits). The data choose.
-SCALE_POWERS = (0.0, 1.0, 2.0)
+# How the seed variance grows with the variance p(1 - p) of one image: as it does, not at all, as
+# its square (equal spread of logits), or more steeply. The first holds unless another one is
+# more likely by this much, twice the logarithm.
+SCALE_POWERS = (1.0, 0.0, 2.0, 3.0)
+LIKELIER = 2.0
 # Smallest variances, so that cells without any error can be compared.
 TINY = 1e-12
 # Degrees of freedom from which a t quantile is a normal one.
@@ -134,7 +136,9 @@ def fit_pool(
     # The power that makes the variances most likely (of chi-squared form, up to constants).
     expected = np.maximum(alone[:, None] + levels * scale, TINY)
     misfit = (df[:, None] * (np.log(expected) + variances[:, None] / expected)).sum(axis=0)
-    best = int(misfit.argmin())
+    # Where seeds add little the powers fit alike, and the wrong one would let cells near a coin
+    # toss decide about those near 1.
+    best = int((misfit + LIKELIER * (np.arange(len(misfit)) > 0)).argmin())
     pooled_df = independent * effective_df(variances, df)
     variance = 2 * (df * variances).sum() ** 2 / pooled_df / total[best] ** 2
     return Pool(float(levels[best]), SCALE_POWERS[best], float(variance))
