@@ -5,12 +5,14 @@ Bayes), with the luck of the seeds and of the images at hand. New seeds and imag
 top, and the certificate of the best cell is tested as in `certificate`.
 """
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
-from resomap.analysis.certificate import expected_luck
+from resomap.analysis.certificate import contenders, expected_maximum, flattery
 from resomap.analysis.comparison import Ranking
 
 # Of the simulated sweeps so many must end in a choice.
@@ -19,7 +21,7 @@ DRAWS = 400
 MAX_SEEDS = 20
 # At most this many times the number of test images at hand is proposed.
 MAX_IMAGES_FACTOR = 100
-FACTORS = np.geomspace(1.25, MAX_IMAGES_FACTOR, 24)
+FACTORS = np.geomspace(1.25, MAX_IMAGES_FACTOR, 24).tolist()
 
 
 @dataclass(frozen=True)
@@ -75,19 +77,29 @@ def advise(ranking: Ranking) -> Advice:
     """
     seeds = int(ranking.val.seeds.min())
     simulation = Simulation(ranking)
-    more_seeds = None
+    more_seeds = more_images = None
     # One seed leaves the variance between seeds unknown.
     if ranking.val.pool is not None:
-        for total in range(seeds + 1, MAX_SEEDS + 1):
-            if simulation.settles(FutureSweep(total)) >= SETTLED:
-                more_seeds = total - seeds
-                break
-    more_images = None
-    for factor in FACTORS:
-        if simulation.settles(FutureSweep(seeds, float(factor))) >= SETTLED:
-            more_images = int(np.ceil((factor - 1) * ranking.test.images))
-            break
+        more = [FutureSweep(total) for total in range(seeds + 1, MAX_SEEDS + 1)]
+        found = _first_settled(simulation, more)
+        more_seeds = found and found.seeds - seeds
+    found = _first_settled(simulation, [FutureSweep(seeds, factor) for factor in FACTORS])
+    if found:
+        more_images = int(np.ceil((found.images_factor - 1) * ranking.test.images))
     return Advice(more_seeds, more_images)
+
+
+def _first_settled(
+    simulation: "Simulation", sweeps: Sequence[FutureSweep]
+) -> FutureSweep | None:
+    """Return the smallest of the growing sweeps that settles the choice; None without one."""
+
+    def settles(sweep: FutureSweep) -> bool:
+        return simulation.settles(sweep) >= SETTLED
+
+    # By bisection, since more data settle more.
+    position = bisect_left(sweeps, True, key=settles)
+    return sweeps[position] if position < len(sweeps) else None
 
 
 class Simulation:
@@ -97,6 +109,7 @@ class Simulation:
         self.ranking = ranking
         self.is_certified = ranking.certificate.certified is not None
         self.variances = cell_variances(ranking)
+        self.luck = self._luck()
         self.draws = draw_sweeps(ranking, self.variances, np.random.default_rng(0))
 
     def settles(self, future: FutureSweep) -> float:
@@ -140,16 +153,19 @@ class Simulation:
         ranking = self.ranking
         half = stats.t.isf(ranking.error, self._future_df(future))[cell]
         half = half * self._future_errors(cell, future, test=True)
-        luck = np.stack([self._luck(best, future) for best in range(test.shape[1])])
-        deficit = test - test[rows, cell][:, None] + half + luck[cell]
+        # More seeds are less lucky.
+        luck = self.luck[cell] * np.sqrt(ranking.val.seeds.min() / future.seeds)
+        deficit = test - test[rows, cell][:, None] + half + luck
         deficit[rows, cell] = 0.0
         return np.asarray(deficit.max(axis=1) <= ranking.margin)
 
-    def _luck(self, best: int, future: FutureSweep) -> np.ndarray:
-        """Return the expected luck of a cell that is the best (K,)."""
+    def _luck(self) -> np.ndarray:
+        """Return the expected luck of each cell as the best (row) against the others (K, K)."""
         ranking = self.ranking
-        scale = np.sqrt(ranking.val.seeds.min() / future.seeds)
-        return expected_luck(ranking.val, ranking.test, best, ranking.cheaper)[best] * scale
+        # By best cell (row) and contender (column): those that cost less, and itself.
+        rivals = ranking.cheaper.T | np.eye(len(ranking.cheaper), dtype=bool)
+        count = (rivals * contenders(ranking.val).T).sum(axis=1)
+        return flattery(ranking.val, ranking.test) * expected_maximum(count)[:, None]
 
     def _cheaper_are_worse(
         self, val: np.ndarray, best: np.ndarray, future: FutureSweep

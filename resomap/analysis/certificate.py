@@ -13,6 +13,7 @@ import numpy as np
 from scipy import stats
 
 from resomap.analysis.contrasts import Contrasts
+from resomap.analysis.statistics import TINY
 
 
 @dataclass(frozen=True)
@@ -109,16 +110,22 @@ def expected_luck(
     of several equal cells the one with the luckiest seeds is tested.
     """
     rivals = cheaper[:, best] | (np.arange(len(cheaper)) == best)
-    rates = stats.t.isf(CONTENTION, val.errors[1]) * val.errors[0]
-    # Contenders of the column: not shown to be less accurate than it.
-    contends = val.differences + rates >= 0
+    count = contenders(val)[rivals].sum(axis=0)
+    return flattery(val, test) * expected_maximum(np.maximum(count, 1))[:, None]
+
+
+def contenders(val: Contrasts) -> np.ndarray:
+    """Return where the row is not shown to be less accurate than the column (K, K)."""
+    contends = val.differences + val.half_widths(CONTENTION) >= 0
     np.fill_diagonal(contends, True)
-    count = np.maximum(contends[rivals].sum(axis=0), 1)
+    return np.asarray(contends)
+
+
+def flattery(val: Contrasts, test: Contrasts) -> np.ndarray:
+    """Return how much luck of the seeds one standard deviation of selection brings (K, K)."""
     # One half of the variance of a pair belongs to each of its cells.
     seeds, images = test.seed_part / 2, val.image_variance / 2
-    with np.errstate(invalid="ignore", divide="ignore"):
-        flattered = np.where(seeds > 0, seeds / np.sqrt(seeds + images), 0.0)
-    return np.asarray(expected_maximum(count)[:, None] * flattered)
+    return np.where(seeds > 0, seeds / np.sqrt(np.maximum(seeds + images, TINY)), 0.0)
 
 
 CONTENTION = 0.05
