@@ -172,7 +172,7 @@ class Simulation:
     ) -> np.ndarray:
         """Return where all cheaper cells are shown to be worse than the best (draws,)."""
         ranking = self.ranking
-        half = stats.t.isf(ranking.shared_error, self._future_df(future))[best]
+        half = stats.t.isf(ranking.worse_error, self._future_df(future))[best]
         half = half * self._future_errors(best, future, test=False)
         highest = val - val[np.arange(len(val)), best][:, None] + half
         cheaper = ranking.cheaper.T[best]

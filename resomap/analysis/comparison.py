@@ -10,7 +10,7 @@ from scipy import stats
 from resomap.analysis.certificate import Certificate, certify
 from resomap.analysis.contrasts import Contrasts, contrast_cells
 from resomap.analysis.predictions import Cell, Predictions
-from resomap.analysis.statistics import Interval
+from resomap.analysis.statistics import TINY, Interval
 
 RAW = "raw"
 
@@ -187,7 +187,7 @@ class Ranking:
     """All candidates compared with each other, by their position.
 
     `cheaper` (K, K) is where the row is shown to cost less than the column. `error` is the
-    one-sided level of the certificate, `shared_error` that of each candidate shown worse.
+    one-sided level of the certificate.
     """
 
     candidates: tuple[Candidate, ...]
@@ -204,26 +204,37 @@ class Ranking:
         return self.certificate.sequence[0]
 
     @property
-    def shared_error(self) -> float:
-        """Return the level of each of the cheaper candidates: any of them may be shown worse."""
-        return self.error / max(int(self.cheaper[:, self.best].sum()), 1)
+    def worse_error(self) -> float:
+        """Return the one-sided level that all candidates share which are shown to be worse."""
+        # Half of the error, so that the interval on the page excludes the margin, too.
+        return self.error / 2
 
     def comparisons(self) -> list[Comparison]:
         """Return the comparison of every other candidate with the best."""
         others = [cell for cell in range(len(self.candidates)) if cell != self.best]
-        highest = self.val.differences + self.val.half_widths(self.shared_error)
-        return [self._compare(cell, float(highest[cell, self.best])) for cell in others]
+        worse = self._shown_worse(others)
+        return [self._compare(cell, is_worse=cell in worse) for cell in others]
 
-    def _compare(self, cell: int, highest: float) -> Comparison:
-        verdict = "open"
+    def _shown_worse(self, others: Sequence[int]) -> set[int]:
+        """Return the candidates shown to be worse than the best by more than the margin."""
+        errors, df = (values[others, self.best] for values in self.val.errors)
+        beyond = -self.margin - self.val.differences[others, self.best]
+        chances = stats.t.sf(beyond / np.maximum(errors, TINY), df)
+        worse: set[int] = set()
+        # Holm (1979): the clearest first, each at its share of the level, up to a failure.
+        for rank, place in enumerate(np.argsort(chances, kind="stable")):
+            if chances[place] > self.worse_error / (len(others) - rank):
+                break
+            worse.add(others[int(place)])
+        return worse
+
+    def _compare(self, cell: int, *, is_worse: bool) -> Comparison:
+        verdict = "worse" if is_worse else "open"
         if cell in self.certificate.successes:
             verdict = "within"
-        # Worse by more than the margin; a difference that is merely not 0 stays open.
-        elif highest < -self.margin:
-            verdict = "worse"
         return Comparison(
             candidate=self.candidates[cell],
-            difference=self.val.interval(cell, self.best, 1 - 2 * self.shared_error),
+            difference=self.val.interval(cell, self.best, 1 - self.error),
             shown_within=float(self.certificate.shown_within[cell]),
             verdict=verdict,
             cheaper=bool(self.cheaper[cell, self.best]),

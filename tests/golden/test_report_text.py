@@ -28,7 +28,7 @@ from tests.dataset_facts import copy_row
 from tests.synthetic import Sweep, aggregate
 from tests.unit.analysis.findings import test_agreement as agreement_rows
 from tests.unit.analysis.findings import test_evidence as evidence_rows
-from tests.unit.analysis.test_choice import at_chance, candidate, rules
+from tests.unit.analysis.test_choice import at_chance, candidate, few_images, rules
 
 TWO_PLACES = {"places": {24: ["medium", "fine"], 48: ["all"]}, "models": ["net"]}
 
@@ -65,11 +65,14 @@ def page(sections: dict[str, Any]) -> str:
 
 def test_headline_page(tables: Tables, snapshot: Any) -> None:
     few: dict[str, Any] = {"seeds": (0,), "images": 100}
+    undecided, seeds = [few_images(48, 0.94, 2, 0), few_images(96, 0.95, 8, 1)], (0, 1, 2, 3)
     cells = {
         "chosen": [candidate(24, 0.7, 1), candidate(48, 0.949, 2), candidate(96, 0.95, 8)],
         "best": [candidate(24, 0.7, 1), candidate(96, 0.95, 8)],
         "best and cheapest": [candidate(24, 0.95, 1), candidate(96, 0.7, 8)],
-        "undecided": [candidate(48, 0.94, 2, **few), candidate(96, 0.95, 8, **few)],
+        "cheaper is open": [candidate(48, 0.94, 2, **few), candidate(96, 0.95, 8, **few)],
+        "undecided": undecided,
+        "control": [candidate(24, 0.94, 1, seeds=seeds), candidate(96, 0.95, 8, seeds=seeds)],
         "only": [candidate(48, 0.9, 2, valid=False)],
         "no latency": [candidate(48, 0.95, None), candidate(96, 0.951, None)],
         "nothing finished": [],
@@ -79,6 +82,9 @@ def test_headline_page(tables: Tables, snapshot: Any) -> None:
     sections = {"sweep": [tables.choice["headline"], *tables.choice["reasons"]]}
     for name, candidates in cells.items():
         record = choice.describe_choice(choose(candidates, rules()))
+        sections[name] = [choice.choice_title(record), record["headline"], *record["reasons"]]
+    for name, candidates in (("frugal", cells["chosen"]), ("frugal, undecided", undecided)):
+        record = choice.describe_choice(choose(candidates, rules(attitude="frugal")))
         sections[name] = [choice.choice_title(record), record["headline"], *record["reasons"]]
     excluded = choose([candidate(48, 0.8, 2)], rules(min_accuracy=0.9))
     record = choice.describe_choice(excluded)

@@ -243,11 +243,11 @@ def _control(choice: ChoiceRecord) -> Iterator[str]:
     """Yield how many cells were found to differ from themselves."""
     control = choice["control"]
     if control:
-        seeds = format_count(control["n_seeds"], "seed")
+        seeds, found = format_count(control["n_seeds"], "seed"), control["differences"]
         yield (
-            f"A/A control: each cell by {seeds} against itself by {seeds} others. "
-            f"{control['differences']} of {format_count(control['comparisons'], 'difference')} "
-            f"{agree(control['differences'], 'was', 'were')} found, all false; "
+            f"A/A control: the networks of {seeds} of each cell, compared with those of as many "
+            f"other seeds. {found} of {format_count(control['comparisons'], 'comparison')} "
+            f"{agree(found, 'shows', 'show')} a difference, which would be false; "
             f"{control['expected']:.1f} are expected."
         )
 
