@@ -209,10 +209,12 @@ def run_width(options: Namespace, work: Path) -> str:
 # The certificate
 
 
-def simulated_ranking(world: World, seeds: int, images: int) -> Ranking:
+def simulated_ranking(
+    world: World, seeds: int, images: int, test_images: int = TEST_IMAGES
+) -> Ranking:
     """Rank the cells of a world by validation and test images."""
     splits = [
-        world.correct(world.images(count), slice(0, seeds)) for count in (images, TEST_IMAGES)
+        world.correct(world.images(count), slice(0, seeds)) for count in (images, test_images)
     ]
     return rank_candidates(make_candidates(*splits), MARGIN, CONFIDENCE)
 
@@ -248,12 +250,13 @@ def count_certificates(
     draws: int,
     accuracies: Callable[[np.random.Generator], np.ndarray] = draw_accuracies,
     seed_sd: float | np.ndarray = SEED_SD,
+    test_images: int = TEST_IMAGES,
 ) -> CertificateCounts:
     """Certify simulated sweeps."""
     rng, counts = np.random.default_rng([seeds, images, 1]), CertificateCounts()
     for _ in range(draws):
         world = make_world(accuracies(rng), seed_sd, seeds, rng)
-        counts.add(world.accuracy, simulated_ranking(world, seeds, images))
+        counts.add(world.accuracy, simulated_ranking(world, seeds, images, test_images))
     return counts
 
 

@@ -281,8 +281,8 @@ MATRIX = (
 KNEES = (
     *(*MODEL, GROUP),
     Column("margin", "0-1", "accuracy that may be lost"),
-    Column("lower", "px", "largest resolution below `upper` shown to be worse"),
-    Column("upper", "px", "smallest resolution shown to be within the margin"),
+    Column("lower", "px", "largest resolution such that it and all below are shown worse"),
+    Column("upper", "px", "smallest one shown to be within the margin, else the largest"),
     Column("best", "px", "most accurate resolution"),
     Column("censored", "", "ends that the sweep does not show: below, above, both"),
     Column("n_val", "count", "validation images"),
