@@ -59,10 +59,10 @@ class Rate:
         test = binomtest(self.count, self.total, bar, alternative="greater")
         return bool(test.pvalue > LEVEL)
 
-    def at_least(self, bar: float) -> bool:
+    def at_least(self, bar: float, level: float = LEVEL) -> bool:
         """Return whether an exact test does not show that the rate misses the bar."""
         test = binomtest(self.count, self.total, bar, alternative="less")
-        return bool(test.pvalue > LEVEL)
+        return bool(test.pvalue > level)
 
     def __str__(self) -> str:
         return f"{self.value:.3f} ({self.count} of {self.total})"
@@ -178,15 +178,18 @@ UNLIKE = {
 
 def run_unlike(options: Namespace, work: Path) -> str:
     """Simulate cells with unlike seed variances."""
-    rows = []
+    draws, rows = options.simulations // 4, []
     for name, (accuracy, seed_sd) in UNLIKE.items():
         for seeds in (2, 3, 5, 10):
-            found = cover(accuracy, seed_sd, seeds, 2000, options.simulations // 4)
+            found = cover(accuracy, seed_sd, seeds, 2000, draws)
             lowest = found.accuracy.min(), found.difference.min()
-            values = (*lowest, found.accuracy.mean())
-            rows.append(
-                (name, seeds, *(f"{one:.3f}" for one in values), verdict(min(lowest) >= 0.89))
+            # The worst of many is below .90 by chance, so they share the level.
+            kept = all(
+                Rate(round(share * draws), draws).at_least(0.9, LEVEL / count)
+                for share, count in zip(lowest, (12, 66), strict=True)
             )
+            values = (*lowest, found.accuracy.mean())
+            rows.append((name, seeds, *(f"{one:.3f}" for one in values), verdict(kept)))
     head = ("seed sd", "S", "lowest accuracy", "lowest difference", "mean accuracy", "bar")
     note = "Coverage of the worst of twelve cells and of the worst of 66 differences (bar .90)."
     return f"{note}\n\n{markdown(head, rows)}"

@@ -81,11 +81,12 @@ def advise(ranking: Ranking) -> Advice:
     # One seed leaves the variance between seeds unknown.
     if ranking.val.pool is not None:
         more = [FutureSweep(total) for total in range(seeds + 1, MAX_SEEDS + 1)]
-        found = _first_settled(simulation, more)
-        more_seeds = found and found.seeds - seeds
-    found = _first_settled(simulation, [FutureSweep(seeds, factor) for factor in FACTORS])
-    if found:
-        more_images = int(np.ceil((found.images_factor - 1) * ranking.test.images))
+        enough = _first_settled(simulation, more)
+        if enough:
+            more_seeds = enough.seeds - seeds
+    enough = _first_settled(simulation, [FutureSweep(seeds, factor) for factor in FACTORS])
+    if enough:
+        more_images = int(np.ceil((enough.images_factor - 1) * ranking.test.images))
     return Advice(more_seeds, more_images)
 
 
