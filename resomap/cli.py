@@ -83,14 +83,22 @@ def plan(
 
     Each cell is measured once; later calls reuse the measurements.
     """
+    from resomap.analysis.outlook import SweepSize
     from resomap.plan.measure import plan_sweep
     from resomap.plan.table import plan_lines
+    from resomap.report.text.outlook import describe_outlook
 
     with _printed_errors():
         config = load_config(SHIPPED_CONFIG, configfile or [])
         # Progress goes to stderr, so that the plan can be piped.
         estimate = plan_sweep(config, gpus, jobs, rate, lambda line: typer.echo(line, err=True))
-    typer.echo("\n".join(plan_lines(estimate)))
+    size = SweepSize(
+        cells=len(config.sweep.models) * len(config.sweep.resolutions),
+        seeds=len(config.sweep.seeds),
+        val=estimate["images"]["val"],
+        test=estimate["images"]["test"],
+    )
+    typer.echo("\n".join([*plan_lines(estimate), *describe_outlook(size, config.report)]))
 
 
 @app.command()

@@ -64,7 +64,7 @@ MAY_IMPORT = {
     "mlflow_copy": CORE | {"workflow"},
     "check": CORE | {"workflow", "data", "report", "models.check"},
     "entry": CORE | {"workflow", "data", "models", "training", "profiling", "explain"},
-    "cli": CORE | {"workflow", "plan", "status", "check"},
+    "cli": CORE | {"workflow", "plan", "status", "check", "analysis", "report"},
     "workflow_scripts": CORE
     | {"workflow", "analysis", "report", "mlflow_copy", "entry.arguments"},
 }
