@@ -113,7 +113,16 @@ def _no_choice(
     candidates: Sequence[Candidate], baseline: ChoiceRecord | None, rules: schema.Report
 ) -> ChoiceRecord:
     """Return a record without a choice; `best` is known where nothing was learned."""
-    names = ("best", "choice", "certified", "frugal", "runner_up", "regret", "needed", "control")
+    names = (
+        "best",
+        "choice",
+        "certified",
+        "frugal",
+        "runner_up",
+        "regret",
+        "needed",
+        "control",
+    )
     record = dict.fromkeys(names) | {
         "status": "none",
         "tested_on": None,
