@@ -18,6 +18,7 @@ from resomap.analysis.statistics import (
     pool_seed_variance,
 )
 from resomap.config import schema
+from resomap.errors import ConfigError, suggest
 from resomap.text import format_milliseconds
 
 COST_BUDGETS = {
@@ -50,7 +51,11 @@ Exclusions = list[dict[str, Any]]
 def apply_budgets(
     candidates: Sequence[Candidate], rules: schema.Report, classes: Sequence[str] = ()
 ) -> tuple[list[Candidate], Exclusions]:
-    """Split the candidates into those that keep the budgets and records of the others."""
+    """Split the candidates into those that keep the budgets and records of the others.
+
+    ConfigError where a budget names a class that the dataset has not.
+    """
+    _check_classes(rules, classes)
     pool = pool_seed_variance(one.val_correct for one in candidates)
     error = (1 - rules.confidence) / max(len(candidates), 1)
     check = BudgetCheck(rules, error, classes, pool)
@@ -62,6 +67,14 @@ def apply_budgets(
         else:
             excluded.append({**candidate.identity, "reason": reason})
     return allowed, excluded
+
+
+def _check_classes(rules: schema.Report, classes: Sequence[str]) -> None:
+    """Check that the dataset has every class of `report.min_recall`."""
+    for wanted in rules.min_recall:
+        if wanted.name not in classes:
+            hint = suggest(wanted.name, classes)
+            raise ConfigError(f"report.min_recall: no class is called {wanted.name!r}; {hint}")
 
 
 def exceeds_latency(candidate: Candidate, rules: schema.Report, count: int) -> bool:

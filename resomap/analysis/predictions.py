@@ -176,16 +176,6 @@ def _pair_correct(
     return np.stack(of_runs)
 
 
-def matching_rows(first: Predictions, second: Predictions) -> tuple[list[int], list[int]]:
-    """Return the rows of two cells of the same seeds; rows in order when none is shared."""
-    common = [seed for seed in first.seeds if seed in second.seeds]
-    # Without a shared seed the difference is still that of two means, paired by image only.
-    if not common:
-        rows = list(range(min(len(first.seeds), len(second.seeds))))
-        return rows, rows
-    return list(map(first.seeds.index, common)), list(map(second.seeds.index, common))
-
-
 def group_of_class(manifest: dict[str, Any]) -> list[str | None]:
     """Return the group of each class by its index; None where the dataset has no groups."""
     groups = manifest["groups"] or {}

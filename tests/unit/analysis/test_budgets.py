@@ -8,6 +8,7 @@ import pytest
 
 from resomap.analysis.budgets import apply_budgets
 from resomap.analysis.comparison import Candidate, Latency
+from resomap.errors import ConfigError
 from tests.synthetic import report_rules
 from tests.unit.analysis.test_choice import candidate
 
@@ -61,6 +62,11 @@ def test_recall_of_class_is_compared_with_its_budget() -> None:
     wanted = ({"name": "class3", "recall": 0.9},)
     assert reason(cell, min_recall=wanted) == "recall of class3 0.000 is below 0.9"
     assert reason(cell, min_recall=({"name": "class4", "recall": 0.9},)) is None
+
+
+def test_unknown_class_is_named_with_a_similar_one() -> None:
+    with pytest.raises(ConfigError, match="no class is called 'clas3'; did you mean class3"):
+        reason(candidate(48, 0.9, 2.0), min_recall=({"name": "clas3", "recall": 0.9},))
 
 
 def test_balanced_accuracy_weighs_classes_equally() -> None:
