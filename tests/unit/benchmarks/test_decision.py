@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks.decision import (
-    SIZES,
+from benchmarks.decision import SIZES
+from benchmarks.decision_trials import (
     Rate,
     budgets_kept,
     count_certificates,
