@@ -126,8 +126,8 @@ def _one_seed(finding: Finding) -> str:
 
 def _two_seeds(finding: Finding) -> str:
     return (
-        "Two seeds hardly show their own spread: it is pooled over cells of similar spread "
-        "(Cochran's C), in a crossed t interval."
+        "Two seeds hardly show their own spread: what seeds add to the variance is pooled over "
+        "all cells, unless a cell varies more."
     )
 
 
