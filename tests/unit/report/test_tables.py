@@ -36,9 +36,14 @@ def test_cells_have_best_throughput_and_least_energy(tables: Tables) -> None:
 
 def test_cells_have_verdict_of_choice(tables: Tables) -> None:
     verdicts = {(row["model"], row["resolution"]): row["verdict"] for row in cell_table(tables)}
-    assert verdicts["simple_cnn", 96] == "undecided, taken"
+    assert verdicts["simple_cnn", 96] == "chosen"
     assert verdicts["tiny_cnn", 96] == "open"
     assert verdicts["tiny_cnn", 24] == "worse"
+
+
+def test_undecided_choice_is_taken_until_decided(tables: Tables) -> None:
+    undecided = replace(tables, choice=tables.choice | {"status": "undecided"})
+    assert "undecided, taken" in [row["verdict"] for row in cell_table(undecided)]
 
 
 def test_variants_of_a_batch_stand_side_by_side(tables: Tables) -> None:
