@@ -14,6 +14,7 @@ from scipy import stats
 
 from resomap.analysis.certificate import contenders, expected_maximum, flattery
 from resomap.analysis.comparison import Ranking
+from resomap.analysis.statistics import MOST_DF, TINY
 
 # Of the simulated sweeps so many must end in a choice.
 SETTLED = 0.8
@@ -152,7 +153,7 @@ class Simulation:
         """Return where a cell (draws,) is shown to be within the margin of all others."""
         rows = np.arange(len(test))
         ranking = self.ranking
-        half = stats.t.isf(ranking.error, self._future_df(future))[cell]
+        half = stats.t.isf(ranking.error, self._future_df(future, test=True))[cell]
         half = half * self._future_errors(cell, future, test=True)
         # More seeds are less lucky.
         luck = self.luck[cell] * np.sqrt(ranking.val.seeds.min() / future.seeds)
@@ -173,7 +174,7 @@ class Simulation:
     ) -> np.ndarray:
         """Return where all cheaper cells are shown to be worse than the best (draws,)."""
         ranking = self.ranking
-        half = stats.t.isf(ranking.worse_error, self._future_df(future))[best]
+        half = stats.t.isf(ranking.worse_error, self._future_df(future, test=False))[best]
         half = half * self._future_errors(best, future, test=False)
         highest = val - val[np.arange(len(val)), best][:, None] + half
         cheaper = ranking.cheaper.T[best]
@@ -183,20 +184,38 @@ class Simulation:
         self, cell: np.ndarray, future: FutureSweep, *, test: bool
     ) -> np.ndarray:
         """Return the standard errors of the differences of a cell in future sweeps (draws, K)."""
+        images, of_seeds, _ = self._future_variances(future, test=test)
+        # The seeds at hand keep their estimate, and new ones show the truth.
+        old = max(self.ranking.val.seeds.min() - 1, 1) / max(future.seeds - 1, 1)
+        factor = old + (1 - old) * self.draws.seed_factor
+        return np.asarray(np.sqrt(images[cell] + of_seeds[cell] * factor))
+
+    def _future_variances(
+        self, future: FutureSweep, *, test: bool
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return what images and what seeds add to the variance of a future sweep (K, K).
+
+        Third is the share of its seeds that are at hand.
+        """
         contrasts = self.ranking.test if test else self.ranking.val
         factor = future.images_factor if test else 1.0
         seeds = contrasts.pair_seeds
         total = np.maximum(future.seeds, seeds)
         averaged = contrasts.of_seeds.alone * (1 / seeds - 1 / total)
         images = np.maximum(contrasts.image_variance - averaged, 0.0) / factor
-        of_seeds = contrasts.seed_part * seeds / total
-        return np.asarray(np.sqrt(images[cell] + of_seeds[cell] * self.draws.seed_factor))
+        return images, contrasts.seed_part * seeds / total, seeds / total
 
-    def _future_df(self, future: FutureSweep) -> np.ndarray:
-        """Return degrees of freedom in proportion to those of the seeds at hand (K, K)."""
-        df = self.ranking.test.errors[1]
-        at_hand = max(self.ranking.val.seeds.min() - 1, 1)
-        return np.maximum(df * max(future.seeds - 1, 1) / at_hand, 1.0)
+    def _future_df(self, future: FutureSweep, *, test: bool) -> np.ndarray:
+        """Return the degrees of freedom of the errors of a future sweep (K, K)."""
+        contrasts = self.ranking.test if test else self.ranking.val
+        images, of_seeds, share = self._future_variances(future, test=test)
+        at_hand = np.maximum(contrasts.seeds.min() - 1, 1)
+        errors, df = contrasts.errors
+        # Satterthwaite: fewer where less of the variance is that of the many images.
+        total = (images + of_seeds) / np.maximum(errors**2, TINY)
+        more = max(future.seeds - 1, 1) / at_hand
+        df = np.minimum(df, MOST_DF) * (total / share) ** 2 * more
+        return np.clip(df, 1.0, MOST_DF)
 
 
 def cell_variances(ranking: Ranking) -> CellVariances:

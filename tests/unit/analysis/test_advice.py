@@ -1,0 +1,78 @@
+"""Advice: the whole decision simulated with more seeds or images."""
+
+import numpy as np
+import pytest
+
+from resomap.analysis.advice import (
+    FutureSweep,
+    Simulation,
+    advise,
+    cell_variances,
+    draw_sweeps,
+)
+from resomap.analysis.comparison import Candidate, Latency, Ranking, rank_candidates
+from resomap.analysis.predictions import Cell, Predictions
+
+
+def candidate(number: int, seeds: int, difficulty: list[np.ndarray], luck: float) -> Candidate:
+    """Build a cell of accuracy .8 whose networks differ by luck, on images of both splits."""
+    rng = np.random.default_rng(number)
+    threshold = 1.19 + rng.normal(0, luck, (seeds, 1))
+    cell, both = Cell("custom", "net", 8 * (number + 1)), []
+    for hard in difficulty:
+        correct = hard + rng.normal(0, 1, (seeds, len(hard))) < threshold
+        labels = np.arange(len(hard)) % 10
+        both.append(
+            Predictions(
+                cell, tuple(range(seeds)), labels, {cell.resolution: correct}, correct * np.nan
+            )
+        )
+    return Candidate(*both, Latency(1.0 + number, 1.0 + number, True))
+
+
+def ranking(seeds: int = 2, images: int = 200, luck: float = 0.05) -> Ranking:
+    """Compare four equal cells."""
+    rng = np.random.default_rng(0)
+    difficulty = [rng.normal(0, 1, images), rng.normal(0, 1, 2 * images)]
+    cells = [candidate(number, seeds, difficulty, luck) for number in range(4)]
+    return rank_candidates(cells, 0.02, 0.95)
+
+
+def test_more_data_settle_more_sweeps() -> None:
+    lucky, alike = Simulation(ranking()), Simulation(ranking(seeds=5, luck=0.0))
+    by_seeds = [lucky.settles(FutureSweep(seeds)) for seeds in (3, 8, 20)]
+    by_images = [alike.settles(FutureSweep(5, factor)) for factor in (1.5, 10, 100)]
+    assert by_seeds == sorted(by_seeds)
+    assert by_images == sorted(by_images)
+    assert by_images[-1] > 0.8
+
+
+def test_proposed_images_are_enough_in_four_of_five() -> None:
+    undecided = ranking(seeds=5, images=300, luck=0.0)
+    advice = advise(undecided)
+    assert advice.more_images is not None
+    factor = 1 + advice.more_images / undecided.test.images
+    assert Simulation(undecided).settles(FutureSweep(5, factor)) > 0.7
+
+
+def test_one_seed_gives_no_number_of_seeds() -> None:
+    advice = advise(ranking(seeds=1))
+    assert advice.more_seeds is None
+    assert advice.more_images is not None
+
+
+def test_luck_of_seeds_makes_images_useless() -> None:
+    assert advise(ranking(luck=0.4)).more_images is None
+
+
+def test_same_data_give_same_advice() -> None:
+    assert advise(ranking()) == advise(ranking())
+
+
+def test_draws_agree_with_means_at_hand() -> None:
+    known = ranking(images=2000)
+    draws = draw_sweeps(known, cell_variances(known), np.random.default_rng(0))
+    # What is drawn adds up to the means that were measured, whatever the accuracies are.
+    total = draws.accuracy + draws.seed_luck + draws.test_luck
+    assert total.mean(axis=0) == pytest.approx(known.test.means, abs=1e-3)
+    assert total.std(axis=0).max() < 1e-3
