@@ -12,6 +12,8 @@ from resomap.analysis.knee import differences_to_best, find_knee
 from resomap.analysis.predictions import Cell, Predictions, group_names, in_group
 from resomap.analysis.profiles import Row, single_image_rows
 from resomap.analysis.statistics import Interval, accuracy_interval, pool_seed_variance
+from resomap.config.evaluation import EvaluationMode
+from resomap.workflow.modes import MODES
 
 Split = Mapping[Cell, Predictions]
 Key = TypeVar("Key")
@@ -97,11 +99,20 @@ def _correct_by_group(
 
 
 def matrix_rows(test: Split, confidence: float) -> Iterator[Row]:
-    """Yield a row of matrix.csv per cell and test resolution, without recalibration."""
-    correct = {}
-    for cell, predictions in test.items():
-        for px, values in sorted(predictions.correct.items()):
-            correct[cell, px] = values
+    """Yield a row of matrix.csv per mode, cell and test resolution."""
+    for mode in MODES:
+        correct = {}
+        for cell, predictions in test.items():
+            for (own_mode, px), values in sorted(predictions.by_mode().items()):
+                if own_mode == mode:
+                    correct[cell, px] = values
+        # A pool for each mode: seeds of adapted networks may vary less, or more.
+        yield from _matrix_of_mode(mode, correct, confidence)
+
+
+def _matrix_of_mode(
+    mode: EvaluationMode, correct: Mapping[tuple[Cell, int], np.ndarray], confidence: float
+) -> Iterator[Row]:
     for (cell, px), interval in _intervals(correct, confidence).items():
         num_seeds, num_images = correct[cell, px].shape
         yield {
@@ -109,6 +120,7 @@ def matrix_rows(test: Split, confidence: float) -> Iterator[Row]:
             "model": cell.model,
             "train_resolution": cell.resolution,
             "eval_resolution": px,
+            "mode": mode,
             "n_seeds": num_seeds,
             "n": num_images,
             **interval.columns("accuracy"),

@@ -54,7 +54,9 @@ CATALOGUE = {
         "",
         "Each row is a network trained at one resolution, each column a test resolution. "
         "The framed diagonal is the training resolution. A higher value to the right of the "
-        "frame means: train small and test larger.",
+        "frame means: train small and test larger. BatchNorm keeps means and variances of the "
+        "size of training, so a network may fail elsewhere for that reason alone: bn takes "
+        "them anew from training images at the size of the test.",
     ),
     "accuracy_by_cost": CatalogueEntry(
         COST,

@@ -122,10 +122,11 @@ def _accuracy(tables: Tables, confidence: float) -> Iterator[str]:
 
 
 def _transfer(tables: Tables) -> Iterator[str]:
-    """Yield what testing at another resolution gains or loses."""
+    """Yield what testing at another resolution gains or loses, as trained and adapted."""
     finding = accuracy_findings.transfer(tables.matrix)
     if finding.numbers:
         yield accuracy.transfer_sentence(finding)
+    yield from map(accuracy.adaptation_sentence, accuracy_findings.adaptations(tables.matrix))
 
 
 def _cost(tables: Tables, confidence: float) -> Iterator[str]:
