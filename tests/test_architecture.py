@@ -26,6 +26,7 @@ RESULTS_CONTRACT = {
     "workflow.layout",
     "workflow.columns",
     "workflow.modes",
+    "workflow.prediction_columns",
     "workflow.receipts",
     "workflow.checked_files",
 }
@@ -45,7 +46,13 @@ MAY_IMPORT = {
     "report": CORE | {"workflow", "analysis"},
     "workflow.columns": set(),
     "workflow.modes": {"config"},
-    "workflow.layout": {"errors", "system", "workflow.columns"},
+    "workflow.prediction_columns": {"workflow.columns"},
+    "workflow.layout": {
+        "errors",
+        "system",
+        "workflow.columns",
+        "workflow.prediction_columns",
+    },
     "workflow.artifact_paths": {"workflow.layout"},
     "workflow.receipts": {
         "errors",

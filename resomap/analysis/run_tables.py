@@ -100,8 +100,7 @@ def class_rows(
     """Yield a row of classes.csv per finished run and class, on test images."""
     groups = group_of_class(manifest)
     for run in finished_runs(cells, seeds, runs):
-        stored = read_arrays(run.folder / "predictions.npz")
-        logits, labels = stored[logits_name(run.cell.resolution)], stored["label"]
+        logits, labels = read_own_logits(run)
         pair_correct = metrics.pair_accuracy(logits, labels, manifest["pairs"])
         for index, name in enumerate(manifest["classes"]):
             of_class = labels == index
@@ -113,6 +112,13 @@ def class_rows(
                 "accuracy": mean_or_none(logits[of_class].argmax(axis=1) == index),
                 "pair_accuracy": mean_or_none(pair_correct[of_class]),
             }
+
+
+def read_own_logits(run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """Return logits (N, C) and labels (N,) of the test images at the resolution of training."""
+    name = logits_name(run.cell.resolution)
+    stored = read_arrays(run.folder / "predictions.npz", name, "label")
+    return stored[name], stored["label"]
 
 
 def mean_or_none(values: np.ndarray) -> float | None:

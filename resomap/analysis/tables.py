@@ -17,6 +17,7 @@ from resomap.analysis.cell_tables import (
 )
 from resomap.analysis.choice import ChoiceRecord, choose
 from resomap.analysis.comparison import Candidate
+from resomap.analysis.confusion import confusion_rows
 from resomap.analysis.cost_tables import (
     PROFILE_COLUMNS,
     cost_rows,
@@ -58,6 +59,7 @@ class Tables:
     runs: pd.DataFrame
     evaluation: pd.DataFrame
     classes: pd.DataFrame
+    confusion: pd.DataFrame
     profiles: pd.DataFrame
     stages: pd.DataFrame
     neighbours: pd.DataFrame
@@ -127,6 +129,7 @@ def write_tables(
         "runs": run_rows(cells, seeds, run_folders, manifest),
         "evaluation": evaluation_rows(cells, seeds, run_folders),
         "classes": class_rows(cells, seeds, run_folders, manifest),
+        "confusion": confusion_rows(cells, seeds, run_folders, manifest),
         "cells": scores,
         "groups": group_rows(test, manifest, report.confidence),
         "matrix": matrix_rows(test, report.confidence),

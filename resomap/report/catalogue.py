@@ -58,6 +58,12 @@ CATALOGUE = {
         "size of training, so a network may fail elsewhere for that reason alone: bn takes "
         "them anew from training images at the size of the test.",
     ),
+    "confusion": CatalogueEntry(
+        ACCURACY,
+        "",
+        "What a class is taken for shows what a resolution no longer separates. Shares of a "
+        "class with few test images are uncertain: results/tables/confusion.csv has the counts.",
+    ),
     "accuracy_by_cost": CatalogueEntry(
         COST,
         "",

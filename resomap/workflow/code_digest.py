@@ -32,6 +32,7 @@ EXCLUDED_FROM_DIGEST = {
     "workflow.columns",
     "workflow.layout",
     "workflow.modes",
+    "workflow.prediction_columns",
     "workflow.data_digest",
     "workflow.code_digest",
     "workflow.artifact_paths",

@@ -11,7 +11,7 @@ from string import Formatter
 from typing import Literal
 
 from resomap.system.locks import read_lock_owner
-from resomap.workflow import columns
+from resomap.workflow import columns, prediction_columns
 from resomap.workflow.columns import Column, column_names
 
 Scope = Literal["sweep", "resolution", "model", "cell", "run"]
@@ -133,6 +133,7 @@ TABLES = {
     "runs": (columns.RUNS, "every run of the sweep, scored at its training resolution"),
     "evaluation": (columns.EVALUATION, "every finished run at every resolution, in every mode"),
     "classes": (columns.CLASSES, "every class of every finished run"),
+    **prediction_columns.PREDICTION_TABLES,
     "profiles": (columns.PROFILES, "every measurement of cost"),
     "explanations": (columns.EXPLANATIONS, "localisation, averaged over the images of a run"),
     "cells": (columns.CELLS, "accuracy and latency of every model and resolution"),
@@ -305,8 +306,7 @@ def find_state(
 ) -> JobState:
     """Return the state of the job that makes `output`, from the files that it and Snakemake leave.
 
-    `lock` is held while a training runs; `submitted` means that Snakemake has marked the job as begun
-    and not as ended.
+    `lock` is held while a training runs; `submitted` jobs have begun and not ended for Snakemake.
     """
     # A training outlives Snakemake when that is killed, so the lock counts before Snakemake's marks.
     if lock is not None and read_lock_owner(lock) is not None:

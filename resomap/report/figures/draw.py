@@ -12,6 +12,7 @@ from resomap.report.figures import (
     accuracy,
     agreement,
     alarms,
+    confusion,
     cost,
     data,
     evidence,
@@ -69,6 +70,7 @@ def _accuracy_plots(tables: Tables, images: StoredImages, confidence: float) -> 
             tables, confidence, native
         ),
         "train_test_matrix": lambda: accuracy.plot_train_test_matrix(tables),
+        "confusion": lambda: confusion.plot_confusion(tables),
         "groups_by_resolution": lambda: reef.plot_groups_by_resolution(tables, confidence),
         "reef_collapse": lambda: reef.plot_reef_collapse(tables, sampling_filter),
         "accuracy_by_cost": lambda: cost.plot_accuracy_by_cost(tables, confidence),
