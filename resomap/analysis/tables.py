@@ -26,6 +26,7 @@ from resomap.analysis.cost_tables import (
     profile_rows,
     stage_rows,
 )
+from resomap.analysis.demand import demand_rows
 from resomap.analysis.evidence_tables import (
     agreement_rows,
     explanation_rows,
@@ -60,6 +61,7 @@ class Tables:
     evaluation: pd.DataFrame
     classes: pd.DataFrame
     confusion: pd.DataFrame
+    demand: pd.DataFrame
     profiles: pd.DataFrame
     stages: pd.DataFrame
     neighbours: pd.DataFrame
@@ -130,6 +132,7 @@ def write_tables(
         "evaluation": evaluation_rows(cells, seeds, run_folders),
         "classes": class_rows(cells, seeds, run_folders, manifest),
         "confusion": confusion_rows(cells, seeds, run_folders, manifest),
+        "demand": demand_rows(test, manifest, report.confidence),
         "cells": scores,
         "groups": group_rows(test, manifest, report.confidence),
         "matrix": matrix_rows(test, report.confidence),

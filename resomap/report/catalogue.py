@@ -64,6 +64,13 @@ CATALOGUE = {
         "What a class is taken for shows what a resolution no longer separates. Shares of a "
         "class with few test images are uncertain: results/tables/confusion.csv has the counts.",
     ),
+    "demand": CatalogueEntry(
+        ACCURACY,
+        "",
+        "Networks of the same seed are compared image by image. An image that is wrong at a "
+        "larger resolution counts from above it, so luck at a small one does not: a network "
+        "that guesses between two classes is right in half of the cases.",
+    ),
     "accuracy_by_cost": CatalogueEntry(
         COST,
         "",

@@ -10,6 +10,7 @@ from resomap.analysis.findings import evidence as evidence_findings
 from resomap.analysis.findings import limits as limit_findings
 from resomap.analysis.findings.agreement import agreement_finding, reference_agreement
 from resomap.analysis.findings.baseline import majority_baseline
+from resomap.analysis.findings.demand import demand_of_model
 from resomap.analysis.findings.user_files import larger_files
 from resomap.analysis.sanity_check import drop_failed_methods, failed_methods
 from resomap.analysis.tables import Tables
@@ -18,7 +19,7 @@ from resomap.report import markup
 from resomap.report.catalogue import COST, DATA, figure_names
 from resomap.report.protocol import protocol, provenance
 from resomap.report.tables import cell_table, variant_table
-from resomap.report.text import accuracy, cost, data, evidence, limits
+from resomap.report.text import accuracy, cost, data, demand, evidence, limits
 
 # More models than this have no sentence of their own.
 MAX_MODELS = 4
@@ -126,6 +127,9 @@ def _transfer(tables: Tables) -> Iterator[str]:
     finding = accuracy_findings.transfer(tables.matrix)
     if finding.numbers:
         yield accuracy.transfer_sentence(finding)
+    needed = demand_of_model(tables.demand, accuracy_findings.model_in_focus(tables))
+    if needed.state == "described":
+        yield demand.demand_sentence(needed)
     yield from map(accuracy.adaptation_sentence, accuracy_findings.adaptations(tables.matrix))
 
 

@@ -9,7 +9,13 @@ def many_classes(tables: Tables, count: int) -> Tables:
     """Return tables of `count` classes; the last two are taken for each other."""
     rows = []
     for index in range(count):
-        key = {"family": "custom", "model": "simple_cnn", "resolution": 48, "n_seeds": 1, "n": 10}
+        key = {
+            "family": "custom",
+            "model": "simple_cnn",
+            "resolution": 48,
+            "n_seeds": 1,
+            "n": 10,
+        }
         other = {count - 1: count - 2, count - 2: count - 1}.get(index)
         right = 10 if other is None else 4
         pairs = [(index, right)] if other is None else [(index, right), (other, 6)]
