@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from resomap.analysis.alarm import alarm_rows
+from resomap.analysis.cascade_tables import cascade_rows
 from resomap.analysis.cell_tables import (
     cell_latencies,
     cell_rows,
@@ -62,6 +63,7 @@ class Tables:
     classes: pd.DataFrame
     confusion: pd.DataFrame
     demand: pd.DataFrame
+    cascades: pd.DataFrame
     profiles: pd.DataFrame
     stages: pd.DataFrame
     neighbours: pd.DataFrame
@@ -133,6 +135,13 @@ def write_tables(
         "classes": class_rows(cells, seeds, run_folders, manifest),
         "confusion": confusion_rows(cells, seeds, run_folders, manifest),
         "demand": demand_rows(test, manifest, report.confidence),
+        "cascades": cascade_rows(
+            {cell: latency.p50 for cell, latency in latencies.items()},
+            seeds,
+            run_folders,
+            report.margin,
+            report.confidence,
+        ),
         "cells": scores,
         "groups": group_rows(test, manifest, report.confidence),
         "matrix": matrix_rows(test, report.confidence),

@@ -18,8 +18,29 @@ DEMAND = (
     *with_interval(Column("share", "0-1", "share of the images with this demand")),
     INTERVAL,
 )
+CASCADES = (
+    Column("kind", "", "cascade, or ensemble: the mean of all resolutions of a model"),
+    Column("stages", "", "its cells, as `tiny_cnn@24 > tiny_cnn@96`"),
+    Column("thresholds", "0-1", "probability from which each stage but the last answers"),
+    SEEDS,
+    Column("n_val", "count", "validation images, which set the thresholds"),
+    Column("n", "count", "test images"),
+    *with_interval(Column("escalated", "0-1", "share of the images that pass the first stage")),
+    *with_interval(Column("predicted_accuracy", "0-1", "expected on other images")),
+    *with_interval(Column("accuracy", "0-1", "mean test accuracy over the seeds")),
+    *with_interval(Column("predicted_cost_ms", "ms", "expected on other images")),
+    *with_interval(Column("cost_ms", "ms", "mean latency of a test image, summed over stages")),
+    Column("last", "", "the cell that it is compared with: the last, or the most accurate"),
+    Column("last_cost_ms", "ms", "median latency of that cell"),
+    *with_interval(Column("saved", "0-1", "share of that latency which is saved")),
+    *with_interval(Column("difference", "0-1", "test accuracy less that of `last`")),
+    Column("single", "", "most accurate single cell, on validation, that costs no more"),
+    *with_interval(Column("gain", "0-1", "test accuracy less that of `single`")),
+    Column("verdict", "", "saves, gains, nothing or open"),
+)
 PREDICTION_TABLES = {
     "confusion": (CONFUSION, "confusion matrix of every cell at its training resolution"),
     "demand": (DEMAND, "smallest resolution from which an image is right and stays right"),
+    "cascades": (CASCADES, "cells that answer one after the other, or together"),
 }
 """Columns and contents of these tables, as in `layout.TABLES`."""
