@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from resomap.analysis.answers import Answers, CellAnswers
+from resomap.analysis.per_image.answers import Answers, CellAnswers
 
 
 def simulate_answers(

@@ -16,7 +16,7 @@ from resomap.report.text.choice import describe_choice
 from resomap.system import files
 from resomap.training.evaluation import score_predictions
 from resomap.workflow.layout import table_columns
-from resomap.workflow.modes import logits_name
+from resomap.workflow.predictions import logits_name
 from tests.synthetic_evidence import (
     EvidenceSample,
     subsample,

@@ -25,8 +25,7 @@ CORE = {"errors", "text", "metrics", "calibration", "system", "config"}
 RESULTS_CONTRACT = {
     "workflow.layout",
     "workflow.columns",
-    "workflow.modes",
-    "workflow.prediction_columns",
+    "workflow.predictions",
     "workflow.receipts",
     "workflow.checked_files",
 }
@@ -45,13 +44,12 @@ MAY_IMPORT = {
     "analysis": CORE | {"workflow"},
     "report": CORE | {"workflow", "analysis"},
     "workflow.columns": set(),
-    "workflow.modes": {"config"},
-    "workflow.prediction_columns": {"workflow.columns"},
+    "workflow.predictions": {"config", "workflow.columns"},
     "workflow.layout": {
         "errors",
         "system",
         "workflow.columns",
-        "workflow.prediction_columns",
+        "workflow.predictions",
     },
     "workflow.artifact_paths": {"workflow.layout"},
     "workflow.receipts": {

@@ -13,7 +13,7 @@ from resomap.analysis.predictions import Cell, Predictions, group_names, in_grou
 from resomap.analysis.profiles import Row, single_image_rows
 from resomap.analysis.statistics import Interval, accuracy_interval, pool_seed_variance
 from resomap.config.evaluation import EvaluationMode
-from resomap.workflow.modes import MODES
+from resomap.workflow.predictions import MODES
 
 Split = Mapping[Cell, Predictions]
 Key = TypeVar("Key")

@@ -13,7 +13,7 @@ from resomap.config import schema
 from resomap.config.evaluation import EvaluationMode
 from resomap.workflow.checked_files import read_arrays
 from resomap.workflow.layout import RunStatus
-from resomap.workflow.modes import RAW, logits_name, stored_logits
+from resomap.workflow.predictions import RAW, logits_name, stored_logits
 from resomap.workflow.sweep_results import SweepResults, run_status, run_wildcards
 
 

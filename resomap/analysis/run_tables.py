@@ -19,7 +19,7 @@ from resomap.analysis.profiles import Row
 from resomap.workflow.checked_files import read_arrays, read_json
 from resomap.workflow.checked_tables import read_table
 from resomap.workflow.layout import ENDED, table_columns
-from resomap.workflow.modes import RAW, logits_name
+from resomap.workflow.predictions import RAW, logits_name
 
 EVALUATION_COLUMNS = table_columns("evaluation")
 

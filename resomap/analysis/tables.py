@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 
 from resomap.analysis.alarm import alarm_rows
-from resomap.analysis.cascade_tables import cascade_rows
 from resomap.analysis.cell_tables import (
     cell_latencies,
     cell_rows,
@@ -18,7 +17,6 @@ from resomap.analysis.cell_tables import (
 )
 from resomap.analysis.choice import ChoiceRecord, choose
 from resomap.analysis.comparison import Candidate
-from resomap.analysis.confusion import confusion_rows
 from resomap.analysis.cost_tables import (
     PROFILE_COLUMNS,
     cost_rows,
@@ -27,7 +25,6 @@ from resomap.analysis.cost_tables import (
     profile_rows,
     stage_rows,
 )
-from resomap.analysis.demand import demand_rows
 from resomap.analysis.evidence_tables import (
     agreement_rows,
     explanation_rows,
@@ -35,6 +32,9 @@ from resomap.analysis.evidence_tables import (
     intervention_rows,
     sanity_rows,
 )
+from resomap.analysis.per_image.cascade_tables import cascade_rows
+from resomap.analysis.per_image.confusion import confusion_rows
+from resomap.analysis.per_image.demand import demand_rows
 from resomap.analysis.predictions import (
     Cell,
     ModelFiles,

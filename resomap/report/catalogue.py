@@ -78,6 +78,14 @@ CATALOGUE = {
         "steps join the cells that no other cell beats in both. The ring marks the choice, "
         "which was made on validation images.",
     ),
+    "cascades": CatalogueEntry(
+        COST,
+        "",
+        "Cascades are made of the cells that no cheaper one equals on validation images. A "
+        "cascade saves when the interval of its latency lies below that of its last cell alone, "
+        "and its accuracy is shown within the margin of that cell's, on test images. Latencies "
+        "count as exact.",
+    ),
     "cost_by_resolution": CatalogueEntry(
         COST,
         "",

@@ -21,7 +21,7 @@ from resomap.metrics import compute_scores
 from resomap.training.adapt import fine_tune, has_statistics, recalibrate
 from resomap.training.build import build_criterion
 from resomap.training.memory import Infeasible, MicroBatch, forward_in_micro_batches
-from resomap.workflow.modes import RAW, logits_name
+from resomap.workflow.predictions import RAW, logits_name
 
 BATCH_SIZE = 128
 SPLITS = ("test", "val")

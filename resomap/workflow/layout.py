@@ -11,7 +11,7 @@ from string import Formatter
 from typing import Literal
 
 from resomap.system.locks import read_lock_owner
-from resomap.workflow import columns, prediction_columns
+from resomap.workflow import columns, predictions
 from resomap.workflow.columns import Column, column_names
 
 Scope = Literal["sweep", "resolution", "model", "cell", "run"]
@@ -133,7 +133,7 @@ TABLES = {
     "runs": (columns.RUNS, "every run of the sweep, scored at its training resolution"),
     "evaluation": (columns.EVALUATION, "every finished run at every resolution, in every mode"),
     "classes": (columns.CLASSES, "every class of every finished run"),
-    **prediction_columns.PREDICTION_TABLES,
+    **predictions.PREDICTION_TABLES,
     "profiles": (columns.PROFILES, "every measurement of cost"),
     "explanations": (columns.EXPLANATIONS, "localisation, averaged over the images of a run"),
     "cells": (columns.CELLS, "accuracy and latency of every model and resolution"),

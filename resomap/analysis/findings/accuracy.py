@@ -9,7 +9,7 @@ import pandas as pd
 from resomap.analysis.findings.baseline import beats_majority
 from resomap.analysis.findings.finding import Estimate, Finding, read_estimate, shown_if
 from resomap.analysis.tables import Tables
-from resomap.workflow.modes import RAW
+from resomap.workflow.predictions import RAW
 
 # Accuracy inside a pair below which its cue counts as lost, and from which it counts as read.
 LOST_BELOW, READ_FROM = 0.65, 0.9

@@ -11,7 +11,7 @@ from resomap.explain.agreement.compare import Block, ModelMaps, NetworkState
 from resomap.explain.baselines import BASELINES, baseline_maps
 from resomap.metrics import is_correct
 from resomap.workflow.checked_files import read_arrays
-from resomap.workflow.modes import logits_name
+from resomap.workflow.predictions import logits_name
 
 Runs = Sequence[tuple[int, int, dict[str, np.ndarray]]]
 """Resolution, seed and arrays of each run."""

@@ -30,7 +30,7 @@ from resomap.report.figures.style import (
     unique,
 )
 from resomap.report.text.accuracy import ADAPTED, accuracy_title, transfer_title
-from resomap.workflow.modes import RAW
+from resomap.workflow.predictions import RAW
 
 # With more models than this each family has its own panel.
 MAX_MODELS_TOGETHER = 6

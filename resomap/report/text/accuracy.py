@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from resomap.analysis.findings.finding import Finding
 from resomap.report.text.format import format_estimate
 from resomap.text import agree, format_count, format_points
-from resomap.workflow.modes import RAW
+from resomap.workflow.predictions import RAW
 
 ADAPTED = {
     "bn": "with BatchNorm statistics of that size",

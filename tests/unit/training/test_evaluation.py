@@ -13,7 +13,7 @@ from resomap.config.load import build_config, merge
 from resomap.training import evaluation as evaluation_module
 from resomap.training.evaluation import Adapter, predict_modes, score_predictions
 from resomap.training.memory import Infeasible
-from resomap.workflow.modes import logits_name
+from resomap.workflow.predictions import logits_name
 
 RESOLUTIONS = (8, 12)
 

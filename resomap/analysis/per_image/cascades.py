@@ -14,14 +14,14 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from resomap.analysis.answers import Answers, CellAnswers
+from resomap.analysis.per_image.answers import Answers, CellAnswers
 from resomap.analysis.statistics import Interval
 
 SHARES = {2: np.linspace(0, 1, 41), 3: np.linspace(0, 1, 13)}
 """Shares of the images that a stage may pass on, by the number of stages."""
 
 
-class Outcome(NamedTuple):
+class CascadeOutcome(NamedTuple):
     """What a cascade does: its answers, and the images that pass each stage, all (seeds, N)."""
 
     correct: np.ndarray
@@ -43,7 +43,7 @@ class Cascade:
     costs: tuple[float, ...]
     thresholds: tuple[np.ndarray, ...]
 
-    def run(self, split: str) -> Outcome:
+    def run(self, split: str) -> CascadeOutcome:
         """Return what the cascade does with the images of a split, val or test."""
         return run_stages([getattr(stage, split) for stage in self.stages], self.thresholds)
 
@@ -53,7 +53,7 @@ class Cascade:
         return bool(self.run("val").costs(self.costs).mean() < self.costs[-1])
 
 
-def run_stages(stages: Sequence[Answers], thresholds: Sequence[np.ndarray]) -> Outcome:
+def run_stages(stages: Sequence[Answers], thresholds: Sequence[np.ndarray]) -> CascadeOutcome:
     """Return the outcome of stages, of which each passes images below its threshold on."""
     passed, reaches = [], np.ones(stages[0].correct.shape, bool)
     correct = stages[-1].correct
@@ -63,7 +63,7 @@ def run_stages(stages: Sequence[Answers], thresholds: Sequence[np.ndarray]) -> O
     # From the last stage back: the first that keeps an image answers.
     for stage, passes in zip(reversed(stages[:-1]), reversed(passed), strict=True):
         correct = np.where(passes, correct, stage.correct)
-    return Outcome(correct, tuple(passed))
+    return CascadeOutcome(correct, tuple(passed))
 
 
 def fit_cascade(

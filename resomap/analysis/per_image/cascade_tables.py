@@ -7,8 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from resomap.analysis.answers import CellAnswers, read_answers, read_ensemble
-from resomap.analysis.cascades import Cascade, Outcome, fit_cascade, predict_mean
+from resomap.analysis.per_image.answers import CellAnswers, read_answers, read_ensemble
+from resomap.analysis.per_image.cascades import (
+    Cascade,
+    CascadeOutcome,
+    fit_cascade,
+    predict_mean,
+)
 from resomap.analysis.predictions import Cell, RunFolders
 from resomap.analysis.profiles import Row
 from resomap.analysis.statistics import accuracy_interval, difference_interval, mean_interval
@@ -113,7 +118,7 @@ def _format_thresholds(cascade: Cascade) -> str:
 
 
 def _predictions(
-    val: Outcome, costs: Sequence[float], num_test: int, confidence: float
+    val: CascadeOutcome, costs: Sequence[float], num_test: int, confidence: float
 ) -> dict[str, float]:
     level = 1 - (1 - confidence) / CLAIMS
     accuracy = predict_mean(val.correct.astype(float), num_test, level)

@@ -9,7 +9,7 @@ import numpy as np
 from resomap.analysis.predictions import Cell, Run, RunFolders, finished_runs
 from resomap.calibration import log_probabilities
 from resomap.workflow.checked_files import read_arrays
-from resomap.workflow.modes import logits_name
+from resomap.workflow.predictions import logits_name
 
 FILES = {"val": "val_predictions.npz", "test": "predictions.npz"}
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from resomap.analysis.demand import compute_demand, demand_rows
 from resomap.analysis.findings.demand import demand_of_model
+from resomap.analysis.per_image.demand import compute_demand, demand_rows
 from resomap.analysis.predictions import Cell, Predictions
 from resomap.report.text.demand import demand_title
 

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from resomap.analysis.answers import Answers, CellAnswers
-from resomap.analysis.cascade_tables import (
+from resomap.analysis.per_image.answers import Answers, CellAnswers
+from resomap.analysis.per_image.cascade_tables import (
     TOLERANCE_SHARE,
     PricedCell,
     _cascade_row,
     pareto_front,
 )
-from resomap.analysis.cascades import fit_cascade, predict_mean, run_stages
+from resomap.analysis.per_image.cascades import fit_cascade, predict_mean, run_stages
 from resomap.analysis.predictions import Cell
 from tests.answers import simulate_answers
 

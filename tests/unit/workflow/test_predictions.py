@@ -1,6 +1,6 @@
 import pytest
 
-from resomap.workflow.modes import MODES, logits_name, stored_logits
+from resomap.workflow.predictions import MODES, logits_name, stored_logits
 
 
 def test_logits_as_trained_keep_their_name():

@@ -1,7 +1,13 @@
-"""The columns of tables made from the predictions of single images."""
+"""What is stored of predictions: logits by resolution and mode, and tables of single images."""
 
+import re
+from collections.abc import Collection
+
+from resomap.config.evaluation import EvaluationMode
 from resomap.workflow.columns import CELL, INTERVAL, MODEL, SEEDS, Column, with_interval
 
+MODES: tuple[EvaluationMode, ...] = ("raw", "bn", "finetune")
+RAW: EvaluationMode = "raw"
 CONFUSION = (
     *CELL,
     Column("class", "", "name of the class"),
@@ -44,3 +50,20 @@ PREDICTION_TABLES = {
     "cascades": (CASCADES, "cells that answer one after the other, or together"),
 }
 """Columns and contents of these tables, as in `layout.TABLES`."""
+
+
+def logits_name(resolution: int, mode: EvaluationMode = RAW) -> str:
+    """Return the name of the logits (N, C) at `resolution`: `logits_r96`, `logits_bn_r96`."""
+    # Without the mode where there is one only, as notebooks of users read these names.
+    prefix = "logits" if mode == RAW else f"logits_{mode}"
+    return f"{prefix}_r{resolution}"
+
+
+def stored_logits(names: Collection[str]) -> list[tuple[EvaluationMode, int]]:
+    """Return mode and resolution of the logits among the names of an archive, in order."""
+    found = []
+    for mode in MODES:
+        pattern = re.compile(logits_name(0, mode).removesuffix("0") + r"(\d+)")
+        resolutions = [match[1] for match in map(pattern.fullmatch, names) if match]
+        found += [(mode, resolution) for resolution in sorted(map(int, resolutions))]
+    return found
