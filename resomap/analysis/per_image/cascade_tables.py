@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,13 @@ from resomap.analysis.per_image.cascades import (
 )
 from resomap.analysis.predictions import Cell, RunFolders
 from resomap.analysis.profiles import Row
-from resomap.analysis.statistics import accuracy_interval, difference_interval, mean_interval
+from resomap.analysis.statistics import (
+    Pool,
+    accuracy_interval,
+    difference_interval,
+    mean_interval,
+    pool_seed_variance,
+)
 
 MAX_STAGES = 6
 """Cells that cascades are made of, of those that no cheaper cell beats."""
@@ -25,6 +31,13 @@ TOLERANCE_SHARE = 0.25
 CLAIMS = 3
 """The two predictions hold at once with the confidence of the report, and one is to spare:
 thresholds are chosen on the images that predict."""
+
+
+class SeedPools(NamedTuple):
+    """The seed variance of accuracies and of differences, pooled over the single cells."""
+
+    accuracy: Pool | None
+    difference: Pool | None
 
 
 @dataclass(frozen=True)
@@ -57,17 +70,31 @@ def cascade_rows(
         answers = read_answers(cell, seeds, runs)
         if answers is not None:
             cells.append(PricedCell(cell, cost, answers))
-    front = pareto_front(cells)
+    front, pools = pareto_front(cells), pool_cells(cells)
     for count in (2, 3):
         for stages in combinations(front, count):
             common = _common_seeds(stages)
             if common:
-                yield _cascade_row(stages, common, cells, margin, confidence)
+                yield _cascade_row(stages, common, cells, pools, margin, confidence)
     for key in dict.fromkeys(each.cell[:2] for each in cells):
         members = [each for each in cells if each.cell[:2] == key]
         ensemble = read_ensemble([each.cell for each in members], seeds, runs)
         if len(members) > 1 and ensemble is not None:
-            yield _ensemble_row(members, ensemble, cells, confidence)
+            yield _ensemble_row(members, ensemble, cells, pools, confidence)
+
+
+def pool_cells(cells: Sequence[PricedCell]) -> SeedPools:
+    """Return the pooled seed variances of the cells; None where no cell has two seeds."""
+    differences = []
+    for first, second in combinations(cells, 2):
+        common = _common_seeds((first, second))
+        if common:
+            own, other = (
+                each.answers.of_seeds(common).test.correct for each in (first, second)
+            )
+            differences.append(own.astype(float) - other)
+    correct = [each.answers.test.correct for each in cells]
+    return SeedPools(pool_seed_variance(correct), pool_seed_variance(differences))
 
 
 def pareto_front(cells: Sequence[PricedCell]) -> list[PricedCell]:
@@ -89,6 +116,7 @@ def _cascade_row(
     stages: Sequence[PricedCell],
     seeds: Sequence[int],
     cells: Sequence[PricedCell],
+    pools: SeedPools,
     margin: float,
     confidence: float,
 ) -> Row:
@@ -106,7 +134,7 @@ def _cascade_row(
         **_predictions(val, costs, test.correct.shape[1], confidence),
         **cost.columns("cost_ms"),
         **dict(zip(("saved", "saved_low", "saved_high"), saved, strict=True)),
-        **_comparisons(test.correct, seeds, stages[-1], cells, cost.mean, confidence),
+        **_comparisons(test.correct, seeds, stages[-1], cells, pools, cost.mean, confidence),
     }
     return row | {"n_val": val.correct.shape[1], "verdict": _verdict(row, cascade, margin)}
 
@@ -131,18 +159,20 @@ def _comparisons(
     seeds: Sequence[int],
     last: PricedCell,
     cells: Sequence[PricedCell],
+    pools: SeedPools,
     cost: float,
     confidence: float,
 ) -> dict[str, Any]:
     """Return the accuracy, and how it differs from `last` and from a single cell of that cost."""
     others = last.answers.of_seeds(seeds).test.correct
+    difference = difference_interval(correct, others, confidence, pools.difference)
     row: dict[str, Any] = {
         "n_seeds": len(seeds),
         "n": correct.shape[1],
-        **accuracy_interval(correct, confidence).columns("accuracy"),
+        **accuracy_interval(correct, confidence, pools.accuracy).columns("accuracy"),
         "last": str(last),
         "last_cost_ms": last.cost,
-        **difference_interval(correct, others, confidence).columns("difference"),
+        **difference.columns("difference"),
     }
     affordable = [
         each for each in cells if each.cost <= cost and set(seeds) <= set(each.answers.seeds)
@@ -150,7 +180,7 @@ def _comparisons(
     if affordable:
         single = max(affordable, key=lambda each: each.val_accuracy)
         alone = single.answers.of_seeds(seeds).test.correct
-        gain = difference_interval(correct, alone, confidence)
+        gain = difference_interval(correct, alone, confidence, pools.difference)
         row |= {"single": str(single), **gain.columns("gain")}
     return row
 
@@ -166,6 +196,7 @@ def _ensemble_row(
     members: Sequence[PricedCell],
     ensemble: CellAnswers,
     cells: Sequence[PricedCell],
+    pools: SeedPools,
     confidence: float,
 ) -> Row:
     cost = sum(each.cost for each in members)
@@ -176,6 +207,8 @@ def _ensemble_row(
         "n_val": ensemble.val.correct.shape[1],
         "cost_ms": cost,
         "saved": 1 - cost / best.cost,
-        **_comparisons(ensemble.test.correct, ensemble.seeds, best, cells, cost, confidence),
+        **_comparisons(
+            ensemble.test.correct, ensemble.seeds, best, cells, pools, cost, confidence
+        ),
     }
     return row | {"verdict": "gains" if row["difference_low"] > 0 else "open"}

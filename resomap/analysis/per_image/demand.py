@@ -11,7 +11,7 @@ import numpy as np
 
 from resomap.analysis.predictions import Cell, Predictions
 from resomap.analysis.profiles import Row
-from resomap.analysis.statistics import accuracy_interval
+from resomap.analysis.statistics import accuracy_interval, pool_seed_variance
 
 NEVER = 0
 
@@ -20,18 +20,20 @@ def demand_rows(
     test: Mapping[Cell, Predictions], manifest: dict[str, Any], confidence: float
 ) -> Iterator[Row]:
     """Yield a row per model, class (and all) and resolution: the share of images that need it."""
-    for key in dict.fromkeys(cell[:2] for cell in test):
-        own = [predictions for cell, predictions in test.items() if cell[:2] == key]
-        demand = compute_demand(own)
-        resolutions = sorted(predictions.cell.resolution for predictions in own)
-        labels = own[0].labels
-        groups = {None: np.ones(len(labels), bool)}
-        groups |= {name: labels == index for index, name in enumerate(manifest["classes"])}
-        for name, members in groups.items():
-            if members.any() and len(demand):
-                identity = {"family": key[0], "model": key[1], "class": name}
-                rows = _shares(demand[:, members], resolutions, confidence)
-                yield from (identity | row for row in rows)
+    needing: dict[str | None, dict[tuple[str, str, int], np.ndarray]] = {}
+    for family, model in dict.fromkeys(cell[:2] for cell in test):
+        own = [each for cell, each in test.items() if cell[:2] == (family, model)]
+        demand, labels = compute_demand(own), own[0].labels
+        members = {None: np.ones(len(labels), bool)}
+        members |= {name: labels == index for index, name in enumerate(manifest["classes"])}
+        for name, chosen in members.items():
+            # Classes without test images, and models without a seed at every resolution.
+            if demand[:, chosen].size:
+                for px in (*sorted(each.cell.resolution for each in own), NEVER):
+                    key = (family, model, px)
+                    needing.setdefault(name, {})[key] = demand[:, chosen] == px
+    for name, values in needing.items():
+        yield from _shares(name, values, confidence)
 
 
 def compute_demand(cells: list[Predictions]) -> np.ndarray:
@@ -51,13 +53,20 @@ def compute_demand(cells: list[Predictions]) -> np.ndarray:
     return demand
 
 
-def _shares(demand: np.ndarray, resolutions: list[int], confidence: float) -> Iterator[Row]:
-    for resolution in (*resolutions, NEVER):
-        interval = accuracy_interval(demand == resolution, confidence)
+def _shares(
+    name: str | None, needing: Mapping[tuple[str, str, int], np.ndarray], confidence: float
+) -> Iterator[Row]:
+    """Yield the rows of one class; the seed variance is pooled over models and resolutions."""
+    pool = pool_seed_variance(needing.values())
+    for (family, model, px), values in needing.items():
+        interval = accuracy_interval(values, confidence, pool)
         yield {
-            "demand": resolution or None,
-            "n_seeds": demand.shape[0],
-            "n": demand.shape[1],
+            "family": family,
+            "model": model,
+            "class": name,
+            "demand": px or None,
+            "n_seeds": values.shape[0],
+            "n": values.shape[1],
             **interval.columns("share"),
             "interval": interval.method,
         }
