@@ -70,7 +70,8 @@ def cascade_rows(
         answers = read_answers(cell, seeds, runs)
         if answers is not None:
             cells.append(PricedCell(cell, cost, answers))
-    front, pools = pareto_front(cells), pool_cells(cells)
+    front = pareto_front(cells)
+    pools = pool_cells(cells, front)
     for count in (2, 3):
         for stages in combinations(front, count):
             common = _common_seeds(stages)
@@ -83,10 +84,13 @@ def cascade_rows(
             yield _ensemble_row(members, ensemble, cells, pools, confidence)
 
 
-def pool_cells(cells: Sequence[PricedCell]) -> SeedPools:
-    """Return the pooled seed variances of the cells; None where no cell has two seeds."""
+def pool_cells(cells: Sequence[PricedCell], front: Sequence[PricedCell]) -> SeedPools:
+    """Return the pooled seed variances; None where no cell has two seeds.
+
+    Differences are those of the cells of `front`, as a large sweep has thousands of pairs.
+    """
     differences = []
-    for first, second in combinations(cells, 2):
+    for first, second in combinations(front, 2):
         common = _common_seeds((first, second))
         if common:
             own, other = (

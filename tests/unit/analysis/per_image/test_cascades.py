@@ -68,7 +68,7 @@ def row_of(easy: float) -> dict:
         PricedCell(Cell("custom", "net", px), cost, own)
         for px, cost, own in zip((24, 96), (1.0, 12.0), stages, strict=True)
     ]
-    return _cascade_row(cells, (0, 1), cells, pool_cells(cells), 0.02, 0.95)
+    return _cascade_row(cells, (0, 1), cells, pool_cells(cells, cells), 0.02, 0.95)
 
 
 def test_images_of_mixed_demand_save_time_at_equal_accuracy():

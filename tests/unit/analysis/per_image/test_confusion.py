@@ -8,7 +8,6 @@ import pytest
 
 from resomap.analysis.findings.confusion import top_confusion
 from resomap.analysis.tables import read_tables
-from resomap.report.text.confusion import confusion_title
 from resomap.system import files
 from tests.synthetic import CLASSES, Sweep, aggregate, write_results, write_tables_of
 
@@ -50,10 +49,6 @@ def test_most_frequent_confusion_has_share_and_count(confusion: pd.DataFrame) ->
     assert finding.state == "described"
     assert (finding.subject["class"], finding.subject["predicted"]) == (CLASSES[7], CLASSES[6])
     assert (finding.numbers["share"].value, finding.numbers["share"].n) == (0.1, 20)
-    assert confusion_title(finding) == (
-        "The most frequent confusion of tiny_cnn at 48 px: 10 % of the 20 predictions for "
-        "ray-stripes are ray-bars"
-    )
 
 
 def test_cell_without_errors_or_runs_has_no_confusion(confusion: pd.DataFrame) -> None:

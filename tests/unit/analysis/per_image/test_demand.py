@@ -7,7 +7,6 @@ import pytest
 from resomap.analysis.findings.demand import demand_of_model
 from resomap.analysis.per_image.demand import compute_demand, demand_rows
 from resomap.analysis.predictions import Cell, Predictions
-from resomap.report.text.demand import demand_title
 
 MANIFEST = {"classes": ["cat", "dog"]}
 
@@ -52,10 +51,9 @@ def test_model_without_a_common_seed_has_no_demand():
     assert list(demand_rows(cells, MANIFEST, 0.95)) == []
 
 
-def test_title_names_the_ends_of_the_sweep():
+def test_finding_has_the_ends_of_the_sweep():
     cells = ladder({24: [[1, 0, 1, 0]], 48: [[1, 1, 1, 0]]})
     finding = demand_of_model(pd.DataFrame(demand_rows(cells, MANIFEST, 0.95)), "net")
     assert finding.numbers["never"].value == 0.25
-    assert demand_title(finding) == (
-        "net predicts 50 % of the test images correctly from 24 px on, and 25 % at 48 px only"
-    )
+    assert (finding.subject["smallest"], finding.subject["largest"]) == (24, 48)
+    assert (finding.numbers["smallest"].value, finding.numbers["largest"].value) == (0.5, 0.25)

@@ -2,7 +2,6 @@ import pandas as pd
 
 from resomap.analysis.findings.cascades import best_cascade
 from resomap.report.figures.cascades import plot_cascades
-from resomap.report.text.cascades import cascade_sentence, cascade_title
 
 
 def test_cells_cascades_and_ensemble_are_drawn(tables):
@@ -28,12 +27,8 @@ def cascades(*verdicts: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def test_title_claims_only_what_is_shown():
+def test_cascade_is_found_only_where_it_is_shown():
     assert best_cascade(cascades("nothing", "nothing")).state == "none"
     assert best_cascade(cascades("nothing", "open")).state == "not shown"
     finding = best_cascade(cascades("saves", "saves", "open"))
     assert (finding.state, finding.subject["stages"]) == ("shown", "a > 1")
-    assert cascade_title(finding) == (
-        "The cascade a > 1 saves 40 % of the latency of b, within the margin of its accuracy"
-    )
-    assert "0.40" in cascade_sentence(finding, 0.95)
