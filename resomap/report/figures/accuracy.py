@@ -103,7 +103,9 @@ def plot_train_test_matrix(tables: Tables) -> Drawing:
     shown = list(product(models, modes))
     # A row a model where there are several modes, so that these stand side by side.
     columns = min(len(models), 3) if len(modes) == 1 else len(modes)
-    figure, panels = _matrix_panels(title, _matrix_note(modes, majority), matrix, len(shown), columns)
+    figure, panels = _matrix_panels(
+        title, _matrix_note(modes, majority), matrix, len(shown), columns
+    )
     # One scale for all models; the lowest value is often far above 0.
     lowest = min(float(matrix["accuracy"].min()), majority)
     for axes, (model, mode) in zip(panels, shown, strict=True):
