@@ -68,7 +68,8 @@ def cascade_rows(
     cells = []
     for cell, cost in costs.items():
         answers = read_answers(cell, seeds, runs)
-        if answers is not None:
+        # A cell that does not fit into memory has no latency.
+        if answers is not None and np.isfinite(cost):
             cells.append(PricedCell(cell, cost, answers))
     front = pareto_front(cells)
     pools = pool_cells(cells, front)
