@@ -20,10 +20,15 @@ from benchmarks.decision_worlds import (
     make_world,
 )
 from benchmarks.harness import shipped_config
-from resomap.analysis.advice import advise
-from resomap.analysis.budgets import apply_budgets
-from resomap.analysis.comparison import Latency, Ranking, rank_candidates, shown_cheaper
-from resomap.analysis.contrasts import contrast_cells
+from resomap.analysis.decision.advice import advise
+from resomap.analysis.decision.budgets import apply_budgets
+from resomap.analysis.decision.comparison import (
+    Latency,
+    Ranking,
+    rank_candidates,
+    shown_cheaper,
+)
+from resomap.analysis.decision.contrasts import contrast_cells
 from resomap.analysis.knee import find_knee
 from resomap.analysis.statistics import accuracy_interval, pool_seed_variance
 

@@ -83,7 +83,7 @@ def plan(
 
     Each cell is measured once; later calls reuse the measurements.
     """
-    from resomap.analysis.outlook import SweepSize
+    from resomap.analysis.decision.outlook import SweepSize
     from resomap.plan.measure import plan_sweep
     from resomap.plan.table import plan_lines
     from resomap.report.text.outlook import describe_outlook

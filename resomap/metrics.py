@@ -1,4 +1,4 @@
-"""Classification scores computed from logits, equal to scikit-learn's, and the calibration error.
+"""Classification scores computed from logits, equal to scikit-learn's.
 
 scikit-learn is not used because importing it takes longer than computing the scores.
 """
@@ -8,34 +8,82 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from resomap.calibration import (
+    calibration_error,
+    calibration_null,
+    log_probabilities,
+    mean_log_loss,
+)
 from resomap.workflow.columns import SCORES, column_names
 
-CALIBRATION_BINS = 15
+MIN_CLASSES_FOR_TOP5 = 11
 SCORE_NAMES = column_names(SCORES)
 
 
-def compute_scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+def compute_scores(
+    logits: np.ndarray, labels: np.ndarray, temperature: float = math.nan
+) -> dict[str, float]:
     """Return every score of SCORE_NAMES for logits (N, C) and labels (N,); NaN if N is 0.
 
     As in scikit-learn, macro averages are over the classes that occur among the labels or the
     predictions, balanced accuracy is over those among the labels, and 0/0 counts as 0. `log_loss`
-    is in nats. `ece` is debiased, see `calibration_error`.
+    is in nats. `ece` is debiased, see `calibration_error`. The scores of scaled logits are NaN
+    without a `temperature`, and `top5_accuracy` for fewer than 11 classes.
     """
     if len(labels) == 0:
         return dict.fromkeys(SCORE_NAMES, math.nan)
     predicted = logits.argmax(axis=1)
     confusion = confusion_matrix(predicted, labels, logits.shape[1])
-    # Subtracting the largest logit keeps exp from overflowing. The sum is in float64, since a
-    # float32 sum over many classes loses digits of small losses.
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    log_total = np.log(np.exp(shifted).sum(axis=1, dtype=np.float64))
-    label_shifted = np.take_along_axis(shifted, labels[:, None], axis=1)[:, 0]
-    return {
+    scores = {
         "accuracy": float((predicted == labels).mean()),
         **_class_averages(confusion),
-        "log_loss": float((log_total - label_shifted).mean()),
-        "ece": calibration_error(np.exp(-log_total), predicted == labels),
+        "top5_accuracy": _top5_accuracy(logits, labels),
+        **_probability_scores(logits, labels, predicted),
+        **_scaled_scores(logits, labels, predicted, temperature),
     }
+    return {name: scores[name] for name in SCORE_NAMES}
+
+
+def _top5_accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
+    # Of ten classes, five are half.
+    if logits.shape[1] < MIN_CLASSES_FOR_TOP5:
+        return math.nan
+    of_label = np.take_along_axis(logits, labels[:, None], axis=1)
+    return float(((logits > of_label).sum(axis=1) < 5).mean())
+
+
+def _probability_scores(
+    logits: np.ndarray, labels: np.ndarray, predicted: np.ndarray
+) -> dict[str, float]:
+    log_shares = log_probabilities(logits)
+    images, shares = np.arange(len(labels)), np.exp(log_shares)
+    # The squared distance to the label's unit vector, without building these.
+    brier = (shares**2).sum(axis=1) - 2 * shares[images, labels] + 1
+    confidence = np.exp(log_shares[images, predicted])
+    null = calibration_null(confidence)
+    return {
+        "log_loss": mean_log_loss(logits, labels),
+        "brier": float(brier.mean()),
+        "ece": calibration_error(confidence, predicted == labels),
+        "ece_null": null.mean,
+        "ece_null_p95": null.p95,
+    }
+
+
+def _scaled_scores(
+    logits: np.ndarray, labels: np.ndarray, predicted: np.ndarray, temperature: float
+) -> dict[str, float]:
+    names = ("temperature", "log_loss_scaled", "ece_scaled")
+    if math.isnan(temperature):
+        return dict.fromkeys(names, math.nan)
+    scaled = logits / temperature
+    confidence = np.exp(log_probabilities(scaled)[np.arange(len(labels)), predicted])
+    values = (
+        temperature,
+        mean_log_loss(scaled, labels),
+        calibration_error(confidence, predicted == labels),
+    )
+    return dict(zip(names, values, strict=True))
 
 
 def confusion_matrix(predicted: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
@@ -63,37 +111,6 @@ def _class_averages(confusion: np.ndarray) -> dict[str, float]:
         "macro_recall": float(recall[occurs].mean()),
         "macro_f1": float(f1[occurs].mean()),
     }
-
-
-def calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float:
-    """Return the debiased expected calibration error of the top label over 15 equal bins.
-
-    Takes the probability of the predicted class (N,) and whether it is correct (N,), N > 0. Some
-    bias remains, so compare models at the same N. The result is never negative.
-    """
-    bins = np.digitize(confidence, np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1], right=True)
-    count = np.bincount(bins, minlength=CALIBRATION_BINS)
-    accuracy, expected = (
-        np.bincount(bins, weights=values, minlength=CALIBRATION_BINS) / np.maximum(count, 1)
-        for values in (correct, confidence)
-    )
-    gap = np.abs(accuracy - expected)
-    deviation = np.sqrt(accuracy * (1 - accuracy) / np.maximum(count, 1))
-    # The mean gap is biased upwards, because noise in the accuracies adds to it in either
-    # direction. The bias is estimated as the expected gain from resampling the accuracies from
-    # normal distributions (Kumar, Liang, Ma 2019); `uncertainty-calibration` samples them, here
-    # the expectation is computed exactly.
-    resampled = np.array([_mean_magnitude(*bin_) for bin_ in zip(gap, deviation, strict=True)])
-    return max(0.0, float(count @ (2 * gap - resampled) / count.sum()))
-
-
-def _mean_magnitude(mean: float, deviation: float) -> float:
-    """Return E|X| of a normal X (the mean of the folded normal distribution)."""
-    if deviation == 0:
-        return abs(mean)
-    ratio = mean / deviation
-    density = deviation * math.sqrt(2 / math.pi) * math.exp(-(ratio**2) / 2)
-    return density + mean * math.erf(ratio / math.sqrt(2))
 
 
 def pair_partners(pairs: Sequence[Sequence[int]] | None, num_classes: int) -> np.ndarray:

@@ -1,5 +1,5 @@
-# INPUTS   best.safetensors of a run, results/data/r{resolution}/{val,test}.npy of every resolution
-# OUTPUTS  results/runs/.../evaluation.csv                          scores at every resolution
+# INPUTS   best.safetensors of a run, results/data/r{resolution}/*.npy of every resolution
+# OUTPUTS  results/runs/.../evaluation.csv                          scores at every resolution and mode
 #          results/runs/.../{predictions,val_predictions}.npz       logits of the test and validation images
 
 
@@ -10,7 +10,7 @@ rule evaluate_run:
             expand(
                 "results/data/r{resolution}/{split}.npy",
                 resolution=CONFIG.sweep.resolutions,
-                split=["val", "test"],
+                split=["train", "val", "test"],
             )
         ),
         weights="results/checkpoints/{family}/{model}/r{resolution}/seed{seed}/best.safetensors",

@@ -10,10 +10,13 @@ import numpy as np
 
 from resomap import metrics
 from resomap.analysis.tables import write_tables
+from resomap.config.evaluation import EvaluationMode
 from resomap.config.schema import Architecture, Report
 from resomap.report.text.choice import describe_choice
 from resomap.system import files
+from resomap.training.evaluation import score_predictions
 from resomap.workflow.layout import table_columns
+from resomap.workflow.predictions import logits_name
 from tests.synthetic_evidence import (
     EvidenceSample,
     subsample,
@@ -90,6 +93,9 @@ class Sweep:
     energy: bool = False
     statuses: dict[tuple[str, int, int], str] = field(default_factory=dict)
     waiting: tuple[tuple[str, int, int], ...] = ()
+    modes: tuple[EvaluationMode, ...] = ("raw",)
+    without_norm: tuple[str, ...] = ()
+    """Models that have no mode but raw."""
 
     @property
     def architectures(self) -> tuple[Architecture, ...]:
@@ -281,20 +287,18 @@ def _write_predictions(
     run: Path, sweep: Sweep, key: tuple[str, int, int], *, finished: bool
 ) -> None:
     """Write the logits of both held-out splits at every resolution, and the scores on the test split."""
+    splits = {}
     for split, name in (("test", "predictions"), ("val", "val_predictions")):
         count = sweep.counts[split] if finished else 0
-        label, logits = labels(count), {}
-        for px in sweep.resolutions:
-            logits[px] = _draw_logits(label, key, px, split)
-        arrays = {f"logits_r{px}": values for px, values in logits.items()}
-        files.write_arrays(run / f"{name}.npz", label=label, index=np.arange(count), **arrays)
-        if split == "test":
-            rows = [
-                {"eval_resolution": px, "mode": "raw", "n": count}
-                | metrics.compute_scores(values, label)
-                for px, values in logits.items()
-            ]
-            files.write_rows(run / "evaluation.csv", rows, table_columns("run_evaluation"))
+        arrays = {"label": labels(count), "index": np.arange(count)}
+        for mode, px in product(sweep.modes, sweep.resolutions):
+            if mode == "raw" or key[0] not in sweep.without_norm:
+                logits = _draw_logits(labels(count), key, px, split, mode)
+                arrays[logits_name(px, mode)] = logits
+        files.write_arrays(run / f"{name}.npz", **arrays)
+        splits[split] = arrays
+    rows = score_predictions(splits["test"], splits["val"], sweep.resolutions, sweep.modes)
+    files.write_rows(run / "evaluation.csv", rows, table_columns("run_evaluation"))
 
 
 def _evidence_sample(
@@ -330,17 +334,22 @@ def _cue_survival(label: np.ndarray, resolution: int) -> np.ndarray:
 
 
 def _draw_logits(
-    label: np.ndarray, key: tuple[str, int, int], px: int, split: str
+    label: np.ndarray,
+    key: tuple[str, int, int],
+    px: int,
+    split: str,
+    mode: EvaluationMode = "raw",
 ) -> np.ndarray:
     """Draw logits that always find the pair; inside it the cue counts as far as it survives.
 
-    Difficulty belongs to the image and is shared by all runs, luck to the run.
+    Difficulty belongs to the image and is shared by all runs, luck to the run. Adapted networks
+    lose little at resolutions that they were not trained at.
     """
     model, trained, seed = key
     images = np.random.default_rng([len(label), split == "test"])
     difficulty = images.normal(0, 0.6, len(label))
     run = np.random.default_rng([seed, trained, px, len(model)])
-    octaves = abs(np.log2(px / trained))
+    octaves = abs(np.log2(px / trained)) * (1.0 if mode == "raw" else 0.2)
     skill = SKILL.get(model, 2.0) + run.normal(0, 0.1) - 1.2 * octaves
     cue = skill * _cue_survival(label, min(px, trained)) * np.where(label < 2, 0.45, 1.0)
     shape = (len(label), len(CLASSES))

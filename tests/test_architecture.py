@@ -20,11 +20,12 @@ FILES = sorted([*PACKAGE.rglob("*.py"), *SCRIPTS.glob("*.py")])
 MODULES = [path for path in FILES if path.stem != "__init__"]
 RULES = sorted((ROOT / "rules").glob("*.smk"))
 
-CORE = {"errors", "text", "metrics", "system", "config"}
+CORE = {"errors", "text", "metrics", "calibration", "system", "config"}
 # Paths, columns and states of results: plain values that every part may read.
 RESULTS_CONTRACT = {
     "workflow.layout",
     "workflow.columns",
+    "workflow.predictions",
     "workflow.receipts",
     "workflow.checked_files",
 }
@@ -32,7 +33,8 @@ RESULTS_CONTRACT = {
 MAY_IMPORT = {
     "errors": set(),
     "text": set(),
-    "metrics": {"workflow.columns"},
+    "calibration": set(),
+    "metrics": {"calibration", "workflow.columns"},
     "system": {"errors"},
     "config": {"errors", "system", "text"},
     "cluster": {"errors", "text"},
@@ -42,7 +44,13 @@ MAY_IMPORT = {
     "analysis": CORE | {"workflow"},
     "report": CORE | {"workflow", "analysis"},
     "workflow.columns": set(),
-    "workflow.layout": {"errors", "system", "workflow.columns"},
+    "workflow.predictions": {"config", "workflow.columns"},
+    "workflow.layout": {
+        "errors",
+        "system",
+        "workflow.columns",
+        "workflow.predictions",
+    },
     "workflow.artifact_paths": {"workflow.layout"},
     "workflow.receipts": {
         "errors",

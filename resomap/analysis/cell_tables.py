@@ -1,19 +1,17 @@
 """Rows of cells.csv, groups.csv, matrix.csv and knees.csv: means over runs with intervals."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from resomap.analysis.comparison import Latency
-from resomap.analysis.contrasts import contrast_cells
+from resomap.analysis.accuracies import Split, accuracy_intervals, pooled_intervals
+from resomap.analysis.decision.comparison import Latency
+from resomap.analysis.decision.contrasts import contrast_cells
 from resomap.analysis.knee import find_knee
 from resomap.analysis.predictions import Cell, Predictions, group_names, in_group
 from resomap.analysis.profiles import VARIANT_COLUMNS, Row
-from resomap.analysis.statistics import Interval, accuracy_interval, pool_seed_variance
-
-Split = Mapping[Cell, Predictions]
-Key = TypeVar("Key")
+from resomap.workflow.predictions import RAW
 
 
 def cell_rows(
@@ -28,18 +26,19 @@ def cell_rows(
 
     `n_runs` counts the runs of a cell in the sweep, `n_seeds` those that finished.
     """
-    on_test, on_val = _accuracies(test, confidence), _accuracies(val, confidence)
+    on_test, on_val = (accuracy_intervals(split, confidence) for split in (test, val))
     for cell in cells:
         row: Row = {**cell._asdict(), "n_runs": n_runs, "n_seeds": 0}
         if cell in test:
+            as_trained = (cell, RAW, cell.resolution)
             row |= {
                 "n_seeds": len(test[cell].seeds),
                 "n_test": len(test[cell].labels),
                 "n_val": len(val[cell].labels),
-                **on_test[cell].columns("accuracy"),
-                "interval": on_test[cell].method,
+                **on_test[as_trained].columns("accuracy"),
+                "interval": on_test[as_trained].method,
                 "majority_accuracy": test[cell].majority_accuracy,
-                **on_val[cell].columns("val_accuracy"),
+                **on_val[as_trained].columns("val_accuracy"),
             }
         if cell in latencies:
             latency = latencies[cell]
@@ -51,17 +50,6 @@ def cell_rows(
         yield row
 
 
-def _accuracies(split: Split, confidence: float) -> dict[Cell, Interval]:
-    """Compute the accuracy of every cell at its training resolution."""
-    return _intervals({cell: one.correct_as_trained for cell, one in split.items()}, confidence)
-
-
-def _intervals(correct: Mapping[Key, np.ndarray], confidence: float) -> dict[Key, Interval]:
-    """Compute the interval of each correctness (seeds, images), with a pooled seed variance."""
-    pool = pool_seed_variance(correct.values())
-    return {key: accuracy_interval(values, confidence, pool) for key, values in correct.items()}
-
-
 def group_rows(test: Split, manifest: dict[str, Any], confidence: float) -> Iterator[Row]:
     """Yield a row of groups.csv per cell and group: accuracy inside pairs on test images."""
     correct = {}
@@ -69,7 +57,7 @@ def group_rows(test: Split, manifest: dict[str, Any], confidence: float) -> Iter
         for group, values in _correct_by_group(predictions, manifest).items():
             correct[cell, group] = values
     frequencies = manifest["frequencies"] or {}
-    for (cell, group), interval in _intervals(correct, confidence).items():
+    for (cell, group), interval in pooled_intervals(correct, confidence).items():
         num_seeds, num_images = correct[cell, group].shape
         yield {
             **cell._asdict(),
@@ -96,21 +84,15 @@ def _correct_by_group(
 
 
 def matrix_rows(test: Split, confidence: float) -> Iterator[Row]:
-    """Yield a row of matrix.csv per cell and test resolution, without recalibration."""
-    correct, own = {}, _accuracies(test, confidence)
-    for cell, predictions in test.items():
-        for px, values in sorted(predictions.correct.items()):
-            correct[cell, px] = values
-    intervals = _intervals(correct, confidence)
-    # A number has one interval: as trained it is that of cells.csv.
-    intervals |= {(cell, cell.resolution): interval for cell, interval in own.items()}
-    for (cell, px), interval in intervals.items():
-        num_seeds, num_images = correct[cell, px].shape
+    """Yield a row of matrix.csv per mode, cell and test resolution."""
+    for (cell, mode, px), interval in accuracy_intervals(test, confidence).items():
+        num_seeds, num_images = test[cell].by_mode()[mode, px].shape
         yield {
             "family": cell.family,
             "model": cell.model,
             "train_resolution": cell.resolution,
             "eval_resolution": px,
+            "mode": mode,
             "n_seeds": num_seeds,
             "n": num_images,
             **interval.columns("accuracy"),

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from resomap.analysis.contrasts import Contrasts
+from resomap.analysis.decision.contrasts import Contrasts
 
 
 class Knee(NamedTuple):

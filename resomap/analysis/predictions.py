@@ -10,8 +10,10 @@ import numpy as np
 
 from resomap import metrics
 from resomap.config import schema
+from resomap.config.evaluation import EvaluationMode
 from resomap.workflow.checked_files import read_arrays
 from resomap.workflow.layout import RunStatus
+from resomap.workflow.predictions import RAW, logits_name, stored_logits
 from resomap.workflow.sweep_results import SweepResults, run_status, run_wildcards
 
 
@@ -72,7 +74,8 @@ class Run(NamedTuple):
 class Predictions:
     """Correctness of one cell on one split: a row per finished seed, a column per image.
 
-    `correct[px]` (seeds, N) is evaluated at px. `pair_correct` (seeds, N) is 1 where the logit
+    `correct[px]` (seeds, N) is evaluated at px as trained, `adapted[mode, px]` after adaptation;
+    a mode that a network does not have is missing. `pair_correct` (seeds, N) is 1 where the logit
     of the label beats that of its pair partner at the training resolution; it is NaN for images
     of classes without a partner. `labels` is (N,).
     """
@@ -82,6 +85,7 @@ class Predictions:
     labels: np.ndarray
     correct: dict[int, np.ndarray]
     pair_correct: np.ndarray
+    adapted: dict[tuple[EvaluationMode, int], np.ndarray] = field(default_factory=dict)
 
     @property
     def correct_as_trained(self) -> np.ndarray:
@@ -93,6 +97,10 @@ class Predictions:
         """Return the accuracy of always predicting the most frequent class of these images."""
         # Of these images, not of the training images: no constant prediction is more accurate.
         return float(np.bincount(self.labels).max() / len(self.labels))
+
+    def by_mode(self) -> dict[tuple[EvaluationMode, int], np.ndarray]:
+        """Return the correctness (seeds, N) in every mode and at every resolution."""
+        return {(RAW, px): values for px, values in self.correct.items()} | self.adapted
 
 
 def sweep_cells(
@@ -147,17 +155,22 @@ def read_predictions(
     if not finished:
         return None
     stored = [read_arrays(run.folder / name) for run in finished]
-    correct = {}
-    for key in stored[0]:
-        if key.startswith("logits_r"):
-            correct[int(key.removeprefix("logits_r"))] = _correct(stored, key)
+    correct, adapted = {}, {}
+    # Fine-tuning may have run out of memory in some of the runs.
+    for mode, px in stored_logits(set.intersection(*map(set, stored))):
+        values = _correct(stored, logits_name(px, mode))
+        if mode == RAW:
+            correct[px] = values
+        else:
+            adapted[mode, px] = values
     return Predictions(
         cell=cell,
         seeds=tuple(run.seed for run in finished),
         # All runs predict the same images in the same order.
         labels=stored[0]["label"],
         correct=correct,
-        pair_correct=_pair_correct(stored, f"logits_r{cell.resolution}", manifest["pairs"]),
+        pair_correct=_pair_correct(stored, logits_name(cell.resolution), manifest["pairs"]),
+        adapted=adapted,
     )
 
 

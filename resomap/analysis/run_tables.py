@@ -19,6 +19,7 @@ from resomap.analysis.profiles import Row
 from resomap.workflow.checked_files import read_arrays, read_json
 from resomap.workflow.checked_tables import read_table
 from resomap.workflow.layout import ENDED, table_columns
+from resomap.workflow.predictions import RAW, logits_name
 
 EVALUATION_COLUMNS = table_columns("evaluation")
 
@@ -65,7 +66,7 @@ def _score_columns(run: Run) -> Row:
     (row,) = (
         row
         for row in _evaluations(run)
-        if row["eval_resolution"] == run.cell.resolution and row["mode"] == "raw"
+        if row["eval_resolution"] == run.cell.resolution and row["mode"] == RAW
     )
     return {"n_test": row["n"], **{name: row[name] for name in metrics.SCORE_NAMES}}
 
@@ -84,7 +85,7 @@ def to_rows(frame: pd.DataFrame) -> list[Row]:
 def evaluation_rows(
     cells: Sequence[Cell], seeds: Sequence[int], runs: RunFolders
 ) -> Iterator[Row]:
-    """Yield a row of evaluation.csv for every finished run at every resolution of the sweep."""
+    """Yield a row of evaluation.csv for every finished run, resolution and mode."""
     for run in finished_runs(cells, seeds, runs):
         key = run_key(run)
         key["train_resolution"] = key.pop("resolution")
@@ -99,8 +100,7 @@ def class_rows(
     """Yield a row of classes.csv per finished run and class, on test images."""
     groups = group_of_class(manifest)
     for run in finished_runs(cells, seeds, runs):
-        stored = read_arrays(run.folder / "predictions.npz")
-        logits, labels = stored[f"logits_r{run.cell.resolution}"], stored["label"]
+        logits, labels = read_own_logits(run)
         pair_correct = metrics.pair_accuracy(logits, labels, manifest["pairs"])
         for index, name in enumerate(manifest["classes"]):
             of_class = labels == index
@@ -112,6 +112,13 @@ def class_rows(
                 "accuracy": mean_or_none(logits[of_class].argmax(axis=1) == index),
                 "pair_accuracy": mean_or_none(pair_correct[of_class]),
             }
+
+
+def read_own_logits(run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """Return logits (N, C) and labels (N,) of the test images at the resolution of training."""
+    name = logits_name(run.cell.resolution)
+    stored = read_arrays(run.folder / "predictions.npz", name, "label")
+    return stored[name], stored["label"]
 
 
 def mean_or_none(values: np.ndarray) -> float | None:

@@ -16,8 +16,6 @@ from resomap.analysis.cell_tables import (
     knee_rows,
     matrix_rows,
 )
-from resomap.analysis.choice import ChoiceRecord, choose
-from resomap.analysis.comparison import Candidate
 from resomap.analysis.cost_tables import (
     cost_rows,
     energy_rows,
@@ -25,6 +23,8 @@ from resomap.analysis.cost_tables import (
     profile_rows,
     stage_rows,
 )
+from resomap.analysis.decision.choice import ChoiceRecord, choose
+from resomap.analysis.decision.comparison import Candidate
 from resomap.analysis.evidence_tables import (
     agreement_rows,
     explanation_rows,
@@ -32,6 +32,9 @@ from resomap.analysis.evidence_tables import (
     intervention_rows,
     sanity_rows,
 )
+from resomap.analysis.per_image.cascade_tables import cascade_rows
+from resomap.analysis.per_image.confusion import confusion_rows
+from resomap.analysis.per_image.demand import demand_rows
 from resomap.analysis.predictions import (
     Cell,
     ModelFiles,
@@ -59,6 +62,9 @@ class Tables:
     runs: pd.DataFrame
     evaluation: pd.DataFrame
     classes: pd.DataFrame
+    confusion: pd.DataFrame
+    demand: pd.DataFrame
+    cascades: pd.DataFrame
     profiles: pd.DataFrame
     stages: pd.DataFrame
     neighbours: pd.DataFrame
@@ -137,6 +143,15 @@ def write_tables(
         "runs": run_rows(cells, seeds, run_folders, manifest),
         "evaluation": evaluation_rows(cells, seeds, run_folders),
         "classes": class_rows(cells, seeds, run_folders, manifest),
+        "confusion": confusion_rows(cells, seeds, run_folders, manifest),
+        "demand": demand_rows(test, manifest, report.confidence),
+        "cascades": cascade_rows(
+            {cell: latency.p50 for cell, latency in latencies.items()},
+            seeds,
+            run_folders,
+            report.margin,
+            report.confidence,
+        ),
         "cells": scores,
         "groups": group_rows(test, manifest, report.confidence),
         "matrix": matrix_rows(test, report.confidence),

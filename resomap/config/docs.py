@@ -20,8 +20,8 @@ from resomap.system.files import write_text
 PAGE_HEAD = """# Configuration
 
 The configuration is eight files. Each file holds the section it is named after; `config.yaml`
-holds `experiment` and `report`. Leave these files as they are. Write your changes, and only those,
-to a file of your own:
+holds `experiment`, `report` and `evaluation`. Leave these files as they are. Write your changes, and
+only those, to a file of your own:
 
 ```yaml
 # mine.yaml

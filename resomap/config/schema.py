@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from resomap.config.data import Data
+from resomap.config.evaluation import Evaluation
 from resomap.config.training import Training
 from resomap.config.types import (
     MAX_COUNT,
@@ -326,6 +327,8 @@ class Config(Section):
     """The name of the experiment (config.yaml)."""
     report: Report
     """How results are reported (config.yaml)."""
+    evaluation: Evaluation
+    """How every run is evaluated at every resolution (config.yaml)."""
     sweep: Sweep
     """The grid (sweep.yaml)."""
     models: Annotated[tuple[Architecture, ...], Field(min_length=1)]

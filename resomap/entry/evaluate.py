@@ -1,4 +1,4 @@
-"""Evaluate one run at every resolution of the sweep."""
+"""Evaluate one run at every resolution of the sweep, in every mode."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from resomap.models.registry import build_model
 from resomap.system.files import write_arrays, write_rows
 from resomap.system.gpus import keep_freed_memory, open_device
 from resomap.training.checkpoint import load_weights
-from resomap.training.evaluation import predict_split, score_predictions
+from resomap.training.evaluation import Adapter, predict_modes, score_predictions
 from resomap.training.precision import use_float32
 from resomap.workflow.jobs import Evaluate
 from resomap.workflow.layout import table_columns
@@ -25,7 +25,7 @@ def main(
     val_predictions: Path,
     threads: int,
 ) -> None:
-    """Write the test scores per resolution, and the logits of the test and validation images.
+    """Write the test scores per resolution and mode, and the logits of test and validation.
 
     A run that diverged or did not fit into memory has no images in these files.
     """
@@ -41,11 +41,12 @@ def main(
         model.load_state_dict(state)
         model.to(device).to(memory_format=torch.channels_last)
 
-    test = predict_split(model, store, "test", job.resolutions, device)
-    write_arrays(predictions, **test)
-    val = predict_split(model, store, "val", job.resolutions, device)
-    write_arrays(val_predictions, **val)
-    rows = score_predictions(test, job.resolutions)
+    adapter = Adapter(store, device, job.evaluation, job.training, job.seed)
+    splits = predict_modes(model, adapter, job.resolutions)
+    write_arrays(predictions, **splits["test"])
+    write_arrays(val_predictions, **splits["val"])
+    modes = job.evaluation.modes
+    rows = score_predictions(splits["test"], splits["val"], job.resolutions, modes)
     write_rows(evaluation, rows, table_columns("run_evaluation"))
 
 

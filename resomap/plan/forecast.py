@@ -129,7 +129,7 @@ def _forecast_cell(
     peaks = add_image_memory(record, resolution, images)
     step = record["step_seconds"][0]
     batch_size, explainability = config.training.batch_size, config.explainability
-    evaluate, _ = evaluation_seconds(record, cells, images)
+    evaluate, _ = evaluation_seconds(config, record, cells, images)
     explain, _ = explanation_seconds(record, batch_size, explainability)
     profile, _ = profile_seconds(cells, config.system.profiling)
     return {
@@ -203,7 +203,7 @@ def _job_seconds(
         jobs["profile"].append(profile_seconds(cells, config.system.profiling))
         for cell in cells * len(config.sweep.seeds):
             jobs["train"].append(training_seconds(cell, training, runtime, images))
-            jobs["evaluate"].append(evaluation_seconds(cell, cells, images))
+            jobs["evaluate"].append(evaluation_seconds(config, cell, cells, images))
             if config.explainability.enabled:
                 jobs["explain"].append(
                     explanation_seconds(cell, training.batch_size, config.explainability)
@@ -236,12 +236,22 @@ def training_seconds(
 
 
 def evaluation_seconds(
-    record: CellRecord, cells: Iterable[CellRecord], images: ImageCounts
+    config: Config, record: CellRecord, cells: Iterable[CellRecord], images: ImageCounts
 ) -> np.ndarray:
     """Return the time of scoring one run at the resolutions of all `cells`; rough, as batches differ."""
     # Every run is tested at every resolution, its own and all others.
+    cells, evaluation = list(cells), config.evaluation
     forward = np.sum([cell["val_image_seconds"] for cell in cells], axis=0)
-    return process_seconds(record) + (images.val + images.test) * forward
+    num_images = len(evaluation.modes) * (images.val + images.test)
+    if "bn" in evaluation.modes:
+        num_images += min(evaluation.bn_images or images.train, images.train)
+    seconds = process_seconds(record) + num_images * forward
+    if "finetune" in evaluation.modes:
+        # The gradient reaches the first BatchNorm, so a step costs what it costs in training.
+        step = np.sum([cell["step_seconds"] for cell in cells], axis=0)
+        steps = images.train / config.training.batch_size
+        seconds = seconds + evaluation.finetune.epochs * steps * step
+    return seconds
 
 
 def explanation_seconds(

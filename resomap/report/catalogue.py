@@ -54,7 +54,22 @@ CATALOGUE = {
         "",
         "Each row is a network trained at one resolution, each column a test resolution. "
         "The framed diagonal is the training resolution. A higher value to the right of the "
-        "frame means: train small and test larger.",
+        "frame means: train small and test larger. BatchNorm keeps means and variances of the "
+        "size of training, so a network may fail elsewhere for that reason alone: bn takes "
+        "them anew from training images at the size of the test.",
+    ),
+    "confusion": CatalogueEntry(
+        ACCURACY,
+        "",
+        "What a class is taken for shows what a resolution no longer separates. Shares of a "
+        "class with few test images are uncertain: results/tables/confusion.csv has the counts.",
+    ),
+    "demand": CatalogueEntry(
+        ACCURACY,
+        "",
+        "Networks of the same seed are compared image by image. An image that is wrong at a "
+        "larger resolution counts from above it, so luck at a small one does not: a network "
+        "that guesses between two classes is right in half of the cases.",
     ),
     "accuracy_by_cost": CatalogueEntry(
         COST,
@@ -62,6 +77,14 @@ CATALOGUE = {
         "Test accuracy against the median latency of one image at batch size 1. The dashed "
         "steps join the cells that no other cell beats in both. The ring marks the choice, "
         "which was made on validation images.",
+    ),
+    "cascades": CatalogueEntry(
+        COST,
+        "",
+        "Cascades are made of the cells that no cheaper one equals on validation images. A "
+        "cascade saves when the interval of its latency lies below that of its last cell alone, "
+        "and its accuracy is shown within the margin of that cell's, on test images. Latencies "
+        "count as exact.",
     ),
     "cost_by_resolution": CatalogueEntry(
         COST,

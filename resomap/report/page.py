@@ -10,6 +10,8 @@ from resomap.analysis.findings import evidence as evidence_findings
 from resomap.analysis.findings import limits as limit_findings
 from resomap.analysis.findings.agreement import agreement_finding, reference_agreement
 from resomap.analysis.findings.baseline import majority_baseline
+from resomap.analysis.findings.cascades import best_cascade
+from resomap.analysis.findings.demand import demand_of_model
 from resomap.analysis.findings.user_files import larger_files
 from resomap.analysis.sanity_check import drop_failed_methods, failed_methods
 from resomap.analysis.tables import Tables
@@ -18,7 +20,7 @@ from resomap.report import markup
 from resomap.report.catalogue import COST, DATA, figure_names
 from resomap.report.protocol import protocol, provenance
 from resomap.report.tables import cell_table, variant_table
-from resomap.report.text import accuracy, cost, data, evidence, limits
+from resomap.report.text import accuracy, cascades, cost, data, demand, evidence, limits
 
 # More models than this have no sentence of their own.
 MAX_MODELS = 4
@@ -122,10 +124,14 @@ def _accuracy(tables: Tables, confidence: float) -> Iterator[str]:
 
 
 def _transfer(tables: Tables) -> Iterator[str]:
-    """Yield what testing at another resolution gains or loses."""
+    """Yield what testing at another resolution gains or loses, as trained and adapted."""
     finding = accuracy_findings.transfer(tables.matrix)
     if finding.numbers:
         yield accuracy.transfer_sentence(finding)
+    needed = demand_of_model(tables.demand, accuracy_findings.model_in_focus(tables))
+    if needed.state == "described":
+        yield demand.demand_sentence(needed)
+    yield from map(accuracy.adaptation_sentence, accuracy_findings.adaptations(tables.matrix))
 
 
 def _cost(tables: Tables, confidence: float) -> Iterator[str]:
@@ -137,6 +143,9 @@ def _cost(tables: Tables, confidence: float) -> Iterator[str]:
     if breakdown.state == "shown":
         yield cost.breakdown_sentence(breakdown)
     yield from map(cost.energy_sentence, cost_findings.energy_findings(tables))
+    cascade = best_cascade(tables.cascades)
+    if cascade.state != "unknown":
+        yield cascades.cascade_sentence(cascade)
 
 
 def _evidence(tables: Tables, model: str, confidence: float) -> Iterator[str]:

@@ -14,12 +14,13 @@ CELL_KEYS = ["model", "resolution"]
 MEASUREMENT_KEYS = ["family", "model", "resolution", "batch_size"]
 VERDICTS = {"within": "within the margin", "worse": "worse", "open": "open"}
 STATUSES = {"infeasible": "does not fit", "unsupported": "unsupported"}
+CALIBRATION = ("ece", "ece_null", "ece_null_p95")
 SHOWN_COLUMNS = ("latency_ms_p50", "latency_ms_low", "latency_ms_high", "peak_memory_mib")
 
 
 def cell_table(tables: Tables) -> list[dict[str, Any]]:
     """Return one row per cell: its scores, its cost, and its verdict against the best cell."""
-    scores = ["balanced_accuracy", "macro_f1", "ece", "train_seconds"]
+    scores = ["balanced_accuracy", "macro_f1", "train_seconds", *CALIBRATION]
     energy = main_variant_rows(tables.energy, tables.profiles)
     columns = [
         tables.runs.groupby(CELL_KEYS, as_index=False)[scores].mean(),

@@ -183,15 +183,15 @@ def write_arrays(path: Path, **arrays: np.ndarray) -> None:
         np.savez_compressed(temporary, allow_pickle=False, **arrays)
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Read every array of an .npz into memory; DataError where it is damaged."""
+def read_arrays(path: Path, *names: str) -> dict[str, np.ndarray]:
+    """Read the named arrays of an .npz into memory, or all; DataError where it is damaged."""
     # Opened here: of a path, numpy leaves the file open when its content is no archive.
     with (
         reporting_damage(path),
         path.open("rb") as stream,
         np.load(stream, allow_pickle=False) as stored,
     ):
-        return {name: stored[name] for name in stored.files}
+        return {name: stored[name] for name in names or stored.files}
 
 
 def map_array(path: Path) -> np.ndarray:

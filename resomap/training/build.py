@@ -83,14 +83,13 @@ def build_trainer(
     model = model.to(device).to(memory_format=torch.channels_last)
     torch.manual_seed(seed + group.rank)  # dropout differs between the processes
     optimizer = build_optimizer(recipe.optimizer, model)
-    weights = _class_weights_of(store) if recipe.class_weights else None
     schedule = build_schedule(
         recipe.schedule, optimizer, len(train), recipe.epochs, recipe.monitor
     )
     return Trainer(
         model,
         device,
-        nn.CrossEntropyLoss(weight=weights, label_smoothing=recipe.label_smoothing),
+        build_criterion(recipe, store),
         optimizer,
         train,
         val,
@@ -107,9 +106,13 @@ def build_trainer(
     )
 
 
-def _class_weights_of(store: Store) -> Tensor:
-    labels = torch.from_numpy(np.array(store.labels("train")))
-    return class_weights(labels, store.num_classes)
+def build_criterion(recipe: Training, store: Store) -> nn.Module:
+    """Return the loss of `recipe`: cross-entropy, smoothed and weighted by class as it says."""
+    weights = None
+    if recipe.class_weights:
+        labels = torch.from_numpy(np.array(store.labels("train")))
+        weights = class_weights(labels, store.num_classes)
+    return nn.CrossEntropyLoss(weight=weights, label_smoothing=recipe.label_smoothing)
 
 
 def class_weights(labels: Tensor, num_classes: int) -> Tensor:

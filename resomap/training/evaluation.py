@@ -1,19 +1,31 @@
-"""Logits and scores of a trained network on held-out splits, at every resolution."""
+"""Logits and scores of a trained network on held-out splits, at every resolution and mode."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from resomap.calibration import fit_temperature
+from resomap.config.evaluation import Evaluation, EvaluationMode
+from resomap.config.training import Training
 from resomap.data.loading.loader import EvalLoader, Normalise, to_device
-from resomap.data.loading.placement import place_images
+from resomap.data.loading.placement import DiskImages, place_images
 from resomap.data.store.store import Store
 from resomap.metrics import compute_scores
-from resomap.training.memory import MicroBatch, forward_in_micro_batches
+from resomap.training.adapt import fine_tune, has_statistics, recalibrate
+from resomap.training.build import build_criterion
+from resomap.training.memory import Infeasible, MicroBatch, forward_in_micro_batches
+from resomap.workflow.predictions import RAW, logits_name
 
 BATCH_SIZE = 128
+SPLITS = ("test", "val")
+Arrays = dict[str, np.ndarray]
 
 
 @torch.inference_mode()
@@ -29,43 +41,116 @@ def predict(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Tenso
     return torch.cat(logits)
 
 
-def predict_split(
-    model: nn.Module | None,
-    store: Store,
-    split: str,
-    resolutions: Iterable[int],
-    device: torch.device,
-) -> dict[str, np.ndarray]:
-    """Return `label` (N,), `index` (N,) and `logits_r{resolution}` (N, C), float32, of a split.
+@dataclass(frozen=True)
+class Adapter:
+    """What takes a run, trained by `recipe` from `seed`, to other resolutions."""
 
-    Without a model (a diverged or infeasible run) N is 0.
+    store: Store
+    device: torch.device
+    evaluation: Evaluation
+    recipe: Training
+    seed: int
+
+    def adapt(
+        self, model: nn.Module, mode: EvaluationMode, resolution: int
+    ) -> nn.Module | None:
+        """Return the network of a mode at `resolution`; None where `model` has none."""
+        try:
+            if mode == "bn" and has_statistics(model):
+                return self._recalibrate(model, resolution)
+            if mode == "finetune":
+                return self._fine_tune(model, resolution)
+        # A gradient may not fit into memory where a forward pass does.
+        except Infeasible:
+            return None
+        return model if mode == RAW else None
+
+    def _recalibrate(self, model: nn.Module, resolution: int) -> nn.Module:
+        # Read from the disk one by one: of many images a small sample is used.
+        images = DiskImages(Path(str(self._images(resolution).filename)))
+        return recalibrate(model, images, self._normalise, self.evaluation.bn_images)
+
+    def _fine_tune(self, model: nn.Module, resolution: int) -> nn.Module:
+        return fine_tune(
+            model,
+            place_images(self._images(resolution), self.device, pin_memory=False),
+            to_device(self.store.labels("train"), self.device),
+            self._normalise,
+            build_criterion(self.recipe, self.store),
+            recipe=self.recipe,
+            settings=self.evaluation.finetune,
+            seed=self.seed,
+        )
+
+    def _images(self, resolution: int) -> Any:
+        return self.store.images("train", resolution)
+
+    @property
+    def _normalise(self) -> Normalise:
+        return Normalise(self.store.mean, self.store.std, self.device)
+
+
+def predict_modes(
+    model: nn.Module | None, adapter: Adapter, resolutions: Sequence[int]
+) -> dict[str, Arrays]:
+    """Return the predictions of `model` on the splits test and val, in every mode.
+
+    Those of a split are `label` (N,), `index` (N,) and, named by `logits_name`, float32 logits
+    (N, C) for each resolution and mode. A mode that the network does not have, such as bn
+    without BatchNorm, is left out. Without a model (a diverged or infeasible run) N is 0.
     """
-    labels = np.zeros(0, np.int64) if model is None else store.labels(split)
-    predictions: dict[str, np.ndarray] = {"label": labels, "index": np.arange(len(labels))}
+    store, modes = adapter.store, adapter.evaluation.modes
+    if model is None:
+        empty = _no_predictions(store.num_classes, resolutions, modes)
+        return {split: dict(empty) for split in SPLITS}
+    predictions = {split: _labels(store, split) for split in SPLITS}
     for resolution in resolutions:
-        if model is None:
-            logits = np.zeros((0, store.num_classes), np.float32)
-        else:
-            logits = _predict_resolution(model, store, split, resolution, device)
-        predictions[f"logits_r{resolution}"] = logits
+        loaders = {split: _loader(store, split, resolution, adapter.device) for split in SPLITS}
+        for mode in modes:
+            network = adapter.adapt(model, mode, resolution)
+            if network is None:
+                continue
+            for split, loader in loaders.items():
+                logits = predict(network, loader).numpy()
+                predictions[split][logits_name(resolution, mode)] = logits
     return predictions
 
 
-def _predict_resolution(
-    model: nn.Module, store: Store, split: str, resolution: int, device: torch.device
-) -> np.ndarray:
+def _labels(store: Store, split: str) -> Arrays:
+    labels = store.labels(split)
+    return {"label": labels, "index": np.arange(len(labels))}
+
+
+def _no_predictions(
+    num_classes: int, resolutions: Sequence[int], modes: Sequence[EvaluationMode]
+) -> Arrays:
+    names = [logits_name(*pair) for pair in product(resolutions, modes)]
+    logits = np.zeros((0, num_classes), np.float32)
+    none = {"label": np.zeros(0, np.int64), "index": np.arange(0)}
+    return none | dict.fromkeys(names, logits)
+
+
+def _loader(store: Store, split: str, resolution: int, device: torch.device) -> EvalLoader:
     images = place_images(store.images(split, resolution), device, pin_memory=False)
     labels = to_device(store.labels(split), device)
     normalise = Normalise(store.mean, store.std, device)
-    return predict(model, EvalLoader(images, labels, normalise, BATCH_SIZE)).numpy()
+    return EvalLoader(images, labels, normalise, BATCH_SIZE)
 
 
 def score_predictions(
-    predictions: dict[str, np.ndarray], resolutions: Iterable[int]
+    test: Arrays, val: Arrays, resolutions: Sequence[int], modes: Sequence[EvaluationMode]
 ) -> list[dict[str, Any]]:
-    """Return a row of evaluation.csv per resolution, from what `predict_split` returned."""
-    labels, rows = predictions["label"], []
-    for resolution in resolutions:
-        scores = compute_scores(predictions[f"logits_r{resolution}"], labels)
-        rows.append({"eval_resolution": resolution, "mode": "raw", "n": len(labels), **scores})
+    """Return a row of evaluation.csv per mode and resolution, from what `predict_modes` returned.
+
+    The temperature is fitted on `val`. Scores of a mode that the network does not have are NaN.
+    """
+    rows = []
+    for mode, resolution in product(modes, resolutions):
+        name = logits_name(resolution, mode)
+        labels, logits = test["label"], test.get(name)
+        if logits is None:
+            labels, logits = labels[:0], np.zeros((0, 1), np.float32)
+        temperature = fit_temperature(val[name], val["label"]) if name in val else math.nan
+        scores = compute_scores(logits, labels, temperature)
+        rows.append({"eval_resolution": resolution, "mode": mode, "n": len(labels), **scores})
     return rows

@@ -16,10 +16,10 @@ def read_json(path: Path) -> Any:
     return files.read_json(path)
 
 
-def read_arrays(path: Path) -> "dict[str, np.ndarray]":
-    """Read every array of an .npz into memory; DataError where it is damaged."""
+def read_arrays(path: Path, *names: str) -> "dict[str, np.ndarray]":
+    """Read the named arrays of an .npz into memory, or all; DataError where it is damaged."""
     check_content(path)
-    return files.read_arrays(path)
+    return files.read_arrays(path, *names)
 
 
 def map_array(path: Path) -> "np.ndarray":

@@ -39,6 +39,7 @@ CROSS_CELL = (
     Column("train_resolution", "px", "training resolution"),
     Column("eval_resolution", "px", "resolution of the test images"),
 )
+MODE = Column("mode", "", "how networks are taken to that resolution: raw, bn or finetune")
 VARIANT = Column("variant", "", "eager, compiled, cuda_graph or training_step")
 PRECISION = Column("precision", "", "fp32, bf16 or fp16")
 MEMORY_FORMAT = Column("memory_format", "", "channels_last or contiguous")
@@ -51,6 +52,13 @@ SCORES = (
     Column("macro_f1", "0-1", "mean F1 over the classes"),
     Column("log_loss", "nats", "mean cross-entropy"),
     Column("ece", "0-1", "debiased expected calibration error, 15 bins"),
+    Column("ece_null", "0-1", "mean `ece` of perfectly calibrated networks at this `n`"),
+    Column("ece_null_p95", "0-1", "95th percentile of it: a higher `ece` is no chance"),
+    Column("top5_accuracy", "0-1", "share with the label among five; from 11 classes on"),
+    Column("brier", "0-2", "mean squared distance of the probabilities from the label"),
+    Column("temperature", "ratio", "divisor of the logits, fitted on validation images"),
+    Column("log_loss_scaled", "nats", "mean cross-entropy of logits over `temperature`"),
+    Column("ece_scaled", "0-1", "`ece` of logits over `temperature`"),
 )
 MEASURES = (
     Column("relevance_mass", "0-1", "share of positive relevance inside the mask"),
@@ -75,6 +83,7 @@ INSERTION = Column("insertion", "0-1", "area under the insertion curve, large is
 KIND = Column("kind", "", "exchange (rest of another image) or sticker (reversed)")
 SEEDS = Column("n_seeds", "count", "runs that finished")
 N_IMAGES = Column("n", "count", "images")
+N_SCORED = Column("n", "count", "images; 0 where the network has no such mode")
 BATCH_SIZE = Column("batch_size", "images", "images in a batch")
 VALID = Column("valid", "bool", "enough rounds were undisturbed")
 INTERVAL = Column("interval", "", "how the interval was computed")
@@ -134,8 +143,7 @@ HISTORY = (
 )
 RUN_EVALUATION = (
     Column("eval_resolution", "px", "resolution of the test images"),
-    Column("mode", "", "raw"),
-    *(N_IMAGES, *SCORES),
+    *(MODE, N_SCORED, *SCORES),
 )
 RUN_LOCALISATION = (
     *(METHOD, TARGET, LAYER, GRID, INDEX, LABEL, IMAGE_GROUP),
@@ -198,12 +206,7 @@ RUNS = (
     PRECISION,
     Column("code", "", "digest of the code that trained the run"),
 )
-EVALUATION = (
-    *CROSS_CELL,
-    Column("mode", "", "raw"),
-    *(SEED, N_IMAGES),
-    *(score for score in SCORES if score.name not in ("macro_precision", "macro_recall")),
-)
+EVALUATION = (*CROSS_CELL, MODE, SEED, N_SCORED, *SCORES)
 CLASSES = (
     *RUN,
     Column("class", "", "name of the class"),
@@ -274,7 +277,7 @@ GROUPS = (
     INTERVAL,
 )
 MATRIX = (
-    *(*CROSS_CELL, SEEDS, N_IMAGES),
+    *(*CROSS_CELL, MODE, SEEDS, N_IMAGES),
     *with_interval(Column("accuracy", "0-1", "mean test accuracy over the seeds")),
     INTERVAL,
 )

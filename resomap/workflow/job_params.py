@@ -146,6 +146,7 @@ def _recipes(config: Config) -> jobs.Recipes:
         data_code=digest_data_code(config),
         listing=digest_user_files(config),
         training=config.training,
+        evaluation=config.evaluation,
         explainability=config.explainability if config.explainability.enabled else None,
         profiling=config.system.profiling,
         device=config.system.device,

@@ -11,6 +11,7 @@ from typing import Self
 from pydantic import ValidationError
 
 from resomap.config.data import Data
+from resomap.config.evaluation import Evaluation
 from resomap.config.schema import (
     Architecture,
     Device,
@@ -89,7 +90,7 @@ class Train(Job):
 
 
 class Evaluate(Job):
-    """One run, scored at every resolution of the sweep."""
+    """One run, scored at every resolution of the sweep in every mode."""
 
     data: Data
     data_code: str
@@ -97,6 +98,9 @@ class Evaluate(Job):
     resolution: int
     seed: int
     resolutions: tuple[int, ...]
+    evaluation: Evaluation
+    training: Training
+    """The recipe of the run, which fine-tuning shares."""
     device: Device
 
 
@@ -165,6 +169,7 @@ class Recipes(Section):
     data_code: str
     listing: str
     training: Training
+    evaluation: Evaluation
     explainability: Explainability | None
     """None where runs are not explained: then it changes nothing."""
     profiling: Profiling

@@ -11,7 +11,7 @@ from string import Formatter
 from typing import Literal
 
 from resomap.system.locks import read_lock_owner
-from resomap.workflow import columns
+from resomap.workflow import columns, predictions
 from resomap.workflow.columns import Column, column_names
 
 Scope = Literal["sweep", "resolution", "model", "cell", "run"]
@@ -131,13 +131,14 @@ STAGES = (
 
 TABLES = {
     "runs": (columns.RUNS, "every run of the sweep, scored at its training resolution"),
-    "evaluation": (columns.EVALUATION, "every finished run at every resolution"),
+    "evaluation": (columns.EVALUATION, "every finished run at every resolution, in every mode"),
     "classes": (columns.CLASSES, "every class of every finished run"),
+    **predictions.PREDICTION_TABLES,
     "profiles": (columns.PROFILES, "every measurement of cost"),
     "explanations": (columns.EXPLANATIONS, "localisation, averaged over the images of a run"),
     "cells": (columns.CELLS, "accuracy and latency of every model and resolution"),
     "groups": (columns.GROUPS, "accuracy inside the pairs of every group"),
-    "matrix": (columns.MATRIX, "accuracy by training and test resolution"),
+    "matrix": (columns.MATRIX, "accuracy by training and test resolution, and mode"),
     "knees": (columns.KNEES, "where accuracy stops growing with resolution"),
     "stages": (columns.STAGES, "time of one image from its file to its logits"),
     "neighbours": (columns.NEIGHBOURS, "latency of neighbouring resolutions compared"),
@@ -197,7 +198,7 @@ ARTIFACTS = (
         "run_evaluation",
         f"{RUN_FOLDER}/evaluation.csv",
         "evaluate",
-        "scores at every resolution",
+        "scores at every resolution, in every mode",
         columns.RUN_EVALUATION,
     ),
     Artifact("predictions", f"{RUN_FOLDER}/predictions.npz", "evaluate", "test logits"),
@@ -305,8 +306,7 @@ def find_state(
 ) -> JobState:
     """Return the state of the job that makes `output`, from the files that it and Snakemake leave.
 
-    `lock` is held while a training runs; `submitted` means that Snakemake has marked the job as begun
-    and not as ended.
+    `lock` is held while a training runs; `submitted` jobs have begun and not ended for Snakemake.
     """
     # A training outlives Snakemake when that is killed, so the lock counts before Snakemake's marks.
     if lock is not None and read_lock_owner(lock) is not None:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from tests.unit.analysis.decision.test_choice import at_chance, candidate, few_images, rules
 
-from resomap.analysis.choice import choose
+from resomap.analysis.decision.choice import choose
 from resomap.analysis.facts import Facts, read_facts
 from resomap.analysis.findings import accuracy as accuracy_findings
 from resomap.analysis.findings import cost as cost_findings
@@ -28,7 +29,6 @@ from tests.dataset_facts import copy_row
 from tests.synthetic import Sweep, aggregate
 from tests.unit.analysis.findings import test_agreement as agreement_rows
 from tests.unit.analysis.findings import test_evidence as evidence_rows
-from tests.unit.analysis.test_choice import at_chance, candidate, few_images, rules
 
 TWO_PLACES = {"places": {24: ["medium", "fine"], 48: ["all"]}, "models": ["net"]}
 

@@ -51,3 +51,19 @@ def test_log_loss_equals_scikit_learn(seed, num_images, classes):
     assert metrics.compute_scores(logits.astype(np.float32), labels)[
         "log_loss"
     ] == pytest.approx(reference, rel=1e-5, abs=1e-6)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 60))
+def test_top5_and_brier_equal_scikit_learn(seed, num_images):
+    draw, classes = np.random.default_rng(seed), 12
+    logits = draw.normal(0, 3, (num_images, classes)).astype(np.float32)
+    labels = draw.integers(classes, size=num_images)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    result = metrics.compute_scores(logits, labels)
+    assert result["top5_accuracy"] == pytest.approx(
+        sklearn_metrics.top_k_accuracy_score(labels, logits, k=5, labels=range(classes))
+    )
+    one_hot = np.eye(classes)[labels]
+    assert result["brier"] == pytest.approx(
+        classes * sklearn_metrics.mean_squared_error(one_hot, probabilities), rel=1e-5
+    )

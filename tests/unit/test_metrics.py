@@ -1,5 +1,4 @@
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,7 +9,31 @@ from resomap import metrics
 def test_confident_correct_logits_have_perfect_scores():
     labels = np.array([0, 1, 2, 1])
     result = metrics.compute_scores(np.eye(3, dtype=np.float32)[labels] * 100, labels)
-    assert result == dict.fromkeys(metrics.SCORE_NAMES, 1.0) | {"log_loss": 0.0, "ece": 0.0}
+    ones = (
+        *("accuracy", "balanced_accuracy"),
+        *("macro_precision", "macro_recall", "macro_f1"),
+    )
+    assert {name: result[name] for name in ones} == dict.fromkeys(ones, 1.0)
+    zeros = ("log_loss", "brier", "ece", "ece_null", "ece_null_p95")
+    assert {name: result[name] for name in zeros} == dict.fromkeys(zeros, 0.0)
+    assert math.copysign(1, result["log_loss"]) == 1
+
+
+def test_top5_is_scored_from_eleven_classes_on():
+    labels = np.arange(11)
+    logits = np.tile(np.arange(11.0, 0, -1, dtype=np.float32), (11, 1))
+    assert metrics.compute_scores(logits, labels)["top5_accuracy"] == pytest.approx(5 / 11)
+    assert math.isnan(metrics.compute_scores(logits[:10, :10], labels[:10])["top5_accuracy"])
+
+
+def test_scaled_scores_follow_the_temperature():
+    logits, labels = np.array([[4, 0], [4, 0], [4, 0]], np.float32), np.array([0, 0, 1])
+    result = metrics.compute_scores(logits, labels, temperature=2.0)
+    halved = metrics.compute_scores(logits / 2, labels)
+    assert result["temperature"] == 2
+    assert result["log_loss_scaled"] == halved["log_loss"] < result["log_loss"]
+    assert result["ece_scaled"] == halved["ece"]
+    assert math.isnan(halved["log_loss_scaled"])
 
 
 def test_scores_of_no_images_are_nan():
@@ -31,38 +54,6 @@ def test_confusion_matrix_rows_are_labels():
     assert confusion.tolist() == [[1, 0, 0], [0, 0, 2], [0, 0, 0]]
 
 
-def test_calibration_error_without_correct_predictions():
-    assert metrics.calibration_error(np.full(50, 0.9), np.zeros(50, bool)) == pytest.approx(0.9)
-
-
-def test_debiasing_lowers_calibration_error_of_calibrated_model():
-    draw = np.random.default_rng(0)
-    confidence = draw.uniform(0.5, 1, (200, 400))
-    correct = draw.uniform(size=confidence.shape) < confidence
-    debiased = _mean_over_models(metrics.calibration_error, confidence, correct)
-    plain = _mean_over_models(_plain_calibration_error, confidence, correct)
-    assert debiased < 0.7 * plain
-    overconfident = draw.uniform(size=confidence.shape) < confidence - 0.2
-    large = _mean_over_models(metrics.calibration_error, confidence, overconfident)
-    assert large == pytest.approx(0.2, abs=0.005)
-
-
-def test_calibration_error_equals_published_sampling():
-    draw = np.random.default_rng(1)
-    confidence = draw.uniform(0.3, 1, 300)
-    correct = draw.uniform(size=300) < confidence - 0.05
-    bins = np.ceil(confidence * metrics.CALIBRATION_BINS)
-    members = [bins == bin_ for bin_ in np.unique(bins)]
-    share = np.array([member.mean() for member in members])
-    accuracy = np.array([correct[member].mean() for member in members])
-    expected = np.array([confidence[member].mean() for member in members])
-    deviation = np.sqrt(accuracy * (1 - accuracy) / [member.sum() for member in members])
-    resampled = draw.normal(accuracy, deviation, (200_000, len(members)))
-    mean_gap = (np.abs(resampled - expected) @ share).mean()
-    sampled = 2 * np.abs(accuracy - expected) @ share - mean_gap
-    assert metrics.calibration_error(confidence, correct) == pytest.approx(sampled, abs=5e-4)
-
-
 def test_pair_accuracy_ignores_other_classes():
     logits = np.array([[2, 1, 9, 0], [2, 1, 9, 0], [0, 0, 9, 0], [5, 0, 1, 0]], np.float32)
     result = metrics.pair_accuracy(logits, np.array([0, 1, 0, 2]), [[0, 1]])
@@ -80,19 +71,3 @@ def test_pair_accuracy_of_no_images_is_empty():
 
 def test_pair_partners_are_mutual():
     assert metrics.pair_partners([[0, 3], [1, 2]], 5).tolist() == [3, 2, 1, 0, -1]
-
-
-def _plain_calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float:
-    bins = np.ceil(confidence * metrics.CALIBRATION_BINS)
-    return sum(
-        abs(correct[bins == b].mean() - confidence[bins == b].mean()) * (bins == b).mean()
-        for b in np.unique(bins)
-    )
-
-
-def _mean_over_models(
-    compute: Callable[[np.ndarray, np.ndarray], float],
-    confidence: np.ndarray,
-    correct: np.ndarray,
-) -> float:
-    return np.mean([compute(*model) for model in zip(confidence, correct, strict=True)])

@@ -27,8 +27,9 @@ def predictions(results: Path, resolution: int, name: str = "predictions") -> di
         return dict(stored)
 
 
-def correct(stored: dict, at: int) -> np.ndarray:
-    return stored[f"logits_r{at}"].argmax(1) == stored["label"]
+def correct(stored: dict, at: int, mode: str = "raw") -> np.ndarray:
+    name = f"logits_r{at}" if mode == "raw" else f"logits_{mode}_r{at}"
+    return stored[name].argmax(1) == stored["label"]
 
 
 def pair_correct(stored: dict, at: int, pairs: list[list[int]]) -> np.ndarray:
@@ -54,12 +55,12 @@ def test_runs_equal_the_predictions(results):
 
 
 def test_evaluation_and_matrix_equal_the_predictions(results):
-    evaluation = [row for row in rows(results, "evaluation") if row["mode"] == "raw"]
-    for table in (evaluation, rows(results, "matrix")):
-        assert len(table) == len(RESOLUTIONS) ** 2
+    for table in (rows(results, "evaluation"), rows(results, "matrix")):
+        modes = [row["mode"] for row in table]
+        assert {mode: modes.count(mode) for mode in modes} == {"raw": 4, "bn": 4}
         for row in table:
             trained, at = int(row["train_resolution"]), int(row["eval_resolution"])
-            expected = correct(predictions(results, trained), at).mean()
+            expected = correct(predictions(results, trained), at, row["mode"]).mean()
             assert float(row["accuracy"]) == pytest.approx(expected, abs=1e-12)
 
 

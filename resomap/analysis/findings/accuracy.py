@@ -9,6 +9,7 @@ import pandas as pd
 from resomap.analysis.findings.baseline import beats_majority
 from resomap.analysis.findings.finding import Estimate, Finding, read_estimate, shown_if
 from resomap.analysis.tables import Tables
+from resomap.workflow.predictions import RAW
 
 # Accuracy inside a pair below which its cue counts as lost, and from which it counts as read.
 LOST_BELOW, READ_FROM = 0.65, 0.9
@@ -206,7 +207,7 @@ def stripe_cliff(runs: pd.DataFrame) -> Finding:
 
 
 def transfer(matrix: pd.DataFrame) -> Finding:
-    """Find the largest gain, or smallest loss, from testing at another resolution.
+    """Find the largest gain, or smallest loss, from testing at another resolution in some mode.
 
     The state is `gain` or `loss` when the intervals of the accuracies do not overlap (a loss:
     for every pair of resolutions), `not shown` otherwise, `one resolution`, or `unknown`
@@ -228,6 +229,7 @@ def transfer(matrix: pd.DataFrame) -> Finding:
         "model": top["model"],
         "trained_at": int(top["train_resolution"]),
         "tested_at": int(top["eval_resolution"]),
+        "mode": top["mode"],
     }
     numbers = {
         "own": read_estimate(top, "accuracy_own"),
@@ -238,11 +240,37 @@ def transfer(matrix: pd.DataFrame) -> Finding:
 
 
 def transfer_pairs(matrix: pd.DataFrame) -> pd.DataFrame:
-    """Return every cell tested at another resolution, with `accuracy_own` and `gain`."""
+    """Return every cell tested at another resolution, with `accuracy_own` and `gain`.
+
+    The own accuracy is that as trained, also of an adapted network.
+    """
     trained_here = matrix["train_resolution"] == matrix["eval_resolution"]
-    own = matrix.loc[trained_here, ["model", "train_resolution"]].copy()
-    for end in ("", "_low", "_high"):
-        own[f"accuracy_own{end}"] = matrix[f"accuracy{end}"]
+    trained_here &= matrix["mode"] == RAW
+    columns = {f"accuracy{end}": f"accuracy_own{end}" for end in ("", "_low", "_high")}
+    own = matrix.loc[trained_here, ["model", "train_resolution", *columns]]
+    own = own.rename(columns=columns)
     both = matrix.merge(own, on=["model", "train_resolution"])
     both["gain"] = both["accuracy"] - both["accuracy_own"]
     return both[both["train_resolution"] != both["eval_resolution"]]
+
+
+def adaptations(matrix: pd.DataFrame) -> list[Finding]:
+    """Compare each mode with raw: the mean accuracy over all pairs of unequal resolutions.
+
+    A mode counts the pairs of the networks that have it.
+    """
+    keys = ["model", "train_resolution", "eval_resolution"]
+    away = matrix[matrix["train_resolution"] != matrix["eval_resolution"]]
+    raw = away[away["mode"] == RAW].set_index(keys)["accuracy"]
+    findings = []
+    for mode, rows in away[away["mode"] != RAW].groupby("mode", sort=False):
+        adapted = rows.set_index(keys)["accuracy"]
+        numbers = {
+            "raw": Estimate(float(raw.loc[adapted.index].mean()), n=len(adapted)),
+            "adapted": Estimate(float(adapted.mean()), n=len(adapted)),
+        }
+        subject = {"mode": mode}
+        findings.append(
+            Finding("adaptation", "described", "tables/matrix.csv", subject, numbers)
+        )
+    return findings

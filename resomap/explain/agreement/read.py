@@ -11,6 +11,7 @@ from resomap.explain.agreement.compare import Block, ModelMaps, NetworkState
 from resomap.explain.baselines import BASELINES, baseline_maps
 from resomap.metrics import is_correct
 from resomap.workflow.checked_files import read_arrays
+from resomap.workflow.predictions import logits_name
 
 Runs = Sequence[tuple[int, int, dict[str, np.ndarray]]]
 """Resolution, seed and arrays of each run."""
@@ -63,7 +64,7 @@ def correct_everywhere(
     """
     correct = []
     for resolution, _, arrays in _read_runs(models, resolutions, seeds, "predictions.npz"):
-        logits = arrays[f"logits_r{resolution}"]
+        logits = arrays[logits_name(resolution)]
         correct.append(arrays["index"][is_correct(logits, arrays["label"], pairs)])
     return reduce(np.intersect1d, correct) if correct else np.zeros(0, np.int64)
 

@@ -1,5 +1,8 @@
 """Figures of accuracy: by resolution, and for every pair of training and test resolutions."""
 
+from collections.abc import Sequence
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -10,6 +13,7 @@ from matplotlib.patches import Rectangle
 from resomap.analysis.findings.accuracy import accuracy_of_models, most_accurate_model, transfer
 from resomap.analysis.findings.baseline import majority_baseline
 from resomap.analysis.tables import Tables
+from resomap.config.evaluation import EvaluationMode
 from resomap.report.figures.style import (
     ORANGE,
     Drawing,
@@ -25,7 +29,8 @@ from resomap.report.figures.style import (
     resolution_axis,
     unique,
 )
-from resomap.report.text.accuracy import accuracy_title, transfer_title
+from resomap.report.text.accuracy import ADAPTED, accuracy_title, transfer_title
+from resomap.workflow.predictions import RAW
 
 # With more models than this each family has its own panel.
 MAX_MODELS_TOGETHER = 6
@@ -88,34 +93,61 @@ def _finish_accuracy(axes: Axes, resolutions: list[int], native_resolution: int)
 
 
 def plot_train_test_matrix(tables: Tables) -> Drawing:
-    """Plot the accuracy of every cell at every resolution of the sweep, a heat map a model."""
+    """Plot the accuracy of every cell at every resolution, a heat map a model and mode."""
     matrix = tables.matrix
-    models = unique(matrix["model"])
+    models, modes = unique(matrix["model"]), unique(matrix["mode"])
     title = transfer_title(transfer(matrix))
     if not models:
         return draw_nothing(title, "No run has finished.", matrix)
     majority = majority_baseline(tables.cells).numbers["majority"].value
-    note = (
-        "Test accuracy, mean over seeds, of networks trained at one resolution and tested at "
-        "another without any adjustment. Framed: tested where trained. Line on the scale: the "
-        f"majority class, {majority:.3f}."
+    shown = list(product(models, modes))
+    # A row a model where there are several modes, so that these stand side by side.
+    columns = min(len(models), 3) if len(modes) == 1 else len(modes)
+    figure, panels = _matrix_panels(
+        title, _matrix_note(modes, majority), matrix, len(shown), columns
     )
-    # Three columns or more of cells, else the title of a panel is wider than its matrix.
-    columns, count = min(len(models), 3), max(matrix["train_resolution"].nunique(), 3)
-    side = 1.5 + count * (0.65 if count < 5 else 0.48)
-    size = (max(side * columns + 1.2, 8.5), side * -(-len(models) // columns) + 1.1)
-    figure = new_figure(title, note, size, compressed=True)
-    panels = panel_grid(figure, len(models), columns, sharey=True)
     # One scale for all models; the lowest value is often far above 0.
     lowest = min(float(matrix["accuracy"].min()), majority)
-    for axes, model in zip(panels, models, strict=True):
-        _draw_matrix(axes, matrix[matrix["model"] == model], lowest)
-        axes.set_title(model)
+    for axes, (model, mode) in zip(panels, shown, strict=True):
+        rows = matrix[_is_of(matrix, model, mode)]
+        if rows.empty:  # such as bn of a network without BatchNorm
+            axes.set_axis_off()
+            continue
+        _draw_matrix(axes, rows, lowest)
+        axes.set_title(model if mode == RAW else f"{model}, {mode}")
         axes.label_outer(remove_inner_ticks=True)
     bar = figure.colorbar(panels[0].collections[0], ax=panels, label="test accuracy", pad=0.02)
     bar.outline.set_visible(False)
     bar.ax.axhline(majority, color=ORANGE, linewidth=2.5)
     return Drawing(figure, title, matrix)
+
+
+def _matrix_note(modes: Sequence[EvaluationMode], majority: float) -> str:
+    adjusted = "another without any adjustment" if len(modes) == 1 else "another"
+    note = (
+        "Test accuracy, mean over seeds, of networks trained at one resolution and tested at "
+        f"{adjusted}. Framed: tested where trained. Line on the scale: the majority class, "
+        f"{majority:.3f}."
+    )
+    for mode in modes:
+        if mode != RAW:
+            note += f" {mode}: {ADAPTED[mode]}."
+    return note
+
+
+def _matrix_panels(
+    title: str, note: str, matrix: pd.DataFrame, number: int, columns: int
+) -> tuple[Figure, list[Axes]]:
+    # Three columns or more of cells, else the title of a panel is wider than its matrix.
+    count = max(matrix["train_resolution"].nunique(), 3)
+    side = 1.5 + count * (0.65 if count < 5 else 0.48)
+    size = (max(side * columns + 1.2, 8.5), side * -(-number // columns) + 1.1)
+    figure = new_figure(title, note, size, compressed=True)
+    return figure, panel_grid(figure, number, columns, sharey=True)
+
+
+def _is_of(matrix: pd.DataFrame, model: str, mode: EvaluationMode) -> pd.Series:
+    return (matrix["model"] == model) & (matrix["mode"] == mode)
 
 
 def _draw_matrix(axes: Axes, rows: pd.DataFrame, lowest: float) -> None:

@@ -5,6 +5,13 @@ from collections.abc import Sequence
 from resomap.analysis.findings.finding import Finding
 from resomap.report.text.format import format_estimate
 from resomap.text import agree, format_count, format_points
+from resomap.workflow.predictions import RAW
+
+ADAPTED = {
+    "bn": "with BatchNorm statistics of that size",
+    "finetune": "with classifier and BatchNorm fine-tuned at that size",
+}
+"""How a network was adapted to a resolution, by mode."""
 
 
 def baseline_sentence(finding: Finding) -> str:
@@ -152,7 +159,7 @@ def transfer_title(finding: Finding) -> str:
         gain = format_points(finding.numbers["gain"].value)
         return (
             f"{subject['model']}, trained at {subject['trained_at']} px, gains {gain} "
-            f"when tested at {subject['tested_at']} px"
+            f"when tested at {subject['tested_at']} px{_adapted(subject['mode'])}"
         )
     # The largest gain of a sweep is its smallest loss when every pair loses.
     if finding.state == "loss":
@@ -168,5 +175,22 @@ def transfer_sentence(finding: Finding) -> str:
         f"{transfer_title(finding)}. The most favourable of {format_count(numbers['gain'].n or 0, 'pair')}: "
         f"{subject['model']}, trained at {subject['trained_at']} px, scores "
         f"{format_estimate(numbers['own'], 3)} there and "
-        f"{format_estimate(numbers['elsewhere'], 3)} at {subject['tested_at']} px."
+        f"{format_estimate(numbers['elsewhere'], 3)} at {subject['tested_at']} px"
+        f"{_adapted(subject['mode'])}."
+    )
+
+
+def _adapted(mode: str) -> str:
+    """Return how a network was adapted, after a space; nothing when it was not."""
+    return f" {ADAPTED[mode]}" if mode != RAW else ""
+
+
+def adaptation_sentence(finding: Finding) -> str:
+    """Return what an adaptation does to the accuracy away from the resolution of training."""
+    numbers = finding.numbers
+    pairs = format_count(numbers["raw"].n or 0, "pair")
+    return (
+        f"The mean accuracy over {pairs} of unequal resolutions is "
+        f"{numbers['raw'].value:.2f} as trained, and {numbers['adapted'].value:.2f} "
+        f"{ADAPTED[finding.subject['mode']]}."
     )

@@ -1,6 +1,7 @@
 """The tables of results/tables, from the result files of a small sweep with failures."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -213,3 +214,36 @@ def test_matrix_diagonal_equals_cell_accuracy(folder: Path) -> None:
     }
     assert diagonal == pytest.approx(cells)
     assert np.isfinite(list(diagonal.values())).all()
+
+
+@pytest.fixture(scope="module")
+def with_modes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("modes")
+    sweep = replace(SWEEP, modes=("raw", "bn"), without_norm=("simple_cnn",))
+    aggregate(path, sweep)
+    return path
+
+
+def test_modes_have_rows_of_their_own(with_modes: Path) -> None:
+    cross = {"train_resolution": 48, "eval_resolution": 24, "model": "tiny_cnn"}
+    raw, recalibrated = read(with_modes, "matrix", **cross)
+    assert (raw["mode"], recalibrated["mode"]) == ("raw", "bn")
+    assert float(recalibrated["accuracy"]) > float(raw["accuracy"])
+    scored = read(with_modes, "evaluation", **cross, mode="bn")
+    accuracies = [float(row["accuracy"]) for row in scored]
+    assert float(recalibrated["accuracy"]) == pytest.approx(np.mean(accuracies))
+
+
+def test_mode_that_a_network_lacks_is_blank(with_modes: Path) -> None:
+    rows = read(with_modes, "evaluation", model="simple_cnn", mode="bn")
+    assert {(row["n"], row["accuracy"], row["log_loss"]) for row in rows} == {("0", "", "")}
+    assert read(with_modes, "matrix", model="simple_cnn", mode="bn") == []
+
+
+def test_other_modes_leave_raw_numbers_alone(folder: Path, with_modes: Path) -> None:
+    for name in ("matrix", "evaluation"):
+        rows = read(with_modes, name, model="simple_cnn", mode="raw")
+        assert rows == read(folder, name, model="simple_cnn")
+    assert read(with_modes, "cells", model="simple_cnn") == read(
+        folder, "cells", model="simple_cnn"
+    )

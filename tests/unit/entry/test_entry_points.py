@@ -156,15 +156,16 @@ def test_train_writes_job_scores_and_environment(finished, build_small_job):
     assert [row["epoch"] for row in read_rows(finished / "history.csv")] == ["0", "1"]
 
 
-def test_evaluate_writes_every_resolution(finished):
+def test_evaluate_writes_every_resolution_and_mode(finished):
     rows = [
         (row["eval_resolution"], row["mode"], row["n"])
         for row in read_rows(finished / "evaluation.csv")
     ]
-    assert rows == [("16", "raw", "24"), ("24", "raw", "24")]
+    assert rows == [(px, mode, "24") for mode in ("raw", "bn") for px in ("16", "24")]
     for name, count in (("predictions", 24), ("val_predictions", 16)):
         arrays = read_arrays(finished / f"{name}.npz")
-        assert set(arrays) == {"label", "index", "logits_r16", "logits_r24"}
+        logits = {f"logits_{mode}r{px}" for mode in ("", "bn_") for px in (16, 24)}
+        assert set(arrays) == {"label", "index", *logits}
         assert {len(array) for array in arrays.values()} == {count}
 
 
@@ -207,7 +208,7 @@ def test_diverged_run_writes_every_file_without_numbers(diverged, finished):
         arrays = read_arrays(diverged / f"{name}.npz").values()
         assert [len(array) for array in arrays if array.ndim and len(array)] == []
     evaluation = read_rows(diverged / "evaluation.csv")
-    assert [(row["n"], row["accuracy"]) for row in evaluation] == [("0", ""), ("0", "")]
+    assert [(row["n"], row["accuracy"]) for row in evaluation] == [("0", "")] * 4
     for name in EXPLANATION_TABLES:
         assert read_rows(diverged / f"{name}.csv") == []
 

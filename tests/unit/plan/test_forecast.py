@@ -58,9 +58,26 @@ def test_training_includes_saving_kept_epochs_and_states(defaults):
     assert training_seconds(config)[0] == pytest.approx(3 + trained + (2 + 3 * states) * 1)
 
 
-def test_evaluation_scores_at_every_resolution():
-    found = forecast.evaluation_seconds(RECORD, [RECORD, RECORD], IMAGES)
-    assert found == pytest.approx([3 + 400 * 0.02, 4 + 400 * 0.04])
+@pytest.mark.parametrize(
+    ("evaluation", "images"),
+    [
+        ({"modes": ["raw"]}, 400),
+        ({"modes": ["raw", "bn"]}, 2 * 400 + 320),
+        ({"modes": ["raw", "bn"], "bn_images": 100}, 2 * 400 + 100),
+    ],
+)
+def test_evaluation_scores_at_every_resolution(defaults, evaluation, images):
+    config = cpu_config(defaults, evaluation=evaluation)
+    found = forecast.evaluation_seconds(config, RECORD, [RECORD, RECORD], IMAGES)
+    assert found == pytest.approx([3 + images * 0.02, 4 + images * 0.04])
+
+
+def test_evaluation_with_fine_tuning_trains_at_every_resolution(defaults):
+    modes = {"modes": ["raw", "finetune"], "finetune": {"epochs": 3}}
+    config = cpu_config(defaults, evaluation=modes)
+    found = forecast.evaluation_seconds(config, RECORD, [RECORD, RECORD], IMAGES)
+    steps = 3 * 10
+    assert found == pytest.approx([3 + 800 * 0.02 + steps * 1, 4 + 800 * 0.04 + steps * 2])
 
 
 def test_explanation_counts_gradients_and_views(defaults):

@@ -94,8 +94,10 @@ CHANGES = {
     "profiling": ({"system": {"profiling": {"rounds": 9}}}, {jobs.Profile, *READERS}),
     "training": (
         {"training": {"optimizer": {"weight_decay": 0.02}}},
-        {jobs.Train, *READERS},
+        # Fine-tuning shares the recipe.
+        {jobs.Train, jobs.Evaluate, *READERS},
     ),
+    "modes": ({"evaluation": {"modes": ["raw"]}}, {jobs.Evaluate, *READERS}),
     "test images": ({"data": {"reef": {"test": 96}}}, IMAGE_READERS),
     "another model": ({"models": {"vgg11": {"min_resolution": 33}}}, set[type[jobs.Job]]()),
 }

@@ -7,6 +7,7 @@ import pytest
 
 from resomap.analysis.findings.accuracy import (
     accuracy_of_models,
+    adaptations,
     lost_and_read,
     model_in_focus,
     most_accurate_model,
@@ -15,6 +16,7 @@ from resomap.analysis.findings.accuracy import (
     stripe_findings,
     transfer,
 )
+from resomap.analysis.findings.finding import Estimate
 from resomap.analysis.tables import Tables, read_tables
 from tests.synthetic import Sweep, aggregate
 
@@ -135,6 +137,7 @@ def matrix(own: float, elsewhere: float) -> pd.DataFrame:
     rows = []
     for px, accuracy in ((24, own), (48, elsewhere)):
         key = {"model": "net", "train_resolution": 24, "eval_resolution": px, "n": 400}
+        key["mode"] = "raw"
         ends = {"accuracy_low": accuracy - 0.02, "accuracy_high": accuracy + 0.02}
         rows.append({**key, "accuracy": accuracy, **ends})
     return pd.DataFrame(rows)
@@ -149,6 +152,27 @@ def test_transfer_needs_separate_intervals(elsewhere: float, state: str) -> None
     assert (finding.subject["trained_at"], finding.subject["tested_at"]) == (24, 48)
     assert finding.numbers["gain"].value == pytest.approx(elsewhere - 0.80)
     assert finding.numbers["gain"].n == 1
+
+
+def test_transfer_of_adapted_network_is_from_the_accuracy_as_trained() -> None:
+    adapted = matrix(0.82, 0.90).assign(mode="bn")
+    finding = transfer(pd.concat([matrix(0.80, 0.30), adapted]))
+    assert (finding.state, finding.subject["mode"]) == ("gain", "bn")
+    assert finding.numbers["gain"].value == pytest.approx(0.10)
+    assert finding.numbers["own"].value == 0.80
+    assert finding.numbers["gain"].n == 2
+
+
+def test_adaptation_is_compared_over_networks_that_have_it() -> None:
+    without_norm = matrix(0.9, 0.5).assign(model="other")
+    rows = [matrix(0.80, 0.30), matrix(0.81, 0.75).assign(mode="bn"), without_norm]
+    (finding,) = adaptations(pd.concat(rows))
+    assert finding.subject == {"mode": "bn"}
+    assert finding.numbers == {"raw": Estimate(0.30, n=1), "adapted": Estimate(0.75, n=1)}
+
+
+def test_sweep_without_adaptation_has_no_such_finding() -> None:
+    assert adaptations(matrix(0.8, 0.9)) == []
 
 
 def test_transfer_needs_two_resolutions() -> None:

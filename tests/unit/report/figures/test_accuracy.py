@@ -1,11 +1,13 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
-from resomap.analysis.tables import read_tables
+from resomap.analysis.tables import Tables, read_tables
 from resomap.report.figures.accuracy import plot_accuracy_by_resolution, plot_train_test_matrix
 from resomap.report.figures.cost import plot_accuracy_by_cost
+from tests.drawings import note_of
 from tests.synthetic import Sweep, aggregate
 
 
@@ -41,3 +43,12 @@ def test_majority_class_is_a_line_in_every_figure_of_accuracy(tmp_path: Path) ->
     )
     for drawing in drawings:
         assert pytest.approx(0.3) in heights(drawing)
+
+
+def test_matrix_has_a_panel_for_every_mode(tables: Tables) -> None:
+    adapted = tables.matrix.assign(mode="bn")
+    both = pd.concat([tables.matrix, adapted[adapted["train_resolution"] > 24]])
+    drawing = plot_train_test_matrix(Tables(**{**vars(tables), "matrix": both}))
+    headings = [axes.get_title(loc="left") for axes in drawing.figure.axes]
+    assert headings[:2] == ["simple_cnn", "simple_cnn, bn"]
+    assert "bn: with BatchNorm statistics of that size" in note_of(drawing)

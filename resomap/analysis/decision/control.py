@@ -7,8 +7,8 @@ what they claim.
 from collections.abc import Sequence
 from typing import Any
 
-from resomap.analysis.comparison import Candidate
-from resomap.analysis.contrasts import contrast_cells
+from resomap.analysis.decision.comparison import Candidate
+from resomap.analysis.decision.contrasts import contrast_cells
 
 # Two halves of two seeds each.
 MIN_SEEDS = 4

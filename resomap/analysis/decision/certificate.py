@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from resomap.analysis.contrasts import Contrasts
+from resomap.analysis.decision.contrasts import Contrasts
 from resomap.analysis.statistics import TINY
 
 

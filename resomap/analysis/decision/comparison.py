@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from resomap.analysis.certificate import Certificate, certify
-from resomap.analysis.contrasts import Contrasts, contrast_cells
+from resomap.analysis.decision.certificate import Certificate, certify
+from resomap.analysis.decision.contrasts import Contrasts, contrast_cells
 from resomap.analysis.predictions import Cell, Predictions
 from resomap.analysis.statistics import TINY, Interval
 

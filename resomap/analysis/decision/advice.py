@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from resomap.analysis.certificate import contenders, expected_maximum, flattery
-from resomap.analysis.comparison import Ranking
+from resomap.analysis.decision.certificate import contenders, expected_maximum, flattery
+from resomap.analysis.decision.comparison import Ranking
 from resomap.analysis.statistics import MOST_DF, TINY
 
 # Of the simulated sweeps so many must end in a choice.

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import numpy as np
+from tests.unit.analysis.decision.test_choice import candidate
 
-from resomap.analysis.comparison import Candidate, Latency, shown_cheaper
-from tests.unit.analysis.test_choice import candidate
+from resomap.analysis.decision.comparison import Candidate, Latency, shown_cheaper
 
 
 def timed(resolution: int, *rounds: float, model: str = "net") -> Candidate:

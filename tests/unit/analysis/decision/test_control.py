@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from resomap.analysis.comparison import Candidate
-from resomap.analysis.control import control_record
+from resomap.analysis.decision.comparison import Candidate
+from resomap.analysis.decision.control import control_record
 from resomap.analysis.predictions import Cell, Predictions
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from resomap.analysis.advice import SETTLED, advise
-from resomap.analysis.budgets import Exclusions, apply_budgets, exceeds_latency
-from resomap.analysis.comparison import Candidate, Comparison, Ranking, rank_candidates
-from resomap.analysis.control import control_record
+from resomap.analysis.decision.advice import SETTLED, advise
+from resomap.analysis.decision.budgets import Exclusions, apply_budgets, exceeds_latency
+from resomap.analysis.decision.comparison import Candidate, Comparison, Ranking, rank_candidates
+from resomap.analysis.decision.control import control_record
 from resomap.analysis.statistics import Pool, accuracy_interval, pool_seed_variance
 from resomap.config import schema
 

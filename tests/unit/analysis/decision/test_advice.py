@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from resomap.analysis.advice import (
+from resomap.analysis.decision.advice import (
     FutureSweep,
     Simulation,
     advise,
     cell_variances,
     draw_sweeps,
 )
-from resomap.analysis.comparison import Candidate, Latency, Ranking, rank_candidates
+from resomap.analysis.decision.comparison import Candidate, Latency, Ranking, rank_candidates
 from resomap.analysis.predictions import Cell, Predictions
 
 

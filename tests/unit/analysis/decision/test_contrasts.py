@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from resomap.analysis.contrasts import contrast_cells
+from resomap.analysis.decision.contrasts import contrast_cells
 from resomap.analysis.statistics import compute_spread
 
 

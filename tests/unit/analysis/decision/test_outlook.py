@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from resomap.analysis.outlook import SweepSize, foresee
+from resomap.analysis.decision.outlook import SweepSize, foresee
 from resomap.report.text.outlook import describe_outlook
 from tests.synthetic import report_rules
 

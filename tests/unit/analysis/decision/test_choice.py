@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from resomap.analysis.choice import choose
-from resomap.analysis.comparison import Candidate, Latency
+from resomap.analysis.decision.choice import choose
+from resomap.analysis.decision.comparison import Candidate, Latency
 from resomap.analysis.predictions import Cell, Predictions
 from tests.synthetic import report_rules
 

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from resomap.analysis.certificate import (
+from resomap.analysis.decision.certificate import (
     Certificate,
     certify,
     expected_luck,
     expected_maximum,
     promising_sequence,
 )
-from resomap.analysis.contrasts import Contrasts, contrast_cells
+from resomap.analysis.decision.contrasts import Contrasts, contrast_cells
 
 CHEAPER = np.triu(np.ones((3, 3), bool), 1)
 """Cells in the order of their cost."""

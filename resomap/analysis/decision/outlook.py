@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from resomap.analysis.certificate import expected_maximum
+from resomap.analysis.decision.certificate import expected_maximum
 
 # Standard deviation of the accuracy between seeds.
 SEED_SD = 0.007

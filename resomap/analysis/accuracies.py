@@ -1,0 +1,45 @@
+"""The accuracy of every network with its interval, at every resolution and in every mode.
+
+Tables, the choice and the page take a number from here, so that it has one interval.
+"""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import numpy as np
+
+from resomap.analysis.predictions import Cell, Predictions
+from resomap.analysis.statistics import Interval, accuracy_interval, pool_seed_variance
+from resomap.config.evaluation import EvaluationMode
+from resomap.workflow.predictions import MODES, RAW
+
+Split = Mapping[Cell, Predictions]
+Evaluated = tuple[Cell, EvaluationMode, int]
+"""A cell, how it was adapted, and the resolution at which it predicts, px."""
+Key = TypeVar("Key")
+
+
+def accuracy_intervals(split: Split, confidence: float) -> dict[Evaluated, Interval]:
+    """Compute the accuracy of every cell in every mode, at every resolution, mode by mode."""
+    intervals: dict[Evaluated, Interval] = {}
+    for mode in MODES:
+        correct: dict[Evaluated, np.ndarray] = {}
+        for cell, predictions in split.items():
+            for (own_mode, px), values in sorted(predictions.by_mode().items()):
+                if own_mode == mode:
+                    correct[cell, mode, px] = values
+        # A pool for each mode: seeds of adapted networks may vary less, or more.
+        intervals |= pooled_intervals(correct, confidence)
+    as_trained = {}
+    for cell, predictions in split.items():
+        as_trained[cell, RAW, cell.resolution] = predictions.correct_as_trained
+    # Networks away from their own size may vary far more: they must not widen those as trained.
+    return intervals | pooled_intervals(as_trained, confidence)
+
+
+def pooled_intervals(
+    correct: Mapping[Key, np.ndarray], confidence: float
+) -> dict[Key, Interval]:
+    """Compute the interval of each correctness (seeds, images), with a pooled seed variance."""
+    pool = pool_seed_variance(correct.values())
+    return {key: accuracy_interval(values, confidence, pool) for key, values in correct.items()}

@@ -1,0 +1,70 @@
+"""The figure of cascades and ensembles beside the single cells."""
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+
+from resomap.analysis.findings.cascades import best_cascade
+from resomap.analysis.tables import Tables
+from resomap.report.figures.style import (
+    BLUE,
+    GREEN,
+    INK,
+    MUTED,
+    ORANGE,
+    Drawing,
+    draw_nothing,
+    new_figure,
+)
+from resomap.report.text.cascades import cascade_title
+
+LOOKS = {
+    "cascade that saves": {"color": ORANGE, "marker": "D"},
+    "other cascade": {"color": MUTED, "marker": "D", "markerfacecolor": "none"},
+    "ensemble": {"color": GREEN, "marker": "s"},
+}
+
+
+def plot_cascades(tables: Tables) -> Drawing:
+    """Plot the test accuracy of cells, cascades and ensembles against their latency."""
+    cascades = tables.cascades
+    title = cascade_title(best_cascade(cascades))
+    if cascades.empty:
+        return draw_nothing(title, "There are no cells to combine.", cascades)
+    note = (
+        "Test accuracy against the mean latency of one image. A cascade asks its next cell only "
+        "where the one before is not sure; its thresholds were set on validation images."
+    )
+    figure = new_figure(title, note, (9.5, 5.4))
+    axes = figure.subplots()
+    cells = tables.cells.dropna(subset=["accuracy", "latency_ms_p50"])
+    _draw_points(axes, cells, "latency_ms_p50", "single cell", color=BLUE, marker="o")
+    for label, rows in _kinds(cascades).items():
+        if len(rows):
+            _draw_points(axes, rows, "cost_ms", label, **LOOKS[label])
+    for row in cells.to_dict("records"):
+        place = {"xytext": (6, -12), "textcoords": "offset points"}
+        name = f"{row['model']}@{row['resolution']}"
+        point = (row["latency_ms_p50"], row["accuracy"])
+        axes.annotate(name, point, fontsize=9, color=INK, **place)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
+    axes.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
+    axes.set(xlabel="mean latency of one image (ms)", ylabel="test accuracy")
+    axes.legend(loc="lower right")
+    return Drawing(figure, title, cascades)
+
+
+def _kinds(cascades: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    is_cascade, saves = cascades["kind"] == "cascade", cascades["verdict"] == "saves"
+    return {
+        "other cascade": cascades[is_cascade & ~saves],
+        "cascade that saves": cascades[is_cascade & saves],
+        "ensemble": cascades[~is_cascade],
+    }
+
+
+def _draw_points(axes: Axes, rows: pd.DataFrame, cost: str, label: str, **look: str) -> None:
+    ends = [rows["accuracy"] - rows["accuracy_low"], rows["accuracy_high"] - rows["accuracy"]]
+    style = {"linestyle": "none", "markersize": 6, "elinewidth": 1.2}
+    axes.errorbar(rows[cost], rows["accuracy"], yerr=ends, label=label, **style, **look)

@@ -1,0 +1,69 @@
+"""What is stored of predictions: logits by resolution and mode, and tables of single images."""
+
+import re
+from collections.abc import Collection
+
+from resomap.config.evaluation import EvaluationMode
+from resomap.workflow.columns import CELL, INTERVAL, MODEL, SEEDS, Column, with_interval
+
+MODES: tuple[EvaluationMode, ...] = ("raw", "bn", "finetune")
+RAW: EvaluationMode = "raw"
+CONFUSION = (
+    *CELL,
+    Column("class", "", "name of the class"),
+    Column("predicted", "", "name of the predicted class"),
+    SEEDS,
+    Column("n", "count", "test images of the class, in all runs"),
+    Column("count", "count", "those predicted so, in all runs; a pair without any has no row"),
+)
+DEMAND = (
+    *MODEL,
+    Column("class", "", "name of the class; blank for all images"),
+    Column("demand", "px", "resolution from which an image is right; blank for those never"),
+    *(SEEDS, Column("n", "count", "test images")),
+    *with_interval(Column("share", "0-1", "share of the images with this demand")),
+    INTERVAL,
+)
+CASCADES = (
+    Column("kind", "", "cascade, or ensemble: the mean of all resolutions of a model"),
+    Column("stages", "", "its cells, as `tiny_cnn@24 > tiny_cnn@96`"),
+    Column("thresholds", "0-1", "probability from which each stage but the last answers"),
+    SEEDS,
+    Column("n_val", "count", "validation images, which set the thresholds"),
+    Column("n", "count", "test images"),
+    *with_interval(Column("escalated", "0-1", "share of the images that pass the first stage")),
+    *with_interval(Column("predicted_accuracy", "0-1", "expected on other images")),
+    *with_interval(Column("accuracy", "0-1", "mean test accuracy over the seeds")),
+    *with_interval(Column("predicted_cost_ms", "ms", "expected on other images")),
+    *with_interval(Column("cost_ms", "ms", "mean latency of a test image, summed over stages")),
+    Column("last", "", "the cell that it is compared with: the last, or the most accurate"),
+    Column("last_cost_ms", "ms", "median latency of that cell"),
+    *with_interval(Column("saved", "0-1", "share of that latency which is saved")),
+    *with_interval(Column("difference", "0-1", "test accuracy less that of `last`")),
+    Column("single", "", "most accurate single cell, on validation, that costs no more"),
+    *with_interval(Column("gain", "0-1", "test accuracy less that of `single`")),
+    Column("verdict", "", "saves, gains, nothing or open"),
+)
+PREDICTION_TABLES = {
+    "confusion": (CONFUSION, "confusion matrix of every cell at its training resolution"),
+    "demand": (DEMAND, "smallest resolution from which an image is right and stays right"),
+    "cascades": (CASCADES, "cells that answer one after the other, or together"),
+}
+"""Columns and contents of these tables, as in `layout.TABLES`."""
+
+
+def logits_name(resolution: int, mode: EvaluationMode = RAW) -> str:
+    """Return the name of the logits (N, C) at `resolution`: `logits_r96`, `logits_bn_r96`."""
+    # Without the mode where there is one only, as notebooks of users read these names.
+    prefix = "logits" if mode == RAW else f"logits_{mode}"
+    return f"{prefix}_r{resolution}"
+
+
+def stored_logits(names: Collection[str]) -> list[tuple[EvaluationMode, int]]:
+    """Return mode and resolution of the logits among the names of an archive, in order."""
+    found = []
+    for mode in MODES:
+        pattern = re.compile(logits_name(0, mode).removesuffix("0") + r"(\d+)")
+        resolutions = [match[1] for match in map(pattern.fullmatch, names) if match]
+        found += [(mode, resolution) for resolution in sorted(map(int, resolutions))]
+    return found
