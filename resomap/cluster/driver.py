@@ -19,7 +19,7 @@ from resomap.cluster.nodes import (
     executor_setting,
     is_unknown_to_sinfo,
     read_partitions,
-    run_query,
+    run_slurm,
 )
 from resomap.cluster.queue import GRACE_SECONDS, HeldJob, describe_held_jobs, read_held_jobs
 from resomap.cluster.refusals import find_refusal
@@ -93,11 +93,11 @@ def cancel_by_name(executor: Any) -> None:
     """Let the executor cancel every job of this sweep when Snakemake is interrupted."""
     name, cancel = getattr(executor, "run_uuid", None), executor.cancel
 
-    # Its own list of jobs is empty while it asks SLURM about them: an interrupt at such a moment
-    # left all of them running.
+    # Its own list of jobs is empty while it queries SLURM: an interrupt at such a moment left all of
+    # them running.
     def cancel_all() -> None:
         cancel()
-        run_query(("scancel", f"--user={getuser()}", f"--name={name}"))
+        run_slurm(("scancel", f"--user={getuser()}", f"--name={name}"))
 
     if name:
         executor.cancel = cancel_all

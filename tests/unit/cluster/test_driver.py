@@ -168,7 +168,7 @@ def test_held_jobs_are_named_once(tmp_path, capsys):
 
 def test_interrupt_cancels_jobs_that_the_executor_has_not_listed(monkeypatch):
     called = []
-    monkeypatch.setattr(driver, "run_query", called.append)
+    monkeypatch.setattr(driver, "run_slurm", called.append)
     monkeypatch.setattr(driver, "getuser", lambda: "ada")
     executor = SimpleNamespace(cancel=lambda: called.append("its own list"), run_uuid="1-2")
     cancel_by_name(executor)
