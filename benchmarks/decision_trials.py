@@ -23,12 +23,12 @@ from benchmarks.harness import shipped_config
 from resomap.analysis.decision.advice import advise
 from resomap.analysis.decision.budgets import apply_budgets
 from resomap.analysis.decision.comparison import (
-    Latency,
     Ranking,
+    cheaper_candidates,
     rank_candidates,
-    shown_cheaper,
 )
 from resomap.analysis.decision.contrasts import contrast_cells
+from resomap.analysis.decision.latencies import Latency
 from resomap.analysis.knee import find_knee
 from resomap.analysis.statistics import accuracy_interval, pool_seed_variance
 
@@ -285,7 +285,7 @@ def swapped_latencies(draws: int) -> tuple[Rate, Rate]:
         costs[second] = costs[first] * np.exp(rng.normal(0, 0.01))
         latencies = [measure_latency(cost, rng) for cost in costs]
         before = make_candidates(*splits, latencies)
-        cheaper = shown_cheaper(before, CONFIDENCE)
+        cheaper = cheaper_candidates(before, CONFIDENCE)
         if cheaper[first, second] or cheaper[second, first]:
             continue
         latencies[first], latencies[second] = latencies[second], latencies[first]

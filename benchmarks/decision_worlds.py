@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-from resomap.analysis.decision.comparison import Candidate, Latency
+from resomap.analysis.decision.candidates import Candidate
+from resomap.analysis.decision.latencies import Latency
 from resomap.analysis.predictions import Cell, Predictions
 
 RESOLUTIONS = (24, 32, 48, 64, 96)

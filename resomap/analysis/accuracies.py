@@ -4,6 +4,7 @@ Tables, the choice and the page take a number from here, so that it has one inte
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -17,6 +18,19 @@ Split = Mapping[Cell, Predictions]
 Evaluated = tuple[Cell, EvaluationMode, int]
 """A cell, how it was adapted, and the resolution at which it predicts, px."""
 Key = TypeVar("Key")
+
+
+@dataclass(frozen=True)
+class Accuracies:
+    """The accuracies of all networks of a sweep on validation and on test images."""
+
+    val: Mapping[Evaluated, Interval]
+    test: Mapping[Evaluated, Interval]
+
+
+def compute_accuracies(val: Split, test: Split, confidence: float) -> Accuracies:
+    """Compute the intervals of both splits."""
+    return Accuracies(accuracy_intervals(val, confidence), accuracy_intervals(test, confidence))
 
 
 def accuracy_intervals(split: Split, confidence: float) -> dict[Evaluated, Interval]:

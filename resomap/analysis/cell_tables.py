@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from resomap.analysis.accuracies import Split, accuracy_intervals, pooled_intervals
-from resomap.analysis.decision.comparison import Latency
+from resomap.analysis.accuracies import Accuracies, Split, pooled_intervals
+from resomap.analysis.decision.candidates import WaysToRun, WayToRun
 from resomap.analysis.decision.contrasts import contrast_cells
+from resomap.analysis.decision.latencies import Latency
 from resomap.analysis.knee import find_knee
 from resomap.analysis.predictions import Cell, Predictions, group_names, in_group
 from resomap.analysis.profiles import VARIANT_COLUMNS, Row
@@ -19,14 +20,13 @@ def cell_rows(
     n_runs: int,
     test: Split,
     val: Split,
+    accuracies: Accuracies,
     latencies: Mapping[Cell, Latency],
-    confidence: float,
 ) -> Iterator[Row]:
     """Yield a row of cells.csv for every cell, failed ones included.
 
     `n_runs` counts the runs of a cell in the sweep, `n_seeds` those that finished.
     """
-    on_test, on_val = (accuracy_intervals(split, confidence) for split in (test, val))
     for cell in cells:
         row: Row = {**cell._asdict(), "n_runs": n_runs, "n_seeds": 0}
         if cell in test:
@@ -35,10 +35,10 @@ def cell_rows(
                 "n_seeds": len(test[cell].seeds),
                 "n_test": len(test[cell].labels),
                 "n_val": len(val[cell].labels),
-                **on_test[as_trained].columns("accuracy"),
-                "interval": on_test[as_trained].method,
+                **accuracies.test[as_trained].columns("accuracy"),
+                "interval": accuracies.test[as_trained].method,
                 "majority_accuracy": test[cell].majority_accuracy,
-                **on_val[as_trained].columns("val_accuracy"),
+                **accuracies.val[as_trained].columns("val_accuracy"),
             }
         if cell in latencies:
             latency = latencies[cell]
@@ -83,9 +83,9 @@ def _correct_by_group(
     return correct
 
 
-def matrix_rows(test: Split, confidence: float) -> Iterator[Row]:
+def matrix_rows(test: Split, accuracies: Accuracies) -> Iterator[Row]:
     """Yield a row of matrix.csv per mode, cell and test resolution."""
-    for (cell, mode, px), interval in accuracy_intervals(test, confidence).items():
+    for (cell, mode, px), interval in accuracies.test.items():
         num_seeds, num_images = test[cell].by_mode()[mode, px].shape
         yield {
             "family": cell.family,
@@ -145,33 +145,46 @@ def _knees(
 COST_COLUMNS = ("peak_memory_mib", "model_size_mib", "energy_j_per_image", "macs")
 
 
-def cell_latencies(measurements: Iterable[Row]) -> dict[Cell, Latency]:
-    """Return the latency of every measured cell, from the records of the profiles."""
-    latencies = {}
-    for cell, row in _single_images(measurements).items():
-        rounds = tuple(row.get("ratio_rounds") or ())
-        latencies[cell] = Latency(
-            row["latency_ms_p50"], row["latency_ms_p90"], bool(row["valid"]), rounds
-        )
-    return latencies
+def ways_to_run(measurements: Iterable[Row]) -> dict[Cell, list[WayToRun]]:
+    """Return how one image of every measured cell may be predicted, from the profiles.
 
-
-def cell_costs(measurements: Iterable[Row]) -> dict[Cell, dict[str, float | None]]:
-    """Return the other costs of one image of every measured cell, by their columns."""
-    costs = {}
-    for cell, row in _single_images(measurements).items():
-        costs[cell] = {name: row.get(name) for name in COST_COLUMNS}
-    return costs
-
-
-def _single_images(measurements: Iterable[Row]) -> dict[Cell, Row]:
-    """Return the record of each cell at batch 1, in the main variant of its model."""
+    The first way of each cell is the main variant of its model, by which cells are ranked.
+    Others follow if their precision is that of the main variant: the accuracy is known there.
+    """
     first: dict[tuple[str, str], Row] = {}
-    records = {}
+    ways: dict[Cell, list[WayToRun]] = {}
     for row in measurements:
         # Variants keep the order of the configuration, whose first one ranks the cells.
         main = first.setdefault((row["family"], row["model"]), row)
-        is_main = all(row.get(name) == main.get(name) for name in VARIANT_COLUMNS)
-        if is_main and row["batch_size"] == 1 and row.get("latency_ms_p50") is not None:
-            records[Cell(row["family"], row["model"], row["resolution"])] = row
-    return records
+        measured = row["batch_size"] == 1 and row.get("latency_ms_p50") is not None
+        infers = measured and row["variant"] != "training_step"
+        if infers and row["precision"] == main["precision"]:
+            cell = Cell(row["family"], row["model"], row["resolution"])
+            way = WayToRun(_variant_name(row, main), _latency(row), _costs(row))
+            ways.setdefault(cell, []).append(way)
+    return ways
+
+
+def _variant_name(row: Row, main: Row) -> str | None:
+    """Return what differs from the main variant of the model; None for that variant."""
+    differing = [row[name] for name in VARIANT_COLUMNS if row[name] != main[name]]
+    return ", ".join(differing) or None
+
+
+def _latency(row: Row) -> Latency:
+    rounds = tuple(row.get("ratio_rounds") or ())
+    return Latency(row["latency_ms_p50"], row["latency_ms_p90"], bool(row["valid"]), rounds)
+
+
+def _costs(row: Row) -> dict[str, float | None]:
+    return {name: row.get(name) for name in COST_COLUMNS}
+
+
+def main_latencies(ways: WaysToRun) -> dict[Cell, Latency]:
+    """Return the latency of every cell in the main variant of its model."""
+    return {
+        cell: way.latency
+        for cell, of_cell in ways.items()
+        for way in of_cell
+        if not way.variant
+    }

@@ -7,14 +7,15 @@ from typing import Any
 
 import pandas as pd
 
+from resomap.analysis.accuracies import compute_accuracies
 from resomap.analysis.alarm import alarm_rows
 from resomap.analysis.cell_tables import (
-    cell_costs,
-    cell_latencies,
     cell_rows,
     group_rows,
     knee_rows,
+    main_latencies,
     matrix_rows,
+    ways_to_run,
 )
 from resomap.analysis.cost_tables import (
     cost_rows,
@@ -23,8 +24,8 @@ from resomap.analysis.cost_tables import (
     profile_rows,
     stage_rows,
 )
+from resomap.analysis.decision.candidates import CellEvidence, list_candidates
 from resomap.analysis.decision.choice import ChoiceRecord, choose
-from resomap.analysis.decision.comparison import Candidate
 from resomap.analysis.evidence_tables import (
     agreement_rows,
     explanation_rows,
@@ -123,11 +124,13 @@ def write_tables(
     if explain:
         agreement_files = model_files(cells, agreement, ".csv", "compare", sweep)
     measurements = list(read_records(profile_files, "cells"))
-    latencies = cell_latencies(measurements)
+    ways = ways_to_run(measurements)
+    latencies = main_latencies(ways)
     val, test = (
-        _read_split(cells, seeds, run_folders, manifest, split) for split in ("val", "test")
+        read_split(cells, seeds, run_folders, manifest, split) for split in ("val", "test")
     )
-    scores = list(cell_rows(cells, len(seeds), test, val, latencies, report.confidence))
+    accuracies = compute_accuracies(val, test, report.confidence)
+    scores = list(cell_rows(cells, len(seeds), test, val, accuracies, latencies))
     evidence = _evidence_tables(cells, seeds, run_folders, agreement_files, report.confidence)
     alarms = list(
         alarm_rows(
@@ -154,7 +157,7 @@ def write_tables(
         ),
         "cells": scores,
         "groups": group_rows(test, manifest, report.confidence),
-        "matrix": matrix_rows(test, report.confidence),
+        "matrix": matrix_rows(test, accuracies),
         "knees": knee_rows(val, manifest, report.margin, report.confidence),
         "stages": stage_rows(read_records(profile_files, "stages")),
         **_cost_tables(measurements, scores, report.confidence),
@@ -164,53 +167,36 @@ def write_tables(
     for name, rows in tables.items():
         files.write_rows(folder / f"{name}.csv", list(rows), table_columns(name))
     files.write_json(folder / "environment.json", read_environment(cells, seeds, run_folders))
-    failed = _failed_seeds(cells, seeds, run_folders)
-    costs, found = cell_costs(measurements), _evidence(alarms)
-    candidates = []
-    for cell in cells:
-        if cell in test:
-            extra = found.get(cell, {})
-            candidates.append(
-                Candidate(
-                    val[cell],
-                    test[cell],
-                    latencies.get(cell),
-                    costs=costs.get(cell, {}),
-                    failed_seeds=failed[cell],
-                    **extra,
-                )
-            )
-    return choose(candidates, report, manifest["classes"])
+    evidence_of_cells = _evidence(cells, seeds, run_folders, alarms)
+    candidates = list_candidates(val, test, ways, evidence_of_cells)
+    return choose(candidates, report, manifest["classes"], accuracies)
 
 
-def _failed_seeds(
-    cells: Sequence[Cell], seeds: Sequence[int], runs: RunFolders
-) -> dict[Cell, int]:
-    """Count the runs of every cell that diverged or did not fit in memory."""
-    counts = {}
-    for cell in cells:
-        statuses = [run.status for run in cell_runs(cell, seeds, runs)]
-        counts[cell] = statuses.count("diverged") + statuses.count("infeasible")
-    return counts
-
-
-def _evidence(alarms: Sequence[Row]) -> dict[Cell, dict[str, Any]]:
-    """Return the alarm and the smallest localisation over the groups of every explained cell."""
+def _evidence(
+    cells: Sequence[Cell], seeds: Sequence[int], runs: RunFolders, alarms: Sequence[Row]
+) -> dict[Cell, CellEvidence]:
+    """Return the failed seeds of every cell, and its alarm and localisation where explained."""
     by_cell: dict[Cell, list[Row]] = {}
     for row in alarms:
         by_cell.setdefault(Cell(row["family"], row["model"], row["resolution"]), []).append(row)
     evidence = {}
-    for cell, rows in by_cell.items():
-        lows = [row["share_low"] for row in rows if row.get("share_low") is not None]
-        fires = any(row["state"] == "fires" for row in rows)
-        evidence[cell] = {
-            "alarm": "fires" if fires else "silent",
-            "localisation": min(lows) if len(lows) == len(rows) else None,
-        }
+    for cell in cells:
+        statuses = [run.status for run in cell_runs(cell, seeds, runs)]
+        failed = statuses.count("diverged") + statuses.count("infeasible")
+        evidence[cell] = CellEvidence(failed, *_alarm_and_localisation(by_cell.get(cell, ())))
     return evidence
 
 
-def _read_split(
+def _alarm_and_localisation(rows: Sequence[Row]) -> tuple[str | None, float | None]:
+    """Return the alarm of a cell, and its smallest localisation over the groups of images."""
+    if not rows:
+        return None, None
+    lows = [row["share_low"] for row in rows if row.get("share_low") is not None]
+    alarm = "fires" if any(row["state"] == "fires" for row in rows) else "silent"
+    return alarm, min(lows) if len(lows) == len(rows) else None
+
+
+def read_split(
     cells: Sequence[Cell],
     seeds: Sequence[int],
     runs: RunFolders,

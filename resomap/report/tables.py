@@ -9,6 +9,7 @@ from resomap.analysis.findings.baseline import beats_majority
 from resomap.analysis.profiles import VARIANT_COLUMNS, best_throughput_rows, main_variant_rows
 from resomap.analysis.tables import Tables
 from resomap.report.text.format import variant_name
+from resomap.workflow.predictions import RAW
 
 CELL_KEYS = ["model", "resolution"]
 MEASUREMENT_KEYS = ["family", "model", "resolution", "batch_size"]
@@ -59,8 +60,10 @@ def _verdict(tables: Tables, row: Mapping[Any, Any]) -> str:
 
 
 def _is_cell(cell: Mapping[str, Any] | None, row: Mapping[Any, Any]) -> bool:
-    """Return whether a record of the choice is about the cell of a row."""
-    return cell is not None and all(cell[name] == row[name] for name in CELL_KEYS)
+    """Return whether a record of the choice is about the cell of a row, as trained."""
+    if cell is None or cell["mode"] != RAW or cell["eval_resolution"] != cell["resolution"]:
+        return False
+    return all(cell[name] == row[name] for name in CELL_KEYS)
 
 
 def variant_table(profiles: pd.DataFrame) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from tests.unit.analysis.decision.test_choice import at_chance, candidate, few_images, rules
 
 from resomap.analysis.decision.choice import choose
 from resomap.analysis.facts import Facts, read_facts
@@ -27,6 +26,7 @@ from resomap.report.page import page_findings, page_limits
 from resomap.report.text import accuracy, choice, cost, data, evidence, limits
 from tests.dataset_facts import copy_row
 from tests.synthetic import Sweep, aggregate
+from tests.unit.analysis.decision.test_choice import at_chance, candidate, few_images, rules
 from tests.unit.analysis.findings import test_agreement as agreement_rows
 from tests.unit.analysis.findings import test_evidence as evidence_rows
 

@@ -4,8 +4,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from resomap.analysis.decision.candidates import Candidate
 from resomap.analysis.decision.choice import choose
-from resomap.analysis.decision.comparison import Candidate, Latency
+from resomap.analysis.decision.latencies import Latency
 from resomap.analysis.predictions import Cell, Predictions
 from resomap.config.schema import Report
 from tests.synthetic import report_rules

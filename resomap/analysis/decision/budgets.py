@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from resomap.analysis.decision.comparison import Candidate
+from resomap.analysis.decision.candidates import Candidate
 from resomap.analysis.statistics import (
     Pool,
     accuracy_interval,

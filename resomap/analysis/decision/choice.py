@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from resomap.analysis.accuracies import Accuracies, compute_accuracies
 from resomap.analysis.decision.advice import SETTLED, advise
 from resomap.analysis.decision.budgets import Exclusions, apply_budgets, exceeds_latency
-from resomap.analysis.decision.comparison import Candidate, Comparison, Ranking, rank_candidates
+from resomap.analysis.decision.candidates import Candidate, cheapest_ways
+from resomap.analysis.decision.comparison import Comparison, Ranking, rank_candidates
 from resomap.analysis.decision.control import control_record
-from resomap.analysis.statistics import Pool, accuracy_interval, pool_seed_variance
+from resomap.analysis.predictions import Cell, Predictions
 from resomap.config import schema
+from resomap.workflow.predictions import RAW
 
 ChoiceRecord = dict[str, Any]
 # Power of the smallest difference that is called detectable.
@@ -22,21 +25,29 @@ POWER = 0.8
 
 
 def choose(
-    candidates: Sequence[Candidate], rules: schema.Report, classes: Sequence[str] = ()
+    candidates: Sequence[Candidate],
+    rules: schema.Report,
+    classes: Sequence[str] = (),
+    accuracies: Accuracies | None = None,
 ) -> ChoiceRecord:
     """Choose among the candidates within the budgets; returns plain values for choice.json.
 
     `status` is `chosen` (a cell is certified: shown on test images to lose less than the margin
     to every other), `best` (every cheaper cell than the best is shown to be worse), `undecided`
     (neither; the best stands in), `nothing learned` (no cell is shown to beat the majority
-    class) or `none` (no such cell is within the budgets). `certified` is the certified cell, and `frugal` the cheapest one that is
-    not shown to be worse; `rules.attitude` says which of them `choice` is. `provisional` lists
-    the cells whose invalid latency the choice rests on.
+    class) or `none` (no such cell is within the budgets). `certified` is the certified cell, and
+    `frugal` the cheapest one that is not shown to be worse; `rules.attitude` says which of them
+    `choice` is. `provisional` lists the cells whose invalid latency the choice rests on.
+    `accuracies` are those of the sweep, computed from the candidates when not given.
     """
     # In one order, whichever they come in: simulations and sums depend on it.
     candidates = sorted(candidates, key=lambda candidate: candidate.order)
-    allowed, excluded = apply_budgets(candidates, rules, classes)
-    baseline = _compare_with_majority(candidates, allowed, rules.confidence)
+    within_budgets, excluded = apply_budgets(candidates, rules, classes)
+    allowed = cheapest_ways(within_budgets)
+    if accuracies is None:
+        val, test = (_by_cell(candidates, split) for split in ("val", "test"))
+        accuracies = compute_accuracies(val, test, rules.confidence)
+    baseline = _compare_with_majority(candidates, allowed, accuracies)
     record: ChoiceRecord = {
         "rules": rules.model_dump(mode="json"),
         "excluded": excluded,
@@ -45,18 +56,18 @@ def choose(
     }
     # Of cells that learned nothing, none is worth more than another.
     if baseline is None or not baseline["allowed_above"]:
-        return record | _no_choice(candidates, baseline, rules)
+        return record | _no_choice(candidates, baseline, accuracies)
     ranking = rank_candidates(allowed, rules.margin, rules.confidence)
     comparisons = ranking.comparisons()
     record["provisional"] += _disturbed_rivals(ranking, comparisons)
     record["control"] = control_record(candidates, rules.confidence)
-    return record | _decision(ranking, comparisons, candidates, rules)
+    return record | _decision(ranking, comparisons, accuracies, rules)
 
 
 def _decision(
     ranking: Ranking,
     comparisons: Sequence[Comparison],
-    candidates: Sequence[Candidate],
+    accuracies: Accuracies,
     rules: schema.Report,
 ) -> ChoiceRecord:
     """Return the fields of the record that follow from the comparisons."""
@@ -66,7 +77,7 @@ def _decision(
     frugal = _frugal(ranking, comparisons)
     choice = frugal if rules.attitude == "frugal" else standing
     runner_up = _runner_up(ranking, choice)
-    summaries = _summaries(ranking.candidates, candidates, rules.confidence)
+    summaries = [_summary(one, accuracies) for one in ranking.candidates]
     return {
         "status": status,
         "best": summaries[ranking.best],
@@ -83,34 +94,40 @@ def _decision(
 
 
 def _compare_with_majority(
-    candidates: Sequence[Candidate], allowed: Sequence[Candidate], confidence: float
+    candidates: Sequence[Candidate], allowed: Sequence[Candidate], accuracies: Accuracies
 ) -> ChoiceRecord | None:
     """Count the cells shown to beat the majority class on test images, and those allowed.
 
-    None without a cell.
+    A cell counts as it was trained, where it was. None without a cell.
     """
     if not candidates:
         return None
-    # Pooled over all candidates, as in cells.csv: the headline must agree with its intervals.
-    pool = pool_accuracies(candidates, "test")
-    above = []
-    for candidate in candidates:
-        interval = accuracy_interval(candidate.test_correct, confidence, pool)
-        if interval.low > candidate.test.majority_accuracy:
-            above.append(candidate.identity)
+    intervals = accuracies.test
+    above, cells = set(), {one.cell for one in candidates}
+    for one in candidates:
+        as_trained = intervals[one.cell, RAW, one.cell.resolution]
+        # An adapted network of many may beat the majority class by luck, so its cell has to.
+        lowest = min(as_trained.low, intervals[one.evaluated].low)
+        if lowest > one.test.majority_accuracy:
+            above.add(one.evaluated)
     test = candidates[0].test
     return {
         "majority_accuracy": test.majority_accuracy,
         "n_test": len(test.labels),
-        "cells": len(candidates),
-        "cells_above": len(above),
+        "cells": len(cells),
+        "cells_above": len({cell for cell, _, _ in above}),
         "allowed": len(allowed),
-        "allowed_above": sum(candidate.identity in above for candidate in allowed),
+        "allowed_above": sum(one.evaluated in above for one in allowed),
     }
 
 
+def _by_cell(candidates: Sequence[Candidate], split: str) -> dict[Cell, Predictions]:
+    """Return the predictions of the cells of candidates on a split, `val` or `test`."""
+    return {one.cell: one.val if split == "val" else one.test for one in candidates}
+
+
 def _no_choice(
-    candidates: Sequence[Candidate], baseline: ChoiceRecord | None, rules: schema.Report
+    candidates: Sequence[Candidate], baseline: ChoiceRecord | None, accuracies: Accuracies
 ) -> ChoiceRecord:
     """Return a record without a choice; `best` is known where nothing was learned."""
     names = (
@@ -131,8 +148,7 @@ def _no_choice(
     }
     if baseline is None or baseline["cells_above"]:
         return record
-    best = max(range(len(candidates)), key=lambda cell: candidates[cell].rank)
-    summary = _summaries(candidates, candidates, rules.confidence)[best]
+    summary = _summary(max(candidates, key=lambda one: one.rank), accuracies)
     # Nothing is chosen, so nothing rests on a latency.
     return record | {"status": "nothing learned", "best": summary, "provisional": []}
 
@@ -186,34 +202,16 @@ def _runner_up(ranking: Ranking, choice: int) -> int | None:
     return max(others, key=lambda cell: ranking.candidates[cell].rank, default=None)
 
 
-def _summaries(
-    chosen_from: Sequence[Candidate], candidates: Sequence[Candidate], confidence: float
-) -> list[ChoiceRecord]:
-    """Return accuracy, with intervals, and latency of every candidate within the budgets."""
-    # Pooled over all candidates, as in cells.csv: a number has one interval.
-    val_pool, test_pool = (pool_accuracies(candidates, split) for split in ("val", "test"))
-    summaries = []
-    for one in chosen_from:
-        val = accuracy_interval(one.val_correct, confidence, val_pool)
-        test = accuracy_interval(one.test_correct, confidence, test_pool)
-        summaries.append(
-            {
-                **one.identity,
-                "n_seeds": len(one.val.seeds),
-                "failed_seeds": one.failed_seeds,
-                "val_accuracy": asdict(val),
-                "test_accuracy": asdict(test),
-                **_latency_record(one),
-            }
-        )
-    return summaries
-
-
-def pool_accuracies(candidates: Sequence[Candidate], split: str) -> Pool | None:
-    """Pool the seed variance of the accuracies of candidates on a split."""
-    if split == "val":
-        return pool_seed_variance(one.val_correct for one in candidates)
-    return pool_seed_variance(one.test_correct for one in candidates)
+def _summary(candidate: Candidate, accuracies: Accuracies) -> ChoiceRecord:
+    """Return accuracy, with intervals, and latency of a candidate."""
+    return {
+        **candidate.identity,
+        "n_seeds": len(candidate.val.seeds),
+        "failed_seeds": candidate.failed_seeds,
+        "val_accuracy": asdict(accuracies.val[candidate.evaluated]),
+        "test_accuracy": asdict(accuracies.test[candidate.evaluated]),
+        **_latency_record(candidate),
+    }
 
 
 def _latency_record(candidate: Candidate) -> dict[str, Any]:

@@ -145,11 +145,17 @@ def scale_index(pool: Pool) -> int:
     return SCALE_POWERS.index(pool.power)
 
 
-def contrast_cells(correct: Sequence[np.ndarray], seeds: Sequence[Sequence[int]]) -> Contrasts:
+def contrast_cells(
+    correct: Sequence[np.ndarray],
+    seeds: Sequence[Sequence[int]],
+    pooled: Sequence[int] | None = None,
+) -> Contrasts:
     """Compare cells by their correctness (seeds, images) on the same images.
 
-    `seeds` names the rows of each cell; only networks of the same seed share its noise.
+    `seeds` names the rows of each cell; only networks of the same seed share its noise. What
+    seeds add is pooled over the pairs of the cells `pooled`, all by default.
     """
+    reference = np.arange(len(correct)) if pooled is None else np.array(pooled)
     images = correct[0].shape[1]
     of_cells = np.stack([values.mean(axis=0, dtype=np.float32) for values in correct])
     image_variance = _variances_of_differences(of_cells)
@@ -164,9 +170,9 @@ def contrast_cells(correct: Sequence[np.ndarray], seeds: Sequence[Sequence[int]]
         images=images,
         image_variance=np.maximum(image_variance, floor),
         of_seeds=of_seeds,
-        own=own_excess(of_seeds),
+        own=own_excess(of_seeds, reference),
         scale=scale,
-        pool=_pool_pairs(of_seeds, scale),
+        pool=_pool_pairs(of_seeds.subset(np.ix_(reference, reference)), scale[reference]),
     )
 
 
@@ -225,20 +231,24 @@ def _pool_pairs(of_seeds: SeedVariances, scale: np.ndarray) -> Pool | None:
     )
 
 
-def own_excess(of_seeds: SeedVariances) -> np.ndarray:
+def own_excess(of_seeds: SeedVariances, reference: np.ndarray) -> np.ndarray:
     """Return what seeds add to the variance of each pair by its own cells (K, K).
 
-    NaN where it is unknown. The part of a cell comes from all its differences, since that of
-    one pair alone would be noisy.
+    NaN where it is unknown. The part of a cell comes from all its differences to the cells
+    `reference`, since that of one pair alone would be noisy.
     """
-    known, size = of_seeds.known, len(of_seeds.count)
+    known, size = of_seeds.known, len(reference)
     excess = np.where(known, of_seeds.between - of_seeds.alone, np.nan)
-    if size < 3 or not known.any():
+    to_reference = excess[:, reference]
+    if size < 3 or not known[:, reference].any():
         return excess
-    present = known.sum(axis=1)
+    present = known[:, reference].sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        of_rows = np.nansum(excess, axis=1) / present
-    mean = np.nanmean(of_rows) / 2
-    # A row is the mean of the others plus (K - 1) times its own cell; so solved for the cell.
-    of_cells = (of_rows * (size - 1) - size * mean) / (size - 2)
+        of_rows = np.nansum(to_reference, axis=1) / present
+    mean = np.nanmean(of_rows[reference]) / 2
+    # A row is the mean of the others plus its own cell; a cell of the reference is not among
+    # its own others, so that (K - 1) of K cells are left. Solved for the cell.
+    of_cells = of_rows - mean
+    inside = (of_rows[reference] * (size - 1) - size * mean) / (size - 2)
+    of_cells[reference] = inside
     return np.asarray(of_cells[:, None] + of_cells)

@@ -7,7 +7,7 @@ what they claim.
 from collections.abc import Sequence
 from typing import Any
 
-from resomap.analysis.decision.comparison import Candidate
+from resomap.analysis.decision.candidates import Candidate
 from resomap.analysis.decision.contrasts import contrast_cells
 
 # Two halves of two seeds each.
@@ -19,7 +19,8 @@ def control_record(candidates: Sequence[Candidate], confidence: float) -> dict[s
     correct, seeds = [], []
     for candidate in candidates:
         values, names = candidate.test_correct, candidate.test.seeds
-        if len(names) < MIN_SEEDS:
+        # Once for each network: the same one at another size would be counted again.
+        if len(names) < MIN_SEEDS or not candidate.is_as_trained or candidate.variant:
             continue
         half = len(names) // 2
         for rows in (slice(0, half), slice(half, 2 * half)):

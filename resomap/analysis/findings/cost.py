@@ -9,6 +9,7 @@ from resomap.analysis.cost_tables import INVERSION_CONFIDENCE, MIN_SAVING, STAGE
 from resomap.analysis.findings.finding import Estimate, Finding, read_estimate, select
 from resomap.analysis.profiles import main_variant_rows, single_image_rows
 from resomap.analysis.tables import Tables
+from resomap.workflow.predictions import RAW
 
 
 def latency_of_models(profiles: pd.DataFrame, cost: pd.DataFrame) -> list[Finding]:
@@ -158,15 +159,17 @@ def energy_findings(tables: Tables) -> list[Finding]:
     choice = tables.choice["choice"] or {}
     of_choice = known[
         (known["model"] == choice.get("model"))
-        & (known["resolution"] == choice.get("resolution"))
+        & (known["resolution"] == choice.get("eval_resolution"))
     ]
     if len(of_choice):
         row = of_choice.loc[of_choice["energy_j_per_image"].idxmin()]
         numbers = {
             "image": Estimate(float(row["energy_j_per_image"])),
             "image_above_idle": Estimate(float(row["energy_j_per_image_above_idle"])),
-            "correct_image": read_estimate(row, "energy_j_per_correct_image"),
         }
+        # The table counts the correct images of the network that was trained at this size.
+        if choice["eval_resolution"] == choice["resolution"] and choice["mode"] == RAW:
+            numbers["correct_image"] = read_estimate(row, "energy_j_per_correct_image")
         # No image may be correct, and the power when idle may be unknown.
         numbers = {name: one for name, one in numbers.items() if not pd.isna(one.value)}
         findings.append(_energy("energy of the choice", row, numbers))

@@ -39,6 +39,7 @@ from resomap.report.figures.style import (
 from resomap.report.text.choice import choice_title
 from resomap.report.text.cost import breakdown_title, latency_title
 from resomap.text import format_milliseconds, format_percent
+from resomap.workflow.predictions import RAW
 
 STAGE_STYLES = {
     "decode": ("decode", ORANGE),
@@ -82,10 +83,31 @@ def plot_accuracy_by_cost(tables: Tables, confidence: float) -> Drawing:
 def _accuracy_and_latency(tables: Tables) -> pd.DataFrame:
     cells, choice = tables.cells, tables.choice["choice"]
     measured = cells[(cells["n_seeds"] > 0) & cells["latency_ms_p50"].notna()].copy()
+    measured["label"] = measured["resolution"].astype(str)
+    measured["chosen"] = [_is_cell(choice, row) for row in measured.to_dict("records")]
+    if choice and choice["latency_ms_p50"] is not None and not measured["chosen"].any():
+        added = pd.DataFrame([_choice_row(choice)])
+        measured = pd.concat([measured, added], ignore_index=True)
     latency, accuracy = (measured[name].to_numpy() for name in ("latency_ms_p50", "accuracy"))
     measured["on_front"] = pareto_front(latency, accuracy)
-    measured["chosen"] = [_is_cell(choice, row) for row in measured.to_dict("records")]
     return measured
+
+
+def _choice_row(choice: Row) -> Row:
+    """Return the row of a choice that is no cell as trained: at another size, or adapted."""
+    interval = choice["test_accuracy"]
+    ends = {f"accuracy_{end}": interval[end] for end in ("low", "high")}
+    columns = (
+        "family",
+        "model",
+        "resolution",
+        "latency_ms_p50",
+        "latency_ms_p90",
+        "latency_valid",
+    )
+    label = f"{choice['resolution']} at {choice['eval_resolution']}"
+    row = {name: choice[name] for name in columns}
+    return row | {"accuracy": interval["mean"], **ends, "label": label, "chosen": True}
 
 
 def pareto_front(cost: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
@@ -100,7 +122,9 @@ def pareto_front(cost: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
 
 
 def _is_cell(cell: Row | None, row: Row) -> bool:
-    if cell is None:
+    if cell is None or cell["mode"] != RAW or cell["variant"]:
+        return False
+    if cell["eval_resolution"] != cell["resolution"]:
         return False
     return all(cell[name] == row[name] for name in ("family", "model", "resolution"))
 
@@ -115,7 +139,7 @@ def _draw_model(axes: Axes, rows: pd.DataFrame, style: dict[str, str]) -> None:
         # Further away from the chosen cell, whose ring is wider than a dot.
         offset = (13, -15) if row["chosen"] else (7, -13)
         axes.annotate(
-            str(row["resolution"]),
+            row["label"],
             point,
             offset,
             textcoords="offset points",

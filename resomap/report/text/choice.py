@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from resomap.report.text.format import cell_name, join_first
+from resomap.report.text.format import candidate_name, cell_name, join_first
 from resomap.text import (
     agree,
     format_confidence,
@@ -67,7 +67,7 @@ def _headline(choice: ChoiceRecord) -> str:
         return _undecided_headline(choice)
     why = _why_chosen(choice) if choice["status"] == "chosen" else _why_best(choice)
     facts = _cell_facts(choice["choice"], choice["rules"])
-    return f"Choose {cell_name(choice['choice'])}: {why}. {facts}."
+    return f"Choose {candidate_name(choice['choice'])}: {why}. {facts}."
 
 
 def _nothing_learned(choice: ChoiceRecord) -> str:
@@ -76,7 +76,7 @@ def _nothing_learned(choice: ChoiceRecord) -> str:
     accuracy = _interval(best["test_accuracy"], choice["rules"]["confidence"])
     return (
         f"Nothing was learned: no cell is shown to beat {_majority(baseline)}. "
-        f"The best on validation images, {cell_name(best)}, has test accuracy {accuracy}."
+        f"The best on validation images, {candidate_name(best)}, has test accuracy {accuracy}."
     )
 
 
@@ -92,13 +92,13 @@ def _why_chosen(choice: ChoiceRecord) -> str:
     best, margin = choice["best"], format_points(choice["rules"]["margin"])
     certified = choice["certified"]
     if choice["choice"] != certified:
-        return f"{_why_frugal(choice)}. The certified cell is {cell_name(certified)}"
+        return f"{_why_frugal(choice)}. The certified cell is {candidate_name(certified)}"
     if certified == best:
         return f"shown to lose less than {margin} to every other cell"
     share = format_percent(certified["latency_ms_p50"] / best["latency_ms_p50"])
     return (
         f"the cheapest cell shown to be within {margin} of every other, at {share} of the "
-        f"latency of the best, {cell_name(best)}"
+        f"latency of the best, {candidate_name(best)}"
     )
 
 
@@ -131,8 +131,8 @@ def _undecided_headline(choice: ChoiceRecord) -> str:
     """Return what is open, what would decide it, and what to take until then."""
     needed, margin = choice["needed"], format_points(choice["rules"]["margin"])
     text = (
-        f"Undecided: {cell_name(needed)} costs less and may be within {margin} of the best. "
-        f"{_remedy(needed)}. Until then, choose {cell_name(choice['choice'])}: "
+        f"Undecided: {candidate_name(needed)} costs less and may be within {margin} of the best. "
+        f"{_remedy(needed)}. Until then, choose {candidate_name(choice['choice'])}: "
     )
     if choice["rules"]["attitude"] == "frugal":
         text += f"{_why_frugal(choice)}. "
@@ -189,17 +189,29 @@ def _reasons(choice: ChoiceRecord) -> Iterator[str]:
         yield from _selection(choice)
         yield from _control(choice)
         yield from _caveats(choice)
-    for cell in choice["excluded"]:
-        yield f"{cell_name(cell)} is excluded: {cell['reason']}."
+    yield from _exclusions(choice["excluded"])
     if not any(rules[key] for key in rules if key.startswith(("max_", "min_"))):
         yield "No budget was set (report.max_latency_ms, report.min_accuracy and others)."
+
+
+def _exclusions(excluded: list[ChoiceRecord]) -> Iterator[str]:
+    """Yield why cells are excluded; networks away from their size are only counted."""
+    as_trained = [one for one in excluded if candidate_name(one) == cell_name(one)]
+    for cell in as_trained:
+        yield f"{cell_name(cell)} is excluded: {cell['reason']}."
+    others = len(excluded) - len(as_trained)
+    if others:
+        yield (
+            f"{format_count(others, 'further candidate')} {agree(others, 'is', 'are')} excluded, "
+            "too: networks at other sizes, adapted, or run in another variant."
+        )
 
 
 def _selection(choice: ChoiceRecord) -> Iterator[str]:
     """Yield how the cells compare on validation images, and what the choice gives up."""
     best, rules = choice["best"], choice["rules"]
     accuracy = _interval(best["val_accuracy"], rules["confidence"])
-    yield f"Best on validation images: {cell_name(best)}, accuracy {accuracy}."
+    yield f"Best on validation images: {candidate_name(best)}, accuracy {accuracy}."
     yield TESTED_ON[choice["tested_on"]]
     # Stated before the comparisons: what is not detected is open, not absent.
     detectable = choice["minimum_detectable_difference"]
@@ -217,12 +229,12 @@ def _selection(choice: ChoiceRecord) -> Iterator[str]:
         )
     if choice["needed"] and choice["status"] == "chosen":
         needed = choice["needed"]
-        yield f"{cell_name(needed)} costs less and is open. {_remedy(needed)}."
+        yield f"{candidate_name(needed)} costs less and is open. {_remedy(needed)}."
     yield from _attitudes(choice)
     if choice["runner_up"]:
         runner_up = choice["runner_up"]
         facts = _lower_first(_cell_facts(runner_up, rules))
-        yield f"Runner-up: {cell_name(runner_up)}, {facts}."
+        yield f"Runner-up: {candidate_name(runner_up)}, {facts}."
 
 
 def _attitudes(choice: ChoiceRecord) -> Iterator[str]:
@@ -231,10 +243,10 @@ def _attitudes(choice: ChoiceRecord) -> Iterator[str]:
     if choice["rules"]["attitude"] == "frugal":
         if certified is None:
             yield "No cell is certified: shown within the margin of every other."
-    elif cell_name(frugal) != cell_name(chosen):
+    elif candidate_name(frugal) != candidate_name(chosen):
         latency = format_milliseconds(frugal["latency_ms_p50"])
         yield (
-            f"A frugal choice is {cell_name(frugal)}, {latency} per image: it is not shown to be "
+            f"A frugal choice is {candidate_name(frugal)}, {latency} per image: it is not shown to be "
             f"worse, but it may lose up to {format_points(frugal['at_most'])}."
         )
 
@@ -261,7 +273,7 @@ def _cheaper_cells(choice: ChoiceRecord) -> Iterator[str]:
         ]
         # The most accurate first: they are the closest rivals.
         cells.sort(key=lambda one: -one["difference"]["mean"])
-        named = [f"{cell_name(one)}, {_difference(one['difference'])}" for one in cells]
+        named = [f"{candidate_name(one)}, {_difference(one['difference'])}" for one in cells]
         names = "; ".join(named[:MAX_NAMED])
         if len(named) > MAX_NAMED:
             names += f"; {len(named) - MAX_NAMED} more"
@@ -273,16 +285,18 @@ def _caveats(choice: ChoiceRecord) -> Iterator[str]:
     """Yield what weakens the choice."""
     chosen, baseline = choice["choice"], choice["baseline"]
     if chosen["test_accuracy"]["low"] <= baseline["majority_accuracy"]:
-        yield (f"{cell_name(chosen)} itself is not shown to beat {_majority(baseline)}.")
+        yield (f"{candidate_name(chosen)} itself is not shown to beat {_majority(baseline)}.")
     if choice["provisional"]:
-        names = join_first([cell_name(cell) for cell in choice["provisional"]], MAX_NAMED, "; ")
+        names = join_first(
+            [candidate_name(cell) for cell in choice["provisional"]], MAX_NAMED, "; "
+        )
         yield (
             "The choice is provisional: latencies that it rests on are marked invalid, since "
             f"the machine was disturbed ({names}). Measure again on an idle machine."
         )
     cells = [choice[name] for name in ("choice", "best", "runner_up") if choice[name]]
     # The choice may be the best cell too.
-    cells = list({cell_name(cell): cell for cell in cells}.values())
+    cells = list({candidate_name(cell): cell for cell in cells}.values())
     if any(cell["n_seeds"] == 1 for cell in cells):
         yield (
             f"With one seed the intervals hold for {agree(len(cells), 'this', 'these')} "
@@ -304,11 +318,13 @@ def choice_title(choice: ChoiceRecord) -> str:
 def _choice_title(choice: ChoiceRecord) -> str:
     """Return the title of a figure with a chosen cell."""
     margin = format_points(choice["rules"]["margin"])
-    chosen = cell_name(choice["choice"])
+    chosen = candidate_name(choice["choice"])
     if choice["status"] == "chosen":
         return _certified_title(choice, margin)
     if choice["status"] == "undecided":
-        return f"Undecided: {cell_name(choice['needed'])} may be within {margin} of the best"
+        return (
+            f"Undecided: {candidate_name(choice['needed'])} may be within {margin} of the best"
+        )
     if not choice["comparisons"]:
         return f"{chosen} is the only cell"
     if any(one["cheaper"] for one in choice["comparisons"]):
@@ -318,7 +334,7 @@ def _choice_title(choice: ChoiceRecord) -> str:
 
 def _certified_title(choice: ChoiceRecord, margin: str) -> str:
     """Return the title where a cell is certified."""
-    certified = cell_name(choice["certified"])
+    certified = candidate_name(choice["certified"])
     if choice["certified"] == choice["best"]:
         return f"{certified} is shown to lose less than {margin} to every other cell"
     return f"{certified} is the cheapest cell shown to be within {margin} of every other"

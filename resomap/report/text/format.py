@@ -12,6 +12,8 @@ from resomap.text import (
     format_percent,
 )
 
+MODE_NAMES = {"bn": "BatchNorm recalibrated", "finetune": "fine-tuned"}
+"""What was done to a network for the resolution at which it predicts."""
 # Variants whose key does not read well; others are shown by their key.
 VARIANT_NAMES = {"cuda_graph": "CUDA graph", "training_step": "training step"}
 
@@ -33,6 +35,19 @@ def join_first(names: list[str], most: int, separator: str = ", ") -> str:
 def cell_name(subject: Mapping[Any, Any]) -> str:
     """Return the name of a cell: `tiny_cnn at 96 px`."""
     return f"{subject['model']} at {subject['resolution']} px"
+
+
+def candidate_name(subject: Mapping[Any, Any]) -> str:
+    """Return the name of a candidate: `tiny_cnn at 96 px (trained at 48 px, compiled)`."""
+    notes = []
+    if subject["eval_resolution"] != subject["resolution"]:
+        notes.append(f"trained at {subject['resolution']} px")
+    if subject["mode"] in MODE_NAMES:
+        notes.append(MODE_NAMES[subject["mode"]])
+    if subject["variant"]:
+        notes.append(variant_name(subject["variant"]))
+    name = cell_name({**subject, "resolution": subject["eval_resolution"]})
+    return f"{name} ({', '.join(notes)})" if notes else name
 
 
 def variant_name(variant: str) -> str:

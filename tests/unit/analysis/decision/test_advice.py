@@ -10,7 +10,9 @@ from resomap.analysis.decision.advice import (
     cell_variances,
     draw_sweeps,
 )
-from resomap.analysis.decision.comparison import Candidate, Latency, Ranking, rank_candidates
+from resomap.analysis.decision.candidates import Candidate
+from resomap.analysis.decision.comparison import Ranking, rank_candidates
+from resomap.analysis.decision.latencies import Latency
 from resomap.analysis.predictions import Cell, Predictions
 
 

@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.unit.analysis.decision.test_choice import candidate
 
 from resomap.analysis.decision.budgets import apply_budgets
-from resomap.analysis.decision.comparison import Candidate, Latency
+from resomap.analysis.decision.candidates import Candidate
+from resomap.analysis.decision.latencies import Latency
 from resomap.errors import ConfigError
 from tests.synthetic import report_rules
+from tests.unit.analysis.decision.test_choice import candidate
 
 CLASSES = [f"class{number}" for number in range(10)]
 

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from resomap.analysis.decision.candidates import Candidate
 from resomap.analysis.decision.choice import choose
-from resomap.analysis.decision.comparison import Candidate, Latency
+from resomap.analysis.decision.latencies import Latency
 from resomap.analysis.predictions import Cell, Predictions
 from tests.synthetic import report_rules
 

@@ -3,9 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
-from tests.unit.analysis.decision.test_choice import candidate
 
-from resomap.analysis.decision.comparison import Candidate, Latency, shown_cheaper
+from resomap.analysis.decision.candidates import Candidate
+from resomap.analysis.decision.comparison import cheaper_candidates
+from resomap.analysis.decision.latencies import Latency
+from tests.unit.analysis.decision.test_choice import candidate
 
 
 def timed(resolution: int, *rounds: float, model: str = "net") -> Candidate:
@@ -18,7 +20,7 @@ def timed(resolution: int, *rounds: float, model: str = "net") -> Candidate:
 
 def test_overlapping_latencies_show_nothing() -> None:
     cells = [timed(24, 1.0, 1.1, 0.9, 1.05, 0.95), timed(48, 1.02, 0.99, 1.08, 0.97, 1.0)]
-    assert not shown_cheaper(cells, 0.95).any()
+    assert not cheaper_candidates(cells, 0.95).any()
 
 
 def test_rounds_of_one_model_are_paired() -> None:
@@ -26,18 +28,18 @@ def test_rounds_of_one_model_are_paired() -> None:
     slower = 1.05 * drift * np.exp([0.001, -0.001, 0.002, 0.0, 0.001])
     paired = [timed(24, *drift), timed(48, *slower)]
     apart = [timed(24, *drift), timed(48, *slower, model="other")]
-    assert shown_cheaper(paired, 0.95).tolist() == [[False, True], [False, False]]
-    assert not shown_cheaper(apart, 0.95).any()
+    assert cheaper_candidates(paired, 0.95).tolist() == [[False, True], [False, False]]
+    assert not cheaper_candidates(apart, 0.95).any()
 
 
 def test_models_are_compared_by_their_own_rounds() -> None:
     cells = [timed(24, 1.0, 1.01, 0.99), timed(24, 2.0, 2.02, 1.97, model="other")]
-    assert shown_cheaper(cells, 0.95).tolist() == [[False, True], [False, False]]
+    assert cheaper_candidates(cells, 0.95).tolist() == [[False, True], [False, False]]
 
 
 def test_medians_decide_without_rounds() -> None:
     cells = [candidate(24, 0.9, 1.0), candidate(48, 0.9, 1.1), candidate(96, 0.9, None)]
-    cheaper = shown_cheaper(cells, 0.95)
+    cheaper = cheaper_candidates(cells, 0.95)
     assert cheaper[0, 1]
     assert not cheaper[2].any()
     assert not cheaper[:, 2].any()

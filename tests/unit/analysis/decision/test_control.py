@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from resomap.analysis.decision.comparison import Candidate
+from resomap.analysis.decision.candidates import Candidate
 from resomap.analysis.decision.control import control_record
 from resomap.analysis.predictions import Cell, Predictions
 

@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
-from tests.unit.analysis.decision.test_choice import at_chance, candidate, rules
 
+from resomap.analysis.decision.candidates import Candidate
 from resomap.analysis.decision.choice import choose
-from resomap.analysis.decision.comparison import Candidate
 from resomap.report.text.choice import choice_title, describe_choice
+from tests.unit.analysis.decision.test_choice import at_chance, candidate, rules
 
 
 @pytest.mark.parametrize(
