@@ -1,5 +1,6 @@
-"""The command `resomap`: check a configuration, plan a sweep, show its status, list devices."""
+"""The command `resomap`: check, plan and watch a sweep, choose from its results, list devices."""
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,8 @@ from typing import Annotated
 
 import typer
 
-from resomap.config.load import SHIPPED_CONFIG, build_config, load_config, read_yaml
+from resomap.config.flags import apply_flags, parse_recalls
+from resomap.config.load import SHIPPED_CONFIG, load_config
 from resomap.config.schema import Config
 from resomap.errors import ConfigError, ResoMapError
 from resomap.plan.forecast import estimate_minutes
@@ -21,12 +23,20 @@ from resomap.system.gpus import Gpu, lease_holders, list_gpus
 from resomap.workflow.data_digest import read_user_files
 from resomap.workflow.lifecycle import RUN_CONFIG, start_message
 from resomap.workflow.recipe_checks import recipe_warnings
+from resomap.workflow.recorded_sweep import read_run_config
 from resomap.workflow.resources import gpus_per_job
 
 OverlayFiles = Annotated[
     list[Path] | None,
     typer.Option(help="YAML file with your changes to config/. Repeat it for several files."),
 ]
+
+Directory = Annotated[
+    Path, typer.Argument(help="Directory in which the sweep ran; it holds results/.")
+]
+Budget = Annotated[float | None, typer.Option(help="Budget; see config/README.md.")]
+# Exit codes of `choose`, for scripts: nothing is certified, and nothing can be chosen.
+UNDECIDED, NO_CHOICE = 3, 4
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -120,15 +130,10 @@ def status(configfile: OverlayFiles = None) -> None:
 def _load_run_config() -> Config:
     """Return the configuration that the last sweep wrote into this directory."""
     try:
-        values = read_yaml(RUN_CONFIG)
-        missing = ", ".join(sorted(set(Config.model_fields) - set(values)))
-        if missing:  # not to be filled with the shipped values of this version
-            raise ConfigError(f"it lacks {missing}")
-        return build_config(values)
+        return read_run_config(Path())
     except ConfigError as error:
         raise ConfigError(
-            f"{RUN_CONFIG} was written by another version: {error}\n"
-            "pass the sweep's own files: --configfile mine.yaml"
+            f"{error}\npass the sweep's own files: --configfile mine.yaml"
         ) from error
 
 
@@ -140,6 +145,79 @@ def _printed_errors() -> Iterator[None]:
     except ResoMapError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
+
+
+@app.command()
+def choose(
+    directory: Directory = Path(),
+    max_latency_ms: Budget = None,
+    max_peak_memory_mib: Budget = None,
+    max_model_size_mib: Budget = None,
+    max_energy_j_per_image: Budget = None,
+    max_macs: Budget = None,
+    min_accuracy: Budget = None,
+    min_balanced_accuracy: Budget = None,
+    min_localisation: Budget = None,
+    min_recall: Annotated[
+        list[str] | None,
+        typer.Option(help="Budget of a class: CLASS=0.9. Repeat it for several."),
+    ] = None,
+    alarms: Annotated[str | None, typer.Option(help="allowed or forbidden.")] = None,
+    max_failed_seeds: Annotated[int | None, typer.Option(help="Budget.")] = None,
+    attitude: Annotated[str | None, typer.Option(help="certified or frugal.")] = None,
+    margin: Annotated[
+        float | None, typer.Option(help="Accuracy that may be lost: 0.02.")
+    ] = None,
+    confidence: Annotated[float | None, typer.Option(help="Confidence level: 0.95.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print choice.json.")] = False,
+) -> None:
+    """Choose a model and a resolution from the results of a sweep, finished or not.
+
+    Flags replace the keys of the same name in the section `report` of its configuration. The
+    exit code is 0 where a candidate is chosen, 3 where it is undecided, 4 where there is none.
+    """
+    flags = dict(locals())
+    # Imported here: `check` and `status` need no statistics, which take a second to load.
+    from resomap.analysis.decision.choice import choose as choose_candidate
+    from resomap.analysis.decision.inputs import read_inputs
+    from resomap.report.text.answer import answer_lines
+    from resomap.report.text.choice import describe_choice
+
+    for name in ("directory", "as_json"):
+        del flags[name]
+    with _printed_errors():
+        flags["min_recall"] = parse_recalls(min_recall or ())
+        config = read_run_config(directory)
+        rules = apply_flags(config.report, flags)
+        sweep = read_inputs(directory / "results", config, rules)
+        record = choose_candidate(sweep.candidates, rules, sweep.classes, sweep.accuracies)
+    if as_json:
+        typer.echo(json.dumps(describe_choice(record), indent=1))
+    else:
+        typer.echo("\n".join(answer_lines(record, sweep.finished, sweep.runs)))
+    codes = {"undecided": UNDECIDED, "none": NO_CHOICE, "nothing learned": NO_CHOICE}
+    raise typer.Exit(codes.get(record["status"], 0))
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="Directory of a sweep.")],
+    second: Annotated[Path, typer.Argument(help="Directory of the other sweep.")],
+    confidence: Annotated[
+        float | None, typer.Option(help="Confidence level. Default: that of the first sweep.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare two sweeps of the same test images: what differs, and by how much."""
+    from resomap.analysis.sweep_comparison import compare_sweeps, read_runs
+    from resomap.report.text.comparison import comparison_lines
+
+    with _printed_errors():
+        configs = [read_run_config(directory) for directory in (first, second)]
+        rules = apply_flags(configs[0].report, {"confidence": confidence})
+        sweeps = [read_runs(*pair) for pair in zip((first, second), configs, strict=True)]
+        record = compare_sweeps(*sweeps, rules.confidence)
+    typer.echo(json.dumps(record, indent=1) if as_json else "\n".join(comparison_lines(record)))
 
 
 @app.command()

@@ -24,8 +24,9 @@ from resomap.analysis.cost_tables import (
     profile_rows,
     stage_rows,
 )
-from resomap.analysis.decision.candidates import CellEvidence, list_candidates
+from resomap.analysis.decision.candidates import list_candidates
 from resomap.analysis.decision.choice import ChoiceRecord, choose
+from resomap.analysis.decision.inputs import cell_evidence, read_splits
 from resomap.analysis.evidence_tables import (
     agreement_rows,
     explanation_rows,
@@ -39,11 +40,8 @@ from resomap.analysis.per_image.demand import demand_rows
 from resomap.analysis.predictions import (
     Cell,
     ModelFiles,
-    Predictions,
     RunFolders,
-    cell_runs,
     model_files,
-    read_predictions,
     sweep_cells,
 )
 from resomap.analysis.profiles import Row, read_records
@@ -126,9 +124,7 @@ def write_tables(
     measurements = list(read_records(profile_files, "cells"))
     ways = ways_to_run(measurements)
     latencies = main_latencies(ways)
-    val, test = (
-        read_split(cells, seeds, run_folders, manifest, split) for split in ("val", "test")
-    )
+    val, test = read_splits(cells, seeds, run_folders, manifest)
     accuracies = compute_accuracies(val, test, report.confidence)
     scores = list(cell_rows(cells, len(seeds), test, val, accuracies, latencies))
     evidence = _evidence_tables(cells, seeds, run_folders, agreement_files, report.confidence)
@@ -167,49 +163,9 @@ def write_tables(
     for name, rows in tables.items():
         files.write_rows(folder / f"{name}.csv", list(rows), table_columns(name))
     files.write_json(folder / "environment.json", read_environment(cells, seeds, run_folders))
-    evidence_of_cells = _evidence(cells, seeds, run_folders, alarms)
-    candidates = list_candidates(val, test, ways, evidence_of_cells)
+    known = cell_evidence(cells, seeds, run_folders, alarms)
+    candidates = list_candidates(val, test, ways, known)
     return choose(candidates, report, manifest["classes"], accuracies)
-
-
-def _evidence(
-    cells: Sequence[Cell], seeds: Sequence[int], runs: RunFolders, alarms: Sequence[Row]
-) -> dict[Cell, CellEvidence]:
-    """Return the failed seeds of every cell, and its alarm and localisation where explained."""
-    by_cell: dict[Cell, list[Row]] = {}
-    for row in alarms:
-        by_cell.setdefault(Cell(row["family"], row["model"], row["resolution"]), []).append(row)
-    evidence = {}
-    for cell in cells:
-        statuses = [run.status for run in cell_runs(cell, seeds, runs)]
-        failed = statuses.count("diverged") + statuses.count("infeasible")
-        evidence[cell] = CellEvidence(failed, *_alarm_and_localisation(by_cell.get(cell, ())))
-    return evidence
-
-
-def _alarm_and_localisation(rows: Sequence[Row]) -> tuple[str | None, float | None]:
-    """Return the alarm of a cell, and its smallest localisation over the groups of images."""
-    if not rows:
-        return None, None
-    lows = [row["share_low"] for row in rows if row.get("share_low") is not None]
-    alarm = "fires" if any(row["state"] == "fires" for row in rows) else "silent"
-    return alarm, min(lows) if len(lows) == len(rows) else None
-
-
-def read_split(
-    cells: Sequence[Cell],
-    seeds: Sequence[int],
-    runs: RunFolders,
-    manifest: dict[str, Any],
-    split: str,
-) -> dict[Cell, Predictions]:
-    """Read the predictions of every cell with a finished run on one split."""
-    split_predictions = {}
-    for cell in cells:
-        predictions = read_predictions(cell, seeds, runs, manifest, split)
-        if predictions is not None:
-            split_predictions[cell] = predictions
-    return split_predictions
 
 
 def _cost_tables(

@@ -174,7 +174,9 @@ def _has_digest(path: Path, version: tuple[int, ...], expected: str, mark: Path)
             return True
     if file_sha256(path) != expected:
         return False
-    write_json(mark, marked)
+    # A copy of the results may be read-only: then the file is read in full each time.
+    with suppress(OSError):
+        write_json(mark, marked)
     return True
 
 

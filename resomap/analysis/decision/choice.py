@@ -15,6 +15,7 @@ from resomap.analysis.decision.budgets import Exclusions, apply_budgets, exceeds
 from resomap.analysis.decision.candidates import Candidate, cheapest_ways
 from resomap.analysis.decision.comparison import Comparison, Ranking, rank_candidates
 from resomap.analysis.decision.control import control_record
+from resomap.analysis.decision.neighbours import neighbour_records
 from resomap.analysis.predictions import Cell, Predictions
 from resomap.config import schema
 from resomap.workflow.predictions import RAW
@@ -61,21 +62,22 @@ def choose(
     comparisons = ranking.comparisons()
     record["provisional"] += _disturbed_rivals(ranking, comparisons)
     record["control"] = control_record(candidates, rules.confidence)
-    return record | _decision(ranking, comparisons, accuracies, rules)
+    return record | _decision(ranking, comparisons, accuracies, record)
 
 
 def _decision(
     ranking: Ranking,
     comparisons: Sequence[Comparison],
     accuracies: Accuracies,
-    rules: schema.Report,
+    record: ChoiceRecord,
 ) -> ChoiceRecord:
     """Return the fields of the record that follow from the comparisons."""
+    rules, excluded = record["rules"], record["excluded"]
     status = _status(ranking, comparisons)
     certified = ranking.certificate.certified
     standing = ranking.best if certified is None else certified
     frugal = _frugal(ranking, comparisons)
-    choice = frugal if rules.attitude == "frugal" else standing
+    choice = frugal if rules["attitude"] == "frugal" else standing
     runner_up = _runner_up(ranking, choice)
     summaries = [_summary(one, accuracies) for one in ranking.candidates]
     return {
@@ -85,11 +87,12 @@ def _decision(
         "certified": None if certified is None else summaries[certified],
         "frugal": summaries[frugal] | {"at_most": _at_most(ranking, frugal)},
         "runner_up": None if runner_up is None else summaries[runner_up],
-        "regret": _regret(ranking, choice, rules.confidence),
+        "regret": _regret(ranking, choice, rules["confidence"]),
         "tested_on": ranking.certificate.split,
         "comparisons": [_comparison_record(one) for one in comparisons],
         "minimum_detectable_difference": _detectable_difference(ranking),
         "needed": _needed(ranking, comparisons),
+        "neighbours": neighbour_records(ranking, comparisons, choice, excluded),
     }
 
 
@@ -144,6 +147,7 @@ def _no_choice(
         "status": "none",
         "tested_on": None,
         "comparisons": [],
+        "neighbours": [],
         "minimum_detectable_difference": None,
     }
     if baseline is None or baseline["cells_above"]:

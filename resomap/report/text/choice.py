@@ -66,7 +66,7 @@ def _headline(choice: ChoiceRecord) -> str:
     if choice["status"] == "undecided":
         return _undecided_headline(choice)
     why = _why_chosen(choice) if choice["status"] == "chosen" else _why_best(choice)
-    facts = _cell_facts(choice["choice"], choice["rules"])
+    facts = cell_facts(choice["choice"], choice["rules"])
     return f"Choose {candidate_name(choice['choice'])}: {why}. {facts}."
 
 
@@ -132,19 +132,20 @@ def _undecided_headline(choice: ChoiceRecord) -> str:
     needed, margin = choice["needed"], format_points(choice["rules"]["margin"])
     text = (
         f"Undecided: {candidate_name(needed)} costs less and may be within {margin} of the best. "
-        f"{_remedy(needed)}. Until then, choose {candidate_name(choice['choice'])}: "
+        f"{describe_remedy(needed)}. Until then, choose {candidate_name(choice['choice'])}: "
     )
     if choice["rules"]["attitude"] == "frugal":
         text += f"{_why_frugal(choice)}. "
-        return f"{text}{_cell_facts(choice['choice'], choice['rules'])}."
-    return f"{text}{_lower_first(_cell_facts(choice['choice'], choice['rules']))}."
+        return f"{text}{cell_facts(choice['choice'], choice['rules'])}."
+    return f"{text}{lower_first(cell_facts(choice['choice'], choice['rules']))}."
 
 
-def _lower_first(text: str) -> str:
+def lower_first(text: str) -> str:
+    """Return the text with its first letter in lower case."""
     return f"{text[0].lower()}{text[1:]}"
 
 
-def _remedy(needed: ChoiceRecord) -> str:
+def describe_remedy(needed: ChoiceRecord) -> str:
     """Return how many seeds or images would decide an open comparison."""
     # More seeds and more images are alternatives: each alone would probably be enough.
     ways = []
@@ -157,7 +158,7 @@ def _remedy(needed: ChoiceRecord) -> str:
     return f"{' or '.join(ways)} would decide it in four cases of five"
 
 
-def _cell_facts(cell: ChoiceRecord, rules: ChoiceRecord) -> str:
+def cell_facts(cell: ChoiceRecord, rules: ChoiceRecord) -> str:
     """Return the test accuracy of a cell with its interval, and its latency."""
     accuracy = f"Test accuracy {_interval(cell['test_accuracy'], rules['confidence'])}"
     if cell["latency_ms_p50"] is None:
@@ -171,7 +172,7 @@ def _interval(interval: ChoiceRecord, confidence: float) -> str:
     return f"{interval['mean']:.3f} ({format_confidence(confidence)} {ends})"
 
 
-def _difference(interval: ChoiceRecord) -> str:
+def describe_difference(interval: ChoiceRecord) -> str:
     """Return a difference of accuracies: `1.2 points (interval 0.4 to 2.0)`."""
     low, high = (format_number(100 * interval[end], 1) for end in ("low", "high"))
     return f"{format_points(interval['mean'])} (interval {low} to {high})"
@@ -188,7 +189,7 @@ def _reasons(choice: ChoiceRecord) -> Iterator[str]:
     if choice["choice"] is not None:
         yield from _selection(choice)
         yield from _control(choice)
-        yield from _caveats(choice)
+        yield from caveats(choice)
     yield from _exclusions(choice["excluded"])
     if not any(rules[key] for key in rules if key.startswith(("max_", "min_"))):
         yield "No budget was set (report.max_latency_ms, report.min_accuracy and others)."
@@ -224,20 +225,20 @@ def _selection(choice: ChoiceRecord) -> Iterator[str]:
     if choice["choice"] != best:
         regret = choice["regret"]
         yield (
-            f"The choice gives up {_difference(regret)} on test images. "
+            f"The choice gives up {describe_difference(regret)} on test images. "
             f"The images leave at most {format_points(regret['at_most'])} possible."
         )
     if choice["needed"] and choice["status"] == "chosen":
         needed = choice["needed"]
-        yield f"{candidate_name(needed)} costs less and is open. {_remedy(needed)}."
-    yield from _attitudes(choice)
+        yield f"{candidate_name(needed)} costs less and is open. {describe_remedy(needed)}."
+    yield from other_attitude(choice)
     if choice["runner_up"]:
         runner_up = choice["runner_up"]
-        facts = _lower_first(_cell_facts(runner_up, rules))
+        facts = lower_first(cell_facts(runner_up, rules))
         yield f"Runner-up: {candidate_name(runner_up)}, {facts}."
 
 
-def _attitudes(choice: ChoiceRecord) -> Iterator[str]:
+def other_attitude(choice: ChoiceRecord) -> Iterator[str]:
     """Yield the answer of the attitude that does not stand in the headline."""
     frugal, certified, chosen = choice["frugal"], choice["certified"], choice["choice"]
     if choice["rules"]["attitude"] == "frugal":
@@ -273,7 +274,9 @@ def _cheaper_cells(choice: ChoiceRecord) -> Iterator[str]:
         ]
         # The most accurate first: they are the closest rivals.
         cells.sort(key=lambda one: -one["difference"]["mean"])
-        named = [f"{candidate_name(one)}, {_difference(one['difference'])}" for one in cells]
+        named = [
+            f"{candidate_name(one)}, {describe_difference(one['difference'])}" for one in cells
+        ]
         names = "; ".join(named[:MAX_NAMED])
         if len(named) > MAX_NAMED:
             names += f"; {len(named) - MAX_NAMED} more"
@@ -281,7 +284,7 @@ def _cheaper_cells(choice: ChoiceRecord) -> Iterator[str]:
             yield f"Cheaper than the best and {words.format(margin=margin)}: {names}."
 
 
-def _caveats(choice: ChoiceRecord) -> Iterator[str]:
+def caveats(choice: ChoiceRecord) -> Iterator[str]:
     """Yield what weakens the choice."""
     chosen, baseline = choice["choice"], choice["baseline"]
     if chosen["test_accuracy"]["low"] <= baseline["majority_accuracy"]:

@@ -1,0 +1,127 @@
+"""What the decision reads of a sweep: predictions, costs and evidence of every cell."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from resomap.analysis.accuracies import Accuracies, Split, compute_accuracies
+from resomap.analysis.alarm import alarm_rows
+from resomap.analysis.cell_tables import ways_to_run
+from resomap.analysis.decision.candidates import Candidate, CellEvidence, list_candidates
+from resomap.analysis.evidence_tables import intervention_rows, sanity_rows
+from resomap.analysis.predictions import (
+    Cell,
+    RunFolders,
+    cell_runs,
+    finished_runs,
+    model_files,
+    read_predictions,
+    sweep_cells,
+)
+from resomap.analysis.profiles import Row, read_records
+from resomap.config.schema import Config, Report
+from resomap.errors import DataError
+from resomap.workflow.checked_files import read_json
+from resomap.workflow.recorded_sweep import RecordedSweep
+from resomap.workflow.targets import swept_models
+
+
+@dataclass(frozen=True)
+class SweepInputs:
+    """The candidates of a sweep, finished or not, and how many of its runs have finished."""
+
+    candidates: list[Candidate]
+    accuracies: Accuracies
+    classes: tuple[str, ...]
+    finished: int
+    runs: int
+
+
+def read_inputs(results: Path, config: Config, rules: Report) -> SweepInputs:
+    """Read the sweep that `config` records from the folder `results`.
+
+    DataError where its images were not prepared yet.
+    """
+    manifest, cells, seeds, runs = open_sweep(results, config)
+    val, test = read_splits(cells, seeds, runs, manifest)
+    profiles = model_files(cells, results / "profiles", ".json", "profile", runs.sweep)
+    alarms: list[Row] = []
+    # Reading all explanations takes longer than everything else.
+    if rules.alarms == "forbidden" or rules.min_localisation is not None:
+        sanity = list(sanity_rows(cells, seeds, runs))
+        exchanges = list(intervention_rows(cells, seeds, runs, rules.confidence))
+        alarms = list(alarm_rows(test, runs, manifest, sanity, exchanges, rules.confidence))
+    evidence = cell_evidence(cells, seeds, runs, alarms)
+    ways = ways_to_run(read_records(profiles, "cells"))
+    return SweepInputs(
+        list_candidates(val, test, ways, evidence),
+        compute_accuracies(val, test, rules.confidence),
+        tuple(manifest["classes"]),
+        finished=len(finished_runs(cells, seeds, runs)),
+        runs=len(cells) * len(seeds),
+    )
+
+
+def open_sweep(
+    results: Path, config: Config
+) -> tuple[dict[str, Any], list[Cell], list[int], RunFolders]:
+    """Return the manifest, the cells, the seeds and the runs of a sweep.
+
+    DataError where its images were not prepared yet.
+    """
+    path = results / "data" / "manifest.json"
+    if not path.exists():
+        raise DataError(f"{path}: not found: the sweep has not prepared its images yet")
+    cells = sweep_cells(swept_models(config), sorted(config.sweep.resolutions))
+    sweep = RecordedSweep(results, config)
+    runs = RunFolders(results / "runs", sweep, config.explainability.enabled)
+    return read_json(path), cells, sorted(config.sweep.seeds), runs
+
+
+def read_splits(
+    cells: Sequence[Cell], seeds: Sequence[int], runs: RunFolders, manifest: dict[str, Any]
+) -> tuple[Split, Split]:
+    """Read the validation and the test predictions of every cell with a finished run."""
+    val, test = (read_split(cells, seeds, runs, manifest, name) for name in ("val", "test"))
+    return val, test
+
+
+def read_split(
+    cells: Sequence[Cell],
+    seeds: Sequence[int],
+    runs: RunFolders,
+    manifest: dict[str, Any],
+    split: str,
+) -> Split:
+    """Read the predictions of every cell with a finished run on one split."""
+    predictions = {}
+    for cell in cells:
+        of_cell = read_predictions(cell, seeds, runs, manifest, split)
+        if of_cell is not None:
+            predictions[cell] = of_cell
+    return predictions
+
+
+def cell_evidence(
+    cells: Sequence[Cell], seeds: Sequence[int], runs: RunFolders, alarms: Sequence[Row]
+) -> dict[Cell, CellEvidence]:
+    """Return the failed seeds of every cell, and its alarm and localisation where explained."""
+    by_cell: dict[Cell, list[Row]] = {}
+    for row in alarms:
+        by_cell.setdefault(Cell(row["family"], row["model"], row["resolution"]), []).append(row)
+    evidence = {}
+    for cell in cells:
+        statuses = [run.status for run in cell_runs(cell, seeds, runs)]
+        failed = statuses.count("diverged") + statuses.count("infeasible")
+        evidence[cell] = CellEvidence(failed, *_alarm_and_localisation(by_cell.get(cell, ())))
+    return evidence
+
+
+def _alarm_and_localisation(rows: Sequence[Row]) -> tuple[str | None, float | None]:
+    """Return the alarm of a cell, and its smallest localisation over the groups of images."""
+    if not rows:
+        return None, None
+    lows = [row["share_low"] for row in rows if row.get("share_low") is not None]
+    alarm = "fires" if any(row["state"] == "fires" for row in rows) else "silent"
+    return alarm, min(lows) if len(lows) == len(rows) else None

@@ -1,0 +1,183 @@
+"""Two sweeps compared cell by cell on the same test images: what differs, and by how much."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from resomap.analysis.accuracies import Split
+from resomap.analysis.decision.inputs import open_sweep, read_split
+from resomap.analysis.predictions import Cell, Predictions
+from resomap.analysis.run_tables import read_environment
+from resomap.analysis.statistics import (
+    Interval,
+    difference_interval,
+    mean_interval,
+    pool_seed_variance,
+)
+from resomap.config.schema import Config
+from resomap.errors import DataError
+from resomap.text import format_count
+from resomap.workflow.checked_tables import read_table
+
+ComparisonRecord = dict[str, Any]
+# Names of the experiment and of what only reports or watches it.
+IRRELEVANT = ("experiment.", "mlflow.", "report.", "system.training.save_every_")
+
+
+@dataclass(frozen=True)
+class RecordedRuns:
+    """A sweep in `directory`: its configuration, environments and predictions on test images."""
+
+    directory: Path
+    config: Config
+    environment: dict[str, list[Any]]
+    classes: list[str]
+    images: list[tuple[str, str, str]]
+    """Class, digest of the pixels and source of every test image."""
+    test: Split
+
+
+def read_runs(directory: Path, config: Config) -> RecordedRuns:
+    """Read the finished runs of the sweep in `directory`."""
+    results = directory / "results"
+    manifest, cells, seeds, runs = open_sweep(results, config)
+    table = read_table(results / "data" / "pictures.csv", dtype=str)
+    images = table[table["split"] == "test"].sort_values(
+        "index", key=lambda index: index.astype(int)
+    )
+    return RecordedRuns(
+        directory,
+        config,
+        read_environment(cells, seeds, runs),
+        manifest["classes"],
+        list(images[["class", "pixels", "source"]].itertuples(index=False, name=None)),
+        read_split(cells, seeds, runs, manifest, "test"),
+    )
+
+
+def compare_sweeps(
+    first: RecordedRuns, second: RecordedRuns, confidence: float
+) -> ComparisonRecord:
+    """Return what differs between two sweeps, and the accuracy of the second minus the first.
+
+    Cells are compared as trained, by the seeds that both have. `shown` is whether the interval
+    that all cells share excludes 0. DataError where the sweeps have other test images.
+    """
+    check_same_images(first, second)
+    differences = _differences(first.test, second.test)
+    cells = [*_compare_cells(first.test, second.test, differences, confidence)]
+    known = {cell for cell in chain(first.test, second.test) if cell not in differences}
+    overall = _overall(list(differences.values()), confidence)
+    return {
+        "directories": [str(first.directory), str(second.directory)],
+        "confidence": confidence,
+        "n_test": len(first.images),
+        "configuration": list(_differing_keys(first.config, second.config)),
+        "environment": list(_differing_entries(first.environment, second.environment)),
+        "cells": cells,
+        "overall": None if overall is None else asdict(overall),
+        "unmatched": [cell._asdict() for cell in sorted(known)],
+    }
+
+
+def check_same_images(first: RecordedRuns, second: RecordedRuns) -> None:
+    """Raise DataError unless both sweeps have the same test images in the same order."""
+    path = second.directory / "results" / "data" / "pictures.csv"
+    problem = f"{path}: not the test images of {first.directory}"
+    remedy = "compare sweeps of the same images and splits"
+    counts = [format_count(len(one.images), "test image") for one in (first, second)]
+    if len(first.images) != len(second.images):
+        raise DataError(f"{problem}: {counts[1]}, not {counts[0]}; {remedy}")
+    if first.classes != second.classes:
+        raise DataError(f"{problem}: other classes, or in another order; {remedy}")
+    pairs = list(zip(first.images, second.images, strict=True))
+    other = [index for index, (one, two) in enumerate(pairs) if one[:2] != two[:2]]
+    if other:
+        one, two = pairs[other[0]]
+        raise DataError(
+            f"{problem}: {len(other)} of {counts[0]} differ, the first is {two[2]} where it was "
+            f"{one[2]}; {remedy}"
+        )
+
+
+def _differences(first: Split, second: Split) -> dict[Cell, np.ndarray]:
+    """Return the differences (seeds, images) of every cell and seed that both sweeps have."""
+    differences = {}
+    for cell, one in first.items():
+        seeds = _common_seeds(one, second[cell]) if cell in second else []
+        if seeds:
+            own, other = (_rows(each, seeds) for each in (one, second[cell]))
+            differences[cell] = other.astype(float) - own
+    return differences
+
+
+def _common_seeds(first: Predictions, second: Predictions) -> list[int]:
+    return sorted(set(first.seeds) & set(second.seeds))
+
+
+def _rows(predictions: Predictions, seeds: Sequence[int]) -> np.ndarray:
+    """Return the correctness of some seeds as trained (seeds, images)."""
+    return predictions.correct_as_trained[[predictions.seeds.index(seed) for seed in seeds]]
+
+
+def _compare_cells(
+    first: Split, second: Split, differences: Mapping[Cell, np.ndarray], confidence: float
+) -> Iterator[ComparisonRecord]:
+    """Yield the difference of every cell."""
+    pool = pool_seed_variance(differences.values())
+    # Bonferroni: no cell that is alike is shown to differ, with the confidence for all together.
+    joint = 1 - (1 - confidence) / max(len(differences), 1)
+    for cell in differences:
+        seeds = _common_seeds(first[cell], second[cell])
+        one, two = _rows(first[cell], seeds), _rows(second[cell], seeds)
+        wide = difference_interval(two, one, joint, pool)
+        yield {
+            **cell._asdict(),
+            "n_seeds": len(seeds),
+            "accuracies": [float(one.mean()), float(two.mean())],
+            "difference": asdict(difference_interval(two, one, confidence, pool)),
+            "shown": not wide.low <= 0 <= wide.high,
+        }
+
+
+def _overall(differences: Sequence[np.ndarray], confidence: float) -> Interval | None:
+    """Return the mean difference of all cells; None where they share no seeds."""
+    if len({len(values) for values in differences}) != 1:
+        return None
+    # The cells predict the same images, so that their errors are not independent.
+    return mean_interval(np.mean(differences, axis=0), confidence)
+
+
+def _differing_keys(first: Config, second: Config) -> Iterator[ComparisonRecord]:
+    """Yield the keys of the configuration that change numbers and differ."""
+    values = [dict(_flatten(one.model_dump(mode="json"))) for one in (first, second)]
+    for entries, one in zip(values, (first, second), strict=True):
+        # Of all known models, those that are swept.
+        for name in [key for key in entries if key.startswith("models.")]:
+            if name.split(".")[1] not in one.sweep.models:
+                del entries[name]
+    yield from _differing_entries(*values)
+
+
+def _differing_entries(
+    first: Mapping[str, Any], second: Mapping[str, Any]
+) -> Iterator[ComparisonRecord]:
+    """Yield the entries that differ, of both mappings."""
+    for key in dict.fromkeys([*first, *second]):
+        if first.get(key) != second.get(key) and not key.startswith(IRRELEVANT):
+            yield {"key": key, "values": [first.get(key), second.get(key)]}
+
+
+def _flatten(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every value that is no section, by its key such as `training.epochs`."""
+    if prefix == "models.":
+        values = {one["name"]: one for one in values}
+    if not isinstance(values, Mapping):
+        yield prefix.removesuffix("."), values
+        return
+    for name, value in values.items():
+        yield from _flatten(value, f"{prefix}{name}.")

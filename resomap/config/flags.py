@@ -1,0 +1,45 @@
+"""Keys of the `report` section as flags of a command: `report.max_latency_ms` is --max-latency-ms."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from resomap.config.messages import shorten
+from resomap.config.schema import Report
+from resomap.errors import ConfigError
+
+
+def apply_flags(report: Report, flags: Mapping[str, Any]) -> Report:
+    """Return the rules with the flags in place of their keys; None leaves a key as it is.
+
+    ConfigError names each wrong flag.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    values = report.model_dump(mode="json") | given
+    try:
+        return Report.model_validate_json(json.dumps(values), strict=True)
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            flag = f"--{str(problem['loc'][0]).replace('_', '-')}"
+            lines.append(f"{flag}: {problem['msg']}, not {shorten(problem['input'])}")
+        raise ConfigError("\n".join(dict.fromkeys(lines))) from None
+
+
+def parse_recalls(texts: Iterable[str]) -> list[dict[str, Any]] | None:
+    """Return the values of --min-recall, such as `melanoma=0.9`; None without one."""
+    recalls = []
+    for text in texts:
+        # From the right, since the name of a class may hold the sign.
+        name, _, share = text.rpartition("=")
+        try:
+            recalls.append({"name": name, "recall": float(share)})
+        except ValueError:
+            name = ""
+        if not name:
+            raise ConfigError(
+                f"--min-recall: expected CLASS=SHARE, such as melanoma=0.9, not {text}"
+            )
+    return recalls or None

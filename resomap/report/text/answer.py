@@ -1,0 +1,141 @@
+"""The answer of `resomap choose`: the choice, how sure it is, what it gives up, and why not others."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from resomap.report.text.choice import (
+    caveats,
+    cell_facts,
+    describe_difference,
+    describe_remedy,
+    headline,
+    lower_first,
+    other_attitude,
+)
+from resomap.report.text.format import candidate_name, join_first
+from resomap.text import agree, format_count, format_percent, format_points
+
+ChoiceRecord = dict[str, Any]
+MAX_NEIGHBOURS = 6
+MAX_REASONS = 4
+WIDTH = 11
+"""Columns of the names of the parts."""
+
+
+def answer_lines(choice: ChoiceRecord, finished: int, runs: int) -> Iterator[str]:
+    """Yield the answer; `finished` of the `runs` of the sweep have finished."""
+    yield headline(choice)
+    parts: list[tuple[str, Iterator[str]]] = [
+        ("How sure", _certainty(choice)),
+        ("Gives up", _loss(choice)),
+        ("Runner-up", _runner_up(choice)),
+        ("Why not", _neighbours(choice)),
+        ("Open", _open_question(choice)),
+        ("Otherwise", other_attitude(choice) if choice["choice"] else iter(())),
+        ("Excluded", _exclusions(choice)),
+        ("Caution", caveats(choice) if choice["choice"] else iter(())),
+        ("Sweep", _progress(finished, runs)),
+    ]
+    for name, sentences in parts:
+        for number, sentence in enumerate(sentences):
+            yield f"{'' if number else name:<{WIDTH}}{sentence}"
+
+
+def _certainty(choice: ChoiceRecord) -> Iterator[str]:
+    """Yield what is shown about the choice, and with which confidence."""
+    chosen = choice["choice"]
+    if chosen is None:
+        return
+    margin, rules = format_points(choice["rules"]["margin"]), choice["rules"]
+    confidence = f"{100 * rules['confidence']:g} %"
+    at_most = format_points(choice["regret"]["at_most"])
+    if choice["certified"] and candidate_name(choice["certified"]) == candidate_name(chosen):
+        images = "test" if choice["tested_on"] == "test" else "validation"
+        yield (
+            f"Shown on {images} images, with {confidence} confidence, to lose less than {margin} "
+            f"to every other candidate: at most {at_most}."
+        )
+        return
+    yield f"Not shown to be within {margin} of every other candidate: it may lose {at_most}."
+    if choice["status"] == "best" and choice["comparisons"]:
+        yield f"Nothing that is shown to cost less may be within {margin} of it."
+
+
+def _loss(choice: ChoiceRecord) -> Iterator[str]:
+    """Yield what the choice gives up against the best candidate."""
+    if choice["choice"] is None:
+        return
+    best = candidate_name(choice["best"])
+    if candidate_name(choice["choice"]) == best:
+        yield "Nothing: it is the most accurate on validation images."
+        return
+    yield f"{describe_difference(choice['regret'])} on test images, to the best, {best}."
+
+
+def _runner_up(choice: ChoiceRecord) -> Iterator[str]:
+    """Yield the second choice."""
+    runner_up = choice["runner_up"]
+    if runner_up:
+        facts = lower_first(cell_facts(runner_up, choice["rules"]))
+        yield f"{candidate_name(runner_up)}, {facts}."
+
+
+def _neighbours(choice: ChoiceRecord) -> Iterator[str]:
+    """Yield why each neighbour of the choice was not chosen."""
+    neighbours = choice["neighbours"]
+    for neighbour in neighbours[:MAX_NEIGHBOURS]:
+        yield f"{candidate_name(neighbour)}: {_why_not(neighbour, choice)}."
+    if len(neighbours) > MAX_NEIGHBOURS:
+        yield f"{len(neighbours) - MAX_NEIGHBOURS} more are in the output of --json."
+
+
+def _why_not(neighbour: ChoiceRecord, choice: ChoiceRecord) -> str:
+    """Return the reason against a neighbour."""
+    margin, why = format_points(choice["rules"]["margin"]), neighbour["why"]
+    if why == "excluded":
+        return str(neighbour["reason"])
+    difference = f"{describe_difference(neighbour['difference'])} on validation images"
+    if why == "worse":
+        return f"shown to lose more than {margin} to the best; {difference}"
+    if why == "open":
+        return (
+            f"{_times(neighbour)} latency, but it may lose "
+            f"{format_points(neighbour['at_most'])}; {difference}"
+        )
+    if why == "dearer":
+        return f"{_times(neighbour)} latency for {difference}"
+    return f"not shown to cost less; {difference}"
+
+
+def _times(neighbour: ChoiceRecord) -> str:
+    """Return the latency of a neighbour relative to that of the choice: `1.4 times the`."""
+    ratio = neighbour["times_latency"]
+    return f"{format_percent(ratio)} of the" if ratio < 1 else f"{ratio:.2g} times the"
+
+
+def _open_question(choice: ChoiceRecord) -> Iterator[str]:
+    """Yield what is open, and what would settle it."""
+    needed = choice["needed"]
+    if needed:
+        margin = format_points(choice["rules"]["margin"])
+        name = candidate_name(needed)
+        yield f"{name} costs less, and may be within {margin}. {describe_remedy(needed)}."
+
+
+def _exclusions(choice: ChoiceRecord) -> Iterator[str]:
+    """Yield how many candidates the budgets exclude, and the first reasons."""
+    excluded = choice["excluded"]
+    if excluded:
+        reasons = [f"{candidate_name(one)}, {one['reason']}" for one in excluded]
+        count = format_count(len(excluded), "candidate")
+        yield f"{count}: {join_first(reasons, MAX_REASONS, '; ')}."
+
+
+def _progress(finished: int, runs: int) -> Iterator[str]:
+    """Yield how many runs are missing."""
+    if finished < runs:
+        missing = runs - finished
+        yield (
+            f"{finished} of {format_count(runs, 'run')} have finished; the "
+            f"{agree(missing, 'other one', f'other {missing}')} may change the answer."
+        )
