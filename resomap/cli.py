@@ -213,9 +213,9 @@ def compare(
     from resomap.report.text.comparison import comparison_lines
 
     with _printed_errors():
-        configs = [read_run_config(directory) for directory in (first, second)]
-        rules = apply_flags(configs[0].report, {"confidence": confidence})
-        sweeps = [read_runs(*pair) for pair in zip((first, second), configs, strict=True)]
+        config, other = read_run_config(first), read_run_config(second)
+        rules = apply_flags(config.report, {"confidence": confidence})
+        sweeps = read_runs(first, config), read_runs(second, other)
         record = compare_sweeps(*sweeps, rules.confidence)
     typer.echo(json.dumps(record, indent=1) if as_json else "\n".join(comparison_lines(record)))
 

@@ -15,7 +15,6 @@ from resomap.analysis.run_tables import read_environment
 from resomap.analysis.statistics import (
     Interval,
     difference_interval,
-    mean_interval,
     pool_seed_variance,
 )
 from resomap.config.schema import Config
@@ -149,7 +148,8 @@ def _overall(differences: Sequence[np.ndarray], confidence: float) -> Interval |
     if len({len(values) for values in differences}) != 1:
         return None
     # The cells predict the same images, so that their errors are not independent.
-    return mean_interval(np.mean(differences, axis=0), confidence)
+    mean = np.mean(differences, axis=0)
+    return difference_interval(mean, np.zeros_like(mean), confidence)
 
 
 def _differing_keys(first: Config, second: Config) -> Iterator[ComparisonRecord]:
