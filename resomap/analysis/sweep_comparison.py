@@ -76,7 +76,7 @@ def compare_sweeps(
         "confidence": confidence,
         "n_test": len(first.images),
         "configuration": list(_differing_keys(first.config, second.config)),
-        "environment": list(_differing_entries(first.environment, second.environment)),
+        "environment": list(_differing_environments(first, second)),
         "cells": cells,
         "overall": None if overall is None else asdict(overall),
         "unmatched": [cell._asdict() for cell in sorted(known)],
@@ -170,6 +170,15 @@ def _differing_entries(
     for key in dict.fromkeys([*first, *second]):
         if first.get(key) != second.get(key) and not key.startswith(IRRELEVANT):
             yield {"key": key, "values": [first.get(key), second.get(key)]}
+
+
+def _differing_environments(
+    first: RecordedRuns, second: RecordedRuns
+) -> Iterator[ComparisonRecord]:
+    """Yield the versions and devices that differ, of those that both sweeps recorded."""
+    for entry in _differing_entries(first.environment, second.environment):
+        if all(entry["values"]):
+            yield entry
 
 
 def _flatten(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

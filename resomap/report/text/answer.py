@@ -46,6 +46,9 @@ def _certainty(choice: ChoiceRecord) -> Iterator[str]:
     chosen = choice["choice"]
     if chosen is None:
         return
+    if not choice["comparisons"]:
+        yield "There is no other candidate to compare it with."
+        return
     margin, rules = format_points(choice["rules"]["margin"]), choice["rules"]
     confidence = f"{100 * rules['confidence']:g} %"
     at_most = format_points(choice["regret"]["at_most"])
@@ -123,8 +126,9 @@ def _open_question(choice: ChoiceRecord) -> Iterator[str]:
 
 
 def _exclusions(choice: ChoiceRecord) -> Iterator[str]:
-    """Yield how many candidates the budgets exclude, and the first reasons."""
-    excluded = choice["excluded"]
+    """Yield how many more candidates the budgets exclude, and the first reasons."""
+    named = {candidate_name(one) for one in choice["neighbours"]}
+    excluded = [one for one in choice["excluded"] if candidate_name(one) not in named]
     if excluded:
         reasons = [f"{candidate_name(one)}, {one['reason']}" for one in excluded]
         count = format_count(len(excluded), "candidate")

@@ -117,7 +117,7 @@ def _why_best(choice: ChoiceRecord) -> str:
             "known to be cheaper"
         )
     if not choice["comparisons"]:
-        return "the only cell"
+        return "the only cell within the budgets" if choice["excluded"] else "the only cell"
     if not any(one["cheaper"] for one in choice["comparisons"]):
         return "the most accurate cell on validation images, and none is shown to cost less"
     margin = format_points(choice["rules"]["margin"])

@@ -49,7 +49,7 @@ def _settings(record: ComparisonRecord) -> Iterator[str]:
     if len(keys) > MAX_KEYS:
         yield f"  ... and {format_count(len(keys) - MAX_KEYS, 'more key')}"
     for entry in record["environment"]:
-        first, second = (", ".join(map(str, values or ["-"])) for values in entry["values"])
+        first, second = (", ".join(map(str, values)) for values in entry["values"])
         yield f"  {entry['key']} (environment): {first} -> {second}"
     if not keys:
         yield "  the configurations do not differ"

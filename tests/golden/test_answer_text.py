@@ -1,0 +1,55 @@
+"""The English of `resomap choose` and `resomap compare`."""
+
+from typing import Any
+
+from resomap.analysis.decision.choice import choose
+from resomap.analysis.sweep_comparison import compare_sweeps
+from resomap.config.load import build_config
+from resomap.report.text.answer import answer_lines
+from resomap.report.text.comparison import comparison_lines
+from tests.unit.analysis.decision.test_candidates import candidates
+from tests.unit.analysis.decision.test_choice import at_chance, candidate, rules
+from tests.unit.analysis.test_sweep_comparison import runs
+
+FEW: dict[str, Any] = {"seeds": (0,), "images": 100}
+
+
+def page(sections: dict[str, list[str]]) -> str:
+    return "\n".join(line for name, lines in sections.items() for line in (f"# {name}", *lines))
+
+
+def test_answer_page(snapshot: Any) -> None:
+    open_cells = [candidate(48, 0.94, 2, **FEW), candidate(96, 0.95, 8, **FEW)]
+    cells = {
+        "chosen": [candidate(24, 0.7, 1), candidate(48, 0.949, 2), candidate(96, 0.95, 8)],
+        "best": [candidate(24, 0.7, 1), candidate(96, 0.95, 8)],
+        "undecided": open_cells,
+        "another size, compiled": candidates({(96, "raw", 128): 0.96}, None, "compiled"),
+        "recalibrated": candidates({(96, "bn", 96): 0.95, (96, "finetune", 48): 0.94}),
+        "nothing finished": [],
+        "nothing learned": [at_chance(16), at_chance(24)],
+        "provisional": [candidate(48, 0.949, 2, valid=False), candidate(96, 0.95, 8)],
+    }
+    sections = {
+        name: list(answer_lines(choose(each, rules()), 5, 6)) for name, each in cells.items()
+    }
+    frugal = choose(open_cells, rules(attitude="frugal"))
+    sections["frugal"] = list(answer_lines(frugal, 6, 6))
+    limited = choose(cells["chosen"], rules(max_latency_ms=5, min_accuracy=0.9))
+    sections["excluded"] = list(answer_lines(limited, 6, 6))
+    assert page(sections) == snapshot
+
+
+def test_comparison_page(snapshot: Any) -> None:
+    other = build_config({"training": {"epochs": 3, "label_smoothing": 0.2}})
+    second = runs({24: 0.7, 48: 0.9}, config=other, environment={"torch": ["2.11"]})
+    first = runs({24: 0.7, 48: 0.8, 96: 0.9}, environment={"torch": ["2.10"]})
+    single = runs({24: 0.7}, seeds=(0,))
+    sections = {
+        "differ": list(comparison_lines(compare_sweeps(first, second, 0.95))),
+        "equal": list(comparison_lines(compare_sweeps(single, single, 0.95))),
+        "nothing": list(
+            comparison_lines(compare_sweeps(first, runs({24: 0.7}, seeds=(9,)), 0.95))
+        ),
+    }
+    assert page(sections) == snapshot
