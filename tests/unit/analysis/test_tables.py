@@ -216,6 +216,20 @@ def test_matrix_diagonal_equals_cell_accuracy(folder: Path) -> None:
     assert np.isfinite(list(diagonal.values())).all()
 
 
+def test_accuracy_of_a_cell_has_one_interval(with_modes: Path) -> None:
+    names = ("accuracy", "accuracy_low", "accuracy_high")
+    cells = {(row["model"], row["resolution"]): row for row in read(with_modes, "cells")}
+    rows = [
+        row
+        for row in read(with_modes, "matrix", mode="raw")
+        if row["train_resolution"] == row["eval_resolution"]
+    ]
+    assert rows
+    for row in rows:
+        cell = cells[row["model"], row["train_resolution"]]
+        assert [row[name] for name in names] == [cell[name] for name in names]
+
+
 @pytest.fixture(scope="module")
 def with_modes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("modes")

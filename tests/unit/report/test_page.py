@@ -39,12 +39,14 @@ def build(folder: Path, sweep: Sweep, name: str = "Reef") -> str:
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return build(
-        tmp_path_factory.mktemp("results"),
-        Sweep(resolutions=(24, 48), test=80, val=40, native=48),
-        name="<Reef> & co",
-    )
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("results")
+
+
+@pytest.fixture(scope="module")
+def page(results: Path) -> str:
+    sweep = Sweep(resolutions=(24, 48), test=80, val=40, native=48, modes=("raw", "bn"))
+    return build(results, sweep, name="<Reef> & co")
 
 
 VOID = {"meta", "img", "br", "link", "col"}
@@ -111,6 +113,29 @@ def test_text_from_users_is_escaped(page: str) -> None:
 def test_every_figure_has_its_data(page: str) -> None:
     count = len(figure_names("reef", explain=True))
     assert page.count("<figure ") == page.count('download="') == count
+
+
+INTERVAL = re.compile(
+    r"(0\.\d{3}) (?:<small>|\((?:95 % interval )?)(\d\.\d{3})\N{EN DASH}(\d\.\d{3})"
+)
+
+
+def test_accuracy_has_one_interval_wherever_it_is_printed(page: str, results: Path) -> None:
+    tables = read_tables(results / "tables")
+    printed: dict[str, set[tuple[str, ...]]] = {}
+    for mean, *ends in INTERVAL.findall(page):
+        printed.setdefault(mean, set()).add(tuple(ends))
+    known: dict[str, set[tuple[str, ...]]] = {}
+    for table, name in ((tables.cells, "accuracy"), (tables.cells, "val_accuracy")):
+        for row in table.to_dict("records"):
+            mean, *ends = (f"{row[name + end]:.3f}" for end in ("", "_low", "_high"))
+            known.setdefault(mean, set()).add(tuple(ends))
+    assert len(printed) > len(tables.cells)
+    for mean, intervals in known.items():
+        assert printed[mean] == intervals
+    choice = tables.choice["choice"]["test_accuracy"]
+    ends = tuple(f"{choice[end]:.3f}" for end in ("low", "high"))
+    assert ends in known[f"{choice['mean']:.3f}"]
 
 
 def test_bad_dataset_is_first_alarm_and_limit(tmp_path: Path) -> None:
