@@ -21,6 +21,7 @@ from resomap.report.catalogue import COST, DATA, figure_names
 from resomap.report.protocol import protocol, provenance
 from resomap.report.tables import cell_table, variant_table
 from resomap.report.text import accuracy, cascades, cost, data, demand, evidence, limits
+from resomap.report.text.format import candidate_size
 
 # More models than this have no sentence of their own.
 MAX_MODELS = 4
@@ -45,6 +46,7 @@ def build_page(
     page = {
         "experiment": experiment.title,
         "choice": tables.choice,
+        "chosen_size": tables.choice["choice"] and candidate_size(tables.choice["choice"]),
         "missing": [limits.missing_sentence(finding) for finding in missing],
         "rules": report,
         "findings": page_findings(tables, facts, report.confidence),

@@ -105,7 +105,9 @@ def _choice_row(choice: Row) -> Row:
         "latency_ms_p90",
         "latency_valid",
     )
-    label = f"{choice['resolution']} at {choice['eval_resolution']}"
+    label = str(choice["resolution"])
+    if choice["eval_resolution"] != choice["resolution"]:
+        label += f" at {choice['eval_resolution']}"
     row = {name: choice[name] for name in columns}
     return row | {"accuracy": interval["mean"], **ends, "label": label, "chosen": True}
 

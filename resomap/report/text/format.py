@@ -39,6 +39,11 @@ def cell_name(subject: Mapping[Any, Any]) -> str:
 
 def candidate_name(subject: Mapping[Any, Any]) -> str:
     """Return the name of a candidate: `tiny_cnn at 96 px (trained at 48 px, compiled)`."""
+    return f"{subject['model']} at {candidate_size(subject)}"
+
+
+def candidate_size(subject: Mapping[Any, Any]) -> str:
+    """Return where a candidate predicts, and what it is: `96 px (trained at 48 px)`."""
     notes = []
     if subject["eval_resolution"] != subject["resolution"]:
         notes.append(f"trained at {subject['resolution']} px")
@@ -46,8 +51,8 @@ def candidate_name(subject: Mapping[Any, Any]) -> str:
         notes.append(MODE_NAMES[subject["mode"]])
     if subject["variant"]:
         notes.append(variant_name(subject["variant"]))
-    name = cell_name({**subject, "resolution": subject["eval_resolution"]})
-    return f"{name} ({', '.join(notes)})" if notes else name
+    size = f"{subject['eval_resolution']} px"
+    return f"{size} ({', '.join(notes)})" if notes else size
 
 
 def variant_name(variant: str) -> str:

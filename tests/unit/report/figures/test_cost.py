@@ -1,6 +1,48 @@
-import numpy as np
+from dataclasses import replace
+from typing import Any
 
-from resomap.report.figures.cost import pareto_front
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+
+from resomap.analysis.tables import Tables, read_tables
+from resomap.report.figures.cost import pareto_front, plot_accuracy_by_cost
+from tests.synthetic import Sweep, aggregate
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Tables:
+    folder = tmp_path_factory.mktemp("results")
+    aggregate(folder, Sweep(resolutions=(24, 48), test=80, val=40, seeds=(0,), explained=0))
+    return read_tables(folder / "tables")
+
+
+def chosen_rows(tables: Tables, **changes: Any) -> list[dict[str, Any]]:
+    """Return the rows marked as the choice, of which the record has these changes."""
+    choice = tables.choice | {"choice": tables.choice["choice"] | changes}
+    drawing = plot_accuracy_by_cost(replace(tables, choice=choice), 0.95)
+    plt.close(drawing.figure)
+    data: pd.DataFrame = drawing.data
+    return data[data["chosen"]].to_dict("records")  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("changes", "label"),
+    [
+        ({}, "48"),
+        ({"variant": "compiled"}, "48"),
+        ({"resolution": 24, "eval_resolution": 48}, "24 at 48"),
+        ({"mode": "bn"}, "48"),
+    ],
+)
+def test_choice_stands_at_its_own_cost(
+    tables: Tables, changes: dict[str, Any], label: str
+) -> None:
+    latency = 0.123 if changes else tables.choice["choice"]["latency_ms_p50"]
+    (row,) = chosen_rows(tables, **changes, latency_ms_p50=latency)
+    assert (row["label"], row["latency_ms_p50"]) == (label, latency)
+    assert row["accuracy"] == tables.choice["choice"]["test_accuracy"]["mean"]
 
 
 def test_pareto_front_holds_undominated_points() -> None:

@@ -1,5 +1,7 @@
 """Names, lists and estimates as the report writes them."""
 
+from typing import Any
+
 import pytest
 
 from resomap.analysis.findings.finding import Estimate
@@ -12,6 +14,22 @@ from resomap.report.text import format as text
 )
 def test_lists_end_with_and(names: list[int], expected: str) -> None:
     assert text.join_names(names) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "tiny_cnn at 96 px"),
+        ({"resolution": 48}, "tiny_cnn at 96 px (trained at 48 px)"),
+        (
+            {"mode": "bn", "variant": "cuda_graph"},
+            "tiny_cnn at 96 px (BatchNorm recalibrated, CUDA graph)",
+        ),
+    ],
+)
+def test_candidate_is_named_by_what_differs(changes: dict[str, Any], expected: str) -> None:
+    plain = {"resolution": 96, "eval_resolution": 96, "mode": "raw", "variant": None}
+    assert text.candidate_name({"model": "tiny_cnn", **plain, **changes}) == expected
 
 
 def test_long_lists_count_the_rest() -> None:
