@@ -1,13 +1,15 @@
 """The measurements of the profiles, and which of them represent a model."""
 
 from collections.abc import Iterator
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from resomap.analysis.predictions import ModelFiles
 from resomap.workflow.checked_files import read_json
 from resomap.workflow.columns import WAY, column_names
+
+# `resomap choose` reads profiles and answers at once; loading pandas takes a third of a second.
+if TYPE_CHECKING:
+    import pandas as pd
 
 Row = dict[str, Any]
 
@@ -22,7 +24,7 @@ def read_records(profiles: ModelFiles, kind: str) -> Iterator[Row]:
             yield {"family": family, "model": model, **record}
 
 
-def main_variant_rows(table: pd.DataFrame, profiles: pd.DataFrame) -> pd.DataFrame:
+def main_variant_rows(table: "pd.DataFrame", profiles: "pd.DataFrame") -> "pd.DataFrame":
     """Select the rows of the main variant of each model, the first one in profiles.csv.
 
     Cells are compared and chosen by that variant.
@@ -32,14 +34,14 @@ def main_variant_rows(table: pd.DataFrame, profiles: pd.DataFrame) -> pd.DataFra
     return table.merge(profiles.drop_duplicates(["family", "model"])[keys], on=keys)
 
 
-def single_image_rows(profiles: pd.DataFrame) -> pd.DataFrame:
+def single_image_rows(profiles: "pd.DataFrame") -> "pd.DataFrame":
     """Select one row per measured cell, at batch 1, smallest resolution first."""
     rows = main_variant_rows(profiles, profiles)
     measured = (rows["batch_size"] == 1) & rows["latency_ms_p50"].notna()
     return rows[measured].sort_values("resolution", kind="stable")
 
 
-def best_throughput_rows(profiles: pd.DataFrame) -> pd.DataFrame:
+def best_throughput_rows(profiles: "pd.DataFrame") -> "pd.DataFrame":
     """Select one row per measured cell, at its best throughput, smallest resolution first."""
     rate = "inference_images_per_second"
     rows = main_variant_rows(profiles, profiles).dropna(subset=rate)

@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from resomap.analysis.accuracies import Accuracies, Split, compute_accuracies
-from resomap.analysis.alarm import alarm_rows
 from resomap.analysis.cell_tables import ways_to_run
 from resomap.analysis.decision.candidates import Candidate, CellEvidence, list_candidates
-from resomap.analysis.evidence_tables import intervention_rows, sanity_rows
 from resomap.analysis.predictions import (
     Cell,
     RunFolders,
@@ -49,9 +47,7 @@ def read_inputs(results: Path, config: Config, rules: Report) -> SweepInputs:
     alarms: list[Row] = []
     # Reading all explanations takes longer than everything else.
     if rules.alarms == "forbidden" or rules.min_localisation is not None:
-        sanity = list(sanity_rows(cells, seeds, runs))
-        exchanges = list(intervention_rows(cells, seeds, runs, rules.confidence))
-        alarms = list(alarm_rows(test, runs, manifest, sanity, exchanges, rules.confidence))
+        alarms = _read_alarms(cells, seeds, runs, manifest, test, rules.confidence)
     evidence = cell_evidence(cells, seeds, runs, alarms)
     ways = ways_to_run(read_records(profiles, "cells"))
     return SweepInputs(
@@ -61,6 +57,24 @@ def read_inputs(results: Path, config: Config, rules: Report) -> SweepInputs:
         finished=len(finished_runs(cells, seeds, runs)),
         runs=len(cells) * len(seeds),
     )
+
+
+def _read_alarms(
+    cells: Sequence[Cell],
+    seeds: Sequence[int],
+    runs: RunFolders,
+    manifest: dict[str, Any],
+    test: Split,
+    confidence: float,
+) -> list[Row]:
+    """Return the rows of alarms.csv."""
+    # Imported here: they load pandas, which nothing else of an answer needs.
+    from resomap.analysis.alarm import alarm_rows
+    from resomap.analysis.evidence_tables import intervention_rows, sanity_rows
+
+    sanity = list(sanity_rows(cells, seeds, runs))
+    exchanges = list(intervention_rows(cells, seeds, runs, confidence))
+    return list(alarm_rows(test, runs, manifest, sanity, exchanges, confidence))
 
 
 def open_sweep(

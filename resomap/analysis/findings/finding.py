@@ -1,10 +1,9 @@
 """The type of a finding: one claim of the sweep as a value, before it is put into words."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
-
-import pandas as pd
 
 
 class Estimate(NamedTuple):
@@ -38,8 +37,8 @@ class Finding:
 def read_estimate(row: Any, name: str, n_column: str = "n") -> Estimate:
     """Read `name`, `name`_low, `name`_high and `n_column` of a table row."""
     low, high = (_known(row.get(f"{name}_{end}")) for end in ("low", "high"))
-    n = row.get(n_column)
-    return Estimate(float(row[name]), low, high, None if pd.isna(n) else int(n))
+    n = _known(row.get(n_column))
+    return Estimate(float(row[name]), low, high, None if n is None else int(n))
 
 
 def select(row: Any, *names: str) -> dict[str, Any]:
@@ -49,7 +48,7 @@ def select(row: Any, *names: str) -> dict[str, Any]:
 
 def _known(value: Any) -> float | None:
     """Return a number of a table as a float; None for a blank."""
-    return None if pd.isna(value) else float(value)
+    return None if value is None or math.isnan(value) else float(value)
 
 
 def shown_if(is_shown: Any) -> str:
