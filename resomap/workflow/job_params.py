@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from resomap.config.load import find_architecture
 from resomap.config.schema import Architecture, Config
+from resomap.config.sweep_checks import find_architecture
 from resomap.errors import ConfigError, DataError
 from resomap.system.gpus import largest_memory_mib
 from resomap.workflow import jobs
