@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import ROOT, job_command, markdown, shipped_config
-from resomap.config.load import find_architecture
 from resomap.config.schema import Config
+from resomap.config.sweep_checks import find_architecture
 from resomap.system.files import read_json, write_text
 from resomap.workflow import jobs
 from resomap.workflow.data_digest import prepare_options_json

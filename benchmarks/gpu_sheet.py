@@ -14,8 +14,8 @@ from typing import Any
 
 from benchmarks.gpu_check import prepare_data, profile
 from benchmarks.harness import ROOT, markdown, shipped_config
-from resomap.config.load import find_architecture
 from resomap.config.schema import Config
+from resomap.config.sweep_checks import find_architecture
 from resomap.models.registry import build_model
 from resomap.profiling.summary import summarise
 from resomap.system.files import write_text

@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.gpu_check import configure
 from benchmarks.harness import ROOT, markdown
-from resomap.config.load import find_architecture
+from resomap.config.sweep_checks import find_architecture
 from resomap.data.loading.loader import EvalLoader, Normalise, TrainLoader
 from resomap.models.registry import build_model
 from resomap.system.files import write_text

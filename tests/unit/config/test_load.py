@@ -9,12 +9,12 @@ from resomap.config.data import SOURCES, TORCHVISION
 from resomap.config.load import (
     SHIPPED_CONFIG,
     build_config,
-    find_architecture,
     load_config,
     merge,
     read_yaml,
 )
 from resomap.config.schema import CONFIG_FILES, Config
+from resomap.config.sweep_checks import find_architecture
 from resomap.errors import ConfigError
 
 
@@ -67,7 +67,11 @@ INVALID_VALUES = [
     ("sweep.resolutions", [], "Tuple should have at least 1 item, not []"),
     ("sweep.resolutions", [48, 24, 48], "48 is listed more than once"),
     ("sweep.models", ["vgg11", "vgg11"], "vgg11 is listed more than once"),
-    ("sweep.models", ["vgg11", "vgg11_224"], "a model is listed twice, once by its alias"),
+    (
+        "sweep.models",
+        ["tiny_cnn", "tiny_cnn_224"],
+        "a model is listed twice, once by its alias",
+    ),
     ("sweep.models", ["resnt18"], "unknown model 'resnt18'; did you mean resnet18?"),
     ("sweep.models", ["TinyCNN_224"], "unknown model 'TinyCNN_224'; did you mean tiny_cnn?"),
     (
@@ -245,6 +249,39 @@ def test_invalid_combination_is_reported_with_file_and_key(defaults, change, mes
 def test_renamed_key_is_refused_with_new_name(defaults, key, value, file, new_key):
     message = error_of(defaults, nested(key, value))
     assert message == f"config/{file}.yaml: {key} is now {new_key}"
+
+
+def test_every_mistake_is_reported_whatever_else_is_wrong(defaults):
+    changes = {
+        "resolutions": [32],
+        "sweep": {"models": ["resnet81", "tiny_cn_224"], "seeds": 3},
+        "training": {"learning_rate": 0.1, "epochs": 0},
+    }
+    assert error_of(defaults, changes).splitlines() == [
+        "config/sweep.yaml: resolutions is now sweep.resolutions",
+        "config/training.yaml: training.learning_rate is now training.optimizer.learning_rate",
+        "config/sweep.yaml: sweep.models: unknown model 'resnet81'; did you mean resnet18?",
+        "config/sweep.yaml: sweep.models: unknown model 'tiny_cn_224'; did you mean tiny_cnn?",
+        "config/sweep.yaml: sweep.seeds: Input should be a valid array, not 3",
+        "config/training.yaml: training.epochs: Input should be greater than 0, not 0",
+    ]
+
+
+def test_contradictions_of_recipe_and_sweep_are_reported_together(defaults):
+    changes = {
+        "sweep": {"models": ["resnet18", "resnet18_224"]},
+        "training": {"schedule": {"min_lr": 1.0}, "optimizer": {"sgd": {"momentum": 0.0}}},
+    }
+    message = error_of(defaults, changes)
+    assert "schedule.min_lr" in message and "sgd.nesterov" in message
+    assert "a model is listed twice" in message
+
+
+def test_shipped_value_is_no_mistake_beside_a_renamed_key(defaults):
+    changes = {"resolutions": [224], "sweep": {"models": ["vgg11"]}}
+    assert error_of(defaults, changes) == (
+        "config/sweep.yaml: resolutions is now sweep.resolutions"
+    )
 
 
 def test_many_errors_take_three_lines(defaults):
