@@ -21,9 +21,8 @@ from resomap.status.summary import read_status
 from resomap.status.table import status_lines
 from resomap.system.gpus import Gpu, lease_holders, list_gpus
 from resomap.workflow.data_digest import read_user_files
-from resomap.workflow.lifecycle import RUN_CONFIG, start_message
+from resomap.workflow.lifecycle import RUN_CONFIG, read_run_config, start_message
 from resomap.workflow.recipe_checks import recipe_warnings
-from resomap.workflow.recorded_sweep import read_run_config
 from resomap.workflow.resources import gpus_per_job
 
 OverlayFiles = Annotated[

@@ -14,7 +14,7 @@ from resomap.config.evaluation import EvaluationMode
 from resomap.config.schema import Architecture, Report
 from resomap.report.text.choice import describe_choice
 from resomap.system import files
-from resomap.training.evaluation import score_predictions
+from resomap.training.evaluation.predict import score_predictions
 from resomap.workflow.layout import table_columns
 from resomap.workflow.predictions import logits_name
 from tests.synthetic_evidence import (

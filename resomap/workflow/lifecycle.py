@@ -12,7 +12,9 @@ from uuid import uuid4
 
 import yaml
 
+from resomap.config.load import build_config, read_yaml
 from resomap.config.schema import Config
+from resomap.errors import ConfigError
 from resomap.system.files import TEMPORARY_NAME, write_text
 from resomap.system.locks import try_lock
 from resomap.text import format_count
@@ -74,6 +76,26 @@ def write_run_config(values: dict[str, Any], path: Path = RUN_CONFIG) -> None:
     # Snakemake reads a JSON file into OrderedDicts, which YAML refuses.
     plain = json.loads(json.dumps(values, default=str))
     write_text(path, yaml.safe_dump(plain, sort_keys=False))
+
+
+def read_run_config(directory: Path) -> Config:
+    """Return the configuration of the last sweep that ran in `directory`.
+
+    ConfigError where none ran there, or one of another version of ResoMap.
+    """
+    path = directory / RUN_CONFIG
+    if not path.exists():
+        raise ConfigError(
+            f"{path}: not found: no sweep ran in this directory; give the one that holds results/"
+        )
+    try:
+        values = read_yaml(path)
+        missing = ", ".join(sorted(set(Config.model_fields) - set(values)))
+        if missing:  # not to be filled with the shipped values of this version
+            raise ConfigError(f"it lacks {missing}")
+        return build_config(values)
+    except ConfigError as error:
+        raise ConfigError(f"{path} was written by another version: {error}") from error
 
 
 def sweep_leftovers(folder: Path = Path("results")) -> None:

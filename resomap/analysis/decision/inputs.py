@@ -21,7 +21,7 @@ from resomap.analysis.profiles import Row, read_records
 from resomap.config.schema import Config, Report
 from resomap.errors import DataError
 from resomap.workflow.checked_files import read_json
-from resomap.workflow.recorded_sweep import RecordedSweep
+from resomap.workflow.sweep_results import RecordedSweep
 from resomap.workflow.targets import swept_models
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from resomap.data.loading.loader import EvalLoader
-from resomap.training.evaluation import predict
+from resomap.training.evaluation.predict import predict
 from resomap.training.fit import fit
 from resomap.training.memory import (
     Infeasible,

@@ -18,8 +18,8 @@ from resomap.data.loading.loader import EvalLoader, Normalise, to_device
 from resomap.data.loading.placement import DiskImages, place_images
 from resomap.data.store.store import Store
 from resomap.metrics import compute_scores
-from resomap.training.adapt import fine_tune, has_statistics, recalibrate
 from resomap.training.build import build_criterion
+from resomap.training.evaluation.adapt import fine_tune, has_statistics, recalibrate
 from resomap.training.memory import Infeasible, MicroBatch, forward_in_micro_batches
 from resomap.workflow.predictions import RAW, logits_name
 
