@@ -10,7 +10,7 @@ from resomap.config.evaluation import FineTuning
 from resomap.config.training import Training
 from resomap.data.loading.loader import Normalise
 from resomap.models.registry import load_model_from_config
-from resomap.training import adapt
+from resomap.training.evaluation import adapt
 from tests.tiny_training import LimitedMemory
 
 CPU = torch.device("cpu")
