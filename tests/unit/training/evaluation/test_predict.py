@@ -10,7 +10,7 @@ from torch import nn
 
 from resomap.config.evaluation import Evaluation
 from resomap.config.load import build_config, merge
-from resomap.training import evaluation as evaluation_module
+from resomap.training.evaluation import predict as evaluation_module
 from resomap.training.evaluation.predict import Adapter, predict_modes, score_predictions
 from resomap.training.memory import Infeasible
 from resomap.workflow.predictions import logits_name
