@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from resomap.cli import app
+from resomap.config.schema import Report
 from resomap.system.files import read_json
 from tests.recorded_sweeps import (
     RecordedDirectory,
@@ -70,6 +72,12 @@ def test_exit_code_tells_the_status(
 ) -> None:
     assert run(directory, *flags).exit_code == code
     assert record(directory, *flags)["status"] == status
+
+
+def test_every_key_of_the_report_is_a_flag() -> None:
+    command = get_command(app).commands["choose"]  # type: ignore[attr-defined]
+    flags = {parameter.name for parameter in command.params}
+    assert flags - {"directory", "as_json"} == set(Report.model_fields)
 
 
 def test_partial_sweep_is_read_and_named(tmp_path: Path) -> None:

@@ -57,8 +57,7 @@ def apply_budgets(
     """
     _check_classes(rules, classes)
     pool = pool_seed_variance(one.val_correct for one in candidates)
-    error = (1 - rules.confidence) / max(len(candidates), 1)
-    check = BudgetCheck(rules, error, classes, pool)
+    check = BudgetCheck(rules, shared_error(candidates, rules.confidence), classes, pool)
     allowed, excluded = [], []
     for candidate in candidates:
         reason = next(_reasons(candidate, check), None)
@@ -77,9 +76,17 @@ def _check_classes(rules: schema.Report, classes: Sequence[str]) -> None:
             raise ConfigError(f"report.min_recall: no class is called {wanted.name!r}; {hint}")
 
 
-def exceeds_latency(candidate: Candidate, rules: schema.Report, count: int) -> bool:
-    """Return whether a measured latency is not shown to keep the budget, of `count` cells."""
-    check = BudgetCheck(rules, (1 - rules.confidence) / max(count, 1), (), None)
+def shared_error(candidates: Sequence[Candidate], confidence: float) -> float:
+    """Return the level of each bound: all measurements share the error."""
+    # Several candidates are one network in several variants, or several networks of one cost.
+    networks = {one.evaluated for one in candidates}
+    latencies = {(*one.cell[:2], one.tested_at, one.variant) for one in candidates}
+    return (1 - confidence) / max(len(networks), len(latencies), 1)
+
+
+def exceeds_latency(candidate: Candidate, rules: schema.Report, error: float) -> bool:
+    """Return whether a latency is not shown to keep the budget, by a bound of level `error`."""
+    check = BudgetCheck(rules, error, (), None)
     return candidate.latency is not None and any(_latency(candidate, check))
 
 

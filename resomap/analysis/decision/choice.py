@@ -11,7 +11,12 @@ import numpy as np
 
 from resomap.analysis.accuracies import Accuracies, compute_accuracies
 from resomap.analysis.decision.advice import SETTLED, advise
-from resomap.analysis.decision.budgets import Exclusions, apply_budgets, exceeds_latency
+from resomap.analysis.decision.budgets import (
+    Exclusions,
+    apply_budgets,
+    exceeds_latency,
+    shared_error,
+)
 from resomap.analysis.decision.candidates import Candidate, cheapest_ways
 from resomap.analysis.decision.comparison import Comparison, Ranking, rank_candidates
 from resomap.analysis.decision.control import control_record
@@ -159,10 +164,11 @@ def _no_choice(
 
 def _slow_and_disturbed(candidates: Sequence[Candidate], rules: schema.Report) -> Exclusions:
     """Return the cells that an invalid latency excludes."""
+    error = shared_error(candidates, rules.confidence)
     return [
         candidate.identity
         for candidate in candidates
-        if candidate.is_disturbed and exceeds_latency(candidate, rules, len(candidates))
+        if candidate.is_disturbed and exceeds_latency(candidate, rules, error)
     ]
 
 

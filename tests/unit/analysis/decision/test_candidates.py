@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
+from resomap.analysis.decision.budgets import shared_error
 from resomap.analysis.decision.candidates import (
     Candidate,
     CellEvidence,
@@ -110,6 +111,15 @@ def test_fastest_way_that_keeps_the_budgets_is_chosen() -> None:
     small = report_rules(max_peak_memory_mib=1.5)
     variants = [choose(found, rules)["choice"]["variant"] for rules in (report_rules(), small)]
     assert variants == ["compiled", None]
+
+
+def test_variants_do_not_share_the_error_of_accuracies() -> None:
+    plain, doubled = candidates({}), candidates({}, None, "compiled")
+    assert shared_error(plain, 0.95) == pytest.approx(0.05 / 3)
+    # Six latencies are compared with a budget, and three networks.
+    assert shared_error(doubled, 0.95) == pytest.approx(0.05 / 6)
+    joined = candidates({(96, "raw", 128): 0.92})
+    assert shared_error(joined, 0.95) == pytest.approx(0.05 / 4)
 
 
 def test_evidence_of_a_cell_holds_where_it_was_explained() -> None:
