@@ -50,6 +50,10 @@ MAX_FILE_BYTES = 2**20
 # Aliases may repeat values without end: nine lines of nine aliases each make 9 ** 9 values.
 MAX_VALUES = 20_000
 TEMPLATE_KEY = "__use_yte__"
+KEY_TAGS = {
+    f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "merge")
+}
+"""Kinds of keys that can be compared with those of a section; the last is `<<`."""
 
 
 class _CheckingLoader(yaml.SafeLoader):
@@ -80,20 +84,32 @@ class _CheckingLoader(yaml.SafeLoader):
             if key.value == TEMPLATE_KEY:
                 problem = f"{TEMPLATE_KEY} would run code of this file: write plain YAML"
                 raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            if key.tag not in KEY_TAGS:
+                kind = key.tag.rpartition(":")[2]
+                problem = f"this key is a {kind}, and keys are text: write it in quotes"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
             keys.append(key.value)
         return super().construct_mapping(node, deep)  # type: ignore[arg-type]
 
 
-def _count_values(node: yaml.Node, counted: dict[int, int]) -> int:
-    """Return the number of values below `node` with every alias written out."""
-    if id(node) not in counted:
-        counted[id(node)] = 1  # for a node that contains itself
-        total = 1
-        for child in node.value if isinstance(node, yaml.CollectionNode) else ():
-            for each in child if isinstance(child, tuple) else (child,):
-                total += _count_values(each, counted)
-        counted[id(node)] = min(total, MAX_VALUES + 1)
-    return counted[id(node)]
+def _count_values(node: yaml.Node, counted: dict[int, int | None]) -> int:
+    """Return the number of values below `node` with every alias written out.
+
+    `counted` has the nodes counted before, and None for those that contain this one.
+    """
+    if id(node) in counted:
+        known = counted[id(node)]
+        if known is None:
+            problem = "an alias stands within the value that it repeats"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return known
+    counted[id(node)] = None
+    total = 1
+    for child in node.value if isinstance(node, yaml.CollectionNode) else ():
+        for each in child if isinstance(child, tuple) else (child,):
+            total += _count_values(each, counted)
+    counted[id(node)] = min(total, MAX_VALUES + 1)
+    return min(total, MAX_VALUES + 1)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -106,7 +122,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{path}, line {line}: {error.problem}") from error
-    # ValueError: bytes that are not UTF-8. RecursionError: an alias that contains itself.
+    # ValueError: bytes that are not UTF-8. RecursionError: nested without end.
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     if not isinstance(value, dict):

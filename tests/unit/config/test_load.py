@@ -1,4 +1,5 @@
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -304,10 +305,27 @@ def test_yaml_date_is_valid_only_as_text(defaults, tmp_path):
     )
 
 
-def test_recursive_mapping_is_refused(defaults, tmp_path):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("experiment: &here {name: {inner: *here}}\n", "line 1: an alias stands within"),
+        ("a: 1\nb: &b [*b]\n", "line 2: an alias stands within"),
+        ("a: 1\n2024-01-31: 1\n", "line 2: this key is a timestamp"),
+        ("a: 1\n!!binary YQ==: 1\n", "line 2: this key is a binary"),
+        ("a: 1\n[b, c]: 1\n", "line 2: this key is a seq"),
+    ],
+)
+def test_values_that_json_lacks_are_refused_with_file_and_line(tmp_path, text, message):
     path = tmp_path / "mine.yaml"
-    path.write_text("experiment: &here {name: {inner: *here}}\n")
-    assert "Circular" in error_of(defaults, read_yaml(path))
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(f"{path}, {message}")):
+        read_yaml(path)
+
+
+def test_keys_of_other_kinds_are_unknown_keys(defaults, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("1: 2\nbase: &b {x: 1}\nother: {<<: *b}\n")
+    assert error_of(defaults, read_yaml(path)).count("unknown key") == 3
 
 
 @pytest.mark.parametrize(
