@@ -235,6 +235,9 @@ class Profiling(Section):
         return self
 
 
+Execution = Literal["eager", "compiled", "cuda_graph"]
+
+
 class Runtime(Section):
     """How a training runs on the machine: it changes speed, not results, so it retrains nothing."""
 
@@ -247,6 +250,9 @@ class Runtime(Section):
     """Use page-locked memory for images that are copied to a GPU in batches."""
     cudnn_benchmark: bool
     """Let cuDNN benchmark its algorithms and use the fastest."""
+    execution: Execution
+    """How a training step runs. eager: kernel by kernel. cuda_graph: all kernels of a pass at
+    once, for small images on a GPU. compiled: torch.compile. Equal within float error."""
     save_every_seconds: PositiveFloat
     """Seconds between two saves of the training state, from which a killed training resumes.
     Longer if saving would take 2 % of the time."""
@@ -254,6 +260,15 @@ class Runtime(Section):
     """Also save after this many optimizer steps; null saves by time only."""
     tensorboard: bool
     """Write TensorBoard event files beside each run: `tensorboard --logdir results/runs`."""
+
+    @model_validator(mode="after")
+    def _check_execution(self) -> Self:
+        if self.gpus > 1 and self.execution != "eager":
+            raise ValueError(
+                f"execution: {self.execution} trains on one GPU, and gpus is {self.gpus}: set "
+                "execution: eager, or gpus: 1"
+            )
+        return self
 
 
 class System(Section):
@@ -268,6 +283,15 @@ class System(Section):
     """How a training runs on the machine."""
     profiling: Profiling
     """How cost is measured."""
+
+    @model_validator(mode="after")
+    def _check_device(self) -> Self:
+        if self.device == "cpu" and self.training.execution == "cuda_graph":
+            raise ValueError(
+                "training.execution: cuda_graph needs an NVIDIA GPU, and device is cpu: set "
+                "execution: eager"
+            )
+        return self
 
 
 class Mlflow(Section):

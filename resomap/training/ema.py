@@ -1,10 +1,12 @@
 """An exponential moving average of the weights, with a short memory at first."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-Weights = tuple[Tensor, ...] | list[Tensor]
+Pair = tuple[list[Tensor], list[Tensor]]
 
 
 def warmed_up_decay(decay: float, updates: int) -> float:
@@ -20,12 +22,39 @@ class WeightAverage(AveragedModel):
     """The average of `model` over the steps of a training; buffers are copied, not averaged."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        super().__init__(model, multi_avg_fn=self._average)
+        super().__init__(model)
         self.decay = decay
+        # In a list, because a module as an attribute would become a part of this one.
+        self._sources: list[nn.Module] = []
 
     @torch.no_grad()
-    def _average(self, averaged: Weights, current: Weights, _: Tensor | int) -> None:
-        # `n_averaged` stays on the CPU. The argument is a copy on the device: to read that one
-        # would make the CPU wait for the GPU at every step.
-        weight = 1 - warmed_up_decay(self.decay, int(self.n_averaged))
-        torch._foreach_lerp_(averaged, current, weight)
+    def update_parameters(self, model: nn.Module) -> None:
+        """Move the average towards the weights of `model`; the first update copies them.
+
+        One operation per dtype. torch's own update copies a counter to the device in every
+        step, for which the CPU waits, and buffers one by one.
+        """
+        if self._sources != [model]:
+            self._sources = [model]
+            self._weights = _pair_by_dtype(self.module.parameters(), model.parameters())
+            self._buffer_pairs = _pair_by_dtype(self.module.buffers(), model.buffers())
+        updates = int(self.n_averaged)  # on the CPU
+        for averaged, current in self._weights:
+            if updates:
+                weight = 1 - warmed_up_decay(self.decay, updates)
+                torch._foreach_lerp_(averaged, current, weight)
+            else:
+                torch._foreach_copy_(averaged, current)
+        for averaged, current in self._buffer_pairs:
+            torch._foreach_copy_(averaged, current)
+        self.n_averaged += 1
+
+
+def _pair_by_dtype(targets: Iterable[Tensor], sources: Iterable[Tensor]) -> list[Pair]:
+    """Return lists of corresponding tensors of one dtype, as the fast path of foreach needs."""
+    pairs: dict[torch.dtype, Pair] = {}
+    for target, source in zip(targets, sources, strict=True):
+        of_dtype = pairs.setdefault(target.dtype, ([], []))
+        of_dtype[0].append(target.detach())
+        of_dtype[1].append(source.detach())
+    return list(pairs.values())

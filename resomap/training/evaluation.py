@@ -54,10 +54,12 @@ def predict_split(
 def _predict_resolution(
     model: nn.Module, store: Store, split: str, resolution: int, device: torch.device
 ) -> np.ndarray:
-    images = place_images(store.images(split, resolution), device, pin_memory=False)
+    images = place_images(store.images(split, resolution), device)
     labels = to_device(store.labels(split), device)
     normalise = Normalise(store.mean, store.std, device)
-    return predict(model, EvalLoader(images, labels, normalise, BATCH_SIZE)).numpy()
+    pinned = device.type == "cuda"
+    batches = EvalLoader(images, labels, normalise, BATCH_SIZE, pin_memory=pinned)
+    return predict(model, batches).numpy()
 
 
 def score_predictions(

@@ -126,9 +126,12 @@ def _stage(
         "resolution": setup.resolution,
     }
     memory_mib = device_memory_mib(device)
+    # Of every process that took part: after a resume this one knows of its own memory only.
+    peaks = [peak_memory_mib(device)]
+    peaks += [timing["peak_memory_mib"] for timing in outcome.epoch_timings]
     with results.writing() as (weights, history, timing, metrics, log):
         save_weights(weights, outcome.weights, metadata)
         write_rows(history, outcome.history, HISTORY_COLUMNS)
-        write_json(timing, {**outcome.timing(), "peak_memory_mib": peak_memory_mib(device)})
+        write_json(timing, {**outcome.timing(), "peak_memory_mib": max(peaks)})
         write_json(metrics, {**record, **outcome.metrics(), "device_memory_mib": memory_mib})
         write_text(log, "".join(f"{line}\n" for line in outcome.log_lines))

@@ -204,7 +204,9 @@ def _measure(
 ) -> dict[str, Any]:
     group, resolution = Group(), store.native_resolution
     train, val = build_loaders(recipe, store, resolution, 0, runtime, group, device)
-    trainer = build_trainer(recipe, architecture, 0, store, train, val, device, group)
+    trainer = build_trainer(
+        recipe, architecture, 0, store, train, val, device, group, runtime.execution
+    )
     # A training keeps a copy of its best weights on the device; it belongs to the peak.
     state = trainer.eval_model.state_dict()
     best = {name: tensor.detach().clone() for name, tensor in state.items()}
