@@ -32,7 +32,8 @@ class MicroBatch:
         """Return into how many pieces of nearly equal size a batch is split.
 
         With several processes `batch_size` counts the images of all: every one then splits its
-        part of the batch into as many pieces, as the collectives within a pass require.
+        part of the batch into as many pieces, as the collectives within a pass require. Parts
+        differ by an image, so a piece may exceed the size by `minimum`.
         """
         if self.size is None:
             return 1

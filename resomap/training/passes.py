@@ -93,9 +93,10 @@ class CompiledPass(EagerPass):
         except RuntimeError as error:
             if is_out_of_memory(error):
                 raise
-            first_line = str(error).strip().partition("\n")[0]
+            # The first line names the part of torch.compile that failed, the second says why.
+            reason = " ".join(str(error).split("\n")[:2])
             raise ResoMapError(
-                f"{EXECUTION_KEY}: compiled: torch.compile fails here ({first_line}); use eager"
+                f"{EXECUTION_KEY}: compiled: torch.compile fails here ({reason}); use eager"
             ) from error
 
     def forget_shape(self) -> None:
