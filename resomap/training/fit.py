@@ -62,6 +62,10 @@ class Outcome:
             "epochs": self.epoch_timings,
         }
 
+    def peak_memory_mib(self, of_this_process: float) -> float:
+        """Return the peak memory of all processes that took part, this one included."""
+        return max([of_this_process, *(row["peak_memory_mib"] for row in self.epoch_timings)])
+
     def end_without_result(
         self, status: Literal["diverged", "infeasible"], reason: str, steps: int | None = None
     ) -> None:

@@ -65,8 +65,10 @@ def take_images(images: PlacedImages, index: Tensor, out: Tensor | None = None) 
 def place_images(images: np.ndarray, device: torch.device) -> PlacedImages:
     """Place an array (N, r, r, 3) or mapped file as near to `device` as it fits."""
     if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        if images.nbytes <= MAX_MEMORY_SHARE * free:
+        free, total = torch.cuda.mem_get_info(device)
+        # Jobs that share the GPU and start together all see the same memory as free.
+        own = total * torch.cuda.get_per_process_memory_fraction(device)
+        if images.nbytes <= MAX_MEMORY_SHARE * min(free, own):
             return _read_all(images).to(device)
     if isinstance(images, np.memmap) and images.nbytes > MAX_MEMORY_SHARE * _free_memory():
         return DiskImages(Path(str(images.filename)))

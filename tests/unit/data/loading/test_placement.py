@@ -49,5 +49,15 @@ def test_batches_are_equal_from_memory_and_disk(stored, monkeypatch, workers):
         assert torch.equal(labels, same_labels)
 
 
+@pytest.mark.parametrize(("share", "copies"), [(1.0, 1), (0.5, 1), (0.4, 0)])
+def test_jobs_of_one_gpu_place_images_in_their_part(stored, monkeypatch, share, copies):
+    memory, copied = 4 * stored.nbytes, list[torch.device]()
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (memory, memory))
+    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda _: share)
+    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, gpu: copied.append(gpu) or tensor)
+    place_images(stored, torch.device("cuda"))
+    assert len(copied) == copies
+
+
 def test_free_memory_is_plausible():
     assert 2**26 < placement._free_memory() < 2**50
