@@ -12,6 +12,11 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in Pillow and torchvision
 YIQ = (LUMA, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
 
 
+def on_host(images: Tensor) -> bool:
+    """Return whether `images` are in the memory of the CPU, which may then look at values."""
+    return images.device.type == "cpu"
+
+
 def resample(
     images: Tensor, box: Tensor | None, angle: Tensor | None, flipped: Tensor
 ) -> Tensor:
@@ -127,7 +132,7 @@ def blur(images: Tensor, sigma: Tensor) -> Tensor:
 
     At the edges the weights are renormalised.
     """
-    if images.device.type != "cpu":
+    if not on_host(images):
         # To know which images are blurred, the CPU would wait for the GPU: blur all of them.
         blurred = _blur_all(images, torch.where(sigma > 0, sigma, 1.0))
         return torch.where((sigma > 0)[:, None, None, None], blurred, images)
