@@ -247,12 +247,14 @@ class Runtime(Section):
     num_workers: Annotated[int, Field(ge=0, le=1024)]
     """Threads that prepare batches ahead if the images do not fit on the GPU."""
     pin_memory: bool
-    """Use page-locked memory for images that are copied to a GPU in batches."""
+    """Gather batches in page-locked memory where images do not fit on the GPU, so that copying
+    them overlaps with computing."""
     cudnn_benchmark: bool
     """Let cuDNN benchmark its algorithms and use the fastest."""
     execution: Execution
     """How a training step runs. eager: kernel by kernel. cuda_graph: all kernels of a pass at
-    once, for small images on a GPU. compiled: torch.compile. Equal within float error."""
+    once, for small images on a GPU; equal within float error. compiled: torch.compile, which
+    may also draw other masks of dropout."""
     save_every_seconds: PositiveFloat
     """Seconds between two saves of the training state, from which a killed training resumes.
     Longer if saving would take 2 % of the time."""
@@ -277,8 +279,8 @@ class System(Section):
     device: Device
     """auto uses an NVIDIA GPU if there is one."""
     slots_per_gpu: Annotated[int, Field(gt=0, le=64)]
-    """Jobs that may share one GPU; `--resources gpu=` then takes GPUs times slots. Profiling
-    never shares."""
+    """Jobs that may share one GPU; `--resources gpu=` then takes GPUs times slots. Each gets an
+    equal part of the memory, its CUDA context included. Profiling never shares."""
     training: Runtime
     """How a training runs on the machine."""
     profiling: Profiling

@@ -75,7 +75,8 @@ class CompiledPass(EagerPass):
         super().__init__(*parts)
         from torch._inductor import config
 
-        # Dropout draws as in eager mode, so that masks follow from (seed, epoch, step).
+        # Dropout draws from torch's generator, so that masks follow from (seed, epoch, step).
+        # In torch 2.15 they are those of eager mode, in 2.11 not.
         config.fallback_random = True
         self.forget_shape()
 

@@ -14,7 +14,6 @@ from resomap.config.schema import Execution
 from resomap.config.training import Precision
 from resomap.errors import ResoMapError, Stopped
 from resomap.training.distributed import Group, unwrap
-from resomap.training.ema import WeightAverage
 from resomap.training.memory import (
     BufferSnapshot,
     MicroBatch,
@@ -22,12 +21,12 @@ from resomap.training.memory import (
     min_micro_batch,
     run_within_memory,
 )
-from resomap.training.optimizers import align_state
+from resomap.training.optimizers import WeightAverage, align_state
 from resomap.training.passes import StepOutput, build_pass
 from resomap.training.precision import autocast, build_scaler
 from resomap.training.schedules import LRSchedulerCallback
 from resomap.training.tally import Tally
-from resomap.training.windows import Batch, Window, load_batches, load_windows
+from resomap.training.windows import Batch, StepBatches, load_batches, load_windows
 
 
 def no_hook() -> None:
@@ -54,7 +53,7 @@ class Trainer:
     - `micro_batch` is the most images in one pass. It is halved when memory runs out, and the
       step is repeated; `Infeasible` at one image, or at two with BatchNorm.
     - `ema_decay` keeps an exponential moving average of the weights, which `validate` uses. Its
-      memory starts short: see `resomap.training.ema`.
+      memory starts short: see `resomap.training.optimizers`.
     - `val_criterion` replaces `criterion` in `validate`.
     - `seed` makes the draws of dropout depend on (seed, epoch, step, process) only.
     - `group` is the place of this process among several (`resomap.training.distributed`).
@@ -217,7 +216,7 @@ class Trainer:
             mixed = np.random.SeedSequence((self.seed, epoch, step, self.group.rank))
             torch.manual_seed(int(mixed.generate_state(1, np.uint64)[0]))
 
-    def _step(self, window: Window, tally: Tally) -> None:
+    def _step(self, window: StepBatches, tally: Tally) -> None:
         self._before_step.take()
         largest = -(-max(window.sizes) // self.group.world_size)
         outputs = run_within_memory(
@@ -241,7 +240,7 @@ class Trainer:
         self._pass.forget_shape()
         self._before_step.restore()
 
-    def _accumulate(self, window: Window) -> list[StepOutput]:
+    def _accumulate(self, window: StepBatches) -> list[StepOutput]:
         """Accumulate the gradients of the window, a micro-batch at a time."""
         total = self._total_weight(
             sum(self._loss_weight(labels) for _, labels in window.batches)

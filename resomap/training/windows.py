@@ -14,7 +14,7 @@ from resomap.training.memory import Infeasible, is_out_of_memory
 Batch = tuple[Tensor, Tensor]
 
 
-class Window(NamedTuple):
+class StepBatches(NamedTuple):
     """The batches of one optimizer step, and the images of each over all processes."""
 
     batches: list[Batch]
@@ -38,7 +38,7 @@ def load_batches(loader: Iterable[Batch]) -> Iterator[Batch]:
 
 def load_windows(
     loader: Iterable[Batch], length: int, group: Group, device: torch.device
-) -> Iterator[Window]:
+) -> Iterator[StepBatches]:
     """Yield windows of `length` batches, with a progress bar; the last one may be shorter."""
     batches = tqdm(
         load_batches(loader),
@@ -52,7 +52,7 @@ def load_windows(
     )
     known = getattr(loader, "batch_sizes", None)
     sizes = None if known is None else iter(known)
-    window = Window([], [])
+    window = StepBatches([], [])
     for batch in batches:
         window.batches.append(batch)
         # A loader of several processes that does not tell: only parts of its batches are known.
@@ -60,6 +60,6 @@ def load_windows(
         window.sizes.append(size)
         if len(window.batches) == length:
             yield window
-            window = Window([], [])
+            window = StepBatches([], [])
     if window.batches:
         yield window
