@@ -28,11 +28,17 @@ class MicroBatch:
     size: int | None = None
     minimum: int = 1
 
-    def num_pieces(self, batch_size: int) -> int:
-        """Return into how many pieces of nearly equal size a batch is split."""
+    def num_pieces(self, batch_size: int, processes: int = 1) -> int:
+        """Return into how many pieces of nearly equal size a batch is split.
+
+        With several processes `batch_size` counts the images of all: every one then splits its
+        part of the batch into as many pieces, as the collectives within a pass require. Parts
+        differ by an image, so a piece may exceed the size by `minimum`.
+        """
         if self.size is None:
             return 1
-        return max(1, min(-(-batch_size // self.size), batch_size // self.minimum))
+        smallest, largest = batch_size // processes, -(-batch_size // processes)
+        return max(1, min(-(-largest // self.size), smallest // self.minimum))
 
     def halve(self, batch_size: int) -> None:
         """Halve the size for batches of `batch_size`; Infeasible at the minimum."""
@@ -70,6 +76,15 @@ def run_within_memory(
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()  # cached blocks have the sizes of the larger micro-batch
     return results[0]
+
+
+def in_pieces_within_memory(count: int, work: Callable[[int], Result]) -> Result:
+    """Return `work(pieces)` over `count` images, in twice the pieces each time memory runs out.
+
+    Infeasible when it does not fit one image at a time either.
+    """
+    micro_batch = MicroBatch()
+    return run_within_memory(micro_batch, count, lambda: work(micro_batch.num_pieces(count)))
 
 
 def _attempt(work: Callable[[], Result]) -> tuple[Result] | None:

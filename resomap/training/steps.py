@@ -24,6 +24,7 @@ from resomap.config.schema import Architecture, Runtime
 from resomap.config.training import Training
 from resomap.data.loading.loader import TrainLoader
 from resomap.data.store.store import Store
+from resomap.system.gpu_memory import CONTEXT_MIB
 from resomap.system.gpus import device_memory_mib, peak_memory_mib
 from resomap.training.build import VAL_BATCH_FACTOR, build_loaders, build_trainer
 from resomap.training.checkpoint import save_weights
@@ -168,8 +169,9 @@ def measure_cells(
     """Yield a record for each of `resolutions`, which must rise.
 
     (The peak memory of a process never falls, so a larger cell must not come before a smaller
-    one.) Every record has status (ok, or infeasible with its reason), device_memory_mib and
-    age_seconds of the process. Where the cell fits it also has step_seconds, val_image_seconds,
+    one.) Every record has status (ok, or infeasible with its reason), device_memory_mib,
+    context_mib (memory of a process on a GPU beside its tensors) and age_seconds of the
+    process. Where the cell fits it also has step_seconds, val_image_seconds,
     save_seconds (all weights), startup_seconds (a process until its first step), micro_batch
     (None: whole batches), weights_bytes, optimizer_bytes, peak_memory_mib (device) and
     peak_rss_mib (process), both peaks without the images.
@@ -188,6 +190,7 @@ def measure_cells(
         except (Infeasible, torch.OutOfMemoryError) as error:
             record = {"status": "infeasible", "reason": str(error).partition("\n")[0]}
         record["device_memory_mib"] = device_memory_mib(device)
+        record["context_mib"] = CONTEXT_MIB if device.type == "cuda" else 0
         record["age_seconds"] = process_age().tolist()
         yield record
         gc.collect()
@@ -204,7 +207,9 @@ def _measure(
 ) -> dict[str, Any]:
     group, resolution = Group(), store.native_resolution
     train, val = build_loaders(recipe, store, resolution, 0, runtime, group, device)
-    trainer = build_trainer(recipe, architecture, 0, store, train, val, device, group)
+    trainer = build_trainer(
+        recipe, architecture, 0, store, train, val, device, group, runtime.execution
+    )
     # A training keeps a copy of its best weights on the device; it belongs to the peak.
     state = trainer.eval_model.state_dict()
     best = {name: tensor.detach().clone() for name, tensor in state.items()}

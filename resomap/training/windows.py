@@ -1,0 +1,65 @@
+"""The batches of a loader, grouped into the windows of optimizer steps."""
+
+import sys
+from collections.abc import Iterable, Iterator, Sized
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from resomap.training.distributed import Group
+from resomap.training.memory import Infeasible, is_out_of_memory
+
+Batch = tuple[Tensor, Tensor]
+
+
+class StepBatches(NamedTuple):
+    """The batches of one optimizer step, and the images of each over all processes."""
+
+    batches: list[Batch]
+    sizes: list[int]
+
+
+def load_batches(loader: Iterable[Batch]) -> Iterator[Batch]:
+    """Yield the batches of `loader`; Infeasible when one does not fit into memory."""
+    batches = iter(loader)
+    while True:
+        try:
+            batch = next(batches, None)
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise Infeasible("a batch of images does not fit into memory") from error
+            raise
+        if batch is None:
+            return
+        yield batch
+
+
+def load_windows(
+    loader: Iterable[Batch], length: int, group: Group, device: torch.device
+) -> Iterator[StepBatches]:
+    """Yield windows of `length` batches, with a progress bar; the last one may be shorter."""
+    batches = tqdm(
+        load_batches(loader),
+        desc="train",
+        unit="batch",
+        total=len(loader) if isinstance(loader, Sized) else None,
+        file=sys.stderr,
+        mininterval=5,
+        leave=False,
+        disable=not group.is_leader,
+    )
+    known = getattr(loader, "batch_sizes", None)
+    sizes = None if known is None else iter(known)
+    window = StepBatches([], [])
+    for batch in batches:
+        window.batches.append(batch)
+        # A loader of several processes that does not tell: only parts of its batches are known.
+        size = group.total(len(batch[0]), device) if sizes is None else next(sizes)
+        window.sizes.append(size)
+        if len(window.batches) == length:
+            yield window
+            window = StepBatches([], [])
+    if window.batches:
+        yield window
