@@ -48,7 +48,7 @@ LAYER_METHODS: tuple[Method, ...] = ("gradcam", "hirescam", "gradcam_plus_plus")
 VariantName = Annotated[
     str,
     Field(
-        pattern=r"^(eager|compiled|cuda_graph|training_step)(-(fp32|bf16|fp16))?(-(channels_last|contiguous))?$"
+        pattern=r"^(eager|compiled|cuda_graph|training_step)(-(fp32|tf32|bf16|fp16))?(-(channels_last|contiguous))?$"
     ),
 ]
 
@@ -246,7 +246,11 @@ class Runtime(Section):
     pin_memory: bool
     """Use page-locked memory for images that are copied to a GPU in batches."""
     cudnn_benchmark: bool
-    """Let cuDNN benchmark its algorithms and use the fastest."""
+    """Let cuDNN benchmark its algorithms and use the fastest. The choice differs between
+    processes, so on a GPU a resumed training is equal only within float error."""
+    deterministic: bool
+    """On a GPU, use deterministic kernels only, so that a resumed training has the same bytes.
+    cudnn_benchmark is then off, and an operator without such a kernel stops the training."""
     save_every_seconds: PositiveFloat
     """Seconds between two saves of the training state, from which a killed training resumes.
     Longer if saving would take 2 % of the time."""

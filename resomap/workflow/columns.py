@@ -40,7 +40,7 @@ CROSS_CELL = (
     Column("eval_resolution", "px", "resolution of the test images"),
 )
 VARIANT = Column("variant", "", "eager, compiled, cuda_graph or training_step")
-PRECISION = Column("precision", "", "fp32, bf16 or fp16")
+PRECISION = Column("precision", "", "fp32, tf32, bf16 or fp16")
 MEMORY_FORMAT = Column("memory_format", "", "channels_last or contiguous")
 WAY = (VARIANT, PRECISION, MEMORY_FORMAT)
 SCORES = (
