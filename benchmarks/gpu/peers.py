@@ -31,13 +31,15 @@ from benchmarks.harness import ratios, shipped_config, spread
 from benchmarks.training import (
     Dataset,
     TrainingMethod,
+    folder_data,
     our_command,
     our_result,
-    prepare_and_resize,
     split_sizes,
     textbook_command,
     textbook_result,
 )
+from resomap.data.store.prepare import prepare_store
+from resomap.data.store.resize import resize_store
 from resomap.system.precision import why_no_tf32
 
 CLASSES, FILE_SIDE, DETAIL = 8, 256, 24
@@ -174,11 +176,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         draw_files(work / "jpeg", options.images)
-        data = shipped_config().data
+        data, manifest = shipped_config().data, work / "store" / "manifest.json"
+        workers = min(16, len(os.sched_getaffinity(0)))
+        prepare_store(
+            folder_data(data, work / "jpeg", FILE_SIDE), manifest.parent, workers=workers
+        )
         methods = {}
         for resolution in options.resolutions:
-            store = work / f"store{resolution}"
-            dataset = prepare_and_resize(work / "jpeg", store, data, resolution)
+            resize_store(manifest, resolution, data.filter, workers)
+            dataset = Dataset(work / "jpeg", manifest, options.images, 0.0, 0.0)
             for model in options.models:
                 contenders = list(build_methods(options, model, resolution, dataset))
                 methods[model, resolution] = contenders

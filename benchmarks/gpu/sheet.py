@@ -2,15 +2,11 @@
 
 usage: python -m benchmarks.gpu.sheet [--device cuda] [--models ...] [--variants ...]
 
-The profile of the rule, in a process of its own for each network. Beside it stands what a
-textbook measures: time.perf_counter around a forward pass, warm, in float32 as torch has it.
+The profile of the rule, with shorter rounds. Beside it stands what a textbook measures: time.perf_counter around a forward pass, warm, in float32 as torch has it.
 """
 
 import argparse
-import subprocess
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -24,15 +20,14 @@ from benchmarks.gpu.output import (
     or_failure,
     print_rows,
 )
-from benchmarks.harness import ROOT, job_command, shipped_config
+from benchmarks.harness import shipped_config
 from resomap.config.load import find_architecture
 from resomap.config.schema import Config
 from resomap.models.registry import build_model
+from resomap.profiling.profile import profile_model
 from resomap.profiling.summary import summarise
-from resomap.system.files import read_json
-from resomap.workflow import jobs
-from resomap.workflow.data_digest import prepare_options_json
-from resomap.workflow.job_params import build_job
+from resomap.system.gpus import open_device
+from resomap.system.precision import use_float32
 
 BYTES_PER_NUMBER = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2}
 VARIANTS = ("eager-bf16", "eager-tf32", "eager-fp32", "cuda_graph-bf16", "training_step-bf16")
@@ -47,49 +42,39 @@ product at the precision over the operations of an image (three times as many in
 step), and its copy bandwidth over twice the bytes of all layer outputs, written once and read
 once. Peaks were measured in this call.
 """
-TEXTBOOK_CALLS = 50
+SHORT_ROUNDS = {"warmup_seconds": 0.1, "rounds": 5, "round_seconds": 0.1, "max_seconds": 0.8}
+TEXTBOOK_CALLS, NUM_CLASSES = 50, 8
 
 
-def prepare_data(config: Config, folder: Path) -> Path:
-    """Prepare the dataset in `folder`; return the path of its manifest."""
-    manifest = folder / "data" / "manifest.json"
-    job = build_job(config, jobs.PrepareData)
-    run_job(job, manifest=manifest, options=prepare_options_json(config), threads=1)
-    return manifest
-
-
-def profile(config: Config, model: str, data: Path, folder: Path) -> list[dict[str, Any]]:
+def profile(config: Config, model: str, device: torch.device) -> list[dict[str, Any]]:
     """Profile a model; return the records of its cells."""
-    path = folder / f"{model}.json"
-    family = find_architecture(config.models, model).family
-    job = build_job(config, jobs.Profile, family=family, model=model)
-    run_job(job, data=data, profile=path)
-    records: list[dict[str, Any]] = read_json(path)["cells"]
+    # In this process: a second one on the card would count as a disturbance.
+    architecture = find_architecture(config.models, model)
+    measured = profile_model(
+        build_model(architecture, NUM_CLASSES),
+        sorted(config.sweep.resolutions),
+        config.system.profiling,
+        device,
+        config.training.precision,
+    )
+    torch.cuda.empty_cache()
+    records: list[dict[str, Any]] = measured["cells"]
     return records
 
 
-def run_job(job: jobs.Job, **arguments: Any) -> None:
-    """Run the entry point of `job` as its rule does."""
-    command = job_command(job, **arguments)
-    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(done.stderr.strip().splitlines()[-1])
-
-
 def sheet_rows(
-    config: Config, folder: Path, peaks: Peaks, budget: Budget
+    config: Config, device: torch.device, peaks: Peaks, budget: Budget
 ) -> Iterator[tuple[object, ...]]:
     """Yield one row of HEAD per model, resolution and variant."""
-    data = prepare_data(config, folder)
     for model in config.sweep.models:
         if not budget.allows(0):
             yield (model, "", NOT_MEASURED, *[""] * 8)
             continue
-        records: Any = or_failure(lambda model=model: profile(config, model, data, folder))
+        records: Any = or_failure(lambda model=model: profile(config, model, device))
         if isinstance(records, str):
             yield (model, "", records, *[""] * 8)
             continue
-        network = build_model(find_architecture(config.models, model), num_classes=8)
+        network = build_model(find_architecture(config.models, model), NUM_CLASSES)
         for resolution in sorted(config.sweep.resolutions):
             cells = [record for record in records if record["resolution"] == resolution]
             yield from variant_rows(model, cells, output_bytes_of(network, resolution), peaks)
@@ -155,7 +140,9 @@ def textbook_rows(config: Config, device: torch.device) -> Iterator[tuple[object
     # torch's own defaults, which the textbook does not change.
     torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = True, False
     for model in config.sweep.models:
-        network = build_model(find_architecture(config.models, model), 8).to(device).eval()
+        network = (
+            build_model(find_architecture(config.models, model), NUM_CLASSES).to(device).eval()
+        )
         for resolution in sorted(config.sweep.resolutions):
             for batch_size in (1, config.system.profiling.batch_size):
                 images = torch.randn(batch_size, 3, resolution, resolution, device=device)
@@ -205,18 +192,18 @@ def main() -> None:
         "batch_size": options.batch_size,
         "energy": False,
         "end_to_end": False,
+        **SHORT_ROUNDS,
     }
     changes = {
-        "data": {"reef": {"train": 8, "val": 8, "test": 8}},
-        "training": {"batch_size": 8},
         "sweep": {"models": options.models, "resolutions": options.resolutions},
         "system": {"device": options.device, "profiling": profiling},
     }
     config, budget = shipped_config(changes), Budget(options.seconds)
-    device = torch.device(options.device)
-    with tempfile.TemporaryDirectory() as folder:
-        peaks = measure_peaks(device, options.side, options.gigabytes)
-        print_rows("Cost sheet", HEAD, sheet_rows(config, Path(folder), peaks, budget))
+    device = open_device(options.device, 1, exclusive=True)
+    use_float32()
+    peaks = measure_peaks(device, options.side, options.gigabytes)
+    torch.cuda.empty_cache()
+    print_rows("Cost sheet", HEAD, sheet_rows(config, device, peaks, budget))
     print(NOTE, flush=True)
     print_rows("As a textbook measures it", TEXTBOOK_HEAD, textbook_rows(config, device))
 

@@ -12,7 +12,9 @@ that is on the device: nothing of a training can be faster.
 
 import argparse
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr
 from dataclasses import dataclass, field
+from io import StringIO
 from time import perf_counter
 from typing import Any
 from unittest.mock import patch
@@ -42,7 +44,7 @@ from resomap.training.trainer import Trainer
 
 CELLS = ("tiny_cnn:64", "resnet18:64", "resnet50:224")
 CLASSES, MIN_STEPS, ROUNDS = 8, 5, 3
-SECONDS_PER_SETTING = 4.0  # with its warm-up; the budget is checked before each
+BUILD_SECONDS = 1.0  # of a trainer with its images, beside the seconds of a setting
 HEAD = ("model", "px", "setting", "images/s", "ms a step", "of the first row", "first step s")
 AUGMENTATION = {
     "random_resized_crop": {"scale": [0.08, 1.0], "ratio": [0.75, 1.3333]},
@@ -152,7 +154,8 @@ def time_steps(trainer: Trainer, batch_size: int, seconds: float) -> tuple[list[
         if hasattr(trainer.train_loader, "set_epoch"):
             trainer.train_loader.set_epoch(epoch)
         try:
-            trainer.train_epoch(epoch)
+            with redirect_stderr(StringIO()):  # the progress bar would stand in the table
+                trainer.train_epoch(epoch)
         except StepsDone:
             break
     return rates[1:], first
@@ -204,7 +207,7 @@ def setting_rows(options: argparse.Namespace) -> Iterator[tuple[object, ...]]:
         model, resolution = cell.split(":")
         base: list[float] = []
         for setting in SETTINGS:
-            if not budget.allows(SECONDS_PER_SETTING):
+            if not budget.allows(BUILD_SECONDS + 2 * options.setting_seconds):
                 yield (model, resolution, setting.name, NOT_MEASURED, "", "", "")
                 continue
             for name, rates, first in measure_setting(
@@ -227,10 +230,10 @@ def measure_setting(
     with_bounds: bool,
 ) -> Iterator[tuple[str, list[float], float | str]]:
     """Yield name, rates and first-step seconds; the bounds of a network come after its first row."""
-    config = configure(options.device, options.batch_size, setting)
-    if config.training.precision == "tf32" and why_no_tf32(torch.device(options.device)):
+    if setting.name == "tf32" and why_no_tf32(torch.device(options.device)):
         yield setting.name, [], NOT_MEASURED
         return
+    config = configure(options.device, options.batch_size, setting)
     size, seconds = options.batch_size, options.setting_seconds
     trainer: Any = or_failure(lambda: build(model, resolution, setting, config))
     if isinstance(trainer, str):
@@ -292,7 +295,8 @@ def profile_steps(trainer: Trainer, count: int = MIN_STEPS) -> Any:
     with torch.profiler.profile(activities=activities) as profiled:
         try:
             while True:
-                trainer.train_epoch()
+                with redirect_stderr(StringIO()):
+                    trainer.train_epoch()
         except StepsDone:
             synchronise(trainer.device)
     return profiled

@@ -4,7 +4,7 @@ import gc
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -85,11 +85,15 @@ def _draw_shared_images(
 ) -> Tensor:
     """Return the images that all cells of a resolution share, as many as fit on the device."""
     for count in sorted({spec.batch_size for spec in specs}, reverse=True):
-        images = _try(lambda count=count: draw_images(resolution, count).to(device))
+        images = _try(partial(_draw_on_device, resolution, count, device))
         if images is not None:
             return images
         free_memory()
     return torch.empty(0, 3, resolution, resolution)
+
+
+def _draw_on_device(resolution: int, count: int, device: torch.device) -> Tensor:
+    return draw_images(resolution, count).to(device)
 
 
 def _try(work: Callable[[], Result]) -> Result | None:

@@ -15,7 +15,6 @@ from torch import Tensor
 from benchmarks.gpu.steps import AUGMENTATION, Setting, StepsDone, build, configure
 from resomap.config.schema import Config
 from resomap.data.loading.loader import TrainLoader
-from resomap.profiling.variants import build_workload, parse_variant, prepare_model
 from resomap.system.determinism import CUBLAS_VARIABLE, CUBLAS_WORKSPACE, choose_kernels
 from resomap.system.precision import allow_tf32, tf32_of
 from resomap.training.trainer import Trainer
@@ -106,7 +105,8 @@ def test_step_never_waits_for_the_device(device, precision):
 
 def test_deterministic_training_resumes_to_the_same_bytes(device):
     choose_kernels(device, benchmark=False, deterministic=True)
-    whole, first, second = (make_trainer(device, "vgg11") for _ in range(3))  # with dropout
+    # A network with dropout whose operators all have a deterministic kernel (VGG's have not).
+    whole, first, second = (make_trainer(device, "mobilenet_v2") for _ in range(3))
     for epoch in (0, 1):
         train_steps(whole, 2, epoch)
     train_steps(first, 2, 0)
@@ -145,22 +145,6 @@ def test_augmentation_equals_that_of_a_cpu(device):
         difference = (images.cpu() - cpu_images).abs()
         assert difference.mean() < 1e-3
         assert (difference > 0.05).float().mean() < 1e-3
-
-
-@pytest.mark.parametrize("mode", ["cuda_graph", "compiled"])
-def test_graph_and_compiled_pass_equal_eager(gpu, mode):
-    model = make_trainer(gpu).model.eval()
-    images = torch.randn(4, 3, SIDE, SIDE, device=gpu)
-    variant = parse_variant(mode, "fp32", "channels_last")
-    prepared = prepare_model(model, variant, gpu)
-    captured = []
-    prepared.register_forward_hook(lambda *arguments: captured.append(arguments[2]))
-    workload = build_workload(prepared, variant, images)
-    result = workload.run()
-    logits = captured[-1] if result is None else result
-    with torch.inference_mode():
-        expected = model(images.to(memory_format=torch.channels_last))
-    torch.testing.assert_close(logits, expected, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("rows", [256, 1024])
