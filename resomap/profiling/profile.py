@@ -46,7 +46,7 @@ from resomap.profiling.variants import (
     synchronised,
 )
 from resomap.system.out_of_memory import is_out_of_memory
-from resomap.system.precision import allow_tf32
+from resomap.system.precision import allow_tf32, tf32_of
 
 ENERGY_KEYS = ("energy_j_per_image", "energy_j_per_image_above_idle", "power_w", "idle_power_w")
 STAGES = ("decode", "resize", "copy", "forward")
@@ -54,6 +54,8 @@ STAGES = ("decode", "resize", "copy", "forward")
 Stage = Callable[[], object]
 
 
+# What is measured before and after the cells, and by the caller, is strict float32.
+@tf32_of("fp32")
 def profile_model(
     model: nn.Module,
     resolutions: Sequence[int],

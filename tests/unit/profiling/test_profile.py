@@ -228,3 +228,11 @@ def test_busy_machine_makes_all_cells_crowded():
     timing = {"round_seconds": 0.2, "target_relative_error": 0.02, "max_seconds": 0.5}
     cells = profile(Spinning(), 8, 16, **timing)["cells"]
     assert [(cell["valid"], cell["why_invalid"]) for cell in cells] == [(False, "crowded")] * 4
+
+
+def test_profile_restores_the_flags_of_tf32(model: nn.Module, restored_tf32):
+    for allowed in (True, False):
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = allowed
+        profile(model, 8)
+        assert torch.backends.cudnn.allow_tf32 == allowed
+        assert torch.backends.cuda.matmul.allow_tf32 == allowed
