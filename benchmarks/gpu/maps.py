@@ -73,6 +73,7 @@ def rows(options: argparse.Namespace) -> Iterator[tuple[object, ...]]:
     for method in options.methods:
         work = partial(run.compute_maps, run.network.model, method=method, layer=layer)
         yield from _compare(run, method, work, budget, maps)
+    run.passes.images = max(1, CUDA_PIXELS // options.resolution**2)
     explanations: Any = or_failure(lambda: list(run.explain()))
     if isinstance(explanations, str):
         yield ("faithfulness", "", "", explanations, "")

@@ -307,10 +307,16 @@ def idle_columns(profiled: Any) -> tuple[str, str]:
     spans = [
         (event.time_range.start, event.time_range.end)
         for event in profiled.events()
-        if event.device_type == torch.autograd.DeviceType.CUDA
+        if event.device_type == torch.autograd.DeviceType.CUDA and not _is_annotation(event)
     ]
     share = idle_share(spans)
     return (NOT_MEASURED if share is None else f"{share:.1%}"), str(len(spans))
+
+
+def _is_annotation(event: Any) -> bool:
+    """Return whether an event spans the kernels of a Python block, and the gaps between them."""
+    named = event.name.startswith(("Optimizer.", "ProfilerStep"))
+    return named or getattr(event, "is_user_annotation", False)
 
 
 def idle_share(spans: list[tuple[float, float]]) -> float | None:

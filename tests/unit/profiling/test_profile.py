@@ -108,7 +108,7 @@ class LeakingCNN(SimpleCNN):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         calls = getattr(self, "calls", 0) + (len(images) > 2 and not images.is_meta)
         self.calls = calls
-        if len(images) > 2 and calls > 6:  # after the five calls that measure memory
+        if len(images) > 2 and calls > 12:  # after the calls that measure memory
             raise RuntimeError("GET was unable to find an engine to execute this computation")
         return super().forward(images)
 

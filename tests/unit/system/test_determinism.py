@@ -1,38 +1,54 @@
 import os
-import subprocess
-import sys
 
 import pytest
+import torch
 
 from resomap.errors import DeviceError
-from resomap.system.determinism import explaining_missing_kernels
+from resomap.system.determinism import (
+    CUBLAS_VARIABLE,
+    choose_kernels,
+    explaining_missing_kernels,
+)
 
-PROGRAM = """
-import os, torch
-from resomap.system.determinism import choose_kernels
-choose_kernels(torch.device({device!r}), benchmark={benchmark}, deterministic={deterministic})
-cudnn = torch.backends.cudnn
-print(cudnn.benchmark, cudnn.deterministic, torch.are_deterministic_algorithms_enabled(),
-      os.environ.get("CUBLAS_WORKSPACE_CONFIG"), sep=",")
-"""
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.fixture
+def kernel_flags(monkeypatch):
+    """Return a function that reads the flags, which belong to the process; restore them."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.benchmark, cudnn.deterministic
+    monkeypatch.setenv(CUBLAS_VARIABLE, "")
+    monkeypatch.delenv(CUBLAS_VARIABLE)
+    yield lambda: (
+        *(cudnn.benchmark, cudnn.deterministic),
+        *(torch.are_deterministic_algorithms_enabled(), os.environ.get(CUBLAS_VARIABLE)),
+    )
+    cudnn.benchmark, cudnn.deterministic = before
+    torch.use_deterministic_algorithms(False)
+    torch.utils.deterministic.fill_uninitialized_memory = True
 
 
 @pytest.mark.parametrize(
     ("device", "benchmark", "deterministic", "expected"),
     [
-        ("cuda", True, False, "True,False,False,None"),
-        ("cuda", False, False, "False,False,False,None"),
-        ("cuda", True, True, "False,True,True,:4096:8"),
-        ("cpu", True, True, "True,False,False,None"),
+        (CUDA, True, False, (True, False, False, None)),
+        (CUDA, False, False, (False, False, False, None)),
+        (CUDA, True, True, (False, True, True, ":4096:8")),
+        (CPU, True, True, (True, False, False, None)),
     ],
 )
-def test_kernels_are_the_fastest_or_deterministic(device, benchmark, deterministic, expected):
-    program = PROGRAM.format(device=device, benchmark=benchmark, deterministic=deterministic)
-    environment = {**os.environ}
-    environment.pop("CUBLAS_WORKSPACE_CONFIG", None)
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
-    assert done.stdout.strip() == expected, done.stderr
+def test_kernels_are_the_fastest_or_deterministic(
+    kernel_flags, device, benchmark, deterministic, expected
+):
+    choose_kernels(device, benchmark=benchmark, deterministic=deterministic)
+    assert kernel_flags() == expected
+
+
+def test_chosen_workspace_of_cublas_is_kept(kernel_flags, monkeypatch):
+    monkeypatch.setenv(CUBLAS_VARIABLE, ":16:8")
+    choose_kernels(CUDA, benchmark=False, deterministic=True)
+    assert kernel_flags()[-1] == ":16:8"
 
 
 def test_operator_without_deterministic_kernel_names_the_key():

@@ -64,7 +64,7 @@ def test_card_in_mig_mode_is_replaced_by_its_slices(fake_nvidia_smi, monkeypatch
 
 
 @pytest.mark.parametrize(
-    "script", ["exit 9", "echo 'No devices were found'", "sleep 5", "echo 'a, b, c, d'"]
+    "script", ["exit 9", "echo 'No devices were found'", "exec sleep 5", "echo 'a, b, c, d'"]
 )
 def test_driver_in_trouble_lists_nothing(fake_nvidia_smi, monkeypatch, script):
     monkeypatch.setattr(gpu_listing, "TIMEOUT_SECONDS", 0.5)
