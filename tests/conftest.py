@@ -82,3 +82,11 @@ def defaults() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def config(defaults: dict[str, Any]) -> Config:
     return build_config(defaults)
+
+
+@pytest.fixture
+def restored_tf32():
+    """Restore the flags of TF32, which belong to the whole process."""
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    yield
+    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before

@@ -2,7 +2,7 @@
 tree."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -179,7 +179,7 @@ def build_config(values: Mapping[str, Any]) -> Config:
         config = Config.model_validate_json(_to_json(values, names), strict=True)
     except ValidationError as error:
         raise ConfigError(explain(error, names)) from None
-    problems = list(recipe_problems(config.training))
+    problems = [*recipe_problems(config.training), *_device_problems(config)]
     if problems:
         raise ConfigError("\n".join(problems[:MOST_LINES]))
     _check_sweep(config)
@@ -188,6 +188,14 @@ def build_config(values: Mapping[str, Any]) -> Config:
     data = config.data.model_copy(update=unused)
     experiment = name_experiment(config.experiment, data)
     return config.model_copy(update={"data": data, "experiment": experiment})
+
+
+def _device_problems(config: Config) -> Iterator[str]:
+    if config.training.precision == "tf32" and config.system.device == "cpu":
+        yield (
+            "config/training.yaml: training.precision: tf32 exists on NVIDIA GPUs only, and "
+            "system.device is cpu: use fp32"
+        )
 
 
 def _expand_dataset_options(values: Mapping[str, Any]) -> Mapping[str, Any]:

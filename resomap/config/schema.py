@@ -48,7 +48,7 @@ LAYER_METHODS: tuple[Method, ...] = ("gradcam", "hirescam", "gradcam_plus_plus")
 VariantName = Annotated[
     str,
     Field(
-        pattern=r"^(eager|compiled|cuda_graph|training_step)(-(fp32|bf16|fp16))?(-(channels_last|contiguous))?$"
+        pattern=r"^(eager|compiled|cuda_graph|training_step)(-(fp32|tf32|bf16|fp16))?(-(channels_last|contiguous))?$"
     ),
 ]
 
@@ -250,7 +250,11 @@ class Runtime(Section):
     """Gather batches in page-locked memory where images do not fit on the GPU, so that copying
     them overlaps with computing."""
     cudnn_benchmark: bool
-    """Let cuDNN benchmark its algorithms and use the fastest."""
+    """Let cuDNN benchmark its algorithms and use the fastest. The choice differs between
+    processes, so on a GPU a resumed training is equal only within float error."""
+    deterministic: bool
+    """On a GPU, use deterministic kernels only, so that a resumed training has the same bytes.
+    cudnn_benchmark is then off, and an operator without such a kernel stops the training."""
     execution: Execution
     """How a training step runs. eager: kernel by kernel. cuda_graph: all kernels of a pass at
     once, for small images on a GPU; equal within float error. compiled: torch.compile, which

@@ -7,14 +7,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from resomap.system.out_of_memory import NO_ENGINE_TEXT, is_out_of_memory
+
 Result = TypeVar("Result")
-# torch raises OutOfMemoryError only for its own allocator on a GPU. The CPU allocator and the
-# CUDA libraries raise a plain RuntimeError, known by its text alone.
-OUT_OF_MEMORY_TEXTS = (
-    "can't allocate memory",
-    "CUDNN_STATUS_ALLOC_FAILED",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-)
 
 
 class Infeasible(Exception):
@@ -40,12 +35,19 @@ class MicroBatch:
         smallest, largest = batch_size // processes, -(-batch_size // processes)
         return max(1, min(-(-largest // self.size), smallest // self.minimum))
 
-    def halve(self, batch_size: int) -> None:
-        """Halve the size for batches of `batch_size`; Infeasible at the minimum."""
+    def halve(self, batch_size: int, message: str = "") -> None:
+        """Halve the size for batches of `batch_size`; Infeasible at the minimum.
+
+        `message` is that of the error which showed the lack of memory.
+        """
         size = min(self.size or batch_size, batch_size)
         if size <= self.minimum:
             plural = "s" * (size > 1)
-            raise Infeasible(f"not even {size} image{plural} at once fit into memory")
+            reason = f"not even {size} image{plural} at once fit into memory"
+            # Said of a convolution that nothing supports, too, so it is passed on.
+            if NO_ENGINE_TEXT in message:
+                reason += f" (cuDNN: {NO_ENGINE_TEXT})"
+            raise Infeasible(reason)
         self.size = max(self.minimum, size // 2)
 
 
@@ -70,12 +72,12 @@ def run_within_memory(
 
     Infeasible when `work` does not fit at the minimum either.
     """
-    while (results := _attempt(work)) is None:
+    while isinstance(outcome := _attempt(work), str):
         undo()
-        micro_batch.halve(batch_size)
+        micro_batch.halve(batch_size, outcome)
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()  # cached blocks have the sizes of the larger micro-batch
-    return results[0]
+    return outcome[0]
 
 
 def in_pieces_within_memory(count: int, work: Callable[[int], Result]) -> Result:
@@ -87,22 +89,16 @@ def in_pieces_within_memory(count: int, work: Callable[[int], Result]) -> Result
     return run_within_memory(micro_batch, count, lambda: work(micro_batch.num_pieces(count)))
 
 
-def _attempt(work: Callable[[], Result]) -> tuple[Result] | None:
+def _attempt(work: Callable[[], Result]) -> tuple[Result] | str:
+    """Return the result of `work`, or the message of the error that memory ran out."""
     # A function of its own: while the exception is handled, its traceback keeps every tensor of
     # the failed pass alive. They are free only after this function has returned.
     try:
         return (work(),)
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-    return None
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Return whether torch or a library under it ran out of memory."""
-    if isinstance(error, torch.OutOfMemoryError):
-        return True
-    return any(text in str(error) for text in OUT_OF_MEMORY_TEXTS)
+        return str(error)
 
 
 class BufferSnapshot:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from resomap.config.schema import Execution
 from resomap.config.training import Precision
 from resomap.errors import DeviceError, ResoMapError
-from resomap.training.memory import BufferSnapshot, is_out_of_memory
+from resomap.system.out_of_memory import is_out_of_memory
+from resomap.training.memory import BufferSnapshot
 from resomap.training.precision import autocast
 
 EXECUTION_KEY = "config/system.yaml: system.training.execution"

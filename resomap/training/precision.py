@@ -1,29 +1,26 @@
-"""Autocast and gradient scaling for fp32, bf16 and fp16."""
+"""Autocast, TF32 and gradient scaling for fp32, tf32, bf16 and fp16."""
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 import torch
 
 from resomap.config.training import Precision
+from resomap.system.precision import tf32_of
 
 AUTOCAST_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def use_float32() -> None:
-    """Make fp32 mean float32 on a GPU too.
+@contextmanager
+def autocast(precision: Precision, device: torch.device) -> Iterator[None]:
+    """Compute at `precision` inside the block: forward passes, and backward passes as well.
 
-    cuDNN rounds the inputs of convolutions to TF32 (10 bits of mantissa) by default, matrix
-    products are exact already. Convolutions lose the speed of the tensor cores; bf16 is the way
-    to get it.
+    In the backward pass autocast has no part, but the flags of TF32 do.
     """
-    torch.backends.cudnn.allow_tf32 = False
-
-
-def autocast(precision: Precision, device: torch.device) -> AbstractContextManager:
-    """Return the context in which a network computes at `precision`; no context for fp32."""
-    if precision == "fp32":
-        return nullcontext()
-    return torch.autocast(device.type, AUTOCAST_DTYPES[precision])
+    dtype = AUTOCAST_DTYPES.get(precision)
+    casting = torch.autocast(device.type, dtype) if dtype else nullcontext()
+    with tf32_of(precision), casting:
+        yield
 
 
 def build_scaler(precision: Precision, device: torch.device) -> torch.amp.GradScaler:

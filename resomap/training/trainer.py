@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from resomap.config.schema import Execution
 from resomap.config.training import Precision
 from resomap.errors import ResoMapError, Stopped
+from resomap.system.precision import check_precision
 from resomap.training.distributed import Group, unwrap
 from resomap.training.memory import (
     BufferSnapshot,
@@ -45,7 +46,8 @@ class Trainer:
     The loaders may be any iterables, a DataLoader or a list. Arguments beyond them:
 
     - `criterion` averages over a batch, as `nn.CrossEntropyLoss` does.
-    - `use_amp` trains in bf16 on a GPU and changes nothing on a CPU; `precision` overrides it.
+    - `use_amp` trains in bf16 on a GPU and changes nothing on a CPU; `precision` overrides it
+      (fp32, tf32, bf16 or fp16: see `resomap.system.precision`).
     - `gradient_accumulation_steps` batches make one optimizer step. Gradients are weighted by
       image, so a step equals one over all its images, also in a last, incomplete window.
     - `gradient_clip_norm` is the largest total norm of the gradients.
@@ -85,6 +87,7 @@ class Trainer:
         self.group = group or Group()
         if precision is None:
             precision = "bf16" if use_amp and self.device.type == "cuda" else "fp32"
+        check_precision(precision, self.device)
         self.precision: Precision = precision
         self.model = self.group.wrap(model.to(self.device), self.device)
         self.criterion = criterion.to(self.device)

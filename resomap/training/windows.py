@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from resomap.system.out_of_memory import is_out_of_memory
 from resomap.training.distributed import Group
-from resomap.training.memory import Infeasible, is_out_of_memory
+from resomap.training.memory import Infeasible
 
 Batch = tuple[Tensor, Tensor]
 
@@ -27,7 +28,7 @@ def load_batches(loader: Iterable[Batch]) -> Iterator[Batch]:
     while True:
         try:
             batch = next(batches, None)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             if is_out_of_memory(error):
                 raise Infeasible("a batch of images does not fit into memory") from error
             raise

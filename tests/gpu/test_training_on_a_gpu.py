@@ -13,6 +13,7 @@ from resomap.config.training import ColorJitter, GaussianBlur, RandomErasing, Ra
 from resomap.data.loading.loader import EvalLoader, Normalise, TrainLoader, to_device
 from resomap.data.loading.placement import DiskImages
 from resomap.models.registry import load_model_from_config
+from resomap.profiling.variants import build_workload, parse_variant, prepare_model
 from resomap.training.autosave import Autosave
 from resomap.training.fit import Outcome, fit
 from resomap.training.memory import MicroBatch, forward_in_micro_batches
@@ -243,3 +244,20 @@ def test_steps_do_not_wait_for_gpu(execution):
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert len(waited) == 4
+
+
+# Last, because compiling takes half of the time that these tests have in benchmarks/gpu_check.sh.
+@pytest.mark.parametrize("mode", ["cuda_graph", "compiled"])
+def test_graph_and_compiled_pass_equal_eager(mode):
+    torch.manual_seed(0)
+    model = load_model_from_config("tiny_cnn", num_classes=2).to(GPU).eval()
+    images = torch.randn(4, 3, 24, 24, device=GPU)
+    variant = parse_variant(mode, "fp32", "channels_last")
+    prepared, outputs = prepare_model(model, variant, GPU), []
+    # A replay returns nothing: it writes into the output of its capture.
+    prepared.register_forward_hook(lambda *arguments: outputs.append(arguments[2]))
+    result = build_workload(prepared, variant, images).run()
+    torch.cuda.synchronize()
+    with torch.inference_mode():
+        expected = model(images)
+    torch.testing.assert_close(outputs[-1] if result is None else result, expected)

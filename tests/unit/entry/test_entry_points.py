@@ -60,6 +60,7 @@ RUNTIME = Runtime(
     num_workers=0,
     pin_memory=False,
     cudnn_benchmark=False,
+    deterministic=False,
     execution="eager",
     save_every_seconds=30.0,
     save_every_steps=None,

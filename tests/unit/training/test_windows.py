@@ -16,13 +16,19 @@ from tests.tiny_training import (
 CPU = torch.device("cpu")
 
 
+OUT_OF_MEMORY = [torch.OutOfMemoryError("CUDA out of memory."), MemoryError()]
+
+
 class FullLoader:
     """A loader that runs out of memory while it prepares its second batch."""
+
+    def __init__(self, error: Exception = OUT_OF_MEMORY[0]) -> None:
+        self._error = error
 
     def __iter__(self):
         """Yield one batch, and fail."""
         yield noise_batches(8, 8)[0]
-        raise torch.OutOfMemoryError("CUDA out of memory.")
+        raise self._error
 
 
 class BrokenLoader:
@@ -48,8 +54,9 @@ def test_sizes_of_a_loader_count_all_processes(rank, own):
     assert [len(window.batches[0][0]) for window in windows] == own
 
 
-def test_full_memory_while_loading_is_infeasible():
-    batches = load_batches(FullLoader())
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=repr)
+def test_full_memory_while_loading_is_infeasible(error):
+    batches = load_batches(FullLoader(error))
     next(batches)
     with pytest.raises(Infeasible, match="a batch of images does not fit into memory"):
         next(batches)

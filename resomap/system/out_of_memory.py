@@ -1,0 +1,35 @@
+"""How lack of memory is recognised, whichever library reports it."""
+
+# torch raises OutOfMemoryError only for its own allocator on a GPU. The CPU allocator, the CUDA
+# runtime and the libraries on top of it raise plain RuntimeErrors, known by their text alone.
+OUT_OF_MEMORY_TEXTS = (
+    "can't allocate memory",  # torch's CPU allocator
+    "DefaultCPUAllocator: not enough memory",
+    "CUDA error: out of memory",
+    "CUDA driver error: out of memory",
+    "CUDA_ERROR_OUT_OF_MEMORY",
+    "cudaErrorMemoryAllocation",
+    "hipErrorOutOfMemory",
+    # cuDNN: also the longer names of version 9, ..._HOST_ and ..._DEVICE_ALLOCATION_FAILED.
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "ALLOCATION_FAILED",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUSOLVER_STATUS_ALLOC_FAILED",
+    "CUSPARSE_STATUS_ALLOC_FAILED",
+    "CUFFT_ALLOC_FAILED",
+    "std::bad_alloc",
+)
+# cuDNN found no algorithm whose workspace fits ("GET was unable to find an engine to execute
+# this computation", or FIND). It says the same of a convolution that no algorithm supports.
+NO_ENGINE_TEXT = "unable to find an engine"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether `error` of torch, of a library under it or of Python is lack of memory."""
+    import torch
+
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    if not isinstance(error, RuntimeError):
+        return False
+    return any(text in str(error) for text in (*OUT_OF_MEMORY_TEXTS, NO_ENGINE_TEXT))
