@@ -12,7 +12,7 @@ that is on the device: nothing of a training can be faster.
 """
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stderr
 from dataclasses import dataclass, field
 from io import StringIO
@@ -65,6 +65,8 @@ class Setting:
     runtime: dict[str, Any] = field(default_factory=dict)
     on_host: bool = False
     contiguous: bool = False
+    extra_seconds: float = 0.0
+    """What it takes before its first step, beside the building of a trainer."""
 
 
 SETTINGS = (
@@ -80,10 +82,10 @@ SETTINGS = (
     Setting("clip_norm", {"clip_norm": 1.0}),
     Setting("all augmentations", {"augmentation": AUGMENTATION}),
     Setting("cuda_graph", runtime={"execution": "cuda_graph"}),
-    Setting("compiled", runtime={"execution": "compiled"}),
-    # Last: it sets flags of the process that nothing sets back.
     Setting("deterministic: true", runtime={"deterministic": True}),
 )
+# After those of all networks: compiling takes what the budget has left.
+LAST_SETTINGS = (Setting("compiled", runtime={"execution": "compiled"}, extra_seconds=40.0),)
 
 
 class ContiguousBatches:
@@ -208,23 +210,38 @@ def time_loader(trainer: Trainer, batch_size: int) -> list[float]:
 def setting_rows(options: argparse.Namespace) -> Iterator[tuple[object, ...]]:
     """Yield a row of HEAD per network and setting, as far as the budget goes."""
     budget = Budget(options.seconds)
-    for cell in options.cells:
+    bases: dict[str, list[float]] = {}
+    for cell, setting in ordered_settings(options.cells):
         model, resolution = cell.split(":")
-        base: list[float] = []
+        needed = BUILD_SECONDS + setting.extra_seconds + 2 * options.setting_seconds
+        if not budget.allows(needed):
+            yield (model, resolution, setting.name, NOT_MEASURED, "", "", "")
+            continue
+        base = bases.get(cell, [])
+        for name, rates, first in measure_setting(
+            options, model, int(resolution), setting, not base
+        ):
+            base = base or rates
+            columns = _columns(rates, base, first, options.batch_size)
+            yield (model, resolution, name, *columns)
+        bases[cell] = base
+
+
+def ordered_settings(cells: Sequence[str]) -> Iterator[tuple[str, Setting]]:
+    """Yield cells and settings in the order in which they are measured."""
+    for cell in cells:
         for setting in SETTINGS:
-            if not budget.allows(BUILD_SECONDS + 2 * options.setting_seconds):
-                yield (model, resolution, setting.name, NOT_MEASURED, "", "", "")
-                continue
-            for name, rates, first in measure_setting(
-                options, model, int(resolution), setting, not base
-            ):
-                base = base or rates
-                yield (
-                    model,
-                    resolution,
-                    name,
-                    *_columns(rates, base, first, options.batch_size),
-                )
+            yield cell, setting
+    for setting in LAST_SETTINGS:
+        for cell in cells:
+            yield cell, setting
+
+
+def runs_on(setting: Setting, device: str) -> bool:
+    """Return whether a device can run a setting."""
+    if setting.runtime.get("execution") == "cuda_graph":
+        return device == "cuda"
+    return setting.name != "tf32" or not why_no_tf32(torch.device(device))
 
 
 def measure_setting(
@@ -235,7 +252,7 @@ def measure_setting(
     with_bounds: bool,
 ) -> Iterator[tuple[str, list[float], float | str]]:
     """Yield name, rates and first-step seconds; the bounds of a network come after its first row."""
-    if setting.name == "tf32" and why_no_tf32(torch.device(options.device)):
+    if not runs_on(setting, options.device):
         yield setting.name, [], NOT_MEASURED
         return
     config = configure(options.device, options.batch_size, setting)

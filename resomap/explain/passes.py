@@ -7,7 +7,7 @@ from typing import TypeVar
 import torch
 
 from resomap.errors import DeviceError
-from resomap.system.gpus import device_memory_mib
+from resomap.system.gpu_memory import slot_memory_mib
 from resomap.system.out_of_memory import is_out_of_memory
 
 CPU_PIXELS = 2**17  # larger passes are up to twice as slow on a CPU
@@ -18,10 +18,10 @@ Result = TypeVar("Result")
 
 
 def pixels_per_pass(device: torch.device) -> int:
-    """Return the pixels of one pass on `device`: by the memory of a GPU, up to CUDA_PIXELS."""
+    """Return the pixels of one pass on `device`: by this job's memory of a GPU, to CUDA_PIXELS."""
     if device.type != "cuda":
         return CPU_PIXELS
-    fitting = device_memory_mib(device) * 2**20 // CUDA_BYTES_PER_PIXEL
+    fitting = int(slot_memory_mib(device) * 2**20) // CUDA_BYTES_PER_PIXEL
     return max(CPU_PIXELS, min(CUDA_PIXELS, fitting))
 
 

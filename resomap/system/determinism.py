@@ -23,13 +23,13 @@ def choose_kernels(device: "torch.device", *, benchmark: bool, deterministic: bo
     """
     import torch
 
-    torch.backends.cudnn.benchmark = benchmark
-    if device.type != "cuda" or not deterministic:
+    only_deterministic = deterministic and device.type == "cuda"
+    torch.backends.cudnn.benchmark = benchmark and not only_deterministic
+    torch.backends.cudnn.deterministic = only_deterministic
+    torch.use_deterministic_algorithms(only_deterministic)
+    if not only_deterministic:
         return
     os.environ.setdefault(CUBLAS_VARIABLE, CUBLAS_WORKSPACE)
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.deterministic = True
-    torch.use_deterministic_algorithms(True)
     # On by default, to make code visible that reads memory which nothing has written. It costs
     # a kernel per allocation.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

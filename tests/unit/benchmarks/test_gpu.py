@@ -3,7 +3,7 @@ import pytest
 from benchmarks.gpu.card import Peaks
 from benchmarks.gpu.output import Budget
 from benchmarks.gpu.sheet import bound_seconds, variant_rows
-from benchmarks.gpu.steps import idle_share
+from benchmarks.gpu.steps import idle_share, ordered_settings, runs_on
 
 CELL = {
     "variant": "eager",
@@ -80,3 +80,15 @@ def test_budget_allows_what_still_fits():
     budget = Budget(10)
     assert budget.allows(9)
     assert not budget.allows(11)
+
+
+def test_compiling_waits_for_all_other_settings():
+    order = [(cell, setting.name) for cell, setting in ordered_settings(["a:64", "b:64"])]
+    assert order[0] == ("a:64", "bf16, channels_last")
+    assert order[-2:] == [("a:64", "compiled"), ("b:64", "compiled")]
+    assert len(set(order)) == len(order)
+
+
+def test_cpu_runs_no_setting_of_a_gpu():
+    refused = [each.name for _, each in ordered_settings(["a:64"]) if not runs_on(each, "cpu")]
+    assert refused == ["tf32", "cuda_graph"]

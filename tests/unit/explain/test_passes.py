@@ -4,6 +4,8 @@ import torch
 from resomap.errors import DeviceError
 from resomap.explain import passes
 from resomap.explain.passes import CPU_PIXELS, CUDA_PIXELS, PassSize, pixels_per_pass
+from resomap.system import gpu_memory
+from resomap.system.gpus import SLOTS_VARIABLE
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -13,8 +15,15 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
     [(81559, CUDA_PIXELS), (143771, CUDA_PIXELS), (24576, 3_145_728), (512, CPU_PIXELS)],
 )
 def test_pass_on_a_gpu_grows_with_its_memory(monkeypatch, memory_mib, pixels):
-    monkeypatch.setattr(passes, "device_memory_mib", lambda _: memory_mib)
+    monkeypatch.setattr(gpu_memory, "device_memory_mib", lambda _: memory_mib)
     assert pixels_per_pass(CUDA) == pixels
+
+
+def test_pass_on_a_shared_gpu_fits_into_a_slot(monkeypatch):
+    monkeypatch.setattr(gpu_memory, "device_memory_mib", lambda _: 24576)
+    monkeypatch.setenv(SLOTS_VARIABLE, "4")
+    # A quarter without a context of 512 MiB: 5,632 MiB.
+    assert pixels_per_pass(CUDA) * passes.CUDA_BYTES_PER_PIXEL == 5632 * 2**20
 
 
 def test_pass_on_a_cpu_is_small():

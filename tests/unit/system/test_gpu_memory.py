@@ -1,12 +1,10 @@
-from types import SimpleNamespace
-
 import pytest
 import torch
 
+from resomap.system import gpu_memory
 from resomap.system.gpu_memory import CONTEXT_MIB, limit_memory_to_slot, slot_fraction
 from resomap.system.gpus import SLOTS_VARIABLE
 
-MIB = 2**20
 GPU, CPU = torch.device("cuda"), torch.device("cpu")
 
 
@@ -14,8 +12,7 @@ GPU, CPU = torch.device("cuda"), torch.device("cpu")
 def limits(monkeypatch):
     """Return the limits that are set on a GPU of 8 GiB."""
     limits = list[float]()
-    properties = SimpleNamespace(total_memory=8192 * MIB)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
+    monkeypatch.setattr(gpu_memory, "device_memory_mib", lambda _: 8192)
     set_fraction = lambda fraction, _: limits.append(fraction)  # noqa: E731
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", set_fraction)
     return limits
