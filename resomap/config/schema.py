@@ -239,7 +239,10 @@ Execution = Literal["eager", "compiled", "cuda_graph"]
 
 
 class Runtime(Section):
-    """How a training runs on the machine: it changes speed, not results, so it retrains nothing."""
+    """How a training runs on the machine. Changing it retrains nothing.
+
+    It changes speed, and results by float error at most: for the one exception see `execution`.
+    """
 
     # Passed as a resource of the rule: Snakemake never compares resources (decision 0006).
     gpus: Annotated[int, Field(gt=0, le=64)]
@@ -258,7 +261,7 @@ class Runtime(Section):
     execution: Execution
     """How a training step runs. eager: kernel by kernel. cuda_graph: all kernels of a pass at
     once, for small images on a GPU; equal within float error. compiled: torch.compile, which
-    may also draw other masks of dropout."""
+    draws other masks of dropout under some versions of PyTorch: set it before a sweep."""
     save_every_seconds: PositiveFloat
     """Seconds between two saves of the training state, from which a killed training resumes.
     Longer if saving would take 2 % of the time."""

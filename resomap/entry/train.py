@@ -48,6 +48,7 @@ def main(
         environment = {
             **describe_environment(device_name(device)),
             "precision": job.training.precision,
+            "execution": runtime.execution,
             "processes": group.world_size,
         }
         record = {"job": job.model_dump(mode="json"), "environment": environment}

@@ -77,7 +77,7 @@ class CompiledPass(EagerPass):
         from torch._inductor import config
 
         # Dropout draws from torch's generator, so that masks follow from (seed, epoch, step).
-        # In torch 2.15 they are those of eager mode, in 2.11 not.
+        # On a CPU they are those of eager mode in torch 2.15, but not in 2.11.
         config.fallback_random = True
         self.forget_shape()
 
