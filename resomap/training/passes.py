@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from resomap.config.schema import Execution
 from resomap.config.training import Precision
 from resomap.errors import DeviceError, ResoMapError
+from resomap.system.determinism import NO_KERNEL_TEXT
 from resomap.system.out_of_memory import is_out_of_memory
 from resomap.training.memory import BufferSnapshot
 from resomap.training.precision import autocast
@@ -93,7 +94,8 @@ class CompiledPass(EagerPass):
         try:
             return self._run(self._compiled, images, labels, share)
         except RuntimeError as error:
-            if is_out_of_memory(error):
+            # Neither is a failure of the compiler, and both have messages of their own.
+            if is_out_of_memory(error) or NO_KERNEL_TEXT in str(error):
                 raise
             # The first line names the part of torch.compile that failed, the second says why.
             reason = " ".join(str(error).split("\n")[:2])

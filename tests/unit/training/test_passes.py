@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from resomap.errors import DeviceError, ResoMapError
+from resomap.system.determinism import explaining_missing_kernels
 from resomap.training import passes
 from resomap.training.passes import Body
 from resomap.training.trainer import Trainer
@@ -159,14 +160,27 @@ def test_tenth_compiled_network_is_compiled(backend):
     assert len(backend) == 10
 
 
-def test_failing_compiler_names_key(monkeypatch):
+def let_compiler_fail(monkeypatch, message: str) -> None:
     def fail(*_: Any) -> None:
-        raise RuntimeError("no C++ compiler\nmore")
+        raise RuntimeError(message)
 
     compile_model = torch.compile
     monkeypatch.setattr(
         torch, "compile", lambda model, **o: compile_model(model, backend=fail, **o)
     )
+
+
+def test_missing_deterministic_kernel_is_not_blamed_on_compiler(monkeypatch):
+    let_compiler_fail(monkeypatch, "pool_backward does not have a deterministic implementation")
+    with (
+        pytest.raises(DeviceError, match=r"system\.training\.deterministic: true"),
+        explaining_missing_kernels(),
+    ):
+        trained("compiled")
+
+
+def test_failing_compiler_names_key(monkeypatch):
+    let_compiler_fail(monkeypatch, "no C++ compiler\nmore")
     with pytest.raises(
         ResoMapError, match=r"execution: compiled: torch\.compile fails here"
     ) as e:
