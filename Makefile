@@ -1,6 +1,6 @@
 # make run    the whole sweep and its report            make test   the tests
 # make check  lint, types, formatting, documentation   make report Snakemake's own report
-# make faults the whole campaign of kills, in minutes; make test runs a part of it
+# make faults the whole campaign of faults, in hours, and docs/reliability.md; make test runs a part
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
@@ -23,7 +23,8 @@ test: $(READY)
 	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not faults" $(TESTS) $(ARGS)
 
 faults: $(READY)
-	@$(BIN)/python -m pytest -n 2 -m faults $(TESTS) $(ARGS)
+	@$(BIN)/python -m pytest -n 2 -m faults $(TESTS)
+	@$(BIN)/python -m tests.faults.campaign --page docs/reliability.md $(ARGS)
 
 check: $(READY)
 	@$(BIN)/ruff check .

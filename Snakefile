@@ -42,8 +42,8 @@ onstart:
     network_check.check_networks(CONFIG)
     lifecycle.write_run_config(VALUES)
     cores = workflow.resource_settings.cores or 1
-    # On a cluster the time depends on the queue.
-    minutes = None if request.on_cluster() else forecast.estimate_minutes(CONFIG, cores)
+    on_cluster = request.on_cluster()  # its queue decides how long it takes
+    minutes = None if on_cluster else forecast.estimate_minutes(CONFIG, cores)
     print(
         lifecycle.start_message(CONFIG, minutes, cores),
         *recipe_checks.recipe_warnings(CONFIG),

@@ -28,6 +28,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from resomap.errors import DataError
 from resomap.system.files import read_json
 
 # The first pattern that fits a path decides. A file that fits none is compared byte by byte as
@@ -280,7 +281,7 @@ def compare_files(before: Path, after: Path, renames: Renames) -> list[Differenc
     try:
         compare = COMPARISONS.get(after.suffix, compare_texts)
         return list(compare(before, after, renames))
-    except (ValueError, KeyError, IndexError, OSError, BadZipFile) as error:
+    except (DataError, ValueError, KeyError, IndexError, OSError, BadZipFile) as error:
         return [Difference("file", "readable", f"not readable: {error}")]
 
 

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from resomap.errors import ResoMapError
 from resomap.metrics import SCORE_NAMES
 from resomap.system.files import read_json
+from resomap.workflow.receipts import check_content
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 Metric = tuple[str, float, int]
 """Name, value and epoch."""
 FOLDER_TAG, DIGEST_TAG = "resomap.folder", "resomap.content"
+RUN_FILES = ("metrics.json", "timing.json", "history.csv", "evaluation.csv")
 CODE_FIELDS = ("code", "data_code")
 """Fields of a job that become tags, because they are digests and not parameters."""
 # By default MLflow retries for minutes when a server is down, and sends usage data.
@@ -58,6 +60,8 @@ class RunRecord:
 
 def read_record(folder: Path) -> RunRecord:
     """Read the record of a run from its results, .../{family}/{model}/r{resolution}/seed{seed}."""
+    for name in RUN_FILES:
+        check_content(folder / name)
     run, timing = (read_json(folder / name) for name in ("metrics.json", "timing.json"))
     job, status = run["job"], run["status"]
     settings = {name: value for name, value in job.items() if name not in CODE_FIELDS}

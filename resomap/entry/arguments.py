@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -10,7 +11,7 @@ from typing import Any, get_args
 
 from resomap.config.types import Section
 from resomap.errors import ResoMapError, Stopped
-from resomap.system.os_errors import SYSTEM_ERRORS
+from resomap.system.os_errors import describe_system_error
 from resomap.workflow.jobs import Job
 from resomap.workflow.receipts import writing_receipt
 
@@ -35,11 +36,16 @@ def run_entry_point(main: Callable[..., None]) -> None:
         sys.exit(stop.exit_code)
     except ResoMapError as error:
         sys.exit(f"error: {error}")
-    except OSError as error:
+    except KeyboardInterrupt:
+        # Trainings save their state first and raise Stopped.
+        print("stopped by SIGINT; the same command runs this job again", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
+    except (OSError, MemoryError, RuntimeError, SystemError) as error:
+        message = describe_system_error(error)
         # Others are bugs, whose traceback is needed.
-        if error.errno not in SYSTEM_ERRORS:
+        if message is None:
             raise
-        sys.exit(f"error: {error.filename or 'results/'}: {SYSTEM_ERRORS[error.errno]}")
+        sys.exit(f"error: {message}")
 
 
 def _build_parser(main: Callable[..., None]) -> argparse.ArgumentParser:

@@ -121,6 +121,7 @@ def _report_growth(run: Callable[[], object], pipe: int) -> NoReturn:
     try:
         torch.set_num_threads(1)  # the parent's worker threads do not exist in a fork
         _fix_malloc_options()
+        _occupy_free_blocks()
         run()  # faults the pages of the code in again, which a fork does not inherit
         os.write(pipe, str(_undisturbed_growth(run)).encode())
         os._exit(0)
@@ -166,6 +167,40 @@ def _fix_malloc_options() -> None:
     libc = ctypes.CDLL(None)
     for parameter, value in FIXED_MALLOC_OPTIONS.items():
         libc.mallopt(parameter, value)
+
+
+class _HeapUse(ctypes.Structure):
+    """What glibc's mallinfo2 returns (malloc.h)."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    )
+
+
+def _occupy_free_blocks() -> None:
+    """Take the large free blocks of the heap for good, without touching their pages.
+
+    malloc prefers them to mapped memory, and they stay resident when they are freed. After
+    `keep_freed_memory` a pass was measured at up to 3.4 times its size.
+    """
+    libc = ctypes.CDLL(None)
+    heap_use = getattr(libc, "mallinfo2", None)
+    if heap_use is None:  # before glibc 2.33
+        return
+    heap_use.restype = _HeapUse
+    libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, (ctypes.c_size_t,)
+    libc.free.argtypes = (ctypes.c_void_p,)
+    size = 2**40
+    while size >= FIXED_MALLOC_OPTIONS[M_MMAP_THRESHOLD]:
+        before = heap_use()
+        block = libc.malloc(size) if before.fordblks >= size else None
+        if block is None or heap_use().hblks > before.hblks:  # no free block of this size
+            libc.free(block)
+            size //= 2
 
 
 def _status_bytes(key: str) -> int:

@@ -1,6 +1,9 @@
 """Errors of the operating system that a user can correct, in their words."""
 
 import errno
+import resource
+
+from resomap.system.out_of_memory import is_out_of_memory
 
 WRITABLE = (
     "give your user access (`ls -ld` shows the owner), or use another folder with "
@@ -10,6 +13,11 @@ NO_SPACE = "no space left; what was saved is complete: free some space and run a
 SYSTEM_ERRORS = {
     errno.ENOSPC: NO_SPACE,
     errno.EDQUOT: f"over quota, {NO_SPACE}",
+    errno.EFBIG: (
+        "larger than this process may write to one file; what was saved is complete: raise the "
+        "limit (`ulimit -f unlimited`) or use another disk, and run again"
+    ),
+    errno.ENOMEM: "not enough memory; what was saved is complete: run again with more",
     errno.EIO: (
         "the disk or its server failed; what was saved is complete: run again when it works "
         "(`dmesg` may have details)"
@@ -29,8 +37,28 @@ SYSTEM_ERRORS = {
         "shorter path of the working directory"
     ),
     errno.EISDIR: "this is a folder where a file belongs: move or remove it, and run again",
+    errno.ENOENT: "no such file: it was removed or moved while this job needed it; run again",
     errno.ENOTDIR: ("a folder of this path is a file: move or remove that file, and run again"),
     errno.EMFILE: "too many open files: raise the limit (`ulimit -n 4096`) and run again",
     errno.ENFILE: "the machine has too many open files: run again when it has fewer",
 }
 """Errors of the operating system that a user can correct, and how."""
+NO_MEMORY = (
+    "not enough memory for this job; what was saved is complete: close other programs, run fewer "
+    "jobs at a time (`snakemake --cores 1`) or raise the limit (`ulimit -v`), and run again"
+)
+ONEDNN_TEXT = "could not create a primitive"
+"""What oneDNN says without memory, and of a layer that it does not support."""
+
+
+def describe_system_error(error: Exception) -> str | None:
+    """Return what is wrong and what to do; None for an error that a user cannot correct."""
+    if is_out_of_memory(error) or ONEDNN_TEXT in str(error):
+        return NO_MEMORY
+    # Libraries in C that get no memory may return an error without saying which.
+    is_limited = resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+    if isinstance(error, SystemError) and is_limited:
+        return NO_MEMORY
+    if not isinstance(error, OSError) or error.errno not in SYSTEM_ERRORS:
+        return None
+    return f"{error.filename or 'results/'}: {SYSTEM_ERRORS[error.errno]}"

@@ -1,10 +1,13 @@
 """How lack of memory is recognised, whichever library reports it."""
 
+import sys
+
 # torch raises OutOfMemoryError only for its own allocator on a GPU. The CPU allocator, the CUDA
 # runtime and the libraries on top of it raise plain RuntimeErrors, known by their text alone.
 OUT_OF_MEMORY_TEXTS = (
     "can't allocate memory",  # torch's CPU allocator
     "DefaultCPUAllocator: not enough memory",
+    "CUDA out of memory",
     "CUDA error: out of memory",
     "CUDA driver error: out of memory",
     "CUDA_ERROR_OUT_OF_MEMORY",
@@ -26,9 +29,9 @@ NO_ENGINE_TEXT = "unable to find an engine"
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether `error` of torch, of a library under it or of Python is lack of memory."""
-    import torch
-
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+    # Without torch there is no error of it, and the driver never loads it.
+    torch = sys.modules.get("torch")
+    if isinstance(error, MemoryError) or (torch and isinstance(error, torch.OutOfMemoryError)):
         return True
     if not isinstance(error, RuntimeError):
         return False

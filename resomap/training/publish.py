@@ -13,6 +13,7 @@ import torch
 
 from resomap.config.schema import Runtime
 from resomap.system.files import (
+    file_sha256,
     remove_leftovers,
     rename_durably,
     replacing,
@@ -52,7 +53,19 @@ class StagedResults:
         mark = self.folder / FINGERPRINT_FILE
         if not (is_listed and mark.is_file()):
             return False
-        return mark.read_text(encoding="utf-8") == self.fingerprint
+        lines = mark.read_bytes().decode(errors="replace").splitlines()
+        if lines[:1] != [self.fingerprint]:
+            return False
+        # Their receipt is written after they are published, so that nothing else checks them.
+        is_whole = lines[1:] == self._digests(self.folder)
+        if not is_whole:
+            print(f"warning: {self.folder} is damaged; training again", file=sys.stderr)
+        return is_whole
+
+    def _digests(self, folder: Path) -> list[str]:
+        """Return the sha256 of every output in `folder`; blank for a missing one."""
+        paths = [folder / output.name for output in self.outputs]
+        return [file_sha256(path) if path.is_file() else "" for path in paths]
 
     @contextmanager
     def writing(self) -> Iterator[tuple[Path, ...]]:
@@ -65,7 +78,8 @@ class StagedResults:
         draft = self.folder.with_name(f"{self.folder.name}.{uuid4().hex}")
         draft.mkdir(parents=True)
         yield tuple(draft / output.name for output in self.outputs)
-        write_text(draft / FINGERPRINT_FILE, self.fingerprint)
+        lines = [self.fingerprint, *self._digests(draft)]
+        write_text(draft / FINGERPRINT_FILE, "".join(f"{line}\n" for line in lines))
         rename_durably(draft, self.folder)
 
     def publish(self) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from resomap.config.load import build_config, merge
-from resomap.errors import ResoMapError
+from resomap.errors import DataError, ResoMapError
 from resomap.metrics import SCORE_NAMES
 from resomap.mlflow_copy import DIGEST_TAG, FOLDER_TAG, copy_runs, read_record
 from resomap.system.files import read_json
@@ -47,6 +47,23 @@ def test_record_holds_environment_and_code(tmp_path):
         "code": "c0de",
         "data_code": "da7a",
     }
+
+
+@pytest.mark.parametrize(
+    "name", ["metrics.json", "timing.json", "history.csv", "evaluation.csv"]
+)
+def test_damaged_result_is_not_copied(tmp_path, monkeypatch, name):
+    checked = []
+
+    def check(path: Path) -> None:
+        checked.append(path.name)
+        if path.name == name:
+            raise DataError(f"{path} is damaged")
+
+    monkeypatch.setattr("resomap.mlflow_copy.check_content", check)
+    with pytest.raises(DataError, match=f"{name} is damaged"):
+        read_record(write_run(tmp_path))
+    assert checked[-1] == name
 
 
 def test_record_holds_history_best_epoch_and_test(tmp_path):

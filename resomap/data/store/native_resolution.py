@@ -1,6 +1,9 @@
 """The native resolution: the side in pixels at which every image is stored once."""
 
+import json
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +15,7 @@ SMALLEST_NATIVE, LARGEST_NATIVE = 8, 512
 PERCENTILE = 95
 MAX_MEASURED = 10_000  # headers to read, each a round trip on a network disk
 FIXED_FILE = "native_resolution.json"
+DIGEST_KEY = "sha256"
 
 
 def choose_native_resolution(data: Data, source: Source, directory: Path) -> int:
@@ -24,9 +28,9 @@ def choose_native_resolution(data: Data, source: Source, directory: Path) -> int
         return data.native_resolution or REEF_NATIVE_RESOLUTION
     path = directory / FIXED_FILE
     if path.exists():
-        fixed = files.read_json(path)
-        if fixed["source"] == _source_key(data):
-            return int(fixed["native_resolution"])
+        source_key, side = _read_fixed(path)
+        if source_key == _source_key(data):
+            return side
     side = round(_large_side(source, data.aspect))
     return int(np.clip(side, SMALLEST_NATIVE, LARGEST_NATIVE))
 
@@ -34,7 +38,24 @@ def choose_native_resolution(data: Data, source: Source, directory: Path) -> int
 def fix_native_resolution(data: Data, native: int, directory: Path) -> None:
     """Write the native resolution to disk, so that images added later do not change it."""
     value = {"source": _source_key(data), "native_resolution": native}
-    files.write_json(directory / FIXED_FILE, value)
+    files.write_json(directory / FIXED_FILE, {**value, DIGEST_KEY: _digest(value)})
+
+
+def _read_fixed(path: Path) -> tuple[str, int]:
+    """Return source and side of FIXED_FILE; DataError where it is damaged."""
+    value = files.read_json(path)
+    # No receipt lists this file: Snakemake would remove an output before each preparation.
+    digest = value.pop(DIGEST_KEY, None) if isinstance(value, dict) else None
+    if not isinstance(value, dict) or set(value) != {"source", "native_resolution"}:
+        raise files.damaged(path)
+    # Earlier versions wrote no digest.
+    if digest not in (None, _digest(value)) or not isinstance(value["native_resolution"], int):
+        raise files.damaged(path)
+    return value["source"], value["native_resolution"]
+
+
+def _digest(value: Any) -> str:
+    return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _source_key(data: Data) -> str:

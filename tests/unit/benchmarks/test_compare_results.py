@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from benchmarks.compare_results import kind_of, main
+from benchmarks.compare_results import compare_files, kind_of, main
 from resomap.system import files
 
 RUN = "runs/custom/tiny_cnn/r24/seed0"
@@ -212,3 +212,10 @@ def test_path_decides_kind(path, kind):
 def test_folder_without_results_is_refused(tmp_path):
     with pytest.raises(SystemExit, match="has no results/ folder"):
         main([str(tmp_path), str(tmp_path)])
+
+
+def test_damaged_json_is_a_difference_and_no_crash(tmp_path):
+    for name, content in (("a.json", "{}"), ("b.json", "{")):
+        (tmp_path / name).write_text(content)
+    (difference,) = compare_files(tmp_path / "a.json", tmp_path / "b.json", {})
+    assert "not readable" in str(difference)

@@ -1,4 +1,5 @@
 import errno
+import resource
 import sys
 from pathlib import Path
 
@@ -90,6 +91,9 @@ def test_missing_option_is_named(monkeypatch, capsys):
         (errno.EISDIR, "a folder where a file belongs"),
         (errno.ENOTDIR, "a folder of this path is a file"),
         (errno.EMFILE, "too many open files"),
+        (errno.ENOENT, "no such file: it was removed or moved"),
+        (errno.EFBIG, "larger than this process may write"),
+        (errno.ENOMEM, "not enough memory"),
     ],
 )
 def test_error_of_the_disk_names_file_and_advice(monkeypatch, number, advice):
@@ -98,3 +102,44 @@ def test_error_of_the_disk_names_file_and_advice(monkeypatch, number, advice):
 
     with pytest.raises(SystemExit, match=f"^error: here: .*{advice}"):
         call(monkeypatch, main, "--data", "here")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        # Of the allocator of torch on a CPU.
+        RuntimeError(
+            "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
+        ),
+    ],
+)
+def test_lack_of_memory_is_reported_without_traceback(monkeypatch, error):
+    def main(data: Path) -> None:
+        raise error
+
+    with pytest.raises(SystemExit, match=r"^error: not enough memory for this job"):
+        call(monkeypatch, main, "--data", "here")
+
+
+def test_failure_of_a_library_under_a_memory_limit_is_lack_of_memory(monkeypatch):
+    def main(data: Path) -> None:
+        raise SystemError("error return without exception set")
+
+    with pytest.raises(SystemError):
+        call(monkeypatch, main, "--data", "here")
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (2**30, 2**30))
+    with pytest.raises(SystemExit, match=r"^error: not enough memory for this job"):
+        call(monkeypatch, main, "--data", "here")
+
+
+def test_interrupted_job_ends_with_the_code_of_the_signal(monkeypatch, capsys):
+    def main(data: Path) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as stopped:
+        call(monkeypatch, main, "--data", "here")
+    assert stopped.value.code == 130
+    assert (
+        capsys.readouterr().err == "stopped by SIGINT; the same command runs this job again\n"
+    )

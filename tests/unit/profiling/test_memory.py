@@ -2,6 +2,8 @@ import errno
 import mmap
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -57,6 +59,29 @@ def test_pass_takes_about_its_activations():
         growth, _ = growth_bytes(lambda: model(images), CPU)
     activations = activation_bytes(model, images)
     assert activations <= growth < 1.6 * activations  # above them: scratch memory of kernels
+
+
+def test_free_blocks_of_the_heap_do_not_hold_what_a_pass_frees():
+    script = """
+import torch
+from resomap.profiling.memory import MIB, resident_growth_bytes
+from resomap.system.gpus import keep_freed_memory
+
+torch.set_num_threads(1)
+keep_freed_memory()
+blocks = [torch.ones(MIB) for _ in range(60)]
+del blocks[::2]
+
+def run():
+    for mib in (3, 4, 5, 6, 7, 8):
+        torch.ones(mib * MIB // 4)
+
+print(resident_growth_bytes(run) / MIB)
+"""
+    # In a process of its own, since malloc's options last as long as the process.
+    command = [sys.executable, "-c", script]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert float(output) == pytest.approx(8, rel=0.05)
 
 
 def test_pages_of_mapped_files_are_not_counted(tmp_path):

@@ -13,8 +13,10 @@ from resomap.errors import DataError
 from resomap.system.files import read_json
 from tests.image_files import (
     bomb,
+    noise,
     prepare_images,
     read_table,
+    save,
     write_bad,
     write_classes,
     write_good,
@@ -88,3 +90,17 @@ def test_decompression_bomb_allocates_no_memory(tmp_path):
         FileReader()(ImageFile(str(tmp_path / "bomb.png")))
     assert tracemalloc.get_traced_memory()[1] < 10 * 2**20
     tracemalloc.stop()
+
+
+def test_avif_with_inserted_bytes_is_read_or_refused(tmp_path):
+    path = save(tmp_path / "a.avif", noise(1, width=48, height=48))
+    whole, outcomes = path.read_bytes(), set()
+    for place in range(0, len(whole), 16):
+        path.write_bytes(whole[:place] + b"\x00\xff" * 8 + whole[place:])
+        try:
+            FileReader()(ImageFile(str(path)))
+            outcomes.add("read")
+        except BadImageError as error:
+            outcomes.add(str(error))
+    # libavif raises a RuntimeError, unlike all other decoders.
+    assert any("Failed to decode" in outcome for outcome in outcomes), outcomes

@@ -1,6 +1,7 @@
 import pytest
 
-from resomap.system.files import read_json
+from resomap.errors import DataError
+from resomap.system.files import read_json, write_json
 from tests.image_files import noise, prepare_images, save, write_classes
 
 
@@ -35,3 +36,27 @@ def test_added_images_keep_native_resolution(folder):
 def test_native_resolution_is_at_most_512(tmp_path):
     write_classes(tmp_path / "images", {"c0": 3, "c1": 3}, width=700, height=900)
     assert native_resolution(tmp_path) == 512
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "5", "null", '{"source": 1}'])
+def test_damaged_native_resolution_is_an_error_that_names_it(folder, content):
+    path = prepare_images(folder) / "native_resolution.json"
+    path.write_text(content)
+    with pytest.raises(DataError, match=f"{path} is damaged: delete it and run again"):
+        native_resolution(folder)
+
+
+def test_flipped_digit_of_native_resolution_is_damage(folder):
+    path = prepare_images(folder) / "native_resolution.json"
+    text = path.read_text()
+    assert '"native_resolution": 57' in text
+    path.write_text(text.replace('"native_resolution": 57', '"native_resolution": 55'))
+    with pytest.raises(DataError, match="is damaged"):
+        native_resolution(folder)
+
+
+def test_native_resolution_of_an_earlier_version_is_kept(folder):
+    path = prepare_images(folder) / "native_resolution.json"
+    fixed = read_json(path)
+    write_json(path, {"source": fixed["source"], "native_resolution": 40})
+    assert native_resolution(folder) == 40
