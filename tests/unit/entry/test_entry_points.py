@@ -153,6 +153,7 @@ def test_train_writes_job_scores_and_environment(finished, build_small_job):
     assert set(metrics["scores"]) == {"epoch", *scores}
     assert metrics["environment"]["device"] == "cpu"
     assert metrics["environment"]["precision"] == "fp32"
+    assert metrics["environment"]["execution"] == "eager"
     timing = {"train_seconds", "train_images_per_second", "peak_memory_mib", "epochs"}
     assert set(read_json(finished / "timing.json")) == timing
     assert [row["epoch"] for row in read_rows(finished / "history.csv")] == ["0", "1"]
