@@ -15,6 +15,25 @@ import yaml
 ROOT = Path(__file__).parents[2]
 SMOKE = "config/presets/smoke.yaml"
 TIMEOUT_SECONDS = 600
+# It passes the check before the first job, which runs without images, and fails in its training.
+BROKEN_NETWORK = """
+def _broken(num_classes: int) -> nn.Module:
+    def refuse(module: nn.Module, images: tuple[Tensor, ...]) -> None:
+        if images[0].device.type != "meta":
+            raise RuntimeError("it broke")
+
+    network = SimpleCNN(num_classes, channels=[8, 8])
+    network.register_forward_pre_hook(refuse)
+    return network
+
+
+CUSTOM_BUILDERS["broken"] = _broken
+"""
+BROKEN = {"family": "custom", "builder": "broken", "min_resolution": 8}
+BROKEN_OVERLAY = {
+    "models": {"broken": BROKEN},
+    "sweep": {"models": ["tiny_cnn", "broken"], "resolutions": [16]},
+}
 
 
 @dataclass(frozen=True)

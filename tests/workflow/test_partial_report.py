@@ -5,7 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.workflow.conftest import SMOKE, TIMEOUT_SECONDS, Checkout
+from tests.workflow.conftest import (
+    BROKEN_NETWORK,
+    BROKEN_OVERLAY,
+    SMOKE,
+    TIMEOUT_SECONDS,
+    Checkout,
+)
 
 RUN = "results/runs/custom/tiny_cnn/r24/seed0"
 
@@ -69,16 +75,15 @@ def test_sweep_of_diverged_runs_ends_with_a_report(checkout):
 
 
 def test_crashed_run_stops_no_other_and_is_retried(checkout):
-    broken = {"family": "custom", "builder": "no_such_network", "min_resolution": 8}
-    overlay = {
-        "models": {"broken": broken},
-        "sweep": {"models": ["tiny_cnn", "broken"], "resolutions": [16]},
-    }
-    done = checkout.snakemake("evaluate", overlay=overlay)
+    checkout.append("resomap/models/custom.py", BROKEN_NETWORK)
+    done = checkout.snakemake("evaluate", overlay=BROKEN_OVERLAY)
     assert done.returncode != 0
-    assert "no_such_network" in done.stdout + done.stderr
+    assert "it broke" in done.stdout + done.stderr
     assert (checkout.path / RUN.replace("r24", "r16") / "evaluation.csv").exists()
-    checkout.snakemake("partial_report", overlay=overlay)
+    checkout.snakemake("partial_report", overlay=BROKEN_OVERLAY)
     page = (checkout.path / "results/partial/index.html").read_text(encoding="utf-8")
     assert re.search(r"1 of 2 runs .*logs/train.*broken at 16 px, seed 0", page)
-    assert checkout.planned_jobs(overlay, "evaluate") == {"train_run": 1, "evaluate_run": 1}
+    assert checkout.planned_jobs(BROKEN_OVERLAY, "evaluate") == {
+        "train_run": 1,
+        "evaluate_run": 1,
+    }

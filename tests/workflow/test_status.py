@@ -6,27 +6,7 @@ import sys
 
 from resomap.config.load import load_config
 from resomap.status.jobs import read_jobs
-from tests.workflow.conftest import SMOKE, Checkout
-
-# It passes the check before the first job, which runs without images, and fails in its training.
-BROKEN_NETWORK = """
-def _broken(num_classes: int) -> nn.Module:
-    def refuse(module: nn.Module, images: tuple[Tensor, ...]) -> None:
-        if images[0].device.type != "meta":
-            raise RuntimeError("it broke")
-
-    network = SimpleCNN(num_classes, channels=[8, 8])
-    network.register_forward_pre_hook(refuse)
-    return network
-
-
-CUSTOM_BUILDERS["broken"] = _broken
-"""
-BROKEN = {"family": "custom", "builder": "broken", "min_resolution": 8}
-BROKEN_OVERLAY = {
-    "models": {"broken": BROKEN},
-    "sweep": {"models": ["tiny_cnn", "broken"], "resolutions": [16]},
-}
+from tests.workflow.conftest import BROKEN_NETWORK, BROKEN_OVERLAY, SMOKE, Checkout
 
 
 def run_status(checkout: Checkout) -> str:
