@@ -17,15 +17,6 @@ container: f"{workflow.basedir}/resomap.sif"
 
 
 include: "rules/common.smk"
-
-
-rule all:
-    default_target: True
-    input:
-        "results/report/index.html",
-        targets.tracking_files(CONFIG) + SWEEP_FILES,
-
-
 include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
@@ -35,6 +26,14 @@ include: "rules/aggregate.smk"
 include: "rules/plot.smk"
 include: "rules/report.smk"
 include: "rules/track.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        targets.table_inputs(CONFIG),  # by name: else one that is deleted would stay away
+        rules.report.input,
+        targets.tracking_files(CONFIG),
 
 
 onstart:

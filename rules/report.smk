@@ -39,8 +39,11 @@ rule build_report:
         " > {log:q} 2>&1"
 
 
+# Tables and figures by name: a report newer than the runs would be enough for Snakemake.
 rule report:
     input:
+        rules.aggregate_tables.output,
+        rules.plot_figures.output,
         rules.build_report.output,
         SWEEP_FILES,
 

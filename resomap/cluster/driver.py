@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from getpass import getuser
 from shutil import which
 from threading import Event, Thread
 from typing import Any
@@ -18,6 +19,7 @@ from resomap.cluster.nodes import (
     executor_setting,
     is_unknown_to_sinfo,
     read_partitions,
+    run_slurm,
 )
 from resomap.cluster.queue import GRACE_SECONDS, HeldJob, describe_held_jobs, read_held_jobs
 from resomap.cluster.refusals import find_refusal
@@ -44,7 +46,9 @@ def watch_cluster(workflow: Any) -> None:
         requests = [replace(request, qos=str(qos)) for request in requests]
     check_requests(requests, read_partitions())
     if jobs:
-        stop_at_refusal(workflow, workflow.scheduler.get_executor(jobs[0]))
+        executor = workflow.scheduler.get_executor(jobs[0])
+        stop_at_refusal(workflow, executor)
+        cancel_by_name(executor)
     Thread(target=name_held_jobs, daemon=True).start()
 
 
@@ -83,6 +87,20 @@ def stop_at_refusal(workflow: Any, executor: Any) -> None:
             workflow.scheduler.exit_gracefully()
 
     executor.report_job_error = report
+
+
+def cancel_by_name(executor: Any) -> None:
+    """Let the executor cancel every job of this sweep when Snakemake is interrupted."""
+    name, cancel = getattr(executor, "run_uuid", None), executor.cancel
+
+    # Its own list of jobs is empty while it queries SLURM: an interrupt at such a moment left all of
+    # them running.
+    def cancel_all() -> None:
+        cancel()
+        run_slurm(("scancel", f"--user={getuser()}", f"--name={name}"))
+
+    if name:
+        executor.cancel = cancel_all
 
 
 def _name(job: Any) -> str:

@@ -40,15 +40,6 @@ class Limits(NamedTuple):
     memory_mb: float = math.inf
     minutes: float = math.inf
 
-    def __str__(self) -> str:
-        units = ("cores per node", "MB per node", "minutes")
-        known = [
-            f"{value:,.0f} {unit}"
-            for value, unit in zip(self, units, strict=True)
-            if value < math.inf
-        ]
-        return ", ".join(known)
-
 
 @dataclass(frozen=True)
 class Partition:
@@ -73,14 +64,14 @@ def _read_listing() -> str:
     # Once in a process: the request of a job is computed again whenever jobs are selected.
     listing = os.environ.get(NODES_VARIABLE)
     if listing is None:
-        listing = run_query(COMMAND)
+        listing = run_slurm(COMMAND)
         # Jobs count their cores as the process that submits them, and send the controller no query.
         if listing and len(listing) < LONGEST_VARIABLE:
             os.environ[NODES_VARIABLE] = listing
     return listing
 
 
-def run_query(command: Iterable[str]) -> str:
+def run_slurm(command: Iterable[str]) -> str:
     """Return the output of a command of SLURM; blank if it is missing, fails or does not answer."""
     try:
         done = subprocess.run(

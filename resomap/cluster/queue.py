@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from resomap.cluster.nodes import Partitions, parse_minutes, read_partitions, run_query
+from resomap.cluster.nodes import Partitions, parse_minutes, read_partitions, run_slurm
 from resomap.cluster.requests import GROUPS, JobRequest, explain
 
 GRACE_SECONDS = 60
@@ -55,7 +55,7 @@ def read_held_jobs(
     Empty on a machine without SLURM.
     """
     command = ("squeue", "--noheader", f"--user={os.getuid()}", f"--Format={FORMAT}")
-    return parse_held_jobs(run_query(command), folder or Path.cwd(), grace_seconds)
+    return parse_held_jobs(run_slurm(command), folder or Path.cwd(), grace_seconds)
 
 
 def parse_held_jobs(

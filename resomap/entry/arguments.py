@@ -40,7 +40,7 @@ def run_entry_point(main: Callable[..., None]) -> None:
         # Trainings save their state first and raise Stopped.
         print("stopped by SIGINT; the same command runs this job again", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
-    except (OSError, MemoryError, RuntimeError, SystemError) as error:
+    except Exception as error:
         message = describe_system_error(error)
         # Others are bugs, whose traceback is needed.
         if message is None:

@@ -27,7 +27,8 @@ OPTIMIZER_STATES = 3
 # Equal to constants of training.autosave and data.loading.placement, which load torch.
 AUTOSAVE_SHARE = 0.02
 RESIDENT_SHARE = 0.5
-# Measured on the smoke sweep on two cores. Preparing a large dataset takes longer.
+# Between what the smoke sweep took on two shared cores, 27 s and about 90 s (one run each).
+# Preparing a large dataset takes longer.
 OTHER_SECONDS = 45
 """Start of Snakemake, preparation of the images, summaries, tables, figures and report."""
 

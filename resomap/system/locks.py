@@ -78,7 +78,7 @@ def open_lock(path: Path) -> IO[str]:
     """Open the file of a lock without locking it; DiskError if it is a link."""
 
     def create(name: str, flags: int) -> int:
-        # A lock in a folder of all users may be a link that somebody planted: the owner would be
+        # A lock in a folder of all users may be a link that another user planted: the owner would be
         # written into the file that it leads to.
         return os.open(name, flags | os.O_CREAT | os.O_NOFOLLOW, 0o666)
 

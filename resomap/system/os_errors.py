@@ -2,6 +2,7 @@
 
 import errno
 import resource
+from traceback import walk_tb
 
 from resomap.system.out_of_memory import is_out_of_memory
 
@@ -55,10 +56,19 @@ def describe_system_error(error: Exception) -> str | None:
     """Return what is wrong and what to do; None for an error that a user cannot correct."""
     if is_out_of_memory(error) or ONEDNN_TEXT in str(error):
         return NO_MEMORY
-    # Libraries in C that get no memory may return an error without saying which.
+    # Libraries in C, and those that are being imported, fail in any way when they get no memory.
     is_limited = resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
-    if isinstance(error, SystemError) and is_limited:
+    if is_limited and (isinstance(error, SystemError) or _is_from_import(error)):
         return NO_MEMORY
     if not isinstance(error, OSError) or error.errno not in SYSTEM_ERRORS:
         return None
     return f"{error.filename or 'results/'}: {SYSTEM_ERRORS[error.errno]}"
+
+
+def _is_from_import(error: Exception) -> bool:
+    """Return whether a module other than the program was being run when the error was raised."""
+    frames = (frame for frame, _ in walk_tb(error.__traceback__))
+    return any(
+        frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__") != "__main__"
+        for frame in frames
+    )

@@ -1,5 +1,6 @@
 """Requests that SLURM cannot meet: read from a real sinfo, squeue and sbatch, and through Snakemake."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def partitions(slurm, monkeypatch) -> nodes.Partitions:
     nodes._read_listing.cache_clear()
     yield nodes.read_partitions()
     nodes._read_listing.cache_clear()
-    monkeypatch.delenv(nodes.NODES_VARIABLE)
+    os.environ.pop(nodes.NODES_VARIABLE, None)  # not by monkeypatch, which would restore it
 
 
 def refusal_of(slurm: Slurm, *options: str) -> str:

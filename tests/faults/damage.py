@@ -134,7 +134,8 @@ def damage_sweep(
     """Damage a copy of a finished sweep at `path`."""
     sweep = sources.undisturbed.copy_to(path)
     for number in numbers:
-        kind, (name, damage) = KINDS[number // 5], list(DAMAGES.items())[number % 5]
+        place, way = divmod(number, len(DAMAGES))
+        kind, (name, damage) = KINDS[place], list(DAMAGES.items())[way]
         if kind.name in NOT_WRITTEN:
             continue
         rng = trial_rng("damage", seed, number)

@@ -233,8 +233,6 @@ def preload(sweep: Sweep) -> None:
 def _import_noted(sweep: Sweep) -> None:
     names = (sweep.path / MODULES).read_text().split()
     (sweep.path / MODULES).unlink()
-    # Its modules register rules as they are imported: in another order the second import fails.
-    importlib.import_module("torch._dynamo")
     for name in dict.fromkeys(names):
         # Some are made by others and cannot be imported by themselves.
         with suppress(Exception):

@@ -77,6 +77,18 @@ class Checkout:
             rule: int(count) for rule, count in counts.items() if rule not in (target, "total")
         }
 
+    def status(self) -> str:
+        """Return what `resomap status` prints."""
+        done = subprocess.run(
+            [sys.executable, "-c", "from resomap.cli import app; app()", "status"],
+            cwd=self.path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
     def edit(self, file: str, old: str, new: str) -> None:
         """Replace `old`, which must be in `file`, by `new`."""
         path = self.path / file

@@ -2,8 +2,6 @@
 
 import csv
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -38,18 +36,6 @@ def fail(checkout: Checkout, *arguments: str, overlay: dict[str, Any] | None = N
     return text
 
 
-def status(checkout: Checkout) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", "from resomap.cli import app; app()", "status"],
-        cwd=checkout.path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 def test_disabled_explanations_of_old_networks_are_not_shown(finished_copy):
     assert len(read_rows(finished_copy, "tables/explanations.csv")) > 0
     page = finished_copy.path / "results/report/index.html"
@@ -67,7 +53,7 @@ def test_disabled_explanations_of_old_networks_are_not_shown(finished_copy):
 
 
 def test_changed_recipe_is_stale_in_status_and_partial_report(finished_copy):
-    assert "stale (" not in status(finished_copy)
+    assert "stale (" not in finished_copy.status()
     run(finished_copy, "partial_report", overlay=RATE)
     page = (finished_copy.path / "results/partial/index.html").read_text(encoding="utf-8")
     assert "2 of 2 runs have results of another configuration" in page
@@ -83,7 +69,7 @@ def test_changed_recipe_is_stale_in_status_and_partial_report(finished_copy):
     config = finished_copy.path / "results/run_config.yaml"
     text = config.read_text(encoding="utf-8")
     config.write_text(text.replace("learning_rate: 0.005", "learning_rate: 0.002"))
-    table = status(finished_copy)
+    table = finished_copy.status()
     assert "stale (the same command runs them again)" in table
     assert "  train tiny_cnn 24 px seed 0 and 1 more: made under another" in table
     assert "  evaluate tiny_cnn" in table
@@ -124,7 +110,7 @@ def test_weakened_trigger_with_stale_results_is_an_error_that_names_it(finished_
     assert "`--rerun-triggers mtime`" in text
     # Without the flag the same command makes them again.
     run(finished_copy, overlay=RATE)
-    assert "stale (" not in status(finished_copy)
+    assert "stale (" not in finished_copy.status()
 
 
 def test_touch_keeps_results_after_a_change_of_code_only(finished_copy):

@@ -1,24 +1,10 @@
 """`resomap status` of real sweeps: its files are those of the rules, and failures are named."""
 
 import re
-import subprocess
-import sys
 
 from resomap.config.load import load_config
 from resomap.status.jobs import read_jobs
-from tests.workflow.conftest import BROKEN_NETWORK, BROKEN_OVERLAY, SMOKE, Checkout
-
-
-def run_status(checkout: Checkout) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", "from resomap.cli import app; app()", "status"],
-        cwd=checkout.path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+from tests.workflow.conftest import BROKEN_NETWORK, BROKEN_OVERLAY, SMOKE
 
 
 def test_files_of_jobs_equal_those_of_rules(checkout):
@@ -43,7 +29,7 @@ def test_files_of_jobs_equal_those_of_rules(checkout):
 def test_failed_job_is_shown_with_its_error(checkout):
     checkout.append("resomap/models/custom.py", BROKEN_NETWORK)
     checkout.snakemake("evaluate", overlay=BROKEN_OVERLAY)
-    text = run_status(checkout)
+    text = checkout.status()
     rows = {}
     for line in text.splitlines():
         if line and not line.startswith(" "):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from resomap.cluster.nodes import NODES_VARIABLE
 from tests.unit.cluster.test_refusals import GENERAL
 from tests.workflow.conftest import Checkout
 
@@ -36,6 +37,7 @@ def submit(checkout, tmp_path, monkeypatch) -> Callable[..., subprocess.Complete
         (folder / name).write_text(f"#!/bin/sh\n{body.format(folder=folder)}\n")
         (folder / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    monkeypatch.delenv(NODES_VARIABLE, raising=False)
     site = "default-resources: {slurm_account: lab, slurm_partition: main}\n"
     (tmp_path / "site").mkdir()
     (tmp_path / "site/config.yaml").write_text(site)

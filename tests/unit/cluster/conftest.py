@@ -1,5 +1,6 @@
 """A SLURM of scripts that print given text, and jobs as Snakemake's executors get them."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,7 +28,7 @@ def no_cluster(monkeypatch, tmp_path) -> Iterator[None]:
     nodes._read_listing.cache_clear()
     yield
     nodes._read_listing.cache_clear()
-    monkeypatch.delenv(nodes.NODES_VARIABLE, raising=False)
+    os.environ.pop(nodes.NODES_VARIABLE, None)  # not by monkeypatch, which would restore it
 
 
 @pytest.fixture

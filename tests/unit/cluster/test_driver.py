@@ -6,6 +6,7 @@ import pytest
 
 from resomap.cluster import driver
 from resomap.cluster.driver import (
+    cancel_by_name,
     check_requests,
     name_held_jobs,
     stop_at_refusal,
@@ -35,7 +36,9 @@ class RecordedWorkflow:
         self.execution_settings = SimpleNamespace(retries=10)
         self.errors: list[str | None] = []
         self.exits = 0
-        self.executor = SimpleNamespace(report_job_error=self._report)
+        self.executor = SimpleNamespace(
+            report_job_error=self._report, cancel=lambda: None, run_uuid="1-2"
+        )
         self.scheduler = SimpleNamespace(
             get_executor=lambda job: self.executor, exit_gracefully=self._exit
         )
@@ -161,3 +164,19 @@ def test_held_jobs_are_named_once(tmp_path, capsys):
         "warning: train_run custom_tiny_cnn_24_0 (SLURM job 7, PartitionConfig) and 1 more "
         "cannot start\n  it requests 8 cores, 8,192 MB, 240 minutes, 1 GPU in partition main\n"
     )
+
+
+def test_interrupt_cancels_jobs_that_the_executor_has_not_listed(monkeypatch):
+    called = []
+    monkeypatch.setattr(driver, "run_slurm", called.append)
+    monkeypatch.setattr(driver, "getuser", lambda: "ada")
+    executor = SimpleNamespace(cancel=lambda: called.append("its own list"), run_uuid="1-2")
+    cancel_by_name(executor)
+    executor.cancel()
+    assert called == ["its own list", ("scancel", "--user=ada", "--name=1-2")]
+
+
+def test_executor_without_a_name_cancels_as_before():
+    executor = SimpleNamespace(cancel=len)
+    cancel_by_name(executor)
+    assert executor.cancel is len

@@ -122,11 +122,21 @@ def test_lack_of_memory_is_reported_without_traceback(monkeypatch, error):
         call(monkeypatch, main, "--data", "here")
 
 
-def test_failure_of_a_library_under_a_memory_limit_is_lack_of_memory(monkeypatch):
+def import_failing_module() -> None:
+    exec(
+        compile("raise ValueError('a rule twice')", "library.py", "exec"),
+        {"__name__": "library"},
+    )
+
+
+@pytest.mark.parametrize("error", [SystemError, ValueError])
+def test_failure_of_a_library_under_a_memory_limit_is_lack_of_memory(monkeypatch, error):
     def main(data: Path) -> None:
+        if error is ValueError:
+            import_failing_module()
         raise SystemError("error return without exception set")
 
-    with pytest.raises(SystemError):
+    with pytest.raises(error):
         call(monkeypatch, main, "--data", "here")
     monkeypatch.setattr(resource, "getrlimit", lambda _: (2**30, 2**30))
     with pytest.raises(SystemExit, match=r"^error: not enough memory for this job"):
