@@ -7,11 +7,13 @@ from typing import Any, get_args
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim import AdamW
 
 from resomap.config.training import (
     Augmentation,
     ColorJitter,
     GaussianBlur,
+    Optimizer,
     Precision,
     RandomErasing,
     RandomResizedCrop,
@@ -42,6 +44,7 @@ AUGMENTATIONS: dict[str, dict[str, Any]] = {
 ALL = augmentation(
     **{name: value for each in AUGMENTATIONS.values() for name, value in each.items()}
 )
+OPTIMIZERS = get_args(Optimizer.model_fields["type"].annotation)
 WAITS = {
     "value": lambda images: images.sum().item(),
     "condition": lambda images: bool((images > 0).all()),
@@ -76,10 +79,14 @@ def fused_steps_and_autocast_on_meta(monkeypatch):
 
 
 def build_meta_trainer(
-    changes: Augmentation, kind: str = "adamw", weights: Tensor | None = None, **options: Any
+    changes: Augmentation,
+    kind: str = "adamw",
+    weights: Tensor | None = None,
+    images_on: torch.device = META,
+    **options: Any,
 ) -> Trainer:
     normalise = Normalise((0.5, 0.4, 0.6), (0.25, 0.2, 0.3), META)
-    images = torch.zeros(COUNT, SIDE, SIDE, 3, dtype=torch.uint8, device=META)
+    images = torch.zeros(COUNT, SIDE, SIDE, 3, dtype=torch.uint8, device=images_on)
     labels = torch.zeros(COUNT, dtype=torch.int64, device=META)
     train = TrainLoader(images, labels, normalise, 8, 0, changes)
     layers = (nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.3))
@@ -113,7 +120,51 @@ def test_augmentation_does_not_wait(changes):
     assert (tally.steps, tally.num_images) == (3, COUNT)
 
 
-@pytest.mark.parametrize("kind", ["adamw", "adam", "sgd"])
+def test_augmentations_are_all_of_the_recipe():
+    varied = {name for each in AUGMENTATIONS.values() for name in each}
+    assert varied == set(Augmentation.model_fields)
+    assert set(ColorJitter.model_fields) == ALL.color_jitter.model_fields_set
+
+
+@pytest.mark.parametrize("changes", AUGMENTATIONS.values(), ids=AUGMENTATIONS)
+def test_batch_from_the_host_does_not_wait(changes):
+    trainer = build_meta_trainer(augmentation(**changes), images_on=torch.device("cpu"))
+    assert train_without_waits(trainer).num_images == COUNT
+
+
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+def test_wait_planted_in_the_network_is_found(wait):
+    trainer = build_meta_trainer(ALL)
+    trainer.model[2].register_forward_hook(
+        lambda _module, _inputs, output: wait(output.clone())
+    )
+    with pytest.raises(Wait):
+        train_without_waits(trainer)
+
+
+def test_waiting_optimizer_is_found():
+    trainer = build_meta_trainer(ALL, precision="fp16", gradient_clip_norm=1.0)
+    # Without its fused kernel the scaler reads whether a gradient overflowed.
+    trainer.optimizer = AdamW(trainer.model.parameters(), fused=False)
+    with pytest.raises(Wait, match="_local_scalar_dense"):
+        train_without_waits(trainer)
+
+
+@pytest.mark.parametrize("place", ["recolor", "__call__"])
+def test_wait_planted_in_the_loader_is_found(monkeypatch, place):
+    original = getattr(Normalise, place)
+
+    def wait(self: Normalise, images: Tensor, *rest: Tensor) -> Tensor:
+        copied = images.cpu().to(META)
+        return original(self, copied, *rest)
+
+    monkeypatch.setattr(Normalise, place, wait)
+    changes = AUGMENTATIONS["color" if place == "recolor" else "none"]
+    with pytest.raises(Wait, match="blocks"):
+        train_without_waits(build_meta_trainer(augmentation(**changes)))
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
 @pytest.mark.parametrize("precision", get_args(Precision))
 def test_step_of_every_option_does_not_wait(precision, kind):
     trainer = build_meta_trainer(
