@@ -1,6 +1,5 @@
 """How many images go through the network in one pass, and what happens where they do not fit."""
 
-import gc
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -8,7 +7,7 @@ import torch
 
 from resomap.errors import DeviceError
 from resomap.system.gpu_memory import slot_memory_mib
-from resomap.system.out_of_memory import is_out_of_memory
+from resomap.system.out_of_memory import attempt, free_memory
 
 CPU_PIXELS = 2**17  # larger passes are up to twice as slow on a CPU
 CUDA_PIXELS = 2**23  # 167 images of 224 px: smaller passes leave a large card idle
@@ -36,23 +35,12 @@ class PassSize:
 
         DeviceError where one image does not fit.
         """
-        while (results := self._attempt(work)) is None:
+        while isinstance(outcome := attempt(lambda: work(self.images)), str):
             if self.images == 1:
                 raise DeviceError(
                     "config/explainability.yaml: explainability: not even one image fits into "
                     "the memory of the device: use a larger one, or leave out methods"
                 )
             self.images //= 2
-            gc.collect()
-            if torch.cuda.is_initialized():
-                torch.cuda.empty_cache()
-        return results[0]
-
-    def _attempt(self, work: Callable[[int], Result]) -> tuple[Result] | None:
-        # The traceback of a caught error keeps the tensors of the pass until this returns.
-        try:
-            return (work(self.images),)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-        return None
+            free_memory()
+        return outcome[0]

@@ -1,11 +1,10 @@
 """Cells of a profile: every variant, resolution and batch size, with its peak memory."""
 
-import gc
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,15 +20,12 @@ from resomap.profiling.variants import (
     Workload,
     build_workload,
 )
-from resomap.system.out_of_memory import is_out_of_memory
+from resomap.system.out_of_memory import free_memory, result_or_none
 
 MAX_BATCH_SIZE = 4096
 # Of the largest batch that fits alone on a GPU: the other cells hold weights, images and the
 # pools of CUDA graphs beside it, and the allocator loses some memory to fragments.
 SHARE_OF_EDGE = 0.875
-
-
-Result = TypeVar("Result")
 
 
 class CellSpec(NamedTuple):
@@ -85,7 +81,7 @@ def _draw_shared_images(
 ) -> Tensor:
     """Return the images that all cells of a resolution share, as many as fit on the device."""
     for count in sorted({spec.batch_size for spec in specs}, reverse=True):
-        images = _try(partial(_draw_on_device, resolution, count, device))
+        images = result_or_none(partial(_draw_on_device, resolution, count, device))
         if images is not None:
             return images
         free_memory()
@@ -94,24 +90,6 @@ def _draw_shared_images(
 
 def _draw_on_device(resolution: int, count: int, device: torch.device) -> Tensor:
     return draw_images(resolution, count).to(device)
-
-
-def _try(work: Callable[[], Result]) -> Result | None:
-    """Return the result of `work`; None if it ran out of memory."""
-    # The traceback of a caught error keeps its tensors alive until this returns.
-    try:
-        return work()
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-    return None
-
-
-def free_memory() -> None:
-    """Return what a failed or dropped cell has held to the device."""
-    gc.collect()
-    if torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
 
 
 def _cell_specs(
@@ -198,7 +176,7 @@ def _fit_test(
 def _fits_on_cuda(
     model: nn.Module, variant: Variant, resolution: int, size: int, device: torch.device
 ) -> bool:
-    images = _try(lambda: torch.zeros(size, 3, resolution, resolution, device=device))
+    images = result_or_none(lambda: torch.zeros(size, 3, resolution, resolution, device=device))
     if images is None:
         free_memory()
         return False
@@ -208,7 +186,9 @@ def _fits_on_cuda(
 def _build_cell(model: nn.Module, variant: Variant, images: Tensor) -> CellMeasurement:
     """Build a cell and run it for its memory; free everything again if it does not fit."""
     try:
-        cell = _try(lambda: _measure_memory(build_workload(model, variant, images), images))
+        cell = result_or_none(
+            lambda: _measure_memory(build_workload(model, variant, images), images)
+        )
     except UnsupportedError:
         cell = CellMeasurement("unsupported")
     if cell is None or cell.workload is None:

@@ -14,12 +14,9 @@ from resomap.profiling.cells import (
     CellMeasurement,
     CellSpec,
     build_cells,
-    free_memory,
     meta_images,
 )
 from resomap.profiling.energy import (
-    Energy,
-    EnergyMeter,
     measure_energy,
     open_meter,
     why_not_measured,
@@ -39,13 +36,12 @@ from resomap.profiling.timing import (
 from resomap.profiling.variants import (
     TRAINING_STEP,
     Variant,
-    Workload,
     build_reference,
     parse_variant,
     prepare_model,
     synchronised,
 )
-from resomap.system.out_of_memory import is_out_of_memory
+from resomap.system.out_of_memory import free_memory, result_or_none
 from resomap.system.precision import allow_tf32, tf32_of
 
 ENERGY_KEYS = ("energy_j_per_image", "energy_j_per_image_above_idle", "power_w", "idle_power_w")
@@ -163,19 +159,8 @@ def _measure_energies(
     for spec, cell in cells.items():
         if cell.workload and spec.variant == variant:
             allow_tf32(variant.precision == "tf32")
-            cell.energy = _energy_of(cell.workload, spec.batch_size, meter, device)
-
-
-def _energy_of(
-    workload: Workload, batch_size: int, meter: EnergyMeter, device: torch.device
-) -> Energy | None:
-    """Return the energy of a cell; None if it runs out of memory."""
-    try:
-        return measure_energy(meter, synchronised(workload, device), batch_size)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-    return None
+            work = synchronised(cell.workload, device)
+            cell.energy = result_or_none(partial(measure_energy, meter, work, spec.batch_size))
 
 
 def _cell_records(

@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from statistics import mean, median, stdev
-from typing import TypeVar
 
 import numpy as np
 import torch
 
 from resomap.config.schema import Profiling
 from resomap.config.training import Precision
-from resomap.system.out_of_memory import is_out_of_memory
+from resomap.system.out_of_memory import result_or_none
 from resomap.system.precision import allow_tf32
 
 MIN_REPETITIONS = 3  # of a workload in a round, however long one takes
@@ -25,7 +24,6 @@ MAX_ROUNDS_FACTOR = 2  # a disturbed workload is given up after this multiple of
 CONFIDENCE = 0.95
 
 Call = Callable[[], object]
-Result = TypeVar("Result")
 DisturbanceCheck = Callable[[], str | None]  # names what disturbs the device now, or None
 
 
@@ -249,7 +247,7 @@ def measure_rounds(
     for call, clock, timing in zip(everything, clocks, timings, strict=True):
         clock.start_round()
         warm_up = partial(_repeat, call, profiling.warmup_seconds, clock, min_repetitions=1)
-        if _within_memory(warm_up) is None:
+        if result_or_none(warm_up) is None:
             timing.out_of_memory = True
     generator = random.Random(seed)  # noqa: S311  (an order, no secret)
     # Timed one after the other, workloads would differ by whatever drifts meanwhile: clocks,
@@ -260,7 +258,7 @@ def measure_rounds(
         measured: dict[int, Round] = {}
         for position in order:
             call, clock = everything[position], clocks[position]
-            one_round = _within_memory(
+            one_round = result_or_none(
                 partial(_measure_round, call, profiling.round_seconds, clock, check)
             )
             if one_round is None:
@@ -274,17 +272,6 @@ def measure_rounds(
                 replace(one_round, reference_ms=measured[0].median_ms)
             )
     return timings[1:], timings[0]
-
-
-def _within_memory(measure: Callable[[], Result]) -> Result | None:
-    """Return the result of `measure`; None, with the memory freed, if it ran out of memory."""
-    # The traceback of the error keeps the tensors of the failed call until this returns.
-    try:
-        return measure()
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-    return None
 
 
 def _unfinished(timings: Sequence[Timing], profiling: Profiling) -> list[int]:

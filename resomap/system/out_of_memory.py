@@ -1,6 +1,11 @@
-"""How lack of memory is recognised, whichever library reports it."""
+"""How lack of memory is recognised, whichever library reports it, and what then is freed."""
 
+import gc
 import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+Result = TypeVar("Result")
 
 # torch raises OutOfMemoryError only for its own allocator on a GPU. The CPU allocator, the CUDA
 # runtime and the libraries on top of it raise plain RuntimeErrors, known by their text alone.
@@ -36,3 +41,30 @@ def is_out_of_memory(error: BaseException) -> bool:
     if not isinstance(error, RuntimeError):
         return False
     return any(text in str(error) for text in (*OUT_OF_MEMORY_TEXTS, NO_ENGINE_TEXT))
+
+
+def attempt(work: Callable[[], Result]) -> tuple[Result] | str:
+    """Return the result of `work`, or the message of the error that memory ran out."""
+    # A function of its own: while the exception is handled, its traceback keeps every tensor of
+    # the failed call alive. They are free only after this function has returned.
+    try:
+        return (work(),)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return str(error)
+
+
+def result_or_none(work: Callable[[], Result]) -> Result | None:
+    """Return the result of `work`; None if memory ran out."""
+    outcome = attempt(work)
+    return None if isinstance(outcome, str) else outcome[0]
+
+
+def free_memory() -> None:
+    """Return what failed or dropped work has held to the device."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch and torch.cuda.is_initialized():
+        # Cached blocks have the sizes of that work.
+        torch.cuda.empty_cache()

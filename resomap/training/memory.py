@@ -1,19 +1,36 @@
 """Micro-batches: as many images in one pass as memory allows, halved whenever it runs out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from resomap.system.out_of_memory import NO_ENGINE_TEXT, is_out_of_memory
+from resomap.system.out_of_memory import (
+    NO_ENGINE_TEXT,
+    attempt,
+    free_memory,
+    is_out_of_memory,
+)
 
 Result = TypeVar("Result")
 
 
 class Infeasible(Exception):
     """Not even the smallest micro-batch fits into memory."""
+
+
+@contextmanager
+def infeasible_without_memory(what: str) -> Iterator[None]:
+    """Raise Infeasible where memory runs out for `what`, which cannot be split."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise Infeasible(f"{what} does not fit into memory") from error
 
 
 @dataclass
@@ -72,11 +89,10 @@ def run_within_memory(
 
     Infeasible when `work` does not fit at the minimum either.
     """
-    while isinstance(outcome := _attempt(work), str):
+    while isinstance(outcome := attempt(work), str):
         undo()
         micro_batch.halve(batch_size, outcome)
-        if torch.cuda.is_initialized():
-            torch.cuda.empty_cache()  # cached blocks have the sizes of the larger micro-batch
+        free_memory()
     return outcome[0]
 
 
@@ -87,18 +103,6 @@ def in_pieces_within_memory(count: int, work: Callable[[int], Result]) -> Result
     """
     micro_batch = MicroBatch()
     return run_within_memory(micro_batch, count, lambda: work(micro_batch.num_pieces(count)))
-
-
-def _attempt(work: Callable[[], Result]) -> tuple[Result] | str:
-    """Return the result of `work`, or the message of the error that memory ran out."""
-    # A function of its own: while the exception is handled, its traceback keeps every tensor of
-    # the failed pass alive. They are free only after this function has returned.
-    try:
-        return (work(),)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        return str(error)
 
 
 class BufferSnapshot:

@@ -4,7 +4,6 @@ The pieces are a step, an image of validation, a save and the start of a process
 is an array of two: wall seconds and CPU seconds of the process.
 """
 
-import gc
 import os
 import resource
 import tempfile
@@ -26,6 +25,7 @@ from resomap.data.loading.loader import TrainLoader
 from resomap.data.store.store import Store
 from resomap.system.gpu_memory import CONTEXT_MIB
 from resomap.system.gpus import device_memory_mib, peak_memory_mib
+from resomap.system.out_of_memory import free_memory, is_out_of_memory
 from resomap.training.build import VAL_BATCH_FACTOR, build_loaders, build_trainer
 from resomap.training.checkpoint import save_weights
 from resomap.training.distributed import Group
@@ -187,14 +187,15 @@ def measure_cells(
             # Only the first cell of the process pays for imports and the start of CUDA.
             startup = startup or record["startup_seconds"]
             record["startup_seconds"] = startup
-        except (Infeasible, torch.OutOfMemoryError) as error:
+        except (Infeasible, RuntimeError, MemoryError) as error:
+            if not (isinstance(error, Infeasible) or is_out_of_memory(error)):
+                raise
             record = {"status": "infeasible", "reason": str(error).partition("\n")[0]}
         record["device_memory_mib"] = device_memory_mib(device)
         record["context_mib"] = CONTEXT_MIB if device.type == "cuda" else 0
         record["age_seconds"] = process_age().tolist()
         yield record
-        gc.collect()
-        torch.cuda.empty_cache()
+        free_memory()
 
 
 def _measure(

@@ -19,6 +19,7 @@ from resomap.training.memory import (
     BufferSnapshot,
     MicroBatch,
     forward_in_micro_batches,
+    infeasible_without_memory,
     min_micro_batch,
     run_within_memory,
 )
@@ -299,7 +300,9 @@ class Trainer:
         if self.clip_norm:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
-        self.scaler.step(self.optimizer)
+        # Its first step allocates up to twice the weights.
+        with infeasible_without_memory("the state of the optimizer"):
+            self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=not self._pass.keeps_gradients)
         if self.ema:

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from resomap.system.out_of_memory import is_out_of_memory
 from resomap.training.distributed import Group
-from resomap.training.memory import Infeasible
+from resomap.training.memory import infeasible_without_memory
 
 Batch = tuple[Tensor, Tensor]
 
@@ -26,12 +25,8 @@ def load_batches(loader: Iterable[Batch]) -> Iterator[Batch]:
     """Yield the batches of `loader`; Infeasible when one does not fit into memory."""
     batches = iter(loader)
     while True:
-        try:
+        with infeasible_without_memory("a batch of images"):
             batch = next(batches, None)
-        except (RuntimeError, MemoryError) as error:
-            if is_out_of_memory(error):
-                raise Infeasible("a batch of images does not fit into memory") from error
-            raise
         if batch is None:
             return
         yield batch

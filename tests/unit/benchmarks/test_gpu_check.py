@@ -31,7 +31,8 @@ def test_every_part_completes_and_writes_its_file(rehearsal):
         text = path.read_text()
         assert re.search(r"^part complete after \d+ s$", text, re.MULTILINE), text[-2000:]
         assert "Traceback" not in text, text[-2000:]
-        assert "failed" not in text, text[-2000:]
+        # Of a row. CUDA, too, says of its start on a CPU that it failed.
+        assert "failed: " not in text, text[-2000:]
 
 
 def test_a_cpu_claims_nothing_of_a_gpu(rehearsal):

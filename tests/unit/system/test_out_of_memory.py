@@ -1,7 +1,9 @@
+import weakref
+
 import pytest
 import torch
 
-from resomap.system.out_of_memory import is_out_of_memory
+from resomap.system.out_of_memory import attempt, is_out_of_memory, result_or_none
 
 CUDNN = "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"
 
@@ -55,3 +57,23 @@ def test_allocator_of_this_machine_is_recognised():
     with pytest.raises(RuntimeError) as raised:
         torch.empty(2**60, dtype=torch.uint8)
     assert is_out_of_memory(raised.value)
+
+
+def test_failed_attempt_frees_its_tensors_and_says_why():
+    held = []
+
+    def work() -> None:
+        tensor = torch.zeros(3)
+        held.append(weakref.ref(tensor))
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    assert attempt(work) == "CUDA out of memory"
+    assert held[0]() is None
+    assert result_or_none(work) is None
+
+
+def test_attempt_that_fits_returns_its_result():
+    assert attempt(lambda: 3) == (3,)
+    assert result_or_none(lambda: 3) == 3
+    with pytest.raises(ZeroDivisionError):
+        attempt(lambda: 1 // 0)

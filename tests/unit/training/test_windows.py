@@ -76,6 +76,19 @@ def test_training_with_full_loader_ends_as_infeasible(name):
     assert "does not fit into memory" in outcome.reason
 
 
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=repr)
+def test_optimizer_state_that_does_not_fit_is_infeasible(error):
+    trainer = build_noise_trainer(build_network())
+
+    def fail() -> None:
+        raise error
+
+    trainer.optimizer.step = fail
+    outcome = fit(trainer, 2, VAL_LOSS)
+    assert outcome.status == "infeasible"
+    assert outcome.reason == "the state of the optimizer does not fit into memory"
+
+
 @pytest.mark.parametrize(("limit", "pieces"), [(9, 1), (5, 3), (2, 5), (1, 9)])
 def test_preparation_is_repeated_in_more_pieces(limit, pieces):
     def work(number: int) -> int:
