@@ -35,19 +35,19 @@ if [ "${1:-}" = rehearse ]; then
   cpu=(--device cpu)
   part 300 1_card.md benchmarks.gpu.card "${cpu[@]}" --side 128 --gigabytes 0.01
   part 300 2_right.txt pytest -q -rfEs -p no:cacheprovider tests/gpu
-  part 300 3_settings.md benchmarks.gpu.steps settings "${cpu[@]}" --seconds 40 --cells tiny_cnn:16 --batch-size 4 --setting-seconds 0.04
+  part 300 3_settings.md benchmarks.gpu.steps "${cpu[@]}" --seconds 40 --cells tiny_cnn:16 --batch-size 4 --setting-seconds 0.04
   part 300 4_peers.md benchmarks.gpu.peers "${cpu[@]}" --seconds 280 --models tiny_cnn --resolutions 16 --rounds 1 --images 40 --epochs 1 --batch-size 8 --workers 0
   part 300 5_sheet.md benchmarks.gpu.sheet "${cpu[@]}" --models tiny_cnn --resolutions 16 --batch-size 2 --side 128 --gigabytes 0.01 --variants eager eager-tf32 cuda_graph training_step
   part 300 6_energy.md benchmarks.gpu.energy "${cpu[@]}" --model tiny_cnn --resolution 16 --batch-size 2 --window-seconds 0.2
   part 300 7_maps.md benchmarks.gpu.maps "${cpu[@]}" --seconds 20 --model tiny_cnn --resolution 32 --images 8 --methods gradcam
-  part 300 8_idle.txt benchmarks.gpu.steps idle "${cpu[@]}" --cells tiny_cnn:16 --batch-size 4 --setting-seconds 0.04
+  part 300 8_idle.txt benchmarks.gpu.idle "${cpu[@]}" --cells tiny_cnn:16 --batch-size 4 --setting-seconds 0.04
 else
   part 25 1_card.md benchmarks.gpu.card
   part 60 2_right.txt pytest -q -rfEs -p no:cacheprovider tests/gpu
-  part 145 3_settings.md benchmarks.gpu.steps settings --seconds 133
+  part 145 3_settings.md benchmarks.gpu.steps --seconds 133
   part 145 4_peers.md benchmarks.gpu.peers --seconds 135
   part 75 5_sheet.md benchmarks.gpu.sheet --seconds 50
   part 30 6_energy.md benchmarks.gpu.energy
   part 50 7_maps.md benchmarks.gpu.maps --seconds 35
-  part 20 8_idle.txt benchmarks.gpu.steps idle --cells resnet18:64
+  part 20 8_idle.txt benchmarks.gpu.idle
 fi

@@ -1,13 +1,9 @@
-"""Training steps with one setting changed at a time, and what a card does between them.
+"""Training steps with one setting changed at a time, each against the first row of its network.
 
-usage: python -m benchmarks.gpu.steps PART [--device cuda] [--models ...] [--seconds 140]
+usage: python -m benchmarks.gpu.steps [--device cuda] [--cells ...] [--seconds 140]
 
-PART   settings   precision, memory format, cuDNN's choice, place of the images, workers,
-                  moving average, augmentation and execution, each against the first row of its
-                  network
-       idle       torch's profiler over some steps: the share of time without a kernel
-
-One process, random images. `bare loop` is forward, loss, backward and optimizer on one batch
+Precision, memory format, cuDNN's choice, place of the images, workers, moving average,
+augmentation and execution. One process, random images. `bare loop` is forward, loss, backward and optimizer on one batch
 that is on the device: nothing of a training can be faster.
 """
 
@@ -29,7 +25,6 @@ from benchmarks.gpu.output import (
     Budget,
     add_device_option,
     or_failure,
-    print_row,
     print_rows,
 )
 from benchmarks.harness import shipped_config, spread
@@ -286,70 +281,12 @@ def _columns(
     return spread(rates, 0), f"{1e3 * batch_size / middle:.3f}", f"{relative:.2f}", first_text
 
 
-def print_idle(options: argparse.Namespace) -> None:
-    """Print the share of each network's step in which no kernel ran, and the longest kernels."""
-    for cell in options.cells:
-        model, resolution = cell.split(":")
-        setting = SETTINGS[0]
-        config = configure(options.device, options.batch_size, setting)
-        trainer = build(model, int(resolution), setting, config)
-        time_steps(trainer, options.batch_size, options.setting_seconds)
-        profiled = profile_steps(trainer)
-        print_row((model, resolution, *idle_columns(profiled)))
-        sort_key = f"self_{options.device}_time_total"
-        print(profiled.key_averages().table(sort_by=sort_key, row_limit=10), flush=True)
-
-
-def profile_steps(trainer: Trainer, count: int = MIN_STEPS) -> Any:
-    """Return torch's profile of some training steps."""
-    activities = [torch.profiler.ProfilerActivity.CPU]
-    if trainer.device.type == "cuda":
-        activities.append(torch.profiler.ProfilerActivity.CUDA)
-    steps = 0
-
-    def count_step() -> None:
-        nonlocal steps
-        steps += 1
-        if steps == count:
-            raise StepsDone
-
-    trainer.step_hook = count_step
-    with torch.profiler.profile(activities=activities) as profiled:
-        try:
-            while True:
-                with redirect_stderr(StringIO()):
-                    trainer.train_epoch()
-        except StepsDone:
-            synchronise(trainer.device)
-    return profiled
-
-
-def idle_columns(profiled: Any) -> tuple[str, str]:
-    """Return the idle share between the first and the last kernel, and the kernels' number."""
-    spans = [
-        (event.time_range.start, event.time_range.end)
-        for event in profiled.events()
-        if event.device_type == torch.autograd.DeviceType.CUDA and not _is_annotation(event)
-    ]
-    share = idle_share(spans)
-    return (NOT_MEASURED if share is None else f"{share:.1%}"), str(len(spans))
-
-
-def _is_annotation(event: Any) -> bool:
-    """Return whether an event spans the kernels of a Python block, and the gaps between them."""
-    named = event.name.startswith(("Optimizer.", "ProfilerStep"))
-    return named or getattr(event, "is_user_annotation", False)
-
-
-def idle_share(spans: list[tuple[float, float]]) -> float | None:
-    """Return the share of the time between first start and last end that no span covers."""
-    if not spans:
-        return None
-    busy, reached = 0.0, min(spans)[0]
-    for start, end in sorted(spans):
-        busy += max(0.0, end - max(start, reached))
-        reached = max(reached, end)
-    return 1 - busy / (reached - min(spans)[0])
+def add_step_options(parser: argparse.ArgumentParser, cells: Sequence[str]) -> None:
+    """Add the options of parts that run training steps."""
+    add_device_option(parser, seconds=140)
+    parser.add_argument("--cells", nargs="+", default=cells, help="model:resolution")
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--setting-seconds", type=float, default=1.5)
 
 
 def main() -> None:
@@ -357,22 +294,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("part", choices=["settings", "idle"])
-    add_device_option(parser, seconds=140)
-    parser.add_argument("--cells", nargs="+", default=CELLS, help="model:resolution")
-    parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--setting-seconds", type=float, default=1.5)
+    add_step_options(parser, CELLS)
     options = parser.parse_args()
     use_float32()
-    if options.part == "settings":
-        print_rows(
-            f"Settings of a training step, batch {options.batch_size}",
-            HEAD,
-            setting_rows(options),
-        )
-    else:
-        print_rows("Idle time between kernels", ("model", "px", "idle", "kernels"), [])
-        print_idle(options)
+    title = f"Settings of a training step, batch {options.batch_size}"
+    print_rows(title, HEAD, setting_rows(options))
 
 
 if __name__ == "__main__":

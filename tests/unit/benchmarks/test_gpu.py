@@ -1,9 +1,10 @@
 import pytest
 
 from benchmarks.gpu.card import Peaks
+from benchmarks.gpu.idle import idle_share
 from benchmarks.gpu.output import Budget
 from benchmarks.gpu.sheet import bound_seconds, variant_rows
-from benchmarks.gpu.steps import idle_share, ordered_settings, runs_on
+from benchmarks.gpu.steps import ordered_settings, runs_on
 
 CELL = {
     "variant": "eager",
