@@ -23,6 +23,7 @@ from resomap.system.files import (
 )
 from resomap.system.gpu_memory import limit_memory_to_slot
 from resomap.system.gpus import device_memory_mib, peak_memory_mib
+from resomap.system.nvml import process_memory_mib
 from resomap.training.checkpoint import save_weights
 from resomap.training.distributed import Group
 from resomap.training.fit import HISTORY_COLUMNS, Outcome
@@ -145,7 +146,11 @@ def _stage(
     with results.writing() as (weights, history, timing, metrics, log):
         save_weights(weights, outcome.weights, metadata)
         write_rows(history, outcome.history, HISTORY_COLUMNS)
-        peak_mib = outcome.peak_memory_mib(peak_memory_mib(device))
-        write_json(timing, {**outcome.timing(), "peak_memory_mib": peak_mib})
+        memory = {
+            "peak_memory_mib": outcome.peak_memory_mib(peak_memory_mib(device)),
+            # At the end, when torch still holds the blocks of its peak.
+            "process_memory_mib": process_memory_mib(device),
+        }
+        write_json(timing, {**outcome.timing(), **memory})
         write_json(metrics, {**record, **outcome.metrics(), "device_memory_mib": memory_mib})
         write_text(log, "".join(f"{line}\n" for line in outcome.log_lines))

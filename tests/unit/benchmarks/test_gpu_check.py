@@ -21,7 +21,7 @@ def rehearsal(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("rehearsal")
     environment = {**os.environ, "OUT": str(folder), "PYTHON": sys.executable}
     command = ["bash", str(SCRIPT), "rehearse"]
-    subprocess.run(command, env=environment, check=True, timeout=1200, capture_output=True)
+    subprocess.run(command, env=environment, check=True, timeout=3600, capture_output=True)
     return folder
 
 
