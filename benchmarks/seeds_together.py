@@ -38,11 +38,13 @@ OUT = ROOT / "benchmarks" / "seeds_together.md"
 CONFIG = shipped_config()
 NUM_CLASSES, BATCH_SIZE = 8, CONFIG.training.batch_size
 HEAD = (
-    *("model", "px", "seeds", "steps", "one after another, images/s", "together, images/s"),
-    *("together / one after another", "weights after 1 step", "after all steps"),
+    *("model", "px", "seeds", "steps", "one after another, images a CPU s"),
+    *("together, images a CPU s", "ratio, CPU s", "ratio, wall s"),
+    *("weights after 1 step", "after all steps"),
 )
 NOTE = """
-A rate counts the images of all seeds. The last two columns compare the weights of both ways,
+A rate counts the images of all seeds, a ratio is together over one after another, round by
+round. CPU seconds say how much work it is, also on a busy machine. The last two columns compare the weights of both ways,
 after one step and at the end: the norm of the difference over the norm of the weights, largest
 of all seeds.
 """
@@ -177,10 +179,12 @@ class Cell:
             contender.before()
             contender.call()
         run_interleaved(contenders, rounds)
-        in_turn, together = (contender.rates for contender in contenders)
+        in_turn, together = contenders
         return (
             *(self.name, self.resolution, self.seeds, steps),
-            *(spread(in_turn, 0), spread(together, 0), spread(ratios(together, in_turn))),
+            *(spread(in_turn.cpu_rates, 0), spread(together.cpu_rates, 0)),
+            spread(ratios(together.cpu_rates, in_turn.cpu_rates)),
+            spread(ratios(together.rates, in_turn.rates)),
             *(f"{self.compare_weights(count):.1e}" for count in (1, steps)),
         )
 
