@@ -1,6 +1,6 @@
 """Seeds of one small cell, trained together in one process or one after another.
 
-usage: python -m benchmarks.seeds_together [--seeds 2 5] [--rounds 7] [--device cpu]
+usage: python -m benchmarks.seeds_together [--seeds 2 5] [--rounds 5] [--device cpu]
 
 Together: parameters of all seeds are stacked, and torch.func.vmap turns the convolutions of
 each layer into one grouped convolution. Both train on the same batches of noise, with the
@@ -44,9 +44,9 @@ HEAD = (
 )
 NOTE = """
 A rate counts the images of all seeds, a ratio is together over one after another, round by
-round. CPU seconds say how much work it is, also on a busy machine. The last two columns compare the weights of both ways,
-after one step and at the end: the norm of the difference over the norm of the weights, largest
-of all seeds.
+round. CPU seconds say how much work it is, also on a busy machine. The last two columns compare
+the weights of both ways, after one step and at the end: the norm of the difference over the norm
+of the weights, largest of all seeds.
 """
 Batches = Sequence[tuple[Tensor, Tensor]]
 Weights = list[dict[str, Tensor]]
@@ -206,8 +206,8 @@ def main() -> None:
     parser.add_argument("--model", default="tiny_cnn")
     parser.add_argument("--resolution", type=int, default=24)
     parser.add_argument("--seeds", nargs="+", type=int, default=[2, 5])
-    parser.add_argument("--steps", type=int, default=50)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(1)
     conditions = protocol(options.device, options.rounds, os.getloadavg()[0])
