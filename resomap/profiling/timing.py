@@ -240,7 +240,7 @@ def measure_rounds(
 
     Every workload is warmed up first. `clocks` holds the reference's clock, then one for each
     of `calls`. `check` is called after every workload of every round. A workload that runs out
-    of memory ends with the timing `out_of_memory`, and the others go on.
+    of memory ends with the timing `out_of_memory`, and the others continue.
     """
     everything = [reference, *calls]
     timings = [Timing(profiling.rounds) for _ in everything]

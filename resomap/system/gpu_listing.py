@@ -107,7 +107,7 @@ def _is_name_of(name: str, gpu: Gpu) -> bool:
 
 
 def has_nvidia_device() -> bool:
-    """Return whether the kernel shows an NVIDIA GPU, whatever nvidia-smi says."""
+    """Return whether the kernel shows an NVIDIA GPU, with or without nvidia-smi."""
     return any(Path("/dev").glob("nvidia[0-9]*"))
 
 

@@ -49,7 +49,7 @@ NO_MEMORY = (
     "jobs at a time (`snakemake --cores 1`) or raise the limit (`ulimit -v`), and run again"
 )
 ONEDNN_TEXT = "could not create a primitive"
-"""What oneDNN says without memory, and of a layer that it does not support."""
+"""oneDNN's message without memory, and for a layer that it does not support."""
 
 
 def describe_system_error(error: Exception) -> str | None:

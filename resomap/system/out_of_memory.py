@@ -28,7 +28,8 @@ OUT_OF_MEMORY_TEXTS = (
     "std::bad_alloc",
 )
 # cuDNN found no algorithm whose workspace fits ("GET was unable to find an engine to execute
-# this computation", or FIND). It says the same of a convolution that no algorithm supports.
+# this computation", or FIND). It is also the message for a convolution that no algorithm
+# supports.
 NO_ENGINE_TEXT = "unable to find an engine"
 
 

@@ -1,4 +1,4 @@
-"""What a precision means on a device, so that its name says what runs.
+"""What a precision means on a device, under a name for what runs.
 
 `fp32` is strict float32. `tf32` is float32 whose convolutions and matrix products round their
 inputs to TF32 (10 bits of mantissa) on the tensor cores of an NVIDIA GPU. `bf16` and `fp16` are

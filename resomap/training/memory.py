@@ -61,7 +61,7 @@ class MicroBatch:
         if size <= self.minimum:
             plural = "s" * (size > 1)
             reason = f"not even {size} image{plural} at once fit into memory"
-            # Said of a convolution that nothing supports, too, so it is passed on.
+            # Also the message for a convolution that nothing supports, so it is passed on.
             if NO_ENGINE_TEXT in message:
                 reason += f" (cuDNN: {NO_ENGINE_TEXT})"
             raise Infeasible(reason)

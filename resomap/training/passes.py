@@ -97,7 +97,7 @@ class CompiledPass(EagerPass):
             # Neither is a failure of the compiler, and both have messages of their own.
             if is_out_of_memory(error) or NO_KERNEL_TEXT in str(error):
                 raise
-            # The first line names the part of torch.compile that failed, the second says why.
+            # The first line names the part of torch.compile that failed, the second the reason.
             reason = " ".join(str(error).split("\n")[:2])
             raise ResoMapError(
                 f"{EXECUTION_KEY}: compiled: torch.compile fails here ({reason}); use eager"

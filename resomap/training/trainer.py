@@ -184,12 +184,12 @@ class Trainer:
 
     def _validate_unless_stopped(self) -> tuple[dict[str, float], int | None]:
         """Return the scores and None, or nothing and the signal that stopped the validation."""
-        if self.group.world_size == 1:
-            return self._validate(), None
         try:
             return self._validate(), None
         except Stopped as stopped:
-            # The others wait for the scores: they must hear of it, or they wait until killed.
+            if self.group.world_size == 1:
+                raise
+            # The others wait for the scores: without an answer they would wait until killed.
             return {}, stopped.signum
 
     def _validate(self) -> dict[str, float]:

@@ -51,7 +51,7 @@ def load_windows(
     window = StepBatches([], [])
     for batch in batches:
         window.batches.append(batch)
-        # A loader of several processes that does not tell: only parts of its batches are known.
+        # Without the sizes, each of several processes knows only its part of a batch.
         size = group.total(len(batch[0]), device) if sizes is None else next(sizes)
         window.sizes.append(size)
         if len(window.batches) == length:
