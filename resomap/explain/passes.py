@@ -10,7 +10,7 @@ from resomap.system.gpu_memory import slot_memory_mib
 from resomap.system.out_of_memory import attempt, free_memory
 
 CPU_PIXELS = 2**17  # larger passes are up to twice as slow on a CPU
-CUDA_PIXELS = 2**23  # 167 images of 224 px: smaller passes leave a large card idle
+CUDA_PIXELS = 2**23  # 167 images of 224 px: smaller passes may leave a large card idle
 # Memory per pixel of a pass, forward and backward: a VGG-16 takes about 2,000 bytes.
 CUDA_BYTES_PER_PIXEL = 2**13
 Result = TypeVar("Result")

@@ -20,7 +20,7 @@ class ImageFeed:
 
     Images that stay in host memory or on disk are gathered into a buffer and copied on a side
     stream, while the device computes. With `pin_memory` the buffer is page-locked: from other
-    memory a GPU copies at half the speed, and the host waits for it.
+    memory CUDA copies through a buffer of its own, and the host waits for it.
     """
 
     def __init__(

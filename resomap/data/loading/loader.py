@@ -164,7 +164,7 @@ class TrainLoader:
         arrival = self._feed.start(epoch.order[positions])
         finish = partial(self._finish_batch, epoch, positions, arrival)
         if self._normalise.device.type != "cpu":
-            # On the stream of the training: augmenting a batch takes a hundredth of a step.
+            # On the stream of the training: augmenting is little work beside a step.
             return finish
         batch = finish()
         return lambda: batch
