@@ -29,8 +29,8 @@ from benchmarks.harness import (
     shipped_config,
     spread,
 )
-from resomap.config.load import find_architecture
 from resomap.config.schema import Config
+from resomap.config.sweep_checks import find_architecture
 from resomap.profiling.profile import profile_model
 from resomap.system.files import read_json
 from resomap.workflow import jobs

@@ -37,7 +37,7 @@ from benchmarks.harness import (
     shipped_config,
     spread,
 )
-from resomap.config.load import find_architecture
+from resomap.config.sweep_checks import find_architecture
 from resomap.explain.attribution import METHODS, AttributionSettings, attribute
 from resomap.explain.passes import CPU_PIXELS
 from resomap.models.inspect import find_layer

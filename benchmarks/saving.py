@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from benchmarks.harness import ROOT, markdown, shipped_config
-from resomap.config.load import find_architecture
+from resomap.config.sweep_checks import find_architecture
 from resomap.data.loading.loader import EvalLoader, Normalise, TrainLoader
 from resomap.models.registry import build_model
 from resomap.system.files import write_text

@@ -29,7 +29,7 @@ from benchmarks.harness import (
     shipped_config,
     spread,
 )
-from resomap.config.load import find_architecture
+from resomap.config.sweep_checks import find_architecture
 from resomap.models.registry import build_model
 from resomap.system.files import write_text
 from resomap.training.optimizers import build_optimizer

@@ -35,7 +35,7 @@ from benchmarks.harness import (
     spread,
 )
 from resomap.config.data import Data, Folder
-from resomap.config.load import find_architecture
+from resomap.config.sweep_checks import find_architecture
 from resomap.data.reef import render
 from resomap.data.store.prepare import prepare_store
 from resomap.data.store.resize import resize_store

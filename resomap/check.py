@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from resomap.config.schema import Config
 from resomap.data.sources.open import Source, open_source
-from resomap.data.store.disk_space import GIB, store_bytes
+from resomap.data.store.disk_space import store_bytes
 from resomap.data.store.inventory import Inventory
 from resomap.data.store.manifest import describe_notes
 from resomap.data.store.native_resolution import choose_native_resolution
@@ -15,7 +15,7 @@ from resomap.data.store.prepare import inspect_images
 from resomap.errors import ConfigError
 from resomap.report.data_page import write_data_page
 from resomap.report.text.listing import class_counts, listing_sentences
-from resomap.text import format_count
+from resomap.text import format_bytes, format_count
 from resomap.workflow.job_params import images_per_pass
 from resomap.workflow.recipe_checks import check_decay_steps
 from resomap.workflow.targets import count_jobs, run_files, start_files, swept_models
@@ -57,16 +57,21 @@ def check_recipe(config: Config) -> list[str]:
     """Return a line for each problem of the start weights and the networks; none if all fit."""
     # Imported here: it loads torch, which takes a second.
     from resomap.models.check import NetworkUse, check_networks
+    from resomap.training.initial_weights import start_problems
 
-    problems = list[str]()
-    for check in (start_files, check_decay_steps):
-        try:
-            check(config)
-        except ConfigError as error:
-            problems.append(str(error))
+    problems, models = list[str](), swept_models(config)
+    try:
+        start_files(config)
+        problems += start_problems(config.training.start, models)
+    except ConfigError as error:
+        problems.append(str(error))
+    try:
+        check_decay_steps(config)
+    except ConfigError as error:
+        problems.append(str(error))
     layer = config.explainability.gradcam_layer
     use = NetworkUse(config.sweep.resolutions, images_per_pass(config), layer)
-    return problems + check_networks(swept_models(config), use)
+    return problems + check_networks(models, use)
 
 
 def _write_page(config: Config, folder: Path) -> list[str]:
@@ -100,13 +105,13 @@ def _check_size(config: Config, source: Source, side: int) -> tuple[str, list[st
     line = (
         f"sweep: {format_count(num_images, 'image')}, "
         f"{format_count(count_jobs(config), 'job')} ({format_count(trainings, 'training')}), "
-        f"{needed / GIB:,.2f} GiB of disk space for images"
+        f"{format_bytes(needed)} of disk space for images"
     )
     free = shutil.disk_usage(Path()).free
     if needed <= free:
         return line, []
     return line, [
-        f"only {free / GIB:,.2f} GiB of disk space are free here: free some space, or use "
+        f"only {format_bytes(free)} of disk space are free here: free some space, or use "
         "fewer or smaller resolutions (sweep.resolutions, data.native_resolution)"
     ]
 

@@ -25,6 +25,15 @@ def format_duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
+def format_bytes(size: float) -> str:
+    """Return a size in the unit that reads best: `312 KiB`, `4.2 MiB`, `1.07 GiB`."""
+    if size < 2**20:
+        return f"{size / 2**10:.0f} KiB"
+    if size < 2**30:
+        return f"{size / 2**20:.1f} MiB"
+    return f"{size / 2**30:,.2f} GiB"
+
+
 def format_milliseconds(latency: float) -> str:
     """Return a latency with three significant digits: `2.31 ms`, `1204 ms`."""
     return f"{latency:.3g} ms" if latency < 100 else f"{latency:.0f} ms"

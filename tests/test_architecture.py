@@ -62,7 +62,7 @@ MAY_IMPORT = {
     "trainer": {"training"},
     "callbacks": {"training"},
     "mlflow_copy": CORE | {"workflow"},
-    "check": CORE | {"workflow", "data", "report", "models.check"},
+    "check": CORE | {"workflow", "data", "report", "models.check", "training.initial_weights"},
     "entry": CORE | {"workflow", "data", "models", "training", "profiling", "explain"},
     "cli": CORE | {"workflow", "plan", "status", "check"},
     "workflow_scripts": CORE

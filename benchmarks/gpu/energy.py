@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.gpu.output import NOT_MEASURED, add_device_option, print_rows
 from benchmarks.harness import shipped_config
-from resomap.config.load import find_architecture
+from resomap.config.sweep_checks import find_architecture
 from resomap.models.registry import build_model
 from resomap.profiling.cells import draw_images
 from resomap.profiling.energy import Windows, measure_energy, open_meter, why_not_measured

@@ -23,8 +23,8 @@ from benchmarks.gpu.output import (
     print_rows,
 )
 from benchmarks.harness import shipped_config
-from resomap.config.load import find_architecture
 from resomap.config.schema import Architecture, Config
+from resomap.config.sweep_checks import find_architecture
 from resomap.explain.passes import CPU_PIXELS, CUDA_PIXELS
 from resomap.explain.run import ExplainedImages, ExplainedNetwork, ExplainedRun
 from resomap.models.inspect import find_layer, top_modules

@@ -21,8 +21,8 @@ from benchmarks.gpu.output import (
     print_rows,
 )
 from benchmarks.harness import shipped_config
-from resomap.config.load import find_architecture
 from resomap.config.schema import Config
+from resomap.config.sweep_checks import find_architecture
 from resomap.models.registry import build_model
 from resomap.profiling.profile import profile_model
 from resomap.profiling.summary import summarise

@@ -28,8 +28,8 @@ from benchmarks.gpu.output import (
     print_rows,
 )
 from benchmarks.harness import shipped_config, spread
-from resomap.config.load import find_architecture
 from resomap.config.schema import Config
+from resomap.config.sweep_checks import find_architecture
 from resomap.system.determinism import choose_kernels
 from resomap.system.precision import use_float32, why_no_tf32
 from resomap.training.build import build_loaders, build_trainer

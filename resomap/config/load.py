@@ -11,11 +11,12 @@ import yaml
 from pydantic import ValidationError
 
 from resomap.config.data import Data
-from resomap.config.messages import MOST_LINES, explain, file_of, section_of, shorten
+from resomap.config.messages import explain, file_of, section_of, shorten
 from resomap.config.recipe import recipe_problems
-from resomap.config.schema import CONFIG_FILES, Architecture, Config
+from resomap.config.schema import CONFIG_FILES, Config
+from resomap.config.sweep_checks import sweep_problems, unknown_models
 from resomap.config.title import name_experiment
-from resomap.errors import ConfigError, suggest
+from resomap.errors import ConfigError
 
 # Keys of the predecessor's files and of earlier versions: type of their value, and new key.
 RENAMED: dict[str, tuple[type, str]] = {
@@ -49,6 +50,10 @@ MAX_FILE_BYTES = 2**20
 # Aliases may repeat values without end: nine lines of nine aliases each make 9 ** 9 values.
 MAX_VALUES = 20_000
 TEMPLATE_KEY = "__use_yte__"
+KEY_TAGS = {
+    f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "merge")
+}
+"""Kinds of keys that can be compared with those of a section; the last is `<<`."""
 
 
 class _CheckingLoader(yaml.SafeLoader):
@@ -79,20 +84,32 @@ class _CheckingLoader(yaml.SafeLoader):
             if key.value == TEMPLATE_KEY:
                 problem = f"{TEMPLATE_KEY} would run code of this file: write plain YAML"
                 raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            if key.tag not in KEY_TAGS:
+                kind = key.tag.rpartition(":")[2]
+                problem = f"this key is a {kind}, and keys are text: write it in quotes"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
             keys.append(key.value)
         return super().construct_mapping(node, deep)  # type: ignore[arg-type]
 
 
-def _count_values(node: yaml.Node, counted: dict[int, int]) -> int:
-    """Return the number of values below `node` with every alias written out."""
-    if id(node) not in counted:
-        counted[id(node)] = 1  # for a node that contains itself
-        total = 1
-        for child in node.value if isinstance(node, yaml.CollectionNode) else ():
-            for each in child if isinstance(child, tuple) else (child,):
-                total += _count_values(each, counted)
-        counted[id(node)] = min(total, MAX_VALUES + 1)
-    return counted[id(node)]
+def _count_values(node: yaml.Node, counted: dict[int, int | None]) -> int:
+    """Return the number of values below `node` with every alias written out.
+
+    `counted` has the nodes counted before, and None for those that contain this one.
+    """
+    if id(node) in counted:
+        known = counted[id(node)]
+        if known is None:
+            problem = "an alias stands within the value that it repeats"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return known
+    counted[id(node)] = None
+    total = 1
+    for child in node.value if isinstance(node, yaml.CollectionNode) else ():
+        for each in child if isinstance(child, tuple) else (child,):
+            total += _count_values(each, counted)
+    counted[id(node)] = min(total, MAX_VALUES + 1)
+    return min(total, MAX_VALUES + 1)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -105,7 +122,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{path}, line {line}: {error.problem}") from error
-    # ValueError: bytes that are not UTF-8. RecursionError: an alias that contains itself.
+    # ValueError: bytes that are not UTF-8. RecursionError: nested without end.
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     if not isinstance(value, dict):
@@ -162,15 +179,16 @@ def load_config(directory: Path, overlays: Iterable[Path] = ()) -> Config:
 def build_config(values: Mapping[str, Any]) -> Config:
     """Validate `values` on top of the shipped ones.
 
-    ConfigError names each wrong key, in at most three lines.
+    ConfigError has a line for each wrong key.
     """
-    # First: otherwise a renamed key would be reported as unknown, without its new name.
-    _refuse_renamed(values)
+    # Otherwise a renamed key would be reported as unknown, without its new name.
+    values, renamed = _take_renamed(values)
     filled = merge(shipped_values(), values)
     # A whole configuration, such as results/run_config.yaml, names all of its models itself.
     if set(filled) <= set(values):
         filled["models"] = values["models"]
     values = _expand_dataset_options(filled)
+    problems = [*renamed, *unknown_models(values)]
     models = values.get("models")
     names = list(models) if isinstance(models, Mapping) else []
     try:
@@ -178,11 +196,16 @@ def build_config(values: Mapping[str, Any]) -> Config:
         # objects, and its lax mode accepts "1e-1" as a number.
         config = Config.model_validate_json(_to_json(values, names), strict=True)
     except ValidationError as error:
-        raise ConfigError(explain(error, names)) from None
-    problems = [*recipe_problems(config.training), *_device_problems(config)]
+        raise ConfigError("\n".join([*problems, explain(error, names)])) from None
+    # Not with a key left out: the shipped value in its place may contradict the others.
+    if not problems:
+        problems = [
+            *recipe_problems(config.training),
+            *sweep_problems(config),
+            *_device_problems(config),
+        ]
     if problems:
-        raise ConfigError("\n".join(problems[:MOST_LINES]))
-    _check_sweep(config)
+        raise ConfigError("\n".join(problems))
     # Options of other datasets have no effect, so they must not change a job's identity.
     unused = {name: None for name in DATASET_SECTIONS if name != config.data.variant}
     data = config.data.model_copy(update=unused)
@@ -218,8 +241,9 @@ def _expand_dataset_options(values: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**values, "data": {**rest, variant: {**(section or {}), **short}}}
 
 
-def _refuse_renamed(values: Mapping[str, Any]) -> None:
-    """Raise ConfigError if `values` hold a key of RENAMED, naming the key that replaces it."""
+def _take_renamed(values: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[str]]:
+    """Return `values` without the keys of RENAMED, and a line for each with its new key."""
+    problems = []
     for old, (kind, new) in RENAMED.items():
         *sections, key = old.split(".")
         section: Any = values
@@ -227,7 +251,17 @@ def _refuse_renamed(values: Mapping[str, Any]) -> None:
             section = section.get(name) if isinstance(section, Mapping) else None
         # Old and new differ in type: a list `models` was the sweep, a mapping is models.yaml.
         if isinstance(section, Mapping) and key in section and isinstance(section[key], kind):
-            raise ConfigError(f"{file_of(new.split('.')[0])}: {old} is now {new}")
+            problems.append(f"{file_of(new.split('.')[0])}: {old} is now {new}")
+            values = _without(values, [*sections, key])
+    return values, problems
+
+
+def _without(values: Mapping[str, Any], key: list[str]) -> dict[str, Any]:
+    """Return `values` without the key at the end of the path `key`, nor a section emptied by it."""
+    first, *rest = key
+    left = _without(values[first], rest) if rest else {}
+    others = {name: value for name, value in values.items() if name != first}
+    return {**others, first: left} if left else others
 
 
 def _to_json(values: Mapping[str, Any], names: list[Any]) -> str:
@@ -243,47 +277,3 @@ def _to_json(values: Mapping[str, Any], names: list[Any]) -> str:
         raise ConfigError(
             f"the configuration holds a key or a nesting that JSON cannot represent: {error}"
         ) from None
-
-
-def find_architecture(models: Iterable[Architecture], name: str) -> Architecture:
-    """Return the entry of models.yaml called `name`, or `<name>_224` as in the predecessor."""
-    by_name = {model.name: model for model in models}
-    plain = name if name in by_name else name.removesuffix("_224")
-    if plain not in by_name:
-        raise ConfigError(
-            f"config/sweep.yaml: sweep.models: unknown model {name!r}; {suggest(plain, by_name)}"
-        )
-    return by_name[plain]
-
-
-def _check_sweep(config: Config) -> None:
-    """Raise ConfigError for an unknown or repeated model, or one that does not fit other keys."""
-    chosen = [find_architecture(config.models, name) for name in config.sweep.models]
-    if len(set(chosen)) < len(chosen):
-        raise ConfigError(
-            "config/sweep.yaml: sweep.models: a model is listed twice, once by its alias"
-        )
-    batch_size, gpus = config.training.batch_size, config.system.training.gpus
-    if batch_size < gpus:
-        raise ConfigError(
-            f"config/training.yaml: training.batch_size: {batch_size} leaves some of the {gpus} GPUs "
-            "(system.training.gpus) without an image"
-        )
-    for model in config.models:
-        if model.channels == ():
-            raise ConfigError(
-                f"config/models.yaml: models.{model.name}.channels: [] has no stage: leave the key "
-                "out, or list the channels of each stage"
-            )
-    smallest = min(config.sweep.resolutions)
-    for model in chosen:
-        if smallest < model.min_resolution:
-            raise ConfigError(
-                f"config/sweep.yaml: sweep.resolutions: {model.name} needs images of at least "
-                f"{model.min_resolution} px, not {smallest}"
-            )
-        if config.training.start == "pretrained" and (model.width_mult or model.channels):
-            raise ConfigError(
-                "config/training.yaml: training.start: pretrained: "
-                f"torchvision has no weights for {model.name}"
-            )

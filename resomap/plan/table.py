@@ -5,8 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from resomap.data.store.disk_space import GIB
-from resomap.text import format_count, format_duration
+from resomap.text import format_bytes, format_count, format_duration
 from resomap.workflow.resources import PLAN
 
 HEADER = ("model", "px", "step ms", "images/s", "s a training", "CPU s", "peak MiB", "fits")
@@ -84,9 +83,6 @@ def _totals(totals: dict[str, Any]) -> Iterator[str]:
 
 
 def _disk_space(disk_bytes: dict[str, int]) -> str:
-    images, checkpoints = (disk_bytes[part] / GIB for part in ("images", "checkpoints"))
-    free = shutil.disk_usage(Path()).free / GIB
-    return (
-        f"disk: {images:,.2f} GiB for images and {checkpoints:,.2f} GiB for checkpoints, "
-        f"of {free:,.0f} GiB free"
-    )
+    images, checkpoints = (format_bytes(disk_bytes[part]) for part in ("images", "checkpoints"))
+    free = format_bytes(shutil.disk_usage(Path()).free)
+    return f"disk: {images} for images and {checkpoints} for checkpoints, of {free} free"

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from resomap.config.load import find_architecture
 from resomap.config.schema import Architecture, Config
+from resomap.config.sweep_checks import find_architecture
 from resomap.errors import ConfigError, DataError
 from resomap.system.gpus import largest_memory_mib
 from resomap.workflow import jobs
@@ -64,6 +64,7 @@ CONFIG_FIELDS: dict[str, Callable[[Config], Any]] = {
     "smallest_resolution": lambda config: min(config.sweep.resolutions),
     "images_per_pass": images_per_pass,
     "gradcam_layer": lambda config: config.explainability.gradcam_layer,
+    "start": lambda config: config.training.start,
     "device": lambda config: config.system.device,
     "profiling": lambda config: config.system.profiling,
     "precision": lambda config: config.training.precision,

@@ -57,6 +57,8 @@ class CheckNetworks(Job):
     images_per_pass: int
     """Fewest images in a training pass of one process: BatchNorm may need two."""
     gradcam_layer: str | None
+    start: str
+    """What trainings start from: "random", "pretrained" or a file."""
 
 
 class PrepareData(Job):

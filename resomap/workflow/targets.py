@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 from itertools import product
 from typing import Any
 
-from resomap.config.load import find_architecture
 from resomap.config.schema import Architecture, Config
+from resomap.config.sweep_checks import find_architecture
 from resomap.errors import ConfigError
 from resomap.workflow.layout import ARTIFACTS, STAGES, Stage, artifact
 

@@ -14,7 +14,14 @@ from random import Random
 from string import Formatter
 
 from resomap.workflow.artifact_paths import locate_file
-from resomap.workflow.layout import ARTIFACTS, RUN_PATH, STAGES, STATES_FOLDER, Artifact
+from resomap.workflow.layout import (
+    ARTIFACTS,
+    RUN_PATH,
+    STAGES,
+    STATES_FOLDER,
+    Artifact,
+    artifact,
+)
 from tests.faults.forked_jobs import (
     JobCommand,
     list_jobs,
@@ -47,6 +54,7 @@ NOT_READ = ("summary", "summary_text", "report", "headline", "partial", "trackin
 RUN = {"family": "custom", "model": "tiny_cnn", "resolution": "24", "seed": "0"}
 OTHER_SWEEP = "training: {optimizer: {learning_rate: 0.002}}\ndata: {reef: {seed: 7}}\n"
 DELETE = re.compile(r"(results/\S+?)(?: is damaged|: the results of| is not a file)")
+RESULT = re.compile(r"results/[\w./-]*\w")
 REPAIRED_SHARE = 0.1
 """Share of the trials with a message that then do what it says."""
 MAX_REPAIRS = 4
@@ -219,6 +227,8 @@ def _judge(
     said = _run_commands(sweep, kind, name)
     if said:
         return said
+    if kind.writer == "snakemake":
+        return _judge_start(sources, sweep)
     # The writer itself runs again where a message says to delete its file.
     cheap = tuple(stage for stage in EXPENSIVE if stage != kind.writer)
     for left_out in (cheap, ()):
@@ -229,12 +239,26 @@ def _judge(
             return "traceback", ended.text.strip().splitlines()[-1]
         if ended.code and not named_in(ended.text, name):
             return "lost", first_message(ended.text)
+        # Where the message names another file of the same job, its advice must be seen to work.
+        if ended.code and (is_repaired or str(name) not in ended.text):
+            return _repair(sources, sweep, logs, ended)
         if ended.code:
-            return _repair(sources, sweep, logs, ended) if is_repaired else ("survived", NAMED)
+            return "survived", NAMED
     if kind.name in NOT_READ:
         # It stays as it is; what counts is that it changes nothing else.
         shutil.copy2(sources.undisturbed.path / name, sweep.path / name)
     return _judge_results(sources, sweep, "nothing: not read, or made again")
+
+
+def _judge_start(sources: Sources, sweep: Sweep) -> tuple[Verdict, str]:
+    """Run Snakemake itself, which reads the file before its first job."""
+    (sweep.path / artifact("report").path).unlink()
+    ended = sweep.run()
+    if TRACEBACK in ended.text:
+        return "traceback", first_message(ended.text)
+    if ended.code:
+        return "lost", first_message(ended.text)
+    return _judge_results(sources, sweep, "nothing: the networks are checked again")
 
 
 def _run_commands(sweep: Sweep, kind: Artifact, name: Path) -> tuple[Verdict, str] | None:
@@ -256,12 +280,20 @@ def _judge_results(sources: Sources, sweep: Sweep, seen: str) -> tuple[Verdict, 
 
 
 def named_in(text: str, name: Path) -> bool:
-    """Return whether a message names the file or the receipt of the job that wrote it."""
+    """Return whether a message names the file, its receipt, or the file of a damaged receipt."""
     located = locate_file(name)
-    names = [str(name), *([str(located.receipt)] if located else [])]
-    return any(
-        each in line for each in names for line in text.splitlines() if "error: " in line
-    )
+    names = {str(name), *([str(located.receipt)] if located else [])}
+    for line in text.splitlines():
+        if "error: " in line:
+            receipts = {_receipt_of(path) for path in RESULT.findall(line)}
+            if str(name) in receipts or any(each in line for each in names):
+                return True
+    return False
+
+
+def _receipt_of(path: str) -> str | None:
+    located = locate_file(Path(path))
+    return str(located.receipt) if located else None
 
 
 def _repair(

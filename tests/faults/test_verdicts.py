@@ -46,6 +46,9 @@ def test_message_must_name_the_damaged_file_or_its_receipt():
     name = Path("results/runs/custom/tiny_cnn/r24/seed0/metrics.json")
     assert named_in(f"error: {name} is damaged: delete it and run again", name)
     assert named_in("error: results/receipts/train/custom/tiny_cnn/r24/seed0.json: no", name)
+    receipt = Path("results/receipts/train/custom/tiny_cnn/r24/seed0.json")
+    assert named_in(f"error: {name} is damaged: delete it and run again", receipt)
+    assert not named_in(f"error: {name}".replace("r24", "r16"), receipt)
     assert not named_in(f"reading {name}", name)
     assert not named_in("error: results/data/manifest.json is damaged", name)
     assert DELETE.findall(f"error: {name} is damaged: delete it") == [str(name)]

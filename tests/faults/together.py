@@ -129,6 +129,20 @@ def _finish(undisturbed: Sweep, sweep: Sweep, seen: str) -> tuple[Verdict, str]:
         if TRACEBACK in text or sweep.logs_with_traceback():
             return "traceback", first_message(text)
         if code == 0:
-            found = differences(undisturbed, sweep)
+            found = _request_images(sweep, undisturbed)
             return ("silent", found[0]) if found else ("survived", seen)
     return "lost", first_message(text)
+
+
+def _request_images(sweep: Sweep, undisturbed: Sweep) -> list[str]:
+    """Return the differences, after image files that no job needed any more are requested.
+
+    The same command does not make these again: all trainings would follow.
+    """
+    found = differences(undisturbed, sweep)
+    names = [each.partition(":")[0] for each in found if each.endswith("present -> absent")]
+    gone = [f"results/{name}" for name in names if name.startswith("data/")]
+    if not gone:
+        return found
+    start_snakemake(sweep, *gone).wait()
+    return differences(undisturbed, sweep)

@@ -64,7 +64,7 @@ def test_check_reports_images_and_requirements(tmp_path, check_folder):
     write_classes(tmp_path / "images", {"cat": 30, "dog": 15})
     result = check_folder()
     assert result.exit_code == 0, result.output
-    assert "sweep: 45 images, 52 jobs (12 trainings), 0.00 GiB of disk space" in result.output
+    assert "sweep: 45 images, 52 jobs (12 trainings), 1.6 MiB of disk space" in result.output
     page = tmp_path / "work" / "results" / "check.html"
     assert f"details: {page}" in result.output
     assert 'id="contact_sheet"' in page.read_text(encoding="utf-8")
@@ -89,7 +89,7 @@ def test_check_lists_bad_images_beside_every_other_error(tmp_path, check_folder,
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2**10))
     result = check_folder()
     assert result.exit_code == 1
-    assert "error: only 0.00 GiB of disk space" in result.output
+    assert "error: only 1 KiB of disk space" in result.output
     assert "error: too few images" in result.output
     assert [name for name in bad if name not in result.output] == []
 
@@ -118,7 +118,7 @@ def test_check_reports_missing_disk_space(tmp_path, check_folder, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2**10))
     result = check_folder()
     assert result.exit_code == 1
-    assert "error: only 0.00 GiB of disk space are free here" in result.output
+    assert "error: only 1 KiB of disk space are free here" in result.output
 
 
 def test_check_of_missing_dataset_suggests_download(tmp_path, check):

@@ -24,6 +24,17 @@ def test_format_duration_picks_unit(seconds, shown):
 
 
 @pytest.mark.parametrize(
+    ("size", "shown"),
+    [
+        *[(0, "0 KiB"), (2**10, "1 KiB"), (3.25 * 2**20, "3.2 MiB"), (2**30, "1.00 GiB")],
+        *[(1500.5 * 2**30, "1,500.50 GiB")],
+    ],
+)
+def test_format_bytes_picks_unit(size, shown):
+    assert text.format_bytes(size) == shown
+
+
+@pytest.mark.parametrize(
     ("share", "shown"),
     [
         *[(0, "0 %"), (1, "100 %"), (0.12, "12 %"), (0.997, "99.7 %"), (0.0003, "0.03 %")],

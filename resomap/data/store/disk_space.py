@@ -5,8 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from resomap.errors import DataError
-
-GIB = 2**30
+from resomap.text import format_bytes
 
 
 def store_bytes(
@@ -30,10 +29,10 @@ def check_disk_space(folder: Path, parts: Mapping[str, int], existing: int = 0) 
     needed = sum(parts.values()) - existing
     free = shutil.disk_usage(_existing_parent(folder)).free
     if needed > free:
-        sizes = ", ".join(f"{name} {size / GIB:,.1f}" for name, size in parts.items())
+        sizes = ", ".join(f"{name} {format_bytes(size)}" for name, size in parts.items())
         raise DataError(
-            f"{folder} needs {needed / GIB:,.1f} GiB ({sizes}) and its disk has "
-            f"{free / GIB:,.1f} GiB free: free some space, or use fewer or smaller resolutions "
+            f"{folder} needs {format_bytes(needed)} of disk space ({sizes}), and "
+            f"{format_bytes(free)} are free: free some space, or use fewer or smaller resolutions "
             "(sweep.resolutions, data.native_resolution)."
         )
 

@@ -9,7 +9,8 @@ from benchmarks.large_sweep import (
     paper_sweep,
     planned_sweep,
 )
-from resomap.config.load import find_architecture, load_config
+from resomap.config.load import load_config
+from resomap.config.sweep_checks import find_architecture
 
 ASSUMED = cluster.parse_assumptions([])
 

@@ -1,4 +1,5 @@
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,12 @@ from resomap.config.data import SOURCES, TORCHVISION
 from resomap.config.load import (
     SHIPPED_CONFIG,
     build_config,
-    find_architecture,
     load_config,
     merge,
     read_yaml,
 )
 from resomap.config.schema import CONFIG_FILES, Config
+from resomap.config.sweep_checks import find_architecture
 from resomap.errors import ConfigError
 
 
@@ -67,7 +68,11 @@ INVALID_VALUES = [
     ("sweep.resolutions", [], "Tuple should have at least 1 item, not []"),
     ("sweep.resolutions", [48, 24, 48], "48 is listed more than once"),
     ("sweep.models", ["vgg11", "vgg11"], "vgg11 is listed more than once"),
-    ("sweep.models", ["vgg11", "vgg11_224"], "a model is listed twice, once by its alias"),
+    (
+        "sweep.models",
+        ["tiny_cnn", "tiny_cnn_224"],
+        "a model is listed twice, once by its alias",
+    ),
     ("sweep.models", ["resnt18"], "unknown model 'resnt18'; did you mean resnet18?"),
     ("sweep.models", ["TinyCNN_224"], "unknown model 'TinyCNN_224'; did you mean tiny_cnn?"),
     (
@@ -259,6 +264,39 @@ def test_renamed_key_is_refused_with_new_name(defaults, key, value, file, new_ke
     assert message == f"config/{file}.yaml: {key} is now {new_key}"
 
 
+def test_every_mistake_is_reported_whatever_else_is_wrong(defaults):
+    changes = {
+        "resolutions": [32],
+        "sweep": {"models": ["resnet81", "tiny_cn_224"], "seeds": 3},
+        "training": {"learning_rate": 0.1, "epochs": 0},
+    }
+    assert error_of(defaults, changes).splitlines() == [
+        "config/sweep.yaml: resolutions is now sweep.resolutions",
+        "config/training.yaml: training.learning_rate is now training.optimizer.learning_rate",
+        "config/sweep.yaml: sweep.models: unknown model 'resnet81'; did you mean resnet18?",
+        "config/sweep.yaml: sweep.models: unknown model 'tiny_cn_224'; did you mean tiny_cnn?",
+        "config/sweep.yaml: sweep.seeds: Input should be a valid array, not 3",
+        "config/training.yaml: training.epochs: Input should be greater than 0, not 0",
+    ]
+
+
+def test_contradictions_of_recipe_and_sweep_are_reported_together(defaults):
+    changes = {
+        "sweep": {"models": ["resnet18", "resnet18_224"]},
+        "training": {"schedule": {"min_lr": 1.0}, "optimizer": {"sgd": {"momentum": 0.0}}},
+    }
+    message = error_of(defaults, changes)
+    assert "schedule.min_lr" in message and "sgd.nesterov" in message
+    assert "a model is listed twice" in message
+
+
+def test_shipped_value_is_no_mistake_beside_a_renamed_key(defaults):
+    changes = {"resolutions": [224], "sweep": {"models": ["vgg11"]}}
+    assert error_of(defaults, changes) == (
+        "config/sweep.yaml: resolutions is now sweep.resolutions"
+    )
+
+
 def test_many_errors_take_three_lines(defaults):
     lines = error_of(defaults, {"training": {"a": 1, "b": 2, "c": 3, "d": 4}}).splitlines()
     assert len(lines) == 3
@@ -279,10 +317,27 @@ def test_yaml_date_is_valid_only_as_text(defaults, tmp_path):
     )
 
 
-def test_recursive_mapping_is_refused(defaults, tmp_path):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("experiment: &here {name: {inner: *here}}\n", "line 1: an alias stands within"),
+        ("a: 1\nb: &b [*b]\n", "line 2: an alias stands within"),
+        ("a: 1\n2024-01-31: 1\n", "line 2: this key is a timestamp"),
+        ("a: 1\n!!binary YQ==: 1\n", "line 2: this key is a binary"),
+        ("a: 1\n[b, c]: 1\n", "line 2: this key is a seq"),
+    ],
+)
+def test_values_that_json_lacks_are_refused_with_file_and_line(tmp_path, text, message):
     path = tmp_path / "mine.yaml"
-    path.write_text("experiment: &here {name: {inner: *here}}\n")
-    assert "Circular" in error_of(defaults, read_yaml(path))
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(f"{path}, {message}")):
+        read_yaml(path)
+
+
+def test_keys_of_other_kinds_are_unknown_keys(defaults, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("1: 2\nbase: &b {x: 1}\nother: {<<: *b}\n")
+    assert error_of(defaults, read_yaml(path)).count("unknown key") == 3
 
 
 @pytest.mark.parametrize(

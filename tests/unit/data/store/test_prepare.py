@@ -180,7 +180,7 @@ def test_too_small_disk_is_refused_before_writing(folder, monkeypatch):
     data = data_section(
         folder, dataset="folder", path=str(folder / "images"), native_resolution=512
     )
-    sizes = r"store needs 1\.9 GiB \(native 0\.0, 64 px 0\.0, 4096 px 1\.9\) .* 0\.0 GiB free"
+    sizes = r"needs 1\.9\d GiB .*\(native 30\.0 MiB, 64 px .* KiB, 4096 px 1\.\d+ GiB\), and 1\.0 MiB"
     with pytest.raises(DataError, match=sizes):
         prepare_store(data, folder / "store", resolutions=(64, 4096))
     assert not (folder / "store" / ".partial").exists()

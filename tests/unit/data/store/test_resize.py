@@ -69,7 +69,9 @@ def test_failed_resize_is_resumed(store, monkeypatch):
 
 def test_too_small_disk_is_refused_with_sizes(store, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10 * 2**30))
-    sizes = r"needs 13\.\d GiB \(train at 8192 px .*, val at .*, test at .*\) .* 10\.0 GiB free"
+    sizes = (
+        r"needs 13\.\d+ GiB .* \(train at 8192 px .*, val at .*, test at .*\).* 10\.00 GiB are"
+    )
     with pytest.raises(DataError, match=sizes):
         resize_store(store / "manifest.json", 8192, "bilinear")
     assert not (store / "r8192").exists()
