@@ -34,7 +34,7 @@ from resomap.system.determinism import choose_kernels
 from resomap.system.precision import use_float32, why_no_tf32
 from resomap.training.build import build_loaders, build_trainer
 from resomap.training.distributed import Group
-from resomap.training.precision import autocast
+from resomap.training.passes import autocast
 from resomap.training.steps import build_noise_store
 from resomap.training.trainer import Trainer
 

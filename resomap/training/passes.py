@@ -1,11 +1,12 @@
-"""Forward and backward of a micro-batch: eager, compiled, or replayed as a CUDA graph.
+"""Forward and backward of a micro-batch at a precision: eager, compiled, or as a CUDA graph.
 
 A network of small images is bound by the host, which launches hundreds of kernels in a pass. A
 graph launches them all at once; `torch.compile` makes fewer of them. Both hold for one shape of
 the images, and other shapes (the rest of an epoch) run eager.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -16,12 +17,34 @@ from resomap.config.training import Precision
 from resomap.errors import DeviceError, ResoMapError
 from resomap.system.determinism import NO_KERNEL_TEXT
 from resomap.system.out_of_memory import is_out_of_memory
+from resomap.system.precision import tf32_of
 from resomap.training.memory import BufferSnapshot
-from resomap.training.precision import autocast
 
 EXECUTION_KEY = "config/system.yaml: system.training.execution"
 GRAPH_WARMUP_PASSES = 3  # as in torch's documentation of CUDA graphs
+AUTOCAST_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 Body = Callable[[], tuple[Tensor, Tensor]]
+
+
+@contextmanager
+def autocast(precision: Precision, device: torch.device) -> Iterator[None]:
+    """Compute at `precision` inside the block: forward passes, and backward passes as well.
+
+    In the backward pass autocast has no part, but the flags of TF32 do.
+    """
+    dtype = AUTOCAST_DTYPES.get(precision)
+    casting = torch.autocast(device.type, dtype) if dtype else nullcontext()
+    with tf32_of(precision), casting:
+        yield
+
+
+def build_scaler(precision: Precision, device: torch.device) -> torch.amp.GradScaler:
+    """Return the gradient scaler of `precision`; a disabled one passes everything through.
+
+    Only fp16 needs it: its smallest normal number is 6e-5, so small gradients become zero. bf16
+    has the exponent of float32.
+    """
+    return torch.amp.GradScaler(device.type, enabled=precision == "fp16")
 
 
 class StepOutput(NamedTuple):

@@ -24,8 +24,7 @@ from resomap.training.memory import (
     run_within_memory,
 )
 from resomap.training.optimizers import WeightAverage, align_state
-from resomap.training.passes import StepOutput, build_pass
-from resomap.training.precision import autocast, build_scaler
+from resomap.training.passes import StepOutput, autocast, build_pass, build_scaler
 from resomap.training.schedules import LRSchedulerCallback
 from resomap.training.tally import Tally
 from resomap.training.windows import Batch, StepBatches, load_batches, load_windows
