@@ -47,7 +47,8 @@ NOTES = {
         "training, is replaced in a finished sweep. What later jobs made of it is removed and made again by "
         "the jobs' own commands. In a tenth of the trials the file is then deleted, as the message says, and the "
         "sweep must end with the undisturbed numbers. Model summaries, the report, its first sentence, the "
-        "partial report and the list of copies are for people: no job reads them, so that nobody notices damage in them."
+        "partial report and the list of copies are for people: no job reads them, so that nobody notices damage in them. "
+        "The page of `resomap check` does not exist in this sweep."
     ),
     "configs": (
         "Each file goes through Snakemake's command line, as a dry run, and through `resomap check`. Both "
