@@ -11,6 +11,7 @@ from resomap.data.loading.loader import EvalLoader, Normalise, to_device
 from resomap.data.loading.placement import place_images
 from resomap.data.store.store import Store
 from resomap.metrics import compute_scores
+from resomap.system.gpu_memory import limit_memory_to_slot
 from resomap.training.memory import MicroBatch, forward_in_micro_batches
 
 BATCH_SIZE = 128
@@ -40,6 +41,7 @@ def predict_split(
 
     Without a model (a diverged or infeasible run) N is 0.
     """
+    limit_memory_to_slot(device)
     labels = np.zeros(0, np.int64) if model is None else store.labels(split)
     predictions: dict[str, np.ndarray] = {"label": labels, "index": np.arange(len(labels))}
     for resolution in resolutions:
@@ -54,10 +56,12 @@ def predict_split(
 def _predict_resolution(
     model: nn.Module, store: Store, split: str, resolution: int, device: torch.device
 ) -> np.ndarray:
-    images = place_images(store.images(split, resolution), device, pin_memory=False)
+    images = place_images(store.images(split, resolution), device)
     labels = to_device(store.labels(split), device)
     normalise = Normalise(store.mean, store.std, device)
-    return predict(model, EvalLoader(images, labels, normalise, BATCH_SIZE)).numpy()
+    pinned = device.type == "cuda"
+    batches = EvalLoader(images, labels, normalise, BATCH_SIZE, pin_memory=pinned)
+    return predict(model, batches).numpy()
 
 
 def score_predictions(

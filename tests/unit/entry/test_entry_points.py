@@ -60,6 +60,8 @@ RUNTIME = Runtime(
     num_workers=0,
     pin_memory=False,
     cudnn_benchmark=False,
+    deterministic=False,
+    execution="eager",
     save_every_seconds=30.0,
     save_every_steps=None,
     tensorboard=False,
@@ -151,8 +153,11 @@ def test_train_writes_job_scores_and_environment(finished, build_small_job):
     assert set(metrics["scores"]) == {"epoch", *scores}
     assert metrics["environment"]["device"] == "cpu"
     assert metrics["environment"]["precision"] == "fp32"
-    timing = {"train_seconds", "train_images_per_second", "peak_memory_mib", "epochs"}
-    assert set(read_json(finished / "timing.json")) == timing
+    assert metrics["environment"]["execution"] == "eager"
+    timing = read_json(finished / "timing.json")
+    memory = {"peak_memory_mib", "process_memory_mib"}
+    assert set(timing) == {"train_seconds", "train_images_per_second", "epochs", *memory}
+    assert timing["process_memory_mib"] is None  # a CPU has no NVML
     assert [row["epoch"] for row in read_rows(finished / "history.csv")] == ["0", "1"]
 
 
