@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from resomap.errors import ResoMapError
 from resomap.system.out_of_memory import is_out_of_memory
 
 MIB = 2**20
@@ -89,7 +90,8 @@ def cuda_growth_bytes(run: Callable[[], object], device: torch.device) -> tuple[
 def resident_growth_bytes(run: Callable[[], object]) -> int:
     """Return the peak growth of the resident set of a forked process while it calls `run`.
 
-    Raises MemoryError if memory does not suffice, RuntimeError if the fork fails otherwise.
+    Raises MemoryError if memory does not suffice, ResoMapError if another signal ends the fork,
+    and RuntimeError if the fork fails otherwise.
     """
     # Freed memory that malloc kept would serve `run` again and hide its growth, so the heap is
     # trimmed. In a fork, because the fork sets malloc back to its defaults: here that would
@@ -111,6 +113,9 @@ def resident_growth_bytes(run: Callable[[], object]) -> int:
     # The kernel kills processes where memory runs out.
     if code in (-signal.SIGKILL, errno.ENOMEM):
         raise MemoryError(f"the process that measured memory ended with status {code}")
+    if code < 0:
+        name = signal.Signals(-code).name
+        raise ResoMapError(f"{name} ended the process that measures memory: run again")
     if code or not answer:
         raise RuntimeError(f"the process that measured memory ended with status {code}")
     return int(answer)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from resomap.errors import ResoMapError
 from resomap.models import load_model_from_config
 from resomap.profiling.memory import (
     MIB,
@@ -100,6 +101,17 @@ def test_pages_of_mapped_files_are_not_counted(tmp_path):
 def test_dying_fork_raises():
     with pytest.raises(RuntimeError, match="measured memory ended with status 1"):
         resident_growth_bytes(lambda: 1 / 0)
+
+
+def test_fork_ended_by_a_signal_names_it():
+    measuring = os.getpid()
+
+    def end_fork() -> None:
+        if os.getpid() != measuring:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(ResoMapError, match="SIGTERM ended the process that measures memory"):
+        resident_growth_bytes(end_fork)
 
 
 def test_model_bytes_respect_each_dtype():
