@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from resomap.workflow.layout import artifact
 from tests.faults.forked_jobs import ForkedProcess, preload, start_snakemake
 from tests.faults.sweep import (
     NOTHING_TO_DO,
@@ -118,12 +119,7 @@ class Disturbance:
         """Return the processes to kill; wait for a running job if that is the target."""
         assert self.process is not None
         while self.process.poll() is None:
-            jobs = [
-                process.pid
-                for process in self.sweep.processes()
-                # The fork that is Snakemake has the command of the campaign.
-                if process.is_job and process.pid != self.process.pid
-            ]
+            jobs = self.running_jobs()
             if target == "Snakemake":
                 return [self.process.pid]
             if target == "a running job" and jobs:
@@ -132,6 +128,17 @@ class Disturbance:
                 return [self.process.pid, *jobs]
             time.sleep(0.02)
         return []
+
+    def running_jobs(self) -> list[int]:
+        """Return the jobs, without the forks in which they measure memory."""
+        assert self.process is not None
+        # The fork that is Snakemake has the command of the campaign.
+        jobs = {
+            process.pid: process.parent
+            for process in self.sweep.processes()
+            if process.is_job and process.pid != self.process.pid
+        }
+        return [pid for pid, parent in jobs.items() if parent not in jobs]
 
     def wait(self) -> None:
         """Wait for the command, and for jobs that a killed Snakemake left behind."""
@@ -158,13 +165,21 @@ class Disturbance:
         dry = self.sweep.run("-n")
         if dry.code or NOTHING_TO_DO not in dry.text:
             return "lost", f"a finished sweep would run again: {first_message(dry.text)}"
-        left = leftovers(self.sweep)
+        left = self.leftovers()
         if left:
             return "lost", f"left behind: {left[0]}"
         found = differences(undisturbed, self.sweep)
         if found:
             return "silent", found[0]
         return "survived", SAME_BYTES
+
+    def leftovers(self) -> list[str]:
+        """Return the temporary files that the next sweep does not remove, either."""
+        if leftovers(self.sweep):
+            # Snakemake may have been killed between its last job and the end of the sweep.
+            (self.sweep.path / artifact("report").path).unlink()
+            self.sweep.run()
+        return leftovers(self.sweep)
 
 
 def run_kills(seed: int, numbers: list[int], folder: Path) -> Iterator[Trial]:

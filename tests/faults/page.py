@@ -40,7 +40,8 @@ NOTES = {
         "The smoke sweep, from an empty directory to its report. A signal is sent after 0 to 20 s, the same "
         "command is run again (after `snakemake --unlock` where Snakemake says so), and killed again, until "
         "the sweep is finished. Then every file of results is compared with an undisturbed sweep, a dry run "
-        "has nothing to do, and no temporary file is left."
+        "has nothing to do, and no temporary file is left. What a kill between the last job and the end of a sweep "
+        "leaves, the next sweep removes."
     ),
     "damage": (
         "Each kind of file that `resomap/workflow/layout.py` declares, and the staged results of a killed "

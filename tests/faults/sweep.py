@@ -34,6 +34,7 @@ class Process(NamedTuple):
 
     pid: int
     command: list[str]
+    parent: int
 
     @property
     def is_job(self) -> bool:
@@ -131,7 +132,9 @@ def _list_processes(directory: Path) -> Iterator[Process]:
         with suppress(OSError):  # it has ended
             command = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
             if (entry / "cwd").readlink() == directory and "python" in command[0]:
-                yield Process(int(entry.name), command)
+                # After the name, which may hold spaces: state and parent.
+                parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
+                yield Process(int(entry.name), command, int(parent))
 
 
 def new_sweep(path: Path, overlays: tuple[str, ...] = (), cores: int = 2) -> Sweep:
