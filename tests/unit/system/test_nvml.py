@@ -27,7 +27,7 @@ def test_memory_of_this_process_excludes_neighbours(install_card):
         {"missing": ["processes"]},
         {"missing": ["init"]},
     ],
-    ids=str,
+    ids=["ids of the host", "no memory used", "no processes", "no start"],
 )
 def test_memory_that_the_driver_does_not_tell_is_unknown(install_card, card):
     install_card(**card)
