@@ -35,7 +35,8 @@ def limit_memory_to_slot(device: "torch.device", processes: int = 1) -> None:
     slots = _num_slots()
     if device.type == "cuda" and slots > 1 and processes == 1:
         fraction = slot_fraction(device_memory_mib(device), slots)
-        torch.cuda.set_per_process_memory_fraction(fraction, device)
+        # By index: torch refuses a plain `cuda`, and takes None for the current device.
+        torch.cuda.set_per_process_memory_fraction(fraction, device.index)
 
 
 def _num_slots() -> int:

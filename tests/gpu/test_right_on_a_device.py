@@ -169,11 +169,11 @@ def test_full_memory_halves_the_micro_batch_of_a_step(gpu, model):
     trainer = build(model, 64, setting, configure("cuda", 2048, setting))
     total = torch.cuda.get_device_properties(gpu).total_memory
     share = (torch.cuda.memory_allocated(gpu) + 3e9) / total
-    torch.cuda.set_per_process_memory_fraction(share, gpu)
+    torch.cuda.set_per_process_memory_fraction(share)
     try:
         train_steps(trainer, 1)
     finally:
-        torch.cuda.set_per_process_memory_fraction(1.0, gpu)
+        torch.cuda.set_per_process_memory_fraction(1.0)
     assert trainer.micro_batch.size
     assert trainer.micro_batch.size <= 1024
     assert all(torch.isfinite(weight).all() for weight in trainer.model.parameters())

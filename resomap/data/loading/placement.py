@@ -67,7 +67,8 @@ def place_images(images: np.ndarray, device: torch.device) -> PlacedImages:
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
         # Jobs that share the GPU and start together all see the same memory as free.
-        own = total * torch.cuda.get_per_process_memory_fraction(device)
+        # By index: torch refuses a plain `cuda`, and takes None for the current device.
+        own = total * torch.cuda.get_per_process_memory_fraction(device.index)
         if images.nbytes <= MAX_MEMORY_SHARE * min(free, own):
             return _read_all(images).to(device)
     if isinstance(images, np.memmap) and images.nbytes > MAX_MEMORY_SHARE * _free_memory():

@@ -13,7 +13,12 @@ def limits(monkeypatch):
     """Return the limits that are set on a GPU of 8 GiB."""
     limits = list[float]()
     monkeypatch.setattr(gpu_memory, "device_memory_mib", lambda _: 8192)
-    set_fraction = lambda fraction, _: limits.append(fraction)  # noqa: E731
+
+    def set_fraction(fraction: float, index: int | None) -> None:
+        # torch raises ValueError for a plain `cuda`, which has no index, and takes None.
+        assert index is None
+        limits.append(fraction)
+
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", set_fraction)
     return limits
 

@@ -53,7 +53,9 @@ def test_batches_are_equal_from_memory_and_disk(stored, monkeypatch, workers):
 def test_jobs_of_one_gpu_place_images_in_their_part(stored, monkeypatch, share, copies):
     memory, copied = 4 * stored.nbytes, list[torch.device]()
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (memory, memory))
-    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda _: share)
+    # A plain `cuda` has no index; torch raises ValueError for it, and takes None.
+    shares = {None: share}
+    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", shares.__getitem__)
     monkeypatch.setattr(torch.Tensor, "to", lambda tensor, gpu: copied.append(gpu) or tensor)
     place_images(stored, torch.device("cuda"))
     assert len(copied) == copies
