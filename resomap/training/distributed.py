@@ -37,7 +37,9 @@ class Group:
         return tensor
 
     def total(self, count: int, device: torch.device) -> int:
-        """Return the sum of `count` over all processes; the CPU waits for it."""
+        """Return the sum of `count` over all processes; with several, the CPU waits."""
+        if self.world_size == 1:
+            return count
         return int(self.sum(torch.full((), count, device=device)))
 
     def min(self, tensor: Tensor) -> Tensor:

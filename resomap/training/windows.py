@@ -1,7 +1,8 @@
 """The batches of a loader, grouped into the windows of optimizer steps."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator
+from operator import length_hint
 from typing import NamedTuple
 
 import torch
@@ -40,7 +41,8 @@ def load_windows(
         load_batches(loader),
         desc="train",
         unit="batch",
-        total=len(loader) if isinstance(loader, Sized) else None,
+        # Not len: that of a DataLoader raises TypeError where its dataset is a stream.
+        total=length_hint(loader) or None,
         file=sys.stderr,
         mininterval=5,
         leave=False,

@@ -132,6 +132,12 @@ def test_batch_from_the_host_does_not_wait(changes):
     assert train_without_waits(trainer).num_images == COUNT
 
 
+def test_batch_of_another_loader_does_not_wait():
+    trainer = build_meta_trainer(augmentation())
+    trainer.train_loader = list(trainer.train_loader)
+    assert train_without_waits(trainer).num_images == COUNT
+
+
 @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
 def test_wait_planted_in_the_network_is_found(wait):
     trainer = build_meta_trainer(ALL)

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch.utils.data import DataLoader, IterableDataset
 
 from resomap.training.distributed import Group
 from resomap.training.fit import fit
@@ -38,6 +39,19 @@ class BrokenLoader:
         """Fail."""
         raise RuntimeError("shapes differ")
         yield
+
+
+class Stream(IterableDataset):
+    """Batches without a known number."""
+
+    def __iter__(self):
+        """Yield two batches."""
+        yield from noise_batches(8, 4)
+
+
+def test_stream_without_length_is_loaded():
+    windows = load_windows(DataLoader(Stream(), batch_size=None), 1, Group(), CPU)
+    assert [window.sizes for window in windows] == [[4], [4]]
 
 
 def test_window_has_batches_of_one_step_and_rest():
