@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from resomap.entry.arguments import run_entry_point
-from resomap.system.determinism import choose_kernels
+from resomap.system.determinism import choose_kernels, explaining_missing_kernels
 from resomap.system.files import write_json
 from resomap.system.gpus import keep_freed_memory, open_device
 from resomap.system.precision import use_float32
@@ -30,9 +30,10 @@ def main(job: MeasureSteps, cells: tuple[Path, ...], threads: int) -> None:
         TimingBudget(),
     )
     # `records` is a generator: what is measured before a kill is kept.
-    for resolution, path, record in zip(job.resolutions, cells, records, strict=True):
-        cell_job = job.for_resolution(resolution).model_dump(mode="json")
-        write_json(path, {"job": cell_job, **record})
+    with explaining_missing_kernels():
+        for resolution, path, record in zip(job.resolutions, cells, records, strict=True):
+            cell_job = job.for_resolution(resolution).model_dump(mode="json")
+            write_json(path, {"job": cell_job, **record})
 
 
 if __name__ == "__main__":
