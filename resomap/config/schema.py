@@ -241,7 +241,7 @@ Execution = Literal["eager", "compiled", "cuda_graph"]
 class Runtime(Section):
     """How a training runs on the machine. Changing it retrains nothing.
 
-    It changes speed, and results by float error at most: for the one exception see `execution`.
+    It changes speed, and a step by float error at most: for the one exception see `execution`.
     """
 
     # Passed as a resource of the rule: Snakemake never compares resources (decision 0006).
@@ -254,14 +254,14 @@ class Runtime(Section):
     them overlaps with computing."""
     cudnn_benchmark: bool
     """Let cuDNN benchmark its algorithms and use the fastest. The choice differs between
-    processes, so on a GPU a resumed training is equal only within float error."""
+    processes, so on a GPU a resumed training does not have the same bytes."""
     deterministic: bool
     """On a GPU, use deterministic kernels only, so that a resumed training has the same bytes.
     cudnn_benchmark is then off, and an operator without such a kernel stops the training."""
     execution: Execution
     """How a training step runs. eager: kernel by kernel. cuda_graph: all kernels of a pass at
-    once, for small images on a GPU; equal within float error. compiled: torch.compile, which
-    draws other masks of dropout under some versions of PyTorch: set it before a sweep."""
+    once, for small images on a GPU; a pass is equal within float error. compiled: torch.compile,
+    which draws other masks of dropout under some versions of PyTorch: set it before a sweep."""
     save_every_seconds: PositiveFloat
     """Seconds between two saves of the training state, from which a killed training resumes.
     Longer if saving would take 2 % of the time."""
