@@ -34,7 +34,7 @@ if [ "${1:-}" = rehearse ]; then
   export RESOMAP_TEST_DEVICE=cpu OMP_NUM_THREADS=1
   cpu=(--device cpu)
   part 900 1_card.md benchmarks.gpu.card "${cpu[@]}" --side 128 --gigabytes 0.01
-  part 900 2_right.txt pytest -q -rfEs -p no:cacheprovider tests/gpu
+  part 900 2_right.txt pytest -v -rfEs -p no:cacheprovider tests/gpu
   part 900 3_settings.md benchmarks.gpu.steps "${cpu[@]}" --seconds 40 --cells tiny_cnn:16 --batch-size 4 --setting-seconds 0.04
   part 900 4_peers.md benchmarks.gpu.peers "${cpu[@]}" --seconds 800 --models tiny_cnn --resolutions 16 --rounds 1 --images 40 --epochs 1 --batch-size 8 --workers 0
   part 900 5_sheet.md benchmarks.gpu.sheet "${cpu[@]}" --models tiny_cnn --resolutions 16 --batch-size 2 --side 128 --gigabytes 0.01 --variants eager eager-tf32 cuda_graph training_step
@@ -43,7 +43,7 @@ if [ "${1:-}" = rehearse ]; then
   part 900 8_idle.txt benchmarks.gpu.idle "${cpu[@]}" --cells tiny_cnn:16 --batch-size 4 --setting-seconds 0.04
 else
   part 25 1_card.md benchmarks.gpu.card
-  part 60 2_right.txt pytest -q -rfEs -p no:cacheprovider tests/gpu
+  part 60 2_right.txt pytest -v -rfEs -p no:cacheprovider tests/gpu
   part 145 3_settings.md benchmarks.gpu.steps --seconds 133
   part 145 4_peers.md benchmarks.gpu.peers --seconds 135
   part 75 5_sheet.md benchmarks.gpu.sheet --seconds 50

@@ -105,14 +105,16 @@ def test_step_never_waits_for_the_device(device, precision):
 
 
 def test_deterministic_training_resumes_to_the_same_bytes(device):
-    choose_kernels(device, benchmark=False, deterministic=True)
     # A network with dropout whose operators all have a deterministic kernel (VGG's have not).
     whole, first, second = (make_trainer(device, "mobilenet_v2") for _ in range(3))
+    # Afterwards: building a trainer chooses the kernels of its own setting.
+    choose_kernels(device, benchmark=False, deterministic=True)
     for epoch in (0, 1):
         train_steps(whole, 2, epoch)
     train_steps(first, 2, 0)
     second.load_state_dict(first.state_dict())
     train_steps(second, 2, 1)
+    assert torch.are_deterministic_algorithms_enabled() == (device.type == "cuda")
     expected = weights_of(whole)
     for name, tensor in weights_of(second).items():
         assert torch.equal(tensor, expected[name]), name
