@@ -136,7 +136,7 @@ def largest_difference(one: Weights, other: Weights) -> float:
 
 
 class Cell:
-    """A cell with its seeds: models are built anew before each training."""
+    """A cell with its seeds: models are rebuilt before each training."""
 
     def __init__(self, name: str, resolution: int, seeds: int, device: torch.device) -> None:
         self.name, self.resolution, self.seeds, self.device = name, resolution, seeds, device

@@ -127,7 +127,7 @@ class CompiledPass(EagerPass):
             ) from error
 
     def forget_shape(self) -> None:
-        """Compile anew for the next shape."""
+        """Compile again for the next shape."""
         # Compiled code is cached by source line, and a ninth version of one line would run
         # eager without a word: earlier networks and shapes do not count.
         torch.compiler.reset()

@@ -47,7 +47,7 @@ def restored_flags(restored_tf32) -> Iterator[None]:
 
 
 def make_trainer(device: torch.device, model: str = "tiny_cnn", **training: Any) -> Trainer:
-    """Return a trainer with all augmentations, in strict float32 unless told otherwise."""
+    """Return a trainer with all augmentations, in strict float32 unless `training` says otherwise."""
     setting = Setting("test", {**ALL_AUGMENTATIONS, **training}, {"cudnn_benchmark": False})
     return build(model, SIDE, setting, config_of(device, setting))
 

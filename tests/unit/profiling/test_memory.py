@@ -188,6 +188,6 @@ def kill_this_process() -> None:
 @pytest.mark.parametrize(
     ("run", "status"), [(exhaust_memory, errno.ENOMEM), (kill_this_process, -9)]
 )
-def test_lack_of_memory_in_fork_is_told_apart(run, status):
+def test_lack_of_memory_in_fork_is_recognised(run, status):
     with pytest.raises(MemoryError, match=f"ended with status {status}"):
         resident_growth_bytes(run)

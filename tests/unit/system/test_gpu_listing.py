@@ -34,7 +34,7 @@ def test_gpus_are_listed_with_their_memory(fake_nvidia_smi):
     assert list_gpus() == [Gpu(0, "GPU-aa", "NVIDIA H100 80GB HBM3", 81559)]
 
 
-def test_old_driver_without_mig_field_is_asked_again(fake_nvidia_smi):
+def test_old_driver_without_mig_field_lists_gpus(fake_nvidia_smi):
     fake_nvidia_smi(f'case "$*" in *mig*) exit 2;; esac; echo "{MEMORY}"')
     assert [gpu.memory_mib for gpu in list_gpus()] == [81559]
 

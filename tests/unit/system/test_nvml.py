@@ -29,7 +29,7 @@ def test_memory_of_this_process_excludes_neighbours(install_card):
     ],
     ids=["ids of the host", "no memory used", "no processes", "no start"],
 )
-def test_memory_that_the_driver_does_not_tell_is_unknown(install_card, card):
+def test_memory_that_the_driver_lacks_is_unknown(install_card, card):
     install_card(**card)
     assert process_memory_mib(GPU) is None
 
