@@ -1,7 +1,6 @@
 """Placement of training images: on the GPU if they fit, else in RAM, else on disk."""
 
 import re
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -45,10 +44,6 @@ class DiskImages:
         for image, row in zip(batch.numpy(), index.tolist(), strict=True):
             self._rows.read_into(row, image)
         return batch
-
-    def split(self, size: int) -> Iterator[Tensor]:
-        """Yield all images in their order, `size` at a time."""
-        return (self[index] for index in torch.arange(len(self)).split(size))
 
 
 PlacedImages = Tensor | DiskImages
