@@ -39,7 +39,7 @@ from benchmarks.harness import (
 )
 from resomap.config.sweep_checks import find_architecture
 from resomap.explain.attribution import METHODS, AttributionSettings, attribute
-from resomap.explain.run import BATCH_PIXELS
+from resomap.explain.passes import CPU_PIXELS
 from resomap.models.inspect import find_layer
 from resomap.models.registry import build_model
 from resomap.system.gpus import keep_freed_memory
@@ -126,7 +126,7 @@ def _gradcam_rows(
 
 
 def _batch_size(images: int, resolution: int) -> int:
-    return min(images, max(1, BATCH_PIXELS // resolution**2))
+    return min(images, max(1, CPU_PIXELS // resolution**2))
 
 
 def random_model(name: str) -> nn.Module:

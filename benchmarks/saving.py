@@ -14,8 +14,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.gpu_check import configure
-from benchmarks.harness import ROOT, markdown
+from benchmarks.harness import ROOT, markdown, shipped_config
 from resomap.config.sweep_checks import find_architecture
 from resomap.data.loading.loader import EvalLoader, Normalise, TrainLoader
 from resomap.models.registry import build_model
@@ -34,6 +33,10 @@ HEAD = (
 OUT = ROOT / "benchmarks" / "saving.md"
 NUM_IMAGES = 512
 MAX_EPOCHS = 1000
+CHANGES = {
+    "data": {"native_resolution": 256, "reef": {"train": 2048, "val": 256, "test": 256}},
+    "training": {"epochs": 3, "batch_size": 128},
+}
 
 
 class TimedAutosave(Autosave):
@@ -79,7 +82,8 @@ def measure_saving(
     name: str, resolution: int, device: torch.device, seconds: float
 ) -> tuple[object, ...]:
     """Train a model with the shipped recipe for `seconds`; return its row of HEAD."""
-    config = configure(str(device), [name], [resolution])
+    sweep = {"models": [name], "resolutions": [resolution], "seeds": [0]}
+    config = shipped_config(CHANGES, {"sweep": sweep, "system": {"device": str(device)}})
     trainer, schedule_monitor = _build_trainer(config, name, resolution, device)
     with tempfile.TemporaryDirectory(dir=OUT.parent) as folder:
         interval = config.system.training.save_every_seconds

@@ -19,7 +19,8 @@ from resomap.errors import ConfigError, ResoMapError
 from resomap.plan.forecast import estimate_minutes
 from resomap.status.summary import read_status
 from resomap.status.table import status_lines
-from resomap.system.gpus import Gpu, lease_holders, list_gpus
+from resomap.system.gpu_listing import Gpu, has_nvidia_device, list_gpus
+from resomap.system.gpus import lease_holders
 from resomap.workflow.data_digest import read_user_files
 from resomap.workflow.lifecycle import RUN_CONFIG, read_run_config, start_message
 from resomap.workflow.recipe_checks import recipe_warnings
@@ -252,7 +253,7 @@ def _describe_environment(num_gpus: int) -> Iterator[str]:
 
 def _describe_device(num_gpus: int) -> str:
     # Importing torch takes two seconds, and a machine without a GPU needs no answer of it.
-    if not num_gpus and not any(Path("/dev").glob("nvidia[0-9]*")):
+    if not num_gpus and not has_nvidia_device():
         return "device: cpu"
     import torch
 

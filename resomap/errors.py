@@ -38,14 +38,15 @@ class DiskError(ResoMapError):
 class Stopped(ResoMapError):
     """A signal that ended the job after its state was saved.
 
-    `exit_code` is the shell's code for that signal, so that a scheduler retries the job.
+    `signum` is its number, and `exit_code` the shell's code for it, so that a scheduler
+    retries the job.
     """
 
     def __init__(self, signum: int) -> None:
         super().__init__(
             f"stopped by {Signals(signum).name}; the state is saved, and the same command resumes"
         )
-        self.exit_code = 128 + signum
+        self.signum, self.exit_code = signum, 128 + signum
 
 
 # In this module and not in `text`: training code imports it, and a change of how the report

@@ -1,5 +1,7 @@
 import os
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from resomap.config.load import build_config, merge, read_yaml
 from resomap.config.schema import CONFIG_FILES, Config
+from tests.fake_nvml import UUID, FakeNvml
 
 torch.set_num_threads(1)
 # In CI hypothesis repeats the same examples; elsewhere every run draws new ones.
@@ -82,3 +85,24 @@ def defaults() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def config(defaults: dict[str, Any]) -> Config:
     return build_config(defaults)
+
+
+@pytest.fixture
+def restored_tf32():
+    """Restore the flags of TF32, which belong to the whole process."""
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    yield
+    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
+
+
+@pytest.fixture
+def install_card(monkeypatch):
+    """Install a fake card, on which this process holds `reserved` bytes of memory."""
+
+    def install(reserved=0, **card):
+        monkeypatch.setitem(sys.modules, "pynvml", FakeNvml(**card))
+        monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: reserved)
+
+    properties = SimpleNamespace(uuid=UUID)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
+    return install

@@ -47,6 +47,7 @@ def get_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--amp", action="store_true", help="autocast to bfloat16")
+    parser.add_argument("--tf32", action="store_true", help="also matrix products in TF32")
     parser.add_argument("--plot", action="store_true")
     return parser.parse_args(arguments)
 
@@ -165,6 +166,8 @@ def main(arguments: list[str] | None = None) -> None:
     np.random.seed(0)
     torch.manual_seed(0)
     torch.backends.cudnn.benchmark = True
+    if args.tf32:
+        torch.set_float32_matmul_precision("high")
     train_loader, val_loader = get_loader(args, "train"), get_loader(args, "val")
     model = load_model_from_config(args.model, len(train_loader.dataset.classes))
     model.to(args.device)

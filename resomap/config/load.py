@@ -2,7 +2,7 @@
 tree."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -199,7 +199,11 @@ def build_config(values: Mapping[str, Any]) -> Config:
         raise ConfigError("\n".join([*problems, explain(error, names)])) from None
     # Not with a key left out: the shipped value in its place may contradict the others.
     if not problems:
-        problems = [*recipe_problems(config.training), *sweep_problems(config)]
+        problems = [
+            *recipe_problems(config.training),
+            *sweep_problems(config),
+            *_device_problems(config),
+        ]
     if problems:
         raise ConfigError("\n".join(problems))
     # Options of other datasets have no effect, so they must not change a job's identity.
@@ -207,6 +211,14 @@ def build_config(values: Mapping[str, Any]) -> Config:
     data = config.data.model_copy(update=unused)
     experiment = name_experiment(config.experiment, data)
     return config.model_copy(update={"data": data, "experiment": experiment})
+
+
+def _device_problems(config: Config) -> Iterator[str]:
+    if config.training.precision == "tf32" and config.system.device == "cpu":
+        yield (
+            "config/training.yaml: training.precision: tf32 exists on NVIDIA GPUs only, and "
+            "system.device is cpu: use fp32"
+        )
 
 
 def _expand_dataset_options(values: Mapping[str, Any]) -> Mapping[str, Any]:

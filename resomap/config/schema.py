@@ -49,7 +49,7 @@ LAYER_METHODS: tuple[Method, ...] = ("gradcam", "hirescam", "gradcam_plus_plus")
 VariantName = Annotated[
     str,
     Field(
-        pattern=r"^(eager|compiled|cuda_graph|training_step)(-(fp32|bf16|fp16))?(-(channels_last|contiguous))?$"
+        pattern=r"^(eager|compiled|cuda_graph|training_step)(-(fp32|tf32|bf16|fp16))?(-(channels_last|contiguous))?$"
     ),
 ]
 
@@ -272,8 +272,14 @@ class Profiling(Section):
         return self
 
 
+Execution = Literal["eager", "compiled", "cuda_graph"]
+
+
 class Runtime(Section):
-    """How a training runs on the machine: it changes speed, not results, so it retrains nothing."""
+    """How a training runs on the machine. Changing it retrains nothing.
+
+    It changes speed, and a step by float error at most: for the one exception see `execution`.
+    """
 
     # Passed as a resource of the rule: Snakemake never compares resources (decision 0006).
     gpus: Annotated[int, Field(gt=0, le=64)]
@@ -281,9 +287,18 @@ class Runtime(Section):
     num_workers: Annotated[int, Field(ge=0, le=1024)]
     """Threads that prepare batches ahead if the images do not fit on the GPU."""
     pin_memory: bool
-    """Use page-locked memory for images that are copied to a GPU in batches."""
+    """Gather batches in page-locked memory where images do not fit on the GPU, so that copying
+    them overlaps with computing."""
     cudnn_benchmark: bool
-    """Let cuDNN benchmark its algorithms and use the fastest."""
+    """Let cuDNN benchmark its algorithms and use the fastest. The choice differs between
+    processes, so on a GPU a resumed training does not have the same bytes."""
+    deterministic: bool
+    """On a GPU, use deterministic kernels only, so that a resumed training has the same bytes.
+    cudnn_benchmark is then off, and an operator without such a kernel stops the training."""
+    execution: Execution
+    """How a training step runs. eager: kernel by kernel. cuda_graph: all kernels of a pass at
+    once, for small images on a GPU; a pass is equal within float error. compiled: torch.compile,
+    which draws other masks of dropout under some versions of PyTorch: set it before a sweep."""
     save_every_seconds: PositiveFloat
     """Seconds between two saves of the training state, from which a killed training resumes.
     Longer if saving would take 2 % of the time."""
@@ -292,6 +307,15 @@ class Runtime(Section):
     tensorboard: bool
     """Write TensorBoard event files beside each run: `tensorboard --logdir results/runs`."""
 
+    @model_validator(mode="after")
+    def _check_execution(self) -> Self:
+        if self.gpus > 1 and self.execution != "eager":
+            raise ValueError(
+                f"execution: {self.execution} trains on one GPU, and gpus is {self.gpus}: set "
+                "execution: eager, or gpus: 1"
+            )
+        return self
+
 
 class System(Section):
     """The machine."""
@@ -299,12 +323,21 @@ class System(Section):
     device: Device
     """auto uses an NVIDIA GPU if there is one."""
     slots_per_gpu: Annotated[int, Field(gt=0, le=64)]
-    """Jobs that may share one GPU; `--resources gpu=` then takes GPUs times slots. Profiling
-    never shares."""
+    """Jobs that may share one GPU; `--resources gpu=` then takes GPUs times slots. Each gets an
+    equal part of the memory, its CUDA context included. Profiling never shares."""
     training: Runtime
     """How a training runs on the machine."""
     profiling: Profiling
     """How cost is measured."""
+
+    @model_validator(mode="after")
+    def _check_device(self) -> Self:
+        if self.device == "cpu" and self.training.execution == "cuda_graph":
+            raise ValueError(
+                "training.execution: cuda_graph needs an NVIDIA GPU, and device is cpu: set "
+                "execution: eager"
+            )
+        return self
 
 
 class Mlflow(Section):

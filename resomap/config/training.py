@@ -18,7 +18,7 @@ from resomap.config.types import (
     Section,
 )
 
-Precision = Literal["fp32", "bf16", "fp16"]
+Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 Sampling = Literal["shuffled", "balanced"]
 
 
@@ -235,7 +235,8 @@ class Training(Section):
     """Images per forward pass, with gradients accumulated to the whole batch. null:
     batch_size."""
     precision: Precision
-    """Arithmetic: fp32, or autocast to bf16 or fp16 (with gradient scaling)."""
+    """Arithmetic: fp32 (strict float32), tf32 (convolutions and matrix products rounded to TF32,
+    on an NVIDIA GPU only), or autocast to bf16 or fp16 (with gradient scaling)."""
     clip_norm: PositiveFloat | None
     """Largest gradient norm; null for no clipping."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]

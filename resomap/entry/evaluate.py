@@ -9,9 +9,9 @@ from resomap.entry.arguments import run_entry_point
 from resomap.models.registry import build_model
 from resomap.system.files import write_arrays, write_rows
 from resomap.system.gpus import keep_freed_memory, open_device
+from resomap.system.precision import use_float32
 from resomap.training.checkpoint import load_weights
 from resomap.training.evaluation.predict import Adapter, predict_modes, score_predictions
-from resomap.training.precision import use_float32
 from resomap.workflow.jobs import Evaluate
 from resomap.workflow.layout import table_columns
 

@@ -9,7 +9,9 @@ from resomap.explain import run
 from resomap.explain.intervention import INTERVENTION_COLUMNS
 from resomap.explain.sanity import SANITY_COLUMNS
 from resomap.system.files import write_arrays, write_rows
+from resomap.system.gpu_memory import limit_memory_to_slot
 from resomap.system.gpus import keep_freed_memory, open_device
+from resomap.system.precision import use_float32
 from resomap.training.checkpoint import load_weights
 from resomap.workflow.jobs import Explain
 
@@ -30,6 +32,8 @@ def main(
     `attributions` are the files of the methods, in the order of `explainability.methods`.
     """
     device = open_device(job.device, threads)
+    limit_memory_to_slot(device)
+    use_float32()
     keep_freed_memory()
     state, metadata = load_weights(weights)
     explanations = run.empty_explanations(job.explainability)

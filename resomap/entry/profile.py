@@ -11,7 +11,7 @@ from resomap.models.registry import build_model
 from resomap.profiling.profile import profile_model
 from resomap.system.files import write_json
 from resomap.system.gpus import device_name, keep_freed_memory, open_device
-from resomap.training.precision import use_float32
+from resomap.system.precision import use_float32
 from resomap.workflow.code_digest import describe_environment
 from resomap.workflow.jobs import Profile
 

@@ -124,12 +124,18 @@ class _PerturbationScorer:
     ) -> None:
         self._model, self._batch_size = model, batch_size
         self._device = next(model.parameters()).device
+        # Mixtures are made where the network is: copying each of them would take longer than
+        # its pass on a GPU.
+        images = images.to(self._device)
         self._logits = torch.from_numpy(targets.logits)
         self._targets = torch.from_numpy(targets.targets)
         self._rivals = torch.from_numpy(targets.rivals)
-        weights = torch.from_numpy(blur_weights(images.shape[-1])).float()
+        weights = self._to_device(blur_weights(images.shape[-1]))
         self._sharp = self._split(images)
         self._blurred = self._split(weights @ images @ weights.T)
+
+    def _to_device(self, values: np.ndarray) -> Tensor:
+        return torch.from_numpy(values).float().to(self._device)
 
     def _split(self, images: Tensor) -> tuple[Tensor, ...]:
         return images.to(memory_format=torch.channels_last).split(self._batch_size)
@@ -142,8 +148,8 @@ class _PerturbationScorer:
     def scores(self, covered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return scores (n,) with the area (n, b, b) blurred, and with only that area sharp."""
         pixels = overlap(covered.shape[-1], self._sharp[0].shape[-1])
-        rows = torch.from_numpy(pixels).float()
-        mask = (rows @ torch.from_numpy(covered).float() @ rows.T)[:, None]
+        rows = self._to_device(pixels)
+        mask = (rows @ self._to_device(covered) @ rows.T)[:, None]
         masks = mask.split(self._batch_size)
         deleted, inserted = [], []
         for sharp, blurred, part in zip(self._sharp, self._blurred, masks, strict=True):
@@ -152,12 +158,12 @@ class _PerturbationScorer:
         return self._probability(torch.cat(deleted)), self._probability(torch.cat(inserted))
 
     def _predict(self, images: Tensor) -> Tensor:
-        logits: Tensor = self._model(images.to(self._device)).cpu()
+        logits: Tensor = self._model(images)
         return logits
 
     def _probability(self, logits: Tensor) -> np.ndarray:
         """Return the probability of the target (n,), against its rival or among all classes."""
-        logits = logits.double()
+        logits = logits.cpu().double()
         target = logits.gather(1, self._targets[:, None])[:, 0]
         # -1 marks "no rival" and is no valid index.
         rival = logits.gather(1, self._rivals.clamp(min=0)[:, None])[:, 0]

@@ -23,14 +23,13 @@ from resomap.explain.baselines import BASELINES, baseline_maps
 from resomap.explain.faithfulness import perturb
 from resomap.explain.intervention import exchange, intervention_rows, partners, usable
 from resomap.explain.localisation import localise
+from resomap.explain.passes import PassSize
 from resomap.explain.sanity import MapFunction, compute_sanity
 from resomap.metrics import is_correct, pair_partners
 from resomap.workflow.layout import table_columns
 
 LOCALISATION_COLUMNS = table_columns("run_localisation")
 FAITHFULNESS_COLUMNS = table_columns("run_faithfulness")
-# Pixels of a forward pass: larger passes are up to twice as slow on a CPU.
-BATCH_PIXELS = 2**17
 # Seed of the first re-initialised network of the sanity check. A sweep has no such seed, so no
 # network of the sweep was trained from the same initial weights.
 FIRST_SANITY_SEED = 2**20
@@ -120,21 +119,25 @@ class ExplainedRun:
         self, network: ExplainedNetwork, images: ExplainedImages, config: Explainability
     ) -> None:
         self.network, self.images, self.config = network, images, config
-        self.inputs = images.normalise(images.pixels)
-        self.batch_size = max(1, BATCH_PIXELS // self.inputs.shape[-1] ** 2)
+        device = next(network.model.parameters()).device
+        self.inputs = images.normalise(images.pixels).to(device)
+        self.passes = PassSize(self.inputs.shape[-1], device)
         self.targets = self._choose_targets(self.inputs, images.labels, config.target)
 
     def _choose_targets(
         self, inputs: Tensor, labels: np.ndarray, target: Target
     ) -> ExplainedTargets:
-        return choose_targets(
-            self.network.model,
-            inputs,
-            labels,
-            target=target,
-            pairs=self.images.pairs,
-            batch_size=self.batch_size,
-        )
+        def choose(batch_size: int) -> ExplainedTargets:
+            return choose_targets(
+                self.network.model,
+                inputs,
+                labels,
+                target=target,
+                pairs=self.images.pairs,
+                batch_size=batch_size,
+            )
+
+        return self.passes.run(choose)
 
     def _predict(self, pixels: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Return the logits (n, C) of other uint8 images (n, r, r, 3)."""
@@ -147,14 +150,18 @@ class ExplainedRun:
 
         `model` is any network of the same architecture.
         """
-        settings = AttributionSettings(
-            model.get_submodule(layer),
-            self.config.ig_steps,
-            self.config.smoothgrad_samples,
-            self.batch_size,
-        )
         weights = self.targets.weights[:count]
-        return attribute(method, model, self.inputs[:count], weights, settings)
+
+        def compute(batch_size: int) -> np.ndarray:
+            settings = AttributionSettings(
+                model.get_submodule(layer),
+                self.config.ig_steps,
+                self.config.smoothgrad_samples,
+                batch_size,
+            )
+            return attribute(method, model, self.inputs[:count], weights, settings)
+
+        return self.passes.run(compute)
 
     def explain(self) -> Iterator[Explanation]:
         """Yield the explanation of every configured method."""
@@ -171,8 +178,10 @@ class ExplainedRun:
         extra["untrained"] = self._untrained_maps(method, untrained, maps)
         # The only method whose maps are required to add up to the change of the score.
         if method == "integrated_gradients":
-            extra["completeness_error"] = completeness_errors(
-                network.model, self.inputs, self.targets.weights, maps, self.batch_size
+            extra["completeness_error"] = self.passes.run(
+                partial(
+                    completeness_errors, network.model, self.inputs, self.targets.weights, maps
+                )
             )
         return Explanation(method, layer, maps, self.images.index, self.targets.targets, extra)
 
@@ -230,13 +239,16 @@ class ExplainedRun:
         count = min(config.images, len(self.inputs))
         if not count:
             return []
-        areas = perturb(
-            self.network.model,
-            self.inputs[:count],
-            self.targets.first(count),
-            {each.method: each.attributions[:count] for each in explanations},
-            config.bandwidths,
-            self.batch_size,
+        maps = {each.method: each.attributions[:count] for each in explanations}
+        areas = self.passes.run(
+            partial(
+                perturb,
+                self.network.model,
+                self.inputs[:count],
+                self.targets.first(count),
+                maps,
+                config.bandwidths,
+            )
         )
         rows = []
         for area in areas:

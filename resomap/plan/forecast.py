@@ -134,7 +134,7 @@ def _forecast_cell(
     explain, _ = explanation_seconds(record, batch_size, explainability)
     profile, _ = profile_seconds(cells, config.system.profiling)
     return {
-        "fits": _fits(record, peaks["peak_memory_mib"], config.training.micro_batch),
+        "fits": _fits(record, peaks["peak_memory_mib"], config),
         "step_ms": 1e3 * step,
         "train_images_per_second": batch_size / step,
         "wall_seconds": wall,
@@ -301,11 +301,15 @@ def add_image_memory(
     return {name: record[name] + resident for name in ("peak_memory_mib", "peak_rss_mib")}
 
 
-def _fits(record: CellRecord, peak_memory_mib: float, micro_batch: int | None) -> str:
+def _fits(record: CellRecord, peak_memory_mib: float, config: Config) -> str:
     # The measuring process halved the micro-batch until a step fitted.
-    if record["micro_batch"] != micro_batch:
+    if record["micro_batch"] != config.training.micro_batch:
         return f"in micro-batches of {record['micro_batch']}"
-    return "yes" if peak_memory_mib <= record["device_memory_mib"] else "tightly"
+    context_mib, memory_mib = record.get("context_mib", 0), record["device_memory_mib"]
+    peak_mib, slots = peak_memory_mib + context_mib, config.system.slots_per_gpu
+    if context_mib and config.system.training.gpus == 1 and slots > 1:
+        return "yes" if peak_mib <= memory_mib / slots else f"not in one of {slots} slots"
+    return "yes" if peak_mib <= memory_mib else "tightly"
 
 
 def checkpoint_bytes(record: CellRecord, training: Training) -> int:

@@ -29,7 +29,8 @@ from resomap.plan.forecast import (
     forecast_sweep,
 )
 from resomap.system.files import read_json, write_json
-from resomap.system.gpus import largest_memory_mib, list_gpus, visible_gpus
+from resomap.system.gpu_listing import list_gpus, visible_gpus
+from resomap.system.gpus import largest_memory_mib
 from resomap.text import format_count
 from resomap.workflow.code_digest import PACKAGE, digest_code
 from resomap.workflow.jobs import MeasureSteps

@@ -1,10 +1,9 @@
 """Cells of a profile: every variant, resolution and batch size, with its peak memory."""
 
-import gc
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 import torch
@@ -21,9 +20,12 @@ from resomap.profiling.variants import (
     Workload,
     build_workload,
 )
+from resomap.system.out_of_memory import free_memory, result_or_none
 
 MAX_BATCH_SIZE = 4096
-OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
+# Of the largest batch that fits alone on a GPU: the other cells hold weights, images and the
+# pools of CUDA graphs beside it, and the allocator loses some memory to fragments.
+SHARE_OF_EDGE = 0.875
 
 
 class CellSpec(NamedTuple):
@@ -64,12 +66,30 @@ def build_cells(
     cells: dict[CellSpec, CellMeasurement] = {}
     for resolution in resolutions:
         specs = list(_cell_specs(prepared, resolution, profiling, device))
-        count = max(spec.batch_size for spec in specs)
-        images = draw_images(resolution, count).to(device)  # shared by all cells of the size
+        images = _draw_shared_images(resolution, specs, device)
         for spec in specs:
+            if spec.batch_size > len(images):
+                cells[spec] = CellMeasurement("infeasible")
+                continue
             model = prepared[spec.variant]
             cells[spec] = _build_cell(model, spec.variant, images[: spec.batch_size])
     return cells
+
+
+def _draw_shared_images(
+    resolution: int, specs: Sequence[CellSpec], device: torch.device
+) -> Tensor:
+    """Return the images that all cells of a resolution share, as many as fit on the device."""
+    for count in sorted({spec.batch_size for spec in specs}, reverse=True):
+        images = result_or_none(partial(_draw_on_device, resolution, count, device))
+        if images is not None:
+            return images
+        free_memory()
+    return torch.empty(0, 3, resolution, resolution)
+
+
+def _draw_on_device(resolution: int, count: int, device: torch.device) -> Tensor:
+    return draw_images(resolution, count).to(device)
 
 
 def _cell_specs(
@@ -84,7 +104,8 @@ def _cell_specs(
             sizes.add(1)
         if profiling.batch_sweep and number == 0:
             fits = _fit_test(model, variant, resolution, profiling, device)
-            sizes.update(sweep_sizes(largest_batch(fits, MAX_BATCH_SIZE)))
+            largest = largest_batch(fits, MAX_BATCH_SIZE)
+            sizes.update(sweep_sizes(_below_the_edge(largest, device)))
         for size in sorted(sizes):
             yield CellSpec(variant, resolution, size)
 
@@ -105,6 +126,12 @@ def largest_batch(fits: Callable[[int], bool], limit: int) -> int:
         else:
             too_large = middle
     return known
+
+
+def _below_the_edge(largest: int, device: torch.device) -> int:
+    """Return the largest batch size to measure; on a CPU the fit test leaves room already."""
+    at_the_edge = device.type == "cuda" and largest < MAX_BATCH_SIZE
+    return int(SHARE_OF_EDGE * largest) if at_the_edge else largest
 
 
 def sweep_sizes(largest: int) -> list[int]:
@@ -149,9 +176,9 @@ def _fit_test(
 def _fits_on_cuda(
     model: nn.Module, variant: Variant, resolution: int, size: int, device: torch.device
 ) -> bool:
-    try:
-        images = torch.zeros(size, 3, resolution, resolution, device=device)
-    except OUT_OF_MEMORY:
+    images = result_or_none(lambda: torch.zeros(size, 3, resolution, resolution, device=device))
+    if images is None:
+        free_memory()
         return False
     return _build_cell(model, variant, images).status == "ok"
 
@@ -159,19 +186,26 @@ def _fits_on_cuda(
 def _build_cell(model: nn.Module, variant: Variant, images: Tensor) -> CellMeasurement:
     """Build a cell and run it for its memory; free everything again if it does not fit."""
     try:
-        workload = build_workload(model, variant, images)
-        growth, reserved = growth_bytes(workload.run, images.device)
-    except OUT_OF_MEMORY:
-        failed = CellMeasurement("infeasible")
+        cell = result_or_none(
+            lambda: _measure_memory(build_workload(model, variant, images), images)
+        )
     except UnsupportedError:
-        failed = CellMeasurement("unsupported")
-    else:
-        return CellMeasurement("ok", workload, workload.held_bytes() + growth, reserved)
-    # Outside the handlers: the traceback of a caught error keeps its tensors alive.
-    gc.collect()
-    if images.is_cuda:
-        torch.cuda.empty_cache()
-    return failed
+        cell = CellMeasurement("unsupported")
+    if cell is None or cell.workload is None:
+        # Gradients of a training step that did not fit belong to the model, which stays.
+        model.zero_grad(set_to_none=True)
+        free_memory()
+    return cell or CellMeasurement("infeasible")
+
+
+def _measure_memory(workload: Workload, images: Tensor) -> CellMeasurement:
+    growth, reserved = growth_bytes(workload.run, images.device)
+    captured_peak, captured_reserved = workload.captured_bytes
+    held = workload.held_bytes()
+    peak = held + captured_peak + growth
+    # Only what this cell makes the allocator reserve: earlier cells keep their own blocks.
+    reserved_bytes = None if reserved is None else held + captured_reserved + reserved
+    return CellMeasurement("ok", workload, peak, reserved_bytes)
 
 
 def draw_images(resolution: int, count: int) -> Tensor:

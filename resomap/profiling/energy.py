@@ -18,7 +18,7 @@ from typing import NamedTuple, Protocol
 import torch
 
 from resomap.errors import DeviceError
-from resomap.profiling.sensors import Card, open_card
+from resomap.system.nvml import Card, open_card
 
 POWERCAP = Path("/sys/class/powercap")
 POLL_SECONDS = 0.01  # NVML's counter moves every 20 to 100 ms, RAPL's every millisecond

@@ -2,9 +2,11 @@
 
 import copy
 import ctypes
+import errno
 import gc
 import os
 import re
+import signal
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,6 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from resomap.errors import ResoMapError
+from resomap.system.out_of_memory import is_out_of_memory
 
 MIB = 2**20
 # Parameters of mallopt (glibc's malloc.h), and glibc's own defaults for them. Setting one fixes
@@ -55,24 +60,38 @@ def growth_bytes(run: Callable[[], object], device: torch.device) -> tuple[int, 
     """Return by how many bytes memory grows during a second call of `run`.
 
     On CUDA this is the peak of torch's allocator, scratch memory of kernels included, and the
-    second value is what the allocator has reserved. On a CPU it is the growth of the resident
-    set, which includes every allocation of every library, and the second value is None.
+    second value is the growth of what the allocator reserves. On a CPU it is the growth of the
+    resident set, which includes every allocation of every library, and the second value is None.
     """
     run()  # libraries allocate their permanent workspaces in the first call
     if device.type != "cuda":
         return resident_growth_bytes(run), None
-    before = torch.cuda.memory_allocated(device)
+    return cuda_growth_bytes(run, device)
+
+
+def cuda_growth_bytes(run: Callable[[], object], device: torch.device) -> tuple[int, int]:
+    """Return by how many bytes allocated and reserved memory of a GPU grow during `run`."""
+    # Blocks that earlier cells left in the cache would serve `run` without a growth of what is
+    # reserved, and memory that waits for the garbage collector would end inside of it.
+    gc.collect()
+    torch.cuda.synchronize(device)
+    torch.cuda.empty_cache()
+    allocated = torch.cuda.memory_allocated(device)
+    reserved = torch.cuda.memory_reserved(device)
     torch.cuda.reset_peak_memory_stats(device)
     run()
     torch.cuda.synchronize(device)
-    growth = torch.cuda.max_memory_allocated(device) - before
-    return growth, torch.cuda.max_memory_reserved(device)
+    return (
+        torch.cuda.max_memory_allocated(device) - allocated,
+        torch.cuda.max_memory_reserved(device) - reserved,
+    )
 
 
 def resident_growth_bytes(run: Callable[[], object]) -> int:
     """Return the peak growth of the resident set of a forked process while it calls `run`.
 
-    Raises RuntimeError if the fork dies, for example for lack of memory.
+    Raises MemoryError if memory does not suffice, ResoMapError if another signal ends the fork,
+    and RuntimeError if the fork fails otherwise.
     """
     # Freed memory that malloc kept would serve `run` again and hide its growth, so the heap is
     # trimmed. In a fork, because the fork sets malloc back to its defaults: here that would
@@ -90,8 +109,14 @@ def resident_growth_bytes(run: Callable[[], object]) -> int:
     with os.fdopen(reading) as pipe:
         answer = pipe.read()
     _, status = os.waitpid(child, 0)
-    if status or not answer:
-        code = os.waitstatus_to_exitcode(status)
+    code = os.waitstatus_to_exitcode(status)
+    # The kernel kills processes where memory runs out.
+    if code in (-signal.SIGKILL, errno.ENOMEM):
+        raise MemoryError(f"the process that measured memory ended with status {code}")
+    if code < 0:
+        name = signal.Signals(-code).name
+        raise ResoMapError(f"{name} ended the process that measures memory: run again")
+    if code or not answer:
         raise RuntimeError(f"the process that measured memory ended with status {code}")
     return int(answer)
 
@@ -105,6 +130,9 @@ def _report_growth(run: Callable[[], object], pipe: int) -> NoReturn:
         run()  # faults the pages of the code in again, which a fork does not inherit
         os.write(pipe, str(_undisturbed_growth(run)).encode())
         os._exit(0)
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            os._exit(errno.ENOMEM)
     finally:
         os._exit(1)  # never return into the parent's code, whatever was raised
 

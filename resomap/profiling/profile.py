@@ -10,8 +10,17 @@ from torch import nn
 
 from resomap.config.schema import Profiling
 from resomap.config.training import Precision
-from resomap.profiling.cells import CellMeasurement, CellSpec, build_cells, meta_images
-from resomap.profiling.energy import measure_energy, open_meter, why_not_measured
+from resomap.profiling.cells import (
+    CellMeasurement,
+    CellSpec,
+    build_cells,
+    meta_images,
+)
+from resomap.profiling.energy import (
+    measure_energy,
+    open_meter,
+    why_not_measured,
+)
 from resomap.profiling.memory import MIB, activation_bytes, model_bytes
 from resomap.profiling.sensors import SensorLog, read_gpu, why_invalid
 from resomap.profiling.summary import count_macs
@@ -21,6 +30,7 @@ from resomap.profiling.timing import (
     CudaClock,
     DisturbanceCheck,
     Timing,
+    build_cache_filler,
     measure_rounds,
 )
 from resomap.profiling.variants import (
@@ -31,6 +41,8 @@ from resomap.profiling.variants import (
     prepare_model,
     synchronised,
 )
+from resomap.system.out_of_memory import free_memory, result_or_none
+from resomap.system.precision import allow_tf32, tf32_of
 
 ENERGY_KEYS = ("energy_j_per_image", "energy_j_per_image_above_idle", "power_w", "idle_power_w")
 STAGES = ("decode", "resize", "copy", "forward")
@@ -38,6 +50,8 @@ STAGES = ("decode", "resize", "copy", "forward")
 Stage = Callable[[], object]
 
 
+# What is measured before and after the cells, and by the caller, is strict float32.
+@tf32_of("fp32")
 def profile_model(
     model: nn.Module,
     resolutions: Sequence[int],
@@ -88,17 +102,41 @@ def _time_cells(
     cold: list[CellMeasurement] = []
     if device.type == "cuda":
         cold = [cell for spec, cell in feasible.items() if _has_cold_timing(spec)]
-    clock = CudaClock() if device.type == "cuda" else Clock()
-    clocks = [clock] * (1 + len(warm)) + [ColdClock(device) for _ in cold]
+    clocks = _build_clocks(feasible, device)
     calls = [cell.workload.run for cell in [*warm, *cold] if cell.workload]
     timings, reference = measure_rounds(
         calls, build_reference(device), profiling, clocks, partial(find_disturbance, device)
     )
-    for cell, timing in zip(warm, timings, strict=False):
-        cell.timing = timing
     for cell, timing in zip(cold, timings[len(warm) :], strict=True):
         cell.cold = timing
+    for cell, timing in zip(warm, timings, strict=False):
+        if timing.out_of_memory:
+            _mark_infeasible(cell)
+        else:
+            cell.timing = timing
+    free_memory()
     return reference
+
+
+def _build_clocks(
+    feasible: Mapping[CellSpec, CellMeasurement], device: torch.device
+) -> list[Clock]:
+    """Return the clocks of the reference, of every cell, and of the cells with cold timings."""
+    if device.type != "cuda":
+        return [Clock()] * (1 + len(feasible))
+    warm = [CudaClock(spec.variant.precision) for spec in feasible]
+    filler = build_cache_filler(device)
+    cold = [
+        ColdClock(filler, spec.variant.precision) for spec in feasible if _has_cold_timing(spec)
+    ]
+    return [CudaClock(), *warm, *cold]
+
+
+def _mark_infeasible(cell: CellMeasurement) -> None:
+    """Drop everything of a cell that ran out of memory beside the others."""
+    cell.status, cell.workload = "infeasible", None
+    cell.peak_bytes = cell.reserved_bytes = None
+    cell.timing = cell.cold = Timing()
 
 
 def _has_cold_timing(spec: CellSpec) -> bool:
@@ -120,8 +158,9 @@ def _measure_energies(
         return
     for spec, cell in cells.items():
         if cell.workload and spec.variant == variant:
+            allow_tf32(variant.precision == "tf32")
             work = synchronised(cell.workload, device)
-            cell.energy = measure_energy(meter, work, spec.batch_size)
+            cell.energy = result_or_none(partial(measure_energy, meter, work, spec.batch_size))
 
 
 def _cell_records(

@@ -1,11 +1,12 @@
 """Sensors of an NVIDIA GPU: clock, temperature, throttling and other processes."""
 
 import os
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
 import torch
+
+from resomap.system.nvml import open_card, query
 
 IDLE_BIT = 0x1  # NVML's bit for clocks that are low because nothing runs: no throttling
 # The other bits (nvmlClocksEventReason* in nvml.h), under the names that nvidia-smi gives them.
@@ -31,19 +32,6 @@ INVALIDATING_REASONS = frozenset(
 )
 
 When = Literal["before", "during", "after"]
-
-
-class Card(NamedTuple):
-    """The GPU behind a torch device: the NVML module and its handles.
-
-    `whole` is the card, on which clock, temperature and energy counter exist once; `visible` is
-    what torch uses, the card or a MIG slice of it. A slice shares the card with other users.
-    """
-
-    nvml: Any
-    whole: Any
-    visible: Any
-    is_slice: bool
 
 
 class GpuState(NamedTuple):
@@ -108,51 +96,16 @@ def read_gpu(device: torch.device) -> GpuState | None:
     if card is None:
         return None
     nvml, whole = card.nvml, card.whole
-    reasons = _query(nvml, nvml.nvmlDeviceGetCurrentClocksThrottleReasons, whole)
-    processes = _query(nvml, nvml.nvmlDeviceGetComputeRunningProcesses, card.visible)
+    reasons = query(nvml, nvml.nvmlDeviceGetCurrentClocksThrottleReasons, whole)
+    processes = query(nvml, nvml.nvmlDeviceGetComputeRunningProcesses, card.visible)
     return GpuState(
-        sm_mhz=_query(nvml, nvml.nvmlDeviceGetClockInfo, whole, nvml.NVML_CLOCK_SM),
-        temperature_c=_query(
+        sm_mhz=query(nvml, nvml.nvmlDeviceGetClockInfo, whole, nvml.NVML_CLOCK_SM),
+        temperature_c=query(
             nvml, nvml.nvmlDeviceGetTemperature, whole, nvml.NVML_TEMPERATURE_GPU
         ),
         throttle_reasons=_name_reasons(reasons or 0),
         other_processes=_count_others(processes, device),
     )
-
-
-def open_card(device: torch.device) -> Card | None:
-    """Return the card of a torch device; None on a CPU or if NVML does not answer.
-
-    Found by its UUID, because CUDA_VISIBLE_DEVICES renumbers CUDA's devices and not NVML's.
-    """
-    if device.type != "cuda":
-        return None
-    import pynvml
-
-    with suppress(pynvml.NVMLError):
-        pynvml.nvmlInit()
-        return _find_card(pynvml, str(torch.cuda.get_device_properties(device).uuid))
-    return None
-
-
-def _find_card(nvml: Any, uuid: str) -> Card:
-    # CUDA's UUIDs have no prefix. In a MIG slice CUDA reports the slice's or the whole card's,
-    # depending on its version, so the slice is tried first.
-    part = _query(nvml, nvml.nvmlDeviceGetHandleByUUID, f"MIG-{uuid}")
-    if part is not None:
-        whole = nvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(part)
-        return Card(nvml, whole, part, is_slice=True)
-    whole = nvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
-    current, _ = _query(nvml, nvml.nvmlDeviceGetMigMode, whole) or (0, 0)
-    return Card(nvml, whole, whole, is_slice=bool(current))
-
-
-def _query(nvml: Any, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Return NVML's answer; None if card, driver or the user's rights do not allow one."""
-    try:
-        return function(*arguments)
-    except nvml.NVMLError:
-        return None
 
 
 def _name_reasons(mask: int) -> tuple[str, ...]:

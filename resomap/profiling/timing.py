@@ -5,12 +5,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from statistics import mean, median, stdev
 
 import numpy as np
 import torch
 
 from resomap.config.schema import Profiling
+from resomap.config.training import Precision
+from resomap.system.out_of_memory import result_or_none
+from resomap.system.precision import allow_tf32
 
 MIN_REPETITIONS = 3  # of a workload in a round, however long one takes
 P99_MIN_REPETITIONS = 1000  # ten repetitions above the 99th percentile
@@ -34,6 +38,9 @@ class Clock:
         """Return the CPU time of this thread."""
         return time.thread_time()
 
+    def start_round(self) -> None:
+        """Prepare the device for the calls that follow."""
+
     def latency_ms(self, call: Call) -> float:
         """Run `call` once and return its milliseconds."""
         start = self.wall()
@@ -42,7 +49,15 @@ class Clock:
 
 
 class CudaClock(Clock):
-    """Clock for calls that run on the current CUDA device, launches included."""
+    """Clock for calls at a precision on the current CUDA device, launches included."""
+
+    def __init__(self, precision: Precision = "fp32") -> None:
+        self._precision = precision
+
+    def start_round(self) -> None:
+        """Allow TF32 for calls at tf32, and forbid it for all others."""
+        # Once a round: the flags belong to the process, and calls of several precisions take turns.
+        allow_tf32(self._precision == "tf32")
 
     def latency_ms(self, call: Call) -> float:
         """Run `call` once and return the milliseconds between two events around it."""
@@ -63,16 +78,27 @@ class CudaClock(Clock):
 class ColdClock(CudaClock):
     """CUDA clock that empties the L2 cache before each call; emptying it is not timed."""
 
-    def __init__(self, device: torch.device) -> None:
-        # Repeated calls find weights and input in the L2 cache (50 MB on an H100), a first
-        # request does not. Writing twice the cache's size replaces all of its lines.
-        size = torch.cuda.get_device_properties(device).L2_cache_size
-        self._filler = torch.empty(2 * size, dtype=torch.int8, device=device)
+    def __init__(self, filler: torch.Tensor, precision: Precision = "fp32") -> None:
+        super().__init__(precision)
+        self._filler = filler
 
     def latency_ms(self, call: Call) -> float:
         """Run `call` once with a cold cache and return its milliseconds."""
         self._filler.zero_()
+        # Otherwise the call would be launched while the filler is still written: its launches,
+        # most of the time of a small network, would cost nothing, and cold would read faster
+        # than warm.
+        torch.cuda.synchronize()
         return super().latency_ms(call)
+
+
+def build_cache_filler(device: torch.device) -> torch.Tensor:
+    """Return a tensor of twice the size of the L2 cache: writing it replaces all of its lines.
+
+    Repeated calls find weights and input there (50 MB on an H100), a first request does not.
+    """
+    size = torch.cuda.get_device_properties(device).L2_cache_size
+    return torch.empty(2 * size, dtype=torch.int8, device=device)
 
 
 @dataclass(frozen=True)
@@ -96,10 +122,14 @@ class Round:
 
 @dataclass
 class Timing:
-    """Rounds of one workload, of which `needed` must be undisturbed; empty until measured."""
+    """Rounds of one workload, of which `needed` must be undisturbed; empty until measured.
+
+    A workload that runs `out_of_memory` is not measured again.
+    """
 
     needed: int = 1
     passes: list[Round] = field(default_factory=list)
+    out_of_memory: bool = False
 
     @property
     def rounds(self) -> list[Round]:
@@ -189,6 +219,8 @@ class Timing:
         It could if too few rounds are undisturbed and not too many were tried, or if the error
         is above its target and there is time left.
         """
+        if self.out_of_memory:
+            return False
         if not self.valid:
             return len(self.passes) < MAX_ROUNDS_FACTOR * self.needed
         spent = sum(one_pass.wall_seconds for one_pass in self.passes)
@@ -207,12 +239,16 @@ def measure_rounds(
     """Time workloads in interleaved rounds; return their timings and the reference's.
 
     Every workload is warmed up first. `clocks` holds the reference's clock, then one for each
-    of `calls`. `check` is called after every workload of every round.
+    of `calls`. `check` is called after every workload of every round. A workload that runs out
+    of memory ends with the timing `out_of_memory`, and the others continue.
     """
     everything = [reference, *calls]
-    for call, clock in zip(everything, clocks, strict=True):
-        _repeat(call, profiling.warmup_seconds, clock, min_repetitions=1)
     timings = [Timing(profiling.rounds) for _ in everything]
+    for call, clock, timing in zip(everything, clocks, timings, strict=True):
+        clock.start_round()
+        warm_up = partial(_repeat, call, profiling.warmup_seconds, clock, min_repetitions=1)
+        if result_or_none(warm_up) is None:
+            timing.out_of_memory = True
     generator = random.Random(seed)  # noqa: S311  (an order, no secret)
     # Timed one after the other, workloads would differ by whatever drifts meanwhile: clocks,
     # temperature, neighbours. Interleaved in a new random order each round, all see the same
@@ -221,9 +257,16 @@ def measure_rounds(
         order = generator.sample([0, *unfinished], len(unfinished) + 1)
         measured: dict[int, Round] = {}
         for position in order:
-            measured[position] = _measure_round(
-                everything[position], profiling.round_seconds, clocks[position], check
+            call, clock = everything[position], clocks[position]
+            one_round = result_or_none(
+                partial(_measure_round, call, profiling.round_seconds, clock, check)
             )
+            if one_round is None:
+                timings[position].out_of_memory = True
+            else:
+                measured[position] = one_round
+        if 0 not in measured:  # nothing can be compared with a reference that does not run
+            break
         for position, one_round in measured.items():
             timings[position].passes.append(
                 replace(one_round, reference_ms=measured[0].median_ms)
@@ -238,6 +281,7 @@ def _unfinished(timings: Sequence[Timing], profiling: Profiling) -> list[int]:
 
 
 def _measure_round(call: Call, seconds: float, clock: Clock, check: DisturbanceCheck) -> Round:
+    clock.start_round()
     wall, cpu = clock.wall(), clock.cpu()
     latencies = _repeat(call, seconds, clock, MIN_REPETITIONS)
     wall_seconds, cpu_seconds = clock.wall() - wall, clock.cpu() - cpu

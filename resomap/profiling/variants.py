@@ -11,11 +11,18 @@ from torch.nn.functional import conv2d, cross_entropy, relu
 from torch.optim import AdamW
 
 from resomap.config.training import Precision
-from resomap.profiling.memory import model_bytes
+from resomap.profiling.memory import cuda_growth_bytes, model_bytes
+from resomap.system.out_of_memory import is_out_of_memory
+from resomap.system.precision import allow_tf32, why_no_tf32
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES = {
+    **dict.fromkeys(("fp32", "tf32"), torch.float32),
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
 MEMORY_FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 TRAINING_STEP = "training_step"
+MAX_COMPILED_CELLS = 100_000
 GRAPH_WARMUP_CALLS = 3  # as in torch's CUDA graph documentation
 REFERENCE_IMAGE_SHAPE = (1, 3, 64, 64)
 REFERENCE_KERNEL_SHAPES = ((32, 3, 3, 3), (64, 32, 3, 3), (64, 64, 3, 3))
@@ -37,11 +44,14 @@ class Variant(NamedTuple):
 class Workload:
     """A timed unit: `run` processes one batch, `held_bytes` is its memory between calls.
 
-    The held memory includes the batch of images.
+    The held memory includes the batch of images. `captured_bytes` are what capturing a CUDA
+    graph allocated and reserved at its peak. The graph keeps them, and its replays allocate
+    nothing.
     """
 
     run: Callable[[], object]
     held_bytes: Callable[[], int]
+    captured_bytes: tuple[int, int] = (0, 0)
 
 
 def build_reference(device: torch.device) -> Callable[[], Tensor]:
@@ -101,13 +111,20 @@ def build_workload(model: nn.Module, variant: Variant, images: Tensor) -> Worklo
     Raises UnsupportedError if the machine cannot run the variant. torch.OutOfMemoryError, if it
     does not fit, may be raised here or by the first call.
     """
+    reason = why_no_tf32(images.device) if variant.precision == "tf32" else None
+    if reason:
+        raise UnsupportedError(reason)
+    allow_tf32(variant.precision == "tf32")  # also what a compiler and a CUDA graph record
     memory_format = MEMORY_FORMATS[variant.memory_format]
     if variant.mode == TRAINING_STEP:
         return _training_step(model, variant, images.to(memory_format=memory_format))
     batch = images.to(DTYPES[variant.precision]).to(memory_format=memory_format)
-    builders = {"eager": _eager, "compiled": _compiled, "cuda_graph": _cuda_graph}
-    run = builders[variant.mode](model, batch)
-    return Workload(run, lambda: model_bytes(model) + batch.nbytes)
+    captured = (0, 0)
+    if variant.mode == "cuda_graph":
+        run, captured = _cuda_graph(model, batch)
+    else:
+        run = {"eager": _eager, "compiled": _compiled}[variant.mode](model, batch)
+    return Workload(run, lambda: model_bytes(model) + batch.nbytes, captured)
 
 
 def _eager(model: nn.Module, batch: Tensor) -> Callable[[], object]:
@@ -119,33 +136,61 @@ def _eager(model: nn.Module, batch: Tensor) -> Callable[[], object]:
 
 
 def _compiled(model: nn.Module, batch: Tensor) -> Callable[[], object]:
+    _forbid_silent_eager()
     run = _eager(torch.compile(model, dynamic=False), batch)  # type: ignore[arg-type]
     try:
         run()
-    except torch.OutOfMemoryError:
-        raise
     # The backend raises it without a compiler, and for operators that it does not support.
     except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
         first_line = str(error).strip().splitlines()[0]
         raise UnsupportedError(f"torch.compile: {first_line}") from error
     return run
 
 
-def _cuda_graph(model: nn.Module, batch: Tensor) -> Callable[[], object]:
+def _forbid_silent_eager() -> None:
+    """Let torch.compile compile as many cells as there are, and fail instead of running eager.
+
+    All cells share the code of the network's forward pass, and by default dynamo stops
+    compiling a code after 8 variants of it: the others would run eager under the name compiled.
+    """
+    import torch._dynamo
+
+    limits = torch._dynamo.config
+    limits.recompile_limit = limits.accumulated_recompile_limit = MAX_COMPILED_CELLS
+    limits.fail_on_recompile_limit_hit = True
+
+
+def _cuda_graph(
+    model: nn.Module, batch: Tensor
+) -> tuple[Callable[[], object], tuple[int, int]]:
+    """Return a replay of the captured pass, and what the capture allocated and reserved."""
     if not batch.is_cuda:
         raise UnsupportedError("CUDA graphs need a CUDA device")
+    return _capture(_eager(model, batch), batch.device)
+
+
+def _capture(
+    run: Callable[[], object], device: torch.device
+) -> tuple[Callable[[], object], tuple[int, int]]:
     # Libraries initialise in their first calls, which must not be captured; torch requires
     # these calls to run on a side stream (docs: "CUDA semantics", section on graphs).
-    run, side = _eager(model, batch), torch.cuda.Stream(batch.device)
-    side.wait_stream(torch.cuda.current_stream(batch.device))
+    side = torch.cuda.Stream(device)
+    side.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(side):
         for _ in range(GRAPH_WARMUP_CALLS):
             run()
-    torch.cuda.current_stream(batch.device).wait_stream(side)
+    torch.cuda.current_stream(device).wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        run()
-    return graph.replay
+
+    def capture() -> None:
+        with torch.cuda.graph(graph):
+            run()
+
+    # A replay allocates nothing: the activations live in the pool that the capture filled.
+    captured = cuda_growth_bytes(capture, device)
+    return graph.replay, captured
 
 
 def _training_step(model: nn.Module, variant: Variant, batch: Tensor) -> Workload:
@@ -156,11 +201,11 @@ def _training_step(model: nn.Module, variant: Variant, batch: Tensor) -> Workloa
     optimizer = AdamW(model.parameters(), lr=1e-6, fused=True)
     labels = torch.zeros(len(batch), dtype=torch.int64, device=batch.device)
     scaler = torch.amp.GradScaler(batch.device.type, enabled=variant.precision == "fp16")
-    enabled = variant.precision != "fp32"
-    dtype = DTYPES[variant.precision] if enabled else None
+    dtype = DTYPES[variant.precision]
+    enabled = dtype != torch.float32
 
     def run() -> object:
-        with torch.autocast(batch.device.type, dtype, enabled=enabled):
+        with torch.autocast(batch.device.type, dtype if enabled else None, enabled=enabled):
             loss = cross_entropy(model(batch), labels)
         optimizer.zero_grad()
         scaler.scale(loss).backward()

@@ -9,8 +9,7 @@ import ctypes
 import fcntl
 import os
 import resource
-import shutil
-import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -19,6 +18,12 @@ from time import sleep
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from resomap.errors import DeviceError
+from resomap.system.gpu_listing import (
+    has_nvidia_device,
+    list_gpus,
+    machine_memory_mib,
+    visible_gpus,
+)
 from resomap.system.locks import open_lock, read_lock_owner, try_lock, write_lock_owner
 
 if TYPE_CHECKING:
@@ -30,15 +35,6 @@ POLL_SECONDS = 0.1
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # from glibc's malloc.h
 # Open until the process ends: closing a lock file would release its lease.
 _leased_locks: list[IO[str]] = []
-
-
-class Gpu(NamedTuple):
-    """An NVIDIA GPU of this machine."""
-
-    number: int
-    uuid: str
-    name: str
-    memory_mib: int
 
 
 class Lease(NamedTuple):
@@ -83,18 +79,23 @@ def keep_freed_memory() -> None:
 def lease_until_exit(device: str, count: int = 1, *, exclusive: bool = False) -> None:
     """Wait for `count` GPUs and make only them visible to CUDA, which must not have started.
 
-    The lease survives `exec`. Nothing is leased on a CPU, in a SLURM job with no more GPUs than
-    it needs, and in the processes of a torchrun that already holds them.
+    The lease survives `exec`. Nothing is leased on a CPU, in a SLURM job that was given no more
+    GPUs than it needs, and in the processes of a torchrun that already holds them.
     """
     # torchrun sets TORCHELASTIC_RUN_ID in the processes that it starts.
     if device == "cpu" or "TORCHELASTIC_RUN_ID" in os.environ or _slurm_gave(count):
         return
     gpus = visible_gpus(list_gpus())
     if not gpus:
+        _warn_if_unleased()
         return
+    if count > 1:
+        # CUDA shows a process one MIG slice at most, so several cannot train together.
+        gpus = [gpu for gpu in gpus if not gpu.is_slice]
     if count > len(gpus):
         raise DeviceError(
-            f"config/system.yaml: system.training.gpus: {count}, but this machine has {len(gpus)}"
+            f"config/system.yaml: system.training.gpus: {count}, but this machine has "
+            f"{len(gpus)} (MIG slices do not count)"
         )
     slots = int(os.environ.get(SLOTS_VARIABLE, "1"))
     if exclusive or count > 1:
@@ -108,42 +109,24 @@ def lease_until_exit(device: str, count: int = 1, *, exclusive: bool = False) ->
 
 
 def _slurm_gave(count: int) -> bool:
-    """Return whether SLURM gave this job at most `count` GPUs.
+    """Return whether SLURM gave this job GPUs by name, and at most `count`.
 
-    Jobs that share a larger allocation have to lease its GPUs from each other.
+    Jobs that share a larger allocation have to lease its GPUs from each other, and so do jobs
+    that requested no GPU on a node which does not hide them: SLURM keeps no account of those.
     """
     given = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
-    return "SLURM_JOB_ID" in os.environ and len(given) <= count
+    return "SLURM_JOB_ID" in os.environ and 0 < len(given) <= count
 
 
-def list_gpus() -> list[Gpu]:
-    """Return the NVIDIA GPUs in the order of nvidia-smi; an empty list without a driver."""
-    if shutil.which("nvidia-smi") is None:
-        return []
-    query = "--query-gpu=index,uuid,name,memory.total"
-    command = ["nvidia-smi", query, "--format=csv,noheader,nounits"]
-    listing = subprocess.run(command, capture_output=True, text=True, check=False)
-    if listing.returncode != 0:
-        return []
-    gpus = []
-    for line in listing.stdout.splitlines():
-        number, uuid, name, memory = line.split(", ")
-        gpus.append(Gpu(int(number), uuid, name, int(memory)))
-    return gpus
-
-
-def visible_gpus(gpus: Sequence[Gpu]) -> list[Gpu]:
-    """Return those of `gpus` that CUDA_VISIBLE_DEVICES names by number or UUID; all if unset."""
-    variable = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if variable is None:
-        return list(gpus)
-    names = [name.strip() for name in variable.split(",") if name.strip()]
-    return [gpu for gpu in gpus if any(_is_name_of(name, gpu) for name in names)]
-
-
-def _is_name_of(name: str, gpu: Gpu) -> bool:
-    """Return whether `name` is the number of the GPU, or its UUID or the start of it."""
-    return name == str(gpu.number) or (name.startswith("GPU-") and gpu.uuid.startswith(name))
+def _warn_if_unleased() -> None:
+    """Warn if CUDA may find a GPU that nvidia-smi does not list, and so cannot be leased."""
+    if has_nvidia_device() and os.environ.get("CUDA_VISIBLE_DEVICES") != "":
+        print(
+            "warning: nvidia-smi is missing, fails or lists none of the GPUs in "
+            "CUDA_VISIBLE_DEVICES, so this job leases no GPU: others may use the same one",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def lease_gpus(
@@ -186,7 +169,9 @@ def _try_lock_gpu(uuid: str, slots: int, folder: Path) -> tuple[IO[str], ...]:
 
     A slot holds the lock of the GPU shared, so that no job can hold it exclusively.
     """
-    gpu_lock = _open_shared(folder / f"{uuid}.lock")
+    # UUIDs of MIG slices under drivers before 470 contain slashes.
+    name = _lock_name(uuid)
+    gpu_lock = _open_shared(folder / f"{name}.lock")
     mode = fcntl.LOCK_EX if slots == 1 else fcntl.LOCK_SH
     try:
         fcntl.flock(gpu_lock, mode | fcntl.LOCK_NB)
@@ -197,11 +182,15 @@ def _try_lock_gpu(uuid: str, slots: int, folder: Path) -> tuple[IO[str], ...]:
         write_lock_owner(gpu_lock, "the whole GPU")
         return (gpu_lock,)
     for slot in range(slots):
-        slot_lock = try_lock(folder / f"{uuid}.slot{slot}.lock", f"slot {slot}")
+        slot_lock = try_lock(folder / f"{name}.slot{slot}.lock", f"slot {slot}")
         if slot_lock:
             return gpu_lock, slot_lock
     gpu_lock.close()
     return ()
+
+
+def _lock_name(uuid: str) -> str:
+    return uuid.replace("/", "_")
 
 
 def _make_shared_folder(folder: Path) -> None:
@@ -223,7 +212,7 @@ def _open_shared(path: Path) -> IO[str]:
 
 def lease_holders(uuid: str, folder: Path = LEASE_FOLDER) -> Iterator[dict[str, Any]]:
     """Yield the owner of each lease of the GPU: pid, host, since, purpose."""
-    for path in sorted(folder.glob(f"{uuid}*.lock")):
+    for path in sorted(folder.glob(f"{_lock_name(uuid)}*.lock")):
         owner = read_lock_owner(path)
         if owner is not None:
             yield owner
@@ -242,7 +231,7 @@ def device_memory_mib(device: "torch.device") -> int:
 
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory // 2**20
-    return _machine_memory_mib()
+    return machine_memory_mib()
 
 
 @cache
@@ -253,12 +242,8 @@ def largest_memory_mib(device: str) -> int:
     """
     gpu_memories = [gpu.memory_mib for gpu in list_gpus()] if device != "cpu" else []
     if not gpu_memories and device != "cuda":
-        return _machine_memory_mib()
+        return machine_memory_mib()
     return max(gpu_memories, default=0)
-
-
-def _machine_memory_mib() -> int:
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
 
 
 def peak_memory_mib(device: "torch.device") -> float:

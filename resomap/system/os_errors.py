@@ -4,6 +4,8 @@ import errno
 import resource
 from traceback import walk_tb
 
+from resomap.system.out_of_memory import is_out_of_memory
+
 WRITABLE = (
     "give your user access (`ls -ld` shows the owner), or use another folder with "
     "`snakemake --directory DIR`"
@@ -46,13 +48,13 @@ NO_MEMORY = (
     "not enough memory for this job; what was saved is complete: close other programs, run fewer "
     "jobs at a time (`snakemake --cores 1`) or raise the limit (`ulimit -v`), and run again"
 )
-MEMORY_TEXTS = ("can't allocate memory", "could not create a primitive", "CUDA out of memory")
-"""In the RuntimeErrors of torch: of its allocator on a CPU, of oneDNN, and on a GPU."""
+ONEDNN_TEXT = "could not create a primitive"
+"""oneDNN's message without memory, and for a layer that it does not support."""
 
 
 def describe_system_error(error: Exception) -> str | None:
     """Return what is wrong and what to do; None for an error that a user cannot correct."""
-    if isinstance(error, MemoryError) or any(text in str(error) for text in MEMORY_TEXTS):
+    if is_out_of_memory(error) or ONEDNN_TEXT in str(error):
         return NO_MEMORY
     # Libraries in C, and those that are being imported, fail in any way when they get no memory.
     is_limited = resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY

@@ -38,21 +38,31 @@ class Autosave:
         self._count = 0
         self._reschedule(0.0)
 
-    def maybe_save(self, get_state: Callable[[], Any]) -> None:
+    def maybe_save(self, get_state: Callable[[], Any], *, before_pause: bool = False) -> None:
         """Save the result of `get_state` if a save is due, and raise Stopped after a signal.
 
-        Called between two steps, by every process of the group.
+        Called between two steps, by every process of the group. `before_pause`: several
+        processes cannot save for a while, because the leader validates alone. What a kill in
+        that time would cost is saved before, within the share of the time for saving.
         """
         self._count += 1
+        is_due = self._is_due()
         if self.group.world_size > 1:
             self._watch_parent()
-            if self._count % STEPS_PER_AGREEMENT:
+            if self._count % STEPS_PER_AGREEMENT and not before_pause:
                 return
-        is_due, signum = self.group.broadcast((self._is_due(), self._signal))
+            is_due = is_due or (before_pause and monotonic() >= self._earliest)
+        is_due, signum = self.group.broadcast((is_due, self._signal))
         if is_due or signum:
             self.save(get_state)
         if signum:
             raise Stopped(signum)
+
+    def raise_if_signalled(self) -> None:
+        """Raise Stopped after a signal, without a save: only this process knows of it."""
+        self._watch_parent()
+        if self._signal is not None:
+            raise Stopped(self._signal)
 
     def save(self, get_state: Callable[[], Any]) -> None:
         """Save now; `get_state` is called in every process, the leader writes."""

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from resomap.config.schema import Architecture, Runtime
+from resomap.config.schema import Architecture, Execution, Runtime
 from resomap.config.training import Training
 from resomap.data.loading.loader import EvalLoader, Normalise, TrainLoader, to_device
 from resomap.data.loading.placement import place_images
@@ -12,6 +12,7 @@ from resomap.data.store.store import Store
 from resomap.models.registry import build_model
 from resomap.training.distributed import Group
 from resomap.training.initial_weights import load_initial_weights
+from resomap.training.memory import in_pieces_within_memory
 from resomap.training.optimizers import build_optimizer
 from resomap.training.schedules import build_schedule
 from resomap.training.trainer import Trainer
@@ -34,13 +35,14 @@ def build_loaders(
     """
     normalise = Normalise(store.mean, store.std, device)
     images, val_images = (
-        place_images(store.images(split, resolution), device, runtime.pin_memory)
-        for split in ("train", "val")
+        place_images(store.images(split, resolution), device) for split in ("train", "val")
     )
+    pin_memory = runtime.pin_memory and device.type == "cuda"
     labels = to_device(store.labels("train"), device)
     val_labels = to_device(store.labels("val"), device)
-    # Worker threads hide the time of reading and copying; on the device there is none to hide.
-    is_resident = isinstance(images, Tensor) and images.device == device
+    # Worker threads hide the time of reading and copying; on a GPU there is none to hide. By
+    # type: images lie on cuda:0 where the device is plain cuda.
+    is_resident = isinstance(images, Tensor) and images.device.type == device.type
     train = TrainLoader(
         images,
         labels,
@@ -52,9 +54,12 @@ def build_loaders(
         rank=group.rank,
         world=group.world_size,
         num_workers=0 if is_resident else runtime.num_workers,
+        pin_memory=pin_memory,
+        within_memory=in_pieces_within_memory,
     )
     val_batch = VAL_BATCH_FACTOR * recipe.batch_size
-    return train, EvalLoader(val_images, val_labels, normalise, val_batch)
+    val = EvalLoader(val_images, val_labels, normalise, val_batch, pin_memory=pin_memory)
+    return train, val
 
 
 def build_trainer(
@@ -66,6 +71,7 @@ def build_trainer(
     val: EvalLoader,
     device: torch.device,
     group: Group,
+    execution: Execution = "eager",
 ) -> Trainer:
     """Return the trainer of `recipe` for a network whose initial weights follow from `seed`."""
     torch.manual_seed(seed)  # the same weights in every process
@@ -97,6 +103,7 @@ def build_trainer(
         # Without it, a resumed training would draw other dropout masks than one without a stop.
         seed=seed,
         group=group,
+        execution=execution,
     )
 
 

@@ -36,6 +36,12 @@ class Group:
             torch.distributed.all_reduce(tensor)
         return tensor
 
+    def total(self, count: int, device: torch.device) -> int:
+        """Return the sum of `count` over all processes; with several, the CPU waits."""
+        if self.world_size == 1:
+            return count
+        return int(self.sum(torch.full((), count, device=device)))
+
     def min(self, tensor: Tensor) -> Tensor:
         """Return the element-wise minimum of `tensor` over all processes, computed in place."""
         if self.world_size > 1:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from resomap.config.training import Monitor
 from resomap.data.loading.loader import TrainLoader
+from resomap.errors import ResoMapError
 from resomap.training.autosave import Autosave
 from resomap.training.callbacks import EarlyStopping, ModelCheckpoint, is_better
 from resomap.training.events import OnEpoch
@@ -60,6 +61,10 @@ class Outcome:
             "train_images_per_second": images / self.seconds,
             "epochs": self.epoch_timings,
         }
+
+    def peak_memory_mib(self, of_this_process: float) -> float:
+        """Return the peak memory of all processes that took part, this one included."""
+        return max([of_this_process, *(row["peak_memory_mib"] for row in self.epoch_timings)])
 
     def end_without_result(
         self, status: Literal["diverged", "infeasible"], reason: str, steps: int | None = None
@@ -145,12 +150,17 @@ class TrainingLoop:
         # Only a TrainLoader can start in the middle of an epoch, so only then save there.
         if isinstance(self.trainer.train_loader, TrainLoader):
             self.trainer.step_hook = self._maybe_save
+        if self.autosave:
+            self.trainer.lone_hook = self.autosave.raise_if_signalled
         try:
             while not self._is_finished():
                 self._run_epoch(len(self.outcome.history))
                 self.tally = Tally(self.trainer.device, self.trainer.group)
                 self._maybe_save()
         except Infeasible as error:
+            if self.trainer.group.world_size > 1:
+                # The others are in a collective, which this process would never join.
+                raise ResoMapError(f"one of several processes: {error}") from error
             self.outcome.end_without_result("infeasible", str(error))
         # A retry would fail again at the same step: let it find this outcome instead.
         if self.autosave and self.outcome.status != "ok":
@@ -188,8 +198,11 @@ class TrainingLoop:
         return self.early_stopping is not None and self.early_stopping.stop
 
     def _maybe_save(self) -> None:
-        if self.autosave:
-            self.autosave.maybe_save(self.state_dict)
+        if self.autosave is None:
+            return
+        loader = self.trainer.train_loader
+        is_last_step = isinstance(loader, TrainLoader) and self.tally.steps == len(loader)
+        self.autosave.maybe_save(self.state_dict, before_pause=is_last_step)
 
     def _run_epoch(self, epoch: int) -> None:
         if not self.tally.steps:

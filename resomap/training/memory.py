@@ -1,24 +1,36 @@
 """Micro-batches: as many images in one pass as memory allows, halved whenever it runs out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-Result = TypeVar("Result")
-# torch raises OutOfMemoryError only for its own allocator on a GPU. The CPU allocator and the
-# CUDA libraries raise a plain RuntimeError, known by its text alone.
-OUT_OF_MEMORY_TEXTS = (
-    "can't allocate memory",
-    "CUDNN_STATUS_ALLOC_FAILED",
-    "CUBLAS_STATUS_ALLOC_FAILED",
+from resomap.system.out_of_memory import (
+    NO_ENGINE_TEXT,
+    attempt,
+    free_memory,
+    is_out_of_memory,
 )
+
+Result = TypeVar("Result")
 
 
 class Infeasible(Exception):
     """Not even the smallest micro-batch fits into memory."""
+
+
+@contextmanager
+def infeasible_without_memory(what: str) -> Iterator[None]:
+    """Raise Infeasible where memory runs out for `what`, which cannot be split."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise Infeasible(f"{what} does not fit into memory") from error
 
 
 @dataclass
@@ -28,18 +40,31 @@ class MicroBatch:
     size: int | None = None
     minimum: int = 1
 
-    def num_pieces(self, batch_size: int) -> int:
-        """Return into how many pieces of nearly equal size a batch is split."""
+    def num_pieces(self, batch_size: int, processes: int = 1) -> int:
+        """Return into how many pieces of nearly equal size a batch is split.
+
+        With several processes `batch_size` counts the images of all: every one then splits its
+        part of the batch into as many pieces, as the collectives within a pass require. Parts
+        differ by an image, so a piece may exceed the size by `minimum`.
+        """
         if self.size is None:
             return 1
-        return max(1, min(-(-batch_size // self.size), batch_size // self.minimum))
+        smallest, largest = batch_size // processes, -(-batch_size // processes)
+        return max(1, min(-(-largest // self.size), smallest // self.minimum))
 
-    def halve(self, batch_size: int) -> None:
-        """Halve the size for batches of `batch_size`; Infeasible at the minimum."""
+    def halve(self, batch_size: int, message: str = "") -> None:
+        """Halve the size for batches of `batch_size`; Infeasible at the minimum.
+
+        `message` is that of the error which showed the lack of memory.
+        """
         size = min(self.size or batch_size, batch_size)
         if size <= self.minimum:
             plural = "s" * (size > 1)
-            raise Infeasible(f"not even {size} image{plural} at once fit into memory")
+            reason = f"not even {size} image{plural} at once fit into memory"
+            # Also the message for a convolution that nothing supports, so it is passed on.
+            if NO_ENGINE_TEXT in message:
+                reason += f" (cuDNN: {NO_ENGINE_TEXT})"
+            raise Infeasible(reason)
         self.size = max(self.minimum, size // 2)
 
 
@@ -64,30 +89,20 @@ def run_within_memory(
 
     Infeasible when `work` does not fit at the minimum either.
     """
-    while (results := _attempt(work)) is None:
+    while isinstance(outcome := attempt(work), str):
         undo()
-        micro_batch.halve(batch_size)
-        if torch.cuda.is_initialized():
-            torch.cuda.empty_cache()  # cached blocks have the sizes of the larger micro-batch
-    return results[0]
+        micro_batch.halve(batch_size, outcome)
+        free_memory()
+    return outcome[0]
 
 
-def _attempt(work: Callable[[], Result]) -> tuple[Result] | None:
-    # A function of its own: while the exception is handled, its traceback keeps every tensor of
-    # the failed pass alive. They are free only after this function has returned.
-    try:
-        return (work(),)
-    except RuntimeError as error:
-        if not is_out_of_memory(error):
-            raise
-    return None
+def in_pieces_within_memory(count: int, work: Callable[[int], Result]) -> Result:
+    """Return `work(pieces)` over `count` images, in twice the pieces each time memory runs out.
 
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Return whether torch or a library under it ran out of memory."""
-    if isinstance(error, torch.OutOfMemoryError):
-        return True
-    return any(text in str(error) for text in OUT_OF_MEMORY_TEXTS)
+    Infeasible when it does not fit one image at a time either.
+    """
+    micro_batch = MicroBatch()
+    return run_within_memory(micro_batch, count, lambda: work(micro_batch.num_pieces(count)))
 
 
 class BufferSnapshot:

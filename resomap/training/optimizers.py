@@ -1,11 +1,16 @@
-"""Optimizers from the configuration, with weight decay on weights only."""
+"""Optimizers from the configuration, and a moving average of the weights over their steps."""
+
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW
 from torch.optim import Optimizer as TorchOptimizer
+from torch.optim.swa_utils import AveragedModel
 
 from resomap.config.training import Optimizer
+
+Pair = tuple[list[Tensor], list[Tensor]]
 
 
 def build_optimizer(optimizer: Optimizer, model: nn.Module) -> TorchOptimizer:
@@ -40,3 +45,54 @@ def align_state(optimizer: TorchOptimizer) -> None:
         for name, value in state.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape:
                 state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+
+
+def warmed_up_decay(decay: float, updates: int) -> float:
+    """Return the decay after `updates` updates: at most (1 + updates) / (10 + updates).
+
+    TensorFlow's and timm's warm-up. With a constant decay of 0.999, a training of a hundred
+    steps would end with nine tenths of the weights of its first step.
+    """
+    return min(decay, (1 + updates) / (10 + updates))
+
+
+class WeightAverage(AveragedModel):
+    """The average of `model` over the steps of a training; buffers are copied, not averaged."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        super().__init__(model)
+        self.decay = decay
+        # In a list, because a module as an attribute would become a part of this one.
+        self._sources: list[nn.Module] = []
+
+    @torch.no_grad()
+    def update_parameters(self, model: nn.Module) -> None:
+        """Move the average towards the weights of `model`; the first update copies them.
+
+        One operation per dtype. torch's own update copies a counter to the device in every
+        step, for which the CPU waits, and buffers one by one.
+        """
+        if self._sources != [model]:
+            self._sources = [model]
+            self._weights = _pair_by_dtype(self.module.parameters(), model.parameters())
+            self._buffer_pairs = _pair_by_dtype(self.module.buffers(), model.buffers())
+        updates = int(self.n_averaged)  # on the CPU
+        for averaged, current in self._weights:
+            if updates:
+                weight = 1 - warmed_up_decay(self.decay, updates)
+                torch._foreach_lerp_(averaged, current, weight)
+            else:
+                torch._foreach_copy_(averaged, current)
+        for averaged, current in self._buffer_pairs:
+            torch._foreach_copy_(averaged, current)
+        self.n_averaged += 1
+
+
+def _pair_by_dtype(targets: Iterable[Tensor], sources: Iterable[Tensor]) -> list[Pair]:
+    """Return lists of corresponding tensors of one dtype, as the fast path of foreach needs."""
+    pairs: dict[torch.dtype, Pair] = {}
+    for target, source in zip(targets, sources, strict=True):
+        of_dtype = pairs.setdefault(target.dtype, ([], []))
+        of_dtype[0].append(target.detach())
+        of_dtype[1].append(source.detach())
+    return list(pairs.values())

@@ -21,7 +21,9 @@ from resomap.system.files import (
     write_rows,
     write_text,
 )
+from resomap.system.gpu_memory import limit_memory_to_slot
 from resomap.system.gpus import device_memory_mib, peak_memory_mib
+from resomap.system.nvml import process_memory_mib
 from resomap.training.checkpoint import save_weights
 from resomap.training.distributed import Group
 from resomap.training.fit import HISTORY_COLUMNS, Outcome
@@ -113,6 +115,7 @@ def train_and_publish(
     `record` is the part of metrics.json that is known before the training: job and environment.
     Only the leading process of the group writes.
     """
+    limit_memory_to_slot(device, group.world_size)
     weights, history, timing, metrics, state = outputs
     published = (weights, history, timing, metrics, state / LOG_FILE)
     results = StagedResults(state / "done", fingerprint, published)
@@ -143,6 +146,11 @@ def _stage(
     with results.writing() as (weights, history, timing, metrics, log):
         save_weights(weights, outcome.weights, metadata)
         write_rows(history, outcome.history, HISTORY_COLUMNS)
-        write_json(timing, {**outcome.timing(), "peak_memory_mib": peak_memory_mib(device)})
+        memory = {
+            "peak_memory_mib": outcome.peak_memory_mib(peak_memory_mib(device)),
+            # At the end, when torch still holds the blocks of its peak.
+            "process_memory_mib": process_memory_mib(device),
+        }
+        write_json(timing, {**outcome.timing(), **memory})
         write_json(metrics, {**record, **outcome.metrics(), "device_memory_mib": memory_mib})
         write_text(log, "".join(f"{line}\n" for line in outcome.log_lines))

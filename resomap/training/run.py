@@ -76,7 +76,17 @@ def train_attempt(
     """Train once, from the first step or from the last saved state to the end."""
     recipe, seed, store = setup.recipe, setup.seed, setup.store
     train, val = build_loaders(recipe, store, setup.resolution, seed, runtime, group, device)
-    trainer = build_trainer(recipe, setup.architecture, seed, store, train, val, device, group)
+    trainer = build_trainer(
+        recipe,
+        setup.architecture,
+        seed,
+        store,
+        train,
+        val,
+        device,
+        group,
+        runtime.execution,
+    )
     autosave = Autosave(
         StateFolder(paths.states, paths.fingerprint),
         runtime.save_every_seconds,

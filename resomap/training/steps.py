@@ -4,7 +4,6 @@ The pieces are a step, an image of validation, a save and the start of a process
 is an array of two: wall seconds and CPU seconds of the process.
 """
 
-import gc
 import os
 import resource
 import tempfile
@@ -24,7 +23,9 @@ from resomap.config.schema import Architecture, Runtime
 from resomap.config.training import Training
 from resomap.data.loading.loader import TrainLoader
 from resomap.data.store.store import Store
+from resomap.system.gpu_memory import CONTEXT_MIB
 from resomap.system.gpus import device_memory_mib, peak_memory_mib
+from resomap.system.out_of_memory import free_memory, is_out_of_memory
 from resomap.training.build import VAL_BATCH_FACTOR, build_loaders, build_trainer
 from resomap.training.checkpoint import save_weights
 from resomap.training.distributed import Group
@@ -168,8 +169,9 @@ def measure_cells(
     """Yield a record for each of `resolutions`, which must rise.
 
     (The peak memory of a process never falls, so a larger cell must not come before a smaller
-    one.) Every record has status (ok, or infeasible with its reason), device_memory_mib and
-    age_seconds of the process. Where the cell fits it also has step_seconds, val_image_seconds,
+    one.) Every record has status (ok, or infeasible with its reason), device_memory_mib,
+    context_mib (memory of a process on a GPU beside its tensors) and age_seconds of the
+    process. Where the cell fits it also has step_seconds, val_image_seconds,
     save_seconds (all weights), startup_seconds (a process until its first step), micro_batch
     (None: whole batches), weights_bytes, optimizer_bytes, peak_memory_mib (device) and
     peak_rss_mib (process), both peaks without the images.
@@ -185,13 +187,15 @@ def measure_cells(
             # Only the first cell of the process pays for imports and the start of CUDA.
             startup = startup or record["startup_seconds"]
             record["startup_seconds"] = startup
-        except (Infeasible, torch.OutOfMemoryError) as error:
+        except (Infeasible, RuntimeError, MemoryError) as error:
+            if not (isinstance(error, Infeasible) or is_out_of_memory(error)):
+                raise
             record = {"status": "infeasible", "reason": str(error).partition("\n")[0]}
         record["device_memory_mib"] = device_memory_mib(device)
+        record["context_mib"] = CONTEXT_MIB if device.type == "cuda" else 0
         record["age_seconds"] = process_age().tolist()
         yield record
-        gc.collect()
-        torch.cuda.empty_cache()
+        free_memory()
 
 
 def _measure(
@@ -204,7 +208,9 @@ def _measure(
 ) -> dict[str, Any]:
     group, resolution = Group(), store.native_resolution
     train, val = build_loaders(recipe, store, resolution, 0, runtime, group, device)
-    trainer = build_trainer(recipe, architecture, 0, store, train, val, device, group)
+    trainer = build_trainer(
+        recipe, architecture, 0, store, train, val, device, group, runtime.execution
+    )
     # A training keeps a copy of its best weights on the device; it belongs to the peak.
     state = trainer.eval_model.state_dict()
     best = {name: tensor.detach().clone() for name, tensor in state.items()}

@@ -1,42 +1,33 @@
 """One epoch of training and one of validation, over any iterable of batches."""
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from tqdm import tqdm
 
+from resomap.config.schema import Execution
 from resomap.config.training import Precision
-from resomap.errors import ResoMapError
+from resomap.errors import ResoMapError, Stopped
+from resomap.system.precision import check_precision
 from resomap.training.distributed import Group, unwrap
-from resomap.training.ema import WeightAverage
 from resomap.training.memory import (
     BufferSnapshot,
     MicroBatch,
     forward_in_micro_batches,
+    infeasible_without_memory,
     min_micro_batch,
     run_within_memory,
 )
-from resomap.training.optimizers import align_state
-from resomap.training.precision import autocast, build_scaler
+from resomap.training.optimizers import WeightAverage, align_state
+from resomap.training.passes import StepOutput, autocast, build_pass, build_scaler
 from resomap.training.schedules import LRSchedulerCallback
 from resomap.training.tally import Tally
-
-Batch = tuple[Tensor, Tensor]
-
-
-class StepOutput(NamedTuple):
-    """The mean loss (), logits (B, classes) and labels (B,) of one micro-batch."""
-
-    loss: Tensor
-    logits: Tensor
-    labels: Tensor
+from resomap.training.windows import Batch, StepBatches, load_batches, load_windows
 
 
 def no_hook() -> None:
@@ -55,7 +46,8 @@ class Trainer:
     The loaders may be any iterables, a DataLoader or a list. Arguments beyond them:
 
     - `criterion` averages over a batch, as `nn.CrossEntropyLoss` does.
-    - `use_amp` trains in bf16 on a GPU and changes nothing on a CPU; `precision` overrides it.
+    - `use_amp` trains in bf16 on a GPU and changes nothing on a CPU; `precision` overrides it
+      (fp32, tf32, bf16 or fp16: see `resomap.system.precision`).
     - `gradient_accumulation_steps` batches make one optimizer step. Gradients are weighted by
       image, so a step equals one over all its images, also in a last, incomplete window.
     - `gradient_clip_norm` is the largest total norm of the gradients.
@@ -63,10 +55,11 @@ class Trainer:
     - `micro_batch` is the most images in one pass. It is halved when memory runs out, and the
       step is repeated; `Infeasible` at one image, or at two with BatchNorm.
     - `ema_decay` keeps an exponential moving average of the weights, which `validate` uses. Its
-      memory starts short: see `resomap.training.ema`.
+      memory starts short: see `resomap.training.optimizers`.
     - `val_criterion` replaces `criterion` in `validate`.
     - `seed` makes the draws of dropout depend on (seed, epoch, step, process) only.
     - `group` is the place of this process among several (`resomap.training.distributed`).
+    - `execution` is eager, compiled or cuda_graph (`resomap.training.passes`).
     """
 
     def __init__(
@@ -88,11 +81,13 @@ class Trainer:
         val_criterion: nn.Module | None = None,
         seed: int | None = None,
         group: Group | None = None,
+        execution: Execution = "eager",
     ) -> None:
         self.device = torch.device(device)
         self.group = group or Group()
         if precision is None:
             precision = "bf16" if use_amp and self.device.type == "cuda" else "fp32"
+        check_precision(precision, self.device)
         self.precision: Precision = precision
         self.model = self.group.wrap(model.to(self.device), self.device)
         self.criterion = criterion.to(self.device)
@@ -106,8 +101,16 @@ class Trainer:
         self.micro_batch = MicroBatch(micro_batch, min_micro_batch(model))
         self.val_micro_batch = MicroBatch()
         self._before_step = BufferSnapshot(self.model)
+        self._pass = build_pass(
+            execution, self.model, self.criterion, self.scaler, self.precision, self.device
+        )
         self.step_hook: Callable[[], None] = no_hook
         """Called after every optimizer step and every batch of validation."""
+        self.lone_hook: Callable[[], None] = no_hook
+        """Called instead where one of several processes validates: no collective may be in it."""
+        if self.device.type == "cuda":
+            # Once: the peak is that of the whole training, validation included.
+            torch.cuda.reset_peak_memory_stats(self.device)
 
     @property
     def eval_model(self) -> nn.Module:
@@ -123,9 +126,8 @@ class Trainer:
         """
         tally = tally or Tally(self.device, self.group)
         self.model.train()
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
-        for window in self._accumulation_windows():
+        length, loader = self.accumulation_steps, self.train_loader
+        for window in load_windows(loader, length, self.group, self.device):
             self._seed_step(epoch, tally.steps)
             self._step(window, tally)
             self.step_hook()
@@ -138,8 +140,12 @@ class Trainer:
         """Return loss, accuracy, precision, recall and f1 (macro) over the validation batches.
 
         All are NaN when the loss is not finite. A plateau scheduler is stepped with them.
+        Stopped, in every process, when a signal ended the validation of the leader.
         """
-        scores = self.group.broadcast(self._validate() if self.group.is_leader else None)
+        outcome = self._validate_unless_stopped() if self.group.is_leader else None
+        scores, signum = self.group.broadcast(outcome)
+        if signum is not None:
+            raise Stopped(signum)
         if isinstance(self.scheduler, LRSchedulerCallback) and self.scheduler.by_metric:
             self.scheduler.step(metrics=scores)
         return dict(scores)
@@ -175,10 +181,20 @@ class Trainer:
     def _schedules_metric(self) -> bool:
         return getattr(self.scheduler, "by_metric", False)
 
+    def _validate_unless_stopped(self) -> tuple[dict[str, float], int | None]:
+        """Return the scores and None, or nothing and the signal that stopped the validation."""
+        try:
+            return self._validate(), None
+        except Stopped as stopped:
+            if self.group.world_size == 1:
+                raise
+            # The others wait for the scores: without an answer they would wait until killed.
+            return {}, stopped.signum
+
     def _validate(self) -> dict[str, float]:
         tally, network = Tally(self.device, Group()), self.eval_model.eval()
         logits, labels = list[Tensor](), list[Tensor]()
-        for images, batch_labels in self.val_loader:
+        for images, batch_labels in load_batches(self.val_loader):
             device_images = images.to(self.device, non_blocking=True)
             with autocast(self.precision, self.device):
                 logits.append(
@@ -189,30 +205,12 @@ class Trainer:
             # (a save gathers states), which the waiting processes could not join.
             if self.group.world_size == 1:
                 self.step_hook()
+            else:
+                self.lone_hook()
         # One loss over all images, so that it does not depend on the batch size.
         all_logits, all_labels = torch.cat(logits), torch.cat(labels)
         tally.add(self.val_criterion(all_logits, all_labels), all_logits, all_labels)
         return tally.scores()
-
-    def _accumulation_windows(self) -> Iterator[list[Batch]]:
-        """Yield the batches of each optimizer step; the last step may have fewer."""
-        batches = tqdm(
-            self.train_loader,
-            desc="train",
-            unit="batch",
-            file=sys.stderr,
-            mininterval=5,
-            leave=False,
-            disable=not self.group.is_leader,
-        )
-        window: list[Batch] = []
-        for batch in batches:
-            window.append(batch)
-            if len(window) == self.accumulation_steps:
-                yield window
-                window = []
-        if window:
-            yield window
 
     def _seed_step(self, epoch: int, step: int) -> None:
         # With a seed for every step, a state needs no generator states (of the CPU and each
@@ -221,9 +219,9 @@ class Trainer:
             mixed = np.random.SeedSequence((self.seed, epoch, step, self.group.rank))
             torch.manual_seed(int(mixed.generate_state(1, np.uint64)[0]))
 
-    def _step(self, window: list[Batch], tally: Tally) -> None:
+    def _step(self, window: StepBatches, tally: Tally) -> None:
         self._before_step.take()
-        largest = max(len(images) for images, _ in window)
+        largest = -(-max(window.sizes) // self.group.world_size)
         outputs = run_within_memory(
             self.micro_batch, largest, lambda: self._accumulate(window), self._discard_step
         )
@@ -242,14 +240,17 @@ class Trainer:
                 "out of memory; set a smaller micro-batch"
             )
         self.optimizer.zero_grad(set_to_none=True)
+        self._pass.forget_shape()
         self._before_step.restore()
 
-    def _accumulate(self, window: list[Batch]) -> list[StepOutput]:
+    def _accumulate(self, window: StepBatches) -> list[StepOutput]:
         """Accumulate the gradients of the window, a micro-batch at a time."""
-        total = self._total_weight(sum(self._loss_weight(labels) for _, labels in window))
+        total = self._total_weight(
+            sum(self._loss_weight(labels) for _, labels in window.batches)
+        )
         pieces = list[Batch]()
-        for images, labels in window:
-            pieces += self._split(images, labels)
+        for batch, size in zip(*window, strict=True):
+            pieces += self._split(*batch, size)
         outputs = list[StepOutput]()
         for images, labels in pieces[:-1]:
             with self._without_sync():
@@ -258,19 +259,16 @@ class Trainer:
         outputs.append(self._backward(*pieces[-1], total))
         return outputs
 
-    def _split(self, images: Tensor, labels: Tensor) -> Iterator[Batch]:
-        pieces = self.micro_batch.num_pieces(len(images))
+    def _split(self, images: Tensor, labels: Tensor, size: int) -> Iterator[Batch]:
+        # Not by the images of this process: the collectives of SyncBatchNorm in each pass would
+        # wait forever for a process that makes one pass less.
+        pieces = self.micro_batch.num_pieces(size, self.group.world_size)
         return zip(images.tensor_split(pieces), labels.tensor_split(pieces), strict=True)
 
     def _backward(self, images: Tensor, labels: Tensor, total: Tensor | float) -> StepOutput:
         images = images.to(self.device, non_blocking=True)
         labels = labels.to(self.device, non_blocking=True)
-        with autocast(self.precision, self.device):
-            logits = self.model(images)
-            loss = self.criterion(logits, labels)
-            # Scaled before the backward pass, because that is where fp16 gradients underflow.
-            self.scaler.scale(loss * (self._loss_weight(labels) / total)).backward()
-        return StepOutput(loss.detach(), logits.detach(), labels)
+        return self._pass(images, labels, self._loss_weight(labels) / total)
 
     def _without_sync(self) -> AbstractContextManager:
         if isinstance(self.model, nn.parallel.DistributedDataParallel):
@@ -280,14 +278,19 @@ class Trainer:
     def _loss_weight(self, labels: Tensor) -> Tensor | float:
         """Return what the criterion divides the loss of a batch by: images or class weights."""
         weight = getattr(self.criterion, "weight", None)
-        return float(len(labels)) if weight is None else weight[labels.to(self.device)].sum()
+        if weight is None:
+            return float(len(labels))
+        return weight[labels.to(self.device, non_blocking=True)].sum()
 
     def _total_weight(self, weight: Tensor | float) -> Tensor | float:
         """Return the loss weight of a step over all processes, divided by their number."""
         if self.group.world_size == 1:
             return weight
         # DistributedDataParallel divides the summed gradients by the number of processes.
-        total = torch.as_tensor(weight, device=self.device, dtype=torch.float32)
+        if isinstance(weight, float):
+            # Filled in on the device: a copy from the host would wait for it.
+            weight = torch.full((), weight, device=self.device)
+        total = weight.float()
         return self.group.sum(total) / self.group.world_size
 
     def _update(self) -> None:
@@ -296,9 +299,11 @@ class Trainer:
         if self.clip_norm:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
-        self.scaler.step(self.optimizer)
+        # Its first step allocates up to twice the weights.
+        with infeasible_without_memory("the state of the optimizer"):
+            self.scaler.step(self.optimizer)
         self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=not self._pass.keeps_gradients)
         if self.ema:
             self.ema.update_parameters(unwrap(self.model))
         if self.scheduler and self._schedules_steps:

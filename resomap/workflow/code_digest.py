@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).parents[1]
 EXCLUDED_FROM_DIGEST = {
     "errors",
     "system.files",
+    "system.gpu_listing",
     "system.gpus",
     "system.locks",
     "config.types",

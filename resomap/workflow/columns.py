@@ -41,7 +41,7 @@ CROSS_CELL = (
 )
 MODE = Column("mode", "", "how networks are taken to that resolution: raw, bn or finetune")
 VARIANT = Column("variant", "", "eager, compiled, cuda_graph or training_step")
-PRECISION = Column("precision", "", "fp32, bf16 or fp16")
+PRECISION = Column("precision", "", "fp32, tf32, bf16 or fp16")
 MEMORY_FORMAT = Column("memory_format", "", "channels_last or contiguous")
 WAY = (VARIANT, PRECISION, MEMORY_FORMAT)
 SCORES = (
@@ -240,7 +240,11 @@ PROFILES = (
     Column("ratio_to_reference", "ratio", "latency over that of the reference workload"),
     Column("training_images_per_second", "1/s", "images per second of a training step"),
     Column("activations_mib", "MiB", "computed size of the activations"),
-    Column("peak_reserved_mib", "MiB", "peak memory reserved by PyTorch's allocator (CUDA)"),
+    Column(
+        "peak_reserved_mib",
+        "MiB",
+        "what PyTorch's allocator reserves for the cell at its peak (CUDA)",
+    ),
     *(*ENERGY_PER_IMAGE, *POWER),
 )
 STAGES = (

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from resomap.config.schema import Config
 from resomap.errors import ConfigError
+from resomap.system.gpu_listing import has_nvidia_device
 from resomap.text import agree, format_count
 from resomap.workflow.data_digest import count_train_images
 
@@ -43,6 +44,12 @@ def recipe_warnings(config: Config) -> Iterator[str]:
             f"warning: config/training.yaml: training.ema_decay: {training.ema_decay:g} remembers "
             f"{1 / (1 - training.ema_decay):,.0f} steps, and the training has {steps:,}: the average "
             f"lags behind; {1 - 10 / max(steps, 20):.2g} would suit it"
+        )
+    on_auto = config.system.device == "auto"
+    if training.precision == "tf32" and on_auto and not has_nvidia_device():
+        yield (
+            "warning: config/training.yaml: training.precision: tf32 exists on NVIDIA GPUs only, and "
+            "this machine shows none: a training here would stop; use fp32"
         )
     first = _first_decay(config)
     if first is not None and first >= training.epochs:

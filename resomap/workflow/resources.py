@@ -18,6 +18,7 @@ from resomap.cluster.nodes import Limits
 from resomap.config.schema import Config
 from resomap.errors import DataError
 from resomap.system.files import read_json
+from resomap.system.gpu_listing import has_nvidia_device
 from resomap.system.gpus import SLOTS_VARIABLE
 from resomap.workflow.data_digest import data_settings, read_user_files
 from resomap.workflow.layout import artifact
@@ -228,8 +229,8 @@ def plan_settings(config: Config) -> dict[str, Any]:
 def gpus_per_job(config: Config) -> int:
     """Return the GPUs of a job: none on `cpu`, one on `cuda`; `auto` looks for an NVIDIA device here."""
     # Not 1 on a CPU: a limit of gpu=1 would run a sweep of CPU jobs one by one.
-    present = any(Path("/dev").glob("nvidia[0-9]*"))
-    return int(config.system.device == "cuda" or (config.system.device == "auto" and present))
+    present = config.system.device == "auto" and has_nvidia_device()
+    return int(config.system.device == "cuda" or present)
 
 
 def resize_threads(config: Config) -> int:

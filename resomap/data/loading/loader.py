@@ -4,25 +4,38 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from itertools import accumulate, pairwise
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from resomap.config.training import Augmentation, Sampling
-from resomap.data.loading.placement import PlacedImages, take_images
-from resomap.data.loading.random_draws import EpochDraws, draw_epoch
+from resomap.data.loading.feed import Arrival, ImageFeed
+from resomap.data.loading.placement import PlacedImages
+from resomap.data.loading.random_draws import draw_epoch
 from resomap.data.loading.transforms import (
-    LUMA,
     blur,
     color_affine,
+    color_constants,
     erase,
     resample,
     resample_bytes,
 )
 
 Batch = tuple[Tensor, Tensor]
+Drawn = dict[str, Tensor]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 AUGMENTATION_DRAWS = ("flipped", "box", "angle", "color", "sigma", "erased")
+WithinMemory = Callable[[int, Callable[[int], Tensor]], Tensor]
+"""Call a function with the number of pieces in which it shall process so many images."""
+
+
+def in_one_piece(count: int, work: Callable[[int], Tensor]) -> Tensor:
+    """Return `work(1)`, whatever the number of images."""
+    return work(1)
 
 
 class Normalise:
@@ -35,6 +48,7 @@ class Normalise:
         # Scale and shift are folded into one multiply-add per value.
         self._scale = (1 / (255 * torch.tensor(std))).to(device)
         self._shift = (-torch.tensor(mean) / torch.tensor(std)).to(device)
+        self._luma, *_ = color_constants(device)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Normalise a batch; the NHWC result viewed as NCHW is channels_last without a copy."""
@@ -43,7 +57,7 @@ class Normalise:
     def recolor(self, images: Tensor, color: Tensor) -> Tensor:
         """Normalise a batch whose colours change by `color` (B, 4): one matrix per image."""
         unit = images.float() / 255
-        mean_luma = (unit.mean((1, 2)) * unit.new_tensor(LUMA)).sum(1)
+        mean_luma = (unit.mean((1, 2)) * self._luma).sum(1)
         matrix, shift = color_affine(mean_luma, color)
         scale = 255 * self._scale
         changed = torch.baddbmm(
@@ -54,11 +68,21 @@ class Normalise:
         return changed.view(images.shape).permute(0, 3, 1, 2)
 
 
+class PlacedEpoch(NamedTuple):
+    """The draws of an epoch in the order of its positions, on the devices that use them."""
+
+    order: Tensor
+    label_order: Tensor
+    drawn: Drawn
+
+
 class TrainLoader:
     """Shuffled or balanced, augmented batches of (float images (B, 3, r, r), labels (B,)).
 
     They are on the device of `normalise`. Process `rank` of `world` takes its part of every
     batch. `num_workers` threads prepare batches ahead; the batches are the same for any number.
+    `pin_memory` speeds up images that do not fit on a GPU, `within_memory` repeats an
+    augmentation in pieces where memory is short.
     """
 
     def __init__(
@@ -74,18 +98,27 @@ class TrainLoader:
         rank: int = 0,
         world: int = 1,
         num_workers: int = 0,
+        pin_memory: bool = False,
+        within_memory: WithinMemory = in_one_piece,
     ) -> None:
-        self._images, self._labels, self._normalise = images, labels, normalise
+        self._feed = ImageFeed(images, normalise.device, pin_memory=pin_memory)
+        self._labels, self._normalise = labels, normalise
         self._batch_size, self._seed, self._augmentation = batch_size, seed, augmentation
         self._balanced = labels.numpy(force=True) if sampling == "balanced" else None
         self._rank, self._world, self._num_workers = rank, world, num_workers
+        self._within_memory = within_memory
         self._epoch, self._step = 0, 0
 
     def __len__(self) -> int:
-        return len(self._batch_sizes())
+        return len(self._epoch_batch_sizes())
 
-    def _batch_sizes(self) -> list[int]:
-        full, rest = divmod(len(self._images), self._batch_size)
+    @property
+    def batch_sizes(self) -> list[int]:
+        """Return the images of each batch of the next iteration, over all processes."""
+        return self._epoch_batch_sizes()[self._step :]
+
+    def _epoch_batch_sizes(self) -> list[int]:
+        full, rest = divmod(len(self._feed.images), self._batch_size)
         # BatchNorm cannot normalise one image on a map of one cell, so a rest that leaves a
         # process fewer than two images joins the batch before it.
         if 0 < rest < 2 * self._world and full:
@@ -97,45 +130,83 @@ class TrainLoader:
         self._epoch, self._step = epoch, step
 
     def __iter__(self) -> Iterator[Batch]:
-        draws = draw_epoch(
-            self._seed, self._epoch, len(self._images), self._augmentation, self._balanced
-        )
-        batches = torch.arange(len(self._images)).split(self._batch_sizes())[self._step :]
-        # Every process draws the whole epoch, so that N processes see the batches of one.
-        own = [batch.tensor_split(self._world)[self._rank].numpy() for batch in batches]
-        prepare = partial(self._prepare_batch, draws)
-        if self._num_workers:
-            yield from _prefetch(prepare, own, self._num_workers)
-        else:
-            yield from map(prepare, own)
+        prepare = partial(self._prepare_batch, self._place_epoch())
+        for finish in _run_ahead(prepare, self._own_positions(), self._num_workers):
+            yield finish()
 
-    def _prepare_batch(self, draws: EpochDraws, positions: np.ndarray) -> Batch:
-        device, index = self._normalise.device, torch.from_numpy(draws.order[positions])
-        images = take_images(self._images, index.to(self._images.device))
-        labels = self._labels[index.to(self._labels.device)]
-        parameters = _select_draws(draws, draws.slot[positions], device)
-        images = images.to(device, non_blocking=True)
-        batch = _augment(images, parameters, self._normalise)
-        return batch, labels.to(device, non_blocking=True)
+    def _own_positions(self) -> list[slice]:
+        """Return the positions of this process in each batch of the next iteration."""
+        # Every process draws the whole epoch, so that N processes see the batches of one.
+        bounds = list(accumulate(self._epoch_batch_sizes(), initial=0))
+        own = list[slice]()
+        for start, stop in list(pairwise(bounds))[self._step :]:
+            least, more = divmod(stop - start, self._world)
+            first = start + self._rank * least + min(self._rank, more)
+            own.append(slice(first, first + least + (self._rank < more)))
+        return own
+
+    def _place_epoch(self) -> PlacedEpoch:
+        """Draw the epoch and copy it to the devices, once: a batch then takes slices of it."""
+        images = self._feed.images
+        draws = draw_epoch(
+            self._seed, self._epoch, len(images), self._augmentation, self._balanced
+        )
+        drawn = Drawn()
+        for name in AUGMENTATION_DRAWS:
+            values = getattr(draws, name)
+            if values is not None:
+                drawn[name] = _place(values[draws.slot], self._normalise.device)
+        order = _place(draws.order, images.device)
+        return PlacedEpoch(order, _place(draws.order, self._labels.device), drawn)
+
+    def _prepare_batch(self, epoch: PlacedEpoch, positions: slice) -> Callable[[], Batch]:
+        """Start a batch, in any thread, and return the function that finishes it."""
+        arrival = self._feed.start(epoch.order[positions])
+        finish = partial(self._finish_batch, epoch, positions, arrival)
+        if self._normalise.device.type != "cpu":
+            # On the stream of the training: augmenting is little work beside a step.
+            return finish
+        batch = finish()
+        return lambda: batch
+
+    def _finish_batch(self, epoch: PlacedEpoch, positions: slice, arrival: Arrival) -> Batch:
+        images = self._feed.finish(arrival)
+        drawn = {name: values[positions] for name, values in epoch.drawn.items()}
+        batch = self._within_memory(
+            len(images), partial(_augment_in_pieces, images, drawn, self._normalise)
+        )
+        labels = self._labels.index_select(0, epoch.label_order[positions])
+        return batch, labels.to(self._normalise.device, non_blocking=True)
 
 
 class EvalLoader:
     """Normalised batches in stored order, on the device of `normalise`."""
 
     def __init__(
-        self, images: PlacedImages, labels: Tensor, normalise: Normalise, batch_size: int
+        self,
+        images: PlacedImages,
+        labels: Tensor,
+        normalise: Normalise,
+        batch_size: int,
+        *,
+        pin_memory: bool = False,
     ) -> None:
         self.labels = labels
-        self._images, self._normalise, self._batch_size = images, normalise, batch_size
+        self._feed = ImageFeed(images, normalise.device, pin_memory=pin_memory)
+        self._normalise, self._batch_size = normalise, batch_size
 
     def __iter__(self) -> Iterator[Batch]:
-        batches = zip(
-            self._images.split(self._batch_size),
-            self.labels.split(self._batch_size),
-            strict=True,
-        )
-        for images, labels in batches:
-            yield self._normalise(images.to(self._normalise.device, non_blocking=True)), labels
+        labels = self.labels.split(self._batch_size)
+        for images, batch_labels in zip(self._batches(), labels, strict=True):
+            yield self._normalise(images), batch_labels
+
+    def _batches(self) -> Iterator[Tensor]:
+        images = self._feed.images
+        if isinstance(images, Tensor) and self._feed.is_resident:
+            yield from images.split(self._batch_size)  # views: nothing is copied
+            return
+        for index in torch.arange(len(images)).split(self._batch_size):
+            yield self._feed.finish(self._feed.start(index))
 
 
 def to_device(array: np.ndarray, device: torch.device) -> Tensor:
@@ -144,19 +215,30 @@ def to_device(array: np.ndarray, device: torch.device) -> Tensor:
     return torch.from_numpy(np.array(array)).to(device)
 
 
-def _select_draws(
-    draws: EpochDraws, slots: np.ndarray, device: torch.device
-) -> dict[str, Tensor]:
-    """Return the rows `slots` of each augmentation that is on, by the names of EpochDraws."""
-    selected = {}
-    for name in AUGMENTATION_DRAWS:
-        values = getattr(draws, name)
-        if values is not None:
-            selected[name] = torch.from_numpy(values[slots]).to(device, non_blocking=True)
-    return selected
+def _place(values: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(values).to(device, non_blocking=True)
 
 
-def _augment(images: Tensor, drawn: dict[str, Tensor], normalise: Normalise) -> Tensor:
+def _augment_in_pieces(
+    images: Tensor, drawn: Drawn, normalise: Normalise, pieces: int
+) -> Tensor:
+    """Return the augmented batch; intermediate results are of one of its `pieces` at a time."""
+    if pieces == 1:
+        return _augment(images, drawn, normalise)
+    count, side, _, channels = images.shape
+    batch = torch.empty(
+        (count, channels, side, side),
+        device=normalise.device,
+        memory_format=torch.channels_last,
+    )
+    for part in torch.arange(count).tensor_split(pieces):
+        rows = slice(int(part[0]), int(part[-1]) + 1)
+        own = {name: values[rows] for name, values in drawn.items()}
+        batch[rows].copy_(_augment(images[rows], own, normalise))
+    return batch
+
+
+def _augment(images: Tensor, drawn: Drawn, normalise: Normalise) -> Tensor:
     moved, on_cpu = "box" in drawn or "angle" in drawn, images.device.type == "cpu"
     box, angle, flipped = drawn.get("box"), drawn.get("angle"), drawn["flipped"]
     if not moved:
@@ -178,16 +260,19 @@ def _flip(images: Tensor, flipped: Tensor) -> Tensor:
     return torch.where(flipped[:, None, None, None], images.flip(2), images)
 
 
-def _prefetch(
-    prepare: Callable[[np.ndarray], Batch], batches: list[np.ndarray], num_workers: int
-) -> Iterator[Batch]:
-    """Yield the batches in order, prepared by threads at most `num_workers` batches ahead."""
+def _run_ahead(
+    prepare: Callable[[Item], Result], items: list[Item], num_workers: int
+) -> Iterator[Result]:
+    """Yield the result for each item in order, at most `num_workers` ahead, in as many threads."""
+    if not num_workers:
+        yield from map(prepare, items)
+        return
     # Threads suffice, since torch and OpenCV release the GIL; processes would pickle batches.
     with ThreadPoolExecutor(num_workers) as pool:
-        pending: deque[Future[Batch]] = deque()
+        pending: deque[Future[Result]] = deque()
         try:
-            for positions in batches:
-                pending.append(pool.submit(prepare, positions))
+            for item in items:
+                pending.append(pool.submit(prepare, item))
                 if len(pending) > num_workers:
                     yield pending.popleft().result()
             while pending:

@@ -1,7 +1,6 @@
 """Placement of training images: on the GPU if they fit, else in RAM, else on disk."""
 
 import re
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -29,40 +28,48 @@ class DiskImages:
     def __len__(self) -> int:
         return len(self._rows)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return the shape of all images together."""
+        return self._rows.shape
+
     def __getitem__(self, index: Tensor) -> Tensor:
         """Return the images of `index` (n,), in its order: uint8 (n, r, r, 3)."""
-        batch = np.empty((len(index), *self._rows.shape[1:]), self._rows.dtype)
-        for image, row in zip(batch, index.tolist(), strict=True):
-            self._rows.read_into(row, image)
-        return torch.from_numpy(batch)
+        return self.read_into(
+            torch.empty(len(index), *self.shape[1:], dtype=torch.uint8), index
+        )
 
-    def split(self, size: int) -> Iterator[Tensor]:
-        """Yield all images in their order, `size` at a time."""
-        return (self[index] for index in torch.arange(len(self)).split(size))
+    def read_into(self, batch: Tensor, index: Tensor) -> Tensor:
+        """Read the images of `index` (n,) into `batch` (n, r, r, 3) and return it."""
+        for image, row in zip(batch.numpy(), index.tolist(), strict=True):
+            self._rows.read_into(row, image)
+        return batch
 
 
 PlacedImages = Tensor | DiskImages
 
 
-def take_images(images: PlacedImages, index: Tensor) -> Tensor:
-    """Return the images of `index` (n,), in its order."""
+def take_images(images: PlacedImages, index: Tensor, out: Tensor | None = None) -> Tensor:
+    """Return the images of `index` (n,), in its order; `out` receives them if it is given."""
     if isinstance(images, Tensor):
         # index_select copies bytes two to ten times as fast as indexing does (docs/LOG.md).
-        return images.index_select(0, index)
-    return images[index]
+        return torch.index_select(images, 0, index, out=out)
+    return images[index] if out is None else images.read_into(out, index)
 
 
-def place_images(images: np.ndarray, device: torch.device, pin_memory: bool) -> PlacedImages:
+def place_images(images: np.ndarray, device: torch.device) -> PlacedImages:
     """Place an array (N, r, r, 3) or mapped file as near to `device` as it fits."""
     if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        if images.nbytes <= MAX_MEMORY_SHARE * free:
+        free, total = torch.cuda.mem_get_info(device)
+        # Jobs that share the GPU and start together all see the same memory as free.
+        # By index: torch refuses a plain `cuda`, and takes None for the current device.
+        own = total * torch.cuda.get_per_process_memory_fraction(device.index)
+        if images.nbytes <= MAX_MEMORY_SHARE * min(free, own):
             return _read_all(images).to(device)
     if isinstance(images, np.memmap) and images.nbytes > MAX_MEMORY_SHARE * _free_memory():
         return DiskImages(Path(str(images.filename)))
-    resident = _read_all(images)
-    # A GPU copies asynchronously only from pinned memory.
-    return resident.pin_memory() if pin_memory and device.type == "cuda" else resident
+    # Not pinned: a batch is gathered into a buffer of its own, and only that one is copied.
+    return _read_all(images)
 
 
 def _read_all(images: np.ndarray) -> Tensor:

@@ -1,5 +1,7 @@
 """Augmentations of a batch with parameters per image, as tensor operations on any device."""
 
+from functools import cache
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,6 +12,11 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in Pillow and torchvision
 YIQ = (LUMA, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
 
 
+def on_host(images: Tensor) -> bool:
+    """Return whether `images` are in the memory of the CPU, which may then look at values."""
+    return images.device.type == "cpu"
+
+
 def resample(
     images: Tensor, box: Tensor | None, angle: Tensor | None, flipped: Tensor
 ) -> Tensor:
@@ -18,13 +25,19 @@ def resample(
     `angle` (B,) is in degrees, `box` (B, 4) in fractions of the side.
     """
     # A box is never larger than the image, hence only upscaled: no antialiasing is needed.
-    box, angle = (values.to(images) for values in _defaults(len(images), box, angle))
-    grid = functional.affine_grid(
-        _affine(box, angle, flipped), list(images.shape), align_corners=False
-    )
+    grid = _sampling_grid(_affine(box, angle, flipped).to(images.dtype), images.shape[-1])
     return functional.grid_sample(
         images, grid, mode="bilinear", padding_mode="zeros", align_corners=False
     )
+
+
+def _sampling_grid(matrices: Tensor, side: int) -> Tensor:
+    """Return the input coordinates (B, side, side, 2) of every output pixel."""
+    # `functional.affine_grid` multiplies matrices, which TF32 would round to a tenth of a pixel.
+    steps = torch.arange(side, dtype=matrices.dtype, device=matrices.device)
+    centres = (2 * steps + 1) / side - 1
+    by_x, by_y, shift = matrices[..., None, None].unbind(2)
+    return (by_x * centres + by_y * centres[:, None] + shift).permute(0, 2, 3, 1)
 
 
 def resample_bytes(
@@ -42,7 +55,7 @@ def resample_bytes(
     import cv2
 
     side, changed = images.shape[1], np.empty_like(images.numpy())
-    matrices = _affine(*_defaults(len(images), box, angle), flipped).double().numpy()
+    matrices = _affine(box, angle, flipped).numpy()
     # From coordinates in [-1, 1] to pixels counted from the centre of the first.
     matrices[:, :, 2] = (
         matrices[:, :, :2].sum(2) * (1 - side) / 2 + (matrices[:, :, 2] + 1) * side / 2 - 0.5
@@ -61,16 +74,18 @@ def resample_bytes(
     return torch.from_numpy(changed)
 
 
-def _defaults(count: int, box: Tensor | None, angle: Tensor | None) -> tuple[Tensor, Tensor]:
+def _affine(box: Tensor | None, angle: Tensor | None, flipped: Tensor) -> Tensor:
+    """Return the matrices (B, 2, 3) from output to input coordinates, both in [-1, 1].
+
+    They are float64. Without a box it is the whole image, without an angle 0.
+    """
+    # Made on the device: a constant of the host would be copied in every batch.
+    unturned = torch.zeros(len(flipped), dtype=torch.float64, device=flipped.device)
     if box is None:
-        box = torch.tensor([0.0, 0.0, 1.0, 1.0], dtype=torch.float64).expand(count, 4)
+        box = torch.stack([unturned, unturned, unturned + 1, unturned + 1], dim=1)
     if angle is None:
-        angle = torch.zeros(count, dtype=torch.float64)
-    return box, angle
-
-
-def _affine(box: Tensor, angle: Tensor, flipped: Tensor) -> Tensor:
-    """Return the matrices (B, 2, 3) from output to input coordinates, both in [-1, 1]."""
+        angle = unturned
+    box, angle = box.double(), angle.double()
     center, size = 2 * box[:, :2] + box[:, 2:] - 1, box[:, 2:]
     radians = torch.deg2rad(angle)
     cos, sin = radians.cos(), radians.sin()
@@ -78,6 +93,16 @@ def _affine(box: Tensor, angle: Tensor, flipped: Tensor) -> Tensor:
     mirror = torch.where(flipped, -1.0, 1.0).to(size.dtype)
     scale = torch.diag_embed(torch.stack([size[:, 0] * mirror, size[:, 1]], dim=1))
     return torch.cat([rotation @ scale, rotation @ center[:, :, None]], dim=2)
+
+
+@cache
+def color_constants(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Return LUMA (3,), YIQ and its inverse (3, 3) as float32 on `device`, copied there once."""
+    # A copy in every batch, or an inverse on the device, would make the CPU wait for a GPU.
+    yiq = torch.tensor(YIQ)
+    constants = torch.tensor(LUMA), yiq, torch.linalg.inv(yiq)
+    luma, yiq, inverse = (constant.to(device) for constant in constants)
+    return luma, yiq, inverse
 
 
 def color_affine(gray: Tensor, color: Tensor) -> tuple[Tensor, Tensor]:
@@ -89,13 +114,13 @@ def color_affine(gray: Tensor, color: Tensor) -> tuple[Tensor, Tensor]:
     keeps the luma.
     """
     brightness, contrast, saturation, hue = color.to(gray.dtype).unbind(1)
-    yiq = gray.new_tensor(YIQ)
+    _, yiq, inverse = color_constants(gray.device)
     angle = 2 * torch.pi * hue
     chroma = torch.zeros(len(gray), 3, 3, dtype=gray.dtype, device=gray.device)
     chroma[:, 0, 0] = 1
     chroma[:, 1, 1] = chroma[:, 2, 2] = saturation * angle.cos()
     chroma[:, 1, 2], chroma[:, 2, 1] = -saturation * angle.sin(), saturation * angle.sin()
-    mixed = torch.linalg.inv(yiq) @ chroma @ yiq
+    mixed = inverse @ chroma @ yiq
     # Contrast blends with a grey, which a change of chroma leaves as it is.
     matrix = mixed * (brightness * contrast)[:, None, None]
     shift = ((1 - contrast) * brightness * gray)[:, None].expand(-1, 3)
@@ -107,16 +132,24 @@ def blur(images: Tensor, sigma: Tensor) -> Tensor:
 
     At the edges the weights are renormalised.
     """
+    if not on_host(images):
+        # To know which images are blurred, the CPU would wait for the GPU: blur all of them.
+        blurred = _blur_all(images, torch.where(sigma > 0, sigma, 1.0))
+        return torch.where((sigma > 0)[:, None, None, None], blurred, images)
     chosen = sigma.nonzero().flatten()
     if not len(chosen):
         return images
+    return images.index_copy(0, chosen, _blur_all(images[chosen], sigma[chosen]))
+
+
+def _blur_all(images: Tensor, sigma: Tensor) -> Tensor:
     side = images.shape[-1]
     pixel = torch.arange(side, dtype=images.dtype, device=images.device)
-    distance = (pixel[:, None] - pixel) / (sigma[chosen].to(images.dtype) * side)[:, None, None]
+    distance = (pixel[:, None] - pixel) / (sigma.to(images.dtype) * side)[:, None, None]
     weights = torch.exp(-(distance**2) / 2)
     weights = (weights / weights.sum(-1, keepdim=True))[:, None]
     # A Gaussian is separable: one matrix product along each axis.
-    return images.index_copy(0, chosen, weights @ images[chosen] @ weights.transpose(-1, -2))
+    return weights @ images @ weights.transpose(-1, -2)
 
 
 def erase(images: Tensor, box: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from resomap.data.loading.loader import EvalLoader, Normalise, to_device
 from resomap.data.loading.placement import DiskImages, place_images
 from resomap.data.store.store import Store
 from resomap.metrics import compute_scores
+from resomap.system.gpu_memory import limit_memory_to_slot
 from resomap.training.build import build_criterion
 from resomap.training.evaluation.adapt import fine_tune, has_statistics, recalibrate
 from resomap.training.memory import Infeasible, MicroBatch, forward_in_micro_batches
@@ -73,7 +74,7 @@ class Adapter:
     def _fine_tune(self, model: nn.Module, resolution: int) -> nn.Module:
         return fine_tune(
             model,
-            place_images(self._images(resolution), self.device, pin_memory=False),
+            place_images(self._images(resolution), self.device),
             to_device(self.store.labels("train"), self.device),
             self._normalise,
             build_criterion(self.recipe, self.store),
@@ -99,6 +100,7 @@ def predict_modes(
     (N, C) for each resolution and mode. A mode that the network does not have, such as bn
     without BatchNorm, is left out. Without a model (a diverged or infeasible run) N is 0.
     """
+    limit_memory_to_slot(adapter.device)
     store, modes = adapter.store, adapter.evaluation.modes
     if model is None:
         empty = _no_predictions(store.num_classes, resolutions, modes)
@@ -131,10 +133,11 @@ def _no_predictions(
 
 
 def _loader(store: Store, split: str, resolution: int, device: torch.device) -> EvalLoader:
-    images = place_images(store.images(split, resolution), device, pin_memory=False)
+    images = place_images(store.images(split, resolution), device)
     labels = to_device(store.labels(split), device)
     normalise = Normalise(store.mean, store.std, device)
-    return EvalLoader(images, labels, normalise, BATCH_SIZE)
+    pinned = device.type == "cuda"
+    return EvalLoader(images, labels, normalise, BATCH_SIZE, pin_memory=pinned)
 
 
 def score_predictions(

@@ -189,8 +189,20 @@ INVALID_COMBINATIONS: list[tuple[dict[str, Any], str]] = [
         "config/training.yaml: training.optimizer.sgd.nesterov: true needs a momentum above 0: set nesterov: false",
     ),
     (
+        {"training": {"precision": "tf32"}, "system": {"device": "cpu"}},
+        "config/training.yaml: training.precision: tf32 exists on NVIDIA GPUs only, and system.device is cpu: use fp32",
+    ),
+    (
         {"system": {"training": {"gpus": 64}}},
         "config/training.yaml: training.batch_size: 32 leaves some of the 64 GPUs (system.training.gpus) without an image",
+    ),
+    (
+        {"system": {"training": {"gpus": 2, "execution": "compiled"}}},
+        "config/system.yaml: system.training: execution: compiled trains on one GPU, and gpus is 2: set execution: eager, or gpus: 1",
+    ),
+    (
+        {"system": {"device": "cpu", "training": {"execution": "cuda_graph"}}},
+        "config/system.yaml: system: training.execution: cuda_graph needs an NVIDIA GPU, and device is cpu: set execution: eager",
     ),
     (
         {"data": {"reef": None}},

@@ -4,6 +4,7 @@ import csv
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,12 +16,14 @@ from resomap.config.schema import Runtime
 from resomap.entry import (
     evaluate,
     explain,
+    measure_steps,
     prepare_data,
     profile,
     resize_data,
     summarise,
     train,
 )
+from resomap.errors import DeviceError
 from resomap.models.registry import build_model
 from resomap.system.files import read_arrays, read_json, write_json
 from resomap.training import build
@@ -60,6 +63,8 @@ RUNTIME = Runtime(
     num_workers=0,
     pin_memory=False,
     cudnn_benchmark=False,
+    deterministic=False,
+    execution="eager",
     save_every_seconds=30.0,
     save_every_steps=None,
     tensorboard=False,
@@ -151,8 +156,11 @@ def test_train_writes_job_scores_and_environment(finished, build_small_job):
     assert set(metrics["scores"]) == {"epoch", *scores}
     assert metrics["environment"]["device"] == "cpu"
     assert metrics["environment"]["precision"] == "fp32"
-    timing = {"train_seconds", "train_images_per_second", "peak_memory_mib", "epochs"}
-    assert set(read_json(finished / "timing.json")) == timing
+    assert metrics["environment"]["execution"] == "eager"
+    timing = read_json(finished / "timing.json")
+    memory = {"peak_memory_mib", "process_memory_mib"}
+    assert set(timing) == {"train_seconds", "train_images_per_second", "epochs", *memory}
+    assert timing["process_memory_mib"] is None  # a CPU has no NVML
     assert [row["epoch"] for row in read_rows(finished / "history.csv")] == ["0", "1"]
 
 
@@ -355,3 +363,20 @@ def test_summarise_writes_every_cell(tmp_path, data, build_small_job):
     cells = [(record["model"], record["resolution"]) for record in records]
     assert cells == [("tiny_cnn", 16), ("tiny_cnn", 24)]
     assert all("Conv2d" in path.read_text(encoding="utf-8") for path in paths)
+
+
+def test_measured_step_without_deterministic_kernel_names_the_key(monkeypatch, tmp_path):
+    def fail(*_: Any) -> None:
+        raise RuntimeError("pool_backward does not have a deterministic implementation")
+
+    monkeypatch.setattr(measure_steps, "measure_cells", lambda *_: map(fail, [1]))
+    job = SimpleNamespace(
+        architecture=None,
+        training=None,
+        resolutions=(16,),
+        classes=3,
+        device="cpu",
+        runtime=RUNTIME,
+    )
+    with pytest.raises(DeviceError, match=r"system\.training\.deterministic: true"):
+        measure_steps.main(job, (tmp_path / "cell.json",), 1)

@@ -3,7 +3,9 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from resomap.explain import faithfulness
 from resomap.explain.attribution import ExplainedTargets, choose_targets
 from resomap.explain.faithfulness import perturb
 
@@ -168,3 +170,33 @@ def test_perturb_restores_network_and_images(network, images):
     assert not network[1].training
     assert torch.equal(images, before)
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
+
+
+class CopyRecorder(TorchDispatchMode):
+    """Record the shape of every tensor that is copied to another device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shapes: list[tuple[int, ...]] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if func is torch.ops.aten._to_copy.default and result.device != args[0].device:
+            self.shapes.append(tuple(args[0].shape))
+        return result
+
+
+def test_mixtures_are_made_where_the_network_is(monkeypatch):
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIDE**2, 2)).to("meta")
+    weights = torch.zeros(4, 2)
+    targets = ExplainedTargets(
+        np.zeros((4, 2), np.float32), np.zeros(4, np.int64), np.full(4, -1), weights
+    )
+    scorer = faithfulness._PerturbationScorer(
+        network, torch.zeros(4, 3, SIDE, SIDE), targets, 2
+    )
+    monkeypatch.setattr(scorer, "_probability", lambda logits: logits)
+    with CopyRecorder() as copies:
+        logits, _ = scorer.scores(np.zeros((4, 2, 2)))
+    assert (logits.device.type, logits.shape) == ("meta", (4, 2))
+    assert sorted(copies.shapes) == [(4, 2, 2), (SIDE, 2)]  # the mask, and no image

@@ -150,6 +150,25 @@ def test_forecast_cell_reports_whether_it_fits(config, change, fits):
 
 
 @pytest.mark.parametrize(
+    ("slots", "gpus", "context", "fits"),
+    [
+        (1, 1, 200, "yes"),
+        (1, 1, 512, "tightly"),
+        (2, 1, 200, "not in one of 2 slots"),
+        (2, 2, 200, "yes"),  # a training on several GPUs has them whole
+        (2, 1, 0, "yes"),  # on a CPU there are no slots
+    ],
+)
+def test_memory_of_slot_and_context_counts(config, slots, gpus, context, fits):
+    training = config.system.training.model_copy(update={"gpus": gpus})
+    system = config.system.model_copy(update={"slots_per_gpu": slots, "training": training})
+    shared = config.model_copy(update={"system": system})
+    records = {256: RECORD | {"context_mib": context}}
+    (cell,) = forecast.forecast_cells(shared, config.models[0], records, IMAGES)
+    assert cell["fits"] == fits
+
+
+@pytest.mark.parametrize(
     ("on_gpus", "hours", "unit", "seconds"),
     [
         (False, 4, "core", 1800 + 3600),  # a profile uses every core

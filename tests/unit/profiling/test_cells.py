@@ -5,7 +5,7 @@ from resomap.config.schema import Profiling
 from resomap.models.custom import SimpleCNN
 from resomap.profiling import cells
 from resomap.profiling.cells import largest_batch, sweep_sizes
-from resomap.profiling.variants import Variant
+from resomap.profiling.variants import Variant, Workload
 
 torch.set_num_threads(1)
 
@@ -42,3 +42,33 @@ def test_batch_fits_cpu_within_memory_and_time():
     assert fits(64)
     assert not fits(2**40)
     assert not fit_test(max_seconds=1e-9)(64)
+
+
+@pytest.mark.parametrize(
+    ("device", "largest", "measured"),
+    [("cuda", 1000, 875), ("cuda", 1, 0), ("cuda", 4096, 4096), ("cpu", 1000, 1000)],
+)
+def test_sweep_stays_below_the_edge_of_gpu_memory(device, largest, measured):
+    assert cells._below_the_edge(largest, torch.device(device)) == measured
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("full"), RuntimeError("CUDA error: out of memory")]
+)
+def test_images_that_do_not_fit_leave_the_smaller_cells(monkeypatch, error):
+    def draw(resolution: int, count: int) -> torch.Tensor:
+        if count > 4:
+            raise error
+        return torch.zeros(count, 3, resolution, resolution)
+
+    monkeypatch.setattr(cells, "draw_images", draw)
+    variant = Variant("eager", "fp32", "channels_last")
+    sizes = [cells.CellSpec(variant, 8, size) for size in (1, 4, 16)]
+    assert len(cells._draw_shared_images(8, sizes, torch.device("cpu"))) == 4
+
+
+def test_memory_of_a_captured_graph_belongs_to_its_cell(monkeypatch):
+    monkeypatch.setattr(cells, "growth_bytes", lambda run, device: (0, 0))
+    workload = Workload(lambda: None, lambda: 100, captured_bytes=(30, 50))
+    cell = cells._measure_memory(workload, torch.zeros(1))
+    assert (cell.peak_bytes, cell.reserved_bytes) == (130, 150)

@@ -11,7 +11,7 @@ from resomap.profiling.energy import (
     open_meter,
     why_not_measured,
 )
-from resomap.profiling.sensors import Card
+from resomap.system.nvml import Card
 
 GPU, CPU = torch.device("cuda", 0), torch.device("cpu")
 IDLE_W, LOAD_W = 60, 300

@@ -1,4 +1,7 @@
+import errno
 import mmap
+import os
+import signal
 import subprocess
 import sys
 
@@ -6,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from resomap.errors import ResoMapError
 from resomap.models import load_model_from_config
 from resomap.profiling.memory import (
     MIB,
@@ -99,6 +103,17 @@ def test_dying_fork_raises():
         resident_growth_bytes(lambda: 1 / 0)
 
 
+def test_fork_ended_by_a_signal_names_it():
+    measuring = os.getpid()
+
+    def end_fork() -> None:
+        if os.getpid() != measuring:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(ResoMapError, match="SIGTERM ended the process that measures memory"):
+        resident_growth_bytes(end_fork)
+
+
 def test_model_bytes_respect_each_dtype():
     model = nn.Sequential(nn.Conv2d(3, 4, 1, bias=False).to(torch.bfloat16), nn.BatchNorm2d(4))
     assert model_bytes(model) == 12 * 2 + 4 * 4 * 4 + 8
@@ -137,3 +152,42 @@ def test_activations_grow_linearly_with_batch():
     model = load_model_from_config("tiny_cnn", num_classes=8)
     peaks = [activation_bytes(model, torch.zeros(count, 3, 32, 32)) for count in (1, 2, 3)]
     assert peaks[2] - peaks[1] == peaks[1] - peaks[0] > 0
+
+
+def test_earlier_cells_are_no_part_of_reserved_memory(monkeypatch):
+    memory = {"allocated": 100, "reserved": 900, "peak": 900}
+    cuda = torch.cuda
+
+    def empty_cache() -> None:
+        memory["reserved"] = memory["allocated"]
+
+    def reset() -> None:
+        memory["peak"] = memory["reserved"]
+
+    def run() -> None:
+        memory["peak"] = max(memory["peak"], memory["allocated"] + 60)
+
+    monkeypatch.setattr(cuda, "synchronize", lambda _: None)
+    monkeypatch.setattr(cuda, "empty_cache", empty_cache)
+    monkeypatch.setattr(cuda, "reset_peak_memory_stats", lambda _: reset())
+    monkeypatch.setattr(cuda, "memory_allocated", lambda _: memory["allocated"])
+    monkeypatch.setattr(cuda, "memory_reserved", lambda _: memory["reserved"])
+    monkeypatch.setattr(cuda, "max_memory_allocated", lambda _: memory["allocated"] + 50)
+    monkeypatch.setattr(cuda, "max_memory_reserved", lambda _: memory["peak"])
+    assert growth_bytes(run, torch.device("cuda")) == (50, 60)
+
+
+def exhaust_memory() -> None:
+    raise torch.OutOfMemoryError("full")
+
+
+def kill_this_process() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("run", "status"), [(exhaust_memory, errno.ENOMEM), (kill_this_process, -9)]
+)
+def test_lack_of_memory_in_fork_is_recognised(run, status):
+    with pytest.raises(MemoryError, match=f"ended with status {status}"):
+        resident_growth_bytes(run)

@@ -102,6 +102,25 @@ def test_cell_that_does_not_fit_is_infeasible():
     assert {key: value for key, value in values.items() if value is not None} == lists
 
 
+class LeakingCNN(SimpleCNN):
+    """Model that runs out of memory after a few calls, as beside other cells on a full GPU."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        calls = getattr(self, "calls", 0) + (len(images) > 2 and not images.is_meta)
+        self.calls = calls
+        if len(images) > 2 and calls > 12:  # after the calls that measure memory
+            raise RuntimeError("GET was unable to find an engine to execute this computation")
+        return super().forward(images)
+
+
+def test_cell_that_runs_out_of_memory_later_is_infeasible():
+    small, large = profile(LeakingCNN(3, channels=[2, 4]), 8)["cells"]
+    assert (small["status"], small["valid"]) == ("ok", True)
+    assert (large["status"], large["n"]) == ("infeasible", 0)
+    assert large["latency_ms_p50"] is None
+    assert large["peak_memory_mib"] is None
+
+
 def test_each_variant_has_records_of_its_own(model: nn.Module):
     variants = ("eager", "training_step", "eager-bf16-contiguous", "cuda_graph")
     cells = profile(model, 16, variants=variants)["cells"]
@@ -209,3 +228,11 @@ def test_busy_machine_makes_all_cells_crowded():
     timing = {"round_seconds": 0.2, "target_relative_error": 0.02, "max_seconds": 0.5}
     cells = profile(Spinning(), 8, 16, **timing)["cells"]
     assert [(cell["valid"], cell["why_invalid"]) for cell in cells] == [(False, "crowded")] * 4
+
+
+def test_profile_restores_the_flags_of_tf32(model: nn.Module, restored_tf32):
+    for allowed in (True, False):
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = allowed
+        profile(model, 8)
+        assert torch.backends.cudnn.allow_tf32 == allowed
+        assert torch.backends.cuda.matmul.allow_tf32 == allowed

@@ -1,82 +1,17 @@
 import json
 import os
-import sys
-from types import SimpleNamespace
 
 import pytest
 import torch
 
 from resomap.profiling import sensors
-from resomap.profiling.sensors import GpuState, SensorLog, open_card, read_gpu, why_invalid
+from resomap.profiling.sensors import GpuState, SensorLog, read_gpu, why_invalid
+from resomap.system.nvml import open_card
+from tests.fake_nvml import UUID, FakeNvml
 
 GPU, CPU = torch.device("cuda", 0), torch.device("cpu")
-UUID = "3f0a9c1e-0000-4bd2-8a53-7a1d5c9e2b10"
 QUIET = GpuState(sm_mhz=1980, temperature_c=41, throttle_reasons=(), other_processes=0)
 READING = GpuState(sm_mhz=1755, temperature_c=63, throttle_reasons=(), other_processes=0)
-
-
-class FakeNvml:
-    """pynvml of a machine with one card; queries in `missing` have no answer."""
-
-    class NVMLError(Exception):
-        pass
-
-    NVML_CLOCK_SM = 1
-    NVML_TEMPERATURE_GPU = 0
-
-    def __init__(self, uuids=(f"GPU-{UUID}",), mig=0, reasons=0, pids=(), missing=()):
-        self._uuids, self._missing = uuids, missing
-        self._mig, self._reasons, self._pids = mig, reasons, pids
-
-    def _answer(self, query, answer):
-        if query in self._missing:
-            raise self.NVMLError(query)
-        return answer
-
-    def nvmlInit(self):
-        return self._answer("init", None)
-
-    def nvmlDeviceGetHandleByUUID(self, uuid):
-        if uuid not in self._uuids:
-            raise self.NVMLError("not found")
-        return uuid
-
-    def nvmlDeviceGetDeviceHandleFromMigDeviceHandle(self, handle):
-        return {f"MIG-{UUID}": "the card of the slice"}[handle]
-
-    def nvmlDeviceGetMigMode(self, handle):
-        return self._answer("mig", [self._mig, self._mig])
-
-    def nvmlDeviceGetClockInfo(self, handle, clock):
-        assert not handle.startswith("MIG")
-        assert clock == self.NVML_CLOCK_SM
-        return self._answer("clock", 1755)
-
-    def nvmlDeviceGetTemperature(self, handle, sensor):
-        assert not handle.startswith("MIG")
-        assert sensor == self.NVML_TEMPERATURE_GPU
-        return self._answer("temperature", 63)
-
-    def nvmlDeviceGetCurrentClocksThrottleReasons(self, handle):
-        assert not handle.startswith("MIG")
-        return self._answer("reasons", self._reasons)
-
-    def nvmlDeviceGetComputeRunningProcesses(self, handle):
-        assert handle in self._uuids
-        return self._answer("processes", [SimpleNamespace(pid=pid) for pid in self._pids])
-
-
-@pytest.fixture
-def install_card(monkeypatch):
-    """Install a fake card, on which this process holds `reserved` bytes of memory."""
-
-    def install(reserved=0, **card):
-        monkeypatch.setitem(sys.modules, "pynvml", FakeNvml(**card))
-        monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: reserved)
-
-    properties = SimpleNamespace(uuid=UUID)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
-    return install
 
 
 def test_fake_card_has_the_names_of_pynvml():
@@ -165,12 +100,6 @@ def test_mig_slice_reads_clock_of_card_and_own_processes(install_card):
     install_card(uuids=[f"MIG-{UUID}"], pids=[os.getpid(), 11])
     assert open_card(GPU).is_slice
     assert read_gpu(GPU) == READING._replace(other_processes=1)
-
-
-@pytest.mark.parametrize(("mig", "is_slice"), [(0, False), (1, True)])
-def test_card_in_mig_mode_is_a_slice(install_card, mig, is_slice):
-    install_card(mig=mig)
-    assert open_card(GPU).is_slice is is_slice
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from resomap.config.schema import Profiling
-from resomap.profiling.timing import Clock, Round, Timing, measure_rounds
+from resomap.profiling.timing import Clock, ColdClock, CudaClock, Round, Timing, measure_rounds
 
 torch.set_num_threads(1)
 
@@ -178,3 +178,82 @@ def test_empty_timing_has_no_values():
     assert [*values, timing.ratio, timing.why_invalid] == [None] * 5
     assert not timing.valid
     assert timing.interval_ms == (None, None)
+
+
+@pytest.mark.parametrize("call_number", [1, 3, 9])
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("full"), RuntimeError("unable to find an engine")]
+)
+def test_workload_out_of_memory_leaves_the_others(call_number, error):
+    clock, calls = FakeClock(), []
+    spin = clock.spin(lambda: 60.0)
+
+    def hungry() -> None:
+        calls.append(1)
+        if len(calls) >= call_number:
+            raise error
+        spin()
+
+    failed, measured = measure([hungry, spin], clock)
+    assert failed.out_of_memory
+    assert not failed.needs_more_rounds(SETTINGS)
+    assert len(calls) == call_number
+    assert not measured.out_of_memory
+    assert measured.valid
+    assert measured.percentile_ms(50) == pytest.approx(60, rel=0.01)
+
+
+def test_other_errors_end_the_measurement():
+    def broken() -> None:
+        raise RuntimeError("shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        measure([broken], FakeClock())
+
+
+def test_reference_out_of_memory_ends_the_rounds():
+    clock, calls = FakeClock(), []
+
+    def reference() -> None:
+        calls.append(1)
+        if len(calls) > 1:
+            raise torch.OutOfMemoryError("full")
+
+    spin = clock.spin(lambda: 60.0)
+    (timing,), found = measure_rounds([spin], reference, SETTINGS, [clock] * 2)
+    assert found.out_of_memory
+    assert not timing.valid
+
+
+class FakeEvent:
+    """An event that records its calls, and has happened when it is queried."""
+
+    def __init__(self, events: list[str]) -> None:
+        self.events = events
+
+    def record(self) -> None:
+        self.events.append("record")
+
+    def query(self) -> bool:
+        return True
+
+    def elapsed_time(self, _end: object) -> float:
+        return 1.0
+
+
+def test_cold_clock_waits_for_its_filler(monkeypatch):
+    events: list[str] = []
+    monkeypatch.setattr(torch.cuda, "Event", lambda **_: FakeEvent(events))
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: events.append("synchronize"))
+    filler = torch.ones(4)
+    filler.zero_ = lambda: events.append("fill")
+    clock = ColdClock(filler)
+    assert clock.latency_ms(lambda: events.append("call")) == 1.0
+    assert events == ["fill", "synchronize", "record", "call", "record"]
+
+
+def test_cuda_clock_switches_tf32_once_a_round(restored_tf32):
+    for precision, allowed in {"tf32": True, "fp32": False, "bf16": False}.items():
+        CudaClock(precision).start_round()
+        assert torch.backends.cudnn.allow_tf32 == allowed
+        assert torch.backends.cuda.matmul.allow_tf32 == allowed

@@ -1,8 +1,14 @@
+import contextlib
+import functools
+from unittest.mock import MagicMock
+
 import pytest
 import torch
+import torch._dynamo
 from torch import nn
 
 from resomap.models.custom import SimpleCNN
+from resomap.profiling import variants
 from resomap.profiling.variants import (
     UnsupportedError,
     Variant,
@@ -23,6 +29,7 @@ def model() -> nn.Module:
 @pytest.mark.parametrize(
     ("name", "variant"),
     [
+        ("eager-tf32", Variant("eager", "tf32", "channels_last")),
         ("eager", Variant("eager", "bf16", "channels_last")),
         ("compiled-fp16", Variant("compiled", "fp16", "channels_last")),
         ("eager-fp32-contiguous", Variant("eager", "fp32", "contiguous")),
@@ -74,3 +81,94 @@ def test_cuda_graph_without_gpu_is_unsupported(model: nn.Module):
     variant = Variant("cuda_graph", "fp32", "channels_last")
     with pytest.raises(UnsupportedError, match="need a CUDA device"):
         build_workload(model, variant, torch.randn(1, 3, 8, 8))
+
+
+def test_tf32_without_gpu_is_unsupported(model: nn.Module):
+    for mode in ("eager", "training_step"):
+        variant = Variant(mode, "tf32", "channels_last")
+        with pytest.raises(UnsupportedError, match="NVIDIA GPUs only"):
+            build_workload(model, variant, torch.randn(1, 3, 8, 8))
+
+
+@pytest.fixture
+def restored_limits():
+    """Restore the limits of torch.compile, and forget what it has compiled."""
+    config = torch._dynamo.config
+    names = ("recompile_limit", "accumulated_recompile_limit", "fail_on_recompile_limit_hit")
+    before = {name: getattr(config, name) for name in names}
+    yield
+    for name, value in before.items():
+        setattr(config, name, value)
+    torch._dynamo.reset()
+
+
+def test_every_compiled_cell_is_compiled(monkeypatch, model: nn.Module, restored_limits):
+    compiled, called = [], []
+
+    def backend(graph, _inputs):
+        compiled.append(graph)
+
+        def run(*arguments):
+            called.append(1)
+            return graph(*arguments)
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=backend))
+    variant = Variant("compiled", "fp32", "channels_last")
+    prepared = prepare_model(model, variant, CPU)
+    # More cells than dynamo compiles of one code by default, at which it falls back to eager.
+    workloads = [
+        build_workload(prepared, variant, torch.randn(size, 3, 8, 8)) for size in range(1, 13)
+    ]
+    assert len(compiled) == 12
+    called.clear()
+    for workload in workloads:
+        workload.run()
+    assert (len(called), len(compiled)) == (12, 12)
+
+
+class FakeGraph:
+    """Stands for a CUDA graph whose capture allocates memory."""
+
+    def replay(self) -> None:
+        """Allocate nothing."""
+
+
+def test_memory_of_a_capture_is_measured_around_it(monkeypatch):
+    events = []
+    cuda = torch.cuda
+    monkeypatch.setattr(cuda, "Stream", MagicMock())
+    monkeypatch.setattr(cuda, "stream", lambda _: contextlib.nullcontext())
+    monkeypatch.setattr(cuda, "current_stream", MagicMock())
+    monkeypatch.setattr(cuda, "CUDAGraph", FakeGraph)
+    monkeypatch.setattr(cuda, "graph", lambda _: contextlib.nullcontext())
+    for name, value in {
+        "synchronize": None,
+        "empty_cache": None,
+        "reset_peak_memory_stats": None,
+        "memory_allocated": 10,
+        "memory_reserved": 20,
+        "max_memory_allocated": 40,
+        "max_memory_reserved": 70,
+    }.items():
+        monkeypatch.setattr(cuda, name, recorder(events, name, value))
+    replay, captured = variants._capture(recorder(events, "run", None), torch.device("cuda"))
+    assert captured == (30, 50)
+    assert replay.__name__ == "replay"
+    capture = events[events.index("empty_cache") :]
+    assert events[:3] == ["run"] * 3
+    assert capture.index("memory_reserved") < capture.index("reset_peak_memory_stats")
+    assert capture.index("reset_peak_memory_stats") < capture.index("run")
+    assert capture.index("run") < capture.index("max_memory_reserved")
+    assert capture.count("run") == 1
+
+
+def recorder(events: list[str], name: str, value: object):
+    """Return a function that records its calls and returns `value`."""
+
+    def call(*_arguments: object) -> object:
+        events.append(name)
+        return value
+
+    return call

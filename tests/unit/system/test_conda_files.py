@@ -72,6 +72,9 @@ def entry_points(environment: str) -> set[str]:
 def test_environment_equals_imports_of_its_rules(environment):
     assert entry_points(environment), f"no rule uses envs/{environment}.yaml"
     listed, owners = set(ENVIRONMENTS[environment]) - INDIRECT, packages_distributions()
+    missing = listed - {owner.lower() for each in owners.values() for owner in each}
+    if missing:  # an installation without all extras cannot know who owns their modules
+        pytest.skip(f"not installed: {', '.join(sorted(missing))}")
     imported = {
         module: {owner.lower() for owner in owners[module]}
         for main in entry_points(environment)

@@ -14,16 +14,15 @@ import torch
 
 from resomap.errors import DeviceError
 from resomap.system import gpus
+from resomap.system.gpu_listing import Gpu, visible_gpus
 from resomap.system.gpus import (
     SLOTS_VARIABLE,
-    Gpu,
     Lease,
     device_name,
     lease_gpus,
     lease_holders,
     lease_until_exit,
     open_device,
-    visible_gpus,
 )
 
 ROOT = Path(__file__).parents[3]
@@ -140,13 +139,20 @@ def test_job_sees_only_leased_gpu(monkeypatch, three_gpus):
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-11"
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("SLURM_JOB_ID", "7"), ("TORCHELASTIC_RUN_ID", "none")]
-)
-def test_job_with_given_gpus_leases_none(monkeypatch, three_gpus, name, value):
-    monkeypatch.setenv(name, value)
+def test_process_of_torchrun_leases_none(monkeypatch, three_gpus):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     lease_until_exit("cuda")
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
+def test_slurm_jobs_without_named_gpus_lease_different_ones(monkeypatch, three_gpus):
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    leased = []
+    for _ in range(2):
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        lease_until_exit("cuda")
+        leased.append(os.environ["CUDA_VISIBLE_DEVICES"])
+    assert leased == ["GPU-00", "GPU-11"]
 
 
 def test_slurm_job_keeps_exactly_its_gpus(monkeypatch, three_gpus):
@@ -184,6 +190,45 @@ def test_visible_gpus_respect_environment_variable(monkeypatch, three_gpus, vari
 def test_more_gpus_than_available_are_refused(three_gpus):
     with pytest.raises(DeviceError, match=r"system\.training\.gpus: 4, but this machine has 3"):
         lease_until_exit("cuda", 4)
+
+
+@pytest.fixture
+def mig_slices(monkeypatch, three_gpus) -> None:
+    """A machine with one card cut into two slices."""
+    slices = [Gpu(0, f"MIG-GPU-0/{part}/0", "GPU MIG 3g.20gb", 20480) for part in (1, 2)]
+    monkeypatch.setattr(gpus, "list_gpus", lambda: slices)
+
+
+def test_jobs_lease_different_slices(monkeypatch, mig_slices, tmp_path):
+    for part in (1, 2):
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        lease_until_exit("auto")
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == f"MIG-GPU-0/{part}/0"
+        (owner,) = lease_holders(f"MIG-GPU-0/{part}/0", tmp_path)
+        assert owner["pid"] == os.getpid()
+
+
+def test_slices_cannot_train_together(mig_slices):
+    with pytest.raises(DeviceError, match="has 0 \\(MIG slices do not count"):
+        lease_until_exit("cuda", 2)
+
+
+@pytest.mark.parametrize(("present", "visible"), [(True, None), (True, "7"), (False, None)])
+def test_unlisted_gpu_is_warned_about(monkeypatch, three_gpus, capsys, present, visible):
+    monkeypatch.setattr(gpus, "list_gpus", list)
+    monkeypatch.setattr(gpus, "has_nvidia_device", lambda: present)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    lease_until_exit("auto")
+    assert ("leases no GPU" in capsys.readouterr().err) == present
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == visible
+
+
+def test_hidden_gpus_are_not_warned_about(monkeypatch, three_gpus, capsys):
+    monkeypatch.setattr(gpus, "has_nvidia_device", lambda: True)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    lease_until_exit("auto")
+    assert capsys.readouterr().err == ""
 
 
 @pytest.fixture

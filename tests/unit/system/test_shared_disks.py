@@ -354,9 +354,7 @@ def test_partial_reads_are_completed(tmp_path, array, monkeypatch):
     np.testing.assert_array_equal(
         DiskImages(tmp_path / "train.npy")[torch.tensor([3, 1])].numpy(), array[[3, 1]]
     )
-    np.testing.assert_array_equal(
-        place_images(array, torch.device("cpu"), pin_memory=False).numpy(), array
-    )
+    np.testing.assert_array_equal(place_images(array, torch.device("cpu")).numpy(), array)
 
 
 def test_failed_read_raises_error_with_file(tmp_path, array, monkeypatch):
@@ -370,11 +368,11 @@ def test_failed_read_raises_error_with_file(tmp_path, array, monkeypatch):
 
     monkeypatch.setattr(os, "preadv", half)
     with pytest.raises(OSError, match=r"train\.npy") as caught:
-        place_images(array, torch.device("cpu"), pin_memory=False)
+        place_images(array, torch.device("cpu"))
     assert caught.value.errno == errno.EIO
 
 
 def test_shrunken_file_raises_error_not_sigbus(tmp_path, array):
     os.truncate(tmp_path / "train.npy", 150)
     with pytest.raises(DataError, match=r"train\.npy ends too early"):
-        place_images(array, torch.device("cpu"), pin_memory=False)
+        place_images(array, torch.device("cpu"))

@@ -1,7 +1,10 @@
 """A training that is killed after any step and resumed ends with the same bytes."""
 
 import math
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -172,3 +175,43 @@ def test_signal_saves_after_step_and_stops(tmp_path, signum):
     other = tmp_path / "undisturbed"
     undisturbed = results_in(other, run_process(other))
     assert results_in(tmp_path, run_process(tmp_path)) == undisturbed
+
+
+# The leader is stopped in its validation, for which the other process waits.
+STOPPED_PAIR = """
+import pathlib, signal, torch
+from resomap.errors import Stopped
+from resomap.training.autosave import Autosave
+from resomap.training.distributed import join_group
+from tests.unit.training.test_autosave import NEVER, build_trainer, fit_in, states_in
+
+class StoppedLoader(list):
+    def __iter__(self):
+        for batch in list.__iter__(self):
+            signal.raise_signal(signal.SIGTERM)
+            yield batch
+
+folder = pathlib.Path({folder!r})
+with join_group(torch.device("cpu")) as (group, device):
+    trainer = build_trainer(group=group)
+    trainer.train_loader._rank, trainer.train_loader._world = group.rank, group.world_size
+    trainer.val_loader = StoppedLoader(trainer.val_loader)
+    autosave = Autosave(states_in(folder), NEVER, None, group)
+    with autosave.handling_signals():
+        try:
+            fit_in(folder, trainer, autosave)
+        except Stopped as stopped:
+            (folder / str(group.rank)).write_text(str(stopped.exit_code))
+"""
+
+
+def test_processes_stopped_in_validation_end_and_keep_the_epoch(tmp_path):
+    script = tmp_path / "pair.py"
+    script.write_text(STOPPED_PAIR.format(folder=str(tmp_path)))
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    root = Path(__file__).parents[3]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
+    command = [sys.executable, *torchrun, str(script)]
+    subprocess.run(command, check=True, cwd=root, env=environment, timeout=120)
+    assert [(tmp_path / rank).read_text() for rank in "01"] == [str(128 + signal.SIGTERM)] * 2
+    assert saved_steps(tmp_path) == STEPS

@@ -1,4 +1,8 @@
+import math
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,47 +39,91 @@ def test_class_weights_equal_sklearn_balanced():
     torch.testing.assert_close(class_weights(labels, 3), torch.from_numpy(expected).float())
 
 
-DROPOUT_NETWORK = Architecture(
-    name="with_dropout", family="other", builder="squeezenet1_1", min_resolution=17
-)
 CPU = torch.device("cpu")
+DROPOUT_NETWORK = "squeezenet1_1"
+KILLS = 10
 
 
-def build_dropout_trainer(config: Config, seed: int = 3) -> Trainer:
+def build_dropout_trainer(
+    config: Config, seed: int = 3, builder: str = DROPOUT_NETWORK, side: int = 24
+) -> Trainer:
+    entry = Architecture(name="dropout", family="other", builder=builder, min_resolution=17)
     recipe = config.training.model_copy(update={"batch_size": 4, "epochs": 1})
-    store = build_noise_store(batch_size=4, resolution=24, classes=3)
+    store = build_noise_store(batch_size=4, resolution=side, classes=3)
+    store = replace(store, counts={"train": 48, "val": 8})
     runtime: Runtime = config.system.training
-    loaders = build_loaders(recipe, store, 24, seed, runtime, Group(), CPU)
-    return build_trainer(recipe, DROPOUT_NETWORK, seed, store, *loaders, CPU, Group())
+    loaders = build_loaders(recipe, store, side, seed, runtime, Group(), CPU)
+    return build_trainer(recipe, entry, seed, store, *loaders, CPU, Group())
 
 
-def fit_with_states(config: Config, folder: Path, kill_after: int | None = None) -> Outcome:
-    trainer = build_dropout_trainer(config)
-    autosave = Autosave(StateFolder(folder, "this training"), 1e9, 3)
+class StatesInMemory(StateFolder):
+    """A copy of the last state: half a gigabyte of weights need not reach a disk ten times."""
+
+    def __init__(self) -> None:
+        super().__init__(Path("/nowhere"), "this training")
+        self.state: Any = None
+
+    def save(self, state: Any) -> None:
+        """Keep a copy of `state` only."""
+        self.state = deepcopy(state)
+
+    def load(self) -> Any:
+        """Return a copy, as a read from disk would."""
+        return deepcopy(self.state)
+
+    def tidy(self, *, foreign: bool) -> None:
+        """There are no files."""
+
+
+def autosave_every_step(states: StateFolder) -> Autosave:
+    autosave = Autosave(states, 1e9, 1)
+    # Without the limit on the time of saving, which would skip saves of so short a training.
+    autosave._reschedule = lambda cost: vars(autosave).update(
+        _earliest=0.0, _latest=math.inf, _last_save=autosave._count
+    )
+    autosave._reschedule(0)
+    return autosave
+
+
+def fit_until(
+    config: Config, states: StateFolder, kill_after: int | None = None, **options: Any
+) -> Outcome:
+    """Fit, with a kill in the middle of the step after `kill_after` steps of this process."""
+    trainer = build_dropout_trainer(config, **options)
     if kill_after is not None:
-        update, steps = trainer._update, 0
+        update, steps = trainer._update, iter(range(kill_after))
 
         def update_or_die() -> None:
-            nonlocal steps
-            steps += 1
-            if steps > kill_after:
+            if next(steps, None) is None:
                 raise KeyboardInterrupt
             update()
 
         trainer._update = update_or_die
-    return fit(trainer, 1, config.training.monitor, autosave=autosave)
+    return fit(trainer, 1, config.training.monitor, autosave=autosave_every_step(states))
 
 
 def test_trainer_has_the_seed_of_the_run(config):
     assert build_dropout_trainer(config, seed=5).seed == 5
 
 
-def test_killed_network_with_dropout_resumes_to_same_bytes(config, tmp_path):
-    whole = fit_with_states(config, tmp_path / "whole")
-    with pytest.raises(KeyboardInterrupt):
-        fit_with_states(config, tmp_path / "killed", kill_after=7)
-    torch.manual_seed(99)
-    resumed = fit_with_states(config, tmp_path / "killed")
+@pytest.mark.parametrize(
+    ("builder", "side"),
+    [
+        ("squeezenet1_1", 24),
+        ("mobilenet_v2", 32),
+        # Half a gigabyte of weights, saved and restored ten times: minutes.
+        pytest.param("vgg11", 32, marks=pytest.mark.faults),
+    ],
+)
+def test_dropout_network_killed_ten_times_ends_with_same_bytes(config, builder, side):
+    network = {"builder": builder, "side": side}
+    whole, states = fit_until(config, StatesInMemory(), **network), StatesInMemory()
+    for kill in range(KILLS):
+        torch.manual_seed(kill)  # a process that resumes has drawn other numbers
+        with pytest.raises(KeyboardInterrupt):
+            fit_until(config, states, kill_after=1, **network)
+    assert states.state["tally"]["steps"] == KILLS
+    resumed = fit_until(config, states, **network)
     assert resumed.history == whole.history
     for name, tensor in whole.weights.items():
         assert torch.equal(tensor, resumed.weights[name]), name

@@ -24,22 +24,35 @@ with join_group(torch.device("cpu")) as (group, device):
     )
     part = lambda tensor: tensor.tensor_split(group.world_size)[group.rank]
     trainer.train_loader = [tuple(map(part, batch)) for batch in trainer.train_loader]
+    backward, passes = trainer._backward, []
+    trainer._backward = lambda *batch: passes.append(len(batch[0])) or backward(*batch)
     train, val = trainer.train_epoch(), trainer.validate()
+    all_passes = [None] * group.world_size
+    torch.distributed.all_gather_object(all_passes, passes)
     if group.is_leader:
         state = trainer.model.module.state_dict()
-        torch.save((state, train["accuracy"], val["loss"]), {path!r})
+        torch.save((state, train["accuracy"], val["loss"], all_passes), {path!r})
 """
 
 
-@pytest.mark.parametrize("micro_batch", [None, 2])
-def test_two_processes_equal_one(tmp_path, micro_batch):
+# Two batches of 11 images, in parts of 6 and 5. A micro-batch of 5 would split only the larger.
+@pytest.mark.parametrize(
+    ("micro_batch", "passes"),
+    [
+        (None, [[6, 6], [5, 5]]),
+        (2, [[2, 2, 2] * 2, [2, 2, 1] * 2]),
+        (5, [[3, 3] * 2, [3, 2] * 2]),
+    ],
+)
+def test_two_processes_equal_one(tmp_path, micro_batch, passes):
     path, script = tmp_path / "weights.pt", tmp_path / "two.py"
     script.write_text(PROGRAM.format(path=str(path), micro_batch=micro_batch))
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, *torchrun, str(script)]
     subprocess.run(command, check=True, cwd=ROOT, env=environment, timeout=120)
-    weights, accuracy, val_loss = torch.load(path, weights_only=True)
+    weights, accuracy, val_loss, all_passes = torch.load(path, weights_only=True)
+    assert all_passes == passes
     trainer = build_noise_trainer(build_network(), 11, criterion=CRITERION)
     train, val = trainer.train_epoch(), trainer.validate()
     state = dict(trainer.model.state_dict())

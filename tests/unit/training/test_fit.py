@@ -11,9 +11,11 @@ from resomap.training.checkpoint import save_weights
 from resomap.training.fit import HISTORY_COLUMNS, Outcome, fit
 from resomap.training.optimizers import build_optimizer
 from resomap.training.schedules import build_schedule
+from resomap.training.tally import Tally
 from resomap.training.trainer import Trainer
 from tests.recipes import optimizer, schedule
-from tests.tiny_training import VAL_LOSS, build_loaders
+from tests.tiny_training import VAL_LOSS, build_loaders, build_noise_trainer
+from tests.tiny_training import build_network as build_noise_network
 
 
 def build_trainer(
@@ -172,3 +174,19 @@ def test_on_epoch_receives_history_and_timing():
     timing = {"epoch_seconds", "images_per_second", "peak_memory_mib"}
     assert [values["epoch"] for values in epochs] == [0, 1]
     assert set(epochs[0]) == {*HISTORY_COLUMNS, *timing}
+
+
+def test_peak_memory_is_the_largest_of_all_epochs_and_processes():
+    outcome = Outcome(epoch_timings=[{"peak_memory_mib": 300.0}, {"peak_memory_mib": 200.0}])
+    assert outcome.peak_memory_mib(250.0) == 300
+    assert outcome.peak_memory_mib(350.0) == 350
+    assert Outcome().peak_memory_mib(1.0) == 1
+
+
+def test_peak_of_a_gpu_is_not_reset_between_epochs(monkeypatch):
+    resets = list[object]()
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", resets.append)
+    trainer = build_noise_trainer(build_noise_network())
+    trainer.device, trainer.train_loader = torch.device("cuda"), []
+    trainer.train_epoch(1, Tally(torch.device("cpu"), trainer.group))
+    assert resets == []

@@ -14,7 +14,6 @@ from resomap.training.fit import fit
 from resomap.training.memory import (
     Infeasible,
     MicroBatch,
-    is_out_of_memory,
     min_micro_batch,
     run_within_memory,
 )
@@ -94,10 +93,18 @@ def test_other_errors_are_not_retried():
         predict(model, noise_batches(9, 9))
 
 
-def test_cpu_allocator_error_is_out_of_memory():
-    with pytest.raises(RuntimeError) as raised:
-        torch.empty(2**60, dtype=torch.uint8)
-    assert is_out_of_memory(raised.value)
+@pytest.mark.parametrize(
+    ("message", "named"),
+    [
+        ("CUDA error: out of memory", False),
+        ("GET was unable to find an engine to execute", True),
+    ],
+)
+def test_infeasible_names_what_may_be_no_lack_of_memory(message, named):
+    model = LimitedMemory(build_network(), 0, RuntimeError(message))
+    outcome = fit(build_noise_trainer(model, momentum=0.0), 1, VAL_LOSS)
+    assert outcome.status == "infeasible"
+    assert ("unable to find an engine" in outcome.reason) == named
 
 
 @given(count=st.integers(1, 300), size=st.integers(1, 300), minimum=st.sampled_from([1, 2]))

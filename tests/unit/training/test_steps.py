@@ -115,3 +115,26 @@ def test_cell_short_of_memory_is_split_or_infeasible(
     (record,) = measure(config, (16,))
     found = record["status"], record.get("micro_batch"), record.get("reason")
     assert found == (status, micro_batch, reason)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError("no memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")],
+    ids=repr,
+)
+def test_network_that_does_not_fit_is_infeasible(config, monkeypatch, error):
+    def fail(*_arguments: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(steps, "build_trainer", fail)
+    (record,) = measure(config, (16,))
+    assert (record["status"], record["reason"]) == ("infeasible", str(error))
+
+
+def test_other_error_of_measured_network_is_raised(config, monkeypatch):
+    def fail(*_arguments: Any) -> None:
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr(steps, "build_trainer", fail)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        measure(config, (16,))

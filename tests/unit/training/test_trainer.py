@@ -7,7 +7,7 @@ from torch.nn import functional
 from torch.optim.lr_scheduler import StepLR
 
 from resomap.training import LRSchedulerCallback, Trainer
-from resomap.training.ema import warmed_up_decay
+from resomap.training.optimizers import warmed_up_decay
 from tests.tiny_training import build_network, build_noise_trainer, noise_batches
 
 CRITERIA = {

@@ -3,6 +3,7 @@ import pytest
 from resomap.config.load import build_config
 from resomap.config.schema import Config
 from resomap.errors import ConfigError
+from resomap.workflow import recipe_checks
 from resomap.workflow.recipe_checks import check_decay_steps, recipe_warnings, steps_per_epoch
 
 LONG_MEMORY = (
@@ -62,3 +63,14 @@ def test_settings_without_effect_are_warned_about(training, lines):
     warnings = list(recipe_warnings(with_training(**training)))
     assert len(warnings) == len(lines)
     assert all(part in warning for part, warning in zip(lines, warnings, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("precision", "present", "count"),
+    [("tf32", False, 1), ("tf32", True, 0), ("bf16", False, 0)],
+)
+def test_tf32_without_gpu_is_warned_about(monkeypatch, precision, present, count):
+    monkeypatch.setattr(recipe_checks, "has_nvidia_device", lambda: present)
+    lines = list(recipe_warnings(with_training(precision=precision)))
+    assert len(lines) == count
+    assert all("training.precision: tf32" in line for line in lines)

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from resomap.config.load import load_config
 from resomap.config.training import ColorJitter, GaussianBlur, RandomErasing, RandomResizedCrop
+from resomap.data.loading import transforms
 from resomap.data.loading.loader import EvalLoader, Normalise, TrainLoader, to_device
 from resomap.data.loading.random_draws import draw_epoch
 from resomap.training.build import build_loaders
@@ -238,3 +240,26 @@ def test_two_resolutions_show_equal_augmentations(augmented):
         reduced = torch.nn.functional.avg_pool2d(fine, 4)
         assert (reduced - coarse).abs().median() < 0.05
         assert torch.corrcoef(torch.stack([reduced.flatten(), coarse.flatten()]))[0, 1] > 0.97
+
+
+@pytest.mark.parametrize("pieces", [2, 3, 6])
+def test_batch_augmented_in_pieces_is_the_same(augmented, pieces):
+    tried = list[int]()
+
+    def within_memory(count: int, work: Callable[[int], Tensor]) -> Tensor:
+        tried.append(count)
+        return work(min(pieces, count))
+
+    in_pieces = augmented(within_memory=within_memory)
+    assert_equal_batches(in_pieces, augmented())
+    assert tried == [6, 6, 6, 3]
+    assert all(batch.is_contiguous(memory_format=torch.channels_last) for batch, _ in in_pieces)
+
+
+def test_blur_of_all_images_equals_blur_of_chosen(waves, monkeypatch):
+    images = waves(8, 24).permute(0, 3, 1, 2).float()
+    sigma = torch.tensor([0.0, 0.1, 0.0, 0.02, 0.0, 0.0, 0.05, 0.0], dtype=torch.float64)
+    chosen = transforms.blur(images, sigma)
+    # As on a GPU, where the images to blur are not known on the CPU.
+    monkeypatch.setattr(transforms, "on_host", lambda _: False)
+    torch.testing.assert_close(transforms.blur(images, sigma), chosen, atol=1e-4, rtol=1e-6)
