@@ -44,8 +44,8 @@ if [ "${1:-}" = rehearse ]; then
 else
   part 25 1_card.md benchmarks.gpu.card
   part 60 2_right.txt pytest -v -rfEs -p no:cacheprovider tests/gpu
-  part 145 3_settings.md benchmarks.gpu.steps --seconds 133
-  part 145 4_peers.md benchmarks.gpu.peers --seconds 135
+  part 140 3_settings.md benchmarks.gpu.steps --seconds 128
+  part 140 4_peers.md benchmarks.gpu.peers --seconds 130
   part 75 5_sheet.md benchmarks.gpu.sheet --seconds 50
   part 30 6_energy.md benchmarks.gpu.energy
   part 50 7_maps.md benchmarks.gpu.maps --seconds 35

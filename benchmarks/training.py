@@ -159,8 +159,9 @@ class TrainingMethod:
         """Train once in `folder` and record the round."""
         shutil.rmtree(folder, ignore_errors=True)
         outputs = [folder / str(number) for number in range(self.count)]
-        self.costs.append(run_processes(*map(self.command, outputs)))
+        cost = run_processes(*map(self.command, outputs))
         rate, accuracy = self.result(outputs[0])
+        self.costs.append(cost)
         self.rates.append(rate)
         self.accuracies.append(accuracy)
 

@@ -5,7 +5,7 @@ ResoMapError            printed without a traceback
 |-- DataError           images, masks or the prepared store
 |-- DeviceError         a requested device that is not available
 |-- DiskError           a file system without a feature that jobs need
-`-- Stopped             a signal ended the job after its state was saved
+`-- Stopped             a signal ended the job, which resumes from its saved state
 """
 
 from collections.abc import Iterable
@@ -36,7 +36,7 @@ class DiskError(ResoMapError):
 
 
 class Stopped(ResoMapError):
-    """A signal that ended the job after its state was saved.
+    """A signal that ended the job, whose last saved state resumes it.
 
     `signum` is its number, and `exit_code` the shell's code for it, so that a scheduler
     retries the job.
@@ -44,7 +44,7 @@ class Stopped(ResoMapError):
 
     def __init__(self, signum: int) -> None:
         super().__init__(
-            f"stopped by {Signals(signum).name}; the state is saved, and the same command resumes"
+            f"stopped by {Signals(signum).name}; the same command resumes from the saved state"
         )
         self.signum, self.exit_code = signum, 128 + signum
 

@@ -12,8 +12,10 @@ from xdist.scheduler import LoadScopeScheduling
 from resomap.config.load import build_config, merge, read_yaml
 from resomap.config.schema import CONFIG_FILES, Config
 from tests.fake_nvml import UUID, FakeNvml
+from tests.interrupts import obey_interrupts
 
 torch.set_num_threads(1)
+obey_interrupts()
 # In CI hypothesis repeats the same examples; elsewhere every run draws new ones.
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("local", deadline=None)

@@ -19,10 +19,13 @@ class Budget:
         return monotonic() + seconds <= self._end
 
 
-def add_device_option(parser: argparse.ArgumentParser, seconds: float = 1e9) -> None:
-    """Add --device and --seconds, which every part has."""
+def add_device_option(parser: argparse.ArgumentParser, seconds: float | None = None) -> None:
+    """Add --device, which every part has, and --seconds for a part with a budget."""
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
-    parser.add_argument("--seconds", type=float, default=seconds, help="budget of this part")
+    if seconds is not None:
+        parser.add_argument(
+            "--seconds", type=float, default=seconds, help="budget of this part"
+        )
 
 
 def print_rows(title: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -112,21 +112,34 @@ def _with_script(command: Callable[[Path], list[str]], script: str, out: Path) -
     ]
 
 
+Rounds = dict[str, dict[int, float]]
+"""Images per second of each contender by round: one that fails or is left out has no rate there."""
+
+
+def job_key(cell: tuple[str, int], method: TrainingMethod) -> str:
+    """Return the name of a contender of a cell."""
+    return f"{cell} {method.precision} {method.name}"
+
+
 def run_round(
+    number: int,
     methods: dict[tuple[str, int], list[TrainingMethod]],
     budget: Budget,
     folder: Path,
     durations: dict[str, float],
+    rounds: Rounds,
 ) -> None:
-    """Run every job once that the budget allows."""
+    """Run every job once that the budget allows, as round `number`."""
     for cell, contenders in methods.items():
         for method in contenders:
-            key = f"{cell} {method.precision} {method.name}"
+            key = job_key(cell, method)
             if not budget.allows(durations.get(key, FIRST_JOB_SECONDS)):
                 continue
-            started = monotonic()
+            started, measured = monotonic(), len(method.rates)
             failure = or_failure(partial(_run_job, method, folder))
             durations[key] = monotonic() - started
+            if len(method.rates) > measured:
+                rounds.setdefault(key, {})[number] = method.rates[-1]
             print(f"{key}: {failure or ''} {durations[key]:.1f} s", flush=True)
 
 
@@ -138,20 +151,24 @@ def _run_job(method: TrainingMethod, folder: Path) -> None:
 
 
 def peer_rows(
-    methods: dict[tuple[str, int], list[TrainingMethod]],
+    methods: dict[tuple[str, int], list[TrainingMethod]], rounds: Rounds
 ) -> Iterator[tuple[object, ...]]:
-    """Yield a row of HEAD per cell and contender."""
+    """Yield a row of HEAD per cell and contender; ratios are of the rounds that both have."""
     for (model, resolution), contenders in methods.items():
+        cell = model, resolution
         textbooks = {each.precision: each for each in contenders if each.name == "textbook"}
         for method in contenders:
             head = (model, resolution, method.precision, method.name, len(method.rates))
             if not method.rates:
                 yield (*head, NOT_MEASURED, "", "")
                 continue
-            base, relative = textbooks[method.precision].rates, ""
-            count = min(len(base), len(method.rates))
-            if method.name != "textbook" and count:
-                relative = spread(ratios(method.rates[:count], base[:count]))
+            base = rounds.get(job_key(cell, textbooks[method.precision]), {})
+            own, relative = rounds[job_key(cell, method)], ""
+            common = sorted(own.keys() & base.keys())
+            if method.name != "textbook" and common:
+                relative = spread(
+                    ratios([own[each] for each in common], [base[each] for each in common])
+                )
             yield (*head, spread(method.rates, 0), spread(method.walls), relative)
 
 
@@ -169,7 +186,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--workers", type=int, default=16)
     options = parser.parse_args()
-    budget, durations = Budget(options.seconds), dict[str, float]()
+    budget, durations, rounds = Budget(options.seconds), dict[str, float](), Rounds()
     for name in SCRIPTS:
         if not find_spec(name):
             print(f"{name} is not installed: {NOT_MEASURED}")
@@ -189,8 +206,9 @@ def main() -> None:
                 contenders = list(build_methods(options, model, resolution, dataset))
                 methods[model, resolution] = contenders
         for number in range(options.rounds):
-            run_round(methods, budget, work / "run", durations)
-            print_rows(f"Training jobs after round {number + 1}", HEAD, peer_rows(methods))
+            run_round(number, methods, budget, work / "run", durations, rounds)
+            rows = peer_rows(methods, rounds)
+            print_rows(f"Training jobs after round {number + 1}", HEAD, rows)
     facts = {"side": FILE_SIDE, "batch": options.batch_size, "images": options.images}
     print(NOTE.format(**facts, epochs=options.epochs, workers=options.workers))
 

@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from resomap.config.data import Data
-from resomap.config.messages import explain, file_of, section_of, shorten
+from resomap.config.messages import explain, file_of, join_lines, section_of, shorten
 from resomap.config.recipe import recipe_problems
 from resomap.config.schema import CONFIG_FILES, Config
 from resomap.config.sweep_checks import sweep_problems, unknown_models
@@ -196,7 +196,8 @@ def build_config(values: Mapping[str, Any]) -> Config:
         # objects, and its lax mode accepts "1e-1" as a number.
         config = Config.model_validate_json(_to_json(values, names), strict=True)
     except ValidationError as error:
-        raise ConfigError("\n".join([*problems, explain(error, names)])) from None
+        problems += explain(error, names).splitlines()
+        raise ConfigError(join_lines(problems)) from None
     # Not with a key left out: the shipped value in its place may contradict the others.
     if not problems:
         problems = [
@@ -205,7 +206,7 @@ def build_config(values: Mapping[str, Any]) -> Config:
             *_device_problems(config),
         ]
     if problems:
-        raise ConfigError("\n".join(problems))
+        raise ConfigError(join_lines(problems))
     # Options of other datasets have no effect, so they must not change a job's identity.
     unused = {name: None for name in DATASET_SECTIONS if name != config.data.variant}
     data = config.data.model_copy(update=unused)

@@ -1,6 +1,7 @@
 """Error messages for an invalid configuration: file, key, what is wrong, what would be right."""
 
 import json
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, get_args
 
@@ -12,6 +13,8 @@ from resomap.errors import suggest
 
 # One mistake, such as a list for a section, may raise an error for each of its keys.
 MOST_LINES = 3
+MOST_PROBLEMS = 10
+"""Lines about mistakes that were found apart from each other."""
 
 
 def explain(error: ValidationError, names: list[Any]) -> str:
@@ -25,9 +28,13 @@ def explain(error: ValidationError, names: list[Any]) -> str:
         if problem["type"] != "too_short" or not problem["input"]:
             # A value may hold line breaks; a problem has one line.
             lines.append(" ".join(_explain_problem(problem, names).split()))
-    if len(lines) > MOST_LINES:
-        hidden = len(lines) - MOST_LINES + 1
-        lines = [*lines[: MOST_LINES - 1], f"... and {hidden} more"]
+    return join_lines(lines, MOST_LINES)
+
+
+def join_lines(lines: Sequence[str], most: int = MOST_PROBLEMS) -> str:
+    """Return `lines` as one text; of more than `most` the last are counted."""
+    if len(lines) > most:
+        lines = [*lines[: most - 1], f"... and {len(lines) - most + 1} more"]
     return "\n".join(lines)
 
 

@@ -93,6 +93,22 @@ def resident_growth_bytes(run: Callable[[], object]) -> int:
     Raises MemoryError if memory does not suffice, ResoMapError if another signal ends the fork,
     and RuntimeError if the fork fails otherwise.
     """
+    code, answer = _measure_in_fork(run)
+    if code == -signal.SIGKILL:
+        # The kernel kills processes where memory runs out, and does it again; a person does not.
+        code, answer = _measure_in_fork(run)
+    if code in (-signal.SIGKILL, errno.ENOMEM):
+        raise MemoryError(f"the process that measured memory ended with status {code}")
+    if code < 0:
+        name = signal.Signals(-code).name
+        raise ResoMapError(f"{name} ended the process that measures memory: run again")
+    if code or not answer:
+        raise RuntimeError(f"the process that measured memory ended with status {code}")
+    return int(answer)
+
+
+def _measure_in_fork(run: Callable[[], object]) -> tuple[int, str]:
+    """Return the exit code of the fork that calls `run`, and the growth that it reports."""
     # Freed memory that malloc kept would serve `run` again and hide its growth, so the heap is
     # trimmed. In a fork, because the fork sets malloc back to its defaults: here that would
     # undo `keep_freed_memory`, without which a batch took up to 90 % longer (docs/LOG.md).
@@ -109,16 +125,7 @@ def resident_growth_bytes(run: Callable[[], object]) -> int:
     with os.fdopen(reading) as pipe:
         answer = pipe.read()
     _, status = os.waitpid(child, 0)
-    code = os.waitstatus_to_exitcode(status)
-    # The kernel kills processes where memory runs out.
-    if code in (-signal.SIGKILL, errno.ENOMEM):
-        raise MemoryError(f"the process that measured memory ended with status {code}")
-    if code < 0:
-        name = signal.Signals(-code).name
-        raise ResoMapError(f"{name} ended the process that measures memory: run again")
-    if code or not answer:
-        raise RuntimeError(f"the process that measured memory ended with status {code}")
-    return int(answer)
+    return os.waitstatus_to_exitcode(status), answer
 
 
 def _report_growth(run: Callable[[], object], pipe: int) -> NoReturn:

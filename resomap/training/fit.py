@@ -200,8 +200,9 @@ class TrainingLoop:
     def _maybe_save(self) -> None:
         if self.autosave is None:
             return
-        loader = self.trainer.train_loader
-        is_last_step = isinstance(loader, TrainLoader) and self.tally.steps == len(loader)
+        loader, batches = self.trainer.train_loader, self.trainer.accumulation_steps
+        steps = math.ceil(len(loader) / batches) if isinstance(loader, TrainLoader) else None
+        is_last_step = self.tally.steps == steps
         self.autosave.maybe_save(self.state_dict, before_pause=is_last_step)
 
     def _run_epoch(self, epoch: int) -> None:

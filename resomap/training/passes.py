@@ -168,12 +168,14 @@ class CudaCapture:
 
     def record(self, body: Body) -> tuple[Callable[[], None], tuple[Tensor, Tensor]]:
         """Return the replay of a new graph of `body`, and the outputs that it writes to."""
-        graph = torch.cuda.CUDAGraph()
+        graph, before = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self._device)
         try:
             # thread_local: threads that prepare batches may allocate meanwhile.
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 outputs = body()
         except RuntimeError as error:
+            # Up to torch 2.11 a capture that cannot end leaves its own stream behind.
+            torch.cuda.set_stream(before)
             # A capture that ran out of memory cannot end, and that error comes on top.
             if isinstance(error.__context__, torch.OutOfMemoryError):
                 raise error.__context__ from None

@@ -18,6 +18,7 @@ from tests.faults.limits import run_limits
 from tests.faults.page import write_page
 from tests.faults.together import run_together
 from tests.faults.trials import Family, Trial, TrialLog
+from tests.interrupts import obey_interrupts
 
 FAMILIES = {
     family.name: family
@@ -60,6 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, default=DEFAULT_WORK)
     parser.add_argument("--page", type=Path, help="write the page of these trials")
     options = parser.parse_args(arguments)
+    obey_interrupts()
     work = options.work.resolve()
     trials = [
         trial

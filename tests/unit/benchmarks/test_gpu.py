@@ -3,8 +3,11 @@ import pytest
 from benchmarks.gpu.card import Peaks
 from benchmarks.gpu.idle import idle_share
 from benchmarks.gpu.output import Budget
+from benchmarks.gpu.peers import job_key, peer_rows
 from benchmarks.gpu.sheet import bound_seconds, variant_rows
 from benchmarks.gpu.steps import ordered_settings, runs_on
+from benchmarks.harness import ProcessCost
+from benchmarks.training import TrainingMethod
 
 CELL = {
     "variant": "eager",
@@ -93,3 +96,19 @@ def test_compiling_waits_for_all_other_settings():
 def test_cpu_runs_no_setting_of_a_gpu():
     refused = [each.name for _, each in ordered_settings(["a:64"]) if not runs_on(each, "cpu")]
     assert refused == ["tf32", "cuda_graph"]
+
+
+def test_rates_are_compared_within_the_rounds_that_both_have():
+    def contender(name: str, rates: list[float]) -> TrainingMethod:
+        costs = [ProcessCost(1.0, 1.0, "") for _ in rates]
+        return TrainingMethod(name, "bf16", lambda _: [], lambda _: (0, 0), 1, costs, rates)
+
+    cell = ("resnet18", 64)
+    ours, textbook = contender("resomap", [300.0]), contender("textbook", [10.0, 100.0])
+    # Ours failed in the first round.
+    rounds = {
+        job_key(cell, ours): {1: 300.0},
+        job_key(cell, textbook): {0: 10.0, 1: 100.0},
+    }
+    row, _ = peer_rows({cell: [ours, textbook]}, rounds)
+    assert row[-1].startswith("3.00")

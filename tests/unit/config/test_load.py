@@ -303,6 +303,14 @@ def test_many_errors_take_three_lines(defaults):
     assert lines[2] == "... and 2 more"
 
 
+def test_many_mistakes_take_ten_lines(defaults):
+    lines = error_of(
+        defaults, {"sweep": {"models": [f"net{i}" for i in range(20)]}}
+    ).splitlines()
+    assert len(lines) == 10
+    assert lines[9] == "... and 11 more"
+
+
 def test_multiline_key_is_reported_in_one_line(defaults):
     assert len(error_of(defaults, {"a\nb\nc\nd": 1}).splitlines()) == 1
 

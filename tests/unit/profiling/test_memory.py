@@ -114,6 +114,18 @@ def test_fork_ended_by_a_signal_names_it():
         resident_growth_bytes(end_fork)
 
 
+def test_fork_that_is_killed_once_measures_again(tmp_path):
+    measuring, mark = os.getpid(), tmp_path / "killed"
+
+    def kill_first_fork() -> bytearray:
+        if os.getpid() != measuring and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return bytearray(20 * MIB)
+
+    assert resident_growth_bytes(kill_first_fork) / MIB == pytest.approx(20, rel=0.05)
+
+
 def test_model_bytes_respect_each_dtype():
     model = nn.Sequential(nn.Conv2d(3, 4, 1, bias=False).to(torch.bfloat16), nn.BatchNorm2d(4))
     assert model_bytes(model) == 12 * 2 + 4 * 4 * 4 + 8

@@ -204,10 +204,14 @@ def test_capture_that_runs_out_of_memory_says_so(monkeypatch):
     def body() -> tuple[Tensor, Tensor]:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
+    streams = []
     monkeypatch.setattr(torch.cuda, "CUDAGraph", FailingGraph)
     monkeypatch.setattr(torch.cuda, "graph", FailingGraph)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: "before")
+    monkeypatch.setattr(torch.cuda, "set_stream", streams.append)
     with pytest.raises(torch.OutOfMemoryError):
         passes.CudaCapture(CPU).record(body)
+    assert streams == ["before"]
 
 
 def tf32_flags() -> tuple[bool, bool]:
