@@ -1,0 +1,1 @@
+from resomap.system import interrupts as interrupts
