@@ -42,7 +42,8 @@ NOTES = {
         "command is run again (after `snakemake --unlock` where Snakemake says so), and killed again, until "
         "the sweep is finished. Then every file of results is compared with an undisturbed sweep, a dry run "
         "has nothing to do, and no temporary file is left. What a kill between the last job and the end of a sweep "
-        "leaves, the next sweep removes."
+        "leaves, the next sweep removes. Tracebacks of `KeyboardInterrupt` that Snakemake prints about itself do not "
+        "count."
     ),
     "damage": (
         "Each kind of file that `resomap/workflow/layout.py` declares, and the staged results of a killed "
