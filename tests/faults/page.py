@@ -32,7 +32,7 @@ and {traceback:,} ended in a traceback.
 | traceback | a Python traceback instead of a message |
 
 Every number of a trial is drawn from its family, its seed and its number, so that
-`python -m tests.faults.campaign FAMILY --seed SEED` draws the same faults. Times, costs and the choice, which weighs
+`python -m tests.faults.campaign FAMILY --seed SEED` draws the same faults; a kill that comes after the end of its sweep is drawn again. Times, costs and the choice, which weighs
 costs, differ between any two sweeps and are not compared. `make test` runs a part. A trial that shows a fault is
 repeated after the repair and counts once; `docs/LOG.md` has what was found.
 """
