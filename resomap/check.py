@@ -1,6 +1,7 @@
 """Checks of the images and the disk space before a sweep starts, for `resomap check`."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -59,19 +60,22 @@ def check_recipe(config: Config) -> list[str]:
     from resomap.models.check import NetworkUse, check_networks
     from resomap.training.initial_weights import start_problems
 
-    problems, models = list[str](), swept_models(config)
-    try:
-        start_files(config)
-        problems += start_problems(config.training.start, models)
-    except ConfigError as error:
-        problems.append(str(error))
-    try:
-        check_decay_steps(config)
-    except ConfigError as error:
-        problems.append(str(error))
-    layer = config.explainability.gradcam_layer
+    models, layer = swept_models(config), config.explainability.gradcam_layer
     use = NetworkUse(config.sweep.resolutions, images_per_pass(config), layer)
-    return problems + check_networks(models, use)
+    return [
+        *(_complaint(start_files, config) or start_problems(config.training.start, models)),
+        *_complaint(check_decay_steps, config),
+        *check_networks(models, use),
+    ]
+
+
+def _complaint(check: Callable[[Config], object], config: Config) -> list[str]:
+    """Return the message of a check that raises ConfigError; nothing where it passes."""
+    try:
+        check(config)
+    except ConfigError as error:
+        return [str(error)]
+    return []
 
 
 def _write_page(config: Config, folder: Path) -> list[str]:

@@ -5,10 +5,14 @@ from typing import Any
 from resomap.config import data
 from resomap.config.training import (
     Augmentation,
+    ColorJitter,
     ExponentialDecay,
+    GaussianBlur,
     MultistepDecay,
     Optimizer,
     PlateauDecay,
+    RandomErasing,
+    RandomResizedCrop,
     Schedule,
     Sgd,
     StepDecay,
@@ -27,6 +31,16 @@ NO_AUGMENTATION: dict[str, Any] = {
 def augmentation(**changes: Any) -> Augmentation:
     """Return an augmentation of `changes` alone."""
     return Augmentation(**{**NO_AUGMENTATION, **changes})
+
+
+EVERY_AUGMENTATION = augmentation(
+    horizontal_flip=0.5,
+    random_resized_crop=RandomResizedCrop(scale=(0.2, 1.0), ratio=(0.75, 1.3333)),
+    rotation_degrees=20.0,
+    color_jitter=ColorJitter(brightness=0.2, contrast=0.2, saturation=0.3, hue=0.1),
+    blur=GaussianBlur(probability=0.5, sigma=(0.01, 0.03)),
+    erasing=RandomErasing(probability=0.5, scale=(0.02, 0.3), ratio=(0.3, 3.3)),
+)
 
 
 def optimizer(lr: float = 0.005, kind: str = "adamw") -> Optimizer:

@@ -1,0 +1,3 @@
+"""Entry points of jobs without torch. Importing this package makes Ctrl-C a line."""
+
+from resomap.system import interrupts as interrupts

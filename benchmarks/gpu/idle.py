@@ -21,6 +21,7 @@ from benchmarks.gpu.steps import (
     add_step_options,
     build,
     configure,
+    stop_after,
     time_steps,
 )
 from resomap.system.precision import use_float32
@@ -48,15 +49,7 @@ def profile_steps(trainer: Trainer, count: int = MIN_STEPS) -> Any:
     activities = [torch.profiler.ProfilerActivity.CPU]
     if trainer.device.type == "cuda":
         activities.append(torch.profiler.ProfilerActivity.CUDA)
-    steps = 0
-
-    def count_step() -> None:
-        nonlocal steps
-        steps += 1
-        if steps == count:
-            raise StepsDone
-
-    trainer.step_hook = count_step
+    stop_after(trainer, count)
     with torch.profiler.profile(activities=activities) as profiled:
         try:
             while True:

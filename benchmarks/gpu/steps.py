@@ -128,7 +128,20 @@ def build(model: str, resolution: int, setting: Setting, config: Config) -> Trai
 
 
 class StepsDone(Exception):
-    """Ends an epoch after the last step that is timed."""
+    """Ends an epoch after the last step that is needed."""
+
+
+def stop_after(trainer: Trainer, count: int) -> None:
+    """Let the next epochs of `trainer` end with StepsDone after `count` steps."""
+    steps = 0
+
+    def count_step() -> None:
+        nonlocal steps
+        steps += 1
+        if steps == count:
+            raise StepsDone
+
+    trainer.step_hook = count_step
 
 
 def time_steps(trainer: Trainer, batch_size: int, seconds: float) -> tuple[list[float], float]:

@@ -2,7 +2,7 @@
 tree."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from resomap.config.data import Data
-from resomap.config.messages import explain, file_of, join_lines, section_of, shorten
+from resomap.config.messages import explain, file_of, limit_lines, section_of, shorten
 from resomap.config.recipe import recipe_problems
 from resomap.config.schema import CONFIG_FILES, Config
 from resomap.config.sweep_checks import sweep_problems, unknown_models
@@ -196,30 +196,18 @@ def build_config(values: Mapping[str, Any]) -> Config:
         # objects, and its lax mode accepts "1e-1" as a number.
         config = Config.model_validate_json(_to_json(values, names), strict=True)
     except ValidationError as error:
-        problems += explain(error, names).splitlines()
-        raise ConfigError(join_lines(problems)) from None
+        problems += explain(error, names)
+        raise ConfigError("\n".join(limit_lines(problems))) from None
     # Not with a key left out: the shipped value in its place may contradict the others.
     if not problems:
-        problems = [
-            *recipe_problems(config.training),
-            *sweep_problems(config),
-            *_device_problems(config),
-        ]
+        problems = [*recipe_problems(config.training), *sweep_problems(config)]
     if problems:
-        raise ConfigError(join_lines(problems))
+        raise ConfigError("\n".join(limit_lines(problems)))
     # Options of other datasets have no effect, so they must not change a job's identity.
     unused = {name: None for name in DATASET_SECTIONS if name != config.data.variant}
     data = config.data.model_copy(update=unused)
     experiment = name_experiment(config.experiment, data)
     return config.model_copy(update={"data": data, "experiment": experiment})
-
-
-def _device_problems(config: Config) -> Iterator[str]:
-    if config.training.precision == "tf32" and config.system.device == "cpu":
-        yield (
-            "config/training.yaml: training.precision: tf32 exists on NVIDIA GPUs only, and "
-            "system.device is cpu: use fp32"
-        )
 
 
 def _expand_dataset_options(values: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,7 +1,6 @@
 """Error messages for an invalid configuration: file, key, what is wrong, what would be right."""
 
 import json
-from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, get_args
 
@@ -17,7 +16,7 @@ MOST_PROBLEMS = 10
 """Lines about mistakes that were found apart from each other."""
 
 
-def explain(error: ValidationError, names: list[Any]) -> str:
+def explain(error: ValidationError, names: list[Any]) -> list[str]:
     """Return one line per problem, at most MOST_LINES.
 
     `names` are the keys of models.yaml, in order.
@@ -28,14 +27,14 @@ def explain(error: ValidationError, names: list[Any]) -> str:
         if problem["type"] != "too_short" or not problem["input"]:
             # A value may hold line breaks; a problem has one line.
             lines.append(" ".join(_explain_problem(problem, names).split()))
-    return join_lines(lines, MOST_LINES)
+    return limit_lines(lines, MOST_LINES)
 
 
-def join_lines(lines: Sequence[str], most: int = MOST_PROBLEMS) -> str:
-    """Return `lines` as one text; of more than `most` the last are counted."""
-    if len(lines) > most:
-        lines = [*lines[: most - 1], f"... and {len(lines) - most + 1} more"]
-    return "\n".join(lines)
+def limit_lines(lines: list[str], most: int = MOST_PROBLEMS) -> list[str]:
+    """Return `lines`; of more than `most` the last are counted."""
+    if len(lines) <= most:
+        return lines
+    return [*lines[: most - 1], f"... and {len(lines) - most + 1} more"]
 
 
 def _explain_problem(problem: ErrorDetails, names: list[Any]) -> str:

@@ -1,4 +1,4 @@
-"""Checks of the sweep against the models that it names and against the training recipe."""
+"""Checks of the sweep against the models that it names, the training recipe and the machine."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -46,10 +46,7 @@ def _unknown_model(name: str, known: Iterable[str]) -> str:
 
 
 def sweep_problems(config: Config) -> Iterator[str]:
-    """Yield a line for each model that is repeated or does not fit other keys.
-
-    Every model of the sweep must be known.
-    """
+    """Yield a line for each contradiction between sections; every model must be known."""
     chosen = [find_architecture(config.models, name) for name in config.sweep.models]
     if len(set(chosen)) < len(chosen):
         yield f"{MODELS_KEY}: a model is listed twice, once by its alias"
@@ -67,6 +64,11 @@ def sweep_problems(config: Config) -> Iterator[str]:
             )
     for model in dict.fromkeys(chosen):
         yield from _model_problems(model, config)
+    if config.training.precision == "tf32" and config.system.device == "cpu":
+        yield (
+            "config/training.yaml: training.precision: tf32 exists on NVIDIA GPUs only, and "
+            "system.device is cpu: use fp32"
+        )
 
 
 def _model_problems(model: Architecture, config: Config) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 from resomap.config.types import Section
 from resomap.errors import ResoMapError, Stopped
+from resomap.system.interrupts import STOPPED
 from resomap.system.os_errors import describe_system_error
 from resomap.workflow.jobs import Job
 from resomap.workflow.receipts import writing_receipt
@@ -38,7 +39,7 @@ def run_entry_point(main: Callable[..., None]) -> None:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         # Trainings save their state first and raise Stopped.
-        print("stopped by SIGINT; the same command runs this job again", file=sys.stderr)
+        print(STOPPED, file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
     except Exception as error:
         message = describe_system_error(error)

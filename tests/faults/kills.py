@@ -38,6 +38,20 @@ MAX_FAILURES = 3
 SAME_BYTES = "the same command resumes; results equal to the byte"
 
 
+def tracebacks(text: str) -> list[str]:
+    """Return the last line of every traceback in `text`."""
+    ends = []
+    for part in text.split(TRACEBACK)[1:]:
+        lines = [line for line in part.splitlines()[1:] if line and line[0] not in " \t"]
+        ends.append(lines[0] if lines else "")
+    return ends
+
+
+def is_interrupt(end: str) -> bool:
+    """Return whether a traceback with this end is that of Ctrl-C, as Snakemake prints some."""
+    return end.startswith(("KeyboardInterrupt", "asyncio.exceptions.CancelledError"))
+
+
 @dataclass
 class Disturbance:
     """A directory that is killed and resumed, and the Snakemake that runs in it, if one does."""
@@ -86,7 +100,7 @@ class Disturbance:
         """Keep where a traceback was printed."""
         text = self.sweep.output()
         places = self.sweep.logs_with_traceback()
-        if TRACEBACK in text and not places:
+        if not places and any(not is_interrupt(each) for each in tracebacks(text)):
             places = ["output of Snakemake"]
         if places:
             name = f"traceback-{len(self.kills())}.txt"

@@ -32,7 +32,7 @@ and {traceback:,} ended in a traceback.
 | traceback | a Python traceback instead of a message |
 
 Every number of a trial is drawn from its family, its seed and its number, so that
-`python -m tests.faults.campaign FAMILY --seed SEED` draws the same faults. Times, costs and the choice, which weighs
+`python -m tests.faults.campaign FAMILY --seed SEED` draws the same faults; a kill that comes after the end of its sweep is drawn again. Times, costs and the choice, which weighs
 costs, differ between any two sweeps and are not compared. `make test` runs a part. A trial that shows a fault is
 repeated after the repair and counts once; `docs/LOG.md` has what was found.
 """
@@ -42,7 +42,8 @@ NOTES = {
         "command is run again (after `snakemake --unlock` where Snakemake says so), and killed again, until "
         "the sweep is finished. Then every file of results is compared with an undisturbed sweep, a dry run "
         "has nothing to do, and no temporary file is left. What a kill between the last job and the end of a sweep "
-        "leaves, the next sweep removes."
+        "leaves, the next sweep removes. Tracebacks of `KeyboardInterrupt` that Snakemake prints about itself do not "
+        "count."
     ),
     "damage": (
         "Each kind of file that `resomap/workflow/layout.py` declares, and the staged results of a killed "

@@ -9,6 +9,7 @@ import pytest
 from tests.faults import configs, images
 from tests.faults.campaign import FAMILIES, main, run_family
 from tests.faults.damage import DELETE, KINDS, named_in
+from tests.faults.kills import is_interrupt, tracebacks
 from tests.faults.page import NOTES, write_page
 from tests.faults.sweep import Ended, Sweep
 from tests.faults.trials import Family, Trial, TrialLog, trial_rng
@@ -136,3 +137,19 @@ def test_every_declared_kind_of_file_is_damaged():
     assert {"weights", "metrics", "native", "staged_best.safetensors", "train_receipt"} < set(
         names
     )
+
+
+def test_only_tracebacks_of_interrupts_are_left_out():
+    text = """
+Traceback (most recent call last):
+  File "a.py", line 1, in <module>
+KeyboardInterrupt
+
+Traceback (most recent call last):
+  File "b.py", line 1, in <module>
+    x = 1
+ValueError: no
+error: b
+"""
+    assert tracebacks(text) == ["KeyboardInterrupt", "ValueError: no"]
+    assert [is_interrupt(end) for end in tracebacks(text)] == [True, False]

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.gpu.steps import AUGMENTATION, Setting, StepsDone, build, configure
+from benchmarks.gpu.steps import AUGMENTATION, Setting, StepsDone, build, configure, stop_after
 from resomap.config.schema import Config
 from resomap.data.loading.loader import TrainLoader
 from resomap.system.determinism import CUBLAS_VARIABLE, CUBLAS_WORKSPACE, choose_kernels
@@ -58,15 +58,7 @@ def config_of(device: torch.device, setting: Setting) -> Config:
 
 def train_steps(trainer: Trainer, count: int, epoch: int = 0) -> None:
     """Train `count` steps of an epoch."""
-    steps = 0
-
-    def count_step() -> None:
-        nonlocal steps
-        steps += 1
-        if steps == count:
-            raise StepsDone
-
-    trainer.step_hook = count_step
+    stop_after(trainer, count)
     trainer.train_loader.set_epoch(epoch)
     with pytest.raises(StepsDone):
         trainer.train_epoch(epoch)

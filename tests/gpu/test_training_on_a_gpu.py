@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from resomap.config.training import ColorJitter, GaussianBlur, RandomErasing, RandomResizedCrop
 from resomap.data.loading.loader import EvalLoader, Normalise, TrainLoader, to_device
 from resomap.data.loading.placement import DiskImages
 from resomap.models.registry import load_model_from_config
@@ -22,7 +21,7 @@ from resomap.training.schedules import build_schedule
 from resomap.training.states import StateFolder
 from resomap.training.tally import Tally
 from resomap.training.trainer import Trainer
-from tests.recipes import augmentation, optimizer, schedule
+from tests.recipes import EVERY_AUGMENTATION, augmentation, optimizer, schedule
 from tests.tiny_training import VAL_LOSS
 
 pytestmark = pytest.mark.gpu
@@ -187,16 +186,6 @@ def test_graphed_training_resumes_from_state_of_eager(tmp_path):
 def test_compiled_training_equals_eager():
     compiled, eager = train(GPU, execution="compiled"), train(GPU)
     assert losses(compiled) == pytest.approx(losses(eager), rel=0.02)
-
-
-EVERY_AUGMENTATION = augmentation(
-    horizontal_flip=0.5,
-    random_resized_crop=RandomResizedCrop(scale=(0.2, 1.0), ratio=(0.75, 1.3333)),
-    rotation_degrees=20.0,
-    color_jitter=ColorJitter(brightness=0.2, contrast=0.2, saturation=0.3, hue=0.1),
-    blur=GaussianBlur(probability=0.5, sigma=(0.01, 0.03)),
-    erasing=RandomErasing(probability=0.5, scale=(0.02, 0.3), ratio=(0.3, 3.3)),
-)
 
 
 def read_batches(images: Any, device: torch.device, *, pinned: bool = False) -> Tensor:

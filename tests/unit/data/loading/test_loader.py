@@ -9,13 +9,12 @@ import torch
 from torch import Tensor
 
 from resomap.config.load import load_config
-from resomap.config.training import ColorJitter, GaussianBlur, RandomErasing, RandomResizedCrop
 from resomap.data.loading import transforms
 from resomap.data.loading.loader import EvalLoader, Normalise, TrainLoader, to_device
 from resomap.data.loading.random_draws import draw_epoch
 from resomap.training.build import build_loaders
 from resomap.training.distributed import Group
-from tests.recipes import augmentation
+from tests.recipes import EVERY_AUGMENTATION, augmentation
 
 CPU = torch.device("cpu")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -24,14 +23,6 @@ AS_STORED = Normalise((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255), CPU)
 COUNT = 23
 LABELS = (torch.arange(COUNT) == 22).long()
 FLIPS = augmentation(horizontal_flip=0.5)
-ALL = augmentation(
-    horizontal_flip=0.5,
-    random_resized_crop=RandomResizedCrop(scale=(0.2, 1.0), ratio=(0.75, 1.3333)),
-    rotation_degrees=20.0,
-    color_jitter=ColorJitter(brightness=0.2, contrast=0.2, saturation=0.3, hue=0.1),
-    blur=GaussianBlur(probability=0.5, sigma=(0.01, 0.03)),
-    erasing=RandomErasing(probability=0.5, scale=(0.02, 0.3), ratio=(0.3, 3.3)),
-)
 
 
 def numbered_images(resolution: int = 4) -> Tensor:
@@ -198,7 +189,14 @@ def augmented(waves, request):
         normalise = Normalise((0.5, 0.5, 0.5), (0.25, 0.25, 0.25), CPU)
         images, labels = waves(21, resolution), (torch.arange(21) // 18).long()
         loader = TrainLoader(
-            images, labels, normalise, 6, 3, ALL, sampling=request.param, **options
+            images,
+            labels,
+            normalise,
+            6,
+            3,
+            EVERY_AUGMENTATION,
+            sampling=request.param,
+            **options,
         )
         loader.set_epoch(2, step)
         return list(loader)
