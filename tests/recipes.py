@@ -3,16 +3,20 @@
 from typing import Any
 
 from resomap.config import data
-from resomap.config.training import (
+from resomap.config.augmentation import (
     Augmentation,
     ColorJitter,
-    ExponentialDecay,
     GaussianBlur,
+    RandAugment,
+    RandomErasing,
+    RandomResizedCrop,
+)
+from resomap.config.training import (
+    ExponentialDecay,
+    FineTune,
     MultistepDecay,
     Optimizer,
     PlateauDecay,
-    RandomErasing,
-    RandomResizedCrop,
     Schedule,
     Sgd,
     StepDecay,
@@ -25,12 +29,26 @@ NO_AUGMENTATION: dict[str, Any] = {
     "color_jitter": None,
     "blur": None,
     "erasing": None,
+    "rand_augment": None,
+    "trivial_augment": False,
+}
+NO_FINETUNE: dict[str, Any] = {
+    "freeze": "none",
+    "unfreeze_epoch": None,
+    "backbone_lr": 1.0,
+    "layer_decay": None,
+    "freeze_bn": False,
 }
 
 
 def augmentation(**changes: Any) -> Augmentation:
     """Return an augmentation of `changes` alone."""
     return Augmentation(**{**NO_AUGMENTATION, **changes})
+
+
+def finetune(**changes: Any) -> FineTune:
+    """Return a fine-tuning of `changes` alone."""
+    return FineTune(**{**NO_FINETUNE, **changes})
 
 
 EVERY_AUGMENTATION = augmentation(
@@ -40,6 +58,7 @@ EVERY_AUGMENTATION = augmentation(
     color_jitter=ColorJitter(brightness=0.2, contrast=0.2, saturation=0.3, hue=0.1),
     blur=GaussianBlur(probability=0.5, sigma=(0.01, 0.03)),
     erasing=RandomErasing(probability=0.5, scale=(0.02, 0.3), ratio=(0.3, 3.3)),
+    rand_augment=RandAugment(num_ops=2, magnitude=9),
 )
 
 

@@ -17,6 +17,34 @@ def recipe_problems(training: Training) -> Iterator[str]:
     except ValueError as error:
         yield f"{KEY}.monitor: {error}"
     yield from _schedule_problems(training)
+    yield from _finetune_problems(training)
+
+
+def _finetune_problems(training: Training) -> Iterator[str]:
+    finetune, key = training.finetune, f"{KEY}.finetune"
+    if training.start == "random" and finetune.freeze != "none":
+        yield (
+            f"{key}.freeze: {finetune.freeze} keeps random weights with training.start: random: "
+            "start from pretrained or from a file, or set freeze: none"
+        )
+    if training.start == "random" and finetune.freeze_bn:
+        yield (
+            f"{key}.freeze_bn: true keeps no statistics with training.start: random: start from "
+            "pretrained or from a file, or set freeze_bn: false"
+        )
+    last = finetune.unfreeze_epoch
+    if last is not None and finetune.freeze == "none":
+        yield f"{key}.unfreeze_epoch: {last} has no effect: set freeze: backbone, or write null"
+    elif last is not None and last >= training.epochs:
+        yield (
+            f"{key}.unfreeze_epoch: {last} lies after the training, epochs: {training.epochs}: "
+            "write null to keep the backbone frozen"
+        )
+    if last is None and finetune.freeze != "none" and finetune.scales_rates:
+        yield (
+            f"{key}: backbone_lr and layer_decay have no effect on a backbone that stays "
+            "frozen: set unfreeze_epoch, or leave them out"
+        )
 
 
 def _schedule_problems(training: Training) -> Iterator[str]:

@@ -6,10 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from resomap.config.augmentation import Augmentation
 from resomap.config.types import (
-    FloatRange,
-    Fraction,
-    FractionRange,
     NonNegativeFloat,
     NonNegativeInt,
     OpenFraction,
@@ -109,68 +107,6 @@ class Schedule(Section):
     """Options of `type: plateau`."""
 
 
-class RandomResizedCrop(Section):
-    """Random box of the image, resized to the full side."""
-
-    scale: FractionRange
-    """Range of the box's area, as a fraction of the image's area."""
-    ratio: FloatRange
-    """Range of the box's width divided by its height."""
-
-
-class ColorJitter(Section):
-    """Random change of brightness, contrast, saturation and hue, uniform around no change."""
-
-    brightness: Fraction
-    """Brightness factor, between 1 - x and 1 + x."""
-    contrast: Fraction
-    """Contrast factor around the image's mean grey, between 1 - x and 1 + x."""
-    saturation: Fraction
-    """Saturation factor around each pixel's grey, between 1 - x and 1 + x."""
-    hue: Annotated[float, Field(ge=0, le=0.5)]
-    """Rotation of the colour circle, between -x and x turns."""
-
-
-class GaussianBlur(Section):
-    """Gaussian blur of random images."""
-
-    probability: Fraction
-    """Probability that an image is blurred."""
-    sigma: FractionRange
-    """Range of the standard deviation, as a fraction of the side."""
-
-
-class RandomErasing(Section):
-    """Random box set to the mean colour, in random images."""
-
-    probability: Fraction
-    """Probability that a box is erased."""
-    scale: FractionRange
-    """Range of the box's area, as a fraction of the image's area."""
-    ratio: FloatRange
-    """Range of the box's width divided by its height."""
-
-
-class Augmentation(Section):
-    """Random changes of training images.
-
-    Lengths are fractions of the side, so every resolution gets the same.
-    """
-
-    horizontal_flip: Fraction
-    """Probability of a horizontal flip."""
-    random_resized_crop: RandomResizedCrop | None
-    """Random box of the image, resized to the full side; null for none."""
-    rotation_degrees: Annotated[float, Field(ge=0, le=180)]
-    """Rotation by a random angle between -x and x degrees. Corners get the mean colour."""
-    color_jitter: ColorJitter | None
-    """Random change of colours; null for none."""
-    blur: GaussianBlur | None
-    """Gaussian blur of random images; null for none."""
-    erasing: RandomErasing | None
-    """Random box set to the mean colour; null for none."""
-
-
 Mode = Literal["min", "max"]
 DIRECTIONS: dict[str, Mode] = {
     "loss": "min",
@@ -224,6 +160,33 @@ class StoppingRule(Section):
     """Smallest change that counts as an improvement."""
 
 
+class FineTune(Section):
+    """How trained weights are changed: all of them, the classifier only, or each at its rate.
+
+    The classifier is the last layer with a matrix of weights, the backbone all that comes
+    before it.
+    """
+
+    freeze: Literal["none", "backbone"]
+    """backbone: train the classifier only. The backbone then runs as in evaluation, without
+    gradients, dropout, or new BatchNorm statistics."""
+    unfreeze_epoch: PositiveInt | None
+    """Epochs after which a frozen backbone is trained as well; null: never."""
+    backbone_lr: PositiveFloat
+    """Learning rate of the backbone, as a factor of that of the classifier."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)] | None
+    """Factor of the learning rate from each layer to the one before it, counted from the
+    classifier; null for none."""
+    freeze_bn: bool
+    """BatchNorm normalises by the statistics of the initial weights and keeps them. Its scale
+    and shift are trained."""
+
+    @property
+    def scales_rates(self) -> bool:
+        """Return whether parts of the network are trained at different rates."""
+        return self.backbone_lr != 1 or self.layer_decay not in (None, 1)
+
+
 class Training(Section):
     """The training recipe, the same for every cell."""
 
@@ -241,6 +204,17 @@ class Training(Section):
     """Largest gradient norm; null for no clipping."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     """Share of the target that is spread over all classes."""
+    mixup: PositiveFloat | None
+    """Alpha of mixup: each image is averaged with another of its batch, the shares from
+    Beta(alpha, alpha); null for none. With cutmix as well, each batch takes one at random."""
+    cutmix: PositiveFloat | None
+    """Alpha of CutMix: a box of each image comes from another of its batch, its share of the
+    area from Beta(alpha, alpha); null for none."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None
+    """Probability of dropout, for architectures that have it; null keeps the builder's."""
+    drop_path: Annotated[float, Field(ge=0, lt=1)] | None
+    """Probability of stochastic depth in the last block, for architectures that have it; null
+    keeps the builder's."""
     sampling: Sampling
     """shuffled: every image once per epoch. balanced: as many images, the same number of each
     class (small classes repeat)."""
@@ -254,6 +228,8 @@ class Training(Section):
     start: Annotated[str, Field(pattern=r"^(random|pretrained|.+\.safetensors)$")]
     """Initial weights: random, pretrained (from torchvision), or a .safetensors file written by
     an earlier training."""
+    finetune: FineTune
+    """How the initial weights are trained."""
     save_top_k: NonNegativeInt
     """Number of best epochs whose weights are saved in addition to best.safetensors."""
     # The moments of three epochs a run take 400 GB in a sweep of 16 models at 7 resolutions.

@@ -7,10 +7,12 @@ from torch import Tensor, nn
 from resomap.config.schema import Architecture, Execution, Runtime
 from resomap.config.training import Training
 from resomap.data.loading.loader import EvalLoader, Normalise, TrainLoader, to_device
+from resomap.data.loading.mixing import Mixing
 from resomap.data.loading.placement import place_images
 from resomap.data.store.store import Store
 from resomap.models.registry import build_model
 from resomap.training.distributed import Group
+from resomap.training.finetune import Freezing, rate_scales
 from resomap.training.initial_weights import load_initial_weights
 from resomap.training.memory import in_pieces_within_memory
 from resomap.training.optimizers import build_optimizer
@@ -56,15 +58,23 @@ def build_loaders(
         num_workers=0 if is_resident else runtime.num_workers,
         pin_memory=pin_memory,
         within_memory=in_pieces_within_memory,
+        mixing=_build_mixing(recipe, store.num_classes),
     )
     val_batch = VAL_BATCH_FACTOR * recipe.batch_size
     val = EvalLoader(val_images, val_labels, normalise, val_batch, pin_memory=pin_memory)
     return train, val
 
 
+def _build_mixing(recipe: Training, num_classes: int) -> Mixing | None:
+    if recipe.mixup is None and recipe.cutmix is None:
+        return None
+    return Mixing(recipe.mixup, recipe.cutmix, num_classes)
+
+
 def build_trainer(
     recipe: Training,
     architecture: Architecture,
+    resolution: int,
     seed: int,
     store: Store,
     train: TrainLoader,
@@ -73,7 +83,10 @@ def build_trainer(
     group: Group,
     execution: Execution = "eager",
 ) -> Trainer:
-    """Return the trainer of `recipe` for a network whose initial weights follow from `seed`."""
+    """Return the trainer of `recipe` for a network whose initial weights follow from `seed`.
+
+    `resolution` is that of the loaders.
+    """
     torch.manual_seed(seed)  # the same weights in every process
     model = build_model(architecture, num_classes=store.num_classes)
     load_initial_weights(model, architecture, recipe.start)
@@ -82,7 +95,11 @@ def build_trainer(
     # parameters.
     model = model.to(device).to(memory_format=torch.channels_last)
     torch.manual_seed(seed + group.rank)  # dropout differs between the processes
-    optimizer = build_optimizer(recipe.optimizer, model)
+    freezing = Freezing(model, recipe.finetune, resolution)
+    if freezing.is_lasting:
+        freezing.apply(model, 0)  # the optimizer leaves out what needs no gradient
+    scales = rate_scales(model, recipe.finetune, resolution)
+    optimizer = build_optimizer(recipe.optimizer, model, scales)
     schedule = build_schedule(
         recipe.schedule, optimizer, len(train), recipe.epochs, recipe.monitor
     )
@@ -104,6 +121,7 @@ def build_trainer(
         seed=seed,
         group=group,
         execution=execution,
+        freezing=freezing,
     )
 
 

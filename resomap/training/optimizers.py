@@ -1,6 +1,8 @@
 """Optimizers from the configuration, and a moving average of the weights over their steps."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,30 +11,49 @@ from torch.optim import Optimizer as TorchOptimizer
 from torch.optim.swa_utils import AveragedModel
 
 from resomap.config.training import Optimizer
+from resomap.training.schedules import RATE_SCALE
 
 Pair = tuple[list[Tensor], list[Tensor]]
 
 
-def build_optimizer(optimizer: Optimizer, model: nn.Module) -> TorchOptimizer:
+def build_optimizer(
+    optimizer: Optimizer,
+    model: nn.Module,
+    scales: Mapping[nn.Parameter, float] | None = None,
+) -> TorchOptimizer:
     """Return the configured optimizer over the parameters of `model` that require gradients.
 
-    Parameters of fewer than two dimensions (norms, biases) are not decayed.
+    Parameters of fewer than two dimensions (norms, biases) are not decayed. `scales` are factors
+    of the learning rate, 1 where a parameter has none; the first group has the factor 1.
     """
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    weights = [parameter for parameter in parameters if parameter.ndim >= 2]
-    norms_and_biases = [parameter for parameter in parameters if parameter.ndim < 2]
-    groups = [
-        {"params": weights, "weight_decay": optimizer.weight_decay},
-        {"params": norms_and_biases, "weight_decay": 0.0},
-    ]
-    # fused: one kernel for all parameters instead of several for each.
     rate = optimizer.learning_rate
+    groups = _group_parameters(model, scales or {}, rate, optimizer.weight_decay)
+    # fused: one kernel for all parameters instead of several for each.
     if optimizer.type == "sgd":
         sgd = optimizer.sgd
         return SGD(groups, rate, momentum=sgd.momentum, nesterov=sgd.nesterov, fused=True)
     if optimizer.type == "adam":
         return Adam(groups, rate, fused=True)
     return AdamW(groups, rate, fused=True)
+
+
+def _group_parameters(
+    model: nn.Module, scales: Mapping[nn.Parameter, float], rate: float, decay: float
+) -> list[dict[str, Any]]:
+    """Return groups of equal learning rate and weight decay, the full rate first."""
+    by_scale = defaultdict[float, Pair](lambda: ([], []))
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            weights, norms_and_biases = by_scale[scales.get(parameter, 1.0)]
+            (weights if parameter.ndim >= 2 else norms_and_biases).append(parameter)
+    groups = list[dict[str, Any]]()
+    # The history records the rate of the first group.
+    for scale in sorted(by_scale, key=lambda scale: (scale != 1, -scale)):
+        weights, norms_and_biases = by_scale[scale]
+        own: dict[str, Any] = {"lr": rate * scale, RATE_SCALE: scale}
+        groups.append({"params": weights, "weight_decay": decay, **own})
+        groups.append({"params": norms_and_biases, "weight_decay": 0.0, **own})
+    return [group for group in groups if group["params"]]
 
 
 def align_state(optimizer: TorchOptimizer) -> None:

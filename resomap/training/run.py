@@ -79,6 +79,7 @@ def train_attempt(
     trainer = build_trainer(
         recipe,
         setup.architecture,
+        setup.resolution,
         seed,
         store,
         train,

@@ -4,7 +4,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from torch.optim import Optimizer
+import torch
+from torch import nn
+from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import (
     CosineAnnealingLR,
     ExponentialLR,
@@ -17,6 +19,8 @@ from resomap.config.training import Monitor, Schedule, direction_of
 from resomap.errors import ConfigError
 from resomap.training.callbacks import read_metric
 
+RATE_SCALE = "rate_scale"
+"""Key of a parameter group: its learning rate over that of the schedule, 1 where it is absent."""
 SCHEDULERS: dict[str, Any] = {
     "cosine": CosineAnnealingLR,
     "step": StepLR,
@@ -38,7 +42,8 @@ class LRSchedulerCallback:
     of `step` calls over which the learning rate rises linearly to that of the optimizer.
     With `interval="step"` a `Trainer` calls `step` once an optimizer step, not once an epoch.
     A plateau reads the metric named `scheduler_params["monitor"]` (val_loss by default) from
-    `step(metrics=...)`. `verbose` prints every change. ConfigError for an unknown type or
+    `step(metrics=...)`. Groups of the optimizer with a RATE_SCALE follow the schedule at their own
+    scale, to its last rate. `verbose` prints every change. ConfigError for an unknown type or
     parameters that torch refuses.
     """
 
@@ -59,8 +64,11 @@ class LRSchedulerCallback:
             params.setdefault("mode", direction_of(self.monitor))
         self.optimizer, self.verbose = optimizer, verbose
         self.warmup, self.interval = warmup, interval
-        self.scheduler = _build_torch_scheduler(optimizer, scheduler_type, params)
-        self._peaks = [group["lr"] for group in optimizer.param_groups]
+        self._carrier = _rate_carrier(optimizer)
+        self.scheduler = _build_torch_scheduler(self._carrier, scheduler_type, params)
+        if self._carrier is not optimizer:
+            self._carrier.step()  # torch warns about a schedule before the first step
+        self._peaks = [group["lr"] for group in self._carrier.param_groups]
         self._warmup_steps = 0
         self._set_warmup_rate()
 
@@ -74,6 +82,12 @@ class LRSchedulerCallback:
         over.
         """
         before = self.get_last_lr()
+        self._advance(metrics)
+        self._apply_scales()
+        if self.verbose and self.get_last_lr() != before:
+            self._print_rate(epoch)
+
+    def _advance(self, metrics: Mapping[str, float] | None) -> None:
         if self._warmup_steps < self.warmup:
             # With interval "step", a plateau is also called once an epoch with its metrics;
             # that call is no optimizer step and must not shorten the warm-up.
@@ -88,8 +102,6 @@ class LRSchedulerCallback:
             raise ConfigError(
                 f"schedule plateau: step() needs metrics={{'{self.monitor}': value}}"
             )
-        if self.verbose and self.get_last_lr() != before:
-            self._print_rate(epoch)
 
     def get_last_lr(self) -> list[float]:
         """Return the current learning rate of each parameter group."""
@@ -97,23 +109,50 @@ class LRSchedulerCallback:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position in the warm-up and in the schedule."""
-        return {"warmup_steps": self._warmup_steps, "scheduler": self.scheduler.state_dict()}
+        return {
+            "warmup_steps": self._warmup_steps,
+            "scheduler": self.scheduler.state_dict(),
+            "rates": [float(group["lr"]) for group in self._carrier.param_groups],
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore `state`; the learning rate itself is part of the optimizer's state."""
+        """Restore `state`; the optimizer's own learning rates are part of its state."""
         self._warmup_steps = state["warmup_steps"]
         self.scheduler.load_state_dict(state["scheduler"])
+        if self._carrier is not self.optimizer:
+            for group, rate in zip(self._carrier.param_groups, state["rates"], strict=True):
+                group["lr"] = rate
 
     def _set_warmup_rate(self) -> None:
         if self.warmup:
             # From 1 / warmup, not 0: a first step of length zero would be wasted.
             factor = min(1.0, (self._warmup_steps + 1) / self.warmup)
-            for group, peak in zip(self.optimizer.param_groups, self._peaks, strict=True):
+            for group, peak in zip(self._carrier.param_groups, self._peaks, strict=True):
                 group["lr"] = peak * factor
+            self._apply_scales()
+
+    def _apply_scales(self) -> None:
+        if self._carrier is not self.optimizer:
+            rate = self._carrier.param_groups[0]["lr"]
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate * group.get(RATE_SCALE, 1.0)
 
     def _print_rate(self, epoch: int | None) -> None:
         when = "" if epoch is None else f" after epoch {epoch}"
         print(f"learning rate: {self.get_last_lr()[0]:.3g}{when}", file=sys.stderr)
+
+
+def _rate_carrier(optimizer: Optimizer) -> Optimizer:
+    """Return the optimizer whose rate torch's scheduler sets.
+
+    It is another one where the groups of `optimizer` have scales: torch has one lowest rate for
+    all groups, so that a group of a small rate would rise to it.
+    """
+    groups = optimizer.param_groups
+    scale = groups[0].get(RATE_SCALE, 1.0)
+    if all(group.get(RATE_SCALE, 1.0) == scale for group in groups):
+        return optimizer
+    return SGD([nn.Parameter(torch.zeros(()))], groups[0]["lr"] / scale)
 
 
 def _build_torch_scheduler(optimizer: Optimizer, name: str, params: dict[str, Any]) -> Any:

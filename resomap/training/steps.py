@@ -209,7 +209,16 @@ def _measure(
     group, resolution = Group(), store.native_resolution
     train, val = build_loaders(recipe, store, resolution, 0, runtime, group, device)
     trainer = build_trainer(
-        recipe, architecture, 0, store, train, val, device, group, runtime.execution
+        _unfrozen(recipe),
+        architecture,
+        resolution,
+        0,
+        store,
+        train,
+        val,
+        device,
+        group,
+        runtime.execution,
     )
     # A training keeps a copy of its best weights on the device; it belongs to the peak.
     state = trainer.eval_model.state_dict()
@@ -236,6 +245,18 @@ def _measure(
         "peak_memory_mib": peak_memory_mib(device) - images_mib,
         "peak_rss_mib": peak_rss_kib / 2**10 - images_mib,
     }
+
+
+def _unfrozen(recipe: Training) -> Training:
+    """Return the recipe with a backbone that is trained from the start, where it ever is.
+
+    These steps take the most time and memory of the training.
+    """
+    if recipe.finetune.unfreeze_epoch is None:
+        return recipe
+    changes = {"freeze": "none", "unfreeze_epoch": None}
+    finetune = recipe.finetune.model_copy(update=changes)
+    return recipe.model_copy(update={"finetune": finetune})
 
 
 def _time_steps(trainer: Trainer, loader: TrainLoader, timer: StepTimer) -> None:

@@ -42,8 +42,13 @@ class Tally:
         return perf_counter() - self._started
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Add a batch: its mean loss (), its logits (B, C) and its labels (B,)."""
+        """Add a batch: its mean loss (), its logits (B, C) and its labels (B,).
+
+        Of shares of the classes (B, C) the largest counts.
+        """
         classes = logits.shape[1]
+        if labels.ndim > 1:
+            labels = labels.argmax(1)
         if self.confusion is None:
             cells = classes * classes
             self.confusion = torch.zeros(cells, dtype=torch.int64, device=self.device)

@@ -15,6 +15,7 @@ from resomap.config.training import Precision
 from resomap.errors import ResoMapError, Stopped
 from resomap.system.precision import check_precision
 from resomap.training.distributed import Group, unwrap
+from resomap.training.finetune import Freezing
 from resomap.training.memory import (
     BufferSnapshot,
     MicroBatch,
@@ -24,7 +25,7 @@ from resomap.training.memory import (
     run_within_memory,
 )
 from resomap.training.optimizers import WeightAverage, align_state
-from resomap.training.passes import StepOutput, autocast, build_pass, build_scaler
+from resomap.training.passes import EagerPass, StepOutput, autocast, build_pass, build_scaler
 from resomap.training.schedules import LRSchedulerCallback
 from resomap.training.tally import Tally
 from resomap.training.windows import Batch, StepBatches, load_batches, load_windows
@@ -60,6 +61,7 @@ class Trainer:
     - `seed` makes the draws of dropout depend on (seed, epoch, step, process) only.
     - `group` is the place of this process among several (`resomap.training.distributed`).
     - `execution` is eager, compiled or cuda_graph (`resomap.training.passes`).
+    - `freezing` keeps parts of the network as they are, by epoch (`resomap.training.finetune`).
     """
 
     def __init__(
@@ -82,13 +84,16 @@ class Trainer:
         seed: int | None = None,
         group: Group | None = None,
         execution: Execution = "eager",
+        freezing: Freezing | None = None,
     ) -> None:
         self.device = torch.device(device)
-        self.group = group or Group()
+        self.group, self._freezing = group or Group(), freezing
         if precision is None:
             precision = "bf16" if use_amp and self.device.type == "cuda" else "fp32"
         check_precision(precision, self.device)
         self.precision: Precision = precision
+        if freezing:
+            freezing.apply(model, 0)
         self.model = self.group.wrap(model.to(self.device), self.device)
         self.criterion = criterion.to(self.device)
         self.val_criterion = (val_criterion or criterion).to(self.device)
@@ -101,9 +106,8 @@ class Trainer:
         self.micro_batch = MicroBatch(micro_batch, min_micro_batch(model))
         self.val_micro_batch = MicroBatch()
         self._before_step = BufferSnapshot(self.model)
-        self._pass = build_pass(
-            execution, self.model, self.criterion, self.scaler, self.precision, self.device
-        )
+        self._execution: Execution = execution
+        self._pass = self._build_pass()
         self.step_hook: Callable[[], None] = no_hook
         """Called after every optimizer step and every batch of validation."""
         self.lone_hook: Callable[[], None] = no_hook
@@ -126,6 +130,7 @@ class Trainer:
         """
         tally = tally or Tally(self.device, self.group)
         self.model.train()
+        self._freeze(epoch)
         length, loader = self.accumulation_steps, self.train_loader
         for window in load_windows(loader, length, self.group, self.device):
             self._seed_step(epoch, tally.steps)
@@ -212,6 +217,22 @@ class Trainer:
         tally.add(self.val_criterion(all_logits, all_labels), all_logits, all_labels)
         return tally.scores()
 
+    def _build_pass(self) -> EagerPass:
+        parts = (self.model, self.criterion, self.scaler, self.precision, self.device)
+        return build_pass(self._execution, *parts)
+
+    def _freeze(self, epoch: int) -> None:
+        """Freeze what is frozen in `epoch`, and start anew where other weights are trained."""
+        network = unwrap(self.model)
+        if self._freezing and self._freezing.apply(network, epoch):
+            # DistributedDataParallel waits for the gradients that were required when it was
+            # made, and a CUDA graph repeats the backward pass that it recorded. The old wrapper
+            # goes first: its hooks end with it.
+            self.model = network
+            self._pass = self._build_pass()
+            self.model = self.group.wrap(network, self.device)
+            self._pass = self._build_pass()
+
     def _seed_step(self, epoch: int, step: int) -> None:
         # With a seed for every step, a state needs no generator states (of the CPU and each
         # GPU), and a repeated step draws the same dropout masks. It costs microseconds.
@@ -278,7 +299,8 @@ class Trainer:
     def _loss_weight(self, labels: Tensor) -> Tensor | float:
         """Return what the criterion divides the loss of a batch by: images or class weights."""
         weight = getattr(self.criterion, "weight", None)
-        if weight is None:
+        # Of soft targets torch divides a weighted loss by the images as well.
+        if weight is None or labels.ndim > 1:
             return float(len(labels))
         return weight[labels.to(self.device, non_blocking=True)].sum()
 

@@ -11,10 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resomap.config.training import Augmentation, Sampling
+from resomap.config.augmentation import Augmentation
+from resomap.config.training import Sampling
 from resomap.data.loading.feed import Arrival, ImageFeed
+from resomap.data.loading.mixing import BatchMix, Mixing, draw_mixes, mix_images, mix_labels
+from resomap.data.loading.operations import apply_operations
 from resomap.data.loading.placement import PlacedImages
-from resomap.data.loading.random_draws import draw_epoch
+from resomap.data.loading.random_draws import MIXING, draw_epoch
 from resomap.data.loading.transforms import (
     blur,
     color_affine,
@@ -22,13 +25,16 @@ from resomap.data.loading.transforms import (
     erase,
     resample,
     resample_bytes,
+    resample_to_bytes,
 )
 
 Batch = tuple[Tensor, Tensor]
 Drawn = dict[str, Tensor]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-AUGMENTATION_DRAWS = ("flipped", "box", "angle", "color", "sigma", "erased")
+AUGMENTATION_DRAWS = (
+    *("flipped", "box", "angle", "color", "sigma", "erased", "operation", "strength"),
+)
 WithinMemory = Callable[[int, Callable[[int], Tensor]], Tensor]
 """Call a function with the number of pieces in which it shall process so many images."""
 
@@ -45,6 +51,7 @@ class Normalise:
         self, mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
     ) -> None:
         self.device, self.mean_bytes = device, tuple(255 * value for value in mean)
+        self.fill = (255 * torch.tensor(mean)).to(device)
         # Scale and shift are folded into one multiply-add per value.
         self._scale = (1 / (255 * torch.tensor(std))).to(device)
         self._shift = (-torch.tensor(mean) / torch.tensor(std)).to(device)
@@ -68,17 +75,37 @@ class Normalise:
         return changed.view(images.shape).permute(0, 3, 1, 2)
 
 
+class Positions(NamedTuple):
+    """The positions in the epoch of this process's part of a batch.
+
+    `before` is the position before them in the batch, the last one for the first, where another
+    process has it: mixing needs its image.
+    """
+
+    batch: int
+    own: slice
+    before: int | None = None
+
+    def take(self, values: Tensor) -> Tensor:
+        """Return the rows of `values` at `before`, if there is one, and at the own positions."""
+        if self.before is None:
+            return values[self.own]
+        return torch.cat([values[self.before : self.before + 1], values[self.own]])
+
+
 class PlacedEpoch(NamedTuple):
     """The draws of an epoch in the order of its positions, on the devices that use them."""
 
     order: Tensor
     label_order: Tensor
     drawn: Drawn
+    mixes: list[BatchMix] | None
 
 
 class TrainLoader:
     """Shuffled or balanced, augmented batches of (float images (B, 3, r, r), labels (B,)).
 
+    With `mixing` the labels are shares of the classes (B, C).
     They are on the device of `normalise`. Process `rank` of `world` takes its part of every
     batch. `num_workers` threads prepare batches ahead; the batches are the same for any number.
     `pin_memory` speeds up images that do not fit on a GPU, `within_memory` repeats an
@@ -100,13 +127,14 @@ class TrainLoader:
         num_workers: int = 0,
         pin_memory: bool = False,
         within_memory: WithinMemory = in_one_piece,
+        mixing: Mixing | None = None,
     ) -> None:
         self._feed = ImageFeed(images, normalise.device, pin_memory=pin_memory)
         self._labels, self._normalise = labels, normalise
         self._batch_size, self._seed, self._augmentation = batch_size, seed, augmentation
         self._balanced = labels.numpy(force=True) if sampling == "balanced" else None
         self._rank, self._world, self._num_workers = rank, world, num_workers
-        self._within_memory = within_memory
+        self._within_memory, self._mixing = within_memory, mixing
         self._epoch, self._step = 0, 0
 
     def __len__(self) -> int:
@@ -134,16 +162,19 @@ class TrainLoader:
         for finish in _run_ahead(prepare, self._own_positions(), self._num_workers):
             yield finish()
 
-    def _own_positions(self) -> list[slice]:
+    def _own_positions(self) -> list[Positions]:
         """Return the positions of this process in each batch of the next iteration."""
         # Every process draws the whole epoch, so that N processes see the batches of one.
         bounds = list(accumulate(self._epoch_batch_sizes(), initial=0))
-        own = list[slice]()
-        for start, stop in list(pairwise(bounds))[self._step :]:
+        own = list[Positions]()
+        for batch, (start, stop) in enumerate(pairwise(bounds)):
             least, more = divmod(stop - start, self._world)
             first = start + self._rank * least + min(self._rank, more)
-            own.append(slice(first, first + least + (self._rank < more)))
-        return own
+            part = slice(first, first + least + (self._rank < more))
+            is_mixed = self._mixing is not None and self._world > 1
+            before = (first if first > start else stop) - 1
+            own.append(Positions(batch, part, before if is_mixed else None))
+        return own[self._step :]
 
     def _place_epoch(self) -> PlacedEpoch:
         """Draw the epoch and copy it to the devices, once: a batch then takes slices of it."""
@@ -156,12 +187,15 @@ class TrainLoader:
             values = getattr(draws, name)
             if values is not None:
                 drawn[name] = _place(values[draws.slot], self._normalise.device)
+        mixes = None
+        if self._mixing:
+            mixes = draw_mixes([self._seed, self._epoch, MIXING], len(self), self._mixing)
         order = _place(draws.order, images.device)
-        return PlacedEpoch(order, _place(draws.order, self._labels.device), drawn)
+        return PlacedEpoch(order, _place(draws.order, self._labels.device), drawn, mixes)
 
-    def _prepare_batch(self, epoch: PlacedEpoch, positions: slice) -> Callable[[], Batch]:
+    def _prepare_batch(self, epoch: PlacedEpoch, positions: Positions) -> Callable[[], Batch]:
         """Start a batch, in any thread, and return the function that finishes it."""
-        arrival = self._feed.start(epoch.order[positions])
+        arrival = self._feed.start(positions.take(epoch.order))
         finish = partial(self._finish_batch, epoch, positions, arrival)
         if self._normalise.device.type != "cpu":
             # On the stream of the training: augmenting is little work beside a step.
@@ -169,14 +203,20 @@ class TrainLoader:
         batch = finish()
         return lambda: batch
 
-    def _finish_batch(self, epoch: PlacedEpoch, positions: slice, arrival: Arrival) -> Batch:
+    def _finish_batch(
+        self, epoch: PlacedEpoch, positions: Positions, arrival: Arrival
+    ) -> Batch:
         images = self._feed.finish(arrival)
-        drawn = {name: values[positions] for name, values in epoch.drawn.items()}
+        drawn = {name: positions.take(values) for name, values in epoch.drawn.items()}
         batch = self._within_memory(
             len(images), partial(_augment_in_pieces, images, drawn, self._normalise)
         )
-        labels = self._labels.index_select(0, epoch.label_order[positions])
-        return batch, labels.to(self._normalise.device, non_blocking=True)
+        labels = self._labels.index_select(0, positions.take(epoch.label_order))
+        labels = labels.to(self._normalise.device, non_blocking=True)
+        if epoch.mixes is None or self._mixing is None:
+            return batch, labels
+        mix, has_before = epoch.mixes[positions.batch], positions.before is not None
+        return _mix_neighbours(batch, labels, mix, self._mixing.num_classes, has_before)
 
 
 class EvalLoader:
@@ -241,19 +281,38 @@ def _augment_in_pieces(
 def _augment(images: Tensor, drawn: Drawn, normalise: Normalise) -> Tensor:
     moved, on_cpu = "box" in drawn or "angle" in drawn, images.device.type == "cpu"
     box, angle, flipped = drawn.get("box"), drawn.get("angle"), drawn["flipped"]
+    # Operations are on bytes; without them, bytes are resampled where that is faster.
+    in_bytes = on_cpu or "operation" in drawn
     if not moved:
         images = _flip(images, flipped)
     elif on_cpu:
         images = resample_bytes(images, box, angle, flipped, normalise.mean_bytes)
+    elif in_bytes:
+        images = resample_to_bytes(images, box, angle, flipped, normalise.fill)
+    if "operation" in drawn:
+        operation, strength = drawn["operation"], drawn["strength"]
+        images = apply_operations(images, operation, strength, normalise.fill)
     batch = normalise.recolor(images, drawn["color"]) if "color" in drawn else normalise(images)
     # After normalisation 0 is the mean colour, which fills corners and erased boxes.
-    if moved and not on_cpu:
+    if moved and not in_bytes:
         batch = resample(batch, box, angle, flipped)
     if "sigma" in drawn:
         batch = blur(batch, drawn["sigma"])
     if "erased" in drawn:
         batch = erase(batch, drawn["erased"])
     return batch.contiguous(memory_format=torch.channels_last)
+
+
+def _mix_neighbours(
+    images: Tensor, labels: Tensor, mix: BatchMix, num_classes: int, has_before: bool
+) -> Batch:
+    """Mix each image with the one before it; the first of all belongs to another process."""
+    pairs = list[tuple[Tensor, Tensor]]()
+    for values in (images, labels):
+        before = values[:-1] if has_before else values.roll(1, 0)
+        pairs.append((values[1:] if has_before else values, before))
+    mixed = mix_images(*pairs[0], mix).contiguous(memory_format=torch.channels_last)
+    return mixed, mix_labels(*pairs[1], mix, num_classes)
 
 
 def _flip(images: Tensor, flipped: Tensor) -> Tensor:

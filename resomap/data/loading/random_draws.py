@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from resomap.config.training import Augmentation, ColorJitter, GaussianBlur, RandomErasing
+from resomap.config.augmentation import Augmentation, ColorJitter, GaussianBlur, RandomErasing
+from resomap.data.loading.policies import draw_rand_augment, draw_trivial_augment
 
 # Numbers of the streams: one augmentation more or less leaves the draws of the others alone.
-ORDER, FLIP, CROP, ROTATION, COLOR, BLUR, ERASING = range(7)
+ORDER, FLIP, CROP, ROTATION, COLOR, BLUR, ERASING, RANDAUGMENT, TRIVIAL, MIXING = range(10)
 CROP_TRIES = 10
 
 
@@ -30,6 +31,8 @@ class EpochDraws:
     color     (N, 4) factors of brightness, contrast and saturation, and the shift of hue
     sigma     (N,) sigma of the blur in fractions of the side, 0 for none
     erased    (N, 4) left, top, width, height of the erased box, width 0 for none
+    operation (N, K) operations of RandAugment and TrivialAugment, one after another
+    strength  (N, K) strength of each, in its own unit
     """
 
     order: np.ndarray
@@ -40,6 +43,8 @@ class EpochDraws:
     color: np.ndarray | None = None
     sigma: np.ndarray | None = None
     erased: np.ndarray | None = None
+    operation: np.ndarray | None = None
+    strength: np.ndarray | None = None
 
 
 def draw_epoch(
@@ -74,6 +79,14 @@ def draw_epoch(
         draws["sigma"] = _draw_sigmas(stream(BLUR), count, augmentation.blur)
     if augmentation.erasing:
         draws["erased"] = _draw_erased(stream(ERASING), count, augmentation.erasing)
+    policies = list[tuple[np.ndarray, np.ndarray]]()
+    if augmentation.rand_augment:
+        options = augmentation.rand_augment
+        policies.append(draw_rand_augment(stream(RANDAUGMENT), count, options))
+    if augmentation.trivial_augment:
+        policies.append(draw_trivial_augment(stream(TRIVIAL), count))
+    if policies:
+        draws["operation"], draws["strength"] = map(np.hstack, zip(*policies, strict=True))
     flipped = stream(FLIP).random(count) < augmentation.horizontal_flip
     return EpochDraws(order, _assign_slots(order), flipped, **draws)
 

@@ -25,7 +25,15 @@ def resample(
     `angle` (B,) is in degrees, `box` (B, 4) in fractions of the side.
     """
     # A box is never larger than the image, hence only upscaled: no antialiasing is needed.
-    grid = _sampling_grid(_affine(box, angle, flipped).to(images.dtype), images.shape[-1])
+    return warp(images, _affine(box, angle, flipped))
+
+
+def warp(images: Tensor, matrices: Tensor) -> Tensor:
+    """Resample (B, C, r, r) bilinearly; outside the image is 0.
+
+    `matrices` (B, 2, 3) map output to input coordinates, both in [-1, 1].
+    """
+    grid = _sampling_grid(matrices.to(images.dtype), images.shape[-1])
     return functional.grid_sample(
         images, grid, mode="bilinear", padding_mode="zeros", align_corners=False
     )
@@ -52,10 +60,29 @@ def resample_bytes(
     Outside the image is `fill` (0 to 255). This is 4 times as fast as `resample`; OpenCV rounds
     positions to 1/32 of a pixel and colours to whole levels.
     """
+    return warp_bytes(images, _affine(box, angle, flipped), fill)
+
+
+def resample_to_bytes(
+    images: Tensor, box: Tensor | None, angle: Tensor | None, flipped: Tensor, fill: Tensor
+) -> Tensor:
+    """Resample as `resample` does, but uint8 (B, r, r, C); outside the image is `fill` (C,)."""
+    return warp_to_bytes(images, _affine(box, angle, flipped), fill)
+
+
+def warp_to_bytes(images: Tensor, matrices: Tensor, fill: Tensor) -> Tensor:
+    """Warp as `warp` does, but uint8 (B, r, r, C); outside the image is `fill` (C,)."""
+    centred = (images.float() - fill).permute(0, 3, 1, 2)
+    warped = warp(centred, matrices).permute(0, 2, 3, 1) + fill
+    return warped.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def warp_bytes(images: Tensor, affine: Tensor, fill: tuple[float, ...]) -> Tensor:
+    """Resample as `warp` does, but uint8 (B, r, r, C) on the CPU with OpenCV."""
     import cv2
 
     side, changed = images.shape[1], np.empty_like(images.numpy())
-    matrices = _affine(box, angle, flipped).numpy()
+    matrices = affine.numpy().copy()
     # From coordinates in [-1, 1] to pixels counted from the centre of the first.
     matrices[:, :, 2] = (
         matrices[:, :, :2].sum(2) * (1 - side) / 2 + (matrices[:, :, 2] + 1) * side / 2 - 0.5
@@ -87,12 +114,17 @@ def _affine(box: Tensor | None, angle: Tensor | None, flipped: Tensor) -> Tensor
         angle = unturned
     box, angle = box.double(), angle.double()
     center, size = 2 * box[:, :2] + box[:, 2:] - 1, box[:, 2:]
-    radians = torch.deg2rad(angle)
-    cos, sin = radians.cos(), radians.sin()
-    rotation = torch.stack([cos, -sin, sin, cos], dim=1).view(-1, 2, 2)
+    rotation = rotation_matrices(angle)[:, :, :2]
     mirror = torch.where(flipped, -1.0, 1.0).to(size.dtype)
     scale = torch.diag_embed(torch.stack([size[:, 0] * mirror, size[:, 1]], dim=1))
     return torch.cat([rotation @ scale, rotation @ center[:, :, None]], dim=2)
+
+
+def rotation_matrices(angle: Tensor) -> Tensor:
+    """Return the matrices (B, 2, 3) of rotations by `angle` (B,) degrees, counter-clockwise."""
+    radians = torch.deg2rad(angle)
+    cos, sin, zero = radians.cos(), radians.sin(), torch.zeros_like(radians)
+    return torch.stack([cos, -sin, zero, sin, cos, zero], dim=1).view(-1, 2, 3)
 
 
 @cache

@@ -7,10 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
+from resomap.config.augmentation import Augmentation
 from resomap.config.evaluation import FineTuning
-from resomap.config.training import Augmentation, Training
+from resomap.config.training import Training
 from resomap.data.loading.loader import Normalise, TrainLoader
 from resomap.data.loading.placement import PlacedImages, take_images
+from resomap.models.layers import find_classifier
 from resomap.training.memory import MicroBatch, run_within_memory
 from resomap.training.optimizers import build_optimizer
 from resomap.training.schedules import LRSchedulerCallback
@@ -25,6 +27,8 @@ NO_AUGMENTATION = Augmentation(
     color_jitter=None,
     blur=None,
     erasing=None,
+    rand_augment=None,
+    trivial_augment=False,
 )
 
 
@@ -78,7 +82,7 @@ def fine_tune(
     FixRes (Touvron et al. 2019). `Infeasible` where not even one image fits into memory.
     """
     network = copy.deepcopy(model)
-    freeze_features(network)
+    freeze_features(network, images.shape[1])
     loader = TrainLoader(
         images,
         labels,
@@ -111,20 +115,11 @@ def fine_tune(
     return network.eval()
 
 
-def freeze_features(model: nn.Module) -> None:
+def freeze_features(model: nn.Module, resolution: int) -> None:
     """Turn off the gradients of all parameters but those of the classifier and of BatchNorm."""
     model.requires_grad_(False)
     for module in model.modules():
         if isinstance(module, BatchNorm):
             module.requires_grad_(True)
-    find_classifier(model).requires_grad_(True)
-
-
-def find_classifier(model: nn.Module) -> nn.Module:
-    """Return the layer that makes the logits: the last with a matrix of weights."""
-    layers = [
-        module
-        for module in model.modules()
-        if any(parameter.ndim >= 2 for parameter in module.parameters(recurse=False))
-    ]
-    return layers[-1]
+    for name in find_classifier(model, resolution):
+        model.get_submodule(name).requires_grad_(True)

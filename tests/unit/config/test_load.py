@@ -189,6 +189,36 @@ INVALID_COMBINATIONS: list[tuple[dict[str, Any], str]] = [
         "config/training.yaml: training.optimizer.sgd.nesterov: true needs a momentum above 0: set nesterov: false",
     ),
     (
+        {"training": {"finetune": {"freeze": "backbone"}}},
+        "config/training.yaml: training.finetune.freeze: backbone keeps random weights with training.start: random: start from pretrained or from a file, or set freeze: none",
+    ),
+    (
+        {"training": {"finetune": {"freeze_bn": True}}},
+        "config/training.yaml: training.finetune.freeze_bn: true keeps no statistics with training.start: random: start from pretrained or from a file, or set freeze_bn: false",
+    ),
+    (
+        {"training": {"finetune": {"unfreeze_epoch": 2}}},
+        "config/training.yaml: training.finetune.unfreeze_epoch: 2 has no effect: set freeze: backbone, or write null",
+    ),
+    (
+        {
+            "training": {
+                "start": "pretrained",
+                "finetune": {"freeze": "backbone", "unfreeze_epoch": 8},
+            }
+        },
+        "config/training.yaml: training.finetune.unfreeze_epoch: 8 lies after the training, epochs: 8: write null to keep the backbone frozen",
+    ),
+    (
+        {
+            "training": {
+                "start": "pretrained",
+                "finetune": {"freeze": "backbone", "layer_decay": 0.7},
+            }
+        },
+        "config/training.yaml: training.finetune: backbone_lr and layer_decay have no effect on a backbone that stays frozen: set unfreeze_epoch, or leave them out",
+    ),
+    (
         {"training": {"precision": "tf32"}, "system": {"device": "cpu"}},
         "config/training.yaml: training.precision: tf32 exists on NVIDIA GPUs only, and system.device is cpu: use fp32",
     ),

@@ -53,7 +53,7 @@ def build_dropout_trainer(
     store = replace(store, counts={"train": 48, "val": 8})
     runtime: Runtime = config.system.training
     loaders = build_loaders(recipe, store, side, seed, runtime, Group(), CPU)
-    return build_trainer(recipe, entry, seed, store, *loaders, CPU, Group())
+    return build_trainer(recipe, entry, side, seed, store, *loaders, CPU, Group())
 
 
 class StatesInMemory(StateFolder):

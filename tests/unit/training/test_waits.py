@@ -9,16 +9,17 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
-from resomap.config.training import (
+from resomap.config.augmentation import (
     Augmentation,
     ColorJitter,
     GaussianBlur,
-    Optimizer,
-    Precision,
+    RandAugment,
     RandomErasing,
     RandomResizedCrop,
 )
+from resomap.config.training import Optimizer, Precision
 from resomap.data.loading.loader import EvalLoader, Normalise, TrainLoader
+from resomap.data.loading.mixing import Mixing
 from resomap.training import passes
 from resomap.training.memory import forward_in_micro_batches
 from resomap.training.optimizers import build_optimizer
@@ -40,6 +41,8 @@ AUGMENTATIONS: dict[str, dict[str, Any]] = {
     },
     "blur": {"blur": GaussianBlur(probability=0.5, sigma=(0.01, 0.03))},
     "erasing": {"erasing": RandomErasing(probability=0.5, scale=(0.02, 0.3), ratio=(0.3, 3.3))},
+    "rand": {"rand_augment": RandAugment(num_ops=2, magnitude=9)},
+    "trivial": {"trivial_augment": True},
 }
 ALL = augmentation(
     **{name: value for each in AUGMENTATIONS.values() for name, value in each.items()}
@@ -83,12 +86,13 @@ def build_meta_trainer(
     kind: str = "adamw",
     weights: Tensor | None = None,
     images_on: torch.device = META,
+    mixing: Mixing | None = None,
     **options: Any,
 ) -> Trainer:
     normalise = Normalise((0.5, 0.4, 0.6), (0.25, 0.2, 0.3), META)
     images = torch.zeros(COUNT, SIDE, SIDE, 3, dtype=torch.uint8, device=images_on)
     labels = torch.zeros(COUNT, dtype=torch.int64, device=META)
-    train = TrainLoader(images, labels, normalise, 8, 0, changes)
+    train = TrainLoader(images, labels, normalise, 8, 0, changes, mixing=mixing)
     layers = (nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.3))
     head = (nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, CLASSES))
     model = nn.Sequential(*layers, *head).to(META, memory_format=torch.channels_last)
@@ -185,6 +189,13 @@ def test_step_of_every_option_does_not_wait(precision, kind):
     )
     assert train_without_waits(trainer).steps == 2
     assert int(trainer.ema.n_averaged) == 2
+
+
+@pytest.mark.parametrize("mixing", [Mixing(0.5, None, CLASSES), Mixing(None, 1.0, CLASSES)])
+@pytest.mark.parametrize("weights", [None, torch.ones(CLASSES)])
+def test_mixed_batch_does_not_wait(mixing, weights):
+    trainer = build_meta_trainer(augmentation(), weights=weights, mixing=mixing)
+    assert train_without_waits(trainer).num_images == COUNT
 
 
 def test_validation_batch_does_not_wait():

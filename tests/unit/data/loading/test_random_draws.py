@@ -3,7 +3,12 @@ import pytest
 import torch
 from torchvision.transforms.v2 import RandomResizedCrop as TorchvisionCrop
 
-from resomap.config.training import ColorJitter, GaussianBlur, RandomErasing, RandomResizedCrop
+from resomap.config.augmentation import (
+    ColorJitter,
+    GaussianBlur,
+    RandomErasing,
+    RandomResizedCrop,
+)
 from resomap.data.loading.random_draws import draw_boxes, draw_epoch
 from tests.recipes import augmentation
 
