@@ -1,4 +1,5 @@
 # INPUTS   the file of weights that trainings start from, if one is named
+#          results/data/native.npy, if crops are cut from native images
 #          results/data/manifest.json, results/data/r{resolution}/{train,val}.npy
 #          (ancient: identity.txt stands for them, so that an identical rebuild retrains nothing)
 # OUTPUTS  results/checkpoints/{family}/{model}/r{resolution}/seed{seed}/best.safetensors
@@ -14,6 +15,7 @@ rule train_run:
         start=targets.start_files(CONFIG),
         identity="results/data/identity.txt",
         data=ancient("results/data/manifest.json"),
+        native=ancient(targets.native_files(CONFIG)),
         images=ancient(
             expand(
                 "results/data/r{resolution}/{split}.npy",

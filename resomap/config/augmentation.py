@@ -84,3 +84,9 @@ class Augmentation(Section):
     """Random operations of one strength on each image; null for none."""
     trivial_augment: bool
     """One random operation of random strength on each image (TrivialAugmentWide)."""
+
+    @property
+    def crops_native(self) -> bool:
+        """Return whether random boxes are cut from images at native resolution."""
+        crop = self.random_resized_crop
+        return crop is not None and crop.crop_from == "native"

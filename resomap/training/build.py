@@ -6,8 +6,14 @@ from torch import Tensor, nn
 
 from resomap.config.schema import Architecture, Execution, Runtime
 from resomap.config.training import Training
-from resomap.data.loading.loader import EvalLoader, Normalise, TrainLoader, to_device
+from resomap.data.loading.loader import (
+    EvalLoader,
+    Normalise,
+    TrainLoader,
+    to_device,
+)
 from resomap.data.loading.mixing import Mixing
+from resomap.data.loading.native_crops import NativeCrops
 from resomap.data.loading.placement import place_images
 from resomap.data.store.store import Store
 from resomap.models.registry import build_model
@@ -36,9 +42,14 @@ def build_loaders(
     The images are placed as near to `device` as they fit: on it, in memory, or read from disk.
     """
     normalise = Normalise(store.mean, store.std, device)
-    images, val_images = (
-        place_images(store.images(split, resolution), device) for split in ("train", "val")
-    )
+    native = None
+    if recipe.augmentation.crops_native:
+        images = place_images(store.native_images(), device)
+        rows = torch.from_numpy(np.array(store.rows("train")))
+        native = NativeCrops(rows, resolution, store.filter)
+    else:
+        images = place_images(store.images("train", resolution), device)
+    val_images = place_images(store.images("val", resolution), device)
     pin_memory = runtime.pin_memory and device.type == "cuda"
     labels = to_device(store.labels("train"), device)
     val_labels = to_device(store.labels("val"), device)
@@ -59,6 +70,7 @@ def build_loaders(
         pin_memory=pin_memory,
         within_memory=in_pieces_within_memory,
         mixing=_build_mixing(recipe, store.num_classes),
+        native=native,
     )
     val_batch = VAL_BATCH_FACTOR * recipe.batch_size
     val = EvalLoader(val_images, val_labels, normalise, val_batch, pin_memory=pin_memory)

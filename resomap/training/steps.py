@@ -138,6 +138,14 @@ class NoiseStore(Store):
         shape = (self.counts[split], resolution, resolution, 3)
         return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
+    def native_images(self) -> np.ndarray:
+        """Return as many random images as the training has, at the resolution measured."""
+        return self.images("train", self.native_resolution)
+
+    def rows(self, split: str) -> np.ndarray:
+        """Return the rows in turn: int64 (N,)."""
+        return np.arange(self.counts[split])
+
     def labels(self, split: str) -> np.ndarray:
         """Return the classes in turn: int64 (N,)."""
         return np.arange(self.counts[split]) % self.num_classes
@@ -152,6 +160,7 @@ def build_noise_store(batch_size: int, resolution: int, classes: int) -> NoiseSt
         "counts": {"train": steps * batch_size, "val": VAL_BATCH_FACTOR * batch_size},
         "mean": (0.5,) * 3,
         "std": (0.25,) * 3,
+        "filter": "bicubic",
     }
     unknown: dict[str, Any] = dict.fromkeys(each.name for each in fields(Store))
     return NoiseStore(**{**unknown, **known})

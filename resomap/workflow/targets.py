@@ -142,3 +142,9 @@ def any_of(values: Iterable[object]) -> str:
     """Return a wildcard constraint that admits exactly `values`."""
     # Nothing needs an escape: names are identifiers, the others numbers.
     return "|".join(str(value) for value in values)
+
+
+def native_files(config: Config) -> list[str]:
+    """Return the file of native images where trainings cut crops from them."""
+    is_read = config.training.augmentation.crops_native
+    return [artifact("native").path] if is_read else []

@@ -13,23 +13,14 @@ from torch import Tensor
 
 from resomap.config.augmentation import Augmentation
 from resomap.config.training import Sampling
+from resomap.data.loading.augment import Drawn, Normalise, augment_in_pieces
 from resomap.data.loading.feed import Arrival, ImageFeed
 from resomap.data.loading.mixing import BatchMix, Mixing, draw_mixes, mix_images, mix_labels
-from resomap.data.loading.operations import apply_operations
+from resomap.data.loading.native_crops import NativeCrops
 from resomap.data.loading.placement import PlacedImages
 from resomap.data.loading.random_draws import MIXING, draw_epoch
-from resomap.data.loading.transforms import (
-    blur,
-    color_affine,
-    color_constants,
-    erase,
-    resample,
-    resample_bytes,
-    resample_to_bytes,
-)
 
 Batch = tuple[Tensor, Tensor]
-Drawn = dict[str, Tensor]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 AUGMENTATION_DRAWS = (
@@ -42,37 +33,6 @@ WithinMemory = Callable[[int, Callable[[int], Tensor]], Tensor]
 def in_one_piece(count: int, work: Callable[[int], Tensor]) -> Tensor:
     """Return `work(1)`, whatever the number of images."""
     return work(1)
-
-
-class Normalise:
-    """A map of uint8 NHWC images to float32 NCHW in channels_last: `(x / 255 - mean) / std`."""
-
-    def __init__(
-        self, mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
-    ) -> None:
-        self.device, self.mean_bytes = device, tuple(255 * value for value in mean)
-        self.fill = (255 * torch.tensor(mean)).to(device)
-        # Scale and shift are folded into one multiply-add per value.
-        self._scale = (1 / (255 * torch.tensor(std))).to(device)
-        self._shift = (-torch.tensor(mean) / torch.tensor(std)).to(device)
-        self._luma, *_ = color_constants(device)
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Normalise a batch; the NHWC result viewed as NCHW is channels_last without a copy."""
-        return torch.addcmul(self._shift, images.float(), self._scale).permute(0, 3, 1, 2)
-
-    def recolor(self, images: Tensor, color: Tensor) -> Tensor:
-        """Normalise a batch whose colours change by `color` (B, 4): one matrix per image."""
-        unit = images.float() / 255
-        mean_luma = (unit.mean((1, 2)) * self._luma).sum(1)
-        matrix, shift = color_affine(mean_luma, color)
-        scale = 255 * self._scale
-        changed = torch.baddbmm(
-            (shift * scale + self._shift)[:, None],
-            unit.flatten(1, 2),
-            (matrix * scale[:, None]).transpose(1, 2),
-        )
-        return changed.view(images.shape).permute(0, 3, 1, 2)
 
 
 class Positions(NamedTuple):
@@ -105,7 +65,8 @@ class PlacedEpoch(NamedTuple):
 class TrainLoader:
     """Shuffled or balanced, augmented batches of (float images (B, 3, r, r), labels (B,)).
 
-    With `mixing` the labels are shares of the classes (B, C).
+    With `mixing` the labels are shares of the classes (B, C). With `native` the images are at
+    native resolution, and a random box of each is resized.
     They are on the device of `normalise`. Process `rank` of `world` takes its part of every
     batch. `num_workers` threads prepare batches ahead; the batches are the same for any number.
     `pin_memory` speeds up images that do not fit on a GPU, `within_memory` repeats an
@@ -128,13 +89,14 @@ class TrainLoader:
         pin_memory: bool = False,
         within_memory: WithinMemory = in_one_piece,
         mixing: Mixing | None = None,
+        native: NativeCrops | None = None,
     ) -> None:
         self._feed = ImageFeed(images, normalise.device, pin_memory=pin_memory)
         self._labels, self._normalise = labels, normalise
         self._batch_size, self._seed, self._augmentation = batch_size, seed, augmentation
         self._balanced = labels.numpy(force=True) if sampling == "balanced" else None
         self._rank, self._world, self._num_workers = rank, world, num_workers
-        self._within_memory, self._mixing = within_memory, mixing
+        self._within_memory, self._mixing, self._native = within_memory, mixing, native
         self._epoch, self._step = 0, 0
 
     def __len__(self) -> int:
@@ -146,7 +108,7 @@ class TrainLoader:
         return self._epoch_batch_sizes()[self._step :]
 
     def _epoch_batch_sizes(self) -> list[int]:
-        full, rest = divmod(len(self._feed.images), self._batch_size)
+        full, rest = divmod(len(self._labels), self._batch_size)
         # BatchNorm cannot normalise one image on a map of one cell, so a rest that leaves a
         # process fewer than two images joins the batch before it.
         if 0 < rest < 2 * self._world and full:
@@ -180,7 +142,7 @@ class TrainLoader:
         """Draw the epoch and copy it to the devices, once: a batch then takes slices of it."""
         images = self._feed.images
         draws = draw_epoch(
-            self._seed, self._epoch, len(images), self._augmentation, self._balanced
+            self._seed, self._epoch, len(self._labels), self._augmentation, self._balanced
         )
         drawn = Drawn()
         for name in AUGMENTATION_DRAWS:
@@ -191,6 +153,9 @@ class TrainLoader:
         if self._mixing:
             mixes = draw_mixes([self._seed, self._epoch, MIXING], len(self), self._mixing)
         order = _place(draws.order, images.device)
+        if self._native:
+            rows = self._native.rows.to(images.device, non_blocking=True)
+            order = rows.index_select(0, order)
         return PlacedEpoch(order, _place(draws.order, self._labels.device), drawn, mixes)
 
     def _prepare_batch(self, epoch: PlacedEpoch, positions: Positions) -> Callable[[], Batch]:
@@ -208,9 +173,8 @@ class TrainLoader:
     ) -> Batch:
         images = self._feed.finish(arrival)
         drawn = {name: positions.take(values) for name, values in epoch.drawn.items()}
-        batch = self._within_memory(
-            len(images), partial(_augment_in_pieces, images, drawn, self._normalise)
-        )
+        augment = partial(augment_in_pieces, images, drawn, self._normalise, self._native)
+        batch = self._within_memory(len(images), augment)
         labels = self._labels.index_select(0, positions.take(epoch.label_order))
         labels = labels.to(self._normalise.device, non_blocking=True)
         if epoch.mixes is None or self._mixing is None:
@@ -259,50 +223,6 @@ def _place(values: np.ndarray, device: torch.device) -> Tensor:
     return torch.from_numpy(values).to(device, non_blocking=True)
 
 
-def _augment_in_pieces(
-    images: Tensor, drawn: Drawn, normalise: Normalise, pieces: int
-) -> Tensor:
-    """Return the augmented batch; intermediate results are of one of its `pieces` at a time."""
-    if pieces == 1:
-        return _augment(images, drawn, normalise)
-    count, side, _, channels = images.shape
-    batch = torch.empty(
-        (count, channels, side, side),
-        device=normalise.device,
-        memory_format=torch.channels_last,
-    )
-    for part in torch.arange(count).tensor_split(pieces):
-        rows = slice(int(part[0]), int(part[-1]) + 1)
-        own = {name: values[rows] for name, values in drawn.items()}
-        batch[rows].copy_(_augment(images[rows], own, normalise))
-    return batch
-
-
-def _augment(images: Tensor, drawn: Drawn, normalise: Normalise) -> Tensor:
-    moved, on_cpu = "box" in drawn or "angle" in drawn, images.device.type == "cpu"
-    box, angle, flipped = drawn.get("box"), drawn.get("angle"), drawn["flipped"]
-    # Operations are on bytes; without them, bytes are resampled where that is faster.
-    in_bytes = on_cpu or "operation" in drawn
-    if not moved:
-        images = _flip(images, flipped)
-    elif on_cpu:
-        images = resample_bytes(images, box, angle, flipped, normalise.mean_bytes)
-    elif in_bytes:
-        images = resample_to_bytes(images, box, angle, flipped, normalise.fill)
-    if "operation" in drawn:
-        operation, strength = drawn["operation"], drawn["strength"]
-        images = apply_operations(images, operation, strength, normalise.fill)
-    batch = normalise.recolor(images, drawn["color"]) if "color" in drawn else normalise(images)
-    # After normalisation 0 is the mean colour, which fills corners and erased boxes.
-    if moved and not in_bytes:
-        batch = resample(batch, box, angle, flipped)
-    if "sigma" in drawn:
-        batch = blur(batch, drawn["sigma"])
-    if "erased" in drawn:
-        batch = erase(batch, drawn["erased"])
-    return batch.contiguous(memory_format=torch.channels_last)
-
-
 def _mix_neighbours(
     images: Tensor, labels: Tensor, mix: BatchMix, num_classes: int, has_before: bool
 ) -> Batch:
@@ -313,10 +233,6 @@ def _mix_neighbours(
         pairs.append((values[1:] if has_before else values, before))
     mixed = mix_images(*pairs[0], mix).contiguous(memory_format=torch.channels_last)
     return mixed, mix_labels(*pairs[1], mix, num_classes)
-
-
-def _flip(images: Tensor, flipped: Tensor) -> Tensor:
-    return torch.where(flipped[:, None, None, None], images.flip(2), images)
 
 
 def _run_ahead(

@@ -69,6 +69,23 @@ class Store:
         shape = (self.counts[split], resolution, resolution, 3)
         return self._map(f"r{resolution}/{split}.npy", shape, np.uint8)
 
+    def native_images(self) -> np.ndarray:
+        """Return the images of all splits at native resolution n: uint8 (rows, n, n, 3)."""
+        path, side = self.directory / "native.npy", self.native_resolution
+        try:
+            array = checked_files.map_array(path)
+        except FileNotFoundError as error:
+            raise DataError(
+                f"{path} is missing: crops of native images need it. Prepare the data again, or "
+                "set training.augmentation.random_resized_crop.crop_from: resized"
+            ) from error
+        if array.shape[1:] != (side, side, 3) or array.dtype != np.uint8:
+            raise DataError(
+                f"{path} holds {array.dtype} {array.shape}, but the manifest promises images of "
+                f"{side} px. Delete it and run again."
+            )
+        return array
+
     def labels(self, split: str) -> np.ndarray:
         """Return the class indices of a split: int64 (N,)."""
         return self._map(f"labels_{split}.npy", (self.counts[split],), np.int64)

@@ -22,6 +22,7 @@ from resomap.training.fit import Outcome, fit
 from resomap.training.states import StateFolder
 from resomap.training.steps import build_noise_store
 from resomap.training.trainer import Trainer
+from tests.recipes import EVERY_AUGMENTATION, finetune
 
 ARCHITECTURES = load_architectures()
 
@@ -45,10 +46,15 @@ KILLS = 10
 
 
 def build_dropout_trainer(
-    config: Config, seed: int = 3, builder: str = DROPOUT_NETWORK, side: int = 24
+    config: Config,
+    seed: int = 3,
+    builder: str = DROPOUT_NETWORK,
+    side: int = 24,
+    **changes: Any,
 ) -> Trainer:
     entry = Architecture(name="dropout", family="other", builder=builder, min_resolution=17)
-    recipe = config.training.model_copy(update={"batch_size": 4, "epochs": 1})
+    changes = {"batch_size": 4, "epochs": 1, **changes}
+    recipe = config.training.model_copy(update=changes)
     store = build_noise_store(batch_size=4, resolution=side, classes=3)
     store = replace(store, counts={"train": 48, "val": 8})
     runtime: Runtime = config.system.training
@@ -99,7 +105,8 @@ def fit_until(
             update()
 
         trainer._update = update_or_die
-    return fit(trainer, 1, config.training.monitor, autosave=autosave_every_step(states))
+    epochs, monitor = options.get("epochs", 1), config.training.monitor
+    return fit(trainer, epochs, monitor, autosave=autosave_every_step(states))
 
 
 def test_trainer_has_the_seed_of_the_run(config):
@@ -127,3 +134,37 @@ def test_dropout_network_killed_ten_times_ends_with_same_bytes(config, builder, 
     assert resumed.history == whole.history
     for name, tensor in whole.weights.items():
         assert torch.equal(tensor, resumed.weights[name]), name
+
+
+def test_finetuning_killed_ten_times_ends_with_same_bytes(config):
+    recipe: dict[str, Any] = {
+        "builder": "mobilenet_v2",
+        "side": 32,
+        "epochs": 2,
+        "mixup": 0.2,
+        "cutmix": 1.0,
+        "augmentation": EVERY_AUGMENTATION,
+        # Kills fall before and after the epoch from which the backbone is trained.
+        "finetune": finetune(
+            freeze="backbone", unfreeze_epoch=1, backbone_lr=0.1, layer_decay=0.7
+        ),
+    }
+    whole, states = fit_until(config, StatesInMemory(), **recipe), StatesInMemory()
+    for kill in range(KILLS):
+        torch.manual_seed(kill)
+        with pytest.raises(KeyboardInterrupt):
+            fit_until(config, states, kill_after=2, **recipe)
+    resumed = fit_until(config, states, **recipe)
+    assert resumed.history == whole.history
+    assert len({row["learning_rate"] for row in whole.history}) == 2
+    for name, tensor in whole.weights.items():
+        assert torch.equal(tensor, resumed.weights[name]), name
+
+
+def test_frozen_backbone_is_no_part_of_the_optimizer(config):
+    trainer = build_dropout_trainer(config, finetune=finetune(freeze="backbone"))
+    assert [len(group["params"]) for group in trainer.optimizer.param_groups] == [1, 1]
+    later = finetune(freeze="backbone", unfreeze_epoch=3)
+    trainer = build_dropout_trainer(config, finetune=later)
+    total = sum(len(group["params"]) for group in trainer.optimizer.param_groups)
+    assert total == len(list(trainer.model.parameters()))

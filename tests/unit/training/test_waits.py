@@ -17,9 +17,11 @@ from resomap.config.augmentation import (
     RandomErasing,
     RandomResizedCrop,
 )
+from resomap.config.data import Filter
 from resomap.config.training import Optimizer, Precision
 from resomap.data.loading.loader import EvalLoader, Normalise, TrainLoader
 from resomap.data.loading.mixing import Mixing
+from resomap.data.loading.native_crops import NativeCrops
 from resomap.training import passes
 from resomap.training.memory import forward_in_micro_batches
 from resomap.training.optimizers import build_optimizer
@@ -87,12 +89,13 @@ def build_meta_trainer(
     weights: Tensor | None = None,
     images_on: torch.device = META,
     mixing: Mixing | None = None,
+    native: NativeCrops | None = None,
     **options: Any,
 ) -> Trainer:
     normalise = Normalise((0.5, 0.4, 0.6), (0.25, 0.2, 0.3), META)
     images = torch.zeros(COUNT, SIDE, SIDE, 3, dtype=torch.uint8, device=images_on)
     labels = torch.zeros(COUNT, dtype=torch.int64, device=META)
-    train = TrainLoader(images, labels, normalise, 8, 0, changes, mixing=mixing)
+    train = TrainLoader(images, labels, normalise, 8, 0, changes, mixing=mixing, native=native)
     layers = (nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.3))
     head = (nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, CLASSES))
     model = nn.Sequential(*layers, *head).to(META, memory_format=torch.channels_last)
@@ -195,6 +198,13 @@ def test_step_of_every_option_does_not_wait(precision, kind):
 @pytest.mark.parametrize("weights", [None, torch.ones(CLASSES)])
 def test_mixed_batch_does_not_wait(mixing, weights):
     trainer = build_meta_trainer(augmentation(), weights=weights, mixing=mixing)
+    assert train_without_waits(trainer).num_images == COUNT
+
+
+@pytest.mark.parametrize("filter", get_args(Filter))
+def test_native_crops_do_not_wait(filter):
+    native = NativeCrops(torch.arange(COUNT), 8, filter)
+    trainer = build_meta_trainer(augmentation(**AUGMENTATIONS["crop"]), native=native)
     assert train_without_waits(trainer).num_images == COUNT
 
 
