@@ -54,19 +54,23 @@ def check_data(config: Config, workers: int) -> CheckResult:
     return CheckResult([size, *findings], errors)
 
 
-def check_recipe(config: Config) -> list[str]:
-    """Return a line for each problem of the start weights and the networks; none if all fit."""
+def check_recipe(config: Config) -> CheckResult:
+    """Check the start weights and the networks; the lines warn, and the errors forbid."""
     # Imported here: it loads torch, which takes a second.
     from resomap.models.check import NetworkUse, check_networks
-    from resomap.training.initial_weights import start_problems
+    from resomap.training.initial_weights import StartCheck, check_start
 
     models, layer = swept_models(config), config.explainability.gradcam_layer
     use = NetworkUse(config.sweep.resolutions, images_per_pass(config), layer)
-    return [
-        *(_complaint(start_files, config) or start_problems(config.training.start, models)),
+    start = StartCheck(_complaint(start_files, config), [])
+    if not start.problems:
+        start = check_start(config.training.start, models, config.data.filter)
+    errors = [
+        *start.problems,
         *_complaint(check_decay_steps, config),
         *check_networks(models, use),
     ]
+    return CheckResult(start.warnings, errors)
 
 
 def _complaint(check: Callable[[Config], object], config: Config) -> list[str]:

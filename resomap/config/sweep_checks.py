@@ -78,7 +78,7 @@ def _model_problems(model: Architecture, config: Config) -> Iterator[str]:
             f"config/sweep.yaml: sweep.resolutions: {model.name} needs images of at least "
             f"{model.min_resolution} px, not {smallest}"
         )
-    if config.training.start == "pretrained" and (model.width_mult or model.channels):
+    if config.training.start.pretrained and (model.width_mult or model.channels):
         yield (
             "config/training.yaml: training.start: pretrained: "
             f"torchvision has no weights for {model.name}"

@@ -125,7 +125,8 @@ def _integrated_gradients(
 ) -> Tensor:
     """Compute Integrated Gradients (Sundararajan et al. 2017) from the baseline 0.
 
-    After normalisation, 0 is the mean colour of the training images.
+    After normalisation, 0 is the mean colour of the training images, or of those that the
+    initial weights were trained on.
     """
     from captum.attr import IntegratedGradients
 

@@ -46,14 +46,14 @@ def check_networks(architectures: Sequence[Architecture], use: NetworkUse) -> li
     return problems
 
 
-def build_shapes(architecture: Architecture) -> nn.Module:
+def build_shapes(architecture: Architecture, num_classes: int = NUM_CLASSES) -> nn.Module:
     """Return the network on the meta device: it has shapes but no weights."""
     try:
         with torch.device("meta"):
-            shapes = build_model(architecture, NUM_CLASSES)
+            shapes = build_model(architecture, num_classes)
     # Some builders (RegNet, Swin) compute widths with tensors and need their values.
     except (NotImplementedError, RuntimeError):
-        shapes = meta_copy(build_model(architecture, NUM_CLASSES))
+        shapes = meta_copy(build_model(architecture, num_classes))
     for module in shapes.modules():
         # Three quarters of the time of a pass on the meta device: torch decomposes it there.
         if isinstance(module, nn.modules.batchnorm._BatchNorm):

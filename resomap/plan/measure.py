@@ -18,6 +18,7 @@ import numpy as np
 
 from resomap.check import count_store_bytes
 from resomap.config.schema import Config
+from resomap.config.start import Start
 from resomap.data.sources.open import open_source
 from resomap.data.store.splits import HELD_OUT_SPLITS
 from resomap.errors import ConfigError, DataError, ResoMapError
@@ -149,7 +150,7 @@ def measurement_jobs(config: Config, machine: Machine, classes: int) -> list[Mea
     """Return the measurement of each model."""
     # The number of epochs and the initial weights do not change the cost of a step, so that a plan with
     # others needs no new measurement.
-    training = config.training.model_copy(update={"epochs": 1, "start": "random"})
+    training = config.training.model_copy(update={"epochs": 1, "start": Start()})
     return [
         MeasureSteps(
             code=digest_code(ENTRY_POINT),

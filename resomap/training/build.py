@@ -1,5 +1,7 @@
 """The loaders and the trainer of a recipe."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -11,12 +13,14 @@ from resomap.data.loading.placement import place_images
 from resomap.data.store.store import Store
 from resomap.models.registry import build_model
 from resomap.training.distributed import Group
-from resomap.training.initial_weights import load_initial_weights
+from resomap.training.initial_weights import StartRecord, load_initial_weights
 from resomap.training.memory import in_pieces_within_memory
 from resomap.training.optimizers import build_optimizer
 from resomap.training.schedules import build_schedule
 from resomap.training.trainer import Trainer
 
+OnStart = Callable[[StartRecord], None]
+"""Receives what a network started from, where its weights are not random."""
 VAL_BATCH_FACTOR = 4  # a batch of validation over one of training: no activations are kept
 
 
@@ -72,11 +76,14 @@ def build_trainer(
     device: torch.device,
     group: Group,
     execution: Execution = "eager",
+    on_start: OnStart = lambda _: None,
 ) -> Trainer:
     """Return the trainer of `recipe` for a network whose initial weights follow from `seed`."""
     torch.manual_seed(seed)  # the same weights in every process
     model = build_model(architecture, num_classes=store.num_classes)
-    load_initial_weights(model, architecture, recipe.start)
+    record = load_initial_weights(model, architecture, recipe.start)
+    if record is not None:
+        on_start(record)
     # Convolutions run faster on NHWC, and the loader yields that format already. Converted
     # before the optimizer is built, because its state takes the memory format of the
     # parameters.

@@ -22,6 +22,7 @@ EXCLUDED_FROM_DIGEST = {
     "config.types",
     "config.training",
     "config.schema",
+    "config.start",
     "config.data",
     "config.evaluation",
     "config.load",

@@ -65,6 +65,7 @@ CONFIG_FIELDS: dict[str, Callable[[Config], Any]] = {
     "images_per_pass": images_per_pass,
     "gradcam_layer": lambda config: config.explainability.gradcam_layer,
     "start": lambda config: config.training.start,
+    "filter": lambda config: config.data.filter,
     "device": lambda config: config.system.device,
     "profiling": lambda config: config.system.profiling,
     "precision": lambda config: config.training.precision,

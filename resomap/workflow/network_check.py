@@ -25,8 +25,8 @@ def check_networks(config: Config, checked: Path = CHECKED_NETWORKS) -> None:
     # compare the params of jobs behind a job that will run. A sweep with one more model and
     # another learning rate would keep its old trainings.
     job = build_job(config, jobs.CheckNetworks)
-    # The job names a file of weights, not its content: it is read each time.
-    is_checked = not config.training.start_files and _read_checked(checked) == job.model_dump(
+    # The job names weights, not their content: they are read, and downloaded, each time.
+    is_checked = config.training.start.is_random and _read_checked(checked) == job.model_dump(
         mode="json"
     )
     # Where jobs run in an environment of their own (`--sdm conda`), there may be no torch here.

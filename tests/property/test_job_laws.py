@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from resomap.config.data import Data, Reef, Splits
 from resomap.config.load import load_config
 from resomap.config.schema import Architecture
+from resomap.config.start import Start
 from resomap.config.training import Monitor, Optimizer, Sgd
 from resomap.workflow.jobs import Train
 
@@ -57,7 +58,9 @@ trainings = st.fixed_dictionaries(
         "micro_batch": st.none() | COUNTS,
         "label_smoothing": st.floats(0, 0.9),
         "ema_decay": st.none() | st.floats(0.1, 0.9),
-        "start": st.sampled_from(["random", "pretrained", "weights.safetensors"]),
+        "start": st.sampled_from(["random", "pretrained", "weights.safetensors"]).map(
+            Start.model_validate
+        ),
         "optimizer": st.builds(
             Optimizer,
             type=st.sampled_from(["adamw", "sgd"]),
