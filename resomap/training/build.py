@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from resomap.config.schema import Architecture, Execution, Runtime
+from resomap.config.architecture import Architecture
+from resomap.config.schema import Execution, Runtime
 from resomap.config.training import Training
 from resomap.data.loading.loader import EvalLoader, Normalise, TrainLoader, to_device
 from resomap.data.loading.placement import place_images

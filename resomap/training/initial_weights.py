@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from resomap.config.schema import Architecture
+from resomap.config.architecture import Architecture
 from resomap.errors import ConfigError, DataError, ResoMapError
 from resomap.models.check import build_shapes
 from resomap.training.checkpoint import load_weights

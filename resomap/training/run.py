@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from resomap.config.schema import Architecture, Runtime
+from resomap.config.architecture import Architecture
+from resomap.config.schema import Runtime
 from resomap.config.training import Training
 from resomap.data.store.store import Store
 from resomap.training.autosave import Autosave

@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from torch.optim import Optimizer
 
-from resomap.config.schema import Architecture, Runtime
+from resomap.config.architecture import Architecture
+from resomap.config.schema import Runtime
 from resomap.config.training import Training
 from resomap.data.loading.loader import TrainLoader
 from resomap.data.store.store import Store

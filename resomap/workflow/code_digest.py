@@ -20,6 +20,7 @@ EXCLUDED_FROM_DIGEST = {
     "system.gpus",
     "system.locks",
     "config.types",
+    "config.architecture",
     "config.training",
     "config.schema",
     "config.data",

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from resomap.config.schema import Architecture, Config
+from resomap.config.architecture import Architecture
+from resomap.config.schema import Config
 from resomap.config.sweep_checks import find_architecture
 from resomap.errors import ConfigError, DataError
 from resomap.system.gpus import largest_memory_mib

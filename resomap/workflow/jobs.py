@@ -10,10 +10,10 @@ from typing import Self
 
 from pydantic import ValidationError
 
+from resomap.config.architecture import Architecture
 from resomap.config.data import Data
 from resomap.config.evaluation import Evaluation
 from resomap.config.schema import (
-    Architecture,
     Device,
     Experiment,
     Explainability,
