@@ -64,9 +64,9 @@ def check(configfile: OverlayFiles = None) -> None:
         typer.echo(f"configuration: valid. {start_message(config, minutes, cores)}")
         for line in _describe_environment(gpus_per_job(config)):
             typer.echo(line)
-        problems = check_recipe(config)
+        notes, problems = check_recipe(config)
         lines, errors = check_data(config, os.cpu_count() or 1)
-    for line in [*recipe_warnings(config), *lines]:
+    for line in [*recipe_warnings(config), *notes, *lines]:
         typer.echo(line)
     for error in [*problems, *errors]:
         typer.echo(f"error: {error}", err=True)

@@ -197,6 +197,11 @@ class Explainability(Section):
     masks."""
 
     @property
+    def enabled_methods(self) -> tuple[Method, ...]:
+        """Return the methods; none where runs are not explained."""
+        return self.methods if self.enabled else ()
+
+    @property
     def gradcam_layer(self) -> str | None:
         """Return the layer of Grad-CAM; None where no method reads a layer."""
         reads_layer = self.enabled and any(method in LAYER_METHODS for method in self.methods)

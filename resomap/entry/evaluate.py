@@ -37,11 +37,11 @@ def main(
     # A run without a result has no weights, but its files are declared: write them empty.
     model = None
     if metadata["status"] == "ok":
-        model = build_model(job.architecture, num_classes=store.num_classes)
+        model = build_model(job.architecture, store.num_classes, job.resolution)
         model.load_state_dict(state)
         model.to(device).to(memory_format=torch.channels_last)
 
-    adapter = Adapter(store, device, job.evaluation, job.training, job.seed)
+    adapter = Adapter(store, device, job.evaluation, job.training, job.seed, job.architecture)
     splits = predict_modes(model, adapter, job.resolutions)
     write_arrays(predictions, **splits["test"])
     write_arrays(val_predictions, **splits["val"])

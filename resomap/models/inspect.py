@@ -1,6 +1,6 @@
 """The size of a network, and the blocks whose feature maps Grad-CAM can read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from torch import nn
 
@@ -127,6 +127,16 @@ def layer_layout(model: nn.Module, resolution: int, layer: str) -> MapLayout:
     if not layouts or layouts[-1] is None:
         raise ConfigError(f"layer '{layer}': its output is not a square map")
     return layouts[-1]
+
+
+def token_layouts(
+    model: nn.Module, resolution: int, layers: Iterable[str]
+) -> dict[str, MapLayout]:
+    """Return the layouts of those `layers` whose output is no map (N, C, h, h) itself."""
+    layouts = {layer: layer_layout(model, resolution, layer) for layer in layers}
+    return {
+        layer: layout for layer, layout in layouts.items() if layout.kind != "channels_first"
+    }
 
 
 def why_not_applicable(method: str, model: nn.Module) -> str | None:

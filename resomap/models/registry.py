@@ -1,7 +1,7 @@
 """Networks with random weights, built from the entries of models.yaml."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from resomap.config.architecture import (
 )
 from resomap.errors import ConfigError, suggest
 from resomap.models.builders import Builder, builder_key, find_builder
+from resomap.models.flow import meta_copy
 from resomap.models.positions import resize_position_embeddings
 
 MODELS_FILE = Path(__file__).with_name("models.yaml")
@@ -101,6 +102,19 @@ class SizeError(ConfigError):
     """A resolution that a network cannot be built for."""
 
 
+def build_on_meta(
+    architecture: Architecture, num_classes: int, resolution: int | None = None
+) -> nn.Module:
+    """Return the network on the meta device: it has shapes but no weights."""
+    with torch.random.fork_rng(devices=[]):
+        try:
+            with torch.device("meta"):
+                return build_model(architecture, num_classes, resolution)
+        # Some builders (RegNet, Swin) compute widths with tensors and need their values.
+        except (NotImplementedError, RuntimeError):
+            return meta_copy(build_model(architecture, num_classes, resolution))
+
+
 @cache
 def find_patch_size(architecture: Architecture) -> int | None:
     """Return the side of the patches that a network cuts images into; None without patches."""
@@ -135,6 +149,15 @@ def _pad_images(side: int, _: nn.Module, arguments: tuple[Tensor, ...]) -> tuple
 def is_bound_to_size(architecture: Architecture) -> bool:
     """Return whether the weights of a network depend on the side of its images."""
     return find_builder(architecture).size_argument is not None
+
+
+def build_at_sides(
+    architecture: Architecture, num_classes: int, resolutions: Sequence[int]
+) -> dict[int, nn.Module]:
+    """Return a network for each resolution: one for all where its weights depend on none."""
+    if is_bound_to_size(architecture):
+        return {side: build_model(architecture, num_classes, side) for side in resolutions}
+    return dict.fromkeys(resolutions, build_model(architecture, num_classes))
 
 
 def resize_network(

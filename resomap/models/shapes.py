@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from functools import partial
 
-import torch
 from torch import Tensor, nn
 
 from resomap.config.architecture import Architecture
-from resomap.models.flow import Blocks, Call, meta_copy, trace_shapes
-from resomap.models.registry import build_model, find_patch_size, is_bound_to_size
+from resomap.models.flow import Blocks, Call, trace_shapes
+from resomap.models.registry import build_on_meta, find_patch_size, is_bound_to_size
 
 NUM_CLASSES = 3  # any number: it changes the shape of the logits only
 ONE_VALUE = "BatchNorm got one value per channel"
@@ -19,12 +18,7 @@ STEP_WITHOUT_PATCH = 32  # of networks that are built for a size and cut no patc
 
 def build_shapes(architecture: Architecture, resolution: int | None = None) -> nn.Module:
     """Return the network on the meta device: it has shapes but no weights."""
-    try:
-        with torch.device("meta"):
-            shapes = build_model(architecture, NUM_CLASSES, resolution)
-    # Some builders (RegNet, Swin) compute widths with tensors and need their values.
-    except (NotImplementedError, RuntimeError):
-        shapes = meta_copy(build_model(architecture, NUM_CLASSES, resolution))
+    shapes = build_on_meta(architecture, NUM_CLASSES, resolution)
     for module in shapes.modules():
         # Three quarters of the time of a pass on the meta device: torch decomposes it there.
         if isinstance(module, nn.modules.batchnorm._BatchNorm):

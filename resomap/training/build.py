@@ -73,10 +73,14 @@ def build_trainer(
     device: torch.device,
     group: Group,
     execution: Execution = "eager",
+    resolution: int | None = None,
 ) -> Trainer:
-    """Return the trainer of `recipe` for a network whose initial weights follow from `seed`."""
+    """Return the trainer of `recipe` for a network whose initial weights follow from `seed`.
+
+    A network whose weights depend on the size of the images is built for `resolution`.
+    """
     torch.manual_seed(seed)  # the same weights in every process
-    model = build_model(architecture, num_classes=store.num_classes)
+    model = build_model(architecture, store.num_classes, resolution)
     load_initial_weights(model, architecture, recipe.start)
     # Convolutions run faster on NHWC, and the loader yields that format already. Converted
     # before the optimizer is built, because its state takes the memory format of the

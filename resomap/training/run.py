@@ -87,6 +87,7 @@ def train_attempt(
         device,
         group,
         runtime.execution,
+        setup.resolution,
     )
     autosave = Autosave(
         StateFolder(paths.states, paths.fingerprint),

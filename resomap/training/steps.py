@@ -210,7 +210,7 @@ def _measure(
     group, resolution = Group(), store.native_resolution
     train, val = build_loaders(recipe, store, resolution, 0, runtime, group, device)
     trainer = build_trainer(
-        recipe, architecture, 0, store, train, val, device, group, runtime.execution
+        recipe, architecture, 0, store, train, val, device, group, runtime.execution, resolution
     )
     # A training keeps a copy of its best weights on the device; it belongs to the peak.
     state = trainer.eval_model.state_dict()

@@ -58,6 +58,7 @@ class CheckNetworks(Job):
     images_per_pass: int
     """Fewest images in a training pass of one process: BatchNorm may need two."""
     gradcam_layer: str | None
+    attribution_methods: tuple[str, ...]
     start: str
     """What trainings start from: "random", "pretrained" or a file."""
 
@@ -178,6 +179,8 @@ class Recipes(Section):
     device: Device
     codes: dict[str, str]
     """The digest of the code of every stage."""
+    own_codes: dict[str, str]
+    """The digest of the files of every model that is a function of the user."""
 
 
 class SweepJob(Job):

@@ -13,7 +13,7 @@ from resomap.workflow.targets import run_files
         ("torchvision/regnet_y_400mf", "torchvision_regnet_y_400mf", "regnet"),
         ("timm/mobilenetv3_large_100", "timm_mobilenetv3_large_100", "mobilenet"),
         ("timm/vit_tiny_patch16_224", "timm_vit_tiny_patch16_224", "vit"),
-        ("nets:make", "nets_make_8e73c0dc", "own"),
+        ("nets:make", "nets_make_a4ffb8d9", "own"),
     ],
 )
 def test_builder_has_a_name_for_paths_and_a_family(builder, slug, family):
