@@ -1,61 +1,24 @@
-"""What can be built, and what a network is at each resolution, for `resomap models`."""
+"""What a network is at each resolution, for `resomap models NAME`."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Iterator, Sequence
 
 from torch import nn
 
-from resomap.config.architecture import Architecture, names_builder
-from resomap.errors import ConfigError, suggest
-from resomap.models.builders import INSTALL_TIMM
+from resomap.config.architecture import Architecture
+from resomap.errors import ConfigError
 from resomap.models.flow import find_blocks, trace_shapes
 from resomap.models.inspect import choose_layer
-from resomap.models.names import registered_names
 from resomap.models.published import describe_numbers, published_weights
 from resomap.models.receptive_field import receptive_field
-from resomap.models.registry import SizeError, build_on_meta, find_named
+from resomap.models.registry import SizeError, build_on_meta
 from resomap.models.shapes import ShapesBySide, find_min_resolution, first_single_cell
 from resomap.profiling.summary import count_macs
-from resomap.text import align_columns, format_count
+from resomap.text import align_columns
 
 CLASSES = 1000  # as in published tables; parameters and MACs count them
 MOST_WEIGHTS = 5
 HEAD = ("resolution", "parameters", "MACs (millions)", "layer", "grid", "receptive field")
-
-
-def model_names(models: Iterable[Architecture]) -> list[str]:
-    """Return every name that `sweep.models` may hold, functions of the user aside."""
-    names = [model.name for model in models]
-    for library in ("torchvision", "timm"):
-        names += [f"{library}/{name}" for name in registered_names(library)]
-    return names
-
-
-def matching_names(pattern: str, models: Iterable[Architecture]) -> list[str]:
-    """Return the names that match a pattern with `*`, or that contain a text without one.
-
-    ConfigError suggests another name where there is none.
-    """
-    names = model_names(models)
-    wanted = pattern if set("*?[") & set(pattern) else f"*{pattern}*"
-    found = [name for name in names if fnmatchcase(name, wanted)]
-    if not found:
-        without = (
-            "" if registered_names("timm") else f" (timm is not installed: {INSTALL_TIMM})"
-        )
-        raise ConfigError(f"no model matches {pattern!r}; {suggest(pattern, names)}{without}")
-    return found
-
-
-def find_model(name: str, models: Iterable[Architecture]) -> Architecture | None:
-    """Return the architecture of this very name; None where it is a pattern."""
-    listed = {model.name: model for model in models}
-    if name in listed:
-        return listed[name]
-    if ":" in name or (names_builder(name) and name in model_names([])):
-        return find_named(name)
-    return None
 
 
 def card_lines(architecture: Architecture, resolutions: Sequence[int]) -> Iterator[str]:
@@ -112,8 +75,3 @@ def _row(shapes: ShapesBySide, resolution: int, notes: list[str]) -> tuple[str, 
 def _describe_field(network: nn.Module, resolution: int, layer: str) -> str:
     size = receptive_field(network, resolution, layer)
     return "whole image" if math.isinf(size) else f"{size:.0f} px"
-
-
-def listing_note(names: Sequence[str]) -> str:
-    """Return how many names there are, and how to see more of one."""
-    return f"{format_count(len(names), 'model')}; `resomap models NAME` describes one"

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from resomap.config.types import Identifier, Section
+from resomap.errors import ConfigError
 
 BUILDER_FORMS = "NAME, torchvision/NAME, timm/NAME or package.module:function"
 MAX_NAME = 64
@@ -93,6 +94,17 @@ def builder_family(builder: str) -> str:
         return "other"
     # The v of a version: mobilenetv3.
     return re.sub(r"(?<=...)v$", "", letters[0])
+
+
+def build_architecture(builder: str) -> Architecture:
+    """Return the architecture of a builder without an entry; ConfigError where it is none."""
+    try:
+        check_builder(builder)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    return Architecture(
+        name=builder_slug(builder), family=builder_family(builder), builder=builder
+    )
 
 
 def described_by_builder(architecture: Architecture) -> bool:

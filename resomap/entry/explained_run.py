@@ -12,7 +12,7 @@ from resomap.explain import run
 from resomap.explain.run import ExplainedImages, ExplainedNetwork, ExplainedRun
 from resomap.models.inspect import find_layer, token_layouts, top_modules
 from resomap.models.maps import MapLayout
-from resomap.models.registry import build_model
+from resomap.models.registry import build_model, padded_side
 from resomap.models.shapes import build_shapes
 from resomap.workflow.jobs import Explain
 
@@ -40,7 +40,9 @@ def _open_network(
         fixed_layer = find_layer(shapes, job.smallest_resolution, layer)[0]
         views = token_layouts(model, job.resolution, (rule_layer, fixed_layer))
     top = top_modules(model, job.resolution)
-    return ExplainedNetwork(model, job.seed, rule_layer, fixed_layer, top, build, views)
+    share = job.resolution / padded_side(job.architecture, job.resolution)
+    layers = rule_layer, fixed_layer
+    return ExplainedNetwork(model, job.seed, *layers, top, build, views, share)
 
 
 def _build(job: Explain, num_classes: int, device: torch.device, seed: int) -> nn.Module:

@@ -21,6 +21,7 @@ from resomap.explain.attribution import (
 )
 from resomap.explain.baselines import BASELINES, baseline_maps
 from resomap.explain.faithfulness import perturb
+from resomap.explain.grids import crop_maps
 from resomap.explain.intervention import exchange, intervention_rows, partners, usable
 from resomap.explain.localisation import localise
 from resomap.explain.methods import MapView
@@ -80,6 +81,7 @@ class ExplainedNetwork:
 
     Layer methods read the block `rule_layer`, chosen for this resolution, and `fixed_layer`,
     the same at every resolution. `views` has the view of each of them that holds tokens.
+    `image_share` is the side of an image over that of the padded image which the layers see.
     `top_modules` names the modules of the last block and the head. `build(seed)` returns the
     same network, untrained, on the same device.
     """
@@ -91,6 +93,7 @@ class ExplainedNetwork:
     top_modules: Sequence[str]
     build: Callable[[int], nn.Module]
     views: Mapping[str, MapView] = field(default_factory=dict)
+    image_share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -165,7 +168,10 @@ class ExplainedRun:
             )
             return attribute(method, model, self.inputs[:count], weights, settings)
 
-        return self.passes.run(compute)
+        maps = self.passes.run(compute)
+        if METHODS[method].reads == "layer" and self.network.image_share < 1:
+            maps = crop_maps(maps, self.network.image_share)
+        return maps
 
     def explain(self) -> Iterator[Explanation]:
         """Yield the explanation of every configured method."""

@@ -13,11 +13,10 @@ import torch
 from torch import nn
 
 from resomap.config.architecture import Architecture, described_by_builder, is_own
+from resomap.config.library_names import INSTALL_TIMM, registered_names
 from resomap.errors import ConfigError, suggest
 from resomap.models.custom import CUSTOM_BUILDERS
-from resomap.models.names import registered_names
 
-INSTALL_TIMM = "install it with `pip install 'resomap[timm]'`"
 # Auxiliary classifiers make a network return several logits in training. Only the main output
 # is trained, measured and explained here. torchvision warns unless it is given `init_weights`.
 MAIN_OUTPUT_ONLY = {"aux_logits": False, "init_weights": True}

@@ -11,9 +11,9 @@ from resomap.errors import ConfigError
 
 # In the names of parameters that hold one value for each position, or for each offset of two.
 POSITION_WORDS = ("pos", "relative_position", "attention_bias")
-MAX_EXTRA_TOKENS = (
-    16  # class, distillation and register tokens, which have no place on the grid
-)
+LINE_ENDINGS = ("rel_pos_h", "rel_pos_w")  # offsets along one axis (MViT)
+MAX_EXTRA_TOKENS = 16
+"""Class, distillation and register tokens, which have no place on the grid."""
 
 
 def resize_position_embeddings(
@@ -49,6 +49,9 @@ def _resize(name: str, tensor: Tensor, shape: torch.Size) -> Tensor:
     axes = [axis for axis, side in enumerate(shape) if side != tensor.shape[axis]]
     if tensor.ndim == len(shape) and len(axes) == 2:
         return _resize_axes(tensor, shape, axes)
+    if tensor.ndim == len(shape) == 2 and name.endswith(LINE_ENDINGS):
+        line = tensor.float().T[None]
+        return interpolate(line, shape[0], mode="linear")[0].T.to(tensor.dtype)
     if tensor.ndim == len(shape) and len(axes) == 1:
         return _resize_tokens(name, tensor, shape, axes[0])
     raise ConfigError(f"{name}: {tuple(tensor.shape)} cannot be resized to {tuple(shape)}")

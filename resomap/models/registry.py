@@ -12,12 +12,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from resomap.config.architecture import (
-    Architecture,
-    builder_family,
-    builder_slug,
-    names_builder,
-)
+from resomap.config.architecture import Architecture, build_architecture, names_builder
 from resomap.errors import ConfigError, suggest
 from resomap.models.builders import Builder, builder_key, find_builder
 from resomap.models.flow import meta_copy
@@ -45,7 +40,7 @@ def build_model(
     if isinstance(architecture, Mapping):
         architecture = _validate(architecture)
     builder = find_builder(architecture)
-    side = _padded_side(architecture, builder, num_classes, resolution)
+    side = _padded_side(architecture, builder, resolution)
     model = _build(architecture, builder, num_classes, side)
     if side != resolution:
         model.register_forward_pre_hook(partial(_pad_images, side))
@@ -79,8 +74,13 @@ def _build(
     return model
 
 
+def padded_side(architecture: Architecture, resolution: int) -> int:
+    """Return the side of images of `resolution` once they are padded to the patches, if at all."""
+    return _padded_side(architecture, find_builder(architecture), resolution) or resolution
+
+
 def _padded_side(
-    architecture: Architecture, builder: Builder, num_classes: int, resolution: int | None
+    architecture: Architecture, builder: Builder, resolution: int | None
 ) -> int | None:
     """Return the side of the images that the network itself sees, a multiple of its patch."""
     if builder.size_argument is None or resolution is None:
@@ -208,8 +208,7 @@ def load_model_from_config(
 def find_named(name: str, path: Path = MODELS_FILE) -> Architecture:
     """Return the architecture of a name that `sweep.models` may hold."""
     if names_builder(name):
-        entry = {"name": builder_slug(name), "family": builder_family(name), "builder": name}
-        return _validate(entry)
+        return build_architecture(name)
     architectures = load_architectures(path)
     plain = name if name in architectures else name.removesuffix("_224")
     if plain not in architectures:

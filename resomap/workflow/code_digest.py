@@ -22,6 +22,7 @@ EXCLUDED_FROM_DIGEST = {
     "system.locks",
     "config.types",
     "config.architecture",
+    "config.library_names",
     "config.training",
     "config.schema",
     "config.data",
