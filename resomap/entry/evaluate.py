@@ -34,16 +34,16 @@ def main(
     keep_freed_memory()
     state, metadata = load_weights(weights)
     store = open_store(data).normalised_by(recorded_normalisation(metadata))
+    momentum = metadata.get("bn_momentum", job.architecture.bn_momentum)
+    architecture = job.architecture.model_copy(update={"bn_momentum": momentum})
     # A run without a result has no weights, but its files are declared: write them empty.
     model = None
     if metadata["status"] == "ok":
-        momentum = metadata.get("bn_momentum", job.architecture.bn_momentum)
-        architecture = job.architecture.model_copy(update={"bn_momentum": momentum})
-        model = build_model(architecture, num_classes=store.num_classes)
+        model = build_model(architecture, store.num_classes, job.resolution)
         model.load_state_dict(state)
         model.to(device).to(memory_format=torch.channels_last)
 
-    adapter = Adapter(store, device, job.evaluation, job.training, job.seed)
+    adapter = Adapter(store, device, job.evaluation, job.training, job.seed, architecture)
     splits = predict_modes(model, adapter, job.resolutions)
     write_arrays(predictions, **splits["test"])
     write_arrays(val_predictions, **splits["val"])

@@ -1,24 +1,21 @@
 """Which tensors of a file fit a network: what is loaded, what is new, what is missing."""
 
-import math
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from resomap.config.schema import Architecture
+from resomap.config.architecture import Architecture
 from resomap.errors import ConfigError
-from resomap.models.check import build_shapes
+from resomap.models.positions import resize_position_embeddings
+from resomap.models.registry import build_on_meta
 
 COUNTER = (
     "num_batches_tracked"  # of BatchNorm; absent from old files, and nothing reads it here
 )
 MOST_NAMES = 3
-POSITIONS = ("pos_embed", "pos_embedding", "position_embeddings")
-"""Ends of the names of learned positions, one row of the table for each token."""
 
 
 @dataclass(frozen=True)
@@ -76,18 +73,19 @@ class Match:
 
 
 def match_weights(
-    state: Mapping[str, Tensor], weights: Mapping[str, Tensor], classifier: Collection[str]
+    network: nn.Module, weights: Mapping[str, Tensor], classifier: Collection[str]
 ) -> Match:
-    """Return how `weights` fit a network of tensors `state`, of which only shapes are read.
+    """Return how `weights` fit a network, which may be on the meta device.
 
     `classifier` names the tensors of its last layers: see `classifier_tensors`.
     """
+    state, fitted = network.state_dict(), _resize_positions(weights, network)
     tensors, resized = dict[str, Tensor](), list[str]()
     missing, misshapen, new = list[str](), list[str](), list[str]()
     counted = [name for name in state if not name.endswith(COUNTER)]
     for name in state:
-        found = _fit(name, weights.get(name), state[name])
-        if found is not None:
+        found = fitted.get(name)
+        if found is not None and found.shape == state[name].shape:
             tensors[name] = found
             if found is not weights[name]:
                 resized.append(name)
@@ -107,47 +105,22 @@ def match_weights(
     )
 
 
-def _fit(name: str, tensor: Tensor | None, wanted: Tensor) -> Tensor | None:
-    if tensor is None or tensor.shape == wanted.shape:
-        return tensor
-    if not name.endswith(POSITIONS):
-        return None
-    return resize_positions(tensor, wanted.shape)
-
-
-def resize_positions(table: Tensor, shape: torch.Size) -> Tensor | None:
-    """Return the positions (1, T, D) of a square grid of tokens for another square grid.
-
-    Bicubic, antialiased, as in timm. Class and register tokens, which come first, stay. None
-    where `table` or `shape` is no such table, or the embeddings differ in their size D.
-    """
-    if table.ndim != 3 or len(shape) != 3 or table.shape[0] != 1 or table.shape[2] != shape[2]:
-        return None
-    first = _num_first_tokens(table.shape[1], shape[1])
-    if first is None:
-        return None
-    kept, grid = table[:, :first], table[:, first:].float()
-    old, new = (math.isqrt(count - first) for count in (table.shape[1], shape[1]))
-    # As an image of D channels: (1, D, side, side).
-    image = grid.reshape(1, old, old, -1).permute(0, 3, 1, 2)
-    resized = functional.interpolate(image, (new, new), mode="bicubic", antialias=True)
-    tokens = resized.flatten(2).transpose(1, 2).to(table.dtype)
-    return torch.cat([kept, tokens], dim=1)
-
-
-def _num_first_tokens(*counts: int) -> int | None:
-    """Return the smallest number of tokens beside a square grid that all `counts` allow."""
-    for first in range(min(counts)):
-        if all(math.isqrt(count - first) ** 2 == count - first for count in counts):
-            return first
-    return None
+def _resize_positions(weights: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """Return `weights` with positions on the grid of the network, where they are of its kind."""
+    state, kept = network.state_dict(), dict(weights)
+    for name, tensor in weights.items():
+        if name in state and tensor.shape != state[name].shape:
+            # A table (1, T, D) for another width D belongs to another network.
+            is_alike = tensor.ndim == state[name].ndim
+            if is_alike and (tensor.ndim != 3 or tensor.shape[2] == state[name].shape[2]):
+                with suppress(ConfigError):  # no grid: the match names it
+                    kept.update(resize_position_embeddings({name: tensor}, network))
+    return kept
 
 
 def classifier_tensors(architecture: Architecture) -> frozenset[str]:
     """Return the names of the tensors whose shape follows from the number of classes."""
-    few, more = (
-        build_shapes(architecture, num_classes=classes).state_dict() for classes in (3, 4)
-    )
+    few, more = (build_on_meta(architecture, classes, None).state_dict() for classes in (3, 4))
     return frozenset(name for name in few if few[name].shape != more[name].shape)
 
 

@@ -7,7 +7,7 @@ end in a tag.
 import importlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from resomap.config.architecture import Architecture
+from resomap.config.library_names import INSTALL_TIMM
 from resomap.config.start import DEFAULT_TAG, Normalisation
 from resomap.errors import ConfigError, ResoMapError, suggest
 
@@ -37,6 +39,18 @@ class InputFormat:
     normalisation: Normalisation | None = None
     interpolation: str | None = None
     resolution: int | None = None
+
+    def describe(self) -> str:
+        """Return side, filter, mean and std in one line; what is not known is left out."""
+        parts = list[str]()
+        if self.resolution is not None:
+            parts.append(f"{self.resolution} px")
+        if self.interpolation is not None:
+            parts.append(self.interpolation)
+        if self.normalisation is not None:
+            parts.append(f"mean {describe_numbers(self.normalisation.mean)}")
+            parts.append(f"std {describe_numbers(self.normalisation.std)}")
+        return ", ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -159,6 +173,20 @@ def weight_tags(builder: str) -> list[str]:
     ]
 
 
+def published_weights(architecture: Architecture) -> list[PublishedWeights]:
+    """Return all published weights of a network, the preferred ones first; nothing is downloaded.
+
+    Whether they fit an entry with settings of its own is not checked.
+    """
+    builder = architecture.builder
+    return [find_published(builder, tag) for tag in weight_tags(builder)]
+
+
+def describe_numbers(values: Sequence[float]) -> str:
+    """Return numbers of a normalisation: `0.485 0.456 0.406`."""
+    return " ".join(f"{value:.4g}" for value in values)
+
+
 def _torchvision_entries(builder: str) -> Any:
     """Return the enumeration of a builder's weights; None where there is none."""
     from torchvision.models import get_model_weights
@@ -201,7 +229,7 @@ def _find_timm(builder: str, tag: str) -> PublishedWeights:
 
 def _timm_tags(name: str) -> list[str]:
     names = _import_timm().list_pretrained(f"{name}.*")
-    tags = [each.partition(".")[2] for each in names]
+    tags = [each.partition(".")[2] for each in names if each.startswith(f"{name}.")]
     default = _import_timm("timm.models").get_pretrained_cfg(name)
     preferred = default.tag if default is not None else None
     return sorted(tags, key=lambda tag: (tag != preferred, tag))
@@ -218,9 +246,7 @@ def _import_timm(module: str = "timm") -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise ConfigError(
-            f"{START_KEY}: timm is not installed: pip install 'resomap[timm]'"
-        ) from error
+        raise ConfigError(f"{START_KEY}: timm is not installed: {INSTALL_TIMM}") from error
 
 
 def _hub_folder() -> Path:

@@ -36,6 +36,7 @@ from resomap.text import format_count
 from resomap.workflow.code_digest import PACKAGE, digest_code
 from resomap.workflow.jobs import MeasureSteps
 from resomap.workflow.lifecycle import use_this_interpreter
+from resomap.workflow.own_code import combine_code
 from resomap.workflow.resources import PLAN, gpus_per_job, plan_settings
 from resomap.workflow.targets import swept_models
 
@@ -153,7 +154,7 @@ def measurement_jobs(config: Config, machine: Machine, classes: int) -> list[Mea
     training = config.training.model_copy(update={"epochs": 1, "start": Start()})
     return [
         MeasureSteps(
-            code=digest_code(ENTRY_POINT),
+            code=combine_code(digest_code(ENTRY_POINT), [model]),
             architecture=model,
             resolutions=tuple(sorted(config.sweep.resolutions)),
             classes=classes,

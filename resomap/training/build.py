@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from resomap.config.schema import Architecture, Execution, Runtime
+from resomap.config.architecture import Architecture
+from resomap.config.schema import Execution, Runtime
 from resomap.config.training import Training
 from resomap.data.loading.loader import EvalLoader, Normalise, TrainLoader, to_device
 from resomap.data.loading.placement import place_images
@@ -76,11 +77,15 @@ def build_trainer(
     device: torch.device,
     group: Group,
     execution: Execution = "eager",
+    resolution: int | None = None,
     on_start: OnStart = lambda _: None,
 ) -> Trainer:
-    """Return the trainer of `recipe` for a network whose initial weights follow from `seed`."""
+    """Return the trainer of `recipe` for a network whose initial weights follow from `seed`.
+
+    A network whose weights depend on the size of the images is built for `resolution`.
+    """
     torch.manual_seed(seed)  # the same weights in every process
-    model = build_model(architecture, num_classes=store.num_classes)
+    model = build_model(architecture, store.num_classes, resolution)
     record = load_initial_weights(model, architecture, recipe.start)
     if record is not None:
         on_start(record)

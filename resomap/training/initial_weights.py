@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from resomap.config.architecture import Architecture
 from resomap.config.data import Filter
-from resomap.config.schema import Architecture
 from resomap.config.start import Start
 from resomap.errors import ConfigError, DataError, ResoMapError
-from resomap.models.check import build_shapes
 from resomap.models.matching import (
     Match,
     classifier_tensors,
@@ -20,6 +19,7 @@ from resomap.models.matching import (
     to_rgb,
 )
 from resomap.models.published import START_KEY, InputFormat, find_published
+from resomap.models.shapes import build_shapes
 from resomap.models.weight_files import read_weight_file, rename_tensors
 from resomap.training.checkpoint import load_weights, read_metadata, recorded_normalisation
 
@@ -83,20 +83,20 @@ def _check_network(
         return  # the check of networks names it
     match = _match(shapes, architecture, start, opened)
     if match.missing or match.misshapen:
-        yield f"warning: {START_KEY}: {opened.origin}: {architecture.name}: {match.sentence()}"
+        yield f"{START_KEY}: {opened.origin}: {architecture.name}: {match.sentence()}"
 
 
 def _input_warnings(start: Start, architecture: Architecture, filter: Filter) -> Iterator[str]:
     expected = expected_input(start, architecture)
     if expected.normalisation is None and not _is_own(start):
         yield (
-            f"warning: {START_KEY}: {start} has no normalisation: images get their own mean and "
+            f"{START_KEY}: {start} has no normalisation: images get their own mean and "
             "std, and the weights were probably trained with others: set "
             "training.start.normalisation"
         )
     if expected.interpolation not in (None, filter):
         yield (
-            f"warning: config/data.yaml: data.filter: {filter}, but {start} of "
+            f"config/data.yaml: data.filter: {filter}, but {start} of "
             f"{architecture.name} was trained on images resized by {expected.interpolation}: all "
             "models share the stored images, so set data.filter where it suits most of them"
         )
@@ -191,7 +191,7 @@ def _match(
             weights = to_rgb(weights, network)
         except ConfigError as error:
             raise ConfigError(f"{problem}: {error}") from None
-    match = match_weights(network.state_dict(), weights, classifier_tensors(architecture))
+    match = match_weights(network, weights, classifier_tensors(architecture))
     if opened.is_exact and match.differing:
         raise ConfigError(f"{problem}: {match.differing[0]} differs")
     if 2 * match.num_fitting < match.num_backbone:

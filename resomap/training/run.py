@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from resomap.config.schema import Architecture, Runtime
+from resomap.config.architecture import Architecture
+from resomap.config.schema import Runtime
 from resomap.config.start import Start
 from resomap.config.training import Training
 from resomap.data.store.store import Store
@@ -96,6 +97,7 @@ def train_attempt(
         device,
         group,
         runtime.execution,
+        setup.resolution,
         records.append,
     )
     settings, lines = _describe_start(recipe.start, store, expected, records)

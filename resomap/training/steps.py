@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from torch.optim import Optimizer
 
-from resomap.config.schema import Architecture, Runtime
+from resomap.config.architecture import Architecture
+from resomap.config.schema import Runtime
 from resomap.config.training import Training
 from resomap.data.loading.loader import TrainLoader
 from resomap.data.store.store import Store
@@ -209,7 +210,7 @@ def _measure(
     group, resolution = Group(), store.native_resolution
     train, val = build_loaders(recipe, store, resolution, 0, runtime, group, device)
     trainer = build_trainer(
-        recipe, architecture, 0, store, train, val, device, group, runtime.execution
+        recipe, architecture, 0, store, train, val, device, group, runtime.execution, resolution
     )
     # A training keeps a copy of its best weights on the device; it belongs to the peak.
     state = trainer.eval_model.state_dict()

@@ -10,10 +10,10 @@ from typing import Self
 
 from pydantic import ValidationError
 
+from resomap.config.architecture import Architecture
 from resomap.config.data import Data, Filter
 from resomap.config.evaluation import Evaluation
 from resomap.config.schema import (
-    Architecture,
     Device,
     Experiment,
     Explainability,
@@ -59,6 +59,7 @@ class CheckNetworks(Job):
     images_per_pass: int
     """Fewest images in a training pass of one process: BatchNorm may need two."""
     gradcam_layer: str | None
+    attribution_methods: tuple[str, ...]
     start: Start
     """What trainings start from."""
     filter: Filter
@@ -181,6 +182,8 @@ class Recipes(Section):
     device: Device
     codes: dict[str, str]
     """The digest of the code of every stage."""
+    own_codes: dict[str, str]
+    """The digest of the files of every model that is a function of the user."""
 
 
 class SweepJob(Job):

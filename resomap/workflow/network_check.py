@@ -16,10 +16,10 @@ from resomap.workflow.layout import artifact
 CHECKED_NETWORKS = Path(artifact("checked_networks").path)
 
 
-def check_networks(config: Config, checked: Path = CHECKED_NETWORKS) -> None:
+def check_networks(config: Config, checked: Path = CHECKED_NETWORKS) -> list[str]:
     """Build every network of the sweep in a process of its own, unless `checked` shows it done.
 
-    ConfigError with a line for each problem.
+    Returns what is allowed and worth knowing; ConfigError has a line for each problem.
     """
     # No rule does this, because trainings would have to depend on it, and Snakemake does not
     # compare the params of jobs behind a job that will run. A sweep with one more model and
@@ -31,7 +31,7 @@ def check_networks(config: Config, checked: Path = CHECKED_NETWORKS) -> None:
     )
     # Where jobs run in an environment of their own (`--sdm conda`), there may be no torch here.
     if is_checked or find_spec("torch") is None:
-        return
+        return _read_notes(checked)
     options = ["--job", job.to_json(), "--checked", str(checked)]
     process = subprocess.run(
         [sys.executable, "-m", "resomap.entry.check_networks", *options],
@@ -41,6 +41,7 @@ def check_networks(config: Config, checked: Path = CHECKED_NETWORKS) -> None:
     )
     if process.returncode:
         raise ConfigError(process.stderr.strip().removeprefix("error: "))
+    return _read_notes(checked)
 
 
 def _read_checked(path: Path) -> Any:
@@ -48,3 +49,10 @@ def _read_checked(path: Path) -> Any:
         return read_json(path)["job"]
     except (OSError, DataError, LookupError, TypeError):  # none or a damaged one: check again
         return None
+
+
+def _read_notes(path: Path) -> list[str]:
+    try:
+        return [f"note: {line}" for line in read_json(path)["notes"]]
+    except (OSError, DataError, LookupError, TypeError):
+        return []

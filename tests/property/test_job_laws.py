@@ -6,9 +6,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from resomap.config.architecture import Architecture
 from resomap.config.data import Data, Reef, Splits
 from resomap.config.load import load_config
-from resomap.config.schema import Architecture
 from resomap.config.start import Start
 from resomap.config.training import Monitor, Optimizer, Sgd
 from resomap.workflow.jobs import Train
@@ -22,7 +22,6 @@ architectures = st.builds(
     name=st.sampled_from(["tiny_cnn", "vgg11"]),
     family=st.sampled_from(["custom", "vgg"]),
     builder=st.sampled_from(["tiny_cnn", "vgg11"]),
-    min_resolution=COUNTS,
     width_mult=st.none() | RATES,
     channels=st.none() | st.lists(COUNTS, max_size=3).map(tuple),
     bn_momentum=st.none() | st.just(0.1),

@@ -377,9 +377,7 @@ def test_normalisation_of_weights_is_used_by_every_stage(
     first = images[explained["index"][:1]].requires_grad_()
     model(first)[0, explained["target"][0]].backward()
     gradient = first.grad.sum(1)[0].numpy()
-    assert (
-        np.corrcoef(gradient.ravel(), explained["attribution"][0].ravel())[0, 1] > 0.999
-    )
+    assert np.corrcoef(gradient.ravel(), explained["attribution"][0].ravel())[0, 1] > 0.999
 
 
 def test_weights_without_recorded_normalisation_use_that_of_images(

@@ -7,7 +7,6 @@ from resomap.models.matching import (
     classifier_tensors,
     list_names,
     match_weights,
-    resize_positions,
     to_rgb,
 )
 from resomap.models.registry import load_architectures
@@ -23,7 +22,7 @@ def network(classes: int = 3) -> nn.Module:
 
 def test_equal_networks_match_whole():
     weights = network().state_dict()
-    match = match_weights(network().state_dict(), weights, HEAD)
+    match = match_weights(network(), weights, HEAD)
     assert (match.num_fitting, match.num_backbone, match.differing) == (6, 6, [])
     assert match.new == ()
     assert set(match.tensors) == set(weights)
@@ -31,7 +30,7 @@ def test_equal_networks_match_whole():
 
 
 def test_other_classifier_stays_new():
-    match = match_weights(network(5).state_dict(), network().state_dict(), HEAD)
+    match = match_weights(network(5), network().state_dict(), HEAD)
     assert match.new == HEAD
     assert match.differing == []
     assert not set(HEAD) & set(match.tensors)
@@ -42,7 +41,7 @@ def test_absent_classifier_and_counters_are_no_difference():
     weights = network().state_dict()
     for name in (*HEAD, "stem.1.num_batches_tracked"):
         del weights[name]
-    match = match_weights(network().state_dict(), weights, HEAD)
+    match = match_weights(network(), weights, HEAD)
     assert (match.new, match.differing) == (HEAD, [])
 
 
@@ -50,7 +49,7 @@ def test_missing_misshapen_and_unused_are_named():
     weights = network().state_dict()
     weights["stem.0.bias"] = torch.zeros(7)
     weights["other"] = weights.pop("stem.1.bias")
-    match = match_weights(network().state_dict(), weights, HEAD)
+    match = match_weights(network(), weights, HEAD)
     assert match.missing == ("stem.1.bias",)
     assert match.misshapen == ("stem.0.bias",)
     assert match.unused == ("other",)
@@ -74,24 +73,26 @@ def test_classifier_is_what_depends_on_classes(name, expected):
     assert classifier_tensors(ARCHITECTURES[name]) == expected
 
 
-@pytest.mark.parametrize("first", [0, 1, 5])
-def test_positions_are_interpolated_and_class_tokens_kept(first):
-    rows = torch.arange(4.0).repeat_interleave(4)  # position (row, column) has the value row
-    table = torch.cat([torch.full((first,), -9.0), rows])[None, :, None]
-    resized = resize_positions(table, torch.Size((1, first + 64, 1)))
-    assert (resized[0, :first, 0] == -9).all()
-    grid = resized[0, first:, 0].view(8, 8)
-    assert torch.allclose(grid, grid[:, :1].expand(8, 8), atol=1e-5)
-    assert grid[:, 0].diff().min() > 0
-    assert grid.mean() == pytest.approx(1.5, abs=0.01)
+class Positions(nn.Module):
+    def __init__(self, tokens: int, width: int = 1) -> None:
+        super().__init__()
+        self.pos_embed = nn.Parameter(torch.zeros(1, tokens, width))
 
 
-def test_positions_of_other_width_do_not_fit():
-    assert resize_positions(torch.zeros(1, 17, 8), torch.Size((1, 65, 4))) is None
-    state = {"pos_embed": torch.zeros(1, 65, 4)}
-    assert match_weights(state, {"pos_embed": torch.zeros(1, 17, 8)}, ()).misshapen == (
-        "pos_embed",
-    )
+def test_positions_are_interpolated():
+    weights = {"pos_embed": torch.arange(17.0)[None, :, None]}
+    match = match_weights(Positions(65), weights, ())
+    assert match.resized == ("pos_embed",)
+    assert match.tensors["pos_embed"].shape == (1, 65, 1)
+    assert match.tensors["pos_embed"][0, 0] == 0
+    assert match.differing == []
+    assert "interpolated: pos_embed" in match.sentence()
+
+
+@pytest.mark.parametrize("shape", [(1, 17, 8), (1, 18, 1), (9,)])
+def test_positions_of_another_kind_do_not_fit(shape):
+    match = match_weights(Positions(65), {"pos_embed": torch.zeros(shape)}, ())
+    assert match.misshapen == ("pos_embed",)
 
 
 def test_bgr_weights_see_the_same_in_rgb():

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from resomap.config.schema import Architecture, Config, Runtime
+from resomap.config.architecture import Architecture
+from resomap.config.schema import Config, Runtime
 from resomap.models.registry import build_model, load_architectures
 from resomap.training.autosave import Autosave
 from resomap.training.build import (
@@ -47,7 +48,7 @@ KILLS = 10
 def build_dropout_trainer(
     config: Config, seed: int = 3, builder: str = DROPOUT_NETWORK, side: int = 24
 ) -> Trainer:
-    entry = Architecture(name="dropout", family="other", builder=builder, min_resolution=17)
+    entry = Architecture(name="dropout", family="other", builder=builder)
     recipe = config.training.model_copy(update={"batch_size": 4, "epochs": 1})
     store = build_noise_store(batch_size=4, resolution=side, classes=3)
     store = replace(store, counts={"train": 48, "val": 8})

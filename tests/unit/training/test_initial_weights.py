@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import GoogLeNet_Weights, ResNet18_Weights, googlenet, resnet18
 
-from resomap.config.schema import Architecture
+from resomap.config.architecture import Architecture
 from resomap.config.start import Start
 from resomap.errors import ConfigError, ResoMapError
 from resomap.models.registry import build_model, load_architectures
@@ -74,7 +74,7 @@ def test_pretrained_start_leaves_auxiliary_heads_out(tmp_path, monkeypatch):
     path = tmp_path / "hub" / "checkpoints" / Path(GoogLeNet_Weights.DEFAULT.url).name
     path.parent.mkdir(parents=True)
     torch.save(published, path)
-    entry = Architecture(name="g", family="other", builder="googlenet", min_resolution=15)
+    entry = Architecture(name="g", family="other", builder="googlenet")
     model = build_model(entry, 5)
     load_initial_weights(model, entry, parse("pretrained"))
     assert torch.equal(model.conv1.conv.weight, published["conv1.conv.weight"])
