@@ -38,7 +38,7 @@ rule all:
 
 onstart:
     driver.watch_cluster(workflow)
-    network_check.check_networks(CONFIG)
+    notes = network_check.check_networks(CONFIG)
     lifecycle.write_run_config(VALUES)
     cores = workflow.resource_settings.cores or 1
     on_cluster = request.on_cluster()  # its queue decides how long it takes
@@ -46,6 +46,7 @@ onstart:
     print(
         lifecycle.start_message(CONFIG, minutes, cores),
         *recipe_checks.recipe_warnings(CONFIG),
+        *notes,
         sep="\n",
         flush=True,
     )

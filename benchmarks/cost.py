@@ -83,7 +83,7 @@ def run_planted(config: Config, times: int) -> str:
     profiling = config.system.profiling.model_copy(update={"variants": ("eager",)})
 
     def latency(ms: float) -> float:
-        profile = profile_model(Spinning(ms), (8,), profiling, torch.device("cpu"), "fp32")
+        profile = profile_model({8: Spinning(ms)}, profiling, torch.device("cpu"), "fp32")
         return profile["cells"][0]["latency_ms_p50"]
 
     floor = latency(0.0)

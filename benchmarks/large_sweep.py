@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from resomap.config.schema import Architecture, Config
+from resomap.config.architecture import Architecture
+from resomap.config.schema import Config
 from resomap.config.sweep_checks import find_architecture
 
 SECONDS_PER_HOUR = 3600

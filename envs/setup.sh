@@ -23,6 +23,6 @@ if [ "$venv" = .venv ]; then
     $install --no-deps -e .
 else
     echo "resomap: installing missing packages into $venv ..."
-    $install -e '.[dev,tracking,slurm]'
+    $install -e '.[dev,tracking,slurm,timm]'
 fi
 echo "resomap: ready"

@@ -54,19 +54,30 @@ def check_data(config: Config, workers: int) -> CheckResult:
     return CheckResult([size, *findings], errors)
 
 
-def check_recipe(config: Config) -> list[str]:
-    """Return a line for each problem of the start weights and the networks; none if all fit."""
+def check_recipe(config: Config) -> CheckResult:
+    """Check the start weights and the networks; the lines are what is worth knowing of them."""
     # Imported here: it loads torch, which takes a second.
-    from resomap.models.check import NetworkUse, check_networks
-    from resomap.training.initial_weights import start_problems
+    from resomap.models.check import NetworkUse, inspect_networks
+    from resomap.training.initial_weights import StartCheck, check_start
 
-    models, layer = swept_models(config), config.explainability.gradcam_layer
-    use = NetworkUse(config.sweep.resolutions, images_per_pass(config), layer)
-    return [
-        *(_complaint(start_files, config) or start_problems(config.training.start, models)),
+    models, explained = swept_models(config), config.explainability
+    use = NetworkUse(
+        config.sweep.resolutions,
+        images_per_pass(config),
+        explained.gradcam_layer,
+        explained.enabled_methods,
+    )
+    findings = inspect_networks(models, use)
+    start = StartCheck(_complaint(start_files, config), [])
+    if not start.problems:
+        start = check_start(config.training.start, models, config.data.filter)
+    problems = [
+        *start.problems,
         *_complaint(check_decay_steps, config),
-        *check_networks(models, use),
+        *findings.problems,
     ]
+    notes = [f"note: {line}" for line in [*start.warnings, *findings.notes]]
+    return CheckResult(notes, problems)
 
 
 def _complaint(check: Callable[[Config], object], config: Config) -> list[str]:

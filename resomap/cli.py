@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from resomap.config.flags import apply_flags, parse_recalls
+from resomap.config.library_names import find_model, matching_names
 from resomap.config.load import SHIPPED_CONFIG, load_config
 from resomap.config.schema import Config
 from resomap.errors import ConfigError, ResoMapError
@@ -21,6 +22,7 @@ from resomap.status.summary import read_status
 from resomap.status.table import status_lines
 from resomap.system.gpu_listing import Gpu, has_nvidia_device, list_gpus
 from resomap.system.gpus import lease_holders
+from resomap.text import format_count
 from resomap.workflow.data_digest import read_user_files
 from resomap.workflow.lifecycle import RUN_CONFIG, read_run_config, start_message
 from resomap.workflow.recipe_checks import recipe_warnings
@@ -37,6 +39,7 @@ Directory = Annotated[
 Budget = Annotated[float | None, typer.Option(help="Budget; see config/README.md.")]
 # Exit codes of `choose`, for scripts: nothing is certified, and nothing can be chosen.
 UNDECIDED, NO_CHOICE = 3, 4
+CARD_SIDES = (64, 128, 224)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -64,9 +67,9 @@ def check(configfile: OverlayFiles = None) -> None:
         typer.echo(f"configuration: valid. {start_message(config, minutes, cores)}")
         for line in _describe_environment(gpus_per_job(config)):
             typer.echo(line)
-        problems = check_recipe(config)
+        notes, problems = check_recipe(config)
         lines, errors = check_data(config, os.cpu_count() or 1)
-    for line in [*recipe_warnings(config), *lines]:
+    for line in [*recipe_warnings(config), *notes, *lines]:
         typer.echo(line)
     for error in [*problems, *errors]:
         typer.echo(f"error: {error}", err=True)
@@ -218,6 +221,43 @@ def compare(
         sweeps = read_runs(first, config), read_runs(second, other)
         record = compare_sweeps(*sweeps, rules.confidence)
     typer.echo(json.dumps(record, indent=1) if as_json else "\n".join(comparison_lines(record)))
+
+
+@app.command()
+def models(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PATTERN]", help="A name, part of one, or a pattern with *."),
+    ] = None,
+    resolutions: Annotated[
+        list[int] | None,
+        typer.Option(help="Sides in pixels, at which one model is described: 64 128 224."),
+    ] = None,
+    configfile: OverlayFiles = None,
+) -> None:
+    """List the models that can be built, or describe one at several resolutions.
+
+    Parameters and multiply-accumulates are those of a classifier of 1000 classes.
+    """
+    # `--resolutions 64 128`: the first belongs to the option, the others follow as words.
+    sides = [*(resolutions or []), *(int(word) for word in words or () if word.isdecimal())]
+    patterns = [word for word in words or () if not word.isdecimal()]
+    with _printed_errors():
+        if len(patterns) > 1:
+            raise ConfigError(f"give one name or pattern, not {' '.join(patterns)}")
+        pattern = patterns[0] if patterns else "*"
+        known = load_config(SHIPPED_CONFIG, configfile or []).models
+        model = find_model(pattern, known)
+        if model is None:
+            names = matching_names(pattern, known)
+            typer.echo("\n".join(names))
+            count = format_count(len(names), "model")
+            typer.echo(f"{count}; `resomap models NAME` describes one", err=True)
+            return
+        # Imported here: it loads torch, which takes a second.
+        from resomap.network_card import card_lines
+
+        typer.echo("\n".join(card_lines(model, sides or CARD_SIDES)))
 
 
 @app.command()

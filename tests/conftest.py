@@ -34,22 +34,19 @@ MODELS = {
     "tiny_cnn": {
         "family": "custom",
         "builder": "tiny_cnn",
-        "min_resolution": 8,
         "channels": [8, 16],
     },
     "simple_cnn": {
         "family": "custom",
         "builder": "simple_cnn",
-        "min_resolution": 8,
         "channels": [8, 16],
     },
     "resnet18": {
         "family": "resnet",
         "builder": "resnet18",
-        "min_resolution": 16,
         "bn_momentum": 0.2,
     },
-    "vgg11": {"family": "vgg", "builder": "vgg11", "min_resolution": 32},
+    "vgg11": {"family": "vgg", "builder": "vgg11"},
 }
 
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from resomap import metrics
 from resomap.analysis.tables import write_tables
+from resomap.config.architecture import Architecture
 from resomap.config.evaluation import EvaluationMode
-from resomap.config.schema import Architecture, Report
+from resomap.config.schema import Report
 from resomap.report.text.choice import describe_choice
 from resomap.system import files
 from resomap.training.evaluation.predict import score_predictions
@@ -101,8 +102,7 @@ class Sweep:
     def architectures(self) -> tuple[Architecture, ...]:
         """Networks as the configuration names them."""
         return tuple(
-            Architecture(name=name, family="custom", builder=name, min_resolution=8)
-            for name in self.models
+            Architecture(name=name, family="custom", builder=name) for name in self.models
         )
 
     @property

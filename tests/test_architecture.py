@@ -71,8 +71,9 @@ MAY_IMPORT = {
     "callbacks": {"training"},
     "mlflow_copy": CORE | {"workflow"},
     "check": CORE | {"workflow", "data", "report", "models.check", "training.initial_weights"},
+    "network_card": CORE | {"models", "profiling.summary"},
     "entry": CORE | {"workflow", "data", "models", "training", "profiling", "explain"},
-    "cli": CORE | {"workflow", "plan", "status", "check", "analysis", "report"},
+    "cli": CORE | {"workflow", "plan", "status", "check", "analysis", "report", "network_card"},
     "workflow_scripts": CORE
     | {"workflow", "analysis", "report", "mlflow_copy", "entry.arguments"},
 }

@@ -23,7 +23,8 @@ from benchmarks.gpu.output import (
     print_rows,
 )
 from benchmarks.harness import shipped_config
-from resomap.config.schema import Architecture, Config
+from resomap.config.architecture import Architecture
+from resomap.config.schema import Config
 from resomap.config.sweep_checks import find_architecture
 from resomap.explain.passes import CPU_PIXELS, CUDA_PIXELS
 from resomap.explain.run import ExplainedImages, ExplainedNetwork, ExplainedRun

@@ -23,7 +23,7 @@ from benchmarks.gpu.output import (
 from benchmarks.harness import shipped_config
 from resomap.config.schema import Config
 from resomap.config.sweep_checks import find_architecture
-from resomap.models.registry import build_model
+from resomap.models.registry import build_at_sides, build_model
 from resomap.profiling.profile import profile_model
 from resomap.profiling.summary import summarise
 from resomap.system.gpus import open_device
@@ -51,8 +51,7 @@ def profile(config: Config, model: str, device: torch.device) -> list[dict[str, 
     # In this process: a second one on the card would count as a disturbance.
     architecture = find_architecture(config.models, model)
     measured = profile_model(
-        build_model(architecture, NUM_CLASSES),
-        sorted(config.sweep.resolutions),
+        build_at_sides(architecture, NUM_CLASSES, sorted(config.sweep.resolutions)),
         config.system.profiling,
         device,
         config.training.precision,

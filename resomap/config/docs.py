@@ -12,9 +12,10 @@ from annotated_types import BaseMetadata, Ge, Gt, Le, Lt
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from resomap.config.architecture import Architecture
 from resomap.config.load import read_yaml
 from resomap.config.messages import section_of
-from resomap.config.schema import CONFIG_FILES, Architecture, Config
+from resomap.config.schema import CONFIG_FILES, Config
 from resomap.system.files import write_text
 
 PAGE_HEAD = """# Configuration

@@ -14,7 +14,7 @@ from resomap.config.data import Data
 from resomap.config.messages import explain, file_of, limit_lines, section_of, shorten
 from resomap.config.recipe import recipe_problems
 from resomap.config.schema import CONFIG_FILES, Config
-from resomap.config.sweep_checks import sweep_problems, unknown_models
+from resomap.config.sweep_checks import add_builders, sweep_problems, unknown_models
 from resomap.config.title import name_experiment
 from resomap.errors import ConfigError
 
@@ -187,8 +187,8 @@ def build_config(values: Mapping[str, Any]) -> Config:
     # A whole configuration, such as results/run_config.yaml, names all of its models itself.
     if set(filled) <= set(values):
         filled["models"] = values["models"]
-    values = _expand_dataset_options(filled)
-    problems = [*renamed, *unknown_models(values)]
+    values, misnamed = add_builders(_expand_dataset_options(filled))
+    problems = [*renamed, *misnamed, *unknown_models(values)]
     models = values.get("models")
     names = list(models) if isinstance(models, Mapping) else []
     try:

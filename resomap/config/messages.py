@@ -12,6 +12,8 @@ from resomap.errors import suggest
 
 # One mistake, such as a list for a section, may raise an error for each of its keys.
 MOST_LINES = 3
+FOUND_KEYS = ("min_resolution", "mmacs_224")
+"""Keys of models.yaml in earlier versions, whose values are found by a dry run now."""
 MOST_PROBLEMS = 10
 """Lines about mistakes that were found apart from each other."""
 
@@ -46,6 +48,8 @@ def _explain_problem(problem: ErrorDetails, names: list[Any]) -> str:
         # Models are validated as a list, but written as a mapping.
         steps[1] = names[int(location[1])]
     file, key = file_of(str(location[0])), ".".join(map(str, steps))
+    if kind == "extra_forbidden" and location[0] == "models" and location[-1] in FOUND_KEYS:
+        return f"{file}: {key} is found by a dry run now: leave the key out"
     if kind == "extra_forbidden":
         hint = suggest(str(location[-1]), _known_keys(location[:-1]))
         return f"{file}: unknown key {key}; {hint}"

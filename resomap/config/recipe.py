@@ -22,12 +22,12 @@ def recipe_problems(training: Training) -> Iterator[str]:
 
 def _finetune_problems(training: Training) -> Iterator[str]:
     finetune, key = training.finetune, f"{KEY}.finetune"
-    if training.start == "random" and finetune.freeze != "none":
+    if training.start.is_random and finetune.freeze != "none":
         yield (
             f"{key}.freeze: {finetune.freeze} keeps random weights with training.start: random: "
             "start from pretrained or from a file, or set freeze: none"
         )
-    if training.start == "random" and finetune.freeze_bn:
+    if training.start.is_random and finetune.freeze_bn:
         yield (
             f"{key}.freeze_bn: true keeps no statistics with training.start: random: start from "
             "pretrained or from a file, or set freeze_bn: false"

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from resomap.config.architecture import Architecture
 from resomap.config.data import Data
 from resomap.config.evaluation import Evaluation
 from resomap.config.training import Training
@@ -15,7 +16,6 @@ from resomap.config.types import (
     MAX_COUNT,
     Distinct,
     Fraction,
-    Identifier,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
@@ -42,7 +42,6 @@ Method = Literal[
     "guided_backprop",
     "occlusion",
 ]
-Channels = Annotated[int, Field(gt=0, le=65536)]
 LAYER_METHODS: tuple[Method, ...] = ("gradcam", "hirescam", "gradcam_plus_plus")
 """The methods that read the maps of a layer; the others read the gradient at the image."""
 # mode[-precision][-memory format]; what is left out is that of the sweep's trainings.
@@ -132,30 +131,6 @@ class Sweep(Section):
     seeds."""
 
 
-class Architecture(Section):
-    """A model that a sweep may name."""
-
-    name: Identifier
-    """Its name in `sweep.models`."""
-    family: Identifier
-    """Group of the model, in paths and figures."""
-    builder: Annotated[str, Field(min_length=1, max_length=64)]
-    """Function that builds it: a model builder of torchvision, or one of
-    resomap/models/custom.py (simple_cnn, tiny_cnn)."""
-    # Written down, so that checking a sweep needs no torch; a test runs every model there.
-    min_resolution: Annotated[int, Field(gt=0, le=4096)]
-    """Smallest input side in pixels that its layers accept."""
-    # The keys below have defaults, because an entry of models.yaml lists only those it needs.
-    width_mult: Annotated[float, Field(gt=0, le=1e6)] | None = None
-    """Channel multiplier, for builders that take one."""
-    channels: Annotated[tuple[Channels, ...], Field(max_length=12)] | None = None
-    """Channels of each stage, for simple_cnn and tiny_cnn."""
-    bn_momentum: Annotated[float, Field(gt=0, le=1)] | None = None
-    """Momentum of every BatchNorm layer; null keeps the builder's."""
-    mmacs_224: PositiveInt | None = None
-    """Millions of multiply-accumulates at 224 px, for the reader; null if unknown."""
-
-
 class Faithfulness(Section):
     """Whether the model uses the areas that a map ranks highest.
 
@@ -220,6 +195,11 @@ class Explainability(Section):
     interventions: bool
     """Exchange backgrounds and reverse stickers to test what the predictions depend on. Needs
     masks."""
+
+    @property
+    def enabled_methods(self) -> tuple[Method, ...]:
+        """Return the methods; none where runs are not explained."""
+        return self.methods if self.enabled else ()
 
     @property
     def gradcam_layer(self) -> str | None:

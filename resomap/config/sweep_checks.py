@@ -3,14 +3,22 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from resomap.config.schema import Architecture, Config
+from resomap.config.architecture import (
+    BUILDER_FORMS,
+    Architecture,
+    builder_family,
+    builder_slug,
+    check_builder,
+    names_builder,
+)
+from resomap.config.schema import Config
 from resomap.errors import ConfigError, suggest
 
 MODELS_KEY = "config/sweep.yaml: sweep.models"
 
 
 def find_architecture(models: Iterable[Architecture], name: str) -> Architecture:
-    """Return the entry of models.yaml called `name`, or `<name>_224` as in the predecessor."""
+    """Return the entry called `name`, or `<name>_224` as in the predecessor, or of a builder."""
     by_name = {model.name: model for model in models}
     plain = _plain_name(name, by_name)
     if plain not in by_name:
@@ -18,24 +26,58 @@ def find_architecture(models: Iterable[Architecture], name: str) -> Architecture
     return by_name[plain]
 
 
+def add_builders(values: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[str]]:
+    """Return `values` with an entry in `models` for each builder that the sweep names itself.
+
+    The list has a line for each name that is no builder, or whose results would lie where those
+    of another entry do.
+    """
+    models, problems = values.get("models"), list[str]()
+    if not isinstance(models, Mapping):
+        return values, problems
+    entries = dict(models)
+    for name in filter(names_builder, _named_models(values)):
+        slug = builder_slug(name)
+        try:
+            check_builder(name)
+        except ValueError:
+            problems.append(f"{MODELS_KEY}: {name[:60]!r} is no model: write {BUILDER_FORMS}")
+            continue
+        entry = {"family": builder_family(name), "builder": name}
+        if entries.setdefault(slug, entry) != entry:
+            problems.append(
+                f"{MODELS_KEY}: {name}: its results would lie under {slug}, the name of an entry "
+                "in models.yaml: name that entry, or give it another name"
+            )
+    return {**values, "models": entries}, problems
+
+
 def unknown_models(values: Mapping[str, Any]) -> list[str]:
     """Return a line for each model of `sweep.models` that models.yaml lacks.
 
     It reads values that are not validated, so that a mistake elsewhere does not hide this one.
     """
-    sweep, models = values.get("sweep"), values.get("models")
-    names = sweep.get("models") if isinstance(sweep, Mapping) else None
-    if not isinstance(names, list) or not isinstance(models, Mapping):
+    models = values.get("models")
+    if not isinstance(models, Mapping):
         return []
     known = [name for name in models if isinstance(name, str)]
     return [
         _unknown_model(name, known)
-        for name in names
-        if isinstance(name, str) and _plain_name(name, known) not in known
+        for name in _named_models(values)
+        if not names_builder(name) and _plain_name(name, known) not in known
     ]
 
 
+def _named_models(values: Mapping[str, Any]) -> list[str]:
+    """Return the names in `sweep.models` of values that are not validated."""
+    sweep = values.get("sweep")
+    names = sweep.get("models") if isinstance(sweep, Mapping) else None
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+
+
 def _plain_name(name: str, known: Iterable[str]) -> str:
+    if names_builder(name):
+        return builder_slug(name)
     return name if name in known else name.removesuffix("_224")
 
 
@@ -72,13 +114,7 @@ def sweep_problems(config: Config) -> Iterator[str]:
 
 
 def _model_problems(model: Architecture, config: Config) -> Iterator[str]:
-    smallest = min(config.sweep.resolutions)
-    if smallest < model.min_resolution:
-        yield (
-            f"config/sweep.yaml: sweep.resolutions: {model.name} needs images of at least "
-            f"{model.min_resolution} px, not {smallest}"
-        )
-    if config.training.start == "pretrained" and (model.width_mult or model.channels):
+    if config.training.start.pretrained and (model.width_mult or model.channels):
         yield (
             "config/training.yaml: training.start: pretrained: "
             f"torchvision has no weights for {model.name}"

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from resomap.config.augmentation import Augmentation
+from resomap.config.start import Start
 from resomap.config.types import (
     NonNegativeFloat,
     NonNegativeInt,
@@ -225,9 +226,9 @@ class Training(Section):
     """Decay per step of an exponential moving average of the weights, which is then validated
     and saved; null for none."""
     # A file is also an input of the rule, so that new weights in it retrain.
-    start: Annotated[str, Field(pattern=r"^(random|pretrained|.+\.safetensors)$")]
-    """Initial weights: random, pretrained (from torchvision), or a .safetensors file written by
-    an earlier training."""
+    start: Start
+    """Initial weights: random, pretrained (the builder's published ones), a file, or a mapping of
+    the keys below."""
     finetune: FineTune
     """How the initial weights are trained."""
     save_top_k: NonNegativeInt
@@ -261,4 +262,4 @@ class Training(Section):
     @property
     def start_files(self) -> list[Path]:
         """Return the weight file that `start` names, or an empty list."""
-        return [] if self.start in ("random", "pretrained") else [Path(self.start)]
+        return self.start.files

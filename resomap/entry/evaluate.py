@@ -10,7 +10,7 @@ from resomap.models.registry import build_model
 from resomap.system.files import write_arrays, write_rows
 from resomap.system.gpus import keep_freed_memory, open_device
 from resomap.system.precision import use_float32
-from resomap.training.checkpoint import load_weights
+from resomap.training.checkpoint import load_weights, recorded_normalisation
 from resomap.training.evaluation.predict import Adapter, predict_modes, score_predictions
 from resomap.workflow.jobs import Evaluate
 from resomap.workflow.layout import table_columns
@@ -32,16 +32,18 @@ def main(
     device = open_device(job.device, threads)
     use_float32()
     keep_freed_memory()
-    store = open_store(data)
     state, metadata = load_weights(weights)
+    store = open_store(data).normalised_by(recorded_normalisation(metadata))
+    momentum = metadata.get("bn_momentum", job.architecture.bn_momentum)
+    architecture = job.architecture.model_copy(update={"bn_momentum": momentum})
     # A run without a result has no weights, but its files are declared: write them empty.
     model = None
     if metadata["status"] == "ok":
-        model = build_model(job.architecture, num_classes=store.num_classes)
+        model = build_model(architecture, store.num_classes, job.resolution)
         model.load_state_dict(state)
         model.to(device).to(memory_format=torch.channels_last)
 
-    adapter = Adapter(store, device, job.evaluation, job.training, job.seed)
+    adapter = Adapter(store, device, job.evaluation, job.training, job.seed, architecture)
     splits = predict_modes(model, adapter, job.resolutions)
     write_arrays(predictions, **splits["test"])
     write_arrays(val_predictions, **splits["val"])

@@ -12,7 +12,7 @@ from resomap.system.files import write_arrays, write_rows
 from resomap.system.gpu_memory import limit_memory_to_slot
 from resomap.system.gpus import keep_freed_memory, open_device
 from resomap.system.precision import use_float32
-from resomap.training.checkpoint import load_weights
+from resomap.training.checkpoint import load_weights, recorded_normalisation
 from resomap.workflow.jobs import Explain
 
 
@@ -40,7 +40,8 @@ def main(
     tables: list[list[run.Row]] = [[], [], [], []]
     # A diverged or infeasible run has no network, but its files are declared: write them empty.
     if metadata["status"] == "ok":
-        explained = open_explained_run(job, open_store(data), state, device)
+        store = open_store(data).normalised_by(recorded_normalisation(metadata))
+        explained = open_explained_run(job, store, state, device)
         explanations = list(explained.explain())
         tables = [
             explained.localisation_rows(explanations),

@@ -10,8 +10,10 @@ from resomap.data.reef.counterfactual import render_reversed_stickers
 from resomap.data.store.store import Store
 from resomap.explain import run
 from resomap.explain.run import ExplainedImages, ExplainedNetwork, ExplainedRun
-from resomap.models.inspect import find_layer, top_modules
-from resomap.models.registry import build_model
+from resomap.models.inspect import find_layer, token_layouts, top_modules
+from resomap.models.maps import MapLayout
+from resomap.models.registry import build_model, padded_side
+from resomap.models.shapes import build_shapes
 from resomap.workflow.jobs import Explain
 
 
@@ -30,17 +32,22 @@ def _open_network(
     model = build(job.seed)
     model.load_state_dict(state)
     layer, rule_layer, fixed_layer = job.explainability.gradcam_layer, "", ""
+    views = dict[str, MapLayout]()
     if layer is not None:  # else no method reads a layer, and the network may have none
         rule_layer = find_layer(model, job.resolution, layer)[0]
         # Chosen at the smallest resolution of the sweep, so that every run reads the same block.
-        fixed_layer = find_layer(model, job.smallest_resolution, layer)[0]
+        shapes = build_shapes(job.architecture, job.smallest_resolution)
+        fixed_layer = find_layer(shapes, job.smallest_resolution, layer)[0]
+        views = token_layouts(model, job.resolution, (rule_layer, fixed_layer))
     top = top_modules(model, job.resolution)
-    return ExplainedNetwork(model, job.seed, rule_layer, fixed_layer, top, build)
+    share = job.resolution / padded_side(job.architecture, job.resolution)
+    layers = rule_layer, fixed_layer
+    return ExplainedNetwork(model, job.seed, *layers, top, build, views, share)
 
 
 def _build(job: Explain, num_classes: int, device: torch.device, seed: int) -> nn.Module:
     torch.manual_seed(seed)  # untrained and re-initialised networks need weights, too
-    model = build_model(job.architecture, num_classes=num_classes).to(device)
+    model = build_model(job.architecture, num_classes, job.resolution).to(device)
     return model.to(memory_format=torch.channels_last)
 
 

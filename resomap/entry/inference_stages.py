@@ -1,6 +1,6 @@
 """The stages of a deployed network, from an image file to its logits, and their measured times."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -17,13 +17,12 @@ from resomap.profiling.variants import build_reference
 
 
 def measure_inference_stages(
-    model: nn.Module,
+    models: Mapping[int, nn.Module],
     store: Store,
-    resolutions: Sequence[int],
     profiling: Profiling,
     device: torch.device,
 ) -> list[dict[str, Any]]:
-    """Return the times of each stage at each resolution in float32.
+    """Return the times of each stage at each resolution, each with its network, in float32.
 
     The list is empty if profiling.end_to_end is off, or if the store has no image to encode.
     """
@@ -32,8 +31,10 @@ def measure_inference_stages(
     if typical is None:
         return []
     encoded, description = typical
-    model.to(device).to(memory_format=torch.channels_last).eval()
-    stages = {side: build_stages(encoded, side, model, store, device) for side in resolutions}
+    stages = {}
+    for side, model in models.items():
+        model.to(device).to(memory_format=torch.channels_last).eval()
+        stages[side] = build_stages(encoded, side, model, store, device)
     disturbance = partial(find_disturbance, device)
     records = measure_stages(stages, build_reference(device), profiling, Clock(), disturbance)
     return [{**record, "decoded_from": description} for record in records]

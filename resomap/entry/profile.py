@@ -7,7 +7,7 @@ import torch
 from resomap.data.store.store import open_store
 from resomap.entry.arguments import run_entry_point
 from resomap.entry.inference_stages import measure_inference_stages
-from resomap.models.registry import build_model
+from resomap.models.registry import build_at_sides
 from resomap.profiling.profile import profile_model
 from resomap.system.files import write_json
 from resomap.system.gpus import device_name, keep_freed_memory, open_device
@@ -27,9 +27,9 @@ def main(job: Profile, data: Path, profile: Path) -> None:
     # Random weights: cost does not depend on them, so a profile needs no training.
     torch.manual_seed(0)
     store = open_store(data)
-    model = build_model(job.architecture, num_classes=store.num_classes)
-    measured = profile_model(model, job.resolutions, job.profiling, device, job.precision)
-    stages = measure_inference_stages(model, store, job.resolutions, job.profiling, device)
+    models = build_at_sides(job.architecture, store.num_classes, job.resolutions)
+    measured = profile_model(models, job.profiling, device, job.precision)
+    stages = measure_inference_stages(models, store, job.profiling, device)
     name = device_name(device)
     for cell in measured["cells"]:
         cell["device"] = name

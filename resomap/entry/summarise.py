@@ -5,7 +5,7 @@ from pathlib import Path
 
 from resomap.data.store.store import open_store
 from resomap.entry.arguments import run_entry_point
-from resomap.models.registry import build_model
+from resomap.models.registry import build_at_sides
 from resomap.profiling.summary import summarise
 from resomap.system.files import write_json, write_text
 from resomap.workflow.jobs import Summarise
@@ -16,12 +16,13 @@ def main(job: Summarise, data: Path, summaries: tuple[Path, ...]) -> None:
 
     `summaries` are the files of the tables: each network in turn, at each resolution.
     """
-    # Built once per model: its layers do not depend on the resolution.
     num_classes = open_store(data).num_classes
-    models = {model.name: build_model(model, num_classes) for model in job.models}
+    models = {
+        model.name: build_at_sides(model, num_classes, job.resolutions) for model in job.models
+    }
     cells = product(models, job.resolutions)
     for path, (name, resolution) in zip(summaries, cells, strict=True):
-        text, record = summarise(models[name], resolution)
+        text, record = summarise(models[name][resolution], resolution)
         write_text(path, text)
         write_json(path.with_suffix(".json"), {"model": name, **record})
 

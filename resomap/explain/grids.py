@@ -1,5 +1,7 @@
 """Linear operators on square grids: exact area averaging and a Gaussian blur."""
 
+import math
+
 import numpy as np
 
 from resomap.errors import DataError
@@ -41,6 +43,21 @@ def reduce_maps(maps: np.ndarray, side: int) -> np.ndarray:
     # Round to 40 bits, counted from the largest magnitude of the map.
     _, exponent = np.frexp(np.abs(maps).max(axis=(1, 2), keepdims=True))
     return np.ldexp(np.rint(np.ldexp(reduced, KEPT_BITS - exponent)), exponent - KEPT_BITS)
+
+
+def crop_maps(maps: np.ndarray, share: float) -> np.ndarray:
+    """Return the part of maps (n, h, h) that covers the first `share` of both axes.
+
+    Images were padded at the right and at the bottom. The cells that the image covers in part
+    become whole ones: the result has ceil(h * share) cells a side, averaged over their areas.
+    """
+    length = maps.shape[-1] * share
+    side = math.ceil(length - 1e-9)
+    edges, cells = np.arange(side + 1) * (length / side), np.arange(maps.shape[-1])
+    common = np.minimum(edges[1:, None], cells + 1) - np.maximum(edges[:-1, None], cells)
+    weights = np.maximum(common, 0) * (side / length)
+    cropped: np.ndarray = weights @ maps @ weights.T
+    return cropped.astype(maps.dtype)
 
 
 def blur_weights(side: int) -> np.ndarray:

@@ -5,10 +5,10 @@ in `METHODS`. Every method returns signed values without rescaling.
 """
 
 import warnings
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,14 +19,51 @@ OCCLUSION_CELLS = 12
 SMOOTHGRAD_NOISE = 0.15
 
 
+class MapView(Protocol):
+    """How the output of a layer holds a map: as one of a convolution, or as a grid of tokens."""
+
+    def to_map(self, output: Tensor) -> Tensor:
+        """Return the map (N, C, h, h) of an output."""
+        ...
+
+    def from_map(self, features: Tensor, output: Tensor) -> Tensor:
+        """Return `output` with the map `features` (N, C, h, h) in the place of its own."""
+        ...
+
+
 @dataclass(frozen=True)
 class AttributionSettings:
-    """Parameters of the methods: the block of layer methods, sample counts, batch size."""
+    """Parameters of the methods: the block of layer methods, sample counts, batch size.
+
+    `view` is None where the output of `layer` is a map (N, C, h, h) itself.
+    """
 
     layer: nn.Module
     ig_steps: int
     smoothgrad_samples: int
     batch_size: int
+    view: MapView | None = None
+
+
+@contextmanager
+def readable_layer(settings: AttributionSettings) -> Iterator[nn.Module]:
+    """Yield a module whose output is the map (N, C, h, h) of the layer, in every forward pass.
+
+    The libraries read modules. For tokens it is a module of its own in the path of the layer's
+    output, which is reshaped to a map for it and back; extra tokens pass beside it.
+    """
+    view = settings.view
+    if view is None:
+        yield settings.layer
+        return
+    window = nn.Identity()
+
+    def look(_layer: nn.Module, _inputs: object, output: Tensor) -> Tensor:
+        return view.from_map(window(view.to_map(output)), output)
+
+    with ExitStack() as hooks:
+        hooks.callback(settings.layer.register_forward_hook(look).remove)
+        yield window
 
 
 class TargetScore(nn.Module):
@@ -62,9 +99,10 @@ def _gradcam(
 
     # Neither images nor weights require gradients here, so captum starts the graph at the
     # layer: nothing below it is differentiated or kept in memory.
-    attributions: Tensor = LayerGradCam(score, settings.layer).attribute(
-        images, additional_forward_args=weights, relu_attributions=False
-    )
+    with readable_layer(settings) as layer:
+        attributions: Tensor = LayerGradCam(score, layer).attribute(
+            images, additional_forward_args=weights, relu_attributions=False
+        )
     return attributions
 
 
@@ -78,8 +116,10 @@ def _hirescam(
     """
     from captum.attr import LayerGradientXActivation
 
-    explainer = LayerGradientXActivation(score, settings.layer)
-    attributions: Tensor = explainer.attribute(images, additional_forward_args=weights)
+    with readable_layer(settings) as layer:
+        attributions: Tensor = LayerGradientXActivation(score, layer).attribute(
+            images, additional_forward_args=weights
+        )
     return attributions
 
 
@@ -94,8 +134,7 @@ def _gradcam_plus_plus(
     """
     from pytorch_grad_cam import GradCAMPlusPlus
 
-    layer = settings.layer
-    with ExitStack() as hooks:
+    with readable_layer(settings) as layer, ExitStack() as hooks:
         # Forward hooks run in the order of registration: start the graph at the layer, let
         # pytorch-grad-cam record the output, then pass a copy on. On a CPU the library keeps
         # the layer's own memory, which a later in-place operation would overwrite.
@@ -125,7 +164,8 @@ def _integrated_gradients(
 ) -> Tensor:
     """Compute Integrated Gradients (Sundararajan et al. 2017) from the baseline 0.
 
-    After normalisation, 0 is the mean colour of the training images.
+    After normalisation, 0 is the mean colour of the training images, or of those that the
+    initial weights were trained on.
     """
     from captum.attr import IntegratedGradients
 
@@ -175,9 +215,9 @@ def _guided_backprop(
 ) -> Tensor:
     """Compute guided backpropagation (Springenberg et al. 2015).
 
-    Every `nn.ReLU` module passes only positive gradients, also when it is used twice. Networks
-    without such modules (F.relu, GELU, SiLU) get their plain gradient, and networks with some
-    of them (mobilenet_v3) a mixture.
+    Every `nn.ReLU` module passes only positive gradients, also when it is used twice. A check
+    before the sweep refuses networks with other activations, whose gradients would pass
+    unchanged; those of functions, such as F.gelu, it cannot see.
     """
     from captum.attr import GuidedBackprop
 

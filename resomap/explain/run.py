@@ -1,6 +1,6 @@
 """Explain one trained network: the maps of every method and four tables that assess them."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -21,8 +21,10 @@ from resomap.explain.attribution import (
 )
 from resomap.explain.baselines import BASELINES, baseline_maps
 from resomap.explain.faithfulness import perturb
+from resomap.explain.grids import crop_maps
 from resomap.explain.intervention import exchange, intervention_rows, partners, usable
 from resomap.explain.localisation import localise
+from resomap.explain.methods import MapView
 from resomap.explain.passes import PassSize
 from resomap.explain.sanity import MapFunction, compute_sanity
 from resomap.metrics import is_correct, pair_partners
@@ -78,8 +80,10 @@ class ExplainedNetwork:
     """A trained network on its device.
 
     Layer methods read the block `rule_layer`, chosen for this resolution, and `fixed_layer`,
-    the same at every resolution. `top_modules` names the modules of the last block and the
-    head. `build(seed)` returns the same network, untrained, on the same device.
+    the same at every resolution. `views` has the view of each of them that holds tokens.
+    `image_share` is the side of an image over that of the padded image which the layers see.
+    `top_modules` names the modules of the last block and the head. `build(seed)` returns the
+    same network, untrained, on the same device.
     """
 
     model: nn.Module
@@ -88,6 +92,8 @@ class ExplainedNetwork:
     fixed_layer: str
     top_modules: Sequence[str]
     build: Callable[[int], nn.Module]
+    views: Mapping[str, MapView] = field(default_factory=dict)
+    image_share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -158,10 +164,14 @@ class ExplainedRun:
                 self.config.ig_steps,
                 self.config.smoothgrad_samples,
                 batch_size,
+                self.network.views.get(layer),
             )
             return attribute(method, model, self.inputs[:count], weights, settings)
 
-        return self.passes.run(compute)
+        maps = self.passes.run(compute)
+        if METHODS[method].reads == "layer" and self.network.image_share < 1:
+            maps = crop_maps(maps, self.network.image_share)
+        return maps
 
     def explain(self) -> Iterator[Explanation]:
         """Yield the explanation of every configured method."""

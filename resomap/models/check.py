@@ -1,25 +1,39 @@
 """Builds every network of a sweep without weights, to find at once what would fail after hours."""
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor, nn
 
-from resomap.config.schema import Architecture
+from resomap.config.architecture import Architecture
 from resomap.errors import ConfigError
-from resomap.models.flow import Blocks, Call, find_blocks, meta_copy, trace_shapes
-from resomap.models.inspect import check_layer_name, choose_layer
-from resomap.models.registry import build_model
+from resomap.models.builders import builder_key
+from resomap.models.flow import Call, find_blocks, trace_shapes
+from resomap.models.inspect import check_layer_name, choose_layer, why_not_applicable
+from resomap.models.positions import size_bound_names
+from resomap.models.registry import SizeError
+from resomap.models.shapes import (
+    NUM_CLASSES,
+    ONE_VALUE,
+    ShapesBySide,
+    build_shapes,
+    find_min_resolution,
+    first_single_cell,
+)
 
-NUM_CLASSES = 3  # any number: it changes the shape of the logits only
+__all__ = [
+    "NetworkFindings",
+    "NetworkUse",
+    "build_shapes",
+    "check_networks",
+    "inspect_networks",
+]
+
 ENOUGH_IMAGES = 2  # two images stand for every larger batch
 RESOLUTIONS_KEY = "config/sweep.yaml: sweep.resolutions"
 LAYER_KEY = "config/explainability.yaml: explainability.layer"
+METHODS_KEY = "config/explainability.yaml: explainability.methods"
 BATCH_KEY = "config/training.yaml: training.batch_size"
-ONE_VALUE = "BatchNorm got one value per channel"
 
 
 @dataclass(frozen=True)
@@ -27,74 +41,104 @@ class NetworkUse:
     """What a sweep does with its networks.
 
     `images_per_pass` is the smallest number of images in one training pass of one process.
-    `layer` is the layer of Grad-CAM, or None where no method reads a layer.
+    `layer` is the layer of Grad-CAM, or None where no method reads a layer, `methods` are the
+    attribution methods.
     """
 
     resolutions: tuple[int, ...]
     images_per_pass: int
     layer: str | None
+    methods: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class NetworkFindings:
+    """What does not fit, and what is allowed and worth knowing: a line each."""
+
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Traced:
+    """A network without weights at one resolution, and the calls of a training pass."""
+
+    shapes: nn.Module
+    calls: list[Call]
 
 
 def check_networks(architectures: Sequence[Architecture], use: NetworkUse) -> list[str]:
     """Return one line for each problem of each network; an empty list where all fit."""
-    problems = list[str]()
+    return inspect_networks(architectures, use).problems
+
+
+def inspect_networks(architectures: Sequence[Architecture], use: NetworkUse) -> NetworkFindings:
+    """Return a line for each problem of each network, and for each thing worth knowing."""
+    findings = NetworkFindings()
     for architecture in architectures:
         try:
-            problems += _check_network(architecture, build_shapes(architecture), use)
+            _inspect_network(architecture, use, findings)
         except ConfigError as error:
-            problems.append(f"config/models.yaml: {error}")
-    return problems
-
-
-def build_shapes(architecture: Architecture) -> nn.Module:
-    """Return the network on the meta device: it has shapes but no weights."""
-    try:
-        with torch.device("meta"):
-            shapes = build_model(architecture, NUM_CLASSES)
-    # Some builders (RegNet, Swin) compute widths with tensors and need their values.
-    except (NotImplementedError, RuntimeError):
-        shapes = meta_copy(build_model(architecture, NUM_CLASSES))
-    for module in shapes.modules():
-        # Three quarters of the time of a pass on the meta device: torch decomposes it there.
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.forward = partial(_check_batch_norm, module)  # type: ignore[method-assign]
-    return shapes
-
-
-def _check_batch_norm(module: nn.Module, features: Tensor) -> Tensor:
-    """Return `features`, whose shape BatchNorm keeps; ValueError for one value per channel."""
-    if module.training and features.numel() == features.shape[1]:
-        raise ValueError(ONE_VALUE)
-    return features
+            findings.problems.append(str(error))
+    return findings
 
 
 class _Misfit(Exception):
     """A network that a pass refuses: a message with "{sides}" for its resolutions, a reason."""
 
 
-def _check_network(
-    architecture: Architecture, shapes: nn.Module, use: NetworkUse
+def _inspect_network(
+    architecture: Architecture, use: NetworkUse, findings: NetworkFindings
+) -> None:
+    shapes, traced = ShapesBySide(architecture), dict[int, _Traced]()
+    findings.problems.extend(_refused_sizes(shapes, use, traced))
+    if not traced:
+        return
+    name = architecture.name
+    if use.layer is not None:
+        findings.problems.extend(_check_layer(name, use.layer, traced))
+    findings.problems.extend(_check_methods(name, use.methods, traced))
+    if shapes.is_bound:
+        findings.problems.extend(_check_other_sizes(name, traced))
+    findings.notes.extend(_note_single_cells(name, traced))
+
+
+def _refused_sizes(
+    shapes: ShapesBySide, use: NetworkUse, traced: dict[int, _Traced]
 ) -> Iterator[str]:
-    """Yield the problems of one network: one line for each kind, with all its resolutions."""
-    name, traced = architecture.name, dict[int, list[Call]]()
-    sides, reasons = defaultdict[str, list[int]](list), dict[str, str]()
+    """Yield one line for each kind of refusal with all its resolutions; fill `traced`."""
+    sides, reasons = dict[str, list[int]](), dict[str, str]()
     for resolution in sorted(use.resolutions):
         try:
-            traced[resolution] = _train_once(name, shapes, resolution, use.images_per_pass)
+            network = shapes.at(resolution)
+            calls = _train_once(shapes.architecture, network, resolution, use.images_per_pass)
+            traced[resolution] = _Traced(network, calls)
+        except SizeError as error:
+            yield f"{RESOLUTIONS_KEY}: {error}"
         except _Misfit as misfit:
             message, reason = misfit.args
-            sides[message].append(resolution)
+            sides.setdefault(message, []).append(resolution)
             reasons.setdefault(message, reason)
     for message, refused in sides.items():
-        yield message.replace("{sides}", ", ".join(map(str, refused))) + reasons[message]
-    if traced and use.layer is not None:
-        yield from _check_layer(name, shapes, use.layer, traced)
+        yield _describe_refusal(shapes, message, refused, reasons[message])
+
+
+def _describe_refusal(
+    shapes: ShapesBySide, message: str, refused: list[int], reason: str
+) -> str:
+    listed = ", ".join(map(str, refused))
+    if message.startswith(RESOLUTIONS_KEY):
+        smallest = find_min_resolution(shapes)
+        if smallest is not None and max(refused) < smallest:
+            name = shapes.architecture.name
+            return f"{RESOLUTIONS_KEY}: {name} needs images of at least {smallest} px, not {listed}"
+    return message.replace("{sides}", listed) + reason
 
 
 def _train_once(
-    name: str, shapes: nn.Module, resolution: int, images_per_pass: int
+    architecture: Architecture, shapes: nn.Module, resolution: int, images_per_pass: int
 ) -> list[Call]:
-    batch_size = min(images_per_pass, ENOUGH_IMAGES)
+    name, batch_size = architecture.name, min(images_per_pass, ENOUGH_IMAGES)
     try:
         calls = trace_shapes(shapes, resolution, batch_size, training=True)
     # A network refuses a size by an error of any type: a shape, an assertion, a missing argument.
@@ -109,28 +153,61 @@ def _train_once(
         raise _Misfit(
             f"{RESOLUTIONS_KEY}: {name} cannot take images of {{sides}} px: ", reason
         ) from None
-    _check_logits(name, calls[-1].output, batch_size)
+    _check_logits(builder_key(architecture), calls[-1].output, batch_size)
     return calls
 
 
-def _check_logits(name: str, output: object, batch_size: int) -> None:
+def _check_logits(key: str, output: object, batch_size: int) -> None:
     if isinstance(output, Tensor) and output.shape == (batch_size, NUM_CLASSES):
         return
     found = (
         f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
     )
-    message = f"config/models.yaml: models.{name}.builder: no classifier: expected logits (N, C), found "
-    raise _Misfit(message, found)
+    raise _Misfit(f"{key}: no classifier: expected logits (N, C), found ", found)
 
 
-def _check_layer(
-    name: str, shapes: nn.Module, layer: str, traced: dict[int, list[Call]]
-) -> Iterator[str]:
+def _check_layer(name: str, layer: str, traced: Mapping[int, _Traced]) -> Iterator[str]:
     try:
-        if layer != "auto":
-            check_layer_name(shapes, layer)
-        blocks: Blocks = find_blocks(shapes, min(traced))
-        for calls in traced.values():
-            choose_layer(blocks, calls, layer)
+        for resolution, network in traced.items():
+            if layer != "auto":
+                check_layer_name(network.shapes, layer)
+            choose_layer(find_blocks(network.shapes, resolution), network.calls, layer)
     except ConfigError as error:
         yield f"{LAYER_KEY}: {name}: {error}"
+
+
+def _check_methods(
+    name: str, methods: Sequence[str], traced: Mapping[int, _Traced]
+) -> Iterator[str]:
+    shapes = next(iter(traced.values())).shapes
+    for method in methods:
+        reason = why_not_applicable(method, shapes)
+        if reason:
+            yield f"{METHODS_KEY}: {method} does not apply to {name}: {reason}: leave it out"
+
+
+def _check_other_sizes(name: str, traced: Mapping[int, _Traced]) -> Iterator[str]:
+    """Yield a line where a network of one resolution cannot be evaluated at another."""
+    first, *others = [network.shapes for network in traced.values()]
+    try:
+        fixed = [
+            weight for other in others for weight in size_bound_names(first.state_dict(), other)
+        ]
+    except ConfigError as error:
+        yield f"{RESOLUTIONS_KEY}: {name}: {error}"
+        return
+    if fixed:
+        yield (
+            f"{RESOLUTIONS_KEY}: {name}: every run is evaluated at every resolution, and "
+            f"{fixed[0]} takes one only: name one resolution"
+        )
+
+
+def _note_single_cells(name: str, traced: Mapping[int, _Traced]) -> Iterator[str]:
+    for resolution, network in traced.items():
+        blocks = find_blocks(network.shapes, resolution)
+        block = first_single_cell(blocks, network.calls)
+        if block is not None:
+            yield (
+                f"{name} at {resolution} px: its map is 1 x 1 from {block} on, before its last block"
+            )

@@ -15,7 +15,9 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+
+from resomap.models.maps import MapLayout, ModuleOutput, find_layouts
 
 # The side at which blocks are distinguished. Below it the maps of several blocks would have one
 # side, and the blocks of one network would differ between resolutions.
@@ -23,19 +25,20 @@ STRUCTURE_SIDE = 224
 
 
 class Call(NamedTuple):
-    """One call of a module: its dotted name, its first argument, its output."""
+    """One call of a module: its dotted name, its first argument, its output.
+
+    `layout` is that of the output where it holds a square map, else None.
+    """
 
     name: str
     argument: Any
     output: Any
+    layout: MapLayout | None = None
 
     @property
     def side(self) -> int | None:
-        """Return the side of the output where it is a square map (N, C, H, H), else None."""
-        is_map = isinstance(self.output, Tensor) and self.output.ndim == 4
-        if is_map and self.output.shape[2] == self.output.shape[3]:
-            return int(self.output.shape[3])
-        return None
+        """Return the side of the output where it is a square map, else None."""
+        return self.layout.side if self.layout else None
 
 
 def trace(
@@ -65,7 +68,14 @@ def trace_shapes(
     finally:
         for hook in hooks:
             hook.remove()
-    return calls
+    return list(_with_layouts(shapes, calls, batch_size))
+
+
+def _with_layouts(model: nn.Module, calls: Sequence[Call], batch_size: int) -> Iterator[Call]:
+    modules = dict(model.named_modules())
+    outputs = [ModuleOutput(type(modules[call.name]), call.output) for call in calls]
+    for call, layout in zip(calls, find_layouts(outputs, batch_size), strict=True):
+        yield call._replace(layout=layout)
 
 
 def meta_copy(model: nn.Module) -> nn.Module:
@@ -81,7 +91,9 @@ class Blocks:
     """The blocks of a network by name, in the order of the forward pass.
 
     `maps` names every module whose output is a square map, `top` the modules with parameters of
-    the last block, of what follows it, and of the head.
+    the last block, of what follows it, and of the head. Where a class token takes part, `names`
+    ends before the last block: the logits may follow from that token alone, and then nothing
+    follows from the cells beside it.
     """
 
     names: tuple[str, ...]
@@ -97,7 +109,11 @@ def find_blocks(model: nn.Module, resolution: int) -> Blocks:
     with_parameters = [call for call in level if _has_parameters(model, call)]
     head = with_parameters[-1]
     items = list(_open_trunks(level[: level.index(head)], children))
-    blocks = [call for call in items if call.side and children[call.name]]
+    blocks = [
+        call
+        for call in items
+        if call.side and children[call.name] and _has_weights(model, call)
+    ]
     if len(blocks) == 1 and _is_plain(blocks[0], children):
         # A plain chain of layers, as the features of VGG, is one block only for its author.
         layers, position = children[blocks[0].name], items.index(blocks[0])
@@ -109,7 +125,7 @@ def find_blocks(model: nn.Module, resolution: int) -> Blocks:
     elif blocks[-1] in items:
         blocks += _last_layers(model, items[items.index(blocks[-1]) + 1 :])
     return Blocks(
-        tuple(call.name for call in blocks),
+        tuple(call.name for call in _readable(blocks)),
         frozenset(call.name for call in calls if call.side),
         (*_top_names(model, items, blocks), head.name),
     )
@@ -137,15 +153,24 @@ def _group_by_caller(calls: Sequence[Call]) -> Mapping[str, list[Call]]:
     return children
 
 
+def _readable(blocks: Sequence[Call]) -> Sequence[Call]:
+    """Return the blocks on whose cells the logits depend."""
+    last = blocks[-1].layout if blocks else None
+    return blocks[:-1] if last is not None and last.extra and len(blocks) > 1 else blocks
+
+
 def _open_trunks(calls: Sequence[Call], children: Mapping[str, list[Call]]) -> Iterator[Call]:
     """Yield `calls`, each trunk replaced by its children.
 
-    A trunk passes one tensor through several blocks whose maps differ in size.
+    A trunk passes one tensor through several blocks whose maps differ in size, or through the
+    layers of a transformer.
     """
     for call in calls:
         inner = children[call.name]
-        sides = {each.side for each in inner if each.side and children[each.name]}
-        if len(sides) > 1 and _is_chain(call, inner):
+        sides = [each.side for each in inner if each.side and children[each.name]]
+        if (len(set(sides)) > 1 and _is_chain(call, inner)) or (
+            sides and _is_transformer(call, inner)
+        ):
             yield from _open_trunks(inner, children)
         else:
             yield call
@@ -158,6 +183,17 @@ def _is_chain(call: Call, inner: Sequence[Call]) -> bool:
     """
     ends_meet = inner[0].argument is call.argument and inner[-1].output is call.output
     return ends_meet and all(later.argument is call.output for call, later in pairwise(inner))
+
+
+def _is_transformer(call: Call, inner: Sequence[Call]) -> bool:
+    """Return whether `inner` pass the tokens of a transformer on, from layer to layer.
+
+    The first may take more than its argument: position embeddings are added to it.
+    """
+    if call.layout is None or call.layout.kind != "tokens":
+        return False
+    chained = all(later.argument is each.output for each, later in pairwise(inner))
+    return chained and inner[-1].output is call.output
 
 
 def _is_plain(call: Call, children: Mapping[str, list[Call]]) -> bool:
@@ -198,6 +234,11 @@ def _top_names(
 
 def _has_parameters(model: nn.Module, call: Call) -> bool:
     return any(True for _ in model.get_submodule(call.name).parameters())
+
+
+def _has_weights(model: nn.Module, call: Call) -> bool:
+    """Return whether a call has more parameters than the vectors of a normalisation."""
+    return any(each.ndim > 1 for each in model.get_submodule(call.name).parameters())
 
 
 def _is_convolution(model: nn.Module, call: Call) -> bool:

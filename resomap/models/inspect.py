@@ -1,15 +1,20 @@
 """The size of a network, and the blocks whose feature maps Grad-CAM can read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from torch import nn
 
 from resomap.errors import ConfigError, suggest
 from resomap.models.flow import Blocks, Call, find_blocks, trace
+from resomap.models.maps import MapLayout
 
 # Grad-CAM reads the deepest block whose map is at least this wide. On a coarser map it
 # localises worse than chance.
 MIN_MAP_SIDE = 6
+ACTIVATION_MODULES = ("torch.nn.modules.activation", "timm.layers.activations")
+# Gates, and what is no activation.
+NOT_RECTIFIERS = {"ReLU", "Sigmoid", "Hardsigmoid", "HardSigmoid", "Tanh", "Softmax"}
+NOT_RECTIFIERS |= {"Softmax2d", "LogSoftmax", "MultiheadAttention"}
 
 
 def get_model_info(model: nn.Module) -> dict[str, int | float]:
@@ -96,8 +101,8 @@ def top_modules(model: nn.Module, resolution: int = 224) -> tuple[str, ...]:
 
 
 def _map_sides(blocks: Blocks, calls: Sequence[Call]) -> dict[str, int]:
-    # A map at one resolution only is none: tokens (N, H, W, C) of a transformer look like a
-    # square map where the width equals the number of channels.
+    # A map at one resolution only is none: the scores of attention look like a square map
+    # where there are as many heads or channels as tokens.
     sides = {call.name: call.side for call in calls if call.name in blocks.maps}
     return {name: side for name, side in sides.items() if side}
 
@@ -114,3 +119,43 @@ def _deepest_wide_enough(
         )
     side = min(MIN_MAP_SIDE, max(side for _, side in candidates))
     return [candidate for candidate in candidates if candidate[1] >= side][-1]
+
+
+def layer_layout(model: nn.Module, resolution: int, layer: str) -> MapLayout:
+    """Return how the output of the module `layer` holds its map at `resolution`."""
+    layouts = [call.layout for call in trace(model, resolution) if call.name == layer]
+    if not layouts or layouts[-1] is None:
+        raise ConfigError(f"layer '{layer}': its output is not a square map")
+    return layouts[-1]
+
+
+def token_layouts(
+    model: nn.Module, resolution: int, layers: Iterable[str]
+) -> dict[str, MapLayout]:
+    """Return the layouts of those `layers` whose output is no map (N, C, h, h) itself."""
+    layouts = {layer: layer_layout(model, resolution, layer) for layer in layers}
+    return {
+        layer: layout for layer, layout in layouts.items() if layout.kind != "channels_first"
+    }
+
+
+def why_not_applicable(method: str, model: nn.Module) -> str | None:
+    """Return why an attribution method does not apply to a network; None where it does.
+
+    Guided backpropagation is defined for ReLU. Other gradients would pass unchanged, and the
+    map would be a mixture that no paper describes.
+    """
+    if method != "guided_backprop":
+        return None
+    kinds = {type(module) for module in model.modules()}
+    others = sorted(
+        kind.__name__
+        for kind in kinds
+        if kind.__module__.startswith(ACTIVATION_MODULES)
+        and kind.__name__ not in NOT_RECTIFIERS
+    )
+    if others:
+        return f"it is defined for ReLU, and this network has {', '.join(others)}"
+    if nn.ReLU not in kinds:
+        return "it is defined for modules nn.ReLU, and this network has none"
+    return None

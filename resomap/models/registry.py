@@ -1,46 +1,181 @@
 """Networks with random weights, built from the entries of models.yaml."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from pydantic import ValidationError
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.functional import pad
 
-from resomap.config.schema import Architecture
+from resomap.config.architecture import Architecture, build_architecture, names_builder
 from resomap.errors import ConfigError, suggest
-from resomap.models.custom import CUSTOM_BUILDERS
+from resomap.models.builders import Builder, builder_key, find_builder
+from resomap.models.flow import meta_copy
+from resomap.models.positions import resize_position_embeddings
 
 MODELS_FILE = Path(__file__).with_name("models.yaml")
-# Auxiliary classifiers make a network return several logits in training. Only the main output
-# is trained, measured and explained here. torchvision warns unless it is given `init_weights`.
-MAIN_OUTPUT_ONLY = {"aux_logits": False, "init_weights": True}
-BUILDER_SETTINGS = {"googlenet": MAIN_OUTPUT_ONLY, "inception_v3": MAIN_OUTPUT_ONLY}
+SETTINGS = {"width_mult", "channels", "patch_size"}
 
 
-def build_model(architecture: Architecture | Mapping[str, Any], num_classes: int) -> nn.Module:
+def build_model(
+    architecture: Architecture | Mapping[str, Any],
+    num_classes: int,
+    resolution: int | None = None,
+) -> nn.Module:
     """Return a network whose weights follow from torch's seed alone.
 
-    >>> entry = {"name": "mine", "family": "resnet", "builder": "resnet18", "min_resolution": 1}
+    >>> entry = {"name": "mine", "family": "resnet", "builder": "resnet18"}
     >>> model = build_model(entry, num_classes=10)
 
-    `architecture` is an entry of models.yaml, or a mapping with its keys and a `name`.
-    ConfigError when the builder is unknown or does not take the entry's settings.
+    `architecture` is an entry of models.yaml, or a mapping with its keys and a `name`. A network
+    whose weights depend on the side of the images, as those of a vision transformer, is built
+    for `resolution`; None keeps the builder's own. ConfigError when the builder is unknown or
+    does not take the entry's settings, or a resolution is no multiple of the patch.
     """
     if isinstance(architecture, Mapping):
         architecture = _validate(architecture)
-    settings = architecture.model_dump(include={"width_mult", "channels"}, exclude_none=True)
-    build = _find_builder(architecture)
-    fixed = BUILDER_SETTINGS.get(architecture.builder, {})
-    try:
-        model = build(num_classes=num_classes, **settings, **fixed)
-    except (TypeError, ValueError) as error:
-        call = f"{architecture.builder} with {settings or 'no settings'}"
-        raise ConfigError(f"models.{architecture.name}: {call}: {error}") from error
+    builder = find_builder(architecture)
+    side = _padded_side(architecture, builder, resolution)
+    model = _build(architecture, builder, num_classes, side)
+    if side != resolution:
+        model.register_forward_pre_hook(partial(_pad_images, side))
     _adjust_layers(model, architecture.bn_momentum)
     return model
+
+
+def _build(
+    architecture: Architecture, builder: Builder, num_classes: int, side: int | None
+) -> nn.Module:
+    settings = architecture.model_dump(include=SETTINGS, exclude_none=True)
+    try:
+        model = builder.build(
+            num_classes=num_classes, **settings, **builder.size_settings(side)
+        )
+    except (AssertionError, TypeError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        if side is not None and builder.size_argument and not isinstance(error, TypeError):
+            raise SizeError(
+                f"{architecture.name} cannot be built for {side} px: {reason}"
+            ) from error
+        shown = ", ".join(f"{name}={value}" for name, value in settings.items())
+        raise ConfigError(
+            f"{builder_key(architecture)}: {architecture.builder} with {shown or 'no settings'}: "
+            f"{reason}"
+        ) from error
+    if not isinstance(model, nn.Module):
+        raise ConfigError(
+            f"{builder_key(architecture)}: it returns {type(model).__name__}, not a torch.nn.Module"
+        )
+    return model
+
+
+def padded_side(architecture: Architecture, resolution: int) -> int:
+    """Return the side of images of `resolution` once they are padded to the patches, if at all."""
+    return _padded_side(architecture, find_builder(architecture), resolution) or resolution
+
+
+def _padded_side(
+    architecture: Architecture, builder: Builder, resolution: int | None
+) -> int | None:
+    """Return the side of the images that the network itself sees, a multiple of its patch."""
+    if builder.size_argument is None or resolution is None:
+        return resolution
+    patch = find_patch_size(architecture)
+    if patch is None or resolution % patch == 0:
+        return resolution
+    below = resolution // patch * patch
+    if architecture.off_grid == "pad":
+        return below + patch
+    fitting = f"{below} or {below + patch}" if below else f"{patch}"
+    raise SizeError(
+        f"{architecture.name} takes multiples of its patch of {patch} px, and {resolution} is "
+        f"none: use {fitting}, or models.{architecture.name}.off_grid: pad"
+    )
+
+
+class SizeError(ConfigError):
+    """A resolution that a network cannot be built for."""
+
+
+def build_on_meta(
+    architecture: Architecture, num_classes: int, resolution: int | None = None
+) -> nn.Module:
+    """Return the network on the meta device: it has shapes but no weights."""
+    with torch.random.fork_rng(devices=[]):
+        try:
+            with torch.device("meta"):
+                return build_model(architecture, num_classes, resolution)
+        # Some builders (RegNet, Swin) compute widths with tensors and need their values.
+        except (NotImplementedError, RuntimeError):
+            return meta_copy(build_model(architecture, num_classes, resolution))
+
+
+@cache
+def find_patch_size(architecture: Architecture) -> int | None:
+    """Return the side of the patches that a network cuts images into; None without patches."""
+    if architecture.patch_size is not None:
+        return architecture.patch_size
+    with torch.random.fork_rng(devices=[]):
+        model = _build_shapes(architecture, find_builder(architecture))
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            side, stride = module.kernel_size[0], module.stride[0]
+            # The first convolution. Overlapping ones, as those of a stem, cut no patches.
+            return side if side == stride and side > 1 else None
+    return None
+
+
+def _build_shapes(architecture: Architecture, builder: Builder) -> nn.Module:
+    try:
+        with torch.device("meta"):
+            return _build(architecture, builder, 1, None)
+    # Some builders compute widths with tensors and need their values.
+    except (NotImplementedError, RuntimeError):
+        return _build(architecture, builder, 1, None)
+
+
+def _pad_images(side: int, _: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Pad images at the right and at the bottom with 0, the mean colour once normalised."""
+    images, *others = arguments
+    missing = side - images.shape[-1]
+    return pad(images, (0, missing, 0, missing)), *others
+
+
+def is_bound_to_size(architecture: Architecture) -> bool:
+    """Return whether the weights of a network depend on the side of its images."""
+    return find_builder(architecture).size_argument is not None
+
+
+def build_at_sides(
+    architecture: Architecture, num_classes: int, resolutions: Sequence[int]
+) -> dict[int, nn.Module]:
+    """Return a network for each resolution: one for all where its weights depend on none."""
+    if is_bound_to_size(architecture):
+        return {side: build_model(architecture, num_classes, side) for side in resolutions}
+    return dict.fromkeys(resolutions, build_model(architecture, num_classes))
+
+
+def resize_network(
+    model: nn.Module, architecture: Architecture, num_classes: int, resolution: int
+) -> nn.Module:
+    """Return `model` for images of another `resolution`, on the same device, in the same mode.
+
+    It is `model` itself where its weights do not depend on the size. Otherwise it is a network
+    built for `resolution` whose position embeddings are interpolated.
+    """
+    if not is_bound_to_size(architecture):
+        return model
+    # The draws of the weights, which are replaced, must not change those of what follows.
+    with torch.random.fork_rng(devices=[]):
+        resized = build_model(architecture, num_classes, resolution)
+    resized.load_state_dict(resize_position_embeddings(model.state_dict(), resized))
+    first = next(model.parameters())
+    return resized.to(first.device, first.dtype).train(model.training)
 
 
 def _adjust_layers(model: nn.Module, bn_momentum: float | None) -> None:
@@ -55,7 +190,7 @@ def _adjust_layers(model: nn.Module, bn_momentum: float | None) -> None:
 
 
 def load_model_from_config(
-    name: str, num_classes: int, config: Path | None = None
+    name: str, num_classes: int, config: Path | None = None, resolution: int | None = None
 ) -> nn.Module:
     """Return the network called `name` (or `<name>_224`) in a models.yaml, with random weights.
 
@@ -63,14 +198,22 @@ def load_model_from_config(
     >>> model(torch.zeros(8, 3, 64, 64)).shape
     torch.Size([8, 10])
 
-    `config` is the path of the models.yaml, by default the one that ships with the package.
-    ConfigError for an unknown name.
+    `name` may also be a builder, such as `timm/convnext_atto`. `config` is the path of the
+    models.yaml, by default the one that ships with the package, and `resolution` the side of
+    the images: see `build_model`. ConfigError for an unknown name.
     """
-    architectures = load_architectures(config or MODELS_FILE)
+    return build_model(find_named(name, config or MODELS_FILE), num_classes, resolution)
+
+
+def find_named(name: str, path: Path = MODELS_FILE) -> Architecture:
+    """Return the architecture of a name that `sweep.models` may hold."""
+    if names_builder(name):
+        return build_architecture(name)
+    architectures = load_architectures(path)
     plain = name if name in architectures else name.removesuffix("_224")
     if plain not in architectures:
         raise ConfigError(f"unknown model '{name}'; {suggest(plain, architectures)}")
-    return build_model(architectures[plain], num_classes)
+    return architectures[plain]
 
 
 def load_architectures(path: Path = MODELS_FILE) -> dict[str, Architecture]:
@@ -101,20 +244,3 @@ def _validate(entry: Mapping[str, Any]) -> Architecture:
             problems.append(f"{'.'.join(map(str, item['loc']))}: {item['msg']}")
         name = entry.get("name", "?")
         raise ConfigError(f"models.{name}: {'; '.join(problems)}") from error
-
-
-def _find_builder(architecture: Architecture) -> Callable[..., nn.Module]:
-    builder = architecture.builder
-    if builder in CUSTOM_BUILDERS:
-        return CUSTOM_BUILDERS[builder]
-    # Imported only here, since it takes more than a second and custom networks do without.
-    from torchvision import models
-
-    # Only classifiers: detection and segmentation builders download weights of their backbone.
-    classifiers = models.list_models(module=models)
-    if builder in classifiers:
-        return models.get_model_builder(builder)
-    hint = suggest(builder, [*CUSTOM_BUILDERS, *classifiers])
-    raise ConfigError(
-        f"models.{architecture.name}.builder: unknown builder {builder!r}; {hint}"
-    )

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from resomap.config.schema import Architecture, Config, Explainability, Profiling, Runtime
+from resomap.config.architecture import Architecture
+from resomap.config.schema import Config, Explainability, Profiling, Runtime
 from resomap.config.training import Training
 from resomap.workflow.resources import gpus_per_job, planned_cells, read_plan
 from resomap.workflow.targets import swept_models

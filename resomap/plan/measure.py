@@ -18,6 +18,7 @@ import numpy as np
 
 from resomap.check import count_store_bytes
 from resomap.config.schema import Config
+from resomap.config.start import Start
 from resomap.data.sources.open import open_source
 from resomap.data.store.splits import HELD_OUT_SPLITS
 from resomap.errors import ConfigError, DataError, ResoMapError
@@ -35,6 +36,7 @@ from resomap.text import format_count
 from resomap.workflow.code_digest import PACKAGE, digest_code
 from resomap.workflow.jobs import MeasureSteps
 from resomap.workflow.lifecycle import use_this_interpreter
+from resomap.workflow.own_code import combine_code
 from resomap.workflow.resources import PLAN, gpus_per_job, plan_settings
 from resomap.workflow.targets import swept_models
 
@@ -149,10 +151,10 @@ def measurement_jobs(config: Config, machine: Machine, classes: int) -> list[Mea
     """Return the measurement of each model."""
     # The number of epochs and the initial weights do not change the cost of a step, so that a plan with
     # others needs no new measurement.
-    training = config.training.model_copy(update={"epochs": 1, "start": "random"})
+    training = config.training.model_copy(update={"epochs": 1, "start": Start()})
     return [
         MeasureSteps(
-            code=digest_code(ENTRY_POINT),
+            code=combine_code(digest_code(ENTRY_POINT), [model]),
             architecture=model,
             resolutions=tuple(sorted(config.sweep.resolutions)),
             classes=classes,

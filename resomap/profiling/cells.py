@@ -54,12 +54,12 @@ class CellMeasurement:
 
 
 def build_cells(
-    prepared: dict[Variant, nn.Module],
+    prepared: dict[Variant, dict[int, nn.Module]],
     resolutions: Sequence[int],
     profiling: Profiling,
     device: torch.device,
 ) -> dict[CellSpec, CellMeasurement]:
-    """Build every cell of the prepared models and measure its memory.
+    """Build every cell of the models, prepared for each resolution, and measure its memory.
 
     A cell that does not fit, or that the machine cannot run, has no workload.
     """
@@ -71,7 +71,7 @@ def build_cells(
             if spec.batch_size > len(images):
                 cells[spec] = CellMeasurement("infeasible")
                 continue
-            model = prepared[spec.variant]
+            model = prepared[spec.variant][resolution]
             cells[spec] = _build_cell(model, spec.variant, images[: spec.batch_size])
     return cells
 
@@ -93,17 +93,17 @@ def _draw_on_device(resolution: int, count: int, device: torch.device) -> Tensor
 
 
 def _cell_specs(
-    prepared: dict[Variant, nn.Module],
+    prepared: dict[Variant, dict[int, nn.Module]],
     resolution: int,
     profiling: Profiling,
     device: torch.device,
 ) -> Iterator[CellSpec]:
-    for number, (variant, model) in enumerate(prepared.items()):
+    for number, (variant, models) in enumerate(prepared.items()):
         sizes = {profiling.batch_size}
         if variant.mode != TRAINING_STEP:
             sizes.add(1)
         if profiling.batch_sweep and number == 0:
-            fits = _fit_test(model, variant, resolution, profiling, device)
+            fits = _fit_test(models[resolution], variant, resolution, profiling, device)
             largest = largest_batch(fits, MAX_BATCH_SIZE)
             sizes.update(sweep_sizes(_below_the_edge(largest, device)))
         for size in sorted(sizes):

@@ -53,25 +53,25 @@ Stage = Callable[[], object]
 # What is measured before and after the cells, and by the caller, is strict float32.
 @tf32_of("fp32")
 def profile_model(
-    model: nn.Module,
-    resolutions: Sequence[int],
+    models: Mapping[int, nn.Module],
     profiling: Profiling,
     device: torch.device,
     precision: Precision,
 ) -> dict[str, Any]:
-    """Measure `model` at every resolution in every variant, interleaved with a fixed reference.
+    """Measure a model at every resolution in every variant, interleaved with a fixed reference.
 
+    `models` has the network of each resolution, the same one where it does not depend on that.
     Batch sizes are 1 and `profiling.batch_size`; CPU threads are those torch is set to. Returns
     `cells`, one record per cell (docs/decisions/0012), without measurements where it does not
     fit or run; `reference`, the timing of the reference workload; and `conditions`: the load
     average before and after, the GPU's sensor readings, and why energy was not measured.
     """
     load_before = os.getloadavg()[0]
-    prepared: dict[Variant, nn.Module] = {}
+    prepared: dict[Variant, dict[int, nn.Module]] = {}
     for name in profiling.variants:
         variant = parse_variant(name, precision, profiling.memory_format)
-        prepared[variant] = prepare_model(model, variant, device)
-    cells = build_cells(prepared, resolutions, profiling, device)
+        prepared[variant] = _prepare_each(models, variant, device)
+    cells = build_cells(prepared, list(models), profiling, device)
     sensors = SensorLog(device)
     sensors.read("before")
     reference = _time_cells(cells, profiling, device)
@@ -80,7 +80,7 @@ def profile_model(
         _measure_energies(cells, next(iter(prepared)), device)
     sensors.read("after")
     return {
-        "cells": _cell_records(model, cells, device),
+        "cells": _cell_records(models, cells, device),
         "reference": _timing_record(reference),
         "conditions": {
             "load_average": {"before": load_before, "after": os.getloadavg()[0]},
@@ -88,6 +88,15 @@ def profile_model(
             "energy": why_not_measured(device) if profiling.energy else None,
         },
     }
+
+
+def _prepare_each(
+    models: Mapping[int, nn.Module], variant: Variant, device: torch.device
+) -> dict[int, nn.Module]:
+    """Return the prepared model of each resolution; equal ones are prepared once."""
+    distinct = {id(model): model for model in models.values()}
+    prepared = {key: prepare_model(model, variant, device) for key, model in distinct.items()}
+    return {resolution: prepared[id(model)] for resolution, model in models.items()}
 
 
 def _time_cells(
@@ -164,12 +173,13 @@ def _measure_energies(
 
 
 def _cell_records(
-    model: nn.Module, cells: Mapping[CellSpec, CellMeasurement], device: torch.device
+    models: Mapping[int, nn.Module],
+    cells: Mapping[CellSpec, CellMeasurement],
+    device: torch.device,
 ) -> list[dict[str, Any]]:
-    resolutions = dict.fromkeys(spec.resolution for spec in cells)
-    macs = {resolution: count_macs(model, resolution) for resolution in resolutions}
+    macs = {resolution: count_macs(model, resolution) for resolution, model in models.items()}
     return [
-        _cell_record(model, spec, macs[spec.resolution], cell, device)
+        _cell_record(models[spec.resolution], spec, macs[spec.resolution], cell, device)
         for spec, cell in cells.items()
     ]
 

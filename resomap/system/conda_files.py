@@ -14,7 +14,7 @@ ENVIRONMENTS = {
     "torch": (
         *("torch", "torchvision", "captum", "grad-cam", "opencv-python-headless", "torchinfo"),
         *("nvidia-ml-py", "tensorboard", "scipy", "pot", "numpy", "pillow", "pydantic"),
-        *("pyyaml", "safetensors", "tqdm"),
+        *("pyyaml", "safetensors", "tqdm", "timm", "huggingface-hub"),
     ),
     "report": (
         *("pandas", "numpy", "scipy", "matplotlib", "seaborn", "jinja2", "pydantic", "pillow"),

@@ -1,10 +1,13 @@
 """The loaders and the trainer of a recipe."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from resomap.config.schema import Architecture, Execution, Runtime
+from resomap.config.architecture import Architecture
+from resomap.config.schema import Execution, Runtime
 from resomap.config.training import Training
 from resomap.data.loading.loader import (
     EvalLoader,
@@ -16,15 +19,18 @@ from resomap.data.loading.mixing import Mixing
 from resomap.data.loading.native_crops import NativeCrops
 from resomap.data.loading.placement import place_images
 from resomap.data.store.store import Store
+from resomap.models.flow import STRUCTURE_SIDE
 from resomap.models.registry import build_model
 from resomap.training.distributed import Group
 from resomap.training.finetune import Freezing, rate_scales
-from resomap.training.initial_weights import load_initial_weights
+from resomap.training.initial_weights import StartRecord, load_initial_weights
 from resomap.training.memory import in_pieces_within_memory
 from resomap.training.optimizers import build_optimizer
 from resomap.training.schedules import build_schedule
 from resomap.training.trainer import Trainer
 
+OnStart = Callable[[StartRecord], None]
+"""Receives what a network started from, where its weights are not random."""
 VAL_BATCH_FACTOR = 4  # a batch of validation over one of training: no activations are kept
 
 
@@ -86,7 +92,6 @@ def _build_mixing(recipe: Training, num_classes: int) -> Mixing | None:
 def build_trainer(
     recipe: Training,
     architecture: Architecture,
-    resolution: int,
     seed: int,
     store: Store,
     train: TrainLoader,
@@ -94,23 +99,28 @@ def build_trainer(
     device: torch.device,
     group: Group,
     execution: Execution = "eager",
+    resolution: int | None = None,
+    on_start: OnStart = lambda _: None,
 ) -> Trainer:
     """Return the trainer of `recipe` for a network whose initial weights follow from `seed`.
 
-    `resolution` is that of the loaders.
+    A network whose weights depend on the size of the images is built for `resolution`.
     """
     torch.manual_seed(seed)  # the same weights in every process
-    model = build_model(architecture, num_classes=store.num_classes)
-    load_initial_weights(model, architecture, recipe.start)
+    model = build_model(architecture, store.num_classes, resolution)
+    record = load_initial_weights(model, architecture, recipe.start)
+    if record is not None:
+        on_start(record)
     # Convolutions run faster on NHWC, and the loader yields that format already. Converted
     # before the optimizer is built, because its state takes the memory format of the
     # parameters.
     model = model.to(device).to(memory_format=torch.channels_last)
     torch.manual_seed(seed + group.rank)  # dropout differs between the processes
-    freezing = Freezing(model, recipe.finetune, resolution)
+    side = resolution or STRUCTURE_SIDE
+    freezing = Freezing(model, recipe.finetune, side)
     if freezing.is_lasting:
         freezing.apply(model, 0)  # the optimizer leaves out what needs no gradient
-    scales = rate_scales(model, recipe.finetune, resolution)
+    scales = rate_scales(model, recipe.finetune, side)
     optimizer = build_optimizer(recipe.optimizer, model, scales)
     schedule = build_schedule(
         recipe.schedule, optimizer, len(train), recipe.epochs, recipe.monitor

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from resomap.config.start import Normalisation
 from resomap.system.files import damaged, replacing
 from resomap.workflow.receipts import check_content
 
@@ -53,6 +55,27 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     # TypeError and KeyError: the metadata are not ours.
     except (SafetensorError, ValueError, TypeError, KeyError) as error:
         raise damaged(path) from error
+
+
+def read_metadata(path: Path) -> dict[str, Any] | None:
+    """Return the metadata of a file of `save_weights`; None for any other file."""
+    try:
+        with safe_open(path, framework="pt") as stored:
+            metadata = json.loads(stored.metadata()[METADATA_KEY])
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError):
+        return None
+    return metadata if isinstance(metadata, dict) else None
+
+
+def recorded_normalisation(metadata: Mapping[str, Any]) -> Normalisation | None:
+    """Return how the images of a training were normalised; None in files of earlier versions.
+
+    These took the mean and std of the training images.
+    """
+    values = metadata.get("normalisation")
+    if values is None:
+        return None
+    return Normalisation(mean=tuple(values["mean"]), std=tuple(values["std"]))
 
 
 def save_optimizer_state(path: Path, state: dict[str, Any]) -> None:

@@ -1,77 +1,173 @@
-"""The weights that a training starts from: random ones, torchvision's, or a file of this tool."""
+"""The weights that a training starts from, and the normalisation that belongs to them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
-from resomap.config.schema import Architecture
+from resomap.config.architecture import Architecture
+from resomap.config.data import Filter
+from resomap.config.start import Start
 from resomap.errors import ConfigError, DataError, ResoMapError
-from resomap.models.check import build_shapes
-from resomap.training.checkpoint import load_weights
+from resomap.models.matching import (
+    Match,
+    classifier_tensors,
+    list_names,
+    match_weights,
+    to_rgb,
+)
+from resomap.models.published import START_KEY, InputFormat, find_published
+from resomap.models.shapes import build_shapes
+from resomap.models.weight_files import read_weight_file, rename_tensors
+from resomap.training.checkpoint import load_weights, read_metadata, recorded_normalisation
 
-NUM_HEAD_TENSORS = 2  # weight and bias of the last layer
-AUXILIARY_HEADS = ("aux1.", "aux2.", "AuxLogits.")  # not built: see models.registry
-START_KEY = "config/training.yaml: training.start"
+
+@dataclass(frozen=True)
+class OpenedWeights:
+    """Tensors with their origin; `is_exact` where they must fit a network without exception."""
+
+    tensors: dict[str, Tensor]
+    origin: str
+    is_exact: bool
 
 
-def start_problems(start: str, architectures: Sequence[Architecture]) -> list[str]:
-    """Return a line for each network that the weight file `start` does not fit.
+class StartCheck(NamedTuple):
+    """What is wrong with a start, and what a user should know of it, in lines."""
 
-    The list is empty for "random" and "pretrained".
+    problems: list[str]
+    warnings: list[str]
+
+
+class StartRecord(NamedTuple):
+    """What a training started from: for metrics.json, and as lines for its log."""
+
+    values: dict[str, Any]
+    lines: list[str]
+
+
+def check_start(
+    start: Start, architectures: Sequence[Architecture], filter: Filter
+) -> StartCheck:
+    """Check that the weights of `start` can be read, fetched if need be, and fit every network.
+
+    `filter` is the one by which the images of the sweep are resized.
     """
-    if start in ("random", "pretrained"):
-        return []
-    try:
-        weights = _read_weights(Path(start))
-    except ResoMapError as error:
-        return [str(error)]
-    problems = list[str]()
+    check = StartCheck([], [])
+    if start.is_random:
+        return check
+    opened: OpenedWeights | None = None
     for architecture in architectures:
         try:
-            state = build_shapes(architecture).state_dict()
-        except ConfigError:
-            continue  # the check of networks names it
-        try:
-            _check_match(state, weights, f"{start} does not fit {architecture.name}")
-        except ConfigError as error:
-            problems.append(str(error))
-    return problems
+            # One file serves all networks; published weights are one file for each.
+            if opened is None or start.pretrained:
+                opened = open_weights(start, architecture)
+            check.warnings.extend(_check_network(start, architecture, opened))
+        except ResoMapError as error:
+            if str(error) not in check.problems:
+                check.problems.append(str(error))
+            if opened is None and start.file:
+                return check
+            continue
+        check.warnings.extend(_input_warnings(start, architecture, filter))
+    return StartCheck(check.problems, list(dict.fromkeys(check.warnings)))
 
 
-def load_initial_weights(model: nn.Module, architecture: Architecture, start: str) -> None:
-    """Load the weights that `start` names: "random", "pretrained" or a file of this tool.
+def _check_network(
+    start: Start, architecture: Architecture, opened: OpenedWeights
+) -> Iterator[str]:
+    try:
+        shapes = build_shapes(architecture)
+    except ConfigError:
+        return  # the check of networks names it
+    match = _match(shapes, architecture, start, opened)
+    if match.missing or match.misshapen:
+        yield f"{START_KEY}: {opened.origin}: {architecture.name}: {match.sentence()}"
 
-    A last layer for another number of classes keeps its random weights. ConfigError when the
+
+def _input_warnings(start: Start, architecture: Architecture, filter: Filter) -> Iterator[str]:
+    expected = expected_input(start, architecture)
+    if expected.normalisation is None and not _is_own(start):
+        yield (
+            f"{START_KEY}: {start} has no normalisation: images get their own mean and "
+            "std, and the weights were probably trained with others: set "
+            "training.start.normalisation"
+        )
+    if expected.interpolation not in (None, filter):
+        yield (
+            f"config/data.yaml: data.filter: {filter}, but {start} of "
+            f"{architecture.name} was trained on images resized by {expected.interpolation}: all "
+            "models share the stored images, so set data.filter where it suits most of them"
+        )
+
+
+def expected_input(start: Start, architecture: Architecture) -> InputFormat:
+    """Return the input that the weights of `start` were trained with, without reading them.
+
+    What `start` states itself holds.
+    """
+    known = InputFormat()
+    if start.pretrained:
+        known = find_published(architecture.builder, start.pretrained).input
+    elif start.file:
+        metadata = read_metadata(Path(start.file)) or {}
+        known = InputFormat(recorded_normalisation(metadata), metadata.get("filter"))
+    return InputFormat(
+        start.normalisation or known.normalisation,
+        start.interpolation or known.interpolation,
+        known.resolution,
+    )
+
+
+def network_to_start(architecture: Architecture, start: Start) -> Architecture:
+    """Return the network whose BatchNorm has the momentum that suits the weights of `start`.
+
+    The momentum of models.yaml is for random weights, and for those trained with it here.
+    """
+    if start.is_random or _is_own(start):
+        return architecture
+    return architecture.model_copy(update={"bn_momentum": None})
+
+
+def load_initial_weights(
+    model: nn.Module, architecture: Architecture, start: Start
+) -> StartRecord | None:
+    """Load the weights of `start` into `model` and return what was loaded; None for random ones.
+
+    A classifier for another number of classes keeps its random weights. ConfigError when the
     weights belong to another network, ResoMapError when they cannot be read or downloaded.
     """
-    if start == "random":
-        return
-    if start == "pretrained":
-        weights = _download_pretrained(architecture)
-    else:
-        weights = _read_weights(Path(start))
-    state = model.state_dict()
-    _check_match(state, weights, f"{start} does not fit {architecture.name}")
-    for name, tensor in weights.items():
-        if tensor.shape == state[name].shape:
-            state[name] = tensor
-    model.load_state_dict(state)
+    if start.is_random:
+        return None
+    opened = open_weights(start, architecture)
+    match = _match(model, architecture, start, opened)
+    model.load_state_dict({**model.state_dict(), **match.tensors})
+    values = {"origin": opened.origin, **match.record()}
+    return StartRecord(values, [f"initial weights: {opened.origin}: {match.sentence()}"])
 
 
-def _check_match(state: dict[str, Tensor], weights: dict[str, Tensor], problem: str) -> None:
-    """Raise ConfigError unless names are equal and shapes differ at most in the last layer."""
-    missing_or_unknown = set(state) ^ set(weights)
-    if missing_or_unknown:
-        raise ConfigError(f"{START_KEY}: {problem}: {min(missing_or_unknown)} differs")
-    differing = [name for name in state if weights[name].shape != state[name].shape]
-    last = list(state)[len(state) - len(differing) :]
-    if differing != last or len(differing) > NUM_HEAD_TENSORS:
-        raise ConfigError(f"{START_KEY}: {problem}: {min(differing)} differs")
+def open_weights(start: Start, architecture: Architecture) -> OpenedWeights:
+    """Return the tensors of `start`, which are not random, for a network.
+
+    They are downloaded where they are not here.
+    """
+    if start.pretrained:
+        published = find_published(architecture.builder, start.pretrained)
+        return OpenedWeights(published.load(), published.origin, is_exact=True)
+    path = Path(str(start.file))
+    if _is_own(start):
+        tensors = rename_tensors(_read_own(path), start.rename)
+        return OpenedWeights(tensors, str(path), is_exact=not start.rename)
+    return OpenedWeights(read_weight_file(path, start.rename), str(path), is_exact=False)
 
 
-def _read_weights(path: Path) -> dict[str, Tensor]:
+def _is_own(start: Start) -> bool:
+    """Return whether the file of `start` was written by an earlier training of this tool."""
+    return bool(start.file) and read_metadata(Path(str(start.file))) is not None
+
+
+def _read_own(path: Path) -> dict[str, Tensor]:
     try:
         weights, metadata = load_weights(path)
     except (DataError, OSError) as error:
@@ -84,20 +180,24 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     return weights
 
 
-def _download_pretrained(architecture: Architecture) -> dict[str, Tensor]:
-    from torchvision.models import get_model_weights
-
-    try:
-        weights = get_model_weights(architecture.builder).DEFAULT
-    except (ValueError, AttributeError):
-        problem = f"pretrained: torchvision has no weights for {architecture.name}"
-        raise ConfigError(f"{START_KEY}: {problem}") from None
-    try:
-        state = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
-        return {name: state[name] for name in state if not name.startswith(AUXILIARY_HEADS)}
-    except OSError as error:
-        cache = Path(torch.hub.get_dir()) / "checkpoints"
-        raise ResoMapError(
-            f"{weights.url} cannot be downloaded ({error}); "
-            f"put the file into {cache} and run again"
-        ) from error
+def _match(
+    network: nn.Module, architecture: Architecture, start: Start, opened: OpenedWeights
+) -> Match:
+    """Return how the weights fit a network; ConfigError where they belong to another one."""
+    problem = f"{START_KEY}: {start} does not fit {architecture.name}"
+    weights = opened.tensors
+    if start.color_order == "bgr":
+        try:
+            weights = to_rgb(weights, network)
+        except ConfigError as error:
+            raise ConfigError(f"{problem}: {error}") from None
+    match = match_weights(network, weights, classifier_tensors(architecture))
+    if opened.is_exact and match.differing:
+        raise ConfigError(f"{problem}: {match.differing[0]} differs")
+    if 2 * match.num_fitting < match.num_backbone:
+        raise ConfigError(
+            f"{problem}: {match.num_fitting} of the {match.num_backbone} tensors of its backbone "
+            f"are there. It needs {list_names([*match.missing, *match.misshapen])}. The file has "
+            f"{list_names(match.unused or list(weights))}: map the names by training.start.rename"
+        )
+    return match

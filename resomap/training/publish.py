@@ -141,6 +141,11 @@ def _stage(
         "status": outcome.status,
         "model": setup.architecture.name,
         "resolution": setup.resolution,
+        # Evaluation and explanations, and a training that starts from these weights, read how
+        # their images were normalised and resized.
+        "normalisation": record["normalisation"],
+        "filter": setup.store.filter,
+        "bn_momentum": record["bn_momentum"],
     }
     memory_mib = device_memory_mib(device)
     with results.writing() as (weights, history, timing, metrics, log):

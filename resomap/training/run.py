@@ -1,20 +1,26 @@
 """One run: resumed where an earlier process stopped, retried if the recipe allows it."""
 
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from resomap.config.schema import Architecture, Runtime
+from resomap.config.architecture import Architecture
+from resomap.config.schema import Runtime
+from resomap.config.start import Start
 from resomap.config.training import Training
 from resomap.data.store.store import Store
+from resomap.models.published import InputFormat
 from resomap.training.autosave import Autosave
 from resomap.training.build import build_loaders, build_trainer
 from resomap.training.callbacks import EarlyStopping, ModelCheckpoint
 from resomap.training.distributed import Group
 from resomap.training.events import event_writer
 from resomap.training.fit import Outcome, fit
+from resomap.training.initial_weights import StartRecord, expected_input, network_to_start
 from resomap.training.states import StateFolder
 
 
@@ -74,12 +80,16 @@ def train_attempt(
     setup: RunSetup, paths: RunPaths, runtime: Runtime, group: Group, device: torch.device
 ) -> tuple[Outcome, dict[str, Any]]:
     """Train once, from the first step or from the last saved state to the end."""
-    recipe, seed, store = setup.recipe, setup.seed, setup.store
+    recipe, seed = setup.recipe, setup.seed
+    # Every later stage reads from the weights how their images were normalised.
+    expected = expected_input(recipe.start, setup.architecture)
+    store = setup.store.normalised_by(expected.normalisation)
+    architecture = network_to_start(setup.architecture, recipe.start)
+    records = list[StartRecord]()
     train, val = build_loaders(recipe, store, setup.resolution, seed, runtime, group, device)
     trainer = build_trainer(
         recipe,
-        setup.architecture,
-        setup.resolution,
+        architecture,
         seed,
         store,
         train,
@@ -87,7 +97,12 @@ def train_attempt(
         device,
         group,
         runtime.execution,
+        setup.resolution,
+        records.append,
     )
+    settings, lines = _describe_start(recipe.start, store, expected, records)
+    if group.is_leader:
+        print(*lines, sep="\n", end="\n" * bool(lines), file=sys.stderr, flush=True)
     autosave = Autosave(
         StateFolder(paths.states, paths.fingerprint),
         runtime.save_every_seconds,
@@ -106,8 +121,37 @@ def train_attempt(
             on_epoch=on_epoch,
             autosave=autosave,
         )
-    learning_rate, micro_batch = recipe.optimizer.learning_rate, trainer.micro_batch.size
-    return outcome, {"learning_rate": learning_rate, "micro_batch": micro_batch}
+    outcome.log_lines = [*lines, *outcome.log_lines]
+    return outcome, {
+        "learning_rate": recipe.optimizer.learning_rate,
+        "micro_batch": trainer.micro_batch.size,
+        "bn_momentum": architecture.bn_momentum,
+        **settings,
+    }
+
+
+def _describe_start(
+    start: Start, store: Store, expected: InputFormat, records: Sequence[StartRecord]
+) -> tuple[dict[str, Any], list[str]]:
+    """Return normalisation and initial weights for metrics.json, and lines about them."""
+    source = "images" if expected.normalisation is None else "weights"
+    if start.normalisation is not None:
+        source = "training.start.normalisation"
+    normalisation = {"mean": list(store.mean), "std": list(store.std), "source": source}
+    settings = {"normalisation": normalisation, "initial_weights": None}
+    lines = list[str]()
+    for record in records:
+        weights = {
+            **record.values,
+            "interpolation": expected.interpolation,
+            "resolution": expected.resolution,
+        }
+        mean, std = (
+            ", ".join(f"{value:.4g}" for value in values) for values in (store.mean, store.std)
+        )
+        settings["initial_weights"] = weights
+        lines += [*record.lines, f"normalisation (from {source}): mean {mean}; std {std}"]
+    return settings, lines
 
 
 def _build_early_stopping(recipe: Training) -> EarlyStopping | None:

@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from torch.optim import Optimizer
 
-from resomap.config.schema import Architecture, Runtime
+from resomap.config.architecture import Architecture
+from resomap.config.schema import Runtime
 from resomap.config.training import Training
 from resomap.data.loading.loader import TrainLoader
 from resomap.data.store.store import Store
@@ -220,7 +221,6 @@ def _measure(
     trainer = build_trainer(
         _unfrozen(recipe),
         architecture,
-        resolution,
         0,
         store,
         train,
@@ -228,6 +228,7 @@ def _measure(
         device,
         group,
         runtime.execution,
+        resolution,
     )
     # A training keeps a copy of its best weights on the device; it belongs to the peak.
     state = trainer.eval_model.state_dict()

@@ -8,6 +8,7 @@ import tokenize
 from collections.abc import Iterator
 from functools import cache, partial
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,11 @@ EXCLUDED_FROM_DIGEST = {
     "system.gpus",
     "system.locks",
     "config.types",
+    "config.architecture",
+    "config.library_names",
     "config.training",
     "config.schema",
+    "config.start",
     "config.data",
     "config.evaluation",
     "config.load",
@@ -35,6 +39,7 @@ EXCLUDED_FROM_DIGEST = {
     "workflow.predictions",
     "workflow.data_digest",
     "workflow.code_digest",
+    "workflow.own_code",
     "workflow.artifact_paths",
     "workflow.receipts",
     "workflow.snakemake_records",
@@ -55,6 +60,7 @@ IGNORED_TOKENS = {
 }
 STATEMENT_BREAKS = (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
 LIBRARIES = ("torch", "torchvision", "captum", "numpy")
+OPTIONAL_LIBRARIES = ("timm",)
 
 
 @cache
@@ -166,4 +172,5 @@ def describe_environment(device: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         **{name: version(name) for name in LIBRARIES},
+        **{name: version(name) for name in OPTIONAL_LIBRARIES if find_spec(name)},
     }

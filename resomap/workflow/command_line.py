@@ -11,10 +11,11 @@ from typing import Any, Literal, get_args, get_origin
 
 import yaml
 
+from resomap.config.architecture import Architecture
 from resomap.config.data import Data
 from resomap.config.load import DATASET_SECTIONS, merge, read_yaml, shipped_values
 from resomap.config.messages import section_of
-from resomap.config.schema import Architecture, Config
+from resomap.config.schema import Config
 from resomap.errors import ConfigError
 
 CONFIGFILE_OPTIONS = ("--configfile", "--configfiles")

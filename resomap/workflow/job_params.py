@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from resomap.config.schema import Architecture, Config
+from resomap.config.architecture import Architecture, is_own
+from resomap.config.schema import Config
 from resomap.config.sweep_checks import find_architecture
 from resomap.errors import ConfigError, DataError
 from resomap.system.gpus import largest_memory_mib
@@ -16,6 +17,7 @@ from resomap.workflow.code_digest import PACKAGE, digest_code
 from resomap.workflow.data_digest import data_settings, digest_data_code, digest_user_files
 from resomap.workflow.jobs import Job
 from resomap.workflow.layout import STAGE_OF, artifact
+from resomap.workflow.own_code import combine_code, digest_own_code
 from resomap.workflow.receipts import digest_job, is_receipt_of, read_receipt
 from resomap.workflow.sweep_results import JOB_TYPES
 from resomap.workflow.targets import swept_models
@@ -64,7 +66,9 @@ CONFIG_FIELDS: dict[str, Callable[[Config], Any]] = {
     "smallest_resolution": lambda config: min(config.sweep.resolutions),
     "images_per_pass": images_per_pass,
     "gradcam_layer": lambda config: config.explainability.gradcam_layer,
+    "attribution_methods": lambda config: config.explainability.enabled_methods,
     "start": lambda config: config.training.start,
+    "filter": lambda config: config.data.filter,
     "device": lambda config: config.system.device,
     "profiling": lambda config: config.system.profiling,
     "precision": lambda config: config.training.precision,
@@ -123,7 +127,8 @@ def _field_value(
 ) -> Any:
     match field:
         case "code":
-            return digest_code(ENTRY_POINTS[job_type])
+            own = _built_architectures(config, job_type, wildcards)
+            return combine_code(digest_code(ENTRY_POINTS[job_type]), own)
         case "architecture":
             return _architecture(config, wildcards)
         case "retry_reason":
@@ -141,6 +146,15 @@ def _field_value(
     return getattr(config, field)
 
 
+def _built_architectures(
+    config: Config, job_type: type[Job], wildcards: dict[str, str]
+) -> tuple[Architecture, ...]:
+    """Return the architectures that a job builds itself."""
+    if "architecture" in job_type.model_fields:
+        return (_architecture(config, wildcards),)
+    return swept_models(config) if job_type in (jobs.CheckNetworks, jobs.Summarise) else ()
+
+
 def _recipes(config: Config) -> jobs.Recipes:
     return jobs.Recipes(
         data=data_settings(config),
@@ -152,6 +166,11 @@ def _recipes(config: Config) -> jobs.Recipes:
         profiling=config.system.profiling,
         device=config.system.device,
         codes={stage: digest_code(ENTRY_POINTS[STAGE_JOBS[stage]]) for stage in JOB_TYPES},
+        own_codes={
+            model.name: digest_own_code([model])
+            for model in swept_models(config)
+            if is_own(model.builder)
+        },
     )
 
 

@@ -10,10 +10,10 @@ from typing import Self
 
 from pydantic import ValidationError
 
-from resomap.config.data import Data
+from resomap.config.architecture import Architecture
+from resomap.config.data import Data, Filter
 from resomap.config.evaluation import Evaluation
 from resomap.config.schema import (
-    Architecture,
     Device,
     Experiment,
     Explainability,
@@ -22,6 +22,7 @@ from resomap.config.schema import (
     Report,
     Runtime,
 )
+from resomap.config.start import Start
 from resomap.config.training import Precision, Training
 from resomap.config.types import Section
 from resomap.errors import ResoMapError
@@ -58,8 +59,11 @@ class CheckNetworks(Job):
     images_per_pass: int
     """Fewest images in a training pass of one process: BatchNorm may need two."""
     gradcam_layer: str | None
-    start: str
-    """What trainings start from: "random", "pretrained" or a file."""
+    attribution_methods: tuple[str, ...]
+    start: Start
+    """What trainings start from."""
+    filter: Filter
+    """How images are resized: weights trained with another filter are named."""
 
 
 class PrepareData(Job):
@@ -178,6 +182,8 @@ class Recipes(Section):
     device: Device
     codes: dict[str, str]
     """The digest of the code of every stage."""
+    own_codes: dict[str, str]
+    """The digest of the files of every model that is a function of the user."""
 
 
 class SweepJob(Job):

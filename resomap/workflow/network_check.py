@@ -16,22 +16,22 @@ from resomap.workflow.layout import artifact
 CHECKED_NETWORKS = Path(artifact("checked_networks").path)
 
 
-def check_networks(config: Config, checked: Path = CHECKED_NETWORKS) -> None:
+def check_networks(config: Config, checked: Path = CHECKED_NETWORKS) -> list[str]:
     """Build every network of the sweep in a process of its own, unless `checked` shows it done.
 
-    ConfigError with a line for each problem.
+    Returns what is allowed and worth knowing; ConfigError has a line for each problem.
     """
     # No rule does this, because trainings would have to depend on it, and Snakemake does not
     # compare the params of jobs behind a job that will run. A sweep with one more model and
     # another learning rate would keep its old trainings.
     job = build_job(config, jobs.CheckNetworks)
-    # The job names a file of weights, not its content: it is read each time.
-    is_checked = not config.training.start_files and _read_checked(checked) == job.model_dump(
+    # The job names weights, not their content: they are read, and downloaded, each time.
+    is_checked = config.training.start.is_random and _read_checked(checked) == job.model_dump(
         mode="json"
     )
     # Where jobs run in an environment of their own (`--sdm conda`), there may be no torch here.
     if is_checked or find_spec("torch") is None:
-        return
+        return _read_notes(checked)
     options = ["--job", job.to_json(), "--checked", str(checked)]
     process = subprocess.run(
         [sys.executable, "-m", "resomap.entry.check_networks", *options],
@@ -41,6 +41,7 @@ def check_networks(config: Config, checked: Path = CHECKED_NETWORKS) -> None:
     )
     if process.returncode:
         raise ConfigError(process.stderr.strip().removeprefix("error: "))
+    return _read_notes(checked)
 
 
 def _read_checked(path: Path) -> Any:
@@ -48,3 +49,10 @@ def _read_checked(path: Path) -> Any:
         return read_json(path)["job"]
     except (OSError, DataError, LookupError, TypeError):  # none or a damaged one: check again
         return None
+
+
+def _read_notes(path: Path) -> list[str]:
+    try:
+        return [f"note: {line}" for line in read_json(path)["notes"]]
+    except (OSError, DataError, LookupError, TypeError):
+        return []

@@ -30,7 +30,7 @@ from resomap.workflow.snakemake_records import read_record
 MARK_FOLDER = "receipts/.checked"
 MAX_SMALL_BYTES = 2**24
 """Larger files are read in full once, and again only when the file system reports a change."""
-CODE_FIELDS = {"code", "data_code", "codes", "tables", "figures"}
+CODE_FIELDS = {"code", "data_code", "codes", "own_codes", "tables", "figures"}
 """Fields of jobs that are digests of code, or of jobs with such fields."""
 
 

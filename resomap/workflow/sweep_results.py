@@ -70,6 +70,8 @@ class SweepResults:
         for model in self.sweep.models:
             if model.name == wildcards.get("model"):
                 values["architecture"] = model
+                own = self.sweep.recipes.own_codes.get(model.name)
+                values["code"] += f"-{own}" if own else ""
         job_type = JOB_TYPES[stage]
         return job_type(**{name: values[name] for name in job_type.model_fields})
 
@@ -167,6 +169,7 @@ def _sweep_job(config: Config) -> jobs.SweepJob:
         profiling=config.system.profiling,
         device=config.system.device,
         codes=dict.fromkeys(JOB_TYPES, ""),
+        own_codes={},
     )
     return jobs.SweepJob(
         code="",

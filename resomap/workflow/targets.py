@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable
 from itertools import product
 from typing import Any
 
-from resomap.config.schema import Architecture, Config
+from resomap.config.architecture import Architecture
+from resomap.config.schema import Config
 from resomap.config.sweep_checks import find_architecture
 from resomap.errors import ConfigError
 from resomap.workflow.layout import ARTIFACTS, STAGES, Stage, artifact

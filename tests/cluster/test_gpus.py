@@ -13,7 +13,7 @@ RUN = "vit/vit/r224/seed0"
 METRICS = f"results/runs/{RUN}/metrics.json"
 # A model without BatchNorm, whose statistics differ between parts of a batch, and without dropout.
 ONE_GPU = {
-    "models": {"vit": {"family": "vit", "builder": "vit_b_16", "min_resolution": 224}},
+    "models": {"vit": {"family": "vit", "builder": "vit_b_16"}},
     "sweep": {"models": ["vit"], "resolutions": [224]},
     "data": {"native_resolution": 224, "reef": {"train": 16, "val": 8, "test": 8}},
     "explainability": {"enabled": False},  # its blocks have no square maps

@@ -6,9 +6,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from resomap.config.architecture import Architecture
 from resomap.config.data import Data, Reef, Splits
 from resomap.config.load import load_config
-from resomap.config.schema import Architecture
+from resomap.config.start import Start
 from resomap.config.training import Monitor, Optimizer, Sgd
 from resomap.workflow.jobs import Train
 
@@ -21,7 +22,6 @@ architectures = st.builds(
     name=st.sampled_from(["tiny_cnn", "vgg11"]),
     family=st.sampled_from(["custom", "vgg"]),
     builder=st.sampled_from(["tiny_cnn", "vgg11"]),
-    min_resolution=COUNTS,
     width_mult=st.none() | RATES,
     channels=st.none() | st.lists(COUNTS, max_size=3).map(tuple),
     bn_momentum=st.none() | st.just(0.1),
@@ -57,7 +57,9 @@ trainings = st.fixed_dictionaries(
         "micro_batch": st.none() | COUNTS,
         "label_smoothing": st.floats(0, 0.9),
         "ema_decay": st.none() | st.floats(0.1, 0.9),
-        "start": st.sampled_from(["random", "pretrained", "weights.safetensors"]),
+        "start": st.sampled_from(["random", "pretrained", "weights.safetensors"]).map(
+            Start.model_validate
+        ),
         "optimizer": st.builds(
             Optimizer,
             type=st.sampled_from(["adamw", "sgd"]),

@@ -29,7 +29,7 @@ def _broken(num_classes: int) -> nn.Module:
 
 CUSTOM_BUILDERS["broken"] = _broken
 """
-BROKEN = {"family": "custom", "builder": "broken", "min_resolution": 8}
+BROKEN = {"family": "custom", "builder": "broken"}
 BROKEN_OVERLAY = {
     "models": {"broken": BROKEN},
     "sweep": {"models": ["tiny_cnn", "broken"], "resolutions": [16]},

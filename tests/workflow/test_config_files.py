@@ -42,8 +42,8 @@ def test_nested_numbers_of_the_command_line_are_numbers(checkout):
 
 def test_bad_networks_end_the_sweep_before_any_image(checkout):
     models = {
-        "mine": {"family": "other", "builder": "resnet19", "min_resolution": 1},
-        "vit": {"family": "other", "builder": "vit_b_16", "min_resolution": 1},
+        "mine": {"family": "other", "builder": "resnet19"},
+        "vit": {"family": "other", "builder": "vit_b_16"},
     }
     overlay = {"models": models, "sweep": {"models": ["tiny_cnn", "mine", "vit"]}}
     run = checkout.snakemake("--cores", "1", overlay=overlay)

@@ -17,13 +17,14 @@ r{resolution}/{split}.npy      uint8 (N, resolution, resolution, 3)
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from resomap.config.data import Aspect, Filter
+from resomap.config.start import Normalisation
 from resomap.errors import DataError
 from resomap.system import files
 from resomap.workflow import checked_files
@@ -40,7 +41,8 @@ MANIFEST_KEYS = {
 class Store:
     """The arrays of a prepared dataset, checked against its manifest and mapped read-only.
 
-    `mean` and `std` are those of the channels of the training images on the scale 0 to 1.
+    `mean` and `std` normalise the channels on the scale 0 to 1: they are those of the training
+    images, or of the weights that a run started from (`normalised_by`).
     `groups` (class name to group), `pairs` (class indices that share a group) and `frequencies`
     (group to cycles per image) are None where the source has none. `aspect` and `filter` are
     how every image was resized.
@@ -63,6 +65,12 @@ class Store:
     def num_classes(self) -> int:
         """Number of classes."""
         return len(self.classes)
+
+    def normalised_by(self, normalisation: Normalisation | None) -> Self:
+        """Return the store whose images are normalised so; None keeps their own mean and std."""
+        if normalisation is None:
+            return self
+        return replace(self, mean=normalisation.mean, std=normalisation.std)
 
     def images(self, split: str, resolution: int) -> np.ndarray:
         """Return the images of a split at a resolution r: uint8 (N, r, r, 3)."""

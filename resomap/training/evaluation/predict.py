@@ -12,12 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from resomap.calibration import fit_temperature
+from resomap.config.architecture import Architecture
 from resomap.config.evaluation import Evaluation, EvaluationMode
 from resomap.config.training import Training
 from resomap.data.loading.loader import EvalLoader, Normalise, to_device
 from resomap.data.loading.placement import DiskImages, place_images
 from resomap.data.store.store import Store
 from resomap.metrics import compute_scores
+from resomap.models.registry import resize_network
 from resomap.system.gpu_memory import limit_memory_to_slot
 from resomap.training.build import build_criterion
 from resomap.training.evaluation.adapt import fine_tune, has_statistics, recalibrate
@@ -44,13 +46,23 @@ def predict(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Tenso
 
 @dataclass(frozen=True)
 class Adapter:
-    """What takes a run, trained by `recipe` from `seed`, to other resolutions."""
+    """What takes a run, trained by `recipe` from `seed`, to other resolutions.
+
+    `architecture` is None where the weights of its network do not depend on the resolution.
+    """
 
     store: Store
     device: torch.device
     evaluation: Evaluation
     recipe: Training
     seed: int
+    architecture: Architecture | None = None
+
+    def resize(self, model: nn.Module, resolution: int) -> nn.Module:
+        """Return the network for images of `resolution`: position embeddings are interpolated."""
+        if self.architecture is None:
+            return model
+        return resize_network(model, self.architecture, self.store.num_classes, resolution)
 
     def adapt(
         self, model: nn.Module, mode: EvaluationMode, resolution: int
@@ -108,8 +120,9 @@ def predict_modes(
     predictions = {split: _labels(store, split) for split in SPLITS}
     for resolution in resolutions:
         loaders = {split: _loader(store, split, resolution, adapter.device) for split in SPLITS}
+        resized = adapter.resize(model, resolution)
         for mode in modes:
-            network = adapter.adapt(model, mode, resolution)
+            network = adapter.adapt(resized, mode, resolution)
             if network is None:
                 continue
             for split, loader in loaders.items():

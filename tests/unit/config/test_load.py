@@ -32,7 +32,8 @@ def nested(key: str, value: Any) -> dict[str, Any]:
     return value
 
 
-MINE = {"family": "resnet", "builder": "resnet18", "min_resolution": 1}
+FORMS = "NAME, torchvision/NAME, timm/NAME or package.module:function"
+MINE = {"family": "resnet", "builder": "resnet18"}
 DATASETS = ", ".join((*SOURCES, *TORCHVISION))
 UNKNOWN_KEYS = [
     ("config", "swep", "did you mean sweep?"),
@@ -133,12 +134,28 @@ INVALID_COMBINATIONS: list[tuple[dict[str, Any], str]] = [
         "config/explainability.yaml: explainability.sanity: images: 1 image cannot be compared with another: take 2 or more, or 0",
     ),
     (
-        {"models": {"VGG-11": {"family": "vgg", "builder": "vgg11", "min_resolution": 32}}},
+        {"models": {"VGG-11": {"family": "vgg", "builder": "vgg11"}}},
         "config/models.yaml: models.VGG-11.name: String should match pattern '^[a-z][a-z0-9_]*$', not \"VGG-11\"",
     ),
     (
-        {"sweep": {"models": ["tiny_cnn", "vgg11"], "resolutions": [48, 24]}},
-        "config/sweep.yaml: sweep.resolutions: vgg11 needs images of at least 32 px, not 24",
+        {"models": {"vgg11": {"min_resolution": 32}}},
+        "config/models.yaml: models.vgg11.min_resolution is found by a dry run now: leave the key out",
+    ),
+    (
+        {"models": {"mine": {"family": "own", "builder": "nets.py:make"}}},
+        f"config/models.yaml: models.mine.builder: 'nets.py:make' is no builder: write {FORMS}",
+    ),
+    (
+        {"sweep": {"models": ["hub/resnet18"]}},
+        f"config/sweep.yaml: sweep.models: 'hub/resnet18' is no model: write {FORMS}",
+    ),
+    (
+        {
+            "models": {"timm_resnet18": {"family": "resnet", "builder": "resnet18"}},
+            "sweep": {"models": ["timm/resnet18"]},
+        },
+        "config/sweep.yaml: sweep.models: timm/resnet18: its results would lie under timm_resnet18, "
+        "the name of an entry in models.yaml: name that entry, or give it another name",
     ),
     (
         {"training": {"batch_size": 1000000000000000000000000000000}},

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -29,7 +30,7 @@ from resomap.system.files import read_arrays, read_json, write_json
 from resomap.training import build
 from resomap.training import run as training_run
 from resomap.training.build import build_trainer
-from resomap.training.checkpoint import load_weights
+from resomap.training.checkpoint import load_weights, save_weights
 from resomap.workflow import jobs
 from resomap.workflow.job_params import build_job
 from tests.tiny_training import LimitedMemory
@@ -345,6 +346,57 @@ def test_other_images_under_same_job_are_trained_on(tmp_path, data, train_into):
     write_json(copied, {**read_json(copied), "mean": [0.1, 0.2, 0.3]})
     train_into(tmp_path / "run", data=copied)
     assert fingerprint.read_text() != before
+
+
+def test_normalisation_of_weights_is_used_by_every_stage(
+    tmp_path, data, finished, build_small_job
+):
+    mean, std = [0.2, 0.4, 0.6], [0.5, 0.4, 0.3]
+    start = {
+        "file": str(finished / "best.safetensors"),
+        "normalisation": {"mean": mean, "std": std},
+    }
+    change = {"training": {"start": start}, "explainability": {"target": "label"}}
+    folder = run_all(tmp_path / "run", data, build_small_job, change)
+    metrics, (state, metadata) = (
+        read_json(folder / "metrics.json"),
+        load_weights(folder / "best.safetensors"),
+    )
+    recorded = {"mean": mean, "std": std, "source": "training.start.normalisation"}
+    assert metrics["normalisation"] == metadata["normalisation"] == recorded
+    assert metrics["initial_weights"]["loaded"] == len(state)
+    model = build_model(build_small_job(jobs.Train).architecture, num_classes=8).eval()
+    model.load_state_dict(state)
+    pixels = torch.from_numpy(np.load(data.parent / "r24" / "test.npy")).float() / 255
+    images = ((pixels - torch.tensor(mean)) / torch.tensor(std)).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        logits = model(images)
+    evaluated = torch.from_numpy(read_arrays(folder / "predictions.npz")["logits_r24"])
+    assert torch.allclose(evaluated, logits, atol=1e-4)
+    explained = read_arrays(folder / "saliency.npz")
+    first = images[explained["index"][:1]].requires_grad_()
+    model(first)[0, explained["target"][0]].backward()
+    gradient = first.grad.sum(1)[0].numpy()
+    assert np.corrcoef(gradient.ravel(), explained["attribution"][0].ravel())[0, 1] > 0.999
+
+
+def test_weights_without_recorded_normalisation_use_that_of_images(
+    tmp_path, data, finished, build_small_job
+):
+    state, metadata = load_weights(finished / "best.safetensors")
+    own = {name: read_json(data)[name] for name in ("mean", "std")}
+    assert metadata["normalisation"] == {**own, "source": "images"}
+    older = tmp_path / "older.safetensors"
+    save_weights(older, state, {"status": "ok"})
+    names = ("evaluation.csv", "predictions.npz", "val_predictions.npz")
+    evaluate.main(
+        build_small_job(jobs.Evaluate),
+        data,
+        older,
+        *(tmp_path / name for name in names),
+        threads=1,
+    )
+    assert (tmp_path / names[0]).read_bytes() == (finished / names[0]).read_bytes()
 
 
 def test_profile_without_stored_images_has_no_stages(tmp_path, data, build_small_job):

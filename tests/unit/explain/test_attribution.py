@@ -341,3 +341,52 @@ def test_completeness_error_is_relative_to_mean_change(images):
 
 def test_completeness_error_of_constant_network_is_nan(images):
     assert np.isnan(completeness_of_zero_maps(0.0, images)).all()
+
+
+# Maps of tokens
+
+
+class Tokens:
+    """A view of tokens (n, 1 + 16, C): one extra token, then 4 x 4 cells."""
+
+    def to_map(self, output: Tensor) -> Tensor:
+        """Return the cells as a map."""
+        return output[:, 1:].unflatten(1, (4, 4)).permute(0, 3, 1, 2)
+
+    def from_map(self, features: Tensor, output: Tensor) -> Tensor:
+        """Return the tokens with the cells of a map."""
+        return torch.cat([output[:, :1], features.flatten(2).transpose(1, 2)], dim=1)
+
+
+class ToTokens(nn.Module):
+    """Appends the cells of a map to an extra token."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the tokens of a map (n, C, 4, 4)."""
+        cells = features.flatten(2).transpose(1, 2)
+        return torch.cat([torch.ones_like(cells[:, :1]), cells], dim=1)
+
+
+class OfCells(nn.Module):
+    """Averages all tokens but the first."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return the mean of the cells."""
+        return tokens[:, 1:].mean(dim=1)
+
+
+@pytest.mark.parametrize("method", LAYER_METHODS)
+def test_map_of_tokens_equals_that_of_a_convolution(method):
+    torch.manual_seed(0)
+    trunk, act = nn.Conv2d(3, 8, 4, stride=4), nn.Softplus()
+    head = nn.Linear(8, 5)
+    images = torch.randn(7, 3, 16, 16)
+    plain = nn.Sequential(trunk, act, nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)
+    tokens = nn.Sequential(trunk, act, ToTokens(), OfCells(), head)
+    settings = AttributionSettings(tokens[2], 4, 3, 4, Tokens())
+    maps = attribute(method, tokens, images, ONE_HOT, settings)
+    assert maps.shape == (7, 4, 4)
+    np.testing.assert_allclose(
+        maps, explain(plain, images, method, layer=1), rtol=1e-4, atol=1e-7
+    )
+    assert not tokens[2]._forward_hooks

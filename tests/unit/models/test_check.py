@@ -1,18 +1,22 @@
 import pytest
+from torch import nn
 
-from resomap.config.schema import LAYER_METHODS, Architecture
+from resomap.config.architecture import Architecture
+from resomap.config.schema import LAYER_METHODS
 from resomap.explain.methods import METHODS
-from resomap.models.check import NetworkUse, check_networks
-from resomap.models.registry import load_architectures
+from resomap.models.check import NetworkUse, check_networks, inspect_networks
+from resomap.models.custom import CUSTOM_BUILDERS
+from resomap.models.registry import find_named, load_architectures
 
 ARCHITECTURES = load_architectures()
 USE = NetworkUse(resolutions=(24, 48), images_per_pass=32, layer="auto")
+METHODS_KEY = "config/explainability.yaml: explainability.methods"
 LAYER = "config/explainability.yaml: explainability.layer"
 SIZE = "config/sweep.yaml: sweep.resolutions"
 
 
 def architecture(builder: str) -> Architecture:
-    return Architecture(name="mine", family="other", builder=builder, min_resolution=1)
+    return Architecture(name="mine", family="other", builder=builder)
 
 
 def problems(builder: str, **changes: object) -> list[str]:
@@ -48,21 +52,60 @@ def test_unknown_builder_gets_a_suggestion(builder, hint):
 
 
 def test_refused_sizes_are_in_one_line():
-    assert problems("vit_b_16", layer=None) == [
-        f"{SIZE}: mine cannot take images of 24, 48 px: Wrong image height! "
-        "Expected 224 but got 24!"
+    assert problems("alexnet", resolutions=(24, 48, 96)) == [
+        f"{SIZE}: mine needs images of at least 63 px, not 24, 48"
     ]
 
 
-def test_smallest_size_that_layers_take_is_found():
-    (problem,) = problems("alexnet", resolutions=(24, 96))
-    assert problem.startswith(f"{SIZE}: mine cannot take images of 24 px: ")
+def test_resolution_off_the_grid_of_patches_is_refused():
+    assert problems("vit_b_16", resolutions=(24, 48)) == [
+        f"{SIZE}: mine takes multiples of its patch of 16 px, and 24 is none: use 16 or 32, or "
+        "models.mine.off_grid: pad"
+    ]
 
 
-def test_network_without_blocks_needs_no_layer_for_gradients():
-    assert problems("swin_t", resolutions=(64,), layer=None) == []
-    (problem,) = problems("swin_t", resolutions=(64,))
+def test_size_that_a_builder_refuses_gives_its_reason():
+    (problem,) = problems("maxvit_t", resolutions=(64, 224))
+    assert problem.startswith(f"{SIZE}: mine cannot be built for 64 px: Input size (16, 16)")
+
+
+def test_network_without_blocks_needs_no_layer_for_gradients(monkeypatch):
+    flat = lambda num_classes: nn.Sequential(nn.Flatten(), nn.LazyLinear(num_classes))  # noqa: E731
+    monkeypatch.setitem(CUSTOM_BUILDERS, "flat", flat)
+    assert problems("flat", resolutions=(24,), layer=None) == []
+    (problem,) = problems("flat", resolutions=(24,))
     assert problem.startswith(f"{LAYER}: mine: this network has no blocks with square maps")
+
+
+def test_network_of_one_size_cannot_be_evaluated_at_another():
+    mixer = find_named("timm/mixer_s32_224")
+    (problem,) = check_networks([mixer], NetworkUse((64, 96), 32, "auto"))
+    assert problem.startswith(f"{SIZE}: timm_mixer_s32_224: every run is evaluated at every")
+    assert check_networks([mixer], NetworkUse((96,), 32, "auto")) == []
+
+
+@pytest.mark.parametrize(
+    ("builder", "reason"),
+    [
+        ("resnet18", None),
+        ("mobilenet_v2", "it is defined for ReLU, and this network has ReLU6"),
+        ("mobilenet_v3_small", "it is defined for ReLU, and this network has Hardswish"),
+        ("convnext_tiny", "it is defined for ReLU, and this network has GELU"),
+    ],
+)
+def test_guided_backpropagation_is_for_relu_only(builder, reason):
+    found = problems(builder, resolutions=(64,), methods=("saliency", "guided_backprop"))
+    expected = f"{METHODS_KEY}: guided_backprop does not apply to mine: {reason}: leave it out"
+    assert found == ([] if reason is None else [expected])
+
+
+def test_single_cell_before_the_last_block_is_a_note():
+    use = NetworkUse((16, 64), 32, "auto")
+    findings = inspect_networks([ARCHITECTURES["resnet18"]], use)
+    assert findings.problems == []
+    assert findings.notes == [
+        "resnet18 at 16 px: its map is 1 x 1 from layer3 on, before its last block"
+    ]
 
 
 @pytest.mark.parametrize("name", ["layer9", "avg", " "])

@@ -4,16 +4,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from resomap.config.schema import Architecture
-from resomap.errors import ConfigError
+from resomap.config.architecture import Architecture
 from resomap.models.check import build_shapes
 from resomap.models.flow import find_blocks, trace
-from resomap.models.inspect import choose_layer, find_layer
-from resomap.models.registry import build_model
+from resomap.models.inspect import choose_layer, find_layer, layer_layout
+from resomap.models.maps import MapLayout
+from resomap.models.registry import build_model, find_named
 
 
 def architecture(builder: str) -> Architecture:
-    return Architecture(name=builder, family="other", builder=builder, min_resolution=1)
+    return Architecture(name=builder, family="other", builder=builder)
 
 
 LAYERS = {
@@ -26,6 +26,20 @@ LAYERS = {
     "googlenet": {96: "inception4e", 224: "inception5b"},
     "alexnet": {96: "features.4", 224: "features.11"},
 }
+VISION_TRANSFORMERS = {
+    "vit_b_16": (
+        "encoder.layers.encoder_layer_10",
+        ("encoder.layers.encoder_layer_11", "encoder.ln", "heads"),
+        1,
+    ),
+    "timm/vit_tiny_patch16_224": ("blocks.10", ("blocks.11", "norm", "head"), 1),
+    "timm/deit_tiny_distilled_patch16_224": (
+        "blocks.10",
+        ("blocks.11", "norm", "head", "head_dist"),
+        2,
+    ),
+}
+"""Of each the layer that Grad-CAM reads, the modules of the top, the extra tokens."""
 TOP_MODULES = {
     "mnasnet0_5": ("layers.14", "layers.15", "classifier"),
     "maxvit_t": ("blocks.3", "classifier"),
@@ -50,15 +64,22 @@ def test_top_modules_are_those_that_a_pass_calls(builder):
     assert find_blocks(build_shapes(architecture(builder)), 224).top == TOP_MODULES[builder]
 
 
-def test_tokens_of_a_transformer_are_no_maps():
-    # At 384 px the first stage of Swin returns (1, 96, 96, 96): 96 x 96 tokens of 96 channels.
+def test_channels_of_a_swin_come_last_at_any_size():
+    # At 384 px its first stage returns (1, 96, 96, 96): 96 x 96 cells of 96 channels.
     shapes = build_shapes(architecture("swin_t"))
-    assert trace(shapes, 384)[-1].output.shape == (1, 3)
-    with pytest.raises(ConfigError, match=r"no blocks with square maps.*such as permute"):
-        find_layer(shapes, 384, "auto")
-    with pytest.raises(ConfigError, match="not a square map"):
-        find_layer(shapes, 384, "features.1")
-    assert find_layer(shapes, 384, "permute")[2] == 12
+    assert find_layer(shapes, 384, "auto")[::2] == ("features.7", 12)
+    assert layer_layout(shapes, 384, "features.1") == MapLayout("channels_last", 96)
+    assert layer_layout(shapes, 384, "permute") == MapLayout("channels_first", 12)
+
+
+@pytest.mark.parametrize("builder", VISION_TRANSFORMERS)
+def test_layer_of_a_vision_transformer_comes_before_its_last(builder):
+    layer, top, extra = VISION_TRANSFORMERS[builder]
+    shapes = build_shapes(find_named(builder), 224)
+    blocks = find_blocks(shapes, 224)
+    assert choose_layer(blocks, trace(shapes, 224), "auto") == (layer, 14)
+    assert layer_layout(shapes, 224, layer) == MapLayout("tokens", 14, extra)
+    assert blocks.top == top
 
 
 @pytest.mark.parametrize("builder", ["googlenet", "inception_v3"])
@@ -90,9 +111,7 @@ def build_head() -> nn.Module:
 
 def test_trace_returns_calls_in_the_order_of_the_pass():
     model = build_model(
-        Architecture(
-            name="mine", family="custom", builder="tiny_cnn", min_resolution=2, channels=(4, 6)
-        ),
+        Architecture(name="mine", family="custom", builder="tiny_cnn", channels=(4, 6)),
         2,
     )
     calls = trace(model, 16)

@@ -10,6 +10,7 @@ from resomap.errors import ConfigError
 from resomap.models import build_model, load_model_from_config
 from resomap.models.inspect import candidate_layers
 from resomap.models.registry import MODELS_FILE, load_architectures
+from resomap.models.shapes import ShapesBySide, find_min_resolution
 
 torch.set_num_threads(1)
 
@@ -27,7 +28,12 @@ FAMILIES = {
     "efficientnet": {"efficientnet_b0", "efficientnet_b1", "efficientnet_v2_s"},
     "custom": {"simple_cnn", "tiny_cnn"},
 }
-LIMITED = [name for name, entry in ARCHITECTURES.items() if entry.min_resolution > 1]
+MIN_RESOLUTIONS = {
+    **dict.fromkeys(FAMILIES["vgg"], 32),
+    **dict.fromkeys(FAMILIES["custom"], 8),
+}
+"""The smallest sides that are not 1."""
+LIMITED = sorted(MIN_RESOLUTIONS)
 every_network = pytest.mark.parametrize("name", ARCHITECTURES)
 
 
@@ -57,14 +63,16 @@ def test_registry_has_sixteen_networks_in_five_families():
 
 
 @every_network
-def test_network_runs_at_its_min_resolution(name):
-    model, images = build_on_meta(name), meta_images(ARCHITECTURES[name].min_resolution)
+def test_min_resolution_is_found(name):
+    found = find_min_resolution(ShapesBySide(ARCHITECTURES[name]))
+    assert found == MIN_RESOLUTIONS.get(name, 1)
+    model, images = build_on_meta(name), meta_images(found)
     assert model.train()(images).shape == model.eval()(images).shape == (2, 8)
 
 
 @pytest.mark.parametrize("name", LIMITED)
 def test_network_fails_below_its_min_resolution(name):
-    model, images = build_on_meta(name), meta_images(ARCHITECTURES[name].min_resolution - 1)
+    model, images = build_on_meta(name), meta_images(MIN_RESOLUTIONS[name] - 1)
     with pytest.raises(RuntimeError, match=r"too small|pool"):
         model(images)
 
@@ -81,7 +89,7 @@ def test_images_of_any_size_give_finite_logits(name, resolution):
 @every_network
 def test_no_layer_changes_block_output_in_place(name):
     model, outputs = build_on_meta(name), list[tuple[torch.Tensor, int]]()
-    resolution = max(64, ARCHITECTURES[name].min_resolution)
+    resolution = 64
 
     def record(_module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
         outputs.append((output, output._version))
@@ -132,7 +140,6 @@ def test_mapping_builds_a_network():
         "name": "mine",
         "family": "custom",
         "builder": "tiny_cnn",
-        "min_resolution": 2,
         "channels": [4, 6],
     }
     assert build_model(entry, num_classes=3)(torch.zeros(2, 3, 2, 2)).shape == (2, 3)
@@ -141,7 +148,7 @@ def test_mapping_builds_a_network():
 def test_own_models_file_is_read(tmp_path):
     path, entry = (
         tmp_path / "models.yaml",
-        "builder: simple_cnn, min_resolution: 1, channels: [4]",
+        "builder: simple_cnn, channels: [4]",
     )
     path.write_text(f"models:\n  mine: {{family: custom, {entry}}}\n")
     assert load_model_from_config("mine", num_classes=2, config=path).head.in_features == 4
@@ -154,9 +161,9 @@ def test_own_models_file_is_read(tmp_path):
         ("models: [resnet18]", "expected 'models:'"),
         ("models: {mine: resnet18}", "expected 'models:'"),
         ("models: {mine: {", "expected 'models:'"),
-        ("models: {mine: {family: custom, builder: resnet18}}", "models.mine: min_resolution"),
+        ("models: {mine: {builder: resnet18}}", "models.mine: family"),
         (
-            "models: {mine: {family: custom, builder: resnet18, min_resolution: 1, width: 2}}",
+            "models: {mine: {family: custom, builder: resnet18, width: 2}}",
             "models.mine: width",
         ),
     ],

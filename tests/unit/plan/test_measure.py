@@ -149,7 +149,7 @@ def test_pretrained_weights_are_not_downloaded(defaults):
         defaults, sweep={"models": ["resnet18"]}, training={"start": "pretrained"}
     )
     (job,) = measure.measurement_jobs(config, CPU, 8)
-    assert job.training.start == "random"
+    assert job.training.start.is_random
 
 
 def test_another_machine_measures_again(defaults, measured, monkeypatch):

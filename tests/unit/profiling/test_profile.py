@@ -48,7 +48,9 @@ def model() -> nn.Module:
 
 
 def profile(model: nn.Module, *resolutions: int, **changes) -> dict:
-    return profile_model(model, resolutions, SETTINGS.model_copy(update=changes), CPU, "fp32")
+    return profile_model(
+        dict.fromkeys(resolutions, model), SETTINGS.model_copy(update=changes), CPU, "fp32"
+    )
 
 
 def test_every_resolution_is_measured_at_both_batch_sizes(model: nn.Module):

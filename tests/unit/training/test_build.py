@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from resomap.config.schema import Architecture, Config, Runtime
+from resomap.config.architecture import Architecture
+from resomap.config.schema import Config, Runtime
 from resomap.models.registry import build_model, load_architectures
 from resomap.training.autosave import Autosave
 from resomap.training.build import (
@@ -52,14 +53,14 @@ def build_dropout_trainer(
     side: int = 24,
     **changes: Any,
 ) -> Trainer:
-    entry = Architecture(name="dropout", family="other", builder=builder, min_resolution=17)
+    entry = Architecture(name="dropout", family="other", builder=builder)
     changes = {"batch_size": 4, "epochs": 1, **changes}
     recipe = config.training.model_copy(update=changes)
     store = build_noise_store(batch_size=4, resolution=side, classes=3)
     store = replace(store, counts={"train": 48, "val": 8})
     runtime: Runtime = config.system.training
     loaders = build_loaders(recipe, store, side, seed, runtime, Group(), CPU)
-    return build_trainer(recipe, entry, side, seed, store, *loaders, CPU, Group())
+    return build_trainer(recipe, entry, seed, store, *loaders, CPU, Group(), resolution=side)
 
 
 class StatesInMemory(StateFolder):

@@ -1,17 +1,30 @@
+import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torchvision.models import GoogLeNet_Weights, ResNet18_Weights, googlenet, resnet18
 
-from resomap.config.schema import Architecture
+from resomap.config.architecture import Architecture
+from resomap.config.start import Start
 from resomap.errors import ConfigError, ResoMapError
 from resomap.models.registry import build_model, load_architectures
+from resomap.models.weight_files import rename_tensors
 from resomap.training.checkpoint import save_weights
-from resomap.training.initial_weights import load_initial_weights, start_problems
+from resomap.training.initial_weights import (
+    check_start,
+    expected_input,
+    load_initial_weights,
+    network_to_start,
+)
 
 ARCHITECTURES = load_architectures()
+
+
+def parse(start: Any) -> Start:
+    return Start.model_validate(start if isinstance(start, dict) else str(start))
 
 
 def build(name: str, num_classes: int = 4, seed: int = 3) -> nn.Module:
@@ -21,7 +34,7 @@ def build(name: str, num_classes: int = 4, seed: int = 3) -> nn.Module:
 
 def load(name: str, start: str | Path, num_classes: int = 4) -> nn.Module:
     model = build(name, num_classes)
-    load_initial_weights(model, ARCHITECTURES[name], str(start))
+    load_initial_weights(model, ARCHITECTURES[name], parse(start))
     return model
 
 
@@ -61,9 +74,9 @@ def test_pretrained_start_leaves_auxiliary_heads_out(tmp_path, monkeypatch):
     path = tmp_path / "hub" / "checkpoints" / Path(GoogLeNet_Weights.DEFAULT.url).name
     path.parent.mkdir(parents=True)
     torch.save(published, path)
-    entry = Architecture(name="g", family="other", builder="googlenet", min_resolution=15)
+    entry = Architecture(name="g", family="other", builder="googlenet")
     model = build_model(entry, 5)
-    load_initial_weights(model, entry, "pretrained")
+    load_initial_weights(model, entry, parse("pretrained"))
     assert torch.equal(model.conv1.conv.weight, published["conv1.conv.weight"])
 
 
@@ -98,15 +111,132 @@ def test_custom_network_has_no_pretrained_weights():
 def test_start_is_checked_against_every_network(path):
     save_weights(path, build("tiny_cnn", num_classes=9).state_dict(), {"status": "ok"})
     networks = [ARCHITECTURES[name] for name in ("tiny_cnn", "simple_cnn", "resnet18")]
-    problems = start_problems(str(path), networks)
+    problems = check_start(parse(path), networks, "bilinear").problems
     assert [line.split(" does not fit ")[1].split(":")[0] for line in problems] == [
         "simple_cnn",
         "resnet18",
     ]
-    assert start_problems("random", networks) == []
+    assert check_start(parse("random"), networks, "bilinear") == ([], [])
 
 
 def test_unreadable_start_is_one_problem(path):
     path.write_bytes(b"no weights")
-    (problem,) = start_problems(str(path), [ARCHITECTURES["tiny_cnn"]])
+    (problem,) = check_start(parse(path), [ARCHITECTURES["tiny_cnn"]], "bilinear").problems
     assert problem.startswith(f"config/training.yaml: training.start: {path} cannot be read")
+
+
+FOREIGN = {"^stages": "trunk", r"^head\.": "fc."}
+"""Names of tiny_cnn as a foreign network might call them."""
+BACK = {"^trunk": "stages", r"^fc\.": "head."}
+
+
+def save_foreign(
+    path: Path, num_classes: int = 9, without: str = "nothing"
+) -> dict[str, Tensor]:
+    stored = build("tiny_cnn", num_classes, seed=9).state_dict()
+    kept = {name: value for name, value in stored.items() if without not in name}
+    torch.save({"state_dict": rename_tensors(kept, tuple(FOREIGN.items()))}, path)
+    return stored
+
+
+@pytest.mark.parametrize("classes", [4, 9])
+def test_foreign_file_is_loaded_by_its_map(tmp_path, classes):
+    path = tmp_path / "foreign.pth"
+    stored = save_foreign(path)
+    model = build("tiny_cnn", classes)
+    random = copy.deepcopy(model).state_dict()
+    record = load_initial_weights(
+        model, ARCHITECTURES["tiny_cnn"], parse({"file": str(path), "rename": BACK})
+    )
+    for name, tensor in model.state_dict().items():
+        fits = stored[name].shape == tensor.shape
+        assert torch.equal(tensor, stored[name] if fits else random[name])
+    new = ["head.weight", "head.bias"] if classes == 4 else []
+    assert record.values["new_classifier"] == new
+    assert record.values["missing"] == record.values["unused"] == []
+    assert record.lines[0].startswith(f"initial weights: {path}: 20 of 20 tensors")
+
+
+def test_foreign_file_without_map_is_refused_with_both_names(tmp_path):
+    save_foreign(tmp_path / "foreign.pth")
+    start = parse(tmp_path / "foreign.pth")
+    check = check_start(start, [ARCHITECTURES["tiny_cnn"]], "bilinear")
+    (problem,) = check.problems
+    assert "does not fit tiny_cnn: 0 of the 20 tensors of its backbone are there" in problem
+    assert "It needs stages.0.0.weight" in problem
+    assert "The file has trunk.0.0.weight" in problem
+    assert "training.start.rename" in problem
+    assert "\n" not in problem
+
+
+def test_file_that_fits_in_part_warns_and_is_recorded(tmp_path):
+    path = tmp_path / "foreign.pth"
+    save_foreign(path, without="stages.3.2")
+    start = parse({"file": str(path), "rename": BACK, "normalisation": GREY})
+    check = check_start(start, [ARCHITECTURES["tiny_cnn"]], "bilinear")
+    assert check.problems == []
+    (warning,) = check.warnings
+    assert "16 of 20 tensors of the backbone loaded" in warning
+    assert "missing: stages.3.2.weight" in warning
+    model = build("tiny_cnn")
+    record = load_initial_weights(model, ARCHITECTURES["tiny_cnn"], start)
+    assert record.values["loaded"] == 19
+    assert record.values["missing"][0] == "stages.3.2.weight"
+
+
+GREY = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}
+
+
+def test_foreign_file_without_normalisation_warns(tmp_path):
+    save_foreign(tmp_path / "foreign.pth")
+    start = parse({"file": str(tmp_path / "foreign.pth"), "rename": BACK})
+    (warning,) = check_start(start, [ARCHITECTURES["tiny_cnn"]], "bilinear").warnings
+    assert "set training.start.normalisation" in warning
+
+
+def test_other_filter_of_weights_warns(tmp_path):
+    save_foreign(tmp_path / "foreign.pth")
+    values = {"rename": BACK, "normalisation": GREY, "interpolation": "bicubic"}
+    start = parse({"file": str(tmp_path / "foreign.pth"), **values})
+    (warning,) = check_start(start, [ARCHITECTURES["tiny_cnn"]], "box").warnings
+    assert "data.filter: box, but" in warning
+    assert "resized by bicubic" in warning
+    assert check_start(start, [ARCHITECTURES["tiny_cnn"]], "bicubic").warnings == []
+
+
+def test_input_belongs_to_the_weights(path):
+    entry = ARCHITECTURES["resnet18"]
+    published = expected_input(parse("pretrained"), entry)
+    assert published.normalisation.mean == (0.485, 0.456, 0.406)
+    assert published.interpolation == "bilinear"
+    own = parse({"pretrained": "default", "normalisation": GREY, "interpolation": "lanczos"})
+    assert expected_input(own, entry).normalisation.mean == (0.5, 0.5, 0.5)
+    assert expected_input(own, entry).interpolation == "lanczos"
+    assert expected_input(parse("random"), entry).normalisation is None
+    save_weights(path, {}, {"status": "ok", "normalisation": GREY, "filter": "box"})
+    assert expected_input(parse(path), entry).normalisation.std == (0.25, 0.25, 0.25)
+    assert expected_input(parse(path), entry).interpolation == "box"
+
+
+def test_momentum_of_published_weights_stays(path):
+    entry = ARCHITECTURES["mobilenet_v3_small"]
+    assert network_to_start(entry, parse("random")).bn_momentum == 0.1
+    assert network_to_start(entry, parse("pretrained")).bn_momentum is None
+    save_weights(path, {}, {"status": "ok"})
+    assert network_to_start(entry, parse(path)).bn_momentum == 0.1
+
+
+def test_bgr_file_is_converted(tmp_path):
+    path = tmp_path / "foreign.pth"
+    stored = save_foreign(path)
+    start = parse({"file": str(path), "rename": BACK, "color_order": "bgr"})
+    model = build("tiny_cnn")
+    load_initial_weights(model, ARCHITECTURES["tiny_cnn"], start)
+    name = "stages.0.0.weight"
+    assert torch.equal(model.state_dict()[name], stored[name].flip(1))
+
+
+def test_each_network_without_published_weights_is_named():
+    networks = [ARCHITECTURES[name] for name in ("tiny_cnn", "simple_cnn")]
+    problems = check_start(parse("pretrained"), networks, "bilinear").problems
+    assert [problem.rpartition(" ")[2] for problem in problems] == ["tiny_cnn", "simple_cnn"]

@@ -31,7 +31,7 @@ TYPED = [
     ({"training": {"ema_decay": "null"}}, {"training": {"ema_decay": None}}),
     ({"mlflow": {"enabled": "true", "experiment": "null"}},) * 2,
     ({"mlflow": {"experiment": "7"}}, {"mlflow": {"experiment": "7"}}),
-    ({"models": {"mine": {"min_resolution": "8", "channels": ["4", "8"]}}},) * 2,
+    ({"models": {"mine": {"patch_size": "8", "channels": ["4", "8"]}}},) * 2,
     (
         {"data": {"dataset": "CIFAR10", "root": "1", "download": "true"}},
         {"data": {"dataset": "CIFAR10", "root": "1", "download": True}},
@@ -44,7 +44,7 @@ EXPECTED = {
     1: {"sweep": {"models": ["tiny_cnn"], "seeds": [1, 2]}},
     3: {"training": {"optimizer": {"learning_rate": 0.1}}},
     5: {"mlflow": {"enabled": True, "experiment": None}},
-    7: {"models": {"mine": {"min_resolution": 8, "channels": [4, 8]}}},
+    7: {"models": {"mine": {"patch_size": 8, "channels": [4, 8]}}},
 }
 
 

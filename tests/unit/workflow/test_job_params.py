@@ -99,7 +99,7 @@ CHANGES = {
     ),
     "modes": ({"evaluation": {"modes": ["raw"]}}, {jobs.Evaluate, *READERS}),
     "test images": ({"data": {"reef": {"test": 96}}}, IMAGE_READERS),
-    "another model": ({"models": {"vgg11": {"min_resolution": 33}}}, set[type[jobs.Job]]()),
+    "another model": ({"models": {"vgg11": {"bn_momentum": 0.2}}}, set[type[jobs.Job]]()),
 }
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resomap.config.schema import Architecture
+from resomap.config.architecture import Architecture
 from resomap.entry import compare_explanations
 from resomap.explain.agreement.compare import AGREEMENT_COLUMNS
 from resomap.explain.agreement.read import correct_everywhere, read_maps
@@ -15,7 +15,7 @@ from resomap.workflow.jobs import CompareExplanations
 LABELS = np.arange(24) % 4
 INDEX = np.arange(4, 16)
 MODELS = tuple(
-    Architecture(name=name, family="custom", builder=name, min_resolution=8)
+    Architecture(name=name, family="custom", builder=name)
     for name in ("tiny_cnn", "simple_cnn")
 )
 DIVERGED, MISSING = ("tiny_cnn", 24, 1), ("simple_cnn", 24, 1)

@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch import nn
 
+from resomap.config.architecture import Architecture
 from resomap.config.evaluation import Evaluation
 from resomap.config.load import build_config, merge
+from resomap.models.registry import build_model
 from resomap.training.evaluation import predict as evaluation_module
 from resomap.training.evaluation.predict import Adapter, predict_modes, score_predictions
 from resomap.training.memory import Infeasible
@@ -115,3 +117,17 @@ def test_mode_that_does_not_fit_into_memory_is_left_out(adapter, monkeypatch):
     predictions = predict_modes(network(), adapter, RESOLUTIONS)
     assert not any("finetune" in name for name in predictions["test"])
     assert logits_name(8, "bn") in predictions["test"]
+
+
+def test_transformer_is_evaluated_at_a_size_it_was_not_built_for(adapter):
+    entry = Architecture(
+        name="vit", family="vit", builder="timm/vit_tiny_patch16_224", patch_size=4
+    )
+    torch.manual_seed(0)
+    model = build_model(entry, 3, 8)
+    bound = replace(only(adapter, "raw", "finetune"), architecture=entry)
+    predictions = predict_modes(model, bound, RESOLUTIONS)
+    alone = predict_modes(model, only(adapter, "raw"), (8,))
+    assert np.array_equal(predictions["test"]["logits_r8"], alone["test"]["logits_r8"])
+    assert predictions["test"]["logits_r12"].shape == (20, 3)
+    assert logits_name(12, "finetune") in predictions["val"]

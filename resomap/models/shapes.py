@@ -1,0 +1,91 @@
+"""Networks without weights, on the meta device: whether they fit a resolution, and from where on."""
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import Tensor, nn
+
+from resomap.config.architecture import Architecture
+from resomap.models.flow import Blocks, Call, trace_shapes
+from resomap.models.registry import build_on_meta, find_patch_size, is_bound_to_size
+
+NUM_CLASSES = 3  # any number: it changes the shape of the logits only
+ONE_VALUE = "BatchNorm got one value per channel"
+COMMON_SIDE = 64  # most networks take it, so the search for the smallest side starts here
+LARGEST_SIDE = 1024
+STEP_WITHOUT_PATCH = 32  # of networks that are built for a size and cut no patches
+
+
+def build_shapes(architecture: Architecture, resolution: int | None = None) -> nn.Module:
+    """Return the network on the meta device: it has shapes but no weights."""
+    shapes = build_on_meta(architecture, NUM_CLASSES, resolution)
+    for module in shapes.modules():
+        # Three quarters of the time of a pass on the meta device: torch decomposes it there.
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.forward = partial(_check_batch_norm, module)  # type: ignore[method-assign]
+    return shapes
+
+
+def _check_batch_norm(module: nn.Module, features: Tensor) -> Tensor:
+    """Return `features`, whose shape BatchNorm keeps; ValueError for one value per channel."""
+    if module.training and features.numel() == features.shape[1]:
+        raise ValueError(ONE_VALUE)
+    return features
+
+
+class ShapesBySide:
+    """The shapes of a network at any resolution, built once where they do not depend on it."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        self.architecture = architecture
+        self.is_bound = is_bound_to_size(architecture)
+        self._unbound = None if self.is_bound else build_shapes(architecture)
+
+    def at(self, resolution: int) -> nn.Module:
+        """Return the network for images of `resolution`, which may still refuse them."""
+        return self._unbound or build_shapes(self.architecture, resolution)
+
+
+def find_min_resolution(shapes: ShapesBySide) -> int | None:
+    """Return the smallest side of images that a network takes; None where it takes none.
+
+    A network that takes a side is assumed to take every larger one, or every larger multiple of
+    its patch.
+    """
+    step = 1
+    if shapes.is_bound:
+        step = find_patch_size(shapes.architecture) or STEP_WITHOUT_PATCH
+    fits = partial(_takes, shapes)
+    largest = -(-COMMON_SIDE // step)
+    while not fits(largest * step):
+        largest *= 2
+        if largest * step > LARGEST_SIDE:
+            return None
+    return step * _first_fitting(lambda count: fits(count * step), largest)
+
+
+def _first_fitting(fits: Callable[[int], bool], known: int) -> int:
+    """Return the smallest count that fits, by bisection; `known` fits."""
+    refused = 0
+    while known - refused > 1:
+        middle = (known + refused) // 2
+        if fits(middle):
+            known = middle
+        else:
+            refused = middle
+    return known
+
+
+def _takes(shapes: ShapesBySide, resolution: int) -> bool:
+    # A network refuses a size by an error of any type: a shape, an assertion, a missing argument.
+    try:
+        trace_shapes(shapes.at(resolution), resolution, 2, training=True)
+    except Exception:
+        return False
+    return True
+
+
+def first_single_cell(blocks: Blocks, calls: list[Call]) -> str | None:
+    """Return the first block before the last whose map is 1 x 1; None where there is none."""
+    sides = {call.name: call.side for call in calls}
+    return next((name for name in blocks.names[:-1] if sides.get(name) == 1), None)

@@ -1,0 +1,126 @@
+"""Foreign files of weights: safetensors, state dicts and checkpoints, and their names."""
+
+import pickle
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from resomap.config.start import Rename
+from resomap.errors import ConfigError, ResoMapError
+from resomap.models.published import START_KEY
+
+CHECKPOINT_KEYS = ("state_dict", "model", "model_state_dict", "network", "net", "module")
+"""Keys under which training scripts keep the state dict of their network."""
+WRAPPERS = ("module.", "_orig_mod.")
+"""Prefixes that DistributedDataParallel and torch.compile put before every name."""
+
+
+def read_weight_file(path: Path, rules: Sequence[Rename] = ()) -> dict[str, Tensor]:
+    """Return the tensors of a file by name, renamed by `rules`.
+
+    ResoMapError where the file cannot be read, or holds no finite tensors.
+    """
+    tensors = _read_safetensors(path) if _is_safetensors(path) else _read_pickle(path)
+    if not tensors:
+        raise ConfigError(f"{START_KEY}: {path} holds no tensors")
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise ConfigError(f"{START_KEY}: {path}: {name} has values that are not finite")
+    return rename_tensors(_unwrap_names(tensors), rules)
+
+
+def rename_tensors(tensors: Mapping[str, Tensor], rules: Sequence[Rename]) -> dict[str, Tensor]:
+    """Return `tensors` by new names: each (pattern, replacement) changes each name in turn.
+
+    ConfigError where two tensors get the same name.
+    """
+    renamed, origins = dict[str, Tensor](), dict[str, str]()
+    for old, tensor in tensors.items():
+        name = old
+        for pattern, replacement in rules:
+            name = re.sub(pattern, replacement, name)
+        if name in renamed:
+            raise ConfigError(
+                f"{START_KEY}.rename: {origins[name]} and {old} both become {name!r}"
+            )
+        renamed[name], origins[name] = tensor, old
+    return renamed
+
+
+def _is_safetensors(path: Path) -> bool:
+    # By content: a foreign file may have any name. Eight bytes of length, then JSON.
+    try:
+        with path.open("rb") as file:
+            return file.read(9)[8:] == b"{"
+    except OSError as error:
+        raise ResoMapError(f"{START_KEY}: {path} cannot be read as weights: {error}") from error
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ResoMapError(f"{START_KEY}: {path} cannot be read as weights: {error}") from error
+
+
+def _read_pickle(path: Path) -> dict[str, Tensor]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ResoMapError(f"{START_KEY}: {_describe_unpickling(path, error)}") from error
+    # A file that is none raises errors of many types, such as KeyError and AttributeError.
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ResoMapError(
+            f"{START_KEY}: {path} cannot be read as weights: {reason}"
+        ) from error
+    return _find_state_dict(path, content)
+
+
+def _describe_unpickling(path: Path, error: Exception) -> str:
+    # torch names the type that it refuses: "GLOBAL argparse.Namespace was not an allowed global".
+    refused = re.search(r"GLOBAL ([\w.]+) was not an allowed", str(error))
+    if refused is None:
+        return (
+            f"{path} cannot be read as weights: it is no safetensors and no file of torch.save"
+        )
+    return (
+        f"{path} holds {refused[1]} beside tensors, which would run its code: save the state dict "
+        "alone, by torch.save(model.state_dict(), PATH)"
+    )
+
+
+def _find_state_dict(path: Path, content: Any) -> dict[str, Tensor]:
+    """Return the tensors of a state dict, or of the one that a checkpoint holds."""
+    if not isinstance(content, Mapping):
+        kind = type(content).__name__
+        raise ConfigError(f"{START_KEY}: {path} holds a {kind}, not a state dict")
+    for key in CHECKPOINT_KEYS:
+        if isinstance(content.get(key), Mapping):
+            return _find_state_dict(path, content[key])
+    tensors = {
+        name: value
+        for name, value in content.items()
+        if isinstance(name, str) and isinstance(value, Tensor)
+    }
+    if content and not tensors:
+        keys = ", ".join(map(str, list(content)[:5]))
+        raise ConfigError(
+            f"{START_KEY}: {path} holds no state dict: its keys are {keys}, and none of "
+            f"{', '.join(CHECKPOINT_KEYS)} is one"
+        )
+    return tensors
+
+
+def _unwrap_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    names = dict(tensors)
+    for wrapper in (*WRAPPERS, *WRAPPERS):  # in either order
+        if all(name.startswith(wrapper) for name in names):
+            names = {name.removeprefix(wrapper): value for name, value in names.items()}
+    return names
