@@ -57,7 +57,7 @@ def check_data(config: Config, workers: int) -> CheckResult:
 def check_recipe(config: Config) -> CheckResult:
     """Check the start weights and the networks; the lines are what is worth knowing of them."""
     # Imported here: it loads torch, which takes a second.
-    from resomap.models.check import NetworkUse, inspect_networks
+    from resomap.models.check import NetworkUse, Regularisation, inspect_networks
     from resomap.training.initial_weights import StartCheck, check_start
 
     models, explained = swept_models(config), config.explainability
@@ -66,6 +66,7 @@ def check_recipe(config: Config) -> CheckResult:
         images_per_pass(config),
         explained.gradcam_layer,
         explained.enabled_methods,
+        Regularisation(config.training.dropout, config.training.drop_path),
     )
     findings = inspect_networks(models, use)
     start = StartCheck(_complaint(start_files, config), [])

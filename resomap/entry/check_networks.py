@@ -5,6 +5,7 @@ from pathlib import Path
 from resomap.entry.arguments import run_entry_point
 from resomap.errors import ConfigError
 from resomap.models.check import NetworkUse, inspect_networks
+from resomap.models.regularisation import Regularisation
 from resomap.system.files import write_json
 from resomap.training.initial_weights import check_start
 from resomap.workflow.jobs import CheckNetworks
@@ -16,7 +17,11 @@ def main(job: CheckNetworks, checked: Path) -> None:
     ConfigError with a line for each network that does not fit.
     """
     use = NetworkUse(
-        job.resolutions, job.images_per_pass, job.gradcam_layer, job.attribution_methods
+        job.resolutions,
+        job.images_per_pass,
+        job.gradcam_layer,
+        job.attribution_methods,
+        Regularisation(job.dropout, job.drop_path),
     )
     findings = inspect_networks(job.models, use)
     start = check_start(job.start, job.models, job.filter)

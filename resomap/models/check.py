@@ -11,7 +11,8 @@ from resomap.models.builders import builder_key
 from resomap.models.flow import Call, find_blocks, trace_shapes
 from resomap.models.inspect import check_layer_name, choose_layer, why_not_applicable
 from resomap.models.positions import size_bound_names
-from resomap.models.registry import SizeError
+from resomap.models.registry import SizeError, build_on_meta
+from resomap.models.regularisation import BUILDERS_OWN, Regularisation
 from resomap.models.shapes import (
     NUM_CLASSES,
     ONE_VALUE,
@@ -24,6 +25,7 @@ from resomap.models.shapes import (
 __all__ = [
     "NetworkFindings",
     "NetworkUse",
+    "Regularisation",
     "build_shapes",
     "check_networks",
     "inspect_networks",
@@ -49,6 +51,7 @@ class NetworkUse:
     images_per_pass: int
     layer: str | None
     methods: tuple[str, ...] = ()
+    regularisation: Regularisation = BUILDERS_OWN
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,19 @@ def _inspect_network(
     findings.problems.extend(_check_methods(name, use.methods, traced))
     if shapes.is_bound:
         findings.problems.extend(_check_other_sizes(name, traced))
+    findings.problems.extend(_check_regularisation(architecture, use, min(traced)))
     findings.notes.extend(_note_single_cells(name, traced))
+
+
+def _check_regularisation(
+    architecture: Architecture, use: NetworkUse, resolution: int
+) -> Iterator[str]:
+    if use.regularisation == BUILDERS_OWN:
+        return
+    try:
+        build_on_meta(architecture, NUM_CLASSES, resolution, use.regularisation)
+    except ConfigError as error:
+        yield str(error)
 
 
 def _refused_sizes(

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from resomap.errors import ConfigError, suggest
 from resomap.models.builders import Builder, builder_key, find_builder
 from resomap.models.flow import meta_copy
 from resomap.models.positions import resize_position_embeddings
+from resomap.models.regularisation import BUILDERS_OWN, Regularisation, build_regularised
 
 MODELS_FILE = Path(__file__).with_name("models.yaml")
 SETTINGS = {"width_mult", "channels", "patch_size"}
@@ -26,6 +28,7 @@ def build_model(
     architecture: Architecture | Mapping[str, Any],
     num_classes: int,
     resolution: int | None = None,
+    regularisation: Regularisation = BUILDERS_OWN,
 ) -> nn.Module:
     """Return a network whose weights follow from torch's seed alone.
 
@@ -41,7 +44,8 @@ def build_model(
         architecture = _validate(architecture)
     builder = find_builder(architecture)
     side = _padded_side(architecture, builder, resolution)
-    model = _build(architecture, builder, num_classes, side)
+    build = partial(_build, architecture, builder, num_classes, side)
+    model = build_regularised(build, architecture.name, regularisation)
     if side != resolution:
         model.register_forward_pre_hook(partial(_pad_images, side))
     _adjust_layers(model, architecture.bn_momentum)
@@ -49,9 +53,13 @@ def build_model(
 
 
 def _build(
-    architecture: Architecture, builder: Builder, num_classes: int, side: int | None
+    architecture: Architecture,
+    builder: Builder,
+    num_classes: int,
+    side: int | None,
+    further: Mapping[str, Any] = MappingProxyType({}),
 ) -> nn.Module:
-    settings = architecture.model_dump(include=SETTINGS, exclude_none=True)
+    settings = {**architecture.model_dump(include=SETTINGS, exclude_none=True), **further}
     try:
         model = builder.build(
             num_classes=num_classes, **settings, **builder.size_settings(side)
@@ -103,16 +111,20 @@ class SizeError(ConfigError):
 
 
 def build_on_meta(
-    architecture: Architecture, num_classes: int, resolution: int | None = None
+    architecture: Architecture,
+    num_classes: int,
+    resolution: int | None = None,
+    regularisation: Regularisation = BUILDERS_OWN,
 ) -> nn.Module:
     """Return the network on the meta device: it has shapes but no weights."""
+    build = partial(build_model, architecture, num_classes, resolution, regularisation)
     with torch.random.fork_rng(devices=[]):
         try:
             with torch.device("meta"):
-                return build_model(architecture, num_classes, resolution)
+                return build()
         # Some builders (RegNet, Swin) compute widths with tensors and need their values.
         except (NotImplementedError, RuntimeError):
-            return meta_copy(build_model(architecture, num_classes, resolution))
+            return meta_copy(build())
 
 
 @cache

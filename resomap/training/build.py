@@ -21,6 +21,7 @@ from resomap.data.loading.placement import place_images
 from resomap.data.store.store import Store
 from resomap.models.flow import STRUCTURE_SIDE
 from resomap.models.registry import build_model
+from resomap.models.regularisation import Regularisation
 from resomap.training.distributed import Group
 from resomap.training.finetune import Freezing, rate_scales
 from resomap.training.initial_weights import StartRecord, load_initial_weights
@@ -107,7 +108,8 @@ def build_trainer(
     A network whose weights depend on the size of the images is built for `resolution`.
     """
     torch.manual_seed(seed)  # the same weights in every process
-    model = build_model(architecture, store.num_classes, resolution)
+    regularisation = Regularisation(recipe.dropout, recipe.drop_path)
+    model = build_model(architecture, store.num_classes, resolution, regularisation)
     record = load_initial_weights(model, architecture, recipe.start)
     if record is not None:
         on_start(record)

@@ -67,6 +67,8 @@ CONFIG_FIELDS: dict[str, Callable[[Config], Any]] = {
     "images_per_pass": images_per_pass,
     "gradcam_layer": lambda config: config.explainability.gradcam_layer,
     "attribution_methods": lambda config: config.explainability.enabled_methods,
+    "dropout": lambda config: config.training.dropout,
+    "drop_path": lambda config: config.training.drop_path,
     "start": lambda config: config.training.start,
     "filter": lambda config: config.data.filter,
     "device": lambda config: config.system.device,

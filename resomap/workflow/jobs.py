@@ -60,6 +60,8 @@ class CheckNetworks(Job):
     """Fewest images in a training pass of one process: BatchNorm may need two."""
     gradcam_layer: str | None
     attribution_methods: tuple[str, ...]
+    dropout: float | None
+    drop_path: float | None
     start: Start
     """What trainings start from."""
     filter: Filter
