@@ -61,6 +61,8 @@ def _training_protocol(training: training.Training) -> dict[str, str]:
         f"label smoothing {training.label_smoothing:g}",
         training.precision,
     )
+    if not training.start.is_random:
+        recipe = (*recipe, f"initial weights: {training.start}")
     return {
         "Training": ", ".join(recipe),
         "Weights kept": (
