@@ -29,7 +29,7 @@ def check_builder(builder: str) -> str:
     return builder
 
 
-Builder = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(check_builder)]
+BuilderName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(check_builder)]
 Channels = Annotated[int, Field(gt=0, le=65536)]
 
 
@@ -40,7 +40,7 @@ class Architecture(Section):
     """Its name in `sweep.models`."""
     family: Identifier
     """Group of the model, in paths and figures."""
-    builder: Builder
+    builder: BuilderName
     """Function that builds it: a classifier of torchvision by its name, one of
     resomap/models/custom.py (simple_cnn, tiny_cnn), `torchvision/NAME`, `timm/NAME` (needs
     `resomap[timm]`), or your own as `package.module:function`, importable from the working

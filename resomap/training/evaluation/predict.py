@@ -62,7 +62,8 @@ class Adapter:
         """Return the network for images of `resolution`: position embeddings are interpolated."""
         if self.architecture is None:
             return model
-        return resize_network(model, self.architecture, self.store.num_classes, resolution)
+        resized = resize_network(model, self.architecture, self.store.num_classes, resolution)
+        return resized.to(memory_format=torch.channels_last)
 
     def adapt(
         self, model: nn.Module, mode: EvaluationMode, resolution: int

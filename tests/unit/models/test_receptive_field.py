@@ -16,7 +16,7 @@ from resomap.models.shapes import build_shapes
     [
         ("vgg16", "features.30", 212),
         ("resnet50", "layer4", 483),
-        ("alexnet", "features.12", 195),
+        ("torchvision/alexnet", "features.12", 195),
         ("tiny_cnn", "stages.3", 38),
     ],
 )
