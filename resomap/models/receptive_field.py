@@ -52,7 +52,7 @@ class _FieldTracker(TorchDispatchMode):
     """Passes the fields of tensors on through every operator."""
 
     def __init__(self, images: Tensor) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._fields = {id(images): ReceptiveField(1.0)}
         # An id is that of one tensor only while it exists.
         self._kept = [images]
