@@ -31,17 +31,9 @@ def _open_network(
     model = build(job.seed)
     model.load_state_dict(state)
     sides = job.resolution, job.smallest_resolution
-    layers = find_read_layers(model, job.architecture, *sides, job.explainability.gradcam_layer)
-    return ExplainedNetwork(
-        model,
-        job.seed,
-        layers.rule,
-        layers.fixed,
-        top_modules(model, job.resolution),
-        build,
-        layers.layouts,
-        layers.image_share,
-    )
+    layer, top = job.explainability.gradcam_layer, top_modules(model, job.resolution)
+    layers = find_read_layers(model, job.architecture, *sides, layer)._asdict()
+    return ExplainedNetwork(model, job.seed, top_modules=top, build=build, **layers)
 
 
 def _build(job: Explain, num_classes: int, device: torch.device, seed: int) -> nn.Module:

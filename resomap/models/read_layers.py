@@ -1,6 +1,8 @@
 """The layers of a run that Grad-CAM reads, and how their outputs hold maps."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
 
 from torch import nn
 
@@ -11,18 +13,17 @@ from resomap.models.registry import padded_side
 from resomap.models.shapes import build_shapes
 
 
-@dataclass(frozen=True)
-class ReadLayers:
+class ReadLayers(NamedTuple):
     """The names of two layers, blank where no method reads a layer.
 
-    `rule` is chosen for the resolution of the run, `fixed` is the same at every resolution.
-    `layouts` has the layout of each that holds tokens. `image_share` is the side of an image
-    over that of the padded one.
+    `rule_layer` is chosen for the resolution of the run, `fixed_layer` is the same at every
+    resolution. `views` has the layout of each that holds tokens. `image_share` is the side of
+    an image over that of the padded one.
     """
 
-    rule: str = ""
-    fixed: str = ""
-    layouts: dict[str, MapLayout] = field(default_factory=dict)
+    rule_layer: str = ""
+    fixed_layer: str = ""
+    views: Mapping[str, MapLayout] = MappingProxyType({})
     image_share: float = 1.0
 
 
