@@ -24,6 +24,10 @@ _BUILDER = re.compile(
 
 def check_builder(builder: str) -> str:
     """Return `builder`; ValueError where it has none of the forms of a builder."""
+    if ".py:" in builder:
+        raise ValueError(
+            f"{builder[:60]!r} names a file: write {builder[:60].replace('.py:', ':')}, its module"
+        )
     if not _BUILDER.fullmatch(builder):
         raise ValueError(f"{builder[:60]!r} is no builder: write {BUILDER_FORMS}")
     return builder

@@ -57,7 +57,7 @@ def _of_timm(name: str) -> list[PublishedWeights]:
     default = timm.get_pretrained_cfg(name)
     found = list[PublishedWeights]()
     for each in names:
-        config = timm.get_pretrained_cfg(each)
+        config: Any = timm.get_pretrained_cfg(each)
         tag = config.tag or "default"
         side, mode = config.input_size[-1], config.interpolation
         found.append(PublishedWeights(tag, side, mode, tuple(config.mean), tuple(config.std)))
