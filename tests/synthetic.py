@@ -12,7 +12,7 @@ from resomap import metrics
 from resomap.analysis.tables import write_tables
 from resomap.config.architecture import Architecture
 from resomap.config.evaluation import EvaluationMode
-from resomap.config.schema import Report
+from resomap.config.report import Report
 from resomap.report.text.choice import describe_choice
 from resomap.system import files
 from resomap.training.evaluation.predict import score_predictions

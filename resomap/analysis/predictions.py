@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from resomap import metrics
-from resomap.config import schema
+from resomap.config.architecture import Architecture
 from resomap.config.evaluation import EvaluationMode
 from resomap.workflow.checked_files import read_arrays
 from resomap.workflow.layout import RunStatus
@@ -103,9 +103,7 @@ class Predictions:
         return {(RAW, px): values for px, values in self.correct.items()} | self.adapted
 
 
-def sweep_cells(
-    models: Sequence[schema.Architecture], resolutions: Sequence[int]
-) -> list[Cell]:
+def sweep_cells(models: Sequence[Architecture], resolutions: Sequence[int]) -> list[Cell]:
     """List every cell of the sweep, model by model."""
     return [Cell(model.family, model.name, px) for model in models for px in resolutions]
 

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from resomap.config.architecture import (
-    BUILDER_FORMS,
     Architecture,
     builder_family,
     builder_slug,
@@ -40,8 +39,8 @@ def add_builders(values: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[str
         slug = builder_slug(name)
         try:
             check_builder(name)
-        except ValueError:
-            problems.append(f"{MODELS_KEY}: {name[:60]!r} is no model: write {BUILDER_FORMS}")
+        except ValueError as error:
+            problems.append(f"{MODELS_KEY}: {error}")
             continue
         entry = {"family": builder_family(name), "builder": name}
         if entries.setdefault(slug, entry) != entry:

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from resomap.calibration import fit_temperature
 from resomap.config.architecture import Architecture
 from resomap.config.evaluation import Evaluation, EvaluationMode
 from resomap.config.training import Training
@@ -23,6 +22,7 @@ from resomap.models.registry import resize_network
 from resomap.system.gpu_memory import limit_memory_to_slot
 from resomap.training.build import build_criterion
 from resomap.training.evaluation.adapt import fine_tune, has_statistics, recalibrate
+from resomap.training.evaluation.temperature import fit_temperature
 from resomap.training.memory import Infeasible, MicroBatch, forward_in_micro_batches
 from resomap.workflow.predictions import RAW, logits_name
 
@@ -62,7 +62,8 @@ class Adapter:
         """Return the network for images of `resolution`: position embeddings are interpolated."""
         if self.architecture is None:
             return model
-        return resize_network(model, self.architecture, self.store.num_classes, resolution)
+        resized = resize_network(model, self.architecture, self.store.num_classes, resolution)
+        return resized.to(memory_format=torch.channels_last)
 
     def adapt(
         self, model: nn.Module, mode: EvaluationMode, resolution: int

@@ -97,7 +97,7 @@ def test_missing_timm_says_how_to_install_it(monkeypatch):
 
 
 def test_patch_size_is_that_of_the_network_or_of_its_entry():
-    assert find_patch_size(find_named("vit_b_32")) == 32
+    assert find_patch_size(find_named("torchvision/vit_b_32")) == 32
     assert find_patch_size(find_named("timm/vit_tiny_patch16_224")) == 16
     assert find_patch_size(find_named("resnet18")) is None
     for builder in ("vit_b_32", "timm/vit_tiny_patch16_224"):
@@ -124,4 +124,4 @@ def test_images_off_the_grid_are_padded_by_choice():
 
 
 def test_smallest_resolution_of_a_transformer_is_a_patch():
-    assert find_min_resolution(ShapesBySide(find_named("vit_b_32"))) == 32
+    assert find_min_resolution(ShapesBySide(find_named("torchvision/vit_b_32"))) == 32
