@@ -160,7 +160,9 @@ def ways_to_run(measurements: Iterable[Row]) -> dict[Cell, list[WayToRun]]:
         infers = measured and row["variant"] != "training_step"
         if infers and row["precision"] == main["precision"]:
             cell = Cell(row["family"], row["model"], row["resolution"])
-            way = WayToRun(_variant_name(row, main), _latency(row), _costs(row))
+            name, device = _variant_name(row, main), row.get("device")
+            joules = tuple(row.get("energy_j_per_image_rounds") or ())
+            way = WayToRun(name, _latency(row), _costs(row), device, joules)
             ways.setdefault(cell, []).append(way)
     return ways
 

@@ -44,7 +44,10 @@ from resomap.profiling.variants import (
 from resomap.system.out_of_memory import free_memory, result_or_none
 from resomap.system.precision import allow_tf32, tf32_of
 
-ENERGY_KEYS = ("energy_j_per_image", "energy_j_per_image_above_idle", "power_w", "idle_power_w")
+ENERGY_KEYS = (
+    *("energy_j_per_image", "energy_j_per_image_above_idle", "energy_j_per_image_rounds"),
+    *("power_w", "idle_power_w"),
+)
 STAGES = ("decode", "resize", "copy", "forward")
 
 Stage = Callable[[], object]
