@@ -7,7 +7,7 @@ from resomap.report.text.format import cell_name, join_first, join_names
 from resomap.text import agree, format_count
 
 ChoiceRecord = dict[str, Any]
-MAX_RUNS = 3
+MAX_CELLS = 3
 NAMES = {
     "batch_size": "batch size",
     "batchnorm_batch": "images that BatchNorm sees at once",
@@ -74,12 +74,20 @@ def _is_readable(value: Any) -> bool:
 
 
 def _runs(group: ChoiceRecord) -> str:
-    """Return the names of the first runs of a group."""
-    names = []
+    """Return the first cells of a group with the seeds of their runs."""
+    seeds: dict[str, list[int]] = {}
     for run in group["runs"]:
-        seed = "" if run["seed"] is None else f" (seed {run['seed']})"
-        names.append(f"{cell_name(run)}{seed}")
-    return join_first(names, MAX_RUNS)
+        of_cell = seeds.setdefault(cell_name(run), [])
+        # A latency is measured for all seeds of a cell.
+        if run["seed"] is not None:
+            of_cell.append(run["seed"])
+    names = [f"{name}{_seeds(of_cell)}" for name, of_cell in seeds.items()]
+    return join_first(names, MAX_CELLS)
+
+
+def _seeds(seeds: list[int]) -> str:
+    """Return seeds in brackets: ` (seeds 0 and 1)`."""
+    return f" ({agree(len(seeds), 'seed', 'seeds')} {join_names(seeds)})" if seeds else ""
 
 
 def _has(group: ChoiceRecord) -> str:
