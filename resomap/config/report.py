@@ -1,4 +1,4 @@
-"""The section `report`: how results are reported, and which cell is recommended."""
+"""How a cell is recommended: margin, confidence, budgets and accepted confounds of `report`."""
 
 from typing import Annotated, Literal, get_args
 
