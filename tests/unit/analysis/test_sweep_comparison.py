@@ -55,6 +55,15 @@ def test_difference_is_second_minus_first_and_shown_when_large() -> None:
     assert record["overall"]["mean"] == pytest.approx(0.05, abs=0.003)
 
 
+def test_mean_over_cells_of_one_seed_lies_in_its_interval() -> None:
+    first, second = (runs({24: 0.7, 48: accuracy}, seeds=(0,)) for accuracy in (0.7, 0.9))
+    overall = compare_sweeps(first, second, 0.95)["overall"]
+    assert overall["mean"] == pytest.approx(0.1, abs=0.01)
+    assert overall["low"] < overall["mean"] < overall["high"]
+    # A fifth of the images gains a half: sd .2 over 500 images.
+    assert overall["high"] - overall["low"] == pytest.approx(4 * 0.2 / 500**0.5, rel=0.15)
+
+
 def test_only_common_seeds_and_cells_are_compared() -> None:
     second = runs({48: 0.8, 96: 0.9}, seeds=(1, 2, 3))
     record = compare_sweeps(runs({24: 0.7, 48: 0.8}), second, 0.95)
