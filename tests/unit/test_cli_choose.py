@@ -92,7 +92,16 @@ def test_sweep_without_a_finished_run_has_no_choice(tmp_path: Path) -> None:
     waiting = tuple(("tiny_cnn", px, seed) for px in (24, 48) for seed in (0, 1))
     result = run(RecordedDirectory(tmp_path, small_sweep(waiting=waiting)).write())
     assert result.exit_code == 4
-    assert result.output.startswith("No choice: no run of this sweep has finished.")
+    assert result.output.startswith("No choice: no run of this sweep has a result.")
+    assert "0 of 4 runs have finished; the other 4 may change the answer." in result.output
+
+
+def test_failed_runs_are_not_awaited(tmp_path: Path) -> None:
+    failed = {("tiny_cnn", px, seed): "diverged" for px in (24, 48) for seed in (0, 1)}
+    result = run(RecordedDirectory(tmp_path, small_sweep(statuses=failed)).write())
+    assert result.exit_code == 4
+    assert "4 of 4 runs diverged or did not fit in memory." in result.output
+    assert "may change" not in result.output
 
 
 def test_runs_of_another_configuration_are_left_out(tmp_path: Path) -> None:

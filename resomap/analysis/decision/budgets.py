@@ -16,6 +16,7 @@ from resomap.analysis.statistics import (
     accuracy_interval,
     mean_interval,
     pool_seed_variance,
+    wilson,
 )
 from resomap.config import schema
 from resomap.errors import ConfigError, suggest
@@ -130,7 +131,10 @@ def _balanced_accuracy(candidate: Candidate, check: BudgetCheck) -> Iterator[str
         # Each class weighs the same, however many images it has.
         weights = len(labels) / np.count_nonzero(counts) / counts[labels]
         interval = mean_interval(candidate.val_correct * weights, check.confidence)
-        yield from _too_low("balanced accuracy", interval.mean, interval.low, limit)
+        # Where nearly all images are right, few of them show nothing about the others.
+        effective = len(labels) ** 2 / (weights**2).sum()
+        low, _ = wilson(interval.mean, effective, check.confidence)
+        yield from _too_low("balanced accuracy", interval.mean, min(interval.low, low), limit)
 
 
 def _recalls(candidate: Candidate, check: BudgetCheck) -> Iterator[str]:
@@ -184,8 +188,11 @@ def _costs(candidate: Candidate, check: BudgetCheck) -> Iterator[str]:
 
 def _evidence(candidate: Candidate, check: BudgetCheck) -> Iterator[str]:
     """Yield that the evidence is off the object, or not shown to be on it."""
-    if check.rules.alarms == "forbidden" and candidate.alarm == "fires":
-        yield "the alarm about its evidence fires"
+    if check.rules.alarms == "forbidden":
+        if candidate.alarm is None:
+            yield "its evidence was not examined"
+        elif candidate.alarm == "fires":
+            yield "the alarm about its evidence fires"
     limit = check.rules.min_localisation
     if limit is None:
         return
