@@ -51,10 +51,14 @@ def _settings(record: ComparisonRecord) -> Iterator[str]:
     for entry in record["environment"]:
         first, second = (", ".join(map(str, values)) for values in entry["values"])
         yield f"  {entry['key']} (environment): {first} -> {second}"
+    same_images = record["same_training_images"]
+    if not same_images:
+        yield "  the images of training or validation differ"
     if not keys:
         yield "  the configurations do not differ"
-    elif len(keys) > 1:
-        yield f"  {len(keys)} keys differ, so that a difference has no single cause"
+    causes = len(keys) + len(record["environment"]) + (not same_images)
+    if causes > 1:
+        yield f"  {causes} settings differ, so that a difference has no single cause"
 
 
 def _value(value: Any) -> str:

@@ -87,6 +87,22 @@ def test_keys_and_environments_that_differ_are_listed() -> None:
     assert record["environment"] == [{"key": "torch", "values": [["2.10"], ["2.11"]]}]
 
 
+def test_grid_and_models_of_one_sweep_are_no_settings_of_a_cell() -> None:
+    grids = [
+        {"sweep": {"models": ["tiny_cnn", model], "seeds": [0, number]}}
+        for number, model in ((1, "simple_cnn"), (2, "resnet18"))
+    ]
+    first, second = (runs({24: 0.7}, config=build_config(grid)) for grid in grids)
+    assert compare_sweeps(first, second, 0.95)["configuration"] == []
+
+
+def test_other_training_images_are_recorded() -> None:
+    first = runs({24: 0.7})
+    assert compare_sweeps(first, first, 0.95)["same_training_images"]
+    second = replace(first, other_images=frozenset({("train", "class0", "f" * 16)}))
+    assert not compare_sweeps(first, second, 0.95)["same_training_images"]
+
+
 def test_equal_sweeps_differ_nowhere() -> None:
     record = compare_sweeps(runs({24: 0.7, 48: 0.8}), runs({24: 0.7, 48: 0.8}), 0.95)
     assert not any(one["shown"] for one in record["cells"])
