@@ -12,7 +12,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from resomap.cli import app
-from resomap.config.schema import Report
+from resomap.config.report import Report
 from resomap.system.files import read_arrays, read_json, write_arrays
 from tests.recorded_sweeps import (
     RecordedDirectory,
