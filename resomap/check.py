@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from resomap.analysis.decision.budgets import check_classes
 from resomap.config.schema import Config
 from resomap.data.sources.open import Source, open_source
 from resomap.data.store.disk_space import store_bytes
@@ -40,6 +41,8 @@ def check_data(config: Config, workers: int) -> CheckResult:
     source = open_source(config.data, download=config.data.download)
     side = choose_native_resolution(config.data, source, STORE_FOLDER)
     size, errors = _check_size(config, source, side)
+    # Else the tables of the finished sweep would be the first to miss the class.
+    errors += _complaint(lambda _: check_classes(config.report, source.listing.classes), config)
     if config.data.reef is not None:
         return CheckResult([size], errors)
     # Not in results/data, where jobs would take it for a prepared dataset.

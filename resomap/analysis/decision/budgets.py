@@ -56,7 +56,7 @@ def apply_budgets(
 
     ConfigError where a budget names a class that the dataset has not.
     """
-    _check_classes(rules, classes)
+    check_classes(rules, classes)
     pool = pool_seed_variance(one.val_correct for one in candidates)
     check = BudgetCheck(rules, shared_error(candidates, rules.confidence), classes, pool)
     allowed, excluded = [], []
@@ -69,12 +69,15 @@ def apply_budgets(
     return allowed, excluded
 
 
-def _check_classes(rules: Report, classes: Sequence[str]) -> None:
-    """Check that the dataset has every class of `report.min_recall`."""
-    for wanted in rules.min_recall:
-        if wanted.name not in classes:
-            hint = suggest(wanted.name, classes)
-            raise ConfigError(f"report.min_recall: no class is called {wanted.name!r}; {hint}")
+def check_classes(rules: Report, classes: Sequence[str]) -> None:
+    """Check that the dataset has every class of `report.min_recall`; ConfigError names others."""
+    problems = [
+        f"report.min_recall: no class is called {wanted.name!r}; {suggest(wanted.name, classes)}"
+        for wanted in rules.min_recall
+        if wanted.name not in classes
+    ]
+    if problems:
+        raise ConfigError("\n".join(problems))
 
 
 def shared_error(candidates: Sequence[Candidate], confidence: float) -> float:
