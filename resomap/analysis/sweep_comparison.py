@@ -183,8 +183,8 @@ def _differing_keys(first: Config, second: Config) -> Iterator[ComparisonRecord]
     # Of all known models, those of cells that may be compared.
     common = set(first.sweep.models) & set(second.sweep.models)
     for entry in _differing_entries(*values):
-        section, name, *_ = [*entry["key"].split("."), ""]
-        if section != "models" or name in common:
+        section, _, rest = str(entry["key"]).partition(".")
+        if section != "models" or rest.partition(".")[0] in common:
             yield entry
 
 
