@@ -202,7 +202,7 @@ def choose(
     if as_json:
         typer.echo(json.dumps(describe_choice(record), indent=1))
     else:
-        _print_wrapped(answer_lines(record, sweep.finished, sweep.runs), INDENT)
+        _print_wrapped(answer_lines(record, sweep.progress), INDENT)
     codes = {"undecided": UNDECIDED, "none": NO_CHOICE, "nothing learned": NO_CHOICE}
     raise typer.Exit(codes.get(record["status"], 0))
 

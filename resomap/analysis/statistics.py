@@ -245,12 +245,11 @@ def _bonett_price(
     """Compute the adjusted Wald interval of a paired difference of proportions."""
     # One image is added to each kind of disagreement: two networks that agree on every image
     # still get an interval with a width.
-    count = first.shape[1] + 2
-    gained = (np.mean(first > second) * first.shape[1] + 1) / count
-    lost = (np.mean(first < second) * first.shape[1] + 1) / count
-    variance = (gained + lost - (gained - lost) ** 2) / count
-    half = stats.norm.isf((1 - confidence) / 2) * np.sqrt(variance)
-    return max(float(gained - lost - half), -1.0), min(float(gained - lost + half), 1.0)
+    differences = np.append(first.astype(float) - second, [1.0, -1.0])
+    error = np.sqrt(differences.var() / len(differences))
+    half = stats.norm.isf((1 - confidence) / 2) * error
+    mean = differences.mean()
+    return max(float(mean - half), -1.0), min(float(mean + half), 1.0)
 
 
 def _crossed(spread: Spread, confidence: float, pool: Pool | None) -> tuple[float, float]:

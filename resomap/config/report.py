@@ -83,7 +83,8 @@ class Report(Section):
     """Budget: smallest share of the relevance on the object, 0 by chance and 1 at best, in every
     group of images; null for none. Needs masks."""
     alarms: Literal["allowed", "forbidden"]
-    """Whether a recommended cell may raise the alarm about its evidence."""
+    """Whether a recommended cell may raise the alarm about its evidence. Forbidden needs
+    explanations and masks."""
     max_failed_seeds: NonNegativeInt
     """Budget: largest number of seeds of a recommended cell that diverged or did not fit in
     memory. The scores are those of the seeds that finished."""

@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from resomap.cli import app
 from resomap.config.report import Report
-from resomap.system.files import read_json, write_json
+from resomap.system.files import read_arrays, read_json, write_arrays, write_json
 from tests.recorded_sweeps import (
     RecordedDirectory,
     small_sweep,
@@ -114,7 +115,16 @@ def test_sweep_without_a_finished_run_has_no_choice(tmp_path: Path) -> None:
     waiting = tuple(("tiny_cnn", px, seed) for px in (24, 48) for seed in (0, 1))
     result = run(RecordedDirectory(tmp_path, small_sweep(waiting=waiting)).write())
     assert result.exit_code == 4
-    assert result.output.startswith("No choice: no run of this sweep has finished.")
+    assert result.output.startswith("No choice: no run of this sweep has a result.")
+    assert "0 of 4 runs have finished; the other 4 may change the answer." in result.output
+
+
+def test_failed_runs_are_not_awaited(tmp_path: Path) -> None:
+    failed = {("tiny_cnn", px, seed): "diverged" for px in (24, 48) for seed in (0, 1)}
+    result = run(RecordedDirectory(tmp_path, small_sweep(statuses=failed)).write())
+    assert result.exit_code == 4
+    assert "4 of 4 runs diverged or did not fit in memory." in result.output
+    assert "may change" not in result.output
 
 
 def test_runs_of_another_configuration_are_left_out(tmp_path: Path) -> None:
@@ -168,6 +178,28 @@ def test_sweep_without_images_is_refused(directory: Path, tmp_path: Path) -> Non
     assert (
         "manifest.json: not found: the sweep has not prepared its images yet" in result.output
     )
+
+
+@pytest.mark.parametrize("kept", [0, 100])
+def test_predictions_of_other_images_are_refused(tmp_path: Path, kept: int) -> None:
+    directory = RecordedDirectory(tmp_path, small_sweep()).write()
+    path = directory / "results/runs/custom/tiny_cnn/r24/seed0/predictions.npz"
+    arrays = {name: values[:kept] for name, values in read_arrays(path).items()}
+    write_arrays(path, **arrays if kept else {"label": np.arange(400) % 8})
+    result = run(directory)
+    assert result.exit_code == 1
+    assert (
+        f"{path}: expected label and logits_r24 of 400 images: delete it and run again"
+    ) in result.output.replace("\n", " ")
+
+
+def test_edited_record_of_the_configuration_is_named_once(tmp_path: Path) -> None:
+    directory = RecordedDirectory(tmp_path, small_sweep()).write()
+    path = directory / "results" / "run_config.yaml"
+    path.write_text("report: [\n - : x")
+    output = run(directory).output
+    assert output.startswith(f"error: {path}, line ")
+    assert "another version" not in output
 
 
 def test_choosing_loads_neither_torch_nor_matplotlib(directory: Path) -> None:

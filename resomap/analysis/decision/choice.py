@@ -203,10 +203,15 @@ def _frugal(ranking: Ranking, comparisons: Sequence[Comparison]) -> int:
     """Return the cheapest candidate that is not shown to be worse than the best."""
     worse = {id(one.candidate) for one in comparisons if one.verdict == "worse"}
     possible = [cell for cell, one in enumerate(ranking.candidates) if id(one) not in worse]
-    # Only what is shown to cost less than the best is cheaper; of those the smallest median.
+    # Only what is shown to cost less than the best is cheaper; of those the smallest median,
+    # which several networks of one size share.
     cheaper = [cell for cell in possible if ranking.cheaper[cell, ranking.best]]
-    best = ranking.best
-    return min(cheaper, key=lambda cell: (ranking.candidates[cell].cost, cell), default=best)
+    candidates = ranking.candidates
+    return max(
+        cheaper,
+        key=lambda cell: (-candidates[cell].cost, candidates[cell].rank),
+        default=ranking.best,
+    )
 
 
 def _runner_up(ranking: Ranking, choice: int) -> int | None:

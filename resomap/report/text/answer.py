@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from resomap.analysis.decision.inputs import Progress
 from resomap.report.text.choice import (
     caveats,
     cell_facts,
@@ -10,6 +11,7 @@ from resomap.report.text.choice import (
     describe_remedy,
     headline,
     lower_first,
+    most_accurate,
     other_attitude,
 )
 from resomap.report.text.confounds import confound_name, differing, unaccepted
@@ -23,8 +25,8 @@ INDENT = 11
 """Columns of the names of the parts."""
 
 
-def answer_lines(choice: ChoiceRecord, finished: int, runs: int) -> Iterator[str]:
-    """Yield the answer; `finished` of the `runs` of the sweep have finished."""
+def answer_lines(choice: ChoiceRecord, progress: Progress) -> Iterator[str]:
+    """Yield the answer, and how far the sweep is."""
     yield headline(choice)
     parts: list[tuple[str, Iterator[str]]] = [
         ("How sure", _certainty(choice)),
@@ -35,7 +37,7 @@ def answer_lines(choice: ChoiceRecord, finished: int, runs: int) -> Iterator[str
         ("Otherwise", other_attitude(choice) if choice["choice"] else iter(())),
         ("Excluded", _exclusions(choice)),
         ("Caution", caveats(choice) if choice["choice"] else iter(())),
-        ("Sweep", _progress(finished, runs)),
+        ("Sweep", _progress(progress)),
     ]
     for name, sentences in parts:
         for number, sentence in enumerate(sentences):
@@ -78,7 +80,7 @@ def _loss(choice: ChoiceRecord) -> Iterator[str]:
         return
     best = candidate_name(choice["best"])
     if candidate_name(choice["choice"]) == best:
-        yield "Nothing: it is the most accurate on validation images."
+        yield f"Nothing: it is {most_accurate(choice)}."
         return
     yield f"{describe_difference(choice['regret'])} on test images, to the best, {best}."
 
@@ -149,11 +151,14 @@ def _exclusions(choice: ChoiceRecord) -> Iterator[str]:
         yield f"{count}: {join_first(reasons, MAX_REASONS, '; ')}."
 
 
-def _progress(finished: int, runs: int) -> Iterator[str]:
-    """Yield how many runs are missing."""
-    if finished < runs:
-        missing = runs - finished
+def _progress(progress: Progress) -> Iterator[str]:
+    """Yield how many runs have no result, and how many are missing."""
+    runs, failed = format_count(progress.runs, "run"), progress.failed
+    if failed:
+        yield f"{failed} of {runs} diverged or did not fit in memory."
+    missing = progress.runs - progress.finished - failed
+    if missing:
         yield (
-            f"{finished} of {format_count(runs, 'run')} have finished; the "
+            f"{progress.finished + failed} of {runs} have finished; the "
             f"{agree(missing, 'other one', f'other {missing}')} may change the answer."
         )

@@ -65,7 +65,7 @@ def _headline(choice: ChoiceRecord) -> str:
     if choice["status"] == "none":
         excluded = len(choice["excluded"])
         if not excluded:
-            return "No choice: no run of this sweep has finished."
+            return "No choice: no run of this sweep has a result."
         cells = format_count(excluded, "cell")
         if not choice["baseline"]["allowed"]:
             return f"No choice: no cell is within the budgets ({cells} excluded)."
@@ -103,11 +103,11 @@ def _why_chosen(choice: ChoiceRecord) -> str:
     if choice["choice"] != certified:
         return f"{_why_frugal(choice)}. The certified cell is {candidate_name(certified)}"
     if certified == best:
-        return f"shown to lose less than {margin} to every other cell"
+        return f"shown to lose less than {margin} to every other cell{within_budgets(choice)}"
     share = format_percent(certified["latency_ms_p50"] / best["latency_ms_p50"])
     return (
-        f"the cheapest cell shown to be within {margin} of every other, at {share} of the "
-        f"latency of the best, {candidate_name(best)}"
+        f"the cheapest cell shown to be within {margin} of every other"
+        f"{within_budgets(choice)}, at {share} of the latency of the best, {candidate_name(best)}"
     )
 
 
@@ -122,18 +122,24 @@ def _why_best(choice: ChoiceRecord) -> str:
     # Without a latency no cell can be cheaper, so accuracy alone decided.
     if choice["choice"]["latency_ms_p50"] is None:
         return (
-            "the most accurate cell on validation images. No latency was measured, so none is "
-            "known to be cheaper"
+            f"{most_accurate(choice)}. No latency was measured, so none is known to be cheaper"
         )
     if not choice["comparisons"]:
-        return "the only cell within the budgets" if choice["excluded"] else "the only cell"
+        return f"the only cell{within_budgets(choice)}"
     if not any(one["cheaper"] for one in choice["comparisons"]):
-        return "the most accurate cell on validation images, and none is shown to cost less"
+        return f"{most_accurate(choice)}, and none is shown to cost less"
     margin = format_points(choice["rules"]["margin"])
-    return (
-        "the most accurate cell on validation images. Every cheaper cell is shown to be worse "
-        f"by more than {margin}"
-    )
+    return f"{most_accurate(choice)}. Every cheaper cell is shown to be worse by more than {margin}"
+
+
+def most_accurate(choice: ChoiceRecord) -> str:
+    """Return what the best cell is, which excluded cells may surpass."""
+    return f"the most accurate cell{within_budgets(choice)} on validation images"
+
+
+def within_budgets(choice: ChoiceRecord) -> str:
+    """Return ` within the budgets`, or nothing where all candidates are."""
+    return " within the budgets" if choice["excluded"] else ""
 
 
 def _undecided_headline(choice: ChoiceRecord) -> str:
@@ -206,7 +212,8 @@ def _reasons(choice: ChoiceRecord) -> Iterator[str]:
         yield from _control(choice)
         yield from caveats(choice)
     yield from _exclusions(choice["excluded"])
-    if not any(rules[key] for key in rules if key.startswith(("max_", "min_"))):
+    budgets = {key for key in rules if key.startswith(("max_", "min_"))} - {"max_failed_seeds"}
+    if rules["alarms"] == "allowed" and not any(rules[key] for key in budgets):
         yield "No budget was set (report.max_latency_ms, report.min_accuracy and others)."
 
 

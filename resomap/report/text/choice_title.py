@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from resomap.report.text.choice import most_accurate, within_budgets
 from resomap.report.text.confounds import unaccepted
 from resomap.report.text.format import candidate_name
 from resomap.text import format_points
@@ -32,10 +33,10 @@ def _choice_title(choice: ChoiceRecord) -> str:
             f"Undecided: {candidate_name(choice['needed'])} may be within {margin} of the best"
         )
     if not choice["comparisons"]:
-        return f"{chosen} is the only cell"
+        return f"{chosen} is the only cell{within_budgets(choice)}"
     if any(one["cheaper"] for one in choice["comparisons"]):
         return f"Every cheaper cell is shown to lose more than {margin} to {chosen}"
-    return f"{chosen} is the most accurate cell on validation images"
+    return f"{chosen} is {most_accurate(choice)}"
 
 
 def _certified_title(choice: ChoiceRecord, margin: str) -> str:

@@ -113,3 +113,17 @@ def test_evidence_is_compared_with_its_budgets() -> None:
     assert "localisation is not shown to reach 0.3" in str(reason(cell, min_localisation=0.3))
     unknown = replace(cell, localisation=None)
     assert reason(unknown, min_localisation=0.3) == "its localisation was not measured"
+
+
+def test_few_images_all_right_do_not_show_a_balanced_accuracy_near_one() -> None:
+    cell = candidate(48, 1.0, 2.0, seeds=(0,), images=100)
+    cell.val.correct[48][:] = True
+    found = str(reason(cell, min_balanced_accuracy=0.99))
+    assert found == "balanced accuracy 1.000 is not shown to reach 0.99 (it may be 0.974)"
+    assert reason(cell, min_balanced_accuracy=0.95) is None
+
+
+def test_evidence_that_was_not_examined_is_not_free_of_alarms() -> None:
+    cell = candidate(48, 0.9, 2.0)
+    assert reason(cell, alarms="forbidden") == "its evidence was not examined"
+    assert reason(replace(cell, alarm="silent"), alarms="forbidden") is None

@@ -115,3 +115,15 @@ def test_mode_that_does_not_fit_into_memory_is_left_out(adapter, monkeypatch):
     predictions = predict_modes(network(), adapter, RESOLUTIONS)
     assert not any("finetune" in name for name in predictions["test"])
     assert logits_name(8, "bn") in predictions["test"]
+
+
+def test_fine_tuning_that_diverged_is_left_out(adapter, monkeypatch):
+    def diverge(model, *_args, **_options):
+        spoilt = network()
+        nn.init.constant_(spoilt[-1].weight, math.nan)
+        return spoilt
+
+    monkeypatch.setattr(evaluation_module, "fine_tune", diverge)
+    predictions = predict_modes(network(), adapter, RESOLUTIONS)
+    assert not any("finetune" in name for name in predictions["test"] | predictions["val"])
+    assert logits_name(8, "bn") in predictions["test"]
