@@ -14,6 +14,7 @@ from resomap.analysis.decision.inputs import open_sweep
 from resomap.analysis.predictions import Cell, Run, finished_runs
 from resomap.analysis.profiles import read_records
 from resomap.config.data import Reef
+from resomap.config.evaluation import EvaluationMode
 from resomap.config.load import build_config, merge, shipped_values
 from resomap.config.schema import Config
 from resomap.data.reef.render import render_chunks
@@ -22,9 +23,9 @@ from resomap.training.checkpoint import load_weights, save_weights
 from resomap.workflow import jobs
 from resomap.workflow.checked_files import read_arrays
 from resomap.workflow.job_params import build_job
-from resomap.workflow.layout import STATES_FOLDER, artifact
+from resomap.workflow.layout import artifact, state_folder
 from resomap.workflow.lifecycle import write_run_config
-from resomap.workflow.predictions import logits_name
+from resomap.workflow.predictions import RAW, logits_name
 from resomap.workflow.targets import swept_models
 
 QUICK_PROFILE = {
@@ -83,20 +84,18 @@ class SmallSweep:
         return finished_runs(cells, seeds, folders)
 
     def run(self) -> "SmallSweep":
-        """Prepare, resize, train, evaluate and profile, as the rules do; once a directory."""
-        if self.file("profile", **self._profile_keys).exists():
-            return self
+        """Prepare, resize, train, evaluate and profile, as the rules do; nothing twice."""
         write_run_config(self.values, self.file("run_config"))
         manifest, config = self.file("manifest"), self.config
-        manifest.parent.mkdir(parents=True, exist_ok=True)
-        sizes = sorted(config.sweep.resolutions)
-        options = {"download": False, "resolutions": tuple(sizes)}
-        prepare = build_job(config, jobs.PrepareData)
-        options = prepare_data.PrepareOptions(**options)
-        prepare_data.main(prepare, manifest, options, threads=1)
+        sizes = tuple(sorted(config.sweep.resolutions))
+        if not manifest.exists():
+            manifest.parent.mkdir(parents=True, exist_ok=True)
+            options = prepare_data.PrepareOptions(download=False, resolutions=sizes)
+            prepare_data.main(build_job(config, jobs.PrepareData), manifest, options, threads=1)
         for px in sizes:
             job = build_job(config, jobs.ResizeData, resolution=str(px))
-            resize_data.main(job, manifest, threads=1)
+            if not self.file("resized", resolution=px, split="test").exists():
+                resize_data.main(job, manifest, threads=1)
         for cell in self.cells:
             for seed in config.sweep.seeds:
                 self._train_and_evaluate(cell, seed, manifest)
@@ -110,32 +109,39 @@ class SmallSweep:
     def _train_and_evaluate(self, cell: Cell, seed: int, manifest: Path) -> None:
         keys = {name: str(value) for name, value in (*cell._asdict().items(), ("seed", seed))}
         names = ("weights", "metrics", "history", "timing")
-        state = self.path / STATES_FOLDER / "train" / "-".join(keys.values())
-        train.main(
-            build_job(self.config, jobs.Train, **keys),
-            manifest,
-            **{name: self.file(name, **keys) for name in names},
-            state=state,
-            runtime=self.config.system.training,
-            threads=1,
-        )
-        self.evaluate(keys)
+        outputs = {name: self.file(name, **keys) for name in names}
+        if not outputs["metrics"].exists():
+            train.main(
+                build_job(self.config, jobs.Train, **keys),
+                manifest,
+                **outputs,
+                state=state_folder(outputs["metrics"].parent),
+                runtime=self.config.system.training,
+                threads=1,
+            )
+        if not self.file("run_evaluation", **keys).exists():
+            self.evaluate(keys)
 
-    def evaluate(self, keys: Mapping[str, str], weights: Path | None = None) -> None:
-        """Evaluate a run with its own weights, or with those of another file."""
-        names = ("evaluation", "predictions", "val_predictions")
+    def evaluate(
+        self, keys: Mapping[str, str], weights: Path | None = None, folder: Path | None = None
+    ) -> None:
+        """Evaluate a run; with other weights, or into another folder, where they are given."""
+        folder = folder or self.file("predictions", **keys).parent
         evaluate.main(
             build_job(self.config, jobs.Evaluate, **keys),
             self.file("manifest"),
             weights or self.file("weights", **keys),
-            **{name: self.file(name, **keys) for name in names},
+            folder / "evaluation.csv",
+            folder / "predictions.npz",
+            folder / "val_predictions.npz",
             threads=1,
         )
 
     def _profile(self, manifest: Path) -> None:
         keys = self._profile_keys
-        job = build_job(self.config, jobs.Profile, **keys)
-        profile.main(job, manifest, self.file("profile", **keys))
+        job, path = build_job(self.config, jobs.Profile, **keys), self.file("profile", **keys)
+        if not path.exists():
+            profile.main(job, manifest, path)
 
     @property
     def _profile_keys(self) -> dict[str, str]:
@@ -154,10 +160,10 @@ class SmallSweep:
         }
 
 
-def accuracy(run: Run, px: int, mode: Any = "raw") -> float:
-    """Return the test accuracy of a run at `px` in a mode."""
+def accuracy(folder: Path, px: int, mode: EvaluationMode = RAW) -> float:
+    """Return the test accuracy of the run in `folder` at `px` in a mode."""
     name = logits_name(px, mode)
-    stored = read_arrays(run.folder / "predictions.npz", name, "label")
+    stored = read_arrays(folder / "predictions.npz", name, "label")
     return float((stored[name].argmax(axis=1) == stored["label"]).mean())
 
 
@@ -177,9 +183,9 @@ def spoil_statistics(weights: Path, spoilt: Path, seed: int) -> None:
     save_weights(spoilt, state, metadata)
 
 
-def write_striped_fish(folder: Path, reef: Mapping[str, Any], px: int, canvas: int) -> None:
+def write_striped_fish(folder: Path, reef: Mapping[str, Any], canvas: int) -> None:
     """Write PNG files of the fish that differ in their stripes only, in folders of splits."""
-    settings = Reef(**{"seed": 0, "shortcut": None, **reef})
+    settings = Reef.model_validate({"seed": 0, "shortcut": None, **reef}, strict=False)
     for split in ("train", "val", "test"):
         count = getattr(settings, split)
         for number, part in enumerate(render_chunks(settings, split, count, canvas)):
