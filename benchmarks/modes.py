@@ -26,6 +26,7 @@ from benchmarks.reef_sweeps import (
 from resomap.analysis.predictions import Run
 from resomap.config.evaluation import EvaluationMode
 from resomap.config.load import merge
+from resomap.text import format_count
 
 PAGE_TITLE = "# Modes of evaluation\n\nWritten by `python -m benchmarks.modes all`."
 MODES: tuple[EvaluationMode, ...] = ("raw", "bn")
@@ -67,8 +68,8 @@ def run_planted(options: Namespace, work: Path) -> str:
     right = chosen[:2] == sizes
     note = (
         f"tiny_cnn, {images['train']} training, {images['val']} validation and "
-        f"{images['test']} test images, {options.seeds} seeds, trained on crops of 45 to 65 % of "
-        "the area. So the network of 96 px has seen stripes as wide as an image of 128 px shows "
+        f"{images['test']} test images, {format_count(options.seeds, 'seed')}, trained "
+        "on crops of 45 to 65 % of the area. So the network of 96 px has seen stripes as wide as an image of 128 px shows "
         f"them. `resomap choose`: {record['status']}, trained at {chosen[0]} px, used at "
         f"{chosen[1]} px in mode {chosen[2]} (bar: 96 and 128 px: "
         f"{verdict(right)})."

@@ -149,7 +149,7 @@ class SmallSweep:
         return {"family": model.family, "model": model.name}
 
     def costs(self, column: str) -> dict[Cell, float]:
-        """Return a cost of one image by cell: a column of profiles.csv at batch size 1."""
+        """Return a column of profiles.csv at batch size 1 by cell."""
         family, model = self._profile_keys.values()
         path = self.file("profile", **self._profile_keys)
         records = list(read_records({(family, model): path}, "cells"))
