@@ -89,7 +89,8 @@ def run_hard(options: Namespace, work: Path) -> str:
     """Train on fish of which all need the largest size."""
     counts = {"train": 1200, "val": 400, "test": 1000}
     settings = reef(counts) | {"frequencies": [FREQUENCIES[-1]] * 3}
-    write_striped_fish(work / "fish", settings, 128)
+    if not (work / "fish").exists():
+        write_striped_fish(work / "fish", settings, 128)
     values = reef_values(
         RESOLUTIONS[::2],
         options.seeds,
