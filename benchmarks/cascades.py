@@ -19,7 +19,10 @@ from resomap.analysis.decision.inputs import open_sweep
 from resomap.analysis.per_image.cascade_tables import cascade_rows
 from resomap.analysis.profiles import Row
 
-PAGE_TITLE = "# Cascades\n\nWritten by `python -m benchmarks.cascades all`."
+PAGE_TITLE = (
+    "# Cascades\n\nWritten by `python -m benchmarks.cascades all`; `--seeds` sets the number of seeds "
+    "of a part."
+)
 COVERAGE_BAR, SAVED_BAR = 0.95, 0.3
 RESOLUTIONS = (16, 32, 64)
 FREQUENCIES = [6.6, 13.2, 26.4]

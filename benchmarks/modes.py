@@ -28,7 +28,10 @@ from resomap.config.evaluation import EvaluationMode
 from resomap.config.load import merge
 from resomap.text import format_count
 
-PAGE_TITLE = "# Modes of evaluation\n\nWritten by `python -m benchmarks.modes all`."
+PAGE_TITLE = (
+    "# Modes of evaluation\n\nWritten by `python -m benchmarks.modes all`; `--seeds` sets the number of seeds "
+    "of a part."
+)
 MODES: tuple[EvaluationMode, ...] = ("raw", "bn")
 BAR_POINTS = 0.2
 # A crop of .74 of the side, scaled up to the whole side, shows stripes and fish as large as an
