@@ -85,6 +85,14 @@ def test_network_without_batch_norm_lacks_bn(adapter):
     assert scored == [("raw", 20, False)] * 2 + [("bn", 0, True)] * 2
 
 
+def test_bn_leaves_logits_of_a_network_without_batch_norm_alone(adapter):
+    alone = predict_modes(network(nn.Identity), only(adapter, "raw"), RESOLUTIONS)
+    beside = predict_modes(network(nn.Identity), only(adapter, "raw", "bn"), RESOLUTIONS)
+    for split, arrays in beside.items():
+        assert list(arrays) == list(alone[split])
+        assert all(np.array_equal(arrays[name], alone[split][name]) for name in arrays)
+
+
 def test_temperature_is_fitted_on_validation():
     draw, labels = np.random.default_rng(0), np.arange(200) % 3
     logits = (draw.normal(0, 1, (200, 3)) + np.eye(3)[labels]).astype(np.float32)
