@@ -32,7 +32,8 @@ from resomap.analysis.decision.choice import choose
 from resomap.analysis.decision.inputs import open_sweep, read_splits
 from resomap.analysis.predictions import model_files
 from resomap.analysis.profiles import read_records
-from resomap.config.schema import Report
+from resomap.analysis.recorded_sweep import RecordedSweep
+from resomap.config.report import Report
 from resomap.system import files
 from resomap.workflow.artifact_paths import receipt_path
 from resomap.workflow.jobs import Aggregate
@@ -40,7 +41,6 @@ from resomap.workflow.layout import STAGE_OF
 from resomap.workflow.lifecycle import read_run_config
 from resomap.workflow.predictions import MODES, logits_name
 from resomap.workflow.receipts import write_receipt
-from resomap.workflow.sweep_results import RecordedSweep
 from tests.recorded_sweeps import RecordedDirectory, small_sweep
 from tests.synthetic import CLASSES, labels
 from workflow_scripts.aggregate import write_sweep_tables
