@@ -24,7 +24,7 @@ def read_table(path: Path, **options: Any) -> pd.DataFrame:
     Only a blank is missing, unless the options differ: a class may be named NA.
     """
     check_content(path)
-    defaults = {
+    defaults: dict[str, Any] = {
         "keep_default_na": False,
         "na_values": [""],
         "dtype": dict.fromkeys(TEXT_COLUMNS, str),
