@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from resomap.analysis.accuracies import Split
-from resomap.analysis.decision.inputs import open_sweep, read_split
-from resomap.analysis.predictions import Cell, Predictions
+from resomap.analysis.decision.confounds import SeedFacts
+from resomap.analysis.decision.inputs import facts_by_seed, open_sweep, read_split
+from resomap.analysis.predictions import Cell, Predictions, cell_runs
 from resomap.analysis.run_tables import read_environment
 from resomap.analysis.statistics import (
     Interval,
@@ -23,6 +24,8 @@ from resomap.text import format_count
 from resomap.workflow.checked_tables import read_table
 
 ComparisonRecord = dict[str, Any]
+OBSERVED = ("steps", "images_seen", "learning_rate", "batchnorm_batch", "code")
+"""Facts of runs that their configurations do not determine alone."""
 # Names of the experiment and of what only reports or watches it.
 IRRELEVANT = ("experiment.", "mlflow.", "report.", "system.training.save_every_")
 
@@ -34,6 +37,7 @@ class RecordedRuns:
     directory: Path
     config: Config
     environment: dict[str, list[Any]]
+    """Values of every entry of the environments, and of what the runs themselves show."""
     classes: list[str]
     images: list[tuple[str, str, str]]
     """Class, digest of the pixels and source of every test image."""
@@ -44,6 +48,7 @@ def read_runs(directory: Path, config: Config) -> RecordedRuns:
     """Read the finished runs of the sweep in `directory`."""
     results = directory / "results"
     manifest, cells, seeds, runs = open_sweep(results, config)
+    facts = [facts_by_seed(cell_runs(cell, seeds, runs)) for cell in cells]
     table = read_table(results / "data" / "pictures.csv", dtype=str)
     images = table[table["split"] == "test"].sort_values(
         "index", key=lambda index: index.astype(int)
@@ -51,11 +56,21 @@ def read_runs(directory: Path, config: Config) -> RecordedRuns:
     return RecordedRuns(
         directory,
         config,
-        read_environment(cells, seeds, runs),
+        read_environment(cells, seeds, runs) | _observed(facts),
         manifest["classes"],
         list(images[["class", "pixels", "source"]].itertuples(index=False, name=None)),
         read_split(cells, seeds, runs, manifest, "test"),
     )
+
+
+def _observed(facts: Sequence[SeedFacts]) -> dict[str, list[Any]]:
+    """Return the values of what the runs show, and neither configuration nor environment does."""
+    every_run = [of_run for of_cell in facts for of_run in of_cell.values()]
+    values = {}
+    for name in OBSERVED:
+        seen = dict.fromkeys(of_run[name] for of_run in every_run)
+        values[name] = [value for value in seen if value is not None]
+    return values
 
 
 def compare_sweeps(
@@ -175,7 +190,7 @@ def _differing_entries(
 def _differing_environments(
     first: RecordedRuns, second: RecordedRuns
 ) -> Iterator[ComparisonRecord]:
-    """Yield the versions and devices that differ, of those that both sweeps recorded."""
+    """Yield versions, devices and facts of runs that differ, where both sweeps have them."""
     for entry in _differing_entries(first.environment, second.environment):
         if all(entry["values"]):
             yield entry

@@ -9,6 +9,7 @@ from resomap.report.text.answer import answer_lines
 from resomap.report.text.comparison import comparison_lines
 from tests.unit.analysis.decision.test_candidates import candidates
 from tests.unit.analysis.decision.test_choice import at_chance, candidate, rules
+from tests.unit.analysis.decision.test_confounds import PLANTED, sweep
 from tests.unit.analysis.test_sweep_comparison import runs
 
 FEW: dict[str, Any] = {"seeds": (0,), "images": 100}
@@ -37,6 +38,12 @@ def test_answer_page(snapshot: Any) -> None:
     sections["frugal"] = list(answer_lines(frugal, 6, 6))
     limited = choose(cells["chosen"], rules(max_latency_ms=5, min_accuracy=0.9))
     sections["excluded"] = list(answer_lines(limited, 6, 6))
+    confounded = sweep(PLANTED["device"] | PLANTED["schedule"])
+    sections["confounded"] = list(answer_lines(choose(confounded, rules()), 9, 9))
+    accepted = rules(accept_confounds=("device", "schedule"))
+    sections["accepted"] = list(answer_lines(choose(confounded, accepted), 9, 9))
+    dear = sweep(PLANTED["torch"], seeds=(0, 1, 2))[::2]
+    sections["confounded best"] = list(answer_lines(choose(dear, rules()), 6, 6))
     assert page(sections) == snapshot
 
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from resomap.cli import app
 from resomap.config.report import Report
-from resomap.system.files import read_json
+from resomap.system.files import read_json, write_json
 from tests.recorded_sweeps import (
     RecordedDirectory,
     small_sweep,
@@ -88,6 +88,28 @@ def test_partial_sweep_is_read_and_named(tmp_path: Path) -> None:
     assert "2 of 4 runs have finished; the other 2 may change the answer." in result.output
 
 
+def test_run_of_another_device_and_version_is_marked_and_accepted_by_name(
+    tmp_path: Path,
+) -> None:
+    directory = RecordedDirectory(tmp_path, SWEEP).write()
+    path = directory / "results/runs/custom/simple_cnn/r24/seed1/metrics.json"
+    metrics = read_json(path)
+    metrics["environment"] |= {"device": "NVIDIA H100", "torch": "2.12.0"}
+    write_json(path, metrics)
+    found = record(directory)
+    assert (found["status"], found["certified"]) == ("undecided", None)
+    assert [one["name"] for one in found["confounds"]] == ["torch", "device"]
+    text = run(directory).output
+    assert text.startswith(
+        "Confounded, since compared runs differ in version of torch and device."
+    )
+    assert "simple_cnn at 24 px (seed 1) has NVIDIA H100; the other" in text
+    assert record(directory, "--accept-confounds", "device")["certified"] is None
+    for flags in (("device", "torch"), ("device,torch",)):
+        accepted = [each for flag in flags for each in ("--accept-confounds", flag)]
+        assert record(directory, *accepted)["status"] == "chosen"
+
+
 def test_sweep_without_a_finished_run_has_no_choice(tmp_path: Path) -> None:
     waiting = tuple(("tiny_cnn", px, seed) for px in (24, 48) for seed in (0, 1))
     result = run(RecordedDirectory(tmp_path, small_sweep(waiting=waiting)).write())
@@ -109,6 +131,10 @@ def test_runs_of_another_configuration_are_left_out(tmp_path: Path) -> None:
         (("--attitude", "bold"), "--attitude: Input should be 'certified' or 'frugal', not"),
         (("--min-recall", "torpedo"), "--min-recall: expected CLASS=SHARE"),
         (("--min-recall", "torpdo=0.9"), "did you mean torpedo?"),
+        (
+            ("--accept-confounds", "devise"),
+            "--accept-confounds: unknown confound 'devise'; did you mean device?",
+        ),
     ],
 )
 def test_wrong_flag_is_named_in_one_line(

@@ -8,8 +8,10 @@ from typing import Any
 from resomap.analysis.accuracies import Accuracies, Split, compute_accuracies
 from resomap.analysis.cell_tables import ways_to_run
 from resomap.analysis.decision.candidates import Candidate, CellEvidence, list_candidates
+from resomap.analysis.decision.confounds import run_facts
 from resomap.analysis.predictions import (
     Cell,
+    Run,
     RunFolders,
     cell_runs,
     finished_runs,
@@ -121,16 +123,25 @@ def read_split(
 def cell_evidence(
     cells: Sequence[Cell], seeds: Sequence[int], runs: RunFolders, alarms: Sequence[Row]
 ) -> dict[Cell, CellEvidence]:
-    """Return the failed seeds of every cell, and its alarm and localisation where explained."""
+    """Return the failed seeds and the facts of every cell, and what its explanations show."""
     by_cell: dict[Cell, list[Row]] = {}
     for row in alarms:
         by_cell.setdefault(Cell(row["family"], row["model"], row["resolution"]), []).append(row)
     evidence = {}
     for cell in cells:
-        statuses = [run.status for run in cell_runs(cell, seeds, runs)]
+        of_cell = cell_runs(cell, seeds, runs)
+        statuses = [run.status for run in of_cell]
         failed = statuses.count("diverged") + statuses.count("infeasible")
-        evidence[cell] = CellEvidence(failed, *_alarm_and_localisation(by_cell.get(cell, ())))
+        evidence[cell] = CellEvidence(
+            failed, *_alarm_and_localisation(by_cell.get(cell, ())), facts_by_seed(of_cell)
+        )
     return evidence
+
+
+def facts_by_seed(of_cell: Sequence[Run]) -> dict[int, dict[str, Any]]:
+    """Return what may confound comparisons with the finished runs of a cell."""
+    finished = [run for run in of_cell if run.status == "ok"]
+    return {run.seed: run_facts(read_json(run.folder / "metrics.json")) for run in finished}
 
 
 def _alarm_and_localisation(rows: Sequence[Row]) -> tuple[str | None, float | None]:

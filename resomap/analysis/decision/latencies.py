@@ -28,10 +28,17 @@ class Latency:
 
     def upper_factor(self, error: float) -> float:
         """Return by which factor the latency may be larger, at the one-sided level `error`."""
-        logs = self.log_rounds
-        if len(logs) < 2:
-            return 1.0
-        return float(np.exp(stats.t.isf(error, len(logs) - 1) * stats.sem(logs)))
+        return upper_factor(self.log_rounds, error)
+
+
+def upper_factor(log_rounds: np.ndarray, error: float) -> float:
+    """Return by which factor a measurement may be larger, at the one-sided level `error`.
+
+    `log_rounds` are the logarithms of its repetitions; with fewer than two nothing is known.
+    """
+    if len(log_rounds) < 2:
+        return 1.0
+    return float(np.exp(stats.t.isf(error, len(log_rounds) - 1) * stats.sem(log_rounds)))
 
 
 def shown_cheaper(

@@ -36,7 +36,8 @@ from resomap.report.figures.style import (
     resolution_axis,
     unique,
 )
-from resomap.report.text.choice import choice_title
+from resomap.report.text.choice_title import choice_title
+from resomap.report.text.confounds import unaccepted
 from resomap.report.text.cost import breakdown_title, latency_title
 from resomap.text import format_milliseconds, format_percent
 from resomap.workflow.predictions import RAW
@@ -163,6 +164,8 @@ def _choice_label(choice: dict[str, Any]) -> str | None:
     if choice["choice"] is None:
         return None
     label = "used until decided" if choice["status"] == "undecided" else "chosen"
+    if unaccepted(choice):
+        return f"{label} (confounded)"
     return f"{label} (provisional)" if choice["provisional"] else label
 
 

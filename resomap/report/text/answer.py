@@ -12,7 +12,8 @@ from resomap.report.text.choice import (
     lower_first,
     other_attitude,
 )
-from resomap.report.text.format import candidate_name, join_first
+from resomap.report.text.confounds import confound_name, differing, unaccepted
+from resomap.report.text.format import candidate_name, join_first, join_names
 from resomap.text import agree, format_count, format_percent, format_points
 
 ChoiceRecord = dict[str, Any]
@@ -59,7 +60,14 @@ def _certainty(choice: ChoiceRecord) -> Iterator[str]:
             f"to every other candidate: at most {at_most}."
         )
         return
-    yield f"Not shown to be within {margin} of every other candidate: it may lose {at_most}."
+    confounds = unaccepted(choice)
+    if confounds and choice["regret"]["at_most"] <= rules["margin"]:
+        yield (
+            f"It would be within {margin} of every other candidate, but their runs differ in "
+            f"{differing(confounds)}, and what that changes is unknown."
+        )
+    else:
+        yield f"Not shown to be within {margin} of every other candidate: it may lose {at_most}."
     if choice["status"] == "best" and choice["comparisons"]:
         yield f"Nothing that is shown to cost less may be within {margin} of it."
 
@@ -87,7 +95,7 @@ def _neighbours(choice: ChoiceRecord) -> Iterator[str]:
     """Yield why each neighbour of the choice was not chosen."""
     neighbours = choice["neighbours"]
     for neighbour in neighbours[:MAX_NEIGHBOURS]:
-        yield f"{candidate_name(neighbour)}: {_why_not(neighbour, choice)}."
+        yield f"{candidate_name(neighbour)}: {_why_not(neighbour, choice)}{_marks(neighbour)}."
     if len(neighbours) > MAX_NEIGHBOURS:
         yield f"{len(neighbours) - MAX_NEIGHBOURS} more are in the output of --json."
 
@@ -108,6 +116,12 @@ def _why_not(neighbour: ChoiceRecord, choice: ChoiceRecord) -> str:
     if why == "dearer":
         return f"{_times(neighbour)} latency for {difference}"
     return f"not shown to cost less; {difference}"
+
+
+def _marks(neighbour: ChoiceRecord) -> str:
+    """Return what the runs of a neighbour and of the choice differ in, as a bracket."""
+    names = [confound_name(name) for name in neighbour.get("confounds", ())]
+    return f" (confounded by {join_names(names)})" if names else ""
 
 
 def _times(neighbour: ChoiceRecord) -> str:

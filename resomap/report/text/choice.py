@@ -1,8 +1,14 @@
-"""The choice in words: the headline, the reasons below it, and the title of its figure."""
+"""The choice in words: the headline, and the reasons below it."""
 
 from collections.abc import Iterator
 from typing import Any
 
+from resomap.report.text.confounds import (
+    acceptance,
+    confound_sentences,
+    differing,
+    unaccepted,
+)
 from resomap.report.text.format import candidate_name, cell_name, join_first
 from resomap.text import (
     agree,
@@ -45,12 +51,15 @@ def headline(choice: ChoiceRecord) -> str:
     text = _headline(choice)
     # First, since the terminal prints only the headline.
     if choice["provisional"]:
-        return f"Provisional, since latencies are marked invalid. {text}"
+        text = f"Provisional, since latencies are marked invalid. {text}"
+    confounds = unaccepted(choice)
+    if confounds:
+        text = f"Confounded, since compared runs differ in {differing(confounds)}. {text}"
     return text
 
 
 def _headline(choice: ChoiceRecord) -> str:
-    """Return the headline as if every latency were valid."""
+    """Return the headline without what weakens it."""
     if choice["status"] == "nothing learned":
         return _nothing_learned(choice)
     if choice["status"] == "none":
@@ -147,6 +156,12 @@ def lower_first(text: str) -> str:
 
 def describe_remedy(needed: ChoiceRecord) -> str:
     """Return how many seeds or images would decide an open comparison."""
+    confounds = needed["confounds"]
+    if confounds:
+        return (
+            f"No number of seeds or images certifies a cell while runs differ in "
+            f"{differing(confounds)}: train them alike, or accept it by {acceptance(confounds)}"
+        )
     # More seeds and more images are alternatives: each alone would probably be enough.
     ways = []
     if needed["more_seeds"]:
@@ -297,6 +312,7 @@ def caveats(choice: ChoiceRecord) -> Iterator[str]:
             "The choice is provisional: latencies that it rests on are marked invalid, since "
             f"the machine was disturbed ({names}). Measure again on an idle machine."
         )
+    yield from confound_sentences(choice)
     cells = [choice[name] for name in ("choice", "best", "runner_up") if choice[name]]
     # The choice may be the best cell too.
     cells = list({candidate_name(cell): cell for cell in cells}.values())
@@ -306,38 +322,3 @@ def caveats(choice: ChoiceRecord) -> Iterator[str]:
             f"{agree(len(cells), 'network', 'networks')} only: "
             "another seed may change the choice."
         )
-
-
-def choice_title(choice: ChoiceRecord) -> str:
-    """Return the title of the figure of accuracy by cost."""
-    if choice["status"] == "none":
-        return "No cell can be chosen"
-    if choice["status"] == "nothing learned":
-        return "Nothing was learned: no cell is shown to beat the majority class"
-    title = _choice_title(choice)
-    return f"Provisional: {title}" if choice["provisional"] else title
-
-
-def _choice_title(choice: ChoiceRecord) -> str:
-    """Return the title of a figure with a chosen cell."""
-    margin = format_points(choice["rules"]["margin"])
-    chosen = candidate_name(choice["choice"])
-    if choice["status"] == "chosen":
-        return _certified_title(choice, margin)
-    if choice["status"] == "undecided":
-        return (
-            f"Undecided: {candidate_name(choice['needed'])} may be within {margin} of the best"
-        )
-    if not choice["comparisons"]:
-        return f"{chosen} is the only cell"
-    if any(one["cheaper"] for one in choice["comparisons"]):
-        return f"Every cheaper cell is shown to lose more than {margin} to {chosen}"
-    return f"{chosen} is the most accurate cell on validation images"
-
-
-def _certified_title(choice: ChoiceRecord, margin: str) -> str:
-    """Return the title where a cell is certified."""
-    certified = candidate_name(choice["certified"])
-    if choice["certified"] == choice["best"]:
-        return f"{certified} is shown to lose less than {margin} to every other cell"
-    return f"{certified} is the cheapest cell shown to be within {margin} of every other"

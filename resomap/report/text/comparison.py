@@ -50,7 +50,7 @@ def _settings(record: ComparisonRecord) -> Iterator[str]:
         yield f"  ... and {format_count(len(keys) - MAX_KEYS, 'more key')}"
     for entry in record["environment"]:
         first, second = (", ".join(map(str, values)) for values in entry["values"])
-        yield f"  {entry['key']} (environment): {first} -> {second}"
+        yield f"  {entry['key']} (as run): {first} -> {second}"
     if not keys:
         yield "  the configurations do not differ"
     elif len(keys) > 1:
