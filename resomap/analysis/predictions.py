@@ -1,7 +1,7 @@
 """The cells and runs of a sweep, and the predictions of every run, image by image."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -99,6 +99,17 @@ class Predictions:
         """Return the accuracy of always predicting the most frequent class of these images."""
         # Of these images, not of the training images: no constant prediction is more accurate.
         return float(np.bincount(self.labels).max() / len(self.labels))
+
+    def of_seeds(self, seeds: Sequence[int]) -> "Predictions":
+        """Return the predictions of some of the seeds, in their order."""
+        rows = [self.seeds.index(seed) for seed in seeds]
+        return replace(
+            self,
+            seeds=tuple(seeds),
+            correct={px: values[rows] for px, values in self.correct.items()},
+            pair_correct=self.pair_correct[rows],
+            adapted={key: values[rows] for key, values in self.adapted.items()},
+        )
 
     def by_mode(self) -> dict[tuple[EvaluationMode, int], np.ndarray]:
         """Return the correctness (seeds, N) in every mode and at every resolution."""
