@@ -1,6 +1,6 @@
 """Checks of the sweep against the models that it names, the training recipe and the machine."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from resomap.config.architecture import (
@@ -10,6 +10,7 @@ from resomap.config.architecture import (
     check_builder,
     names_builder,
 )
+from resomap.config.report import Report
 from resomap.config.schema import Config
 from resomap.errors import ConfigError, suggest
 
@@ -118,3 +119,14 @@ def _model_problems(model: Architecture, config: Config) -> Iterator[str]:
             "config/training.yaml: training.start: pretrained: "
             f"torchvision has no weights for {model.name}"
         )
+
+
+def check_recall_classes(rules: Report, classes: Sequence[str]) -> None:
+    """Check that the dataset has every class of `report.min_recall`; ConfigError names others."""
+    problems = [
+        f"report.min_recall: no class is called {wanted.name!r}; {suggest(wanted.name, classes)}"
+        for wanted in rules.min_recall
+        if wanted.name not in classes
+    ]
+    if problems:
+        raise ConfigError("\n".join(problems))

@@ -6,8 +6,9 @@ import io
 import platform
 import tokenize
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cache, partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -262,10 +263,14 @@ def _counted_text(path: Path) -> str:
 
 def describe_environment(device: str) -> dict[str, Any]:
     """Return versions and machine of this process, which a rerun need not reproduce."""
-    return {
+    environment: dict[str, Any] = {
         "device": device,
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         **{name: version(name) for name in LIBRARIES},
         **{name: version(name) for name in OPTIONAL_LIBRARIES if find_spec(name)},
     }
+    # Without an installation (from a checkout on the path) the package has no version.
+    with suppress(PackageNotFoundError):
+        environment["resomap"] = version("resomap")
+    return environment
