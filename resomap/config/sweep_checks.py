@@ -117,7 +117,7 @@ def _model_problems(model: Architecture, config: Config) -> Iterator[str]:
     if config.training.start.pretrained and (model.width_mult or model.channels):
         yield (
             "config/training.yaml: training.start: pretrained: "
-            f"torchvision has no weights for {model.name}"
+            f"there are no weights for {model.name} with its width_mult or channels"
         )
 
 
