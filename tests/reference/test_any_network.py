@@ -122,7 +122,8 @@ def test_network_is_built_and_counted_at_three_sizes(name):
         assert grid >= MIN_MAP_SIDE or grid == max(sides[block] for block in blocks.names)
         (output,) = [call.output for call in calls if call.name == layer]
         if output.ndim == 4:
-            assert output.shape[1:].numel() == grid**2 * max(output.shape[1], output.shape[3])
+            assert output.shape[2] == grid
+            assert grid in (output.shape[1], output.shape[3])
         else:
             assert 0 <= output.shape[1] - grid**2 <= 5
         if name not in UNPADDED:
@@ -149,11 +150,16 @@ def test_network_trains_and_its_layer_decides(name):
     model = build_model(find_named(name), 3, 64)
     images, labels = torch.randn(4, 3, 64, 64), torch.tensor([0, 1, 2, 0])
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    before = {key: tensor.clone() for key, tensor in model.named_parameters()}
+    before = [parameter.detach().clone() for parameter in model.parameters()]
     nn.functional.cross_entropy(model.train()(images), labels).backward()
     optimizer.step()
-    moved = [not torch.equal(before[key], tensor) for key, tensor in model.named_parameters()]
-    assert sum(moved) > 0.8 * len(moved)
+    reached = [parameter.grad is not None for parameter in model.parameters()]
+    assert sum(reached) > 0.95 * len(reached)
+    # Not all: some networks start with residual branches that add 0.
+    moved = [
+        not torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True)
+    ]
+    assert sum(moved) > 0.3 * len(moved)
     layer, module, side = find_layer(model, 64, "auto")
     view = token_layouts(model, 64, [layer]).get(layer)
     settings = AttributionSettings(module, 2, 2, 4, view)

@@ -29,6 +29,16 @@ def no_classes():
     return make(3)
 
 
+def raising(num_classes):
+    raise RuntimeError("no weights here")
+
+
+def small_only(num_classes, resolution):
+    if resolution > 32:
+        raise OSError("too large")
+    return sized(num_classes, resolution)
+
+
 def text(num_classes):
     return "a network"
 """
@@ -65,6 +75,15 @@ def test_function_that_takes_the_resolution_is_given_it(nets):
     assert "every run is evaluated at every resolution, and 1.weight takes one only" in problem
 
 
+def test_function_that_refuses_a_size_gives_its_reason(nets):
+    (problem,) = problems("own_nets:small_only", 24, 48)
+    name = build_architecture("own_nets:small_only").name
+    assert problem == (
+        f"config/sweep.yaml: sweep.resolutions: {name} cannot be built for 48 px: OSError: too "
+        "large"
+    )
+
+
 @pytest.mark.parametrize(
     ("builder", "message"),
     [
@@ -76,6 +95,7 @@ def test_function_that_takes_the_resolution_is_given_it(nets):
             "own_nets:no_classes",
             "own_nets:no_classes with no settings: no_classes() got an unex",
         ),
+        ("own_nets:raising", "it cannot be built: RuntimeError: no weights here"),
         ("own_nets:text", "it returns str, not a torch.nn.Module"),
         ("timm/convnext_ato", "unknown builder 'convnext_ato'; did you mean convnext_atto?"),
         ("torchvision/resnet19", "unknown builder 'resnet19'; did you mean resnet18?"),
