@@ -2,8 +2,9 @@
 
 import json
 import os
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -21,6 +22,7 @@ from resomap.status.summary import read_status
 from resomap.status.table import status_lines
 from resomap.system.gpu_listing import Gpu, has_nvidia_device, list_gpus
 from resomap.system.gpus import lease_holders
+from resomap.text import wrap_lines
 from resomap.workflow.data_digest import read_user_files
 from resomap.workflow.lifecycle import RUN_CONFIG, read_run_config, start_message
 from resomap.workflow.recipe_checks import recipe_warnings
@@ -37,6 +39,7 @@ Directory = Annotated[
 Budget = Annotated[float | None, typer.Option(help="Budget; see config/README.md.")]
 # Exit codes of `choose`, for scripts: nothing is certified, and nothing can be chosen.
 UNDECIDED, NO_CHOICE = 3, 4
+MAX_COLUMNS = 100  # longer lines are hard to read
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -180,7 +183,7 @@ def choose(
     # Imported here: `check` and `status` need no statistics, which take a second to load.
     from resomap.analysis.decision.choice import choose as choose_candidate
     from resomap.analysis.decision.inputs import read_inputs
-    from resomap.report.text.answer import answer_lines
+    from resomap.report.text.answer import INDENT, answer_lines
     from resomap.report.text.choice import describe_choice
 
     for name in ("directory", "as_json"):
@@ -194,9 +197,17 @@ def choose(
     if as_json:
         typer.echo(json.dumps(describe_choice(record), indent=1))
     else:
-        typer.echo("\n".join(answer_lines(record, sweep.finished, sweep.runs)))
+        _print_wrapped(answer_lines(record, sweep.finished, sweep.runs), INDENT)
     codes = {"undecided": UNDECIDED, "none": NO_CHOICE, "nothing learned": NO_CHOICE}
     raise typer.Exit(codes.get(record["status"], 0))
+
+
+def _print_wrapped(lines: Iterable[str], indent: int) -> None:
+    """Print lines, wrapped where a person reads them; programs get one line a statement."""
+    if sys.stdout.isatty():
+        width = min(shutil.get_terminal_size().columns, MAX_COLUMNS)
+        lines = wrap_lines(lines, width, indent)
+    typer.echo("\n".join(lines))
 
 
 @app.command()

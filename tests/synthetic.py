@@ -11,7 +11,8 @@ import numpy as np
 from resomap import metrics
 from resomap.analysis.tables import write_tables
 from resomap.config.evaluation import EvaluationMode
-from resomap.config.schema import Architecture, Report
+from resomap.config.report import Report
+from resomap.config.schema import Architecture
 from resomap.report.text.choice import describe_choice
 from resomap.system import files
 from resomap.training.evaluation.predict import score_predictions

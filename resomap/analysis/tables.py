@@ -47,6 +47,7 @@ from resomap.analysis.predictions import (
 from resomap.analysis.profiles import Row, read_records
 from resomap.analysis.run_tables import class_rows, evaluation_rows, read_environment, run_rows
 from resomap.config import schema
+from resomap.config.report import Report
 from resomap.system import files
 from resomap.workflow.checked_files import read_json
 from resomap.workflow.checked_tables import read_table
@@ -106,7 +107,7 @@ def write_tables(
     models: Sequence[schema.Architecture],
     resolutions: Sequence[int],
     seeds: Sequence[int],
-    report: schema.Report,
+    report: Report,
     explain: bool = True,
     sweep: SweepResults | None = None,
 ) -> ChoiceRecord:

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from resomap.config.messages import shorten
-from resomap.config.schema import Report
+from resomap.config.report import Report
 from resomap.errors import ConfigError
 
 

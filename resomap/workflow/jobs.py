@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from resomap.config.data import Data
 from resomap.config.evaluation import Evaluation
+from resomap.config.report import Report
 from resomap.config.schema import (
     Architecture,
     Device,
@@ -19,7 +20,6 @@ from resomap.config.schema import (
     Explainability,
     Mlflow,
     Profiling,
-    Report,
     Runtime,
 )
 from resomap.config.training import Precision, Training

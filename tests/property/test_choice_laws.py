@@ -8,7 +8,7 @@ from resomap.analysis.decision.candidates import Candidate
 from resomap.analysis.decision.choice import choose
 from resomap.analysis.decision.latencies import Latency
 from resomap.analysis.predictions import Cell, Predictions
-from resomap.config.schema import Report
+from resomap.config.report import Report
 from tests.synthetic import report_rules
 
 IMAGES = 150

@@ -11,7 +11,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from resomap.cli import app
-from resomap.config.schema import Report
+from resomap.config.report import Report
 from resomap.system.files import read_json
 from tests.recorded_sweeps import (
     RecordedDirectory,

@@ -17,7 +17,7 @@ from resomap.analysis.statistics import (
     mean_interval,
     pool_seed_variance,
 )
-from resomap.config import schema
+from resomap.config.report import Report
 from resomap.errors import ConfigError, suggest
 from resomap.text import format_milliseconds
 
@@ -34,7 +34,7 @@ COST_BUDGETS = {
 class BudgetCheck:
     """The rules, the one-sided level of each bound, and the classes and their seed variances."""
 
-    rules: schema.Report
+    rules: Report
     error: float
     classes: Sequence[str]
     pool: Pool | None
@@ -49,7 +49,7 @@ Exclusions = list[dict[str, Any]]
 
 
 def apply_budgets(
-    candidates: Sequence[Candidate], rules: schema.Report, classes: Sequence[str] = ()
+    candidates: Sequence[Candidate], rules: Report, classes: Sequence[str] = ()
 ) -> tuple[list[Candidate], Exclusions]:
     """Split the candidates into those that keep the budgets and records of the others.
 
@@ -68,7 +68,7 @@ def apply_budgets(
     return allowed, excluded
 
 
-def _check_classes(rules: schema.Report, classes: Sequence[str]) -> None:
+def _check_classes(rules: Report, classes: Sequence[str]) -> None:
     """Check that the dataset has every class of `report.min_recall`."""
     for wanted in rules.min_recall:
         if wanted.name not in classes:
@@ -84,7 +84,7 @@ def shared_error(candidates: Sequence[Candidate], confidence: float) -> float:
     return (1 - confidence) / max(len(networks), len(latencies), 1)
 
 
-def exceeds_latency(candidate: Candidate, rules: schema.Report, error: float) -> bool:
+def exceeds_latency(candidate: Candidate, rules: Report, error: float) -> bool:
     """Return whether a latency is not shown to keep the budget, by a bound of level `error`."""
     check = BudgetCheck(rules, error, (), None)
     return candidate.latency is not None and any(_latency(candidate, check))

@@ -22,7 +22,7 @@ from resomap.analysis.decision.comparison import Comparison, Ranking, rank_candi
 from resomap.analysis.decision.control import control_record
 from resomap.analysis.decision.neighbours import neighbour_records
 from resomap.analysis.predictions import Cell, Predictions
-from resomap.config import schema
+from resomap.config.report import Report
 from resomap.workflow.predictions import RAW
 
 ChoiceRecord = dict[str, Any]
@@ -32,7 +32,7 @@ POWER = 0.8
 
 def choose(
     candidates: Sequence[Candidate],
-    rules: schema.Report,
+    rules: Report,
     classes: Sequence[str] = (),
     accuracies: Accuracies | None = None,
 ) -> ChoiceRecord:
@@ -162,7 +162,7 @@ def _no_choice(
     return record | {"status": "nothing learned", "best": summary, "provisional": []}
 
 
-def _slow_and_disturbed(candidates: Sequence[Candidate], rules: schema.Report) -> Exclusions:
+def _slow_and_disturbed(candidates: Sequence[Candidate], rules: Report) -> Exclusions:
     """Return the cells that an invalid latency excludes."""
     error = shared_error(candidates, rules.confidence)
     return [

@@ -18,10 +18,11 @@ from resomap.analysis.predictions import (
     sweep_cells,
 )
 from resomap.analysis.profiles import Row, read_records
-from resomap.config.schema import Config, Report
+from resomap.analysis.recorded_sweep import RecordedSweep
+from resomap.config.report import Report
+from resomap.config.schema import Config
 from resomap.errors import DataError
 from resomap.workflow.checked_files import read_json
-from resomap.workflow.sweep_results import RecordedSweep
 from resomap.workflow.targets import swept_models
 
 

@@ -18,7 +18,7 @@ from resomap.text import agree, format_count, format_percent, format_points
 ChoiceRecord = dict[str, Any]
 MAX_NEIGHBOURS = 6
 MAX_REASONS = 4
-WIDTH = 11
+INDENT = 11
 """Columns of the names of the parts."""
 
 
@@ -38,7 +38,7 @@ def answer_lines(choice: ChoiceRecord, finished: int, runs: int) -> Iterator[str
     ]
     for name, sentences in parts:
         for number, sentence in enumerate(sentences):
-            yield f"{'' if number else name:<{WIDTH}}{sentence}"
+            yield f"{'' if number else name:<{INDENT}}{sentence}"
 
 
 def _certainty(choice: ChoiceRecord) -> Iterator[str]:

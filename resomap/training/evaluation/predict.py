@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from resomap.calibration import fit_temperature
 from resomap.config.evaluation import Evaluation, EvaluationMode
 from resomap.config.training import Training
 from resomap.data.loading.loader import EvalLoader, Normalise, to_device
@@ -21,6 +20,7 @@ from resomap.metrics import compute_scores
 from resomap.system.gpu_memory import limit_memory_to_slot
 from resomap.training.build import build_criterion
 from resomap.training.evaluation.adapt import fine_tune, has_statistics, recalibrate
+from resomap.training.evaluation.temperature import fit_temperature
 from resomap.training.memory import Infeasible, MicroBatch, forward_in_micro_batches
 from resomap.workflow.predictions import RAW, logits_name
 
