@@ -23,6 +23,8 @@ SETTLED = 0.8
 MAX_SEEDS = 20
 # At most this many times the number of test images at hand is proposed.
 MAX_IMAGES_FACTOR = 20
+# Degrees of freedom of the variance between seeds, below which images are not proposed.
+MIN_DF = 2.0
 FACTORS = np.geomspace(1.25, MAX_IMAGES_FACTOR, 24).tolist()
 
 
@@ -70,9 +72,12 @@ def advise(ranking: Ranking) -> Advice:
         enough = _first_settled(simulation, more)
         if enough:
             more_seeds = enough.seeds - seeds
-    enough = _first_settled(simulation, [FutureSweep(seeds, factor) for factor in FACTORS])
-    if enough:
-        more_images = int(np.ceil((enough.images_factor - 1) * ranking.test.images))
+    # Two cells of two seeds do not tell whether images could settle what their seeds leave open.
+    if between_df(ranking.test) >= MIN_DF:
+        more = [FutureSweep(seeds, factor) for factor in FACTORS]
+        enough = _first_settled(simulation, more)
+        if enough:
+            more_images = int(np.ceil((enough.images_factor - 1) * ranking.test.images))
     return Advice(more_seeds, more_images)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from resomap.analysis.decision.advice import (
     FutureSweep,
@@ -84,6 +85,6 @@ def test_worse_cells_share_the_level_as_in_the_decision() -> None:
         assert (found == expected).all()
 
 
-def test_no_images_are_proposed_where_seeds_may_vary() -> None:
-    # Two cells and two seeds leave the variance of the seeds open, whatever they show.
-    assert advise(ranking(seeds=2, images=2000, cells=2, luck=0.1)).more_images is None
+@pytest.mark.parametrize("luck", [0.0, 0.1])
+def test_two_seeds_of_two_cells_propose_no_images(luck: float) -> None:
+    assert advise(ranking(images=4000, cells=2, luck=luck)).more_images is None
