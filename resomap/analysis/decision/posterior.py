@@ -10,7 +10,7 @@ import numpy as np
 
 from resomap.analysis.decision.comparison import Ranking
 from resomap.analysis.decision.contrasts import Contrasts, scale_index
-from resomap.analysis.statistics import MOST_DF, TINY
+from resomap.analysis.statistics import MOST_DF, TINY, Pool
 
 DRAWS = 400
 # Quantiles of the prior of a standard deviation.
@@ -112,10 +112,8 @@ def draw_seed_variances(
     # What was measured is the sum of both, so that few seeds leave the variance of the seeds open
     # even where it was estimated as 0.
     of_pair = float(np.median(contrasts.pair_scale[contrasts.of_seeds.known]))
-    images = _images_between(contrasts)
-    excess = draw_excess(
-        of_pair * (pool.level + images), between_df(contrasts), of_pair * images, scale, rng
-    )
+    between, images = _between_seeds(contrasts, pool)
+    excess = draw_excess(of_pair * between, between_df(contrasts), of_pair * images, scale, rng)
     change = excess / of_pair - pool.level
     return np.maximum(estimated + change * contrasts.scale[:, scale_index(pool)], 0.0)
 
@@ -125,14 +123,23 @@ def between_df(contrasts: Contrasts) -> float:
     pool = contrasts.pool
     if pool is None or pool.level_variance == 0:
         return MOST_DF
-    between = pool.level + _images_between(contrasts)
+    between, _ = _between_seeds(contrasts, pool)
     return float(np.clip(2 * between**2 / pool.level_variance, 1.0, MOST_DF))
 
 
-def _images_between(contrasts: Contrasts) -> float:
-    """Return the part of the variance between seeds that images explain, as the pool's level."""
-    relative = contrasts.of_seeds.alone / contrasts.pair_scale
-    return float(np.median(relative[contrasts.of_seeds.known]))
+def _between_seeds(contrasts: Contrasts, pool: Pool) -> tuple[float, float]:
+    """Return the variance between seeds, and what images explain of it, as levels of the pool."""
+    of_seeds = contrasts.of_seeds
+    known = of_seeds.known
+    df = of_seeds.count[known] - 1
+    total = (df * contrasts.pair_scale[known]).sum()
+    between, images = (
+        float((df * values[known]).sum() / total)
+        for values in (of_seeds.between, of_seeds.alone)
+    )
+    # Cells outside of the pool may vary more, and a level of 0 hides that less was measured than
+    # images explain.
+    return min(between, pool.level + images), images
 
 
 def draw_excess(
