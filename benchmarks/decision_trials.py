@@ -127,6 +127,7 @@ class CertificateCounts:
     certified: int = 0
     cheaper: int = 0
     cheaper_than_selected: int = 0
+    cheapest: int = 0
     false: int = 0
 
     def add(self, accuracy: np.ndarray, ranking: Ranking) -> None:
@@ -140,6 +141,7 @@ class CertificateCounts:
             self.certified += 1
             self.cheaper += bool(costs[cell] < costs[best])
             self.cheaper_than_selected += bool(costs[cell] < costs[ranking.best])
+            self.cheapest += bool(costs[cell] == costs.min())
             self.false += not inside[cell]
 
 

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from resomap.config.flags import apply_flags, parse_recalls
+from resomap.config.flags import apply_flags, parse_names, parse_recalls
 from resomap.config.load import SHIPPED_CONFIG, load_config
 from resomap.config.schema import Config
 from resomap.errors import ConfigError, ResoMapError
@@ -167,6 +167,10 @@ def choose(
     ] = None,
     alarms: Annotated[str | None, typer.Option(help="allowed or forbidden.")] = None,
     max_failed_seeds: Annotated[int | None, typer.Option(help="Budget.")] = None,
+    accept_confounds: Annotated[
+        list[str] | None,
+        typer.Option(help="Differences between runs that may stand: device. Repeatable."),
+    ] = None,
     attitude: Annotated[str | None, typer.Option(help="certified or frugal.")] = None,
     margin: Annotated[
         float | None, typer.Option(help="Accuracy that may be lost: 0.02.")
@@ -190,6 +194,7 @@ def choose(
         del flags[name]
     with _printed_errors():
         flags["min_recall"] = parse_recalls(min_recall or ())
+        flags["accept_confounds"] = parse_names(accept_confounds or ())
         config = read_run_config(directory)
         rules = apply_flags(config.report, flags)
         sweep = read_inputs(directory / "results", config, rules)
@@ -197,7 +202,7 @@ def choose(
     if as_json:
         typer.echo(json.dumps(describe_choice(record), indent=1))
     else:
-        _print_wrapped(answer_lines(record, sweep.finished, sweep.runs), INDENT)
+        _print_wrapped(answer_lines(record, sweep.progress), INDENT)
     codes = {"undecided": UNDECIDED, "none": NO_CHOICE, "nothing learned": NO_CHOICE}
     raise typer.Exit(codes.get(record["status"], 0))
 

@@ -1,10 +1,40 @@
-"""How a cell is recommended: the margin, the confidence and the budgets of `report`."""
+"""How a cell is recommended: margin, confidence, budgets and accepted confounds of `report`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from resomap.config.types import Fraction, NonNegativeInt, PositiveFloat, Section
+from resomap.errors import suggest
+
+Confound = Literal[
+    "batch_size",
+    "batchnorm_batch",
+    "steps",
+    "images_seen",
+    "learning_rate",
+    "schedule",
+    "recipe",
+    "precision",
+    "data",
+    "filter",
+    "crop",
+    "start",
+    "code",
+    "torch",
+    "torchvision",
+    "resomap",
+    "device",
+    "latency_device",
+]
+"""What may confound a comparison of two runs, beside the model and the resolution."""
+CONFOUNDS: tuple[Confound, ...] = get_args(Confound)
+
+
+def _check_confound(name: str) -> str:
+    if name not in CONFOUNDS:
+        raise ValueError(f"unknown confound {name[:60]!r}; {suggest(name, CONFOUNDS)}")
+    return name
 
 
 class ClassRecall(Section):
@@ -53,7 +83,12 @@ class Report(Section):
     """Budget: smallest share of the relevance on the object, 0 by chance and 1 at best, in every
     group of images; null for none. Needs masks."""
     alarms: Literal["allowed", "forbidden"]
-    """Whether a recommended cell may raise the alarm about its evidence."""
+    """Whether a recommended cell may raise the alarm about its evidence. Forbidden needs
+    explanations and masks."""
     max_failed_seeds: NonNegativeInt
     """Budget: largest number of seeds of a recommended cell that diverged or did not fit in
     memory. The scores are those of the seeds that finished."""
+    accept_confounds: tuple[Annotated[str, AfterValidator(_check_confound)], ...]
+    """Differences between runs that do not prevent a certificate, by name: batch_size,
+    batchnorm_batch, steps, images_seen, learning_rate, schedule, recipe, precision, data,
+    filter, crop, start, code, torch, torchvision, resomap, device, latency_device."""

@@ -1,8 +1,9 @@
 """Checks of the sweep against the models that it names, the training recipe and the machine."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from resomap.config.report import Report
 from resomap.config.schema import Architecture, Config
 from resomap.errors import ConfigError, suggest
 
@@ -83,3 +84,14 @@ def _model_problems(model: Architecture, config: Config) -> Iterator[str]:
             "config/training.yaml: training.start: pretrained: "
             f"torchvision has no weights for {model.name}"
         )
+
+
+def check_recall_classes(rules: Report, classes: Sequence[str]) -> None:
+    """Check that the dataset has every class of `report.min_recall`; ConfigError names others."""
+    problems = [
+        f"report.min_recall: no class is called {wanted.name!r}; {suggest(wanted.name, classes)}"
+        for wanted in rules.min_recall
+        if wanted.name not in classes
+    ]
+    if problems:
+        raise ConfigError("\n".join(problems))

@@ -9,12 +9,14 @@ import torch
 from resomap.config.schema import Architecture, Runtime
 from resomap.config.training import Training
 from resomap.data.store.store import Store
+from resomap.system.files import file_sha256
 from resomap.training.autosave import Autosave
 from resomap.training.build import build_loaders, build_trainer
 from resomap.training.callbacks import EarlyStopping, ModelCheckpoint
 from resomap.training.distributed import Group
 from resomap.training.events import event_writer
 from resomap.training.fit import Outcome, fit
+from resomap.training.memory import min_micro_batch
 from resomap.training.states import StateFolder
 
 
@@ -44,9 +46,9 @@ def train_run(
 ) -> tuple[Outcome, dict[str, Any]]:
     """Return the outcome and the settings that the training ended with.
 
-    These are learning_rate, micro_batch and retried_because (the reason why a first attempt
-    diverged, else None). Each attempt has states of its own: a process that is killed in the
-    second one does not repeat the first, whose last state holds its outcome.
+    These are learning_rate, micro_batch, what the run saw, and retried_because (the reason why
+    a first attempt diverged, else None). Each attempt has states of its own: a process that is
+    killed in the second one does not repeat the first, whose last state holds its outcome.
     """
     first_paths = replace(paths, states=paths.states / "first")
     outcome, settings = train_attempt(setup, first_paths, runtime, group, device)
@@ -105,8 +107,16 @@ def train_attempt(
             on_epoch=on_epoch,
             autosave=autosave,
         )
-    learning_rate, micro_batch = recipe.optimizer.learning_rate, trainer.micro_batch.size
-    return outcome, {"learning_rate": learning_rate, "micro_batch": micro_batch}
+    epochs = len(outcome.history)
+    return outcome, {
+        "learning_rate": recipe.optimizer.learning_rate,
+        "micro_batch": trainer.micro_batch.size,
+        # What a comparison of runs needs to know beside the recipe.
+        "has_batch_norm": min_micro_batch(trainer.model) > 1,
+        "optimizer_steps": epochs * len(train),
+        "images_seen": epochs * len(store.labels("train")),
+        "start_sha256": [file_sha256(path) for path in recipe.start_files],
+    }
 
 
 def _build_early_stopping(recipe: Training) -> EarlyStopping | None:

@@ -6,8 +6,9 @@ import io
 import platform
 import tokenize
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache, partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -161,9 +162,13 @@ def _ends_statement(lines: list[str], end: tuple[int, int]) -> bool:
 
 def describe_environment(device: str) -> dict[str, Any]:
     """Return versions and machine of this process, which a rerun need not reproduce."""
-    return {
+    environment: dict[str, Any] = {
         "device": device,
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         **{name: version(name) for name in LIBRARIES},
     }
+    # Without an installation (from a checkout on the path) the package has no version.
+    with suppress(PackageNotFoundError):
+        environment["resomap"] = version("resomap")
+    return environment

@@ -21,13 +21,14 @@ class Certificate:
 
     `shown_within` (K,) is the largest deficit to any other cell that the data leave possible;
     for the cells of the sequence on test images, for others on validation images. `split` is
-    what the tests read.
+    what the tests read. `prevented` (K,) are the cells that a confound keeps from passing.
     """
 
     sequence: tuple[int, ...]
     passed: int
     shown_within: np.ndarray
     split: str
+    prevented: np.ndarray
 
     @property
     def certified(self) -> int | None:
@@ -47,8 +48,9 @@ def certify(
     cheaper: np.ndarray,
     margin: float,
     error: float,
+    prevented: np.ndarray | None = None,
 ) -> Certificate:
-    """Test the sequence of cells at level `error`.
+    """Test the sequence of cells at level `error`; those `prevented` (K,) fail.
 
     `ranks` sort cells by promise on validation images, `cheaper` (K, K) is whether the row is
     shown to cost less than the column. Without `test` images, validation images are tested, and
@@ -56,24 +58,30 @@ def certify(
     """
     sequence = promising_sequence(ranks, cheaper)
     on_val = largest_deficits(val, error / len(ranks))
+    if prevented is None:
+        prevented = np.zeros(len(ranks), bool)
     if test is None:
-        return _certificate(sequence, on_val, margin, "val")
+        return _certificate(sequence, on_val, margin, "val", prevented)
     deficits = largest_deficits(test, error, expected_luck(val, test, sequence[0], cheaper))
     shown_within = on_val.copy()
     shown_within[list(sequence)] = deficits[list(sequence)]
-    return _certificate(sequence, shown_within, margin, "test")
+    return _certificate(sequence, shown_within, margin, "test", prevented)
 
 
 def _certificate(
-    sequence: tuple[int, ...], shown_within: np.ndarray, margin: float, split: str
+    sequence: tuple[int, ...],
+    shown_within: np.ndarray,
+    margin: float,
+    split: str,
+    prevented: np.ndarray,
 ) -> Certificate:
     """Count the cells of the sequence before the first failure."""
     passed = 0
     for cell in sequence:
-        if shown_within[cell] > margin:
+        if shown_within[cell] > margin or prevented[cell]:
             break
         passed += 1
-    return Certificate(sequence, passed, shown_within, split)
+    return Certificate(sequence, passed, shown_within, split, prevented)
 
 
 def promising_sequence(ranks: Sequence[tuple], cheaper: np.ndarray) -> tuple[int, ...]:

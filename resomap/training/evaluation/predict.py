@@ -98,7 +98,7 @@ def predict_modes(
 
     Those of a split are `label` (N,), `index` (N,) and, named by `logits_name`, float32 logits
     (N, C) for each resolution and mode. A mode that the network does not have, such as bn
-    without BatchNorm, is left out. Without a model (a diverged or infeasible run) N is 0.
+    without BatchNorm or a fine-tuning that diverged, is left out. Without a model (a diverged or infeasible run) N is 0.
     """
     limit_memory_to_slot(adapter.device)
     store, modes = adapter.store, adapter.evaluation.modes
@@ -110,12 +110,16 @@ def predict_modes(
         loaders = {split: _loader(store, split, resolution, adapter.device) for split in SPLITS}
         for mode in modes:
             network = adapter.adapt(model, mode, resolution)
-            if network is None:
-                continue
-            for split, loader in loaders.items():
-                logits = predict(network, loader).numpy()
-                predictions[split][logits_name(resolution, mode)] = logits
+            logits = {} if network is None else _predict_splits(network, loaders)
+            # A fine-tuning may diverge, and of NaN alone the arg max is the first class.
+            if mode == RAW or all(np.isfinite(values).all() for values in logits.values()):
+                for split, values in logits.items():
+                    predictions[split][logits_name(resolution, mode)] = values
     return predictions
+
+
+def _predict_splits(network: nn.Module, loaders: dict[str, EvalLoader]) -> Arrays:
+    return {split: predict(network, loader).numpy() for split, loader in loaders.items()}
 
 
 def _labels(store: Store, split: str) -> Arrays:

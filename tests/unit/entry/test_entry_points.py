@@ -157,6 +157,10 @@ def test_train_writes_job_scores_and_environment(finished, build_small_job):
     assert metrics["environment"]["device"] == "cpu"
     assert metrics["environment"]["precision"] == "fp32"
     assert metrics["environment"]["execution"] == "eager"
+    facts = [metrics[name] for name in ("has_batch_norm", "start_sha256", "micro_batch")]
+    assert facts == [True, [], None]
+    steps, images = metrics["optimizer_steps"], metrics["images_seen"]
+    assert steps == 2 * -(-images // 2 // metrics["job"]["training"]["batch_size"])
     timing = read_json(finished / "timing.json")
     memory = {"peak_memory_mib", "process_memory_mib"}
     assert set(timing) == {"train_seconds", "train_images_per_second", "epochs", *memory}

@@ -85,6 +85,14 @@ def test_network_without_batch_norm_lacks_bn(adapter):
     assert scored == [("raw", 20, False)] * 2 + [("bn", 0, True)] * 2
 
 
+def test_bn_leaves_logits_of_a_network_without_batch_norm_alone(adapter):
+    alone = predict_modes(network(nn.Identity), only(adapter, "raw"), RESOLUTIONS)
+    beside = predict_modes(network(nn.Identity), only(adapter, "raw", "bn"), RESOLUTIONS)
+    for split, arrays in beside.items():
+        assert list(arrays) == list(alone[split])
+        assert all(np.array_equal(arrays[name], alone[split][name]) for name in arrays)
+
+
 def test_temperature_is_fitted_on_validation():
     draw, labels = np.random.default_rng(0), np.arange(200) % 3
     logits = (draw.normal(0, 1, (200, 3)) + np.eye(3)[labels]).astype(np.float32)
@@ -114,4 +122,16 @@ def test_mode_that_does_not_fit_into_memory_is_left_out(adapter, monkeypatch):
     monkeypatch.setattr(evaluation_module, "fine_tune", fail)
     predictions = predict_modes(network(), adapter, RESOLUTIONS)
     assert not any("finetune" in name for name in predictions["test"])
+    assert logits_name(8, "bn") in predictions["test"]
+
+
+def test_fine_tuning_that_diverged_is_left_out(adapter, monkeypatch):
+    def diverge(model, *_args, **_options):
+        spoilt = network()
+        nn.init.constant_(spoilt[-1].weight, math.nan)
+        return spoilt
+
+    monkeypatch.setattr(evaluation_module, "fine_tune", diverge)
+    predictions = predict_modes(network(), adapter, RESOLUTIONS)
+    assert not any("finetune" in name for name in predictions["test"] | predictions["val"])
     assert logits_name(8, "bn") in predictions["test"]
