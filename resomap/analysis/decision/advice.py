@@ -151,7 +151,9 @@ class Simulation:
         luck = self._expected_luck(val, best, cell, errors.of_seeds, future)
         deficit = test - test[rows, cell][:, None] + half + luck
         deficit[rows, cell] = 0.0
-        return np.asarray(deficit.max(axis=1) <= self.ranking.margin)
+        # What a confound prevents, more data do not certify either.
+        possible = ~self.ranking.certificate.prevented[cell]
+        return np.asarray((deficit.max(axis=1) <= self.ranking.margin) & possible)
 
     def _expected_luck(
         self,
