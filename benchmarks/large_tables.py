@@ -86,6 +86,7 @@ def write_sweep(folder: Path, val: int, test: int) -> None:
     }
     RecordedDirectory(folder, sweep, changes).write()
     results = folder / "results"
+    _count_images(results / "data" / "manifest.json", {"val": val, "test": test})
     _repeat_model(results)
     recorded = RecordedSweep(results, read_run_config(folder))
     for number, model in enumerate(MODELS):
@@ -97,6 +98,14 @@ def write_sweep(folder: Path, val: int, test: int) -> None:
             path = receipt_path(results, STAGE_OF["evaluate"], key)
             path.parent.mkdir(parents=True, exist_ok=True)
             write_receipt(path, recorded.job("evaluate", **key))
+
+
+def _count_images(path: Path, counts: dict[str, int]) -> None:
+    """Let the manifest name as many images as are drawn."""
+    manifest = json.loads(path.read_bytes())
+    for split, count in counts.items():
+        manifest["splits"][split]["count"] = count
+    files.write_json(path, manifest)
 
 
 def _repeat_model(results: Path) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from resomap.analysis.decision.contrasts import Contrasts
 from resomap.analysis.statistics import TINY
@@ -114,32 +113,25 @@ def expected_luck(
 ) -> np.ndarray:
     """Return by how much the seeds of a cell probably flatter it on test images (K, K).
 
-    Test images are new, but the networks are those whose validation accuracy selected them:
-    of several equal cells the one with the luckiest seeds is tested.
+    Test images are new, but the networks are those whose validation accuracy selected them. Were
+    all contenders of a cell equally accurate, its lead over them would be luck, of which the
+    seeds have the share `luck_share`. Contenders are the best cell and those that cost less.
     """
-    rivals = cheaper[:, best] | (np.arange(len(cheaper)) == best)
-    count = contenders(val)[rivals].sum(axis=0)
-    return flattery(val, test) * expected_maximum(np.maximum(count, 1))[:, None]
-
-
-def contenders(val: Contrasts) -> np.ndarray:
-    """Return where the row is not shown to be less accurate than the column (K, K)."""
     contends = val.differences + val.half_widths(CONTENTION) >= 0
     np.fill_diagonal(contends, True)
-    return np.asarray(contends)
+    rivals = cheaper[:, best] | (np.arange(len(cheaper)) == best)
+    contends &= rivals[:, None] | np.eye(len(cheaper), dtype=bool)
+    # A cell contends with those that are not shown to be less accurate than it is. Their median,
+    # so that one better cell among them hides no luck.
+    centre = np.nanmedian(np.where(contends.T, val.means, np.nan), axis=1)
+    lead = np.maximum(val.means - centre, 0.0)
+    return luck_share(test.seed_part, val.image_variance) * lead[:, None]
 
 
-def flattery(val: Contrasts, test: Contrasts) -> np.ndarray:
-    """Return how much luck of the seeds one standard deviation of selection brings (K, K)."""
-    # One half of the variance of a pair belongs to each of its cells.
-    seeds, images = test.seed_part / 2, val.image_variance / 2
-    return np.where(seeds > 0, seeds / np.sqrt(np.maximum(seeds + images, TINY)), 0.0)
+def luck_share(seeds: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """Return the share of the seeds in the variance of lucky differences on validation images."""
+    return np.asarray(seeds / np.maximum(seeds + images, TINY))
 
 
 CONTENTION = 0.05
 """Level at which a cell is shown to be less accurate than another, and so no contender."""
-
-
-def expected_maximum(count: np.ndarray) -> np.ndarray:
-    """Return the expected largest of `count` standard normal values (Blom 1958)."""
-    return np.asarray(stats.norm.ppf((count - 0.375) / (count + 0.25)))

@@ -71,13 +71,8 @@ class Ranking:
         errors, df = (values[others, self.best] for values in self.val.errors)
         beyond = -self.margin - self.val.differences[others, self.best]
         chances = stats.t.sf(beyond / np.maximum(errors, TINY), df)
-        worse: set[int] = set()
-        # Holm (1979): the clearest first, each at its share of the level, up to a failure.
-        for rank, place in enumerate(np.argsort(chances, kind="stable")):
-            if chances[place] > self.worse_error / (len(others) - rank):
-                break
-            worse.add(others[int(place)])
-        return worse
+        worse = shown_by_holm(chances, self.worse_error, len(others))
+        return {cell for cell, is_worse in zip(others, worse, strict=True) if is_worse}
 
     def _compare(self, cell: int, *, is_worse: bool) -> Comparison:
         verdict = "worse" if is_worse else "open"
@@ -91,6 +86,19 @@ class Ranking:
             cheaper=bool(self.cheaper[cell, self.best]),
             confounds=tuple(self.confounds.between(cell, self.best)),
         )
+
+
+def shown_by_holm(chances: np.ndarray, error: float, tests: int) -> np.ndarray:
+    """Return where p-values (..., n) are shown at the level `error` that `tests` of them share.
+
+    Holm (1979): the clearest first, each at its share of the level, up to a failure.
+    """
+    order = np.argsort(chances, axis=-1, kind="stable")
+    shares = error / np.maximum(tests - np.arange(chances.shape[-1]), 1)
+    passed = np.take_along_axis(chances, order, axis=-1) <= shares
+    shown = np.zeros(chances.shape, bool)
+    np.put_along_axis(shown, order, np.logical_and.accumulate(passed, axis=-1), axis=-1)
+    return shown
 
 
 def rank_candidates(
