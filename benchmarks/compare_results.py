@@ -40,6 +40,7 @@ LEFT_OUT = (
     *("*/timing.json", "*/environment.json", "*/.lock", "plan.json", "run_config.yaml"),
     *("figures/*.svg", "figures/*.png", "figures/accuracy_by_cost.csv", "figures/cost_*.csv"),
     *("tables/stages.csv", "tables/neighbours.csv", "tables/cost.csv", "tables/energy.csv"),
+    *("tables/cascades.csv", "figures/cascades*.csv"),
     # Both hold a digest of configuration and code, and the manifest repeats the number.
     *("data/identity.txt", "data/native_resolution.json"),
 )  # fmt: skip

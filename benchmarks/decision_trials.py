@@ -1,7 +1,7 @@
 """Trials of the decision: how often its answers on simulated sweeps are true, and reached."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
@@ -127,6 +127,7 @@ class CertificateCounts:
     certified: int = 0
     cheaper: int = 0
     cheaper_than_selected: int = 0
+    cheapest: int = 0
     false: int = 0
 
     def add(self, accuracy: np.ndarray, ranking: Ranking) -> None:
@@ -140,6 +141,7 @@ class CertificateCounts:
             self.certified += 1
             self.cheaper += bool(costs[cell] < costs[best])
             self.cheaper_than_selected += bool(costs[cell] < costs[ranking.best])
+            self.cheapest += bool(costs[cell] == costs.min())
             self.false += not inside[cell]
 
 
@@ -164,14 +166,19 @@ def outside(rng: np.random.Generator) -> np.ndarray:
     return just_outside()
 
 
+def outside_of_middle(rng: np.random.Generator) -> np.ndarray:
+    """Return the same with the best cell among the cheaper half; nothing is drawn."""
+    return np.roll(just_outside(), -7)
+
+
 @dataclass
 class Advised:
-    """How often advice was given and settled the choice."""
+    """The numbers of seeds and of images that were advised, and how often they settled."""
 
     undecided: int = 0
-    seeds: int = 0
+    seeds: list[int] = field(default_factory=list)
     settled_by_seeds: int = 0
-    images: int = 0
+    images: list[int] = field(default_factory=list)
     settled_by_images: int = 0
 
 
@@ -202,18 +209,15 @@ def follow_advice(
                 np.concatenate([old, world.correct(one, more)], axis=1)
                 for old, one in zip(splits, sets, strict=True)
             ]
-            found.seeds += 1
+            found.seeds.append(advice.more_seeds)
             found.settled_by_seeds += _settles(added)
-        if advice.more_images and advice.more_images < MOST_SIMULATED_IMAGES:
+        if advice.more_images:
             extra = world.correct(world.images(advice.more_images), slice(0, seeds))
-            found.images += 1
+            found.images.append(advice.more_images)
             found.settled_by_images += _settles(
                 [splits[0], np.concatenate([splits[1], extra], 2)]
             )
     return found
-
-
-MOST_SIMULATED_IMAGES = 40_000
 
 
 def _some_cells(rng: np.random.Generator, cells: int) -> np.ndarray:

@@ -1,7 +1,4 @@
-"""Calibration of predicted probabilities: its error, the error that chance alone makes, temperature.
-
-scikit-learn has neither, and importing it takes longer than computing them.
-"""
+"""Calibration of predicted probabilities: its error, and the error that chance alone makes."""
 
 import math
 from typing import NamedTuple
@@ -11,8 +8,6 @@ import numpy as np
 CALIBRATION_BINS = 15
 NULL_DRAWS = 400
 """Perfectly calibrated networks that are drawn for the null of a calibration error."""
-MAX_LOG_TEMPERATURE = math.log(100)
-"""Where every validation image is predicted correctly, no temperature is the best one."""
 
 
 class CalibrationNull(NamedTuple):
@@ -36,23 +31,6 @@ def mean_log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
     """Return the mean cross-entropy of logits (N, C) in nats."""
     # Subtracted, because a loss of 0 would otherwise be written as -0.0.
     return 0.0 - float(log_probabilities(logits)[np.arange(len(labels)), labels].mean())
-
-
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Return the temperature T for which logits / T have the least log loss; NaN if N is 0.
-
-    Guo et al. 2017. T lies between 1/100 and 100.
-    """
-    if len(labels) == 0:
-        return math.nan
-    # Imported here, because of all jobs only the evaluation fits a temperature.
-    from scipy.optimize import minimize_scalar
-
-    def loss(log_temperature: float) -> float:
-        return mean_log_loss(logits / math.exp(log_temperature), labels)
-
-    bounds = (-MAX_LOG_TEMPERATURE, MAX_LOG_TEMPERATURE)
-    return math.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x)
 
 
 def calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float:

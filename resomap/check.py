@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from resomap.config.schema import Config
+from resomap.config.sweep_checks import check_recall_classes
 from resomap.data.sources.open import Source, open_source
 from resomap.data.store.disk_space import store_bytes
 from resomap.data.store.inventory import Inventory
@@ -40,6 +41,10 @@ def check_data(config: Config, workers: int) -> CheckResult:
     source = open_source(config.data, download=config.data.download)
     side = choose_native_resolution(config.data, source, STORE_FOLDER)
     size, errors = _check_size(config, source, side)
+    # Else the tables of the finished sweep would be the first to miss the class.
+    errors += _complaint(
+        lambda _: check_recall_classes(config.report, source.listing.classes), config
+    )
     if config.data.reef is not None:
         return CheckResult([size], errors)
     # Not in results/data, where jobs would take it for a prepared dataset.

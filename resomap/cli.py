@@ -2,8 +2,9 @@
 
 import json
 import os
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -12,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from resomap.config.flags import apply_flags, parse_recalls
+from resomap.config.flags import apply_flags, parse_names, parse_recalls
 from resomap.config.library_names import find_model, matching_names
 from resomap.config.load import SHIPPED_CONFIG, load_config
 from resomap.config.schema import Config
@@ -22,7 +23,7 @@ from resomap.status.summary import read_status
 from resomap.status.table import status_lines
 from resomap.system.gpu_listing import Gpu, has_nvidia_device, list_gpus
 from resomap.system.gpus import lease_holders
-from resomap.text import format_count
+from resomap.text import format_count, wrap_lines
 from resomap.workflow.data_digest import read_user_files
 from resomap.workflow.lifecycle import RUN_CONFIG, read_run_config, start_message
 from resomap.workflow.recipe_checks import recipe_warnings
@@ -40,6 +41,7 @@ Budget = Annotated[float | None, typer.Option(help="Budget; see config/README.md
 # Exit codes of `choose`, for scripts: nothing is certified, and nothing can be chosen.
 UNDECIDED, NO_CHOICE = 3, 4
 CARD_SIDES = (64, 128, 224)
+MAX_COLUMNS = 100  # longer lines are hard to read
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -167,6 +169,10 @@ def choose(
     ] = None,
     alarms: Annotated[str | None, typer.Option(help="allowed or forbidden.")] = None,
     max_failed_seeds: Annotated[int | None, typer.Option(help="Budget.")] = None,
+    accept_confounds: Annotated[
+        list[str] | None,
+        typer.Option(help="Differences between runs that may stand: device. Repeatable."),
+    ] = None,
     attitude: Annotated[str | None, typer.Option(help="certified or frugal.")] = None,
     margin: Annotated[
         float | None, typer.Option(help="Accuracy that may be lost: 0.02.")
@@ -183,13 +189,14 @@ def choose(
     # Imported here: `check` and `status` need no statistics, which take a second to load.
     from resomap.analysis.decision.choice import choose as choose_candidate
     from resomap.analysis.decision.inputs import read_inputs
-    from resomap.report.text.answer import answer_lines
+    from resomap.report.text.answer import INDENT, answer_lines
     from resomap.report.text.choice import describe_choice
 
     for name in ("directory", "as_json"):
         del flags[name]
     with _printed_errors():
         flags["min_recall"] = parse_recalls(min_recall or ())
+        flags["accept_confounds"] = parse_names(accept_confounds or ())
         config = read_run_config(directory)
         rules = apply_flags(config.report, flags)
         sweep = read_inputs(directory / "results", config, rules)
@@ -197,9 +204,17 @@ def choose(
     if as_json:
         typer.echo(json.dumps(describe_choice(record), indent=1))
     else:
-        typer.echo("\n".join(answer_lines(record, sweep.finished, sweep.runs)))
+        _print_wrapped(answer_lines(record, sweep.progress), INDENT)
     codes = {"undecided": UNDECIDED, "none": NO_CHOICE, "nothing learned": NO_CHOICE}
     raise typer.Exit(codes.get(record["status"], 0))
+
+
+def _print_wrapped(lines: Iterable[str], indent: int) -> None:
+    """Print lines, wrapped where a person reads them; programs get one line a statement."""
+    if sys.stdout.isatty():
+        width = min(shutil.get_terminal_size().columns, MAX_COLUMNS)
+        lines = wrap_lines(lines, width, indent)
+    typer.echo("\n".join(lines))
 
 
 @app.command()

@@ -49,7 +49,10 @@ def _top5_accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
     if logits.shape[1] < MIN_CLASSES_FOR_TOP5:
         return math.nan
     of_label = np.take_along_axis(logits, labels[:, None], axis=1)
-    return float(((logits > of_label).sum(axis=1) < 5).mean())
+    # Of equal logits the first counts as larger, as for arg max: constant ones find no class.
+    ties = (logits == of_label) & (np.arange(logits.shape[1]) < labels[:, None])
+    ranks = ((logits > of_label) | ties).sum(axis=1)
+    return float((ranks < 5).mean())
 
 
 def _probability_scores(

@@ -28,7 +28,7 @@ def card_lines(architecture: Architecture, resolutions: Sequence[int]) -> Iterat
     smallest = find_min_resolution(shapes)
     yield f"smallest resolution: {'none found' if smallest is None else f'{smallest} px'}"
     yield from _weights_lines(architecture)
-    rows, notes = [HEAD], list[str]()
+    rows, notes = list[tuple[str, ...]]([HEAD]), list[str]()
     for resolution in sorted(set(resolutions)):
         try:
             rows.append(_row(shapes, resolution, notes))

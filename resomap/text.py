@@ -1,6 +1,7 @@
 """How numbers, counts and durations are written for people, in the report and on the command line."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from textwrap import wrap
 
 MINUS, EN_DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 
@@ -83,3 +84,9 @@ def align_columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for first, *others in rows:
         yield "  ".join([first.ljust(widths[0]), *map(str.rjust, others, widths[1:])])
+
+
+def wrap_lines(lines: Iterable[str], width: int, indent: int) -> Iterator[str]:
+    """Yield lines of at most `width` columns; continued ones start `indent` columns later."""
+    for line in lines:
+        yield from wrap(line, width, subsequent_indent=" " * indent, break_on_hyphens=False)

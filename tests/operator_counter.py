@@ -29,7 +29,10 @@ class OperatorCounter(TorchFunctionMode):
             weight = args[1]
             self.macs += output.numel() * prod(weight.shape[1:])
         elif func is functional.linear:
-            self.macs += args[0].numel() * args[1].shape[0]
+            weight = kwargs["weight"] if "weight" in kwargs else args[1]
+            self.macs += args[0].numel() * weight.shape[0]
+        elif func is torch.einsum:
+            self.macs += _sum_of_products(*args)
         elif func in PRODUCTS:
             self.macs += output.numel() * args[0].shape[-1]
         elif func is functional.scaled_dot_product_attention:
@@ -42,6 +45,15 @@ class OperatorCounter(TorchFunctionMode):
         elif func is functional.multi_head_attention_forward:
             self.macs += _attention(args[0], args[3])
         return output
+
+
+def _sum_of_products(equation: str, *operands: Tensor) -> int:
+    """Return one product for every combination of values of the indices."""
+    terms = equation.replace(" ", "").partition("->")[0].split(",")
+    sizes = {}
+    for term, operand in zip(terms, operands, strict=True):
+        sizes |= dict(zip(term, operand.shape, strict=True))
+    return prod(sizes.values())
 
 
 def _attention(query: Tensor, width: int) -> int:

@@ -12,7 +12,7 @@ from resomap import metrics
 from resomap.analysis.tables import write_tables
 from resomap.config.architecture import Architecture
 from resomap.config.evaluation import EvaluationMode
-from resomap.config.schema import Report
+from resomap.config.report import Report
 from resomap.report.text.choice import describe_choice
 from resomap.system import files
 from resomap.training.evaluation.predict import score_predictions
@@ -50,7 +50,8 @@ def report_rules(**changes: Any) -> Report:
         [*(f"max_{name}" for name in budgets), *(f"min_{name}" for name in minima)]
     )
     rules |= {"margin": 0.02, "confidence": 0.95, "attitude": "certified", "min_recall": ()}
-    return Report(**rules | {"alarms": "allowed", "max_failed_seeds": 0} | changes)
+    others = {"alarms": "allowed", "max_failed_seeds": 0, "accept_confounds": ()}
+    return Report(**rules | others | changes)
 
 
 REPORT = report_rules()

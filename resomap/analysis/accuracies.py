@@ -10,7 +10,12 @@ from typing import TypeVar
 import numpy as np
 
 from resomap.analysis.predictions import Cell, Predictions
-from resomap.analysis.statistics import Interval, accuracy_interval, pool_seed_variance
+from resomap.analysis.statistics import (
+    Interval,
+    compute_spread,
+    interval_of_spread,
+    pool_spreads,
+)
 from resomap.config.evaluation import EvaluationMode
 from resomap.workflow.predictions import MODES, RAW
 
@@ -55,5 +60,8 @@ def pooled_intervals(
     correct: Mapping[Key, np.ndarray], confidence: float
 ) -> dict[Key, Interval]:
     """Compute the interval of each correctness (seeds, images), with a pooled seed variance."""
-    pool = pool_seed_variance(correct.values())
-    return {key: accuracy_interval(values, confidence, pool) for key, values in correct.items()}
+    spreads = {key: compute_spread(values) for key, values in correct.items()}
+    pool = pool_spreads(list(spreads.values()))
+    return {
+        key: interval_of_spread(spread, confidence, pool) for key, spread in spreads.items()
+    }

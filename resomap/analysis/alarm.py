@@ -60,13 +60,13 @@ def alarm_rows(
     `judged` is whether the exchange agrees, where accuracy holds. `images` are indices in the
     test split, the least evidence first.
     """
-    groups = group_names(manifest) or ["all"]
+    groups = _tested_groups(test, manifest) or ["all"]
     correct = {}
     for cell, predictions in test.items():
         for group in groups:
             correct[cell, group] = _correct(predictions, manifest, group)
     shares = _shares_by_cell(test, runs, groups, sanity)
-    pool, correct_pool = _pool_shares(shares.values()), pool_seed_variance(correct.values())
+    pool, correct_pool = _pool_shares(shares.values()), _pool_correct(correct.values())
     for (cell, group), of_methods in shares.items():
         values = correct[cell, group]
         same_model = [other for other in test if other[:2] == cell[:2]]
@@ -89,6 +89,16 @@ def alarm_rows(
         if exchange and holds:
             row["judged"] = _agreement(exchange, row["state"])
         yield row
+
+
+def _tested_groups(test: Mapping[Cell, Predictions], manifest: dict[str, Any]) -> list[str]:
+    """Return the groups that have test images."""
+    labels = [predictions.labels for predictions in test.values()][:1]
+    return [
+        group
+        for group in group_names(manifest)
+        if any(in_group(of_cell, manifest, group).any() for of_cell in labels)
+    ]
 
 
 def _correct(predictions: Predictions, manifest: dict[str, Any], group: str) -> np.ndarray:
@@ -151,6 +161,12 @@ def _pool_shares(shares: Iterable[Shares]) -> Pool | None:
     """Pool the seed variance of the mean shares of all cells and groups."""
     tables = [_mean_over_methods(of_methods).to_numpy() for of_methods in shares if of_methods]
     return pool_seed_variance(tables)
+
+
+def _pool_correct(correct: Iterable[np.ndarray]) -> Pool | None:
+    """Pool the seed variance of the accuracies of all cells and groups."""
+    # A group of which a class has no partner has no accuracy.
+    return pool_seed_variance(values for values in correct if not np.isnan(values).any())
 
 
 def _mean_over_methods(shares: Shares) -> pd.DataFrame:

@@ -160,7 +160,9 @@ def ways_to_run(measurements: Iterable[Row]) -> dict[Cell, list[WayToRun]]:
         infers = measured and row["variant"] != "training_step"
         if infers and row["precision"] == main["precision"]:
             cell = Cell(row["family"], row["model"], row["resolution"])
-            way = WayToRun(_variant_name(row, main), _latency(row), _costs(row))
+            name, device = _variant_name(row, main), row.get("device")
+            joules = tuple(row.get("energy_j_per_image_rounds") or ())
+            way = WayToRun(name, _latency(row), _costs(row), device, joules)
             ways.setdefault(cell, []).append(way)
     return ways
 
@@ -177,7 +179,10 @@ def _latency(row: Row) -> Latency:
 
 
 def _costs(row: Row) -> dict[str, float | None]:
-    return {name: row.get(name) for name in COST_COLUMNS}
+    costs = {name: row.get(name) for name in COST_COLUMNS}
+    # Of repetitions on a CPU the largest is compared with a budget; earlier profiles have one.
+    highest = row.get("peak_memory_mib_highest")
+    return costs if highest is None else {**costs, "peak_memory_mib": highest}
 
 
 def main_latencies(ways: WaysToRun) -> dict[Cell, Latency]:

@@ -1,7 +1,7 @@
 """The cells and runs of a sweep, and the predictions of every run, image by image."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from resomap import metrics
-from resomap.config import schema
+from resomap.config.architecture import Architecture
 from resomap.config.evaluation import EvaluationMode
+from resomap.errors import DataError
+from resomap.text import format_count
 from resomap.workflow.checked_files import read_arrays
 from resomap.workflow.layout import RunStatus
 from resomap.workflow.predictions import RAW, logits_name, stored_logits
@@ -98,14 +100,23 @@ class Predictions:
         # Of these images, not of the training images: no constant prediction is more accurate.
         return float(np.bincount(self.labels).max() / len(self.labels))
 
+    def of_seeds(self, seeds: Sequence[int]) -> "Predictions":
+        """Return the predictions of some of the seeds, in their order."""
+        rows = [self.seeds.index(seed) for seed in seeds]
+        return replace(
+            self,
+            seeds=tuple(seeds),
+            correct={px: values[rows] for px, values in self.correct.items()},
+            pair_correct=self.pair_correct[rows],
+            adapted={key: values[rows] for key, values in self.adapted.items()},
+        )
+
     def by_mode(self) -> dict[tuple[EvaluationMode, int], np.ndarray]:
         """Return the correctness (seeds, N) in every mode and at every resolution."""
         return {(RAW, px): values for px, values in self.correct.items()} | self.adapted
 
 
-def sweep_cells(
-    models: Sequence[schema.Architecture], resolutions: Sequence[int]
-) -> list[Cell]:
+def sweep_cells(models: Sequence[Architecture], resolutions: Sequence[int]) -> list[Cell]:
     """List every cell of the sweep, model by model."""
     return [Cell(model.family, model.name, px) for model in models for px in resolutions]
 
@@ -154,7 +165,8 @@ def read_predictions(
     finished = finished_runs([cell], seeds, runs)
     if not finished:
         return None
-    stored = [read_arrays(run.folder / name) for run in finished]
+    count = manifest["splits"][split]["count"]
+    stored = [_read_run(run.folder / name, cell.resolution, count) for run in finished]
     correct, adapted = {}, {}
     # Fine-tuning may have run out of memory in some of the runs.
     for mode, px in stored_logits(set.intersection(*map(set, stored))):
@@ -172,6 +184,18 @@ def read_predictions(
         pair_correct=_pair_correct(stored, logits_name(cell.resolution), manifest["pairs"]),
         adapted=adapted,
     )
+
+
+def _read_run(path: Path, resolution: int, count: int) -> dict[str, np.ndarray]:
+    """Read the predictions of one run; DataError unless they are of all `count` images."""
+    arrays, name = read_arrays(path), logits_name(resolution)
+    shapes = [len(arrays[key]) for key in ("label", name) if key in arrays]
+    if shapes != [count, count]:
+        raise DataError(
+            f"{path}: expected label and {name} of {format_count(count, 'image')}: delete it and "
+            "run again"
+        )
+    return arrays
 
 
 def _correct(stored: Sequence[dict[str, np.ndarray]], key: str) -> np.ndarray:

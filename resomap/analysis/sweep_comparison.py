@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from resomap.analysis.accuracies import Split
-from resomap.analysis.decision.inputs import open_sweep, read_split
-from resomap.analysis.predictions import Cell, Predictions
+from resomap.analysis.decision.confounds import SeedFacts
+from resomap.analysis.decision.inputs import facts_by_seed, open_sweep, read_split
+from resomap.analysis.predictions import Cell, Predictions, cell_runs
 from resomap.analysis.run_tables import read_environment
 from resomap.analysis.statistics import (
     Interval,
@@ -23,8 +24,20 @@ from resomap.text import format_count
 from resomap.workflow.checked_tables import read_table
 
 ComparisonRecord = dict[str, Any]
-# Names of the experiment and of what only reports or watches it.
-IRRELEVANT = ("experiment.", "mlflow.", "report.", "system.training.save_every_")
+OBSERVED = ("steps", "images_seen", "learning_rate", "batchnorm_batch", "code")
+"""Facts of runs that their configurations do not determine alone."""
+# What changes no number of a cell as trained: names, the grid, and what is done afterwards.
+IRRELEVANT = (
+    "evaluation.",
+    "experiment.",
+    "explainability.",
+    "mlflow.",
+    "report.",
+    "sweep.",
+    "system.profiling.",
+    "system.training.save_every_",
+)
+PIXELS = ["class", "pixels", "source"]
 
 
 @dataclass(frozen=True)
@@ -34,28 +47,54 @@ class RecordedRuns:
     directory: Path
     config: Config
     environment: dict[str, list[Any]]
+    """Values of every entry of the environments, and of what the runs themselves show."""
     classes: list[str]
     images: list[tuple[str, str, str]]
     """Class, digest of the pixels and source of every test image."""
     test: Split
+    other_images: frozenset[tuple[str, ...]] = frozenset()
+    """Split, class and digest of the pixels of the images of training and validation."""
 
 
 def read_runs(directory: Path, config: Config) -> RecordedRuns:
     """Read the finished runs of the sweep in `directory`."""
     results = directory / "results"
     manifest, cells, seeds, runs = open_sweep(results, config)
-    table = read_table(results / "data" / "pictures.csv", dtype=str)
-    images = table[table["split"] == "test"].sort_values(
-        "index", key=lambda index: index.astype(int)
-    )
+    facts = [facts_by_seed(cell_runs(cell, seeds, runs)) for cell in cells]
+    images, others = _read_images(results / "data" / "pictures.csv")
     return RecordedRuns(
         directory,
         config,
-        read_environment(cells, seeds, runs),
+        read_environment(cells, seeds, runs) | _observed(facts),
         manifest["classes"],
-        list(images[["class", "pixels", "source"]].itertuples(index=False, name=None)),
+        images,
         read_split(cells, seeds, runs, manifest, "test"),
+        others,
     )
+
+
+def _read_images(path: Path) -> tuple[list[tuple[str, str, str]], frozenset[tuple[str, ...]]]:
+    """Return the test images in their order, and all other images, as in `RecordedRuns`."""
+    if not path.exists():
+        raise DataError(f"{path}: not found: it says which images both sweeps share")
+    table = read_table(path, dtype=str, usecols=["split", "index", *PIXELS])
+    is_test = table["split"] == "test"
+    test = table[is_test].sort_values("index", key=lambda index: index.astype(int))
+    others = table.loc[~is_test, ["split", "class", "pixels"]]
+    return (
+        list(test[PIXELS].itertuples(index=False, name=None)),
+        frozenset(others.itertuples(index=False, name=None)),
+    )
+
+
+def _observed(facts: Sequence[SeedFacts]) -> dict[str, list[Any]]:
+    """Return the values of what the runs show, and neither configuration nor environment does."""
+    every_run = [of_run for of_cell in facts for of_run in of_cell.values()]
+    values = {}
+    for name in OBSERVED:
+        seen = dict.fromkeys(of_run[name] for of_run in every_run)
+        values[name] = [value for value in seen if value is not None]
+    return values
 
 
 def compare_sweeps(
@@ -77,6 +116,7 @@ def compare_sweeps(
         "n_test": len(first.images),
         "configuration": list(_differing_keys(first.config, second.config)),
         "environment": list(_differing_environments(first, second)),
+        "same_training_images": first.other_images == second.other_images,
         "cells": cells,
         "overall": None if overall is None else asdict(overall),
         "unmatched": [cell._asdict() for cell in sorted(known)],
@@ -97,9 +137,9 @@ def check_same_images(first: RecordedRuns, second: RecordedRuns) -> None:
     other = [index for index, (one, two) in enumerate(pairs) if one[:2] != two[:2]]
     if other:
         one, two = pairs[other[0]]
+        change = "with other content" if one[2] == two[2] else f"where it was {one[2]}"
         raise DataError(
-            f"{problem}: {len(other)} of {counts[0]} differ, the first is {two[2]} where it was "
-            f"{one[2]}; {remedy}"
+            f"{problem}: {len(other)} of {counts[0]} differ, the first is {two[2]} {change}; {remedy}"
         )
 
 
@@ -155,12 +195,12 @@ def _overall(differences: Sequence[np.ndarray], confidence: float) -> Interval |
 def _differing_keys(first: Config, second: Config) -> Iterator[ComparisonRecord]:
     """Yield the keys of the configuration that change numbers and differ."""
     values = [dict(_flatten(one.model_dump(mode="json"))) for one in (first, second)]
-    for entries, one in zip(values, (first, second), strict=True):
-        # Of all known models, those that are swept.
-        for name in [key for key in entries if key.startswith("models.")]:
-            if name.split(".")[1] not in one.sweep.models:
-                del entries[name]
-    yield from _differing_entries(*values)
+    # Of all known models, those of cells that may be compared.
+    common = set(first.sweep.models) & set(second.sweep.models)
+    for entry in _differing_entries(*values):
+        section, _, rest = str(entry["key"]).partition(".")
+        if section != "models" or rest.partition(".")[0] in common:
+            yield entry
 
 
 def _differing_entries(
@@ -175,7 +215,7 @@ def _differing_entries(
 def _differing_environments(
     first: RecordedRuns, second: RecordedRuns
 ) -> Iterator[ComparisonRecord]:
-    """Yield the versions and devices that differ, of those that both sweeps recorded."""
+    """Yield versions, devices and facts of runs that differ, where both sweeps have them."""
     for entry in _differing_entries(first.environment, second.environment):
         if all(entry["values"]):
             yield entry

@@ -46,7 +46,8 @@ from resomap.analysis.predictions import (
 )
 from resomap.analysis.profiles import Row, read_records
 from resomap.analysis.run_tables import class_rows, evaluation_rows, read_environment, run_rows
-from resomap.config import schema
+from resomap.config.architecture import Architecture
+from resomap.config.report import Report
 from resomap.system import files
 from resomap.workflow.checked_files import read_json
 from resomap.workflow.checked_tables import read_table
@@ -103,10 +104,10 @@ def write_tables(
     agreement: Path,
     folder: Path,
     *,
-    models: Sequence[schema.Architecture],
+    models: Sequence[Architecture],
     resolutions: Sequence[int],
     seeds: Sequence[int],
-    report: schema.Report,
+    report: Report,
     explain: bool = True,
     sweep: SweepResults | None = None,
 ) -> ChoiceRecord:

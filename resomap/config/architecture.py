@@ -24,12 +24,16 @@ _BUILDER = re.compile(
 
 def check_builder(builder: str) -> str:
     """Return `builder`; ValueError where it has none of the forms of a builder."""
+    if ".py:" in builder:
+        raise ValueError(
+            f"{builder[:60]!r} names a file: write {builder[:60].replace('.py:', ':')}, its module"
+        )
     if not _BUILDER.fullmatch(builder):
         raise ValueError(f"{builder[:60]!r} is no builder: write {BUILDER_FORMS}")
     return builder
 
 
-Builder = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(check_builder)]
+BuilderName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(check_builder)]
 Channels = Annotated[int, Field(gt=0, le=65536)]
 
 
@@ -40,7 +44,7 @@ class Architecture(Section):
     """Its name in `sweep.models`."""
     family: Identifier
     """Group of the model, in paths and figures."""
-    builder: Builder
+    builder: BuilderName
     """Function that builds it: a classifier of torchvision by its name, one of
     resomap/models/custom.py (simple_cnn, tiny_cnn), `torchvision/NAME`, `timm/NAME` (needs
     `resomap[timm]`), or your own as `package.module:function`, importable from the working

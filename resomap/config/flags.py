@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from resomap.config.messages import shorten
-from resomap.config.schema import Report
+from resomap.config.report import Report
 from resomap.errors import ConfigError
 
 
@@ -24,8 +24,20 @@ def apply_flags(report: Report, flags: Mapping[str, Any]) -> Report:
         lines = []
         for problem in error.errors():
             flag = f"--{str(problem['loc'][0]).replace('_', '-')}"
-            lines.append(f"{flag}: {problem['msg']}, not {shorten(problem['input'])}")
+            message = problem["msg"]
+            # Validators of this package name the value themselves; pydantic adds a prefix.
+            if problem["type"] == "value_error":
+                message = message.removeprefix("Value error, ")
+            else:
+                message += f", not {shorten(problem['input'])}"
+            lines.append(f"{flag}: {message}")
         raise ConfigError("\n".join(dict.fromkeys(lines))) from None
+
+
+def parse_names(texts: Iterable[str]) -> list[str] | None:
+    """Return the names of a flag that may be repeated or hold several; None without one."""
+    names = [name.strip() for text in texts for name in text.split(",")]
+    return [name for name in names if name] or None
 
 
 def parse_recalls(texts: Iterable[str]) -> list[dict[str, Any]] | None:

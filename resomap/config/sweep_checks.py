@@ -1,16 +1,16 @@
 """Checks of the sweep against the models that it names, the training recipe and the machine."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from resomap.config.architecture import (
-    BUILDER_FORMS,
     Architecture,
     builder_family,
     builder_slug,
     check_builder,
     names_builder,
 )
+from resomap.config.report import Report
 from resomap.config.schema import Config
 from resomap.errors import ConfigError, suggest
 
@@ -40,8 +40,8 @@ def add_builders(values: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[str
         slug = builder_slug(name)
         try:
             check_builder(name)
-        except ValueError:
-            problems.append(f"{MODELS_KEY}: {name[:60]!r} is no model: write {BUILDER_FORMS}")
+        except ValueError as error:
+            problems.append(f"{MODELS_KEY}: {error}")
             continue
         entry = {"family": builder_family(name), "builder": name}
         if entries.setdefault(slug, entry) != entry:
@@ -117,5 +117,16 @@ def _model_problems(model: Architecture, config: Config) -> Iterator[str]:
     if config.training.start.pretrained and (model.width_mult or model.channels):
         yield (
             "config/training.yaml: training.start: pretrained: "
-            f"torchvision has no weights for {model.name}"
+            f"there are no weights for {model.name} with its width_mult or channels"
         )
+
+
+def check_recall_classes(rules: Report, classes: Sequence[str]) -> None:
+    """Check that the dataset has every class of `report.min_recall`; ConfigError names others."""
+    problems = [
+        f"report.min_recall: no class is called {wanted.name!r}; {suggest(wanted.name, classes)}"
+        for wanted in rules.min_recall
+        if wanted.name not in classes
+    ]
+    if problems:
+        raise ConfigError("\n".join(problems))

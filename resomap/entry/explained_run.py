@@ -10,10 +10,9 @@ from resomap.data.reef.counterfactual import render_reversed_stickers
 from resomap.data.store.store import Store
 from resomap.explain import run
 from resomap.explain.run import ExplainedImages, ExplainedNetwork, ExplainedRun
-from resomap.models.inspect import find_layer, token_layouts, top_modules
-from resomap.models.maps import MapLayout
-from resomap.models.registry import build_model, padded_side
-from resomap.models.shapes import build_shapes
+from resomap.models.inspect import top_modules
+from resomap.models.read_layers import find_read_layers
+from resomap.models.registry import build_model
 from resomap.workflow.jobs import Explain
 
 
@@ -31,18 +30,10 @@ def _open_network(
     build = partial(_build, job, num_classes, device)
     model = build(job.seed)
     model.load_state_dict(state)
-    layer, rule_layer, fixed_layer = job.explainability.gradcam_layer, "", ""
-    views = dict[str, MapLayout]()
-    if layer is not None:  # else no method reads a layer, and the network may have none
-        rule_layer = find_layer(model, job.resolution, layer)[0]
-        # Chosen at the smallest resolution of the sweep, so that every run reads the same block.
-        shapes = build_shapes(job.architecture, job.smallest_resolution)
-        fixed_layer = find_layer(shapes, job.smallest_resolution, layer)[0]
-        views = token_layouts(model, job.resolution, (rule_layer, fixed_layer))
-    top = top_modules(model, job.resolution)
-    share = job.resolution / padded_side(job.architecture, job.resolution)
-    layers = rule_layer, fixed_layer
-    return ExplainedNetwork(model, job.seed, *layers, top, build, views, share)
+    sides = job.resolution, job.smallest_resolution
+    layer, top = job.explainability.gradcam_layer, top_modules(model, job.resolution)
+    layers = find_read_layers(model, job.architecture, *sides, layer)._asdict()
+    return ExplainedNetwork(model, job.seed, top_modules=top, build=build, **layers)
 
 
 def _build(job: Explain, num_classes: int, device: torch.device, seed: int) -> nn.Module:

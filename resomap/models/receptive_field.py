@@ -14,16 +14,16 @@ PRODUCTS = (aten.bmm, aten.baddbmm, aten._scaled_dot_product_flash_attention_for
 GLOBAL_POOLINGS = (aten._adaptive_avg_pool2d, aten.adaptive_max_pool2d)
 
 
-class Field(NamedTuple):
+class ReceptiveField(NamedTuple):
     """The pixels that a cell sees along one axis, and those between two neighbouring cells."""
 
     size: float
     jump: float = 1.0
 
-    def through(self, kernel: int, stride: int, dilation: int = 1) -> "Field":
+    def through(self, kernel: int, stride: int, dilation: int = 1) -> "ReceptiveField":
         """Return the field after a window of `kernel` cells (Araujo et al. 2019)."""
         grown = self.size + (kernel - 1) * dilation * self.jump
-        return Field(grown, self.jump * stride)
+        return ReceptiveField(grown, self.jump * stride)
 
 
 def receptive_field(shapes: nn.Module, resolution: int, layer: str) -> float:
@@ -34,10 +34,10 @@ def receptive_field(shapes: nn.Module, resolution: int, layer: str) -> float:
     device.
     """
     images = torch.empty(1, 3, resolution, resolution, device="meta")
-    tracker, found = _FieldTracker(images), list[Field]()
+    tracker, found = _FieldTracker(images), list[ReceptiveField]()
 
     def record(_module: nn.Module, _inputs: object, output: Tensor) -> None:
-        found.append(tracker.field_of([output]) or Field(math.inf))
+        found.append(tracker.field_of([output]) or ReceptiveField(math.inf))
 
     handle = shapes.get_submodule(layer).register_forward_hook(record)
     try:
@@ -52,12 +52,12 @@ class _FieldTracker(TorchDispatchMode):
     """Passes the fields of tensors on through every operator."""
 
     def __init__(self, images: Tensor) -> None:
-        super().__init__()
-        self._fields = {id(images): Field(1.0)}
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._fields = {id(images): ReceptiveField(1.0)}
         # An id is that of one tensor only while it exists.
         self._kept = [images]
 
-    def field_of(self, values: Any) -> Field | None:
+    def field_of(self, values: Any) -> ReceptiveField | None:
         """Return the largest field among the tensors in `values`; None where none has one."""
         leaves = tree_leaves(values)
         fields = [self._fields[id(leaf)] for leaf in leaves if id(leaf) in self._fields]
@@ -76,12 +76,12 @@ class _FieldTracker(TorchDispatchMode):
                     self._kept.append(leaf)
         return output
 
-    def _next(self, operator: Any, args: Any, field: Field) -> Field:
+    def _next(self, operator: Any, args: Any, field: ReceptiveField) -> ReceptiveField:
         if operator == aten.convolution:
             _, weight, _, stride, _, dilation, transposed, *_ = args
             kernel = max(weight.shape[2:])
             if transposed:
-                return Field(field.size, field.jump / stride[0])
+                return ReceptiveField(field.size, field.jump / stride[0])
             return field.through(kernel, stride[0], dilation[0])
         if operator in POOLINGS:
             kernel = _first(args[1])
@@ -91,7 +91,7 @@ class _FieldTracker(TorchDispatchMode):
             id(each) in self._fields for each in args[:2]
         )
         if mixes_cells or operator in GLOBAL_POOLINGS or _is_spatial_mean(operator, args):
-            return Field(math.inf)
+            return ReceptiveField(math.inf)
         return field
 
 

@@ -46,7 +46,7 @@ def build_model(
     side = _padded_side(architecture, builder, resolution)
     build = partial(_build, architecture, builder, num_classes, side)
     model = build_regularised(build, architecture.name, regularisation)
-    if side != resolution:
+    if side is not None and side != resolution:
         model.register_forward_pre_hook(partial(_pad_images, side))
     _adjust_layers(model, architecture.bn_momentum)
     return model
@@ -132,8 +132,11 @@ def find_patch_size(architecture: Architecture) -> int | None:
     """Return the side of the patches that a network cuts images into; None without patches."""
     if architecture.patch_size is not None:
         return architecture.patch_size
-    with torch.random.fork_rng(devices=[]):
-        model = _build_shapes(architecture, find_builder(architecture))
+    try:
+        with torch.random.fork_rng(devices=[]):
+            model = _build_shapes(architecture, find_builder(architecture))
+    except ConfigError:
+        return None  # a function of the user may have no size of its own
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             side, stride = module.kernel_size[0], module.stride[0]

@@ -6,8 +6,10 @@ from functools import partial
 from torch import Tensor, nn
 
 from resomap.config.architecture import Architecture
+from resomap.errors import ConfigError, ResoMapError
+from resomap.models.builders import builder_key
 from resomap.models.flow import Blocks, Call, trace_shapes
-from resomap.models.registry import build_on_meta, find_patch_size, is_bound_to_size
+from resomap.models.registry import SizeError, build_on_meta, find_patch_size, is_bound_to_size
 
 NUM_CLASSES = 3  # any number: it changes the shape of the logits only
 ONE_VALUE = "BatchNorm got one value per channel"
@@ -34,16 +36,33 @@ def _check_batch_norm(module: nn.Module, features: Tensor) -> Tensor:
 
 
 class ShapesBySide:
-    """The shapes of a network at any resolution, built once where they do not depend on it."""
+    """The shapes of a network at any resolution, built once where they do not depend on it.
+
+    ConfigError where it cannot be built, SizeError where it cannot be built for one resolution.
+    """
 
     def __init__(self, architecture: Architecture) -> None:
         self.architecture = architecture
         self.is_bound = is_bound_to_size(architecture)
-        self._unbound = None if self.is_bound else build_shapes(architecture)
+        self._unbound = None if self.is_bound else self._build(None)
 
     def at(self, resolution: int) -> nn.Module:
         """Return the network for images of `resolution`, which may still refuse them."""
-        return self._unbound or build_shapes(self.architecture, resolution)
+        return self._unbound or self._build(resolution)
+
+    def _build(self, resolution: int | None) -> nn.Module:
+        try:
+            return build_shapes(self.architecture, resolution)
+        except ResoMapError:
+            raise
+        # What a function of the user raises may be anything.
+        except Exception as error:
+            reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+            key = builder_key(self.architecture)
+            if resolution is None:
+                raise ConfigError(f"{key}: it cannot be built: {reason}") from error
+            name = self.architecture.name
+            raise SizeError(f"{name} cannot be built for {resolution} px: {reason}") from error
 
 
 def find_min_resolution(shapes: ShapesBySide) -> int | None:

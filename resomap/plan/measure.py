@@ -33,10 +33,9 @@ from resomap.system.files import read_json, write_json
 from resomap.system.gpu_listing import list_gpus, visible_gpus
 from resomap.system.gpus import largest_memory_mib
 from resomap.text import format_count
-from resomap.workflow.code_digest import PACKAGE, digest_code
+from resomap.workflow.code_digest import PACKAGE, combine_code, digest_code
 from resomap.workflow.jobs import MeasureSteps
 from resomap.workflow.lifecycle import use_this_interpreter
-from resomap.workflow.own_code import combine_code
 from resomap.workflow.resources import PLAN, gpus_per_job, plan_settings
 from resomap.workflow.targets import swept_models
 

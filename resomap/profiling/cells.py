@@ -41,12 +41,13 @@ class CellMeasurement:
     """Measurements of a cell.
 
     `status` is ok, infeasible (does not fit into memory) or unsupported (this machine cannot
-    run it). `cold` is timed with an empty cache, on CUDA at batch size 1 only.
+    run it). `highest_peak_bytes` is the largest of its repetitions, and `cold` is timed with an empty cache, on CUDA at batch size 1 only.
     """
 
     status: str = "ok"
     workload: Workload | None = None
     peak_bytes: int | None = None
+    highest_peak_bytes: int | None = None
     reserved_bytes: int | None = None
     timing: Timing = field(default_factory=Timing)
     cold: Timing = field(default_factory=Timing)
@@ -199,13 +200,15 @@ def _build_cell(model: nn.Module, variant: Variant, images: Tensor) -> CellMeasu
 
 
 def _measure_memory(workload: Workload, images: Tensor) -> CellMeasurement:
-    growth, reserved = growth_bytes(workload.run, images.device)
+    growth = growth_bytes(workload.run, images.device)
     captured_peak, captured_reserved = workload.captured_bytes
     held = workload.held_bytes()
-    peak = held + captured_peak + growth
+    peak, highest = (held + captured_peak + each for each in (growth.least, growth.highest))
     # Only what this cell makes the allocator reserve: earlier cells keep their own blocks.
-    reserved_bytes = None if reserved is None else held + captured_reserved + reserved
-    return CellMeasurement("ok", workload, peak, reserved_bytes)
+    reserved_bytes = None
+    if growth.reserved is not None:
+        reserved_bytes = held + captured_reserved + growth.reserved
+    return CellMeasurement("ok", workload, peak, highest, reserved_bytes)
 
 
 def draw_images(resolution: int, count: int) -> Tensor:

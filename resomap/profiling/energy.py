@@ -87,7 +87,7 @@ class Energy(NamedTuple):
 
     `above_idle` subtracts what the idle device draws in the same time, with its context open
     and its memory filled. `relative_spread` is the standard deviation of the joules per image
-    over the windows, divided by their mean.
+    over the windows, divided by their mean. `energy_j_per_image_rounds` are those of each window.
     """
 
     energy_j_per_image: float
@@ -95,6 +95,7 @@ class Energy(NamedTuple):
     power_w: float
     idle_power_w: float
     relative_spread: float
+    energy_j_per_image_rounds: tuple[float, ...]
 
 
 class _Edge(NamedTuple):
@@ -167,6 +168,7 @@ def _summarise(windows: Sequence[_Window], idle_power_w: float, images_per_call:
         power_w=joules / seconds,
         idle_power_w=idle_power_w,
         relative_spread=stdev(joules_per_call) / mean(joules_per_call),
+        energy_j_per_image_rounds=tuple(each / images_per_call for each in joules_per_call),
     )
 
 

@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -56,17 +56,30 @@ def meta_copy(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model, memo).eval()
 
 
-def growth_bytes(run: Callable[[], object], device: torch.device) -> tuple[int, int | None]:
-    """Return by how many bytes memory grows during a second call of `run`.
+class Growth(NamedTuple):
+    """Growth of memory in bytes: the least and the highest of equal calls, and the reserved.
 
-    On CUDA this is the peak of torch's allocator, scratch memory of kernels included, and the
-    second value is the growth of what the allocator reserves. On a CPU it is the growth of the
-    resident set, which includes every allocation of every library, and the second value is None.
+    Whatever disturbs a call adds to it, so that the least is the growth of the call itself.
+    """
+
+    least: int
+    reserved: int | None
+    highest: int
+
+
+def growth_bytes(run: Callable[[], object], device: torch.device) -> Growth:
+    """Return by how many bytes memory grows during a later call of `run` than the first.
+
+    On CUDA this is the peak of torch's allocator, scratch memory of kernels included, which is
+    the same in every call. On a CPU it is the growth of the resident set, which includes every
+    allocation of every library, in several calls; nothing is known of what is reserved.
     """
     run()  # libraries allocate their permanent workspaces in the first call
     if device.type != "cuda":
-        return resident_growth_bytes(run), None
-    return cuda_growth_bytes(run, device)
+        growths = resident_growths(run)
+        return Growth(min(growths), None, max(growths))
+    allocated, reserved = cuda_growth_bytes(run, device)
+    return Growth(allocated, reserved, allocated)
 
 
 def cuda_growth_bytes(run: Callable[[], object], device: torch.device) -> tuple[int, int]:
@@ -88,7 +101,12 @@ def cuda_growth_bytes(run: Callable[[], object], device: torch.device) -> tuple[
 
 
 def resident_growth_bytes(run: Callable[[], object]) -> int:
-    """Return the peak growth of the resident set of a forked process while it calls `run`.
+    """Return the least of `resident_growths`."""
+    return min(resident_growths(run))
+
+
+def resident_growths(run: Callable[[], object]) -> list[int]:
+    """Return the peak growths of the resident set of a forked process in calls of `run`.
 
     Raises MemoryError if memory does not suffice, ResoMapError if another signal ends the fork,
     and RuntimeError if the fork fails otherwise.
@@ -104,11 +122,11 @@ def resident_growth_bytes(run: Callable[[], object]) -> int:
         raise ResoMapError(f"{name} ended the process that measures memory: run again")
     if code or not answer:
         raise RuntimeError(f"the process that measured memory ended with status {code}")
-    return int(answer)
+    return [int(growth) for growth in answer.split()]
 
 
 def _measure_in_fork(run: Callable[[], object]) -> tuple[int, str]:
-    """Return the exit code of the fork that calls `run`, and the growth that it reports."""
+    """Return the exit code of the fork that calls `run`, and the growths that it reports."""
     # Freed memory that malloc kept would serve `run` again and hide its growth, so the heap is
     # trimmed. In a fork, because the fork sets malloc back to its defaults: here that would
     # undo `keep_freed_memory`, without which a batch took up to 90 % longer (docs/LOG.md).
@@ -129,13 +147,13 @@ def _measure_in_fork(run: Callable[[], object]) -> tuple[int, str]:
 
 
 def _report_growth(run: Callable[[], object], pipe: int) -> NoReturn:
-    """Call `run` in a fork, write its growth into the pipe and exit without cleaning up."""
+    """Call `run` in a fork, write its growths into the pipe and exit without cleaning up."""
     try:
         torch.set_num_threads(1)  # the parent's worker threads do not exist in a fork
         _fix_malloc_options()
         _occupy_free_blocks()
         run()  # faults the pages of the code in again, which a fork does not inherit
-        os.write(pipe, str(_undisturbed_growth(run)).encode())
+        os.write(pipe, " ".join(map(str, _undisturbed_growths(run))).encode())
         os._exit(0)
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
@@ -144,8 +162,11 @@ def _report_growth(run: Callable[[], object], pipe: int) -> NoReturn:
         os._exit(1)  # never return into the parent's code, whatever was raised
 
 
-def _undisturbed_growth(run: Callable[[], object]) -> int:
-    """Return the least peak growth among calls of `run` during which no pages of files moved."""
+def _undisturbed_growths(run: Callable[[], object]) -> list[int]:
+    """Return the peak growths of calls of `run` during which no pages of files moved.
+
+    Where they moved in every call, that of the least disturbed one.
+    """
     attempts: list[tuple[int, int]] = []
     calm: list[int] = []
     while len(calm) < MEASUREMENTS and len(attempts) < ATTEMPTS:
@@ -153,7 +174,7 @@ def _undisturbed_growth(run: Callable[[], object]) -> int:
         attempts.append((moved, growth))
         if moved <= growth // 100:
             calm.append(growth)
-    return min(calm, default=min(attempts)[1])
+    return calm or [min(attempts)[1]]
 
 
 def _peak_growth(run: Callable[[], object]) -> tuple[int, int]:

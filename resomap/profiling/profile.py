@@ -44,7 +44,10 @@ from resomap.profiling.variants import (
 from resomap.system.out_of_memory import free_memory, result_or_none
 from resomap.system.precision import allow_tf32, tf32_of
 
-ENERGY_KEYS = ("energy_j_per_image", "energy_j_per_image_above_idle", "power_w", "idle_power_w")
+ENERGY_KEYS = (
+    *("energy_j_per_image", "energy_j_per_image_above_idle", "energy_j_per_image_rounds"),
+    *("power_w", "idle_power_w"),
+)
 STAGES = ("decode", "resize", "copy", "forward")
 
 Stage = Callable[[], object]
@@ -144,7 +147,7 @@ def _build_clocks(
 def _mark_infeasible(cell: CellMeasurement) -> None:
     """Drop everything of a cell that ran out of memory beside the others."""
     cell.status, cell.workload = "infeasible", None
-    cell.peak_bytes = cell.reserved_bytes = None
+    cell.peak_bytes = cell.highest_peak_bytes = cell.reserved_bytes = None
     cell.timing = cell.cold = Timing()
 
 
@@ -209,6 +212,7 @@ def _cell_record(
         "model_size_mib": model_bytes(model) / MIB,
         "activations_mib": activation_bytes(model, images, training=trains) / MIB,
         "peak_memory_mib": cell.peak_bytes and cell.peak_bytes / MIB,
+        "peak_memory_mib_highest": cell.highest_peak_bytes and cell.highest_peak_bytes / MIB,
         "peak_reserved_mib": cell.reserved_bytes and cell.reserved_bytes / MIB,
         **{key: getattr(cell.energy, key, None) for key in ENERGY_KEYS},
     }

@@ -75,8 +75,8 @@ CATALOGUE = {
         COST,
         "",
         "Test accuracy against the median latency of one image at batch size 1. The dashed "
-        "steps join the cells that no other cell beats in both. The ring marks the choice, "
-        "which was made on validation images.",
+        "steps join the cells that no other cell beats in both. A ring marks the choice, where "
+        "there is one.",
     ),
     "cascades": CatalogueEntry(
         COST,

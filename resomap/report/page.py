@@ -16,6 +16,7 @@ from resomap.analysis.findings.user_files import larger_files
 from resomap.analysis.sanity_check import drop_failed_methods, failed_methods
 from resomap.analysis.tables import Tables
 from resomap.config import schema, training
+from resomap.config.report import Report
 from resomap.report import markup
 from resomap.report.catalogue import COST, DATA, figure_names
 from resomap.report.protocol import protocol, provenance
@@ -35,7 +36,7 @@ def build_page(
     *,
     experiment: schema.Experiment,
     training: training.Training,
-    report: schema.Report,
+    report: Report,
     seeds: tuple[int, ...],
     explain: bool,
     code: str,

@@ -6,7 +6,8 @@ import pandas as pd
 
 from resomap.analysis.profiles import main_variant_rows
 from resomap.analysis.tables import Tables
-from resomap.config import schema, training
+from resomap.config import training
+from resomap.config.report import Report
 from resomap.report.text.data import SQUARED
 from resomap.report.text.format import variant_name
 from resomap.text import agree, format_count, format_percent, format_points
@@ -16,7 +17,7 @@ def protocol(
     tables: Tables,
     manifest: dict[str, Any],
     training: training.Training,
-    report: schema.Report,
+    report: Report,
     seeds: tuple[int, ...],
 ) -> dict[str, str]:
     """Return how data, training, selection, intervals and cost were made."""
@@ -61,6 +62,8 @@ def _training_protocol(training: training.Training) -> dict[str, str]:
         f"label smoothing {training.label_smoothing:g}",
         training.precision,
     )
+    if not training.start.is_random:
+        recipe = (*recipe, f"initial weights: {training.start}")
     return {
         "Training": ", ".join(recipe),
         "Weights kept": (
@@ -78,7 +81,7 @@ def _schedule(schedule: training.Schedule) -> str:
     return f"{schedule.type} after {warmup:g} {agree(warmup, 'epoch', 'epochs')} of warm-up"
 
 
-def _statistics_protocol(tables: Tables, report: schema.Report) -> dict[str, str]:
+def _statistics_protocol(tables: Tables, report: Report) -> dict[str, str]:
     """Return how intervals and the margin are made."""
     # Cells may differ in their number of seeds, and so in how the interval was made.
     methods = ", ".join(tables.cells["interval"].dropna().unique()) or "none"

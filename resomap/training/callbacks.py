@@ -108,8 +108,8 @@ class ModelCheckpoint:
     recall and f1, else min.
 
     Beside `r{resolution}_epoch{epoch}.safetensors` stand a `.json` (epoch, resolution, monitor,
-    mode and the finite metrics) and, with `save_optimizer`, an `.optimizer.safetensors`, which
-    `resomap.training.checkpoint.load_optimizer_state` reads.
+    mode, the finite metrics and `metadata`) and, with `save_optimizer`, an
+    `.optimizer.safetensors`, which `resomap.training.checkpoint.load_optimizer_state` reads.
     """
 
     def __init__(
@@ -119,10 +119,12 @@ class ModelCheckpoint:
         mode: Mode | None = None,
         save_top_k: int = 1,
         save_optimizer: bool = False,
+        metadata: Mapping[str, Any] | None = None,
     ) -> None:
         self.save_dir, self.monitor = Path(save_dir), monitor
         self.mode: Mode = mode or direction_of(monitor)
         self.save_top_k, self.save_optimizer = save_top_k, save_optimizer
+        self.metadata = dict(metadata or {})
         self.kept: list[KeptCheckpoint] = []
 
     def step(
@@ -197,6 +199,7 @@ class ModelCheckpoint:
             "monitor": self.monitor,
             "mode": self.mode,
             "metrics": finite,
+            **self.metadata,
         }
         # The weights are written last and removed first: where they exist, the rest does too.
         if self.save_optimizer and optimizer is not None:

@@ -14,6 +14,7 @@ from resomap.config.start import Start
 from resomap.config.training import Training
 from resomap.data.store.store import Store
 from resomap.models.published import InputFormat
+from resomap.system.files import file_sha256
 from resomap.training.autosave import Autosave
 from resomap.training.build import build_loaders, build_trainer
 from resomap.training.callbacks import EarlyStopping, ModelCheckpoint
@@ -21,6 +22,7 @@ from resomap.training.distributed import Group
 from resomap.training.events import event_writer
 from resomap.training.fit import Outcome, fit
 from resomap.training.initial_weights import StartRecord, expected_input, network_to_start
+from resomap.training.memory import min_micro_batch
 from resomap.training.states import StateFolder
 
 
@@ -50,9 +52,9 @@ def train_run(
 ) -> tuple[Outcome, dict[str, Any]]:
     """Return the outcome and the settings that the training ended with.
 
-    These are learning_rate, micro_batch and retried_because (the reason why a first attempt
-    diverged, else None). Each attempt has states of its own: a process that is killed in the
-    second one does not repeat the first, whose last state holds its outcome.
+    These are learning_rate, micro_batch, what the run saw, and retried_because (the reason why
+    a first attempt diverged, else None). Each attempt has states of its own: a process that is
+    killed in the second one does not repeat the first, whose last state holds its outcome.
     """
     first_paths = replace(paths, states=paths.states / "first")
     outcome, settings = train_attempt(setup, first_paths, runtime, group, device)
@@ -100,9 +102,11 @@ def train_attempt(
         setup.resolution,
         records.append,
     )
-    settings, lines = _describe_start(recipe.start, store, expected, records)
+    described, lines = _describe_start(recipe.start, store, expected, records)
     if group.is_leader:
         print(*lines, sep="\n", end="\n" * bool(lines), file=sys.stderr, flush=True)
+    # A training may also start from the weights of an epoch.
+    metadata = {"normalisation": described["normalisation"], "filter": store.filter}
     autosave = Autosave(
         StateFolder(paths.states, paths.fingerprint),
         runtime.save_every_seconds,
@@ -117,16 +121,22 @@ def train_attempt(
             recipe.monitor,
             resolution=setup.resolution,
             early_stopping=_build_early_stopping(recipe),
-            checkpoint=_build_checkpoint(recipe, paths.checkpoints),
+            checkpoint=_build_checkpoint(recipe, paths.checkpoints, metadata),
             on_epoch=on_epoch,
             autosave=autosave,
         )
     outcome.log_lines = [*lines, *outcome.log_lines]
+    epochs = len(outcome.history)
     return outcome, {
         "learning_rate": recipe.optimizer.learning_rate,
         "micro_batch": trainer.micro_batch.size,
         "bn_momentum": architecture.bn_momentum,
-        **settings,
+        # What a comparison of runs needs to know beside the recipe.
+        "has_batch_norm": min_micro_batch(trainer.model) > 1,
+        "optimizer_steps": epochs * len(train),
+        "images_seen": epochs * len(store.labels("train")),
+        "start_sha256": [file_sha256(path) for path in recipe.start_files],
+        **described,
     }
 
 
@@ -161,8 +171,10 @@ def _build_early_stopping(recipe: Training) -> EarlyStopping | None:
     return EarlyStopping(stop.patience, stop.warmup_epochs, recipe.monitor.mode, stop.min_delta)
 
 
-def _build_checkpoint(recipe: Training, folder: Path) -> ModelCheckpoint:
+def _build_checkpoint(
+    recipe: Training, folder: Path, metadata: dict[str, Any]
+) -> ModelCheckpoint:
     monitor = recipe.monitor
     return ModelCheckpoint(
-        folder, monitor.name, monitor.mode, recipe.save_top_k, recipe.save_optimizer
+        folder, monitor.name, monitor.mode, recipe.save_top_k, recipe.save_optimizer, metadata
     )

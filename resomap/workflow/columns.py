@@ -240,11 +240,7 @@ PROFILES = (
     Column("ratio_to_reference", "ratio", "latency over that of the reference workload"),
     Column("training_images_per_second", "1/s", "images per second of a training step"),
     Column("activations_mib", "MiB", "computed size of the activations"),
-    Column(
-        "peak_reserved_mib",
-        "MiB",
-        "what PyTorch's allocator reserves for the cell at its peak (CUDA)",
-    ),
+    Column("peak_reserved_mib", "MiB", "peak that PyTorch's allocator reserves (CUDA)"),
     *(*ENERGY_PER_IMAGE, *POWER),
 )
 STAGES = (
@@ -334,7 +330,7 @@ SANITY = (
     *(CORRELATION, SANITY_FLOOR),
     Column("retained", "ratio", "what is kept: 0 at the floor, 1 when nothing changed"),
     Column("retained_low", "ratio", "lower end of its one-sided 95 % interval"),
-    Column("passed", "bool", "the method passes the sanity check"),
+    Column("passed", "bool", "the method is not shown to fail the sanity check"),
 )
 INTERVENTIONS = (
     *(*CELL, GROUP, KIND, SEEDS, N_IMAGES),

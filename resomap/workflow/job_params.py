@@ -13,11 +13,10 @@ from resomap.system.gpus import largest_memory_mib
 from resomap.workflow import jobs
 from resomap.workflow.artifact_paths import receipt_path
 from resomap.workflow.checked_files import read_json
-from resomap.workflow.code_digest import PACKAGE, digest_code
+from resomap.workflow.code_digest import PACKAGE, combine_code, digest_code, digest_own_code
 from resomap.workflow.data_digest import data_settings, digest_data_code, digest_user_files
 from resomap.workflow.jobs import Job
 from resomap.workflow.layout import STAGE_OF, artifact
-from resomap.workflow.own_code import combine_code, digest_own_code
 from resomap.workflow.receipts import digest_job, is_receipt_of, read_receipt
 from resomap.workflow.sweep_results import JOB_TYPES
 from resomap.workflow.targets import swept_models

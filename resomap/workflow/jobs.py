@@ -13,13 +13,13 @@ from pydantic import ValidationError
 from resomap.config.architecture import Architecture
 from resomap.config.data import Data, Filter
 from resomap.config.evaluation import Evaluation
+from resomap.config.report import Report
 from resomap.config.schema import (
     Device,
     Experiment,
     Explainability,
     Mlflow,
     Profiling,
-    Report,
     Runtime,
 )
 from resomap.config.start import Start

@@ -88,8 +88,8 @@ def read_run_config(directory: Path) -> Config:
         raise ConfigError(
             f"{path}: not found: no sweep ran in this directory; give the one that holds results/"
         )
+    values = read_yaml(path)
     try:
-        values = read_yaml(path)
         missing = ", ".join(sorted(set(Config.model_fields) - set(values)))
         if missing:  # not to be filled with the shipped values of this version
             raise ConfigError(f"it lacks {missing}")

@@ -40,7 +40,9 @@ def check_networks(config: Config, checked: Path = CHECKED_NETWORKS) -> list[str
         check=False,
     )
     if process.returncode:
-        raise ConfigError(process.stderr.strip().removeprefix("error: "))
+        # Downloads and warnings of libraries stand before it.
+        before, _, message = f"\n{process.stderr.strip()}".partition("\nerror: ")
+        raise ConfigError(message or before.strip())
     return _read_notes(checked)
 
 

@@ -5,13 +5,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
-from resomap.config.schema import Config
 from resomap.errors import DataError
 from resomap.text import format_count
 from resomap.workflow import jobs
 from resomap.workflow.artifact_paths import locate_file, receipt_path
 from resomap.workflow.checked_files import read_json
-from resomap.workflow.data_digest import data_settings
 from resomap.workflow.layout import (
     STAGE_OF,
     JobState,
@@ -21,7 +19,6 @@ from resomap.workflow.layout import (
     state_folder,
 )
 from resomap.workflow.receipts import digest_job, is_receipt_of, read_receipt
-from resomap.workflow.targets import swept_models
 
 ALL_TRIGGERS = ("code", "input", "mtime", "params", "software-env")
 ResultState = Literal["current", "stale", "missing"]
@@ -134,50 +131,6 @@ class SweepResults:
             for stage, wildcards in self.jobs()
             if self.state(stage, **wildcards) == "stale"
         ]
-
-
-class RecordedSweep(SweepResults):
-    """The results in `folder`, compared with the recipe of a recorded configuration.
-
-    The code may have changed since, and the images of the user may be elsewhere: what was
-    recorded is to be read, not made again.
-    """
-
-    def __init__(self, folder: Path, config: Config) -> None:
-        super().__init__(folder, _sweep_job(config))
-
-    def state(self, stage: str, **wildcards: Any) -> ResultState:
-        """Return whether the results of a job are those of the configuration."""
-        key = {name: str(value) for name, value in wildcards.items()}
-        receipt = read_receipt(receipt_path(self.folder, STAGE_OF[stage], key))
-        # As everywhere, files without a receipt are not checked.
-        if receipt is None or receipt.job.recipe == digest_job(self.job(stage, **key)).recipe:
-            return "current"
-        return "stale"
-
-
-def _sweep_job(config: Config) -> jobs.SweepJob:
-    """Return the job of the sweep; digests of code and of images are left blank."""
-    explainability = config.explainability
-    recipes = jobs.Recipes(
-        data=data_settings(config),
-        data_code="",
-        listing="",
-        training=config.training,
-        evaluation=config.evaluation,
-        explainability=explainability if explainability.enabled else None,
-        profiling=config.system.profiling,
-        device=config.system.device,
-        codes=dict.fromkeys(JOB_TYPES, ""),
-        own_codes={},
-    )
-    return jobs.SweepJob(
-        code="",
-        models=swept_models(config),
-        resolutions=tuple(sorted(config.sweep.resolutions)),
-        seeds=tuple(sorted(config.sweep.seeds)),
-        recipes=recipes,
-    )
 
 
 def check_nothing_stale(sweep: SweepResults, triggers: str) -> None:

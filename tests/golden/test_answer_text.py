@@ -3,12 +3,14 @@
 from typing import Any
 
 from resomap.analysis.decision.choice import choose
+from resomap.analysis.decision.inputs import Progress
 from resomap.analysis.sweep_comparison import compare_sweeps
 from resomap.config.load import build_config
 from resomap.report.text.answer import answer_lines
 from resomap.report.text.comparison import comparison_lines
 from tests.unit.analysis.decision.test_candidates import candidates
 from tests.unit.analysis.decision.test_choice import at_chance, candidate, rules
+from tests.unit.analysis.decision.test_confounds import PLANTED, sweep
 from tests.unit.analysis.test_sweep_comparison import runs
 
 FEW: dict[str, Any] = {"seeds": (0,), "images": 100}
@@ -31,12 +33,19 @@ def test_answer_page(snapshot: Any) -> None:
         "provisional": [candidate(48, 0.949, 2, valid=False), candidate(96, 0.95, 8)],
     }
     sections = {
-        name: list(answer_lines(choose(each, rules()), 5, 6)) for name, each in cells.items()
+        name: list(answer_lines(choose(each, rules()), Progress(6, 4, 1)))
+        for name, each in cells.items()
     }
     frugal = choose(open_cells, rules(attitude="frugal"))
-    sections["frugal"] = list(answer_lines(frugal, 6, 6))
+    sections["frugal"] = list(answer_lines(frugal, Progress(6, 6, 0)))
     limited = choose(cells["chosen"], rules(max_latency_ms=5, min_accuracy=0.9))
-    sections["excluded"] = list(answer_lines(limited, 6, 6))
+    sections["excluded"] = list(answer_lines(limited, Progress(6, 6, 0)))
+    confounded = sweep(PLANTED["device"] | PLANTED["schedule"])
+    sections["confounded"] = list(answer_lines(choose(confounded, rules()), Progress(9, 9, 0)))
+    accepted = rules(accept_confounds=("device", "schedule"))
+    sections["accepted"] = list(answer_lines(choose(confounded, accepted), Progress(9, 9, 0)))
+    dear = sweep(PLANTED["torch"], seeds=(0, 1, 2))[::2]
+    sections["confounded best"] = list(answer_lines(choose(dear, rules()), Progress(6, 6, 0)))
     assert page(sections) == snapshot
 
 

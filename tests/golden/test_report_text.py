@@ -24,6 +24,7 @@ from resomap.analysis.findings.finding import Estimate, Finding
 from resomap.analysis.tables import Tables, read_tables
 from resomap.report.page import page_findings, page_limits
 from resomap.report.text import accuracy, choice, cost, data, evidence, limits
+from resomap.report.text.choice_title import choice_title
 from tests.dataset_facts import copy_row
 from tests.synthetic import Sweep, aggregate
 from tests.unit.analysis.decision.test_choice import at_chance, candidate, few_images, rules
@@ -82,10 +83,10 @@ def test_headline_page(tables: Tables, snapshot: Any) -> None:
     sections = {"sweep": [tables.choice["headline"], *tables.choice["reasons"]]}
     for name, candidates in cells.items():
         record = choice.describe_choice(choose(candidates, rules()))
-        sections[name] = [choice.choice_title(record), record["headline"], *record["reasons"]]
+        sections[name] = [choice_title(record), record["headline"], *record["reasons"]]
     for name, candidates in (("frugal", cells["chosen"]), ("frugal, undecided", undecided)):
         record = choice.describe_choice(choose(candidates, rules(attitude="frugal")))
-        sections[name] = [choice.choice_title(record), record["headline"], *record["reasons"]]
+        sections[name] = [choice_title(record), record["headline"], *record["reasons"]]
     excluded = choose([candidate(48, 0.8, 2)], rules(min_accuracy=0.9))
     record = choice.describe_choice(excluded)
     sections["excluded"] = [record["headline"], *record["reasons"]]

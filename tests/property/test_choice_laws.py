@@ -1,5 +1,7 @@
 """Laws of the choice, over random sweeps."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,7 +10,7 @@ from resomap.analysis.decision.candidates import Candidate
 from resomap.analysis.decision.choice import choose
 from resomap.analysis.decision.latencies import Latency
 from resomap.analysis.predictions import Cell, Predictions
-from resomap.config.schema import Report
+from resomap.config.report import CONFOUNDS, Report
 from tests.synthetic import report_rules
 
 IMAGES = 150
@@ -72,6 +74,34 @@ def test_chosen_cell_is_shown_within_margin(candidates: list[Candidate]) -> None
     choice = choose(candidates, rules())
     if choice["status"] == "chosen":
         assert choice["regret"]["at_most"] <= 0.05
+
+
+@settings(deadline=None, max_examples=40)
+@given(sweeps(), st.data())
+def test_confound_never_certifies_more(
+    candidates: list[Candidate], data: st.DataObject
+) -> None:
+    names = st.sampled_from(CONFOUNDS)
+    accepted = tuple(data.draw(st.sets(names, max_size=2)))
+    planted = [
+        replace(
+            one,
+            facts={
+                seed: {name: data.draw(st.integers(0, 1)) for name in data.draw(st.sets(names))}
+                for seed in one.val.seeds
+            },
+        )
+        for one in candidates
+    ]
+    free = choose(candidates, rules())
+    some, most = (
+        choose(planted, rules().model_copy(update={"accept_confounds": each}))
+        for each in (accepted, CONFOUNDS)
+    )
+    assert most["certified"] == free["certified"]
+    assert some["certified"] in (None, free["certified"])
+    if all(one["accepted"] for one in some["confounds"]):
+        assert some["certified"] == free["certified"]
 
 
 def test_cheaper_of_equally_accurate_open_cells_is_needed() -> None:

@@ -20,6 +20,7 @@ OTHER_SIDES = {
     "timm/eva02_tiny_patch14_224": (70, 98, 224),
     "timm/swinv2_tiny_window8_256": (64, 128, 256),
     "timm/coatnet_pico_rw_224": (64, 96, 224),
+    "timm/mobilevitv2_050": (64, 128, 256),
     "torchvision/inception_v3": (96, 128, 299),
     "torchvision/maxvit_t": (224, 448, 672),
 }
@@ -101,8 +102,8 @@ TORCHVISION = [
     "maxvit_t",
 ]
 NAMES = [f"timm/{name}" for name in TIMM] + [f"torchvision/{name}" for name in TORCHVISION]
-REDUCTIONS = (1, 2, 4, 8, 14, 16, 32)
-"""Pixels per cell of a map, along one side."""
+UNPADDED = {"torchvision/alexnet", "torchvision/inception_v3"}
+"""Networks whose convolutions lose cells at the border."""
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -119,10 +120,15 @@ def test_network_is_built_and_counted_at_three_sizes(name):
         layer, grid = choose_layer(blocks, calls, "auto")
         sides = {call.name: call.side for call in calls}
         assert grid >= MIN_MAP_SIDE or grid == max(sides[block] for block in blocks.names)
-        fitting = {length for each in REDUCTIONS for length in (side // each, -(-side // each))}
-        assert grid in fitting | {side // each - 1 for each in REDUCTIONS}
         (output,) = [call.output for call in calls if call.name == layer]
-        assert output.shape[1:].numel() % grid**2 == 0 or output.ndim == 3
+        if output.ndim == 4:
+            assert output.shape[2] == grid
+            assert grid in (output.shape[1], output.shape[3])
+        else:
+            assert 0 <= output.shape[1] - grid**2 <= 5
+        if name not in UNPADDED:
+            # Pixels per cell of a map, along one side.
+            assert {-(-side // each) for each in (2, 4, 8, 14, 16, 32)} & {grid, grid + 1}
 
 
 ONE_OF_EACH_FAMILY = [
@@ -144,11 +150,16 @@ def test_network_trains_and_its_layer_decides(name):
     model = build_model(find_named(name), 3, 64)
     images, labels = torch.randn(4, 3, 64, 64), torch.tensor([0, 1, 2, 0])
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    before = {key: tensor.clone() for key, tensor in model.named_parameters()}
+    before = [parameter.detach().clone() for parameter in model.parameters()]
     nn.functional.cross_entropy(model.train()(images), labels).backward()
     optimizer.step()
-    moved = [not torch.equal(before[key], tensor) for key, tensor in model.named_parameters()]
-    assert sum(moved) > 0.8 * len(moved)
+    reached = [parameter.grad is not None for parameter in model.parameters()]
+    assert sum(reached) > 0.95 * len(reached)
+    # Not all: some networks start with residual branches that add 0.
+    moved = [
+        not torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True)
+    ]
+    assert sum(moved) > 0.3 * len(moved)
     layer, module, side = find_layer(model, 64, "auto")
     view = token_layouts(model, 64, [layer]).get(layer)
     settings = AttributionSettings(module, 2, 2, 4, view)

@@ -106,6 +106,15 @@ def test_check_counts_other_files_in_one_line(tmp_path, check_folder):
     assert "2 classes: cat 20, dog 20." in result.output
 
 
+def test_check_names_every_class_of_a_budget_that_the_images_lack(check):
+    result = check(
+        "report: {min_recall: [{name: torpdo, recall: 0.9}, {name: eel, recall: 0.5}]}"
+    )
+    assert result.exit_code == 1
+    assert "report.min_recall: no class is called 'eel'" in result.output
+    assert "no class is called 'torpdo'" in result.output
+
+
 def test_check_of_missing_folder_fails_in_one_line(check_folder):
     result = check_folder()
     assert result.exit_code == 1

@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from resomap.cli import app
-from resomap.config.schema import Report
-from resomap.system.files import read_json
+from resomap.config.report import Report
+from resomap.system.files import read_arrays, read_json, write_arrays, write_json
 from tests.recorded_sweeps import (
     RecordedDirectory,
     small_sweep,
@@ -88,11 +89,42 @@ def test_partial_sweep_is_read_and_named(tmp_path: Path) -> None:
     assert "2 of 4 runs have finished; the other 2 may change the answer." in result.output
 
 
+def test_run_of_another_device_and_version_is_marked_and_accepted_by_name(
+    tmp_path: Path,
+) -> None:
+    directory = RecordedDirectory(tmp_path, SWEEP).write()
+    path = directory / "results/runs/custom/simple_cnn/r24/seed1/metrics.json"
+    metrics = read_json(path)
+    metrics["environment"] |= {"device": "NVIDIA H100", "torch": "2.12.0"}
+    write_json(path, metrics)
+    found = record(directory)
+    assert (found["status"], found["certified"]) == ("undecided", None)
+    assert [one["name"] for one in found["confounds"]] == ["torch", "device"]
+    text = run(directory).output
+    assert text.startswith(
+        "Confounded, since compared runs differ in version of torch and device."
+    )
+    assert "simple_cnn at 24 px (seed 1) has NVIDIA H100; the other" in text
+    assert record(directory, "--accept-confounds", "device")["certified"] is None
+    for flags in (("device", "torch"), ("device,torch",)):
+        accepted = [each for flag in flags for each in ("--accept-confounds", flag)]
+        assert record(directory, *accepted)["status"] == "chosen"
+
+
 def test_sweep_without_a_finished_run_has_no_choice(tmp_path: Path) -> None:
     waiting = tuple(("tiny_cnn", px, seed) for px in (24, 48) for seed in (0, 1))
     result = run(RecordedDirectory(tmp_path, small_sweep(waiting=waiting)).write())
     assert result.exit_code == 4
-    assert result.output.startswith("No choice: no run of this sweep has finished.")
+    assert result.output.startswith("No choice: no run of this sweep has a result.")
+    assert "0 of 4 runs have finished; the other 4 may change the answer." in result.output
+
+
+def test_failed_runs_are_not_awaited(tmp_path: Path) -> None:
+    failed = {("tiny_cnn", px, seed): "diverged" for px in (24, 48) for seed in (0, 1)}
+    result = run(RecordedDirectory(tmp_path, small_sweep(statuses=failed)).write())
+    assert result.exit_code == 4
+    assert "4 of 4 runs diverged or did not fit in memory." in result.output
+    assert "may change" not in result.output
 
 
 def test_runs_of_another_configuration_are_left_out(tmp_path: Path) -> None:
@@ -109,6 +141,10 @@ def test_runs_of_another_configuration_are_left_out(tmp_path: Path) -> None:
         (("--attitude", "bold"), "--attitude: Input should be 'certified' or 'frugal', not"),
         (("--min-recall", "torpedo"), "--min-recall: expected CLASS=SHARE"),
         (("--min-recall", "torpdo=0.9"), "did you mean torpedo?"),
+        (
+            ("--accept-confounds", "devise"),
+            "--accept-confounds: unknown confound 'devise'; did you mean device?",
+        ),
     ],
 )
 def test_wrong_flag_is_named_in_one_line(
@@ -142,6 +178,28 @@ def test_sweep_without_images_is_refused(directory: Path, tmp_path: Path) -> Non
     assert (
         "manifest.json: not found: the sweep has not prepared its images yet" in result.output
     )
+
+
+@pytest.mark.parametrize("kept", [0, 100])
+def test_predictions_of_other_images_are_refused(tmp_path: Path, kept: int) -> None:
+    directory = RecordedDirectory(tmp_path, small_sweep()).write()
+    path = directory / "results/runs/custom/tiny_cnn/r24/seed0/predictions.npz"
+    arrays = {name: values[:kept] for name, values in read_arrays(path).items()}
+    write_arrays(path, **arrays if kept else {"label": np.arange(400) % 8})
+    result = run(directory)
+    assert result.exit_code == 1
+    assert (
+        f"{path}: expected label and logits_r24 of 400 images: delete it and run again"
+    ) in result.output.replace("\n", " ")
+
+
+def test_edited_record_of_the_configuration_is_named_once(tmp_path: Path) -> None:
+    directory = RecordedDirectory(tmp_path, small_sweep()).write()
+    path = directory / "results" / "run_config.yaml"
+    path.write_text("report: [\n - : x")
+    output = run(directory).output
+    assert output.startswith(f"error: {path}, line ")
+    assert "another version" not in output
 
 
 def test_choosing_loads_neither_torch_nor_matplotlib(directory: Path) -> None:

@@ -44,6 +44,32 @@ def test_other_images_are_refused_in_one_line(first: Path, tmp_path: Path) -> No
     assert result.output.count("\n") == 1
 
 
+def test_other_content_of_one_file_is_named(first: Path, tmp_path: Path) -> None:
+    table = RecordedDirectory(tmp_path, small_sweep()).write() / "results/data/pictures.csv"
+    lines = table.read_text().splitlines()
+    place = next(number for number, line in enumerate(lines) if "test/5.jpg" in line)
+    lines[place] = lines[place].rpartition(",")[0] + ",ffffffffffffffff"
+    table.write_text("\n".join(lines) + "\n")
+    assert "the first is test/5.jpg with other content" in run(first, tmp_path).output
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "pictures.csv: not found"), ("a,b\n1,2\n", "pictures.csv is damaged")],
+)
+def test_unreadable_list_of_images_is_named(
+    first: Path, tmp_path: Path, content: str | None, message: str
+) -> None:
+    table = RecordedDirectory(tmp_path, small_sweep()).write() / "results/data/pictures.csv"
+    table.unlink()
+    if content:
+        table.write_text(content)
+    result = run(first, tmp_path)
+    assert result.exit_code == 1
+    assert message in result.output
+    assert result.output.count("\n") == 1
+
+
 def test_directory_without_a_sweep_is_named(first: Path, tmp_path: Path) -> None:
     result = run(first, tmp_path)
     assert result.exit_code == 1

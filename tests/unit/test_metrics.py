@@ -19,6 +19,11 @@ def test_confident_correct_logits_have_perfect_scores():
     assert math.copysign(1, result["log_loss"]) == 1
 
 
+def test_equal_logits_find_no_class_beyond_the_first_five():
+    logits, labels = np.zeros((11, 11), np.float32), np.arange(11)
+    assert metrics.compute_scores(logits, labels)["top5_accuracy"] == pytest.approx(5 / 11)
+
+
 def test_top5_is_scored_from_eleven_classes_on():
     labels = np.arange(11)
     logits = np.tile(np.arange(11.0, 0, -1, dtype=np.float32), (11, 1))

@@ -17,7 +17,7 @@ def test_card_of_a_network_has_a_row_for_each_resolution():
         "smallest resolution: 1 px",
         "weights: IMAGENET1K_V1: 224 px, bilinear, mean 0.485 0.456 0.406, std 0.229 0.224 0.225",
         "resolution  parameters  MACs (millions)   layer   grid  receptive field",
-        "16 px       11,689,512             10.0  layer1  4 x 4            43 px",
+        "16 px       11,689,512             16.1  layer1  4 x 4            43 px",
         "224 px      11,689,512          1,814.1  layer4  7 x 7           435 px",
         "16 px: the map is 1 x 1 from layer3 on",
     ]

@@ -79,3 +79,12 @@ def test_format_milliseconds_and_ratio_keep_significant_digits():
 def test_align_columns_pads_to_widest_cell():
     rows = [("a", "1", "10"), ("bcd", "200", "3")]
     assert list(text.align_columns(rows)) == ["a      1  10", "bcd  200   3"]
+
+
+def test_wrap_lines_indents_what_continues_and_keeps_every_word():
+    line = "Why not    tiny_cnn at 24 px: not shown to cost less"
+    wrapped = list(text.wrap_lines([line, "short"], 30, 11))
+    assert wrapped[0] == "Why not    tiny_cnn at 24 px:"
+    assert wrapped[1] == " " * 11 + "not shown to cost"
+    assert wrapped[-1] == "short"
+    assert " ".join(wrapped).split() == f"{line} short".split()

@@ -50,6 +50,8 @@ def test_bad_networks_end_the_sweep_before_any_image(checkout):
     output = run.stdout + run.stderr
     assert run.returncode == 1
     assert "models.mine.builder: unknown builder 'resnet19'; did you mean resnet18?" in output
-    assert "sweep.resolutions: vit cannot take images of 16, 24 px" in output
+    assert (
+        "sweep.resolutions: vit takes multiples of its patch of 16 px, and 24 is none" in output
+    )
     assert not (checkout.path / "results" / "data").exists()
     assert not (checkout.path / "results" / "checked_networks.json").exists()

@@ -74,10 +74,7 @@ def test_snakemake_report_has_the_figures(finished):
     [
         ({"sweep": {"resolution": [24]}}, "did you mean resolutions?"),
         ({"sweep": {"models": ["tiny_cn"]}}, "did you mean tiny_cnn?"),
-        (
-            {"sweep": {"models": ["vgg11"], "resolutions": [24]}},
-            "vgg11 needs images of at least 32 px",
-        ),
+        ({"sweep": {"models": ["hub/resnet18"]}}, "'hub/resnet18' is no builder"),
         ({"sweep": {"seeds": []}}, "sweep.seeds"),
         ({"sweep": {"seeds": [0, 0]}}, "listed more than once"),
         ({"training": {"optimizer": {"learning_rate": "1e-1"}}}, "YAML reads it as text"),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from resomap.analysis.accuracies import Evaluated, Split
+from resomap.analysis.decision.confounds import SeedFacts
 from resomap.analysis.decision.latencies import Latency
 from resomap.analysis.predictions import Cell, Predictions
 from resomap.analysis.statistics import compute_spread, crossed_error, pool_spreads
@@ -20,9 +21,11 @@ class Candidate:
 
     `val` and `test` hold its predictions. `eval_resolution` is None for that of training, and
     `mode` says what was adapted for it (`raw`: nothing). `variant` is the way of running it, None
-    for the first of the profile. `latency` is None when not measured. `costs` holds other measurements of one image by their column of profiles.csv. `failed_seeds`
-    counts the runs that diverged or did not fit in memory. `alarm` is the state of the alarm
-    about its evidence, and `localisation` the lower end of the share of relevance on the object.
+    for the first of the profile. `latency` is None when not measured. `costs` holds other
+    measurements of one image by their column of profiles.csv, and `energy_rounds` the energy in
+    each round. `failed_seeds` counts the runs that diverged or did not fit in memory. `alarm` is the state of the alarm about its evidence,
+    and `localisation` the lower end of the share of relevance on the object. `facts` are what
+    may confound a comparison of its runs, by seed.
     """
 
     val: Predictions
@@ -32,9 +35,11 @@ class Candidate:
     mode: EvaluationMode = RAW
     variant: str | None = None
     costs: Mapping[str, float | None] = field(default_factory=dict)
+    energy_rounds: tuple[float, ...] = ()
     failed_seeds: int = 0
     alarm: str | None = None
     localisation: float | None = None
+    facts: SeedFacts = field(default_factory=dict)
 
     @property
     def cell(self) -> Cell:
@@ -110,6 +115,8 @@ class WayToRun:
     variant: str | None
     latency: Latency
     costs: Mapping[str, float | None]
+    device: str | None = None
+    energy_rounds: tuple[float, ...] = ()
 
 
 WaysToRun = Mapping[Cell, Sequence[WayToRun]]
@@ -123,6 +130,7 @@ class CellEvidence:
     failed_seeds: int = 0
     alarm: str | None = None
     localisation: float | None = None
+    facts: SeedFacts = field(default_factory=dict)
 
 
 def list_candidates(
@@ -147,6 +155,7 @@ def list_candidates(
             alarm=known.alarm,
             # Explanations are those at the resolution of training, so they locate nothing else.
             localisation=known.localisation if px == cell.resolution else None,
+            facts=known.facts,
         )
         candidates += _in_every_way(candidate, ways.get(cell._replace(resolution=px), ()))
     return candidates
@@ -157,7 +166,19 @@ def _in_every_way(candidate: Candidate, ways: Sequence[WayToRun]) -> Iterator[Ca
     if not ways:
         yield candidate
     for way in ways:
-        yield replace(candidate, variant=way.variant, latency=way.latency, costs=way.costs)
+        yield replace(
+            candidate,
+            variant=way.variant,
+            latency=way.latency,
+            costs=way.costs,
+            energy_rounds=way.energy_rounds,
+            facts=_with_device(candidate.facts, way.device),
+        )
+
+
+def _with_device(facts: SeedFacts, device: str | None) -> SeedFacts:
+    """Return the facts with the device that the cost was measured on."""
+    return {seed: {**of_run, "latency_device": device} for seed, of_run in facts.items()}
 
 
 def _contenders(val: Split) -> list[Evaluated]:

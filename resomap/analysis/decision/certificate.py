@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from resomap.analysis.decision.contrasts import Contrasts
 from resomap.analysis.statistics import TINY
@@ -22,13 +21,14 @@ class Certificate:
 
     `shown_within` (K,) is the largest deficit to any other cell that the data leave possible;
     for the cells of the sequence on test images, for others on validation images. `split` is
-    what the tests read.
+    what the tests read. `prevented` (K,) are the cells that a confound keeps from passing.
     """
 
     sequence: tuple[int, ...]
     passed: int
     shown_within: np.ndarray
     split: str
+    prevented: np.ndarray
 
     @property
     def certified(self) -> int | None:
@@ -48,8 +48,9 @@ def certify(
     cheaper: np.ndarray,
     margin: float,
     error: float,
+    prevented: np.ndarray | None = None,
 ) -> Certificate:
-    """Test the sequence of cells at level `error`.
+    """Test the sequence of cells at level `error`; those `prevented` (K,) fail.
 
     `ranks` sort cells by promise on validation images, `cheaper` (K, K) is whether the row is
     shown to cost less than the column. Without `test` images, validation images are tested, and
@@ -57,24 +58,30 @@ def certify(
     """
     sequence = promising_sequence(ranks, cheaper)
     on_val = largest_deficits(val, error / len(ranks))
+    if prevented is None:
+        prevented = np.zeros(len(ranks), bool)
     if test is None:
-        return _certificate(sequence, on_val, margin, "val")
+        return _certificate(sequence, on_val, margin, "val", prevented)
     deficits = largest_deficits(test, error, expected_luck(val, test, sequence[0], cheaper))
     shown_within = on_val.copy()
     shown_within[list(sequence)] = deficits[list(sequence)]
-    return _certificate(sequence, shown_within, margin, "test")
+    return _certificate(sequence, shown_within, margin, "test", prevented)
 
 
 def _certificate(
-    sequence: tuple[int, ...], shown_within: np.ndarray, margin: float, split: str
+    sequence: tuple[int, ...],
+    shown_within: np.ndarray,
+    margin: float,
+    split: str,
+    prevented: np.ndarray,
 ) -> Certificate:
     """Count the cells of the sequence before the first failure."""
     passed = 0
     for cell in sequence:
-        if shown_within[cell] > margin:
+        if shown_within[cell] > margin or prevented[cell]:
             break
         passed += 1
-    return Certificate(sequence, passed, shown_within, split)
+    return Certificate(sequence, passed, shown_within, split, prevented)
 
 
 def promising_sequence(ranks: Sequence[tuple], cheaper: np.ndarray) -> tuple[int, ...]:
@@ -106,32 +113,25 @@ def expected_luck(
 ) -> np.ndarray:
     """Return by how much the seeds of a cell probably flatter it on test images (K, K).
 
-    Test images are new, but the networks are those whose validation accuracy selected them:
-    of several equal cells the one with the luckiest seeds is tested.
+    Test images are new, but the networks are those whose validation accuracy selected them. Were
+    all contenders of a cell equally accurate, its lead over them would be luck, of which the
+    seeds have the share `luck_share`. Contenders are the best cell and those that cost less.
     """
-    rivals = cheaper[:, best] | (np.arange(len(cheaper)) == best)
-    count = contenders(val)[rivals].sum(axis=0)
-    return flattery(val, test) * expected_maximum(np.maximum(count, 1))[:, None]
-
-
-def contenders(val: Contrasts) -> np.ndarray:
-    """Return where the row is not shown to be less accurate than the column (K, K)."""
     contends = val.differences + val.half_widths(CONTENTION) >= 0
     np.fill_diagonal(contends, True)
-    return np.asarray(contends)
+    rivals = cheaper[:, best] | (np.arange(len(cheaper)) == best)
+    contends &= rivals[:, None] | np.eye(len(cheaper), dtype=bool)
+    # A cell contends with those that are not shown to be less accurate than it is. Their median,
+    # so that one better cell among them hides no luck.
+    centre = np.nanmedian(np.where(contends.T, val.means, np.nan), axis=1)
+    lead = np.maximum(val.means - centre, 0.0)
+    return luck_share(test.seed_part, val.image_variance) * lead[:, None]
 
 
-def flattery(val: Contrasts, test: Contrasts) -> np.ndarray:
-    """Return how much luck of the seeds one standard deviation of selection brings (K, K)."""
-    # One half of the variance of a pair belongs to each of its cells.
-    seeds, images = test.seed_part / 2, val.image_variance / 2
-    return np.where(seeds > 0, seeds / np.sqrt(np.maximum(seeds + images, TINY)), 0.0)
+def luck_share(seeds: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """Return the share of the seeds in the variance of lucky differences on validation images."""
+    return np.asarray(seeds / np.maximum(seeds + images, TINY))
 
 
 CONTENTION = 0.05
 """Level at which a cell is shown to be less accurate than another, and so no contender."""
-
-
-def expected_maximum(count: np.ndarray) -> np.ndarray:
-    """Return the expected largest of `count` standard normal values (Blom 1958)."""
-    return np.asarray(stats.norm.ppf((count - 0.375) / (count + 0.25)))

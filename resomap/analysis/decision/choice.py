@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from resomap.analysis.accuracies import Accuracies, compute_accuracies
-from resomap.analysis.decision.advice import SETTLED, advise
+from resomap.analysis.decision.advice import SETTLED, Advice, advise
 from resomap.analysis.decision.budgets import (
     Exclusions,
     apply_budgets,
@@ -19,10 +19,11 @@ from resomap.analysis.decision.budgets import (
 )
 from resomap.analysis.decision.candidates import Candidate, cheapest_ways
 from resomap.analysis.decision.comparison import Comparison, Ranking, rank_candidates
+from resomap.analysis.decision.confounds import confound_records
 from resomap.analysis.decision.control import control_record
 from resomap.analysis.decision.neighbours import neighbour_records
 from resomap.analysis.predictions import Cell, Predictions
-from resomap.config import schema
+from resomap.config.report import Report
 from resomap.workflow.predictions import RAW
 
 ChoiceRecord = dict[str, Any]
@@ -32,7 +33,7 @@ POWER = 0.8
 
 def choose(
     candidates: Sequence[Candidate],
-    rules: schema.Report,
+    rules: Report,
     classes: Sequence[str] = (),
     accuracies: Accuracies | None = None,
 ) -> ChoiceRecord:
@@ -41,7 +42,8 @@ def choose(
     `status` is `chosen` (a cell is certified: shown on test images to lose less than the margin
     to every other), `best` (every cheaper cell than the best is shown to be worse), `undecided`
     (neither; the best stands in), `nothing learned` (no cell is shown to beat the majority
-    class) or `none` (no such cell is within the budgets). `certified` is the certified cell, and
+    class) or `none` (no such cell is within the budgets). `confounds` lists what the runs of
+    compared cells differ in; while it is not accepted, no cell of them is certified. `certified` is the certified cell, and
     `frugal` the cheapest one that is not shown to be worse; `rules.attitude` says which of them
     `choice` is. `provisional` lists the cells whose invalid latency the choice rests on.
     `accuracies` are those of the sweep, computed from the candidates when not given.
@@ -63,7 +65,7 @@ def choose(
     # Of cells that learned nothing, none is worth more than another.
     if baseline is None or not baseline["allowed_above"]:
         return record | _no_choice(candidates, baseline, accuracies)
-    ranking = rank_candidates(allowed, rules.margin, rules.confidence)
+    ranking = rank_candidates(allowed, rules.margin, rules.confidence, rules.accept_confounds)
     comparisons = ranking.comparisons()
     record["provisional"] += _disturbed_rivals(ranking, comparisons)
     record["control"] = control_record(candidates, rules.confidence)
@@ -95,6 +97,9 @@ def _decision(
         "regret": _regret(ranking, choice, rules["confidence"]),
         "tested_on": ranking.certificate.split,
         "comparisons": [_comparison_record(one) for one in comparisons],
+        "confounds": confound_records(
+            ranking.confounds, [(one.identity, one.facts) for one in ranking.candidates]
+        ),
         "minimum_detectable_difference": _detectable_difference(ranking),
         "needed": _needed(ranking, comparisons),
         "neighbours": neighbour_records(ranking, comparisons, choice, excluded),
@@ -152,6 +157,7 @@ def _no_choice(
         "status": "none",
         "tested_on": None,
         "comparisons": [],
+        "confounds": [],
         "neighbours": [],
         "minimum_detectable_difference": None,
     }
@@ -162,7 +168,7 @@ def _no_choice(
     return record | {"status": "nothing learned", "best": summary, "provisional": []}
 
 
-def _slow_and_disturbed(candidates: Sequence[Candidate], rules: schema.Report) -> Exclusions:
+def _slow_and_disturbed(candidates: Sequence[Candidate], rules: Report) -> Exclusions:
     """Return the cells that an invalid latency excludes."""
     error = shared_error(candidates, rules.confidence)
     return [
@@ -197,10 +203,15 @@ def _frugal(ranking: Ranking, comparisons: Sequence[Comparison]) -> int:
     """Return the cheapest candidate that is not shown to be worse than the best."""
     worse = {id(one.candidate) for one in comparisons if one.verdict == "worse"}
     possible = [cell for cell, one in enumerate(ranking.candidates) if id(one) not in worse]
-    # Only what is shown to cost less than the best is cheaper; of those the smallest median.
+    # Only what is shown to cost less than the best is cheaper; of those the smallest median,
+    # which several networks of one size share.
     cheaper = [cell for cell in possible if ranking.cheaper[cell, ranking.best]]
-    best = ranking.best
-    return min(cheaper, key=lambda cell: (ranking.candidates[cell].cost, cell), default=best)
+    candidates = ranking.candidates
+    return max(
+        cheaper,
+        key=lambda cell: (-candidates[cell].cost, candidates[cell].rank),
+        default=ranking.best,
+    )
 
 
 def _runner_up(ranking: Ranking, choice: int) -> int | None:
@@ -245,6 +256,7 @@ def _comparison_record(comparison: Comparison) -> ChoiceRecord:
         "shown_within": comparison.shown_within,
         "verdict": comparison.verdict,
         "cheaper": comparison.cheaper,
+        "confounds": list(comparison.confounds),
         "latency_ms_p50": _latency_record(candidate)["latency_ms_p50"],
     }
 
@@ -281,12 +293,15 @@ def _needed(ranking: Ranking, comparisons: Sequence[Comparison]) -> ChoiceRecord
     if not undecided or ranking.certificate.passed > 1:
         return None
     closest = max(undecided, key=lambda one: one.candidate.rank)
-    advice = advise(ranking)
+    confounds = ranking.confounds.unaccepted
+    # No more seeds or images of such runs would certify a cell.
+    advice = Advice(None, None) if confounds else advise(ranking)
     return {
         **closest.candidate.identity,
         "difference": asdict(closest.difference),
         "n_seeds": int(ranking.val.seeds.min()),
         "more_seeds": advice.more_seeds,
         "more_images": advice.more_images,
+        "confounds": list(confounds),
         "power": SETTLED,
     }

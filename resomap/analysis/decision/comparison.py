@@ -1,6 +1,6 @@
 """The pairwise comparison of candidates: shown within the margin, shown worse, or open."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ from scipy import stats
 
 from resomap.analysis.decision.candidates import Candidate
 from resomap.analysis.decision.certificate import Certificate, certify
+from resomap.analysis.decision.confounds import Confounds, find_confounds
 from resomap.analysis.decision.contrasts import Contrasts, contrast_cells
 from resomap.analysis.decision.latencies import shown_cheaper
 from resomap.analysis.statistics import TINY, Interval
@@ -19,7 +20,8 @@ class Comparison:
 
     `difference` is the interval against the best on validation images. `shown_within` is the
     largest deficit against any candidate that the data leave possible. `cheaper` is whether it
-    is shown to cost less than the best.
+    is shown to cost less than the best. `confounds` names what its runs and those of the best
+    differ in.
     """
 
     candidate: Candidate
@@ -27,6 +29,7 @@ class Comparison:
     shown_within: float
     verdict: str
     cheaper: bool
+    confounds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Ranking:
     certificate: Certificate
     margin: float
     error: float
+    confounds: Confounds
 
     @property
     def best(self) -> int:
@@ -67,13 +71,8 @@ class Ranking:
         errors, df = (values[others, self.best] for values in self.val.errors)
         beyond = -self.margin - self.val.differences[others, self.best]
         chances = stats.t.sf(beyond / np.maximum(errors, TINY), df)
-        worse: set[int] = set()
-        # Holm (1979): the clearest first, each at its share of the level, up to a failure.
-        for rank, place in enumerate(np.argsort(chances, kind="stable")):
-            if chances[place] > self.worse_error / (len(others) - rank):
-                break
-            worse.add(others[int(place)])
-        return worse
+        worse = shown_by_holm(chances, self.worse_error, len(others))
+        return {cell for cell, is_worse in zip(others, worse, strict=True) if is_worse}
 
     def _compare(self, cell: int, *, is_worse: bool) -> Comparison:
         verdict = "worse" if is_worse else "open"
@@ -85,13 +84,33 @@ class Ranking:
             shown_within=float(self.certificate.shown_within[cell]),
             verdict=verdict,
             cheaper=bool(self.cheaper[cell, self.best]),
+            confounds=tuple(self.confounds.between(cell, self.best)),
         )
 
 
+def shown_by_holm(chances: np.ndarray, error: float, tests: int) -> np.ndarray:
+    """Return where p-values (..., n) are shown at the level `error` that `tests` of them share.
+
+    Holm (1979): the clearest first, each at its share of the level, up to a failure.
+    """
+    order = np.argsort(chances, axis=-1, kind="stable")
+    shares = error / np.maximum(tests - np.arange(chances.shape[-1]), 1)
+    passed = np.take_along_axis(chances, order, axis=-1) <= shares
+    shown = np.zeros(chances.shape, bool)
+    np.put_along_axis(shown, order, np.logical_and.accumulate(passed, axis=-1), axis=-1)
+    return shown
+
+
 def rank_candidates(
-    candidates: Sequence[Candidate], margin: float, confidence: float
+    candidates: Sequence[Candidate],
+    margin: float,
+    confidence: float,
+    accepted: Iterable[str] = (),
 ) -> Ranking:
     """Compare every candidate with every other, and certify the cheapest within the margin.
+
+    Candidates with a rival whose runs differ in more than the `accepted` confounds are not
+    certified.
 
     Validation images select the sequence of cells, test images certify it; without test images
     validation images do both.
@@ -102,8 +121,12 @@ def rank_candidates(
     cheaper = cheaper_candidates(candidates, confidence)
     error = 1 - confidence
     ranks = [one.rank for one in candidates]
-    certificate = certify(val, test, ranks, cheaper, margin, error)
-    return Ranking(tuple(candidates), val, test or val, cheaper, certificate, margin, error)
+    confounds = find_confounds([one.facts for one in candidates], accepted)
+    prevented = confounds.prevents(len(candidates))
+    certificate = certify(val, test, ranks, cheaper, margin, error, prevented)
+    return Ranking(
+        tuple(candidates), val, test or val, cheaper, certificate, margin, error, confounds
+    )
 
 
 def contrast_candidates(candidates: Sequence[Candidate], split: str) -> Contrasts:

@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from resomap.analysis.accuracies import Accuracies, Split, compute_accuracies
 from resomap.analysis.cell_tables import ways_to_run
 from resomap.analysis.decision.candidates import Candidate, CellEvidence, list_candidates
+from resomap.analysis.decision.confounds import run_facts
 from resomap.analysis.predictions import (
     Cell,
+    Run,
     RunFolders,
     cell_runs,
     finished_runs,
@@ -18,22 +20,30 @@ from resomap.analysis.predictions import (
     sweep_cells,
 )
 from resomap.analysis.profiles import Row, read_records
-from resomap.config.schema import Config, Report
+from resomap.analysis.recorded_sweep import RecordedSweep
+from resomap.config.report import Report
+from resomap.config.schema import Config
 from resomap.errors import DataError
 from resomap.workflow.checked_files import read_json
-from resomap.workflow.sweep_results import RecordedSweep
 from resomap.workflow.targets import swept_models
+
+
+class Progress(NamedTuple):
+    """How many runs a sweep has, how many ended with a result, and how many without one."""
+
+    runs: int
+    finished: int
+    failed: int
 
 
 @dataclass(frozen=True)
 class SweepInputs:
-    """The candidates of a sweep, finished or not, and how many of its runs have finished."""
+    """The candidates of a sweep, finished or not, and how far it is."""
 
     candidates: list[Candidate]
     accuracies: Accuracies
     classes: tuple[str, ...]
-    finished: int
-    runs: int
+    progress: Progress
 
 
 def read_inputs(results: Path, config: Config, rules: Report) -> SweepInputs:
@@ -54,8 +64,11 @@ def read_inputs(results: Path, config: Config, rules: Report) -> SweepInputs:
         list_candidates(val, test, ways, evidence),
         compute_accuracies(val, test, rules.confidence),
         tuple(manifest["classes"]),
-        finished=len(finished_runs(cells, seeds, runs)),
-        runs=len(cells) * len(seeds),
+        Progress(
+            runs=len(cells) * len(seeds),
+            finished=len(finished_runs(cells, seeds, runs)),
+            failed=sum(one.failed_seeds for one in evidence.values()),
+        ),
     )
 
 
@@ -120,16 +133,25 @@ def read_split(
 def cell_evidence(
     cells: Sequence[Cell], seeds: Sequence[int], runs: RunFolders, alarms: Sequence[Row]
 ) -> dict[Cell, CellEvidence]:
-    """Return the failed seeds of every cell, and its alarm and localisation where explained."""
+    """Return the failed seeds and the facts of every cell, and what its explanations show."""
     by_cell: dict[Cell, list[Row]] = {}
     for row in alarms:
         by_cell.setdefault(Cell(row["family"], row["model"], row["resolution"]), []).append(row)
     evidence = {}
     for cell in cells:
-        statuses = [run.status for run in cell_runs(cell, seeds, runs)]
+        of_cell = cell_runs(cell, seeds, runs)
+        statuses = [run.status for run in of_cell]
         failed = statuses.count("diverged") + statuses.count("infeasible")
-        evidence[cell] = CellEvidence(failed, *_alarm_and_localisation(by_cell.get(cell, ())))
+        evidence[cell] = CellEvidence(
+            failed, *_alarm_and_localisation(by_cell.get(cell, ())), facts_by_seed(of_cell)
+        )
     return evidence
+
+
+def facts_by_seed(of_cell: Sequence[Run]) -> dict[int, dict[str, Any]]:
+    """Return what may confound comparisons with the finished runs of a cell."""
+    finished = [run for run in of_cell if run.status == "ok"]
+    return {run.seed: run_facts(read_json(run.folder / "metrics.json")) for run in finished}
 
 
 def _alarm_and_localisation(rows: Sequence[Row]) -> tuple[str | None, float | None]:
@@ -137,5 +159,7 @@ def _alarm_and_localisation(rows: Sequence[Row]) -> tuple[str | None, float | No
     if not rows:
         return None, None
     lows = [row["share_low"] for row in rows if row.get("share_low") is not None]
-    alarm = "fires" if any(row["state"] == "fires" for row in rows) else "silent"
+    states = {row["state"] for row in rows}
+    # One group is enough for both; in others no image may be predicted correctly.
+    alarm = next((state for state in ("fires", "silent") if state in states), None)
     return alarm, min(lows) if len(lows) == len(rows) else None

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from resomap.analysis.statistics import t_quantile
+
 
 @dataclass(frozen=True)
 class Latency:
@@ -26,10 +28,17 @@ class Latency:
 
     def upper_factor(self, error: float) -> float:
         """Return by which factor the latency may be larger, at the one-sided level `error`."""
-        logs = self.log_rounds
-        if len(logs) < 2:
-            return 1.0
-        return float(np.exp(stats.t.isf(error, len(logs) - 1) * stats.sem(logs)))
+        return upper_factor(self.log_rounds, error)
+
+
+def upper_factor(log_rounds: np.ndarray, error: float) -> float:
+    """Return by which factor a measurement may be larger, at the one-sided level `error`.
+
+    `log_rounds` are the logarithms of its repetitions; with fewer than two nothing is known.
+    """
+    if len(log_rounds) < 2:
+        return 1.0
+    return float(np.exp(stats.t.isf(error, len(log_rounds) - 1) * stats.sem(log_rounds)))
 
 
 def shown_cheaper(
@@ -51,8 +60,10 @@ def shown_cheaper(
         size = min(len(logs[row]), len(logs[column]))
         if size > 1:
             ratios = logs[row][:size] - logs[column][:size]
-            quantile = stats.t.isf((1 - confidence) / 2, size - 1)
-            half[row, column] = half[column, row] = quantile * stats.sem(ratios)
+            # Not `stats.sem`, whose checks take longer than everything else of a large sweep.
+            error = ratios.std(ddof=1) / np.sqrt(size)
+            quantile = t_quantile((1 - confidence) / 2, size - 1)
+            half[row, column] = half[column, row] = quantile * error
             slower[row, column], slower[column, row] = -ratios.mean(), ratios.mean()
     measured = np.isfinite(means)
     return np.asarray((slower > half) & measured & measured[:, None])

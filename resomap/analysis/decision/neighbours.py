@@ -23,7 +23,7 @@ def neighbour_records(
     best, and `excluded` the records of the candidates beyond a budget. `why` is `excluded` (with
     `reason`), `worse` (shown), `open` (it costs less, and may lose more than the margin),
     `dearer`, or `no gain` (its cost is not shown to differ). `difference` is that to the choice
-    on validation images.
+    on validation images, and `confounds` names what their runs differ in.
     """
     chosen = ranking.candidates[choice]
     worse = {id(one.candidate) for one in comparisons if one.verdict == "worse"}
@@ -62,6 +62,7 @@ def _compare(ranking: Ranking, cell: int, choice: int, *, is_worse: bool) -> Nei
         "difference": asdict(ranking.val.interval(cell, choice, 1 - ranking.error)),
         "times_latency": candidate.cost / chosen.cost if is_known else None,
         "at_most": float(ranking.certificate.shown_within[cell]),
+        "confounds": ranking.confounds.between(cell, choice),
     }
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from resomap.analysis.decision.certificate import expected_maximum
+from resomap.analysis.decision.certificate import CONTENTION, luck_share
 
 # Standard deviation of the accuracy between seeds.
 SEED_SD = 0.007
@@ -81,10 +81,17 @@ def _chance_of_answer(
         for count in (size.val, size.test)
     )
     best = val.argmax(axis=1)
-    # As in the certificate: of several contenders the luckiest is selected.
-    contenders = np.array(size.cells // 3 + 1.0)
-    luck = expected_maximum(contenders) * seeds / np.sqrt(seeds + of_images / size.val)
-    half = stats.t.isf(error, df) * np.sqrt(variance) + luck
+    luck = _expected_luck(val, seeds, of_images / size.val)
+    half = (stats.t.isf(error, df) * np.sqrt(variance) + luck)[:, None]
     deficits = test - test[np.arange(DRAWS), best][:, None] + half
     deficits[np.arange(DRAWS), best] = 0.0
     return float((deficits.max(axis=1) <= margin).mean())
+
+
+def _expected_luck(val: np.ndarray, seeds: float, images: float) -> np.ndarray:
+    """Return the luck that the certificate subtracts from the best cell of each sweep (draws,)."""
+    best = val.max(axis=1)
+    reach = stats.norm.isf(CONTENTION) * np.sqrt(2 * (seeds + images))
+    contends = val >= (best - reach)[:, None]
+    centre = np.nanmedian(np.where(contends, val, np.nan), axis=1)
+    return np.asarray(luck_share(np.array(seeds), np.array(images)) * (best - centre))

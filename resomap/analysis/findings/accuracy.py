@@ -100,11 +100,12 @@ def most_accurate_model(models: Sequence[Finding]) -> Finding | None:
 
 
 def lost_and_read(groups: pd.DataFrame, group: str) -> tuple[int | None, int | None]:
-    """Return up to which resolution all models lose a cue, and from which all read it."""
-    rows = groups[groups["group"] == group].groupby("resolution")["pair_accuracy"]
+    """Return up to which resolution all models are shown to lose a cue, and from which to read it."""
+    rows = groups[groups["group"] == group].groupby("resolution")
+    # Whole intervals: with few images a mean near a half shows nothing.
     # cummin: a lucky resolution above a lost one does not count as read, nor the reverse.
-    lost = (rows.max() < LOST_BELOW).cummin()
-    read = (rows.min() >= READ_FROM)[::-1].cummin()
+    lost = (rows["pair_accuracy_high"].max() < LOST_BELOW).cummin()
+    read = (rows["pair_accuracy_low"].min() >= READ_FROM)[::-1].cummin()
     return _last_resolution(lost), _last_resolution(read)
 
 

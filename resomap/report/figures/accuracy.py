@@ -108,14 +108,16 @@ def plot_train_test_matrix(tables: Tables) -> Drawing:
     )
     # One scale for all models; the lowest value is often far above 0.
     lowest = min(float(matrix["accuracy"].min()), majority)
-    for axes, (model, mode) in zip(panels, shown, strict=True):
-        rows = matrix[_is_of(matrix, model, mode)]
+    tables_shown = [matrix[_is_of(matrix, *of_panel)] for of_panel in shown]
+    for index, (axes, rows) in enumerate(zip(panels, tables_shown, strict=True)):
         if rows.empty:  # such as bn of a network without BatchNorm
             axes.set_axis_off()
             continue
+        model, mode = shown[index]
         _draw_matrix(axes, rows, lowest)
         axes.set_title(model if mode == RAW else f"{model}, {mode}")
-        axes.label_outer(remove_inner_ticks=True)
+        below = tables_shown[index + columns : index + columns + 1]
+        _label_panel(axes, is_lowest=all(one.empty for one in below))
     bar = figure.colorbar(panels[0].collections[0], ax=panels, label="test accuracy", pad=0.02)
     bar.outline.set_visible(False)
     bar.ax.axhline(majority, color=ORANGE, linewidth=2.5)
@@ -170,6 +172,15 @@ def _draw_matrix(axes: Axes, rows: pd.DataFrame, lowest: float) -> None:
     axes.tick_params(length=0, rotation=0)
     axes.grid(visible=False)
     _frame_own_resolution(axes, table)
+
+
+def _label_panel(axes: Axes, *, is_lowest: bool) -> None:
+    """Keep the labels at the left and below; the panel below may be empty."""
+    label = axes.get_xlabel()
+    axes.label_outer(remove_inner_ticks=True)
+    if is_lowest:
+        axes.tick_params(labelbottom=True)
+        axes.set_xlabel(label)
 
 
 def _frame_own_resolution(axes: Axes, table: pd.DataFrame) -> None:

@@ -1,6 +1,5 @@
 """The figure of cascades and ensembles beside the single cells."""
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -9,11 +8,13 @@ from resomap.analysis.tables import Tables
 from resomap.report.figures.style import (
     BLUE,
     GREEN,
+    HALO,
     INK,
     MUTED,
     ORANGE,
     Drawing,
     draw_nothing,
+    latency_axis,
     new_figure,
 )
 from resomap.report.text.cascades import cascade_title
@@ -32,8 +33,8 @@ def plot_cascades(tables: Tables) -> Drawing:
     if cascades.empty:
         return draw_nothing(title, "There are no cells to combine.", cascades)
     note = (
-        "Test accuracy against the mean latency of one image. A cascade asks its next cell only "
-        "where the one before is not sure; its thresholds were set on validation images."
+        "Test accuracy against the mean latency of one image. A cascade runs its next cell only "
+        "where the one before is not confident. Validation images set the thresholds."
     )
     figure = new_figure(title, note, (9.5, 5.4))
     axes = figure.subplots()
@@ -42,17 +43,22 @@ def plot_cascades(tables: Tables) -> Drawing:
     for label, rows in _kinds(cascades).items():
         if len(rows):
             _draw_points(axes, rows, "cost_ms", label, **LOOKS[label])
+    _label_cells(axes, cells)
+    latency_axis(axes, "mean latency of one image (ms)")
+    # Room for the names at the left.
+    axes.margins(x=0.2)
+    axes.set_ylabel("test accuracy")
+    axes.legend(loc="best")
+    return Drawing(figure, title, cascades)
+
+
+def _label_cells(axes: Axes, cells: pd.DataFrame) -> None:
+    # At the left, since a cascade costs more than its first cell.
+    place = {"xytext": (-6, 5), "textcoords": "offset points", "ha": "right"}
     for row in cells.to_dict("records"):
-        place = {"xytext": (6, -12), "textcoords": "offset points"}
         name = f"{row['model']}@{row['resolution']}"
         point = (row["latency_ms_p50"], row["accuracy"])
-        axes.annotate(name, point, fontsize=9, color=INK, **place)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
-    axes.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
-    axes.set(xlabel="mean latency of one image (ms)", ylabel="test accuracy")
-    axes.legend(loc="lower right")
-    return Drawing(figure, title, cascades)
+        axes.annotate(name, point, fontsize=9, color=INK, path_effects=HALO, **place)
 
 
 def _kinds(cascades: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from resomap.analysis.findings.accuracy import model_in_focus
 from resomap.analysis.findings.confusion import top_confusion
 from resomap.analysis.tables import Tables
-from resomap.report.figures.style import Drawing, draw_nothing, new_figure, panel_grid
+from resomap.report.figures.style import Drawing, draw_nothing, new_figure, panel_grid, unique
 from resomap.report.text.confusion import confusion_title
 from resomap.report.text.format import shorten_name
 
@@ -31,11 +31,12 @@ def plot_confusion(tables: Tables) -> Drawing:
         "Share of the test images of a class (row) that is predicted as each class (column), "
         f"of all runs of {model}. Shares of 0 are blank."
     )
-    total = shown["class"].nunique()
+    total = len(_class_names(shown))
     if total > len(classes):
         note += f" The {len(classes)} of {total:,} classes with the most errors."
-    side = 1.6 + 0.34 * max(len(classes), 6)
-    size = (max(side * len(resolutions) + 1.4, 8.5), side + 1.6)
+    side = 0.34 * max(len(classes), 6)
+    # Beside the panels: names at the left, and the scale.
+    size = (max((side + 0.2) * len(resolutions) + 2.6, 8.5), side + 2.9)
     figure = new_figure(title, note, size, compressed=True)
     panels = panel_grid(figure, len(resolutions), len(resolutions), sharey=True)
     for axes, resolution in zip(panels, resolutions, strict=True):
@@ -59,10 +60,15 @@ def _shown_classes(confusion: pd.DataFrame) -> list[str]:
     wrong = confusion[confusion["class"] != confusion["predicted"]]
     errors = wrong.groupby("class")["count"].sum() + 0.0
     errors = errors.add(wrong.groupby("predicted")["count"].sum(), fill_value=0)
-    names = list(dict.fromkeys(confusion["class"]))
+    names = _class_names(confusion)
     # Stable, so that classes with as many errors keep their order.
     ranked = sorted(names, key=lambda name: -errors.get(name, 0))[:MAX_CLASSES]
     return [name for name in names if name in ranked]
+
+
+def _class_names(confusion: pd.DataFrame) -> list[str]:
+    """Return the classes that have test images, then those that are only predicted."""
+    return unique([*confusion["class"], *confusion["predicted"]])
 
 
 def _draw_shares(axes: Axes, rows: pd.DataFrame, classes: list[str]) -> None:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -29,6 +28,8 @@ from resomap.report.figures.style import (
     dot_handle,
     draw_interval,
     draw_nothing,
+    latency_axis,
+    log_ticks,
     mark_majority,
     model_style,
     new_figure,
@@ -36,7 +37,8 @@ from resomap.report.figures.style import (
     resolution_axis,
     unique,
 )
-from resomap.report.text.choice import choice_title
+from resomap.report.text.choice_title import choice_title
+from resomap.report.text.confounds import unaccepted
 from resomap.report.text.cost import breakdown_title, latency_title
 from resomap.text import format_milliseconds, format_percent
 from resomap.workflow.predictions import RAW
@@ -73,10 +75,10 @@ def plot_accuracy_by_cost(tables: Tables, confidence: float) -> Drawing:
         _draw_model(axes, data[data["model"] == model], model_style(models, model))
     decided = tables.choice["status"] != "undecided"
     _mark_choice(axes, data[data["chosen"]], decided=decided)
-    _latency_axis(axes)
+    latency_axis(axes, "median latency of one image (ms)")
     axes.set_ylabel("test accuracy")
     mark_majority(axes, tables.cells)
-    _cost_legend(axes, _choice_label(tables.choice))
+    _cost_legend(axes, _choice_label(tables.choice), has_front=len(front) > 1)
     return Drawing(figure, title, data)
 
 
@@ -163,31 +165,21 @@ def _choice_label(choice: dict[str, Any]) -> str | None:
     if choice["choice"] is None:
         return None
     label = "used until decided" if choice["status"] == "undecided" else "chosen"
+    if unaccepted(choice):
+        return f"{label} (confounded)"
     return f"{label} (provisional)" if choice["provisional"] else label
 
 
-def _cost_legend(axes: Axes, choice_label: str | None) -> None:
+def _cost_legend(axes: Axes, choice_label: str | None, *, has_front: bool) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if choice_label is not None:
         ring = {"markersize": 14, "markerfacecolor": "none", "markeredgecolor": CHOSEN}
         handles.append(dot_handle(CHOSEN, linestyle="none", markeredgewidth=2, **ring))
         labels.append(choice_label)
-    handles.append(dot_handle(MUTED, marker="", linewidth=1.4, linestyle="--"))
-    labels.append("best trade-offs (Pareto front)")
+    if has_front:
+        handles.append(dot_handle(MUTED, marker="", linewidth=1.4, linestyle="--"))
+        labels.append("best trade-offs (Pareto front)")
     axes.legend(handles, labels, loc="best")
-
-
-def _log_ticks(axis: Any, form: str) -> None:
-    axis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(lambda value, _: f"{value:{form}}")
-    axis.set_minor_locator(mpl.ticker.NullLocator())
-
-
-def _latency_axis(axes: Axes) -> None:
-    # Ratios of latency matter, from microseconds to seconds in one sweep.
-    axes.set_xscale("log")
-    _log_ticks(axes.xaxis, "g")
-    axes.set_xlabel("median latency of one image (ms)")
 
 
 def plot_cost_by_resolution(tables: Tables) -> Drawing:
@@ -251,7 +243,7 @@ def _draw_points(
 def _finish_cost(axes: Axes, resolutions: list[int], label: str) -> None:
     resolution_axis(axes, resolutions)
     axes.set_yscale("log")
-    _log_ticks(axes.yaxis, ",g")
+    log_ticks(axes.yaxis, ",g")
     axes.set_ylabel(label)
 
 

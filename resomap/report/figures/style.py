@@ -212,6 +212,20 @@ def mark_majority(axes: Axes, cells: pd.DataFrame) -> None:
     axes.text(0.01, majority, label, transform=axes.get_yaxis_transform(), **look)
 
 
+def log_ticks(axis: Any, form: str) -> None:
+    """Label 1, 2 and 5 of every decade of a logarithmic axis."""
+    axis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(lambda value, _: f"{value:{form}}")
+    axis.set_minor_locator(mpl.ticker.NullLocator())
+
+
+def latency_axis(axes: Axes, label: str) -> None:
+    """Make the x axis one of latencies: their ratios matter, from microseconds to seconds."""
+    axes.set_xscale("log")
+    log_ticks(axes.xaxis, "g")
+    axes.set_xlabel(label)
+
+
 def percent_axis(axis: Any) -> None:
     """Label the ticks of an axis in percent."""
     axis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")

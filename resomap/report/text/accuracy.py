@@ -114,7 +114,7 @@ def stripes_title(findings: Sequence[Finding]) -> str:
     if not findings:
         return "No run has finished"
     if not lost:
-        return "No group's stripes are a coin toss for every model"
+        return "No group's stripes are shown to be a coin toss for every model"
     first, *others = lost
     text = f"{first['group'].capitalize()} stripes are a coin toss up to {first['lost_to']} px"
     for subject in others:

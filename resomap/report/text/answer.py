@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from resomap.analysis.decision.inputs import Progress
 from resomap.report.text.choice import (
     caveats,
     cell_facts,
@@ -10,20 +11,22 @@ from resomap.report.text.choice import (
     describe_remedy,
     headline,
     lower_first,
+    most_accurate,
     other_attitude,
 )
-from resomap.report.text.format import candidate_name, join_first
+from resomap.report.text.confounds import confound_name, differing, unaccepted
+from resomap.report.text.format import candidate_name, join_first, join_names
 from resomap.text import agree, format_count, format_percent, format_points
 
 ChoiceRecord = dict[str, Any]
 MAX_NEIGHBOURS = 6
 MAX_REASONS = 4
-WIDTH = 11
+INDENT = 11
 """Columns of the names of the parts."""
 
 
-def answer_lines(choice: ChoiceRecord, finished: int, runs: int) -> Iterator[str]:
-    """Yield the answer; `finished` of the `runs` of the sweep have finished."""
+def answer_lines(choice: ChoiceRecord, progress: Progress) -> Iterator[str]:
+    """Yield the answer, and how far the sweep is."""
     yield headline(choice)
     parts: list[tuple[str, Iterator[str]]] = [
         ("How sure", _certainty(choice)),
@@ -34,11 +37,11 @@ def answer_lines(choice: ChoiceRecord, finished: int, runs: int) -> Iterator[str
         ("Otherwise", other_attitude(choice) if choice["choice"] else iter(())),
         ("Excluded", _exclusions(choice)),
         ("Caution", caveats(choice) if choice["choice"] else iter(())),
-        ("Sweep", _progress(finished, runs)),
+        ("Sweep", _progress(progress)),
     ]
     for name, sentences in parts:
         for number, sentence in enumerate(sentences):
-            yield f"{'' if number else name:<{WIDTH}}{sentence}"
+            yield f"{'' if number else name:<{INDENT}}{sentence}"
 
 
 def _certainty(choice: ChoiceRecord) -> Iterator[str]:
@@ -59,7 +62,14 @@ def _certainty(choice: ChoiceRecord) -> Iterator[str]:
             f"to every other candidate: at most {at_most}."
         )
         return
-    yield f"Not shown to be within {margin} of every other candidate: it may lose {at_most}."
+    confounds = unaccepted(choice)
+    if confounds and choice["regret"]["at_most"] <= rules["margin"]:
+        yield (
+            f"It would be within {margin} of every other candidate, but their runs differ in "
+            f"{differing(confounds)}, and what that changes is unknown."
+        )
+    else:
+        yield f"Not shown to be within {margin} of every other candidate: it may lose {at_most}."
     if choice["status"] == "best" and choice["comparisons"]:
         yield f"Nothing that is shown to cost less may be within {margin} of it."
 
@@ -70,7 +80,7 @@ def _loss(choice: ChoiceRecord) -> Iterator[str]:
         return
     best = candidate_name(choice["best"])
     if candidate_name(choice["choice"]) == best:
-        yield "Nothing: it is the most accurate on validation images."
+        yield f"Nothing: it is {most_accurate(choice)}."
         return
     yield f"{describe_difference(choice['regret'])} on test images, to the best, {best}."
 
@@ -87,7 +97,7 @@ def _neighbours(choice: ChoiceRecord) -> Iterator[str]:
     """Yield why each neighbour of the choice was not chosen."""
     neighbours = choice["neighbours"]
     for neighbour in neighbours[:MAX_NEIGHBOURS]:
-        yield f"{candidate_name(neighbour)}: {_why_not(neighbour, choice)}."
+        yield f"{candidate_name(neighbour)}: {_why_not(neighbour, choice)}{_marks(neighbour)}."
     if len(neighbours) > MAX_NEIGHBOURS:
         yield f"{len(neighbours) - MAX_NEIGHBOURS} more are in the output of --json."
 
@@ -108,6 +118,12 @@ def _why_not(neighbour: ChoiceRecord, choice: ChoiceRecord) -> str:
     if why == "dearer":
         return f"{_times(neighbour)} latency for {difference}"
     return f"not shown to cost less; {difference}"
+
+
+def _marks(neighbour: ChoiceRecord) -> str:
+    """Return what the runs of a neighbour and of the choice differ in, as a bracket."""
+    names = [confound_name(name) for name in neighbour.get("confounds", ())]
+    return f" (confounded by {join_names(names)})" if names else ""
 
 
 def _times(neighbour: ChoiceRecord) -> str:
@@ -135,11 +151,14 @@ def _exclusions(choice: ChoiceRecord) -> Iterator[str]:
         yield f"{count}: {join_first(reasons, MAX_REASONS, '; ')}."
 
 
-def _progress(finished: int, runs: int) -> Iterator[str]:
-    """Yield how many runs are missing."""
-    if finished < runs:
-        missing = runs - finished
+def _progress(progress: Progress) -> Iterator[str]:
+    """Yield how many runs have no result, and how many are missing."""
+    runs, failed = format_count(progress.runs, "run"), progress.failed
+    if failed:
+        yield f"{failed} of {runs} diverged or did not fit in memory."
+    missing = progress.runs - progress.finished - failed
+    if missing:
         yield (
-            f"{finished} of {format_count(runs, 'run')} have finished; the "
+            f"{progress.finished + failed} of {runs} have finished; the "
             f"{agree(missing, 'other one', f'other {missing}')} may change the answer."
         )

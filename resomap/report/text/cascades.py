@@ -5,7 +5,7 @@ from resomap.report.text.format import format_estimate
 from resomap.text import format_percent, format_points
 
 TITLES = {
-    "unknown": "No cascade could be made: it needs two cells with a latency",
+    "unknown": "No cascade could be made: no cell with a latency beats a cheaper one",
     "none": "No cascade costs less than its last cell",
     "not shown": "No cascade is shown to save time at an accuracy within the margin",
 }

@@ -1,8 +1,14 @@
-"""The choice in words: the headline, the reasons below it, and the title of its figure."""
+"""The choice in words: the headline, and the reasons below it."""
 
 from collections.abc import Iterator
 from typing import Any
 
+from resomap.report.text.confounds import (
+    acceptance,
+    confound_sentences,
+    differing,
+    unaccepted,
+)
 from resomap.report.text.format import candidate_name, cell_name, join_first
 from resomap.text import (
     agree,
@@ -45,18 +51,21 @@ def headline(choice: ChoiceRecord) -> str:
     text = _headline(choice)
     # First, since the terminal prints only the headline.
     if choice["provisional"]:
-        return f"Provisional, since latencies are marked invalid. {text}"
+        text = f"Provisional, since latencies are marked invalid. {text}"
+    confounds = unaccepted(choice)
+    if confounds:
+        text = f"Confounded, since compared runs differ in {differing(confounds)}. {text}"
     return text
 
 
 def _headline(choice: ChoiceRecord) -> str:
-    """Return the headline as if every latency were valid."""
+    """Return the headline without what weakens it."""
     if choice["status"] == "nothing learned":
         return _nothing_learned(choice)
     if choice["status"] == "none":
         excluded = len(choice["excluded"])
         if not excluded:
-            return "No choice: no run of this sweep has finished."
+            return "No choice: no run of this sweep has a result."
         cells = format_count(excluded, "cell")
         if not choice["baseline"]["allowed"]:
             return f"No choice: no cell is within the budgets ({cells} excluded)."
@@ -94,11 +103,11 @@ def _why_chosen(choice: ChoiceRecord) -> str:
     if choice["choice"] != certified:
         return f"{_why_frugal(choice)}. The certified cell is {candidate_name(certified)}"
     if certified == best:
-        return f"shown to lose less than {margin} to every other cell"
+        return f"shown to lose less than {margin} to every other cell{within_budgets(choice)}"
     share = format_percent(certified["latency_ms_p50"] / best["latency_ms_p50"])
     return (
-        f"the cheapest cell shown to be within {margin} of every other, at {share} of the "
-        f"latency of the best, {candidate_name(best)}"
+        f"the cheapest cell shown to be within {margin} of every other"
+        f"{within_budgets(choice)}, at {share} of the latency of the best, {candidate_name(best)}"
     )
 
 
@@ -113,18 +122,24 @@ def _why_best(choice: ChoiceRecord) -> str:
     # Without a latency no cell can be cheaper, so accuracy alone decided.
     if choice["choice"]["latency_ms_p50"] is None:
         return (
-            "the most accurate cell on validation images. No latency was measured, so none is "
-            "known to be cheaper"
+            f"{most_accurate(choice)}. No latency was measured, so none is known to be cheaper"
         )
     if not choice["comparisons"]:
-        return "the only cell within the budgets" if choice["excluded"] else "the only cell"
+        return f"the only cell{within_budgets(choice)}"
     if not any(one["cheaper"] for one in choice["comparisons"]):
-        return "the most accurate cell on validation images, and none is shown to cost less"
+        return f"{most_accurate(choice)}, and none is shown to cost less"
     margin = format_points(choice["rules"]["margin"])
-    return (
-        "the most accurate cell on validation images. Every cheaper cell is shown to be worse "
-        f"by more than {margin}"
-    )
+    return f"{most_accurate(choice)}. Every cheaper cell is shown to be worse by more than {margin}"
+
+
+def most_accurate(choice: ChoiceRecord) -> str:
+    """Return what the best cell is, which excluded cells may surpass."""
+    return f"the most accurate cell{within_budgets(choice)} on validation images"
+
+
+def within_budgets(choice: ChoiceRecord) -> str:
+    """Return ` within the budgets`, or nothing where all candidates are."""
+    return " within the budgets" if choice["excluded"] else ""
 
 
 def _undecided_headline(choice: ChoiceRecord) -> str:
@@ -147,6 +162,12 @@ def lower_first(text: str) -> str:
 
 def describe_remedy(needed: ChoiceRecord) -> str:
     """Return how many seeds or images would decide an open comparison."""
+    confounds = needed["confounds"]
+    if confounds:
+        return (
+            f"No number of seeds or images certifies a cell while runs differ in "
+            f"{differing(confounds)}: train them alike, or accept it by {acceptance(confounds)}"
+        )
     # More seeds and more images are alternatives: each alone would probably be enough.
     ways = []
     if needed["more_seeds"]:
@@ -191,7 +212,8 @@ def _reasons(choice: ChoiceRecord) -> Iterator[str]:
         yield from _control(choice)
         yield from caveats(choice)
     yield from _exclusions(choice["excluded"])
-    if not any(rules[key] for key in rules if key.startswith(("max_", "min_"))):
+    budgets = {key for key in rules if key.startswith(("max_", "min_"))} - {"max_failed_seeds"}
+    if rules["alarms"] == "allowed" and not any(rules[key] for key in budgets):
         yield "No budget was set (report.max_latency_ms, report.min_accuracy and others)."
 
 
@@ -297,6 +319,7 @@ def caveats(choice: ChoiceRecord) -> Iterator[str]:
             "The choice is provisional: latencies that it rests on are marked invalid, since "
             f"the machine was disturbed ({names}). Measure again on an idle machine."
         )
+    yield from confound_sentences(choice)
     cells = [choice[name] for name in ("choice", "best", "runner_up") if choice[name]]
     # The choice may be the best cell too.
     cells = list({candidate_name(cell): cell for cell in cells}.values())
@@ -306,38 +329,3 @@ def caveats(choice: ChoiceRecord) -> Iterator[str]:
             f"{agree(len(cells), 'network', 'networks')} only: "
             "another seed may change the choice."
         )
-
-
-def choice_title(choice: ChoiceRecord) -> str:
-    """Return the title of the figure of accuracy by cost."""
-    if choice["status"] == "none":
-        return "No cell can be chosen"
-    if choice["status"] == "nothing learned":
-        return "Nothing was learned: no cell is shown to beat the majority class"
-    title = _choice_title(choice)
-    return f"Provisional: {title}" if choice["provisional"] else title
-
-
-def _choice_title(choice: ChoiceRecord) -> str:
-    """Return the title of a figure with a chosen cell."""
-    margin = format_points(choice["rules"]["margin"])
-    chosen = candidate_name(choice["choice"])
-    if choice["status"] == "chosen":
-        return _certified_title(choice, margin)
-    if choice["status"] == "undecided":
-        return (
-            f"Undecided: {candidate_name(choice['needed'])} may be within {margin} of the best"
-        )
-    if not choice["comparisons"]:
-        return f"{chosen} is the only cell"
-    if any(one["cheaper"] for one in choice["comparisons"]):
-        return f"Every cheaper cell is shown to lose more than {margin} to {chosen}"
-    return f"{chosen} is the most accurate cell on validation images"
-
-
-def _certified_title(choice: ChoiceRecord, margin: str) -> str:
-    """Return the title where a cell is certified."""
-    certified = candidate_name(choice["certified"])
-    if choice["certified"] == choice["best"]:
-        return f"{certified} is shown to lose less than {margin} to every other cell"
-    return f"{certified} is the cheapest cell shown to be within {margin} of every other"

@@ -14,6 +14,8 @@ from resomap.text import (
 
 ComparisonRecord = dict[str, Any]
 MAX_KEYS = 12
+OF_RECIPE = {"steps", "images_seen"}
+"""Facts of runs that follow from keys, which are counted themselves."""
 
 
 def comparison_lines(record: ComparisonRecord) -> Iterator[str]:
@@ -50,11 +52,16 @@ def _settings(record: ComparisonRecord) -> Iterator[str]:
         yield f"  ... and {format_count(len(keys) - MAX_KEYS, 'more key')}"
     for entry in record["environment"]:
         first, second = (", ".join(map(str, values)) for values in entry["values"])
-        yield f"  {entry['key']} (environment): {first} -> {second}"
+        yield f"  {entry['key']} (as run): {first} -> {second}"
+    same_images = record["same_training_images"]
+    if not same_images:
+        yield "  the images of training or validation differ"
     if not keys:
         yield "  the configurations do not differ"
-    elif len(keys) > 1:
-        yield f"  {len(keys)} keys differ, so that a difference has no single cause"
+    as_run = [entry for entry in record["environment"] if entry["key"] not in OF_RECIPE]
+    causes = len(keys) + len(as_run) + (not same_images)
+    if causes > 1:
+        yield f"  {causes} settings differ, so that a difference has no single cause"
 
 
 def _value(value: Any) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 from resomap.analysis.findings.finding import Finding
 from resomap.analysis.findings.limits import MIN_GRID
+from resomap.config.report import CONFOUNDS
 from resomap.report.methods import method_name
 from resomap.report.text.format import (
     cell_name,
@@ -132,11 +133,13 @@ def _two_seeds(finding: Finding) -> str:
 
 
 def _confound(finding: Finding) -> str:
+    name = finding.subject["name"]
     values = ", ".join(str(value) for value in finding.subject["values"][:MAX_NAMED])
-    return (
-        f"Runs differ in {finding.subject['name']} ({values}): "
-        "this confounds every comparison between them."
-    )
+    if name in CONFOUNDS:
+        return (
+            f"Runs differ in {name} ({values}): this confounds every comparison between them."
+        )
+    return f"Runs differ in {name} ({values}), which is not held against a comparison."
 
 
 def _above_native(finding: Finding) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from resomap.analysis.decision.outlook import Outlook, SweepSize, foresee
-from resomap.config.schema import Report
+from resomap.config.report import Report
 from resomap.text import format_percent, format_points
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from resomap.calibration import fit_temperature
 from resomap.config.architecture import Architecture
 from resomap.config.evaluation import Evaluation, EvaluationMode
 from resomap.config.training import Training
@@ -23,6 +22,7 @@ from resomap.models.registry import resize_network
 from resomap.system.gpu_memory import limit_memory_to_slot
 from resomap.training.build import build_criterion
 from resomap.training.evaluation.adapt import fine_tune, has_statistics, recalibrate
+from resomap.training.evaluation.temperature import fit_temperature
 from resomap.training.memory import Infeasible, MicroBatch, forward_in_micro_batches
 from resomap.workflow.predictions import RAW, logits_name
 
@@ -62,7 +62,8 @@ class Adapter:
         """Return the network for images of `resolution`: position embeddings are interpolated."""
         if self.architecture is None:
             return model
-        return resize_network(model, self.architecture, self.store.num_classes, resolution)
+        resized = resize_network(model, self.architecture, self.store.num_classes, resolution)
+        return resized.to(memory_format=torch.channels_last)
 
     def adapt(
         self, model: nn.Module, mode: EvaluationMode, resolution: int
@@ -110,7 +111,7 @@ def predict_modes(
 
     Those of a split are `label` (N,), `index` (N,) and, named by `logits_name`, float32 logits
     (N, C) for each resolution and mode. A mode that the network does not have, such as bn
-    without BatchNorm, is left out. Without a model (a diverged or infeasible run) N is 0.
+    without BatchNorm or a fine-tuning that diverged, is left out. Without a model (a diverged or infeasible run) N is 0.
     """
     limit_memory_to_slot(adapter.device)
     store, modes = adapter.store, adapter.evaluation.modes
@@ -123,12 +124,16 @@ def predict_modes(
         resized = adapter.resize(model, resolution)
         for mode in modes:
             network = adapter.adapt(resized, mode, resolution)
-            if network is None:
-                continue
-            for split, loader in loaders.items():
-                logits = predict(network, loader).numpy()
-                predictions[split][logits_name(resolution, mode)] = logits
+            logits = {} if network is None else _predict_splits(network, loaders)
+            # A fine-tuning may diverge, and of NaN alone the arg max is the first class.
+            if mode == RAW or all(np.isfinite(values).all() for values in logits.values()):
+                for split, values in logits.items():
+                    predictions[split][logits_name(resolution, mode)] = values
     return predictions
+
+
+def _predict_splits(network: nn.Module, loaders: dict[str, EvalLoader]) -> Arrays:
+    return {split: predict(network, loader).numpy() for split, loader in loaders.items()}
 
 
 def _labels(store: Store, split: str) -> Arrays:

@@ -1,5 +1,6 @@
 """The alarm "evidence off the object", on planted evidence and planted predictions."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,14 @@ UNGROUPED = {"classes": MANIFEST["classes"], "groups": None, "pairs": None}
 LOW, HIGH = Cell("custom", "tiny_cnn", 24), Cell("custom", "tiny_cnn", 96)
 LABELS = np.arange(400) % 4
 AREA, BEST = 0.13, 0.9
+
+
+ALONE = {
+    "classes": [*MANIFEST["classes"], "c-dots"],
+    "groups": MANIFEST["groups"] | {"c-dots": "c"},
+    "pairs": MANIFEST["pairs"],
+}
+"""With a group of one class, which has no partner."""
 
 
 def predictions(cell: Cell, accuracy: float, seeds: int = 2) -> Predictions:
@@ -221,3 +230,21 @@ def test_unchanged_maps_fail_sanity_check_in_table(runs):
         for row in sanity_rows([LOW], [0], RunFolders(runs))
     }
     assert checks == {"gradcam": (5, True, 0.01), "edge": (5, False, 0.99)}
+
+
+@pytest.mark.parametrize("untested", [True, False])
+def test_group_without_an_accuracy_changes_no_other_alarm(
+    tmp_path: Path, *, untested: bool
+) -> None:
+    labels = LABELS.copy()
+    partnered = np.ones(400, bool)
+    if not untested:
+        labels[:40], partnered[:40] = 4, False
+    test = {}
+    for cell in (LOW, HIGH):
+        write_maps(tmp_path, cell, {"gradcam": 0.0})
+        own = predictions(cell, 0.95)
+        pairs = np.where(partnered, own.pair_correct, np.nan)
+        test[cell] = replace(own, labels=labels, pair_correct=pairs)
+    rows = alarms(tmp_path, test, ALONE)
+    assert {rows[24, group]["state"] for group in "ab"} == {"fires"}

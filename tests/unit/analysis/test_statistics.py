@@ -1,9 +1,10 @@
 """Intervals: their methods, pooling, and widths in special cases."""
 
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from resomap.analysis.statistics import (
     Pool,
@@ -13,6 +14,7 @@ from resomap.analysis.statistics import (
     difference_interval,
     effective_df,
     pool_spreads,
+    t_quantile,
     wilson,
 )
 
@@ -31,6 +33,18 @@ def test_one_seed_uses_wilson() -> None:
     interval = accuracy_interval(correct, 0.95)
     assert (interval.low, interval.high) == wilson(0.8, 100, 0.95)
     assert interval.method == "Wilson, this network only"
+
+
+@pytest.mark.parametrize("shape", [(5, 400), (300, 7), (1, 30), (3, 1)])
+def test_spread_of_correctness_equals_that_of_its_numbers(shape: tuple[int, int]) -> None:
+    correct = np.random.default_rng(shape).random(shape) < 0.8
+    counted, computed = compute_spread(correct), compute_spread(correct.astype(float))
+    assert astuple(counted) == pytest.approx(astuple(computed), rel=1e-12, nan_ok=True)
+
+
+@pytest.mark.parametrize("df", [1.0, 3.7, 1e9, np.inf])
+def test_quantile_equals_that_of_scipy(df: float) -> None:
+    assert t_quantile(0.025, df) == stats.t.isf(0.025, df)
 
 
 def test_one_seed_takes_seed_variance_of_others() -> None:

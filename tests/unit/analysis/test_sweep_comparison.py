@@ -55,6 +55,15 @@ def test_difference_is_second_minus_first_and_shown_when_large() -> None:
     assert record["overall"]["mean"] == pytest.approx(0.05, abs=0.003)
 
 
+def test_mean_over_cells_of_one_seed_lies_in_its_interval() -> None:
+    first, second = (runs({24: 0.7, 48: accuracy}, seeds=(0,)) for accuracy in (0.7, 0.9))
+    overall = compare_sweeps(first, second, 0.95)["overall"]
+    assert overall["mean"] == pytest.approx(0.1, abs=0.01)
+    assert overall["low"] < overall["mean"] < overall["high"]
+    # A fifth of the images gains a half: sd .2 over 500 images.
+    assert overall["high"] - overall["low"] == pytest.approx(4 * 0.2 / 500**0.5, rel=0.15)
+
+
 def test_only_common_seeds_and_cells_are_compared() -> None:
     second = runs({48: 0.8, 96: 0.9}, seeds=(1, 2, 3))
     record = compare_sweeps(runs({24: 0.7, 48: 0.8}), second, 0.95)
@@ -76,6 +85,22 @@ def test_keys_and_environments_that_differ_are_listed() -> None:
     record = compare_sweeps(first, second, 0.95)
     assert [entry["key"] for entry in record["configuration"]] == ["training.epochs"]
     assert record["environment"] == [{"key": "torch", "values": [["2.10"], ["2.11"]]}]
+
+
+def test_grid_and_models_of_one_sweep_are_no_settings_of_a_cell() -> None:
+    grids = [
+        {"sweep": {"models": ["tiny_cnn", model], "seeds": [0, number]}}
+        for number, model in ((1, "simple_cnn"), (2, "resnet18"))
+    ]
+    first, second = (runs({24: 0.7}, config=build_config(grid)) for grid in grids)
+    assert compare_sweeps(first, second, 0.95)["configuration"] == []
+
+
+def test_other_training_images_are_recorded() -> None:
+    first = runs({24: 0.7})
+    assert compare_sweeps(first, first, 0.95)["same_training_images"]
+    second = replace(first, other_images=frozenset({("train", "class0", "f" * 16)}))
+    assert not compare_sweeps(first, second, 0.95)["same_training_images"]
 
 
 def test_equal_sweeps_differ_nowhere() -> None:

@@ -11,10 +11,11 @@ from benchmarks.decision_trials import (
     cover,
     follow_advice,
     knees_right,
+    simulated_ranking,
     swapped_latencies,
     time_decision,
 )
-from benchmarks.decision_worlds import just_outside
+from benchmarks.decision_worlds import SEED_SD, just_outside, make_world
 
 
 @pytest.mark.parametrize(("accuracy", "seeds"), [(0.5, 2), (0.8, 3), (0.95, 5)])
@@ -53,18 +54,37 @@ def test_cells_just_outside_margin_are_not_certified() -> None:
     assert Rate(found.false, found.total).at_most(0.05)
 
 
-def test_equal_cells_certify_a_cheaper_one() -> None:
+def test_equal_cells_certify_the_cheapest() -> None:
     equal, images = np.full(15, 0.8), 12_000
     found = count_certificates(3, images, 12, lambda _: equal, 0.002, images)
     assert found.certified == found.total
-    assert found.cheaper_than_selected > 9
+    assert found.cheapest >= 11
     assert found.false == 0
+
+
+@pytest.mark.parametrize(("seeds", "images"), SIZES[:2])
+def test_one_better_cell_leaves_cheaper_ones_uncertified(seeds: int, images: int) -> None:
+    better = just_outside()
+    better[-1] += 0.02
+    found = count_certificates(seeds, images, 60, lambda _: better)
+    assert found.false == found.cheaper == 0
+
+
+def test_cells_within_margin_are_not_shown_worse() -> None:
+    # All but one lose almost the margin, so that each of 14 verdicts would be false.
+    accuracy, wrong = just_outside(), 0
+    accuracy[:-1] += 2e-4
+    rng = np.random.default_rng(7)
+    for _ in range(60):
+        ranking = simulated_ranking(make_world(accuracy, SEED_SD, 3, rng), 3, 1000, 1000)
+        wrong += any(one.verdict == "worse" for one in ranking.comparisons())
+    assert Rate(wrong, 60).at_most(0.05)
 
 
 def test_advice_followed_settles() -> None:
     found = follow_advice(5, 2, 400, 12, np.random.default_rng(0))
     settled = found.settled_by_seeds + found.settled_by_images
-    given = found.seeds + found.images
+    given = len(found.seeds) + len(found.images)
     assert given >= 6
     assert Rate(settled, given).at_least(0.75)
 

@@ -143,11 +143,11 @@ INVALID_COMBINATIONS: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"models": {"mine": {"family": "own", "builder": "nets.py:make"}}},
-        f"config/models.yaml: models.mine.builder: 'nets.py:make' is no builder: write {FORMS}",
+        "config/models.yaml: models.mine.builder: 'nets.py:make' names a file: write nets:make, its module",
     ),
     (
         {"sweep": {"models": ["hub/resnet18"]}},
-        f"config/sweep.yaml: sweep.models: 'hub/resnet18' is no model: write {FORMS}",
+        f"config/sweep.yaml: sweep.models: 'hub/resnet18' is no builder: write {FORMS}",
     ),
     (
         {

@@ -158,6 +158,10 @@ def test_train_writes_job_scores_and_environment(finished, build_small_job):
     assert metrics["environment"]["device"] == "cpu"
     assert metrics["environment"]["precision"] == "fp32"
     assert metrics["environment"]["execution"] == "eager"
+    facts = [metrics[name] for name in ("has_batch_norm", "start_sha256", "micro_batch")]
+    assert facts == [True, [], None]
+    steps, images = metrics["optimizer_steps"], metrics["images_seen"]
+    assert steps == 2 * -(-images // 2 // metrics["job"]["training"]["batch_size"])
     timing = read_json(finished / "timing.json")
     memory = {"peak_memory_mib", "process_memory_mib"}
     assert set(timing) == {"train_seconds", "train_images_per_second", "epochs", *memory}
@@ -356,7 +360,8 @@ def test_normalisation_of_weights_is_used_by_every_stage(
         "file": str(finished / "best.safetensors"),
         "normalisation": {"mean": mean, "std": std},
     }
-    change = {"training": {"start": start}, "explainability": {"target": "label"}}
+    training = {"start": start, "save_top_k": 1}
+    change = {"training": training, "explainability": {"target": "label"}}
     folder = run_all(tmp_path / "run", data, build_small_job, change)
     metrics, (state, metadata) = (
         read_json(folder / "metrics.json"),
@@ -365,6 +370,8 @@ def test_normalisation_of_weights_is_used_by_every_stage(
     recorded = {"mean": mean, "std": std, "source": "training.start.normalisation"}
     assert metrics["normalisation"] == metadata["normalisation"] == recorded
     assert metrics["initial_weights"]["loaded"] == len(state)
+    (epoch,) = folder.glob("r24_epoch*.safetensors")
+    assert load_weights(epoch)[1]["normalisation"] == recorded
     model = build_model(build_small_job(jobs.Train).architecture, num_classes=8).eval()
     model.load_state_dict(state)
     pixels = torch.from_numpy(np.load(data.parent / "r24" / "test.npy")).float() / 255

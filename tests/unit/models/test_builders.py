@@ -29,6 +29,16 @@ def no_classes():
     return make(3)
 
 
+def raising(num_classes):
+    raise RuntimeError("no weights here")
+
+
+def small_only(num_classes, resolution):
+    if resolution > 32:
+        raise OSError("too large")
+    return sized(num_classes, resolution)
+
+
 def text(num_classes):
     return "a network"
 """
@@ -65,6 +75,15 @@ def test_function_that_takes_the_resolution_is_given_it(nets):
     assert "every run is evaluated at every resolution, and 1.weight takes one only" in problem
 
 
+def test_function_that_refuses_a_size_gives_its_reason(nets):
+    (problem,) = problems("own_nets:small_only", 24, 48)
+    name = build_architecture("own_nets:small_only").name
+    assert problem == (
+        f"config/sweep.yaml: sweep.resolutions: {name} cannot be built for 48 px: OSError: too "
+        "large"
+    )
+
+
 @pytest.mark.parametrize(
     ("builder", "message"),
     [
@@ -76,6 +95,7 @@ def test_function_that_takes_the_resolution_is_given_it(nets):
             "own_nets:no_classes",
             "own_nets:no_classes with no settings: no_classes() got an unex",
         ),
+        ("own_nets:raising", "it cannot be built: RuntimeError: no weights here"),
         ("own_nets:text", "it returns str, not a torch.nn.Module"),
         ("timm/convnext_ato", "unknown builder 'convnext_ato'; did you mean convnext_atto?"),
         ("torchvision/resnet19", "unknown builder 'resnet19'; did you mean resnet18?"),
@@ -97,7 +117,7 @@ def test_missing_timm_says_how_to_install_it(monkeypatch):
 
 
 def test_patch_size_is_that_of_the_network_or_of_its_entry():
-    assert find_patch_size(find_named("vit_b_32")) == 32
+    assert find_patch_size(find_named("torchvision/vit_b_32")) == 32
     assert find_patch_size(find_named("timm/vit_tiny_patch16_224")) == 16
     assert find_patch_size(find_named("resnet18")) is None
     for builder in ("vit_b_32", "timm/vit_tiny_patch16_224"):
@@ -124,4 +144,4 @@ def test_images_off_the_grid_are_padded_by_choice():
 
 
 def test_smallest_resolution_of_a_transformer_is_a_patch():
-    assert find_min_resolution(ShapesBySide(find_named("vit_b_32"))) == 32
+    assert find_min_resolution(ShapesBySide(find_named("torchvision/vit_b_32"))) == 32

@@ -27,7 +27,7 @@ LAYERS = {
     "alexnet": {96: "features.4", 224: "features.11"},
 }
 VISION_TRANSFORMERS = {
-    "vit_b_16": (
+    "torchvision/vit_b_16": (
         "encoder.layers.encoder_layer_10",
         ("encoder.layers.encoder_layer_11", "encoder.ln", "heads"),
         1,

@@ -84,7 +84,7 @@ def test_fewest_extra_tokens_leave_squares():
     assert find_extra_tokens(8, 30) is None
 
 
-@pytest.mark.parametrize("name", ["vit_b_16", "timm/vit_tiny_patch16_224"])
+@pytest.mark.parametrize("name", ["torchvision/vit_b_16", "timm/vit_tiny_patch16_224"])
 def test_embeddings_equal_those_of_the_library(name):
     with torch.device("meta"):
         small, large = (build_model(find_named(name), 2, side) for side in (64, 96))

@@ -9,14 +9,14 @@ from resomap.models.registry import find_named
 from resomap.models.shapes import build_shapes
 
 
-# Without its first convolution's padding; Araujo et al. 2019, "Computing receptive fields of
-# convolutional neural networks", table 1.
+# Araujo et al. 2019, "Computing receptive fields of convolutional neural networks", table 1. The
+# ResNet of torchvision halves its maps in the second convolution of a block and not in the first.
 @pytest.mark.parametrize(
     ("name", "layer", "pixels"),
     [
         ("vgg16", "features.30", 212),
-        ("resnet50", "layer4", 483),
-        ("alexnet", "features.12", 195),
+        ("resnet50", "layer4", 427),
+        ("torchvision/alexnet", "features.12", 195),
         ("tiny_cnn", "stages.3", 38),
     ],
 )

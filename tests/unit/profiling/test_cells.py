@@ -5,6 +5,7 @@ from resomap.config.schema import Profiling
 from resomap.models.custom import SimpleCNN
 from resomap.profiling import cells
 from resomap.profiling.cells import largest_batch, sweep_sizes
+from resomap.profiling.memory import Growth
 from resomap.profiling.variants import Variant, Workload
 
 torch.set_num_threads(1)
@@ -68,7 +69,8 @@ def test_images_that_do_not_fit_leave_the_smaller_cells(monkeypatch, error):
 
 
 def test_memory_of_a_captured_graph_belongs_to_its_cell(monkeypatch):
-    monkeypatch.setattr(cells, "growth_bytes", lambda run, device: (0, 0))
+    monkeypatch.setattr(cells, "growth_bytes", lambda run, device: Growth(0, 0, 7))
     workload = Workload(lambda: None, lambda: 100, captured_bytes=(30, 50))
     cell = cells._measure_memory(workload, torch.zeros(1))
     assert (cell.peak_bytes, cell.reserved_bytes) == (130, 150)
+    assert cell.highest_peak_bytes == 137

@@ -99,6 +99,9 @@ def test_different_windows_show_in_the_spread():
     measured = SimulatedMachine(load_w=lambda load, ms: 280 + 10 * load).measure()
     assert measured.power_w == pytest.approx(300)
     assert measured.relative_spread == pytest.approx(10 / 300)
+    assert measured.energy_j_per_image_rounds == pytest.approx(
+        [power * 0.002 / 8 for power in (290, 300, 310)]
+    )
 
 
 def test_windows_have_their_number_length_and_random_phase():

@@ -1,26 +1,36 @@
 """The page: self-contained, well-formed and complete."""
 
 import re
+from copy import deepcopy
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from resomap.analysis.facts import read_facts
-from resomap.analysis.tables import read_tables
+from resomap.analysis.tables import Tables, read_tables
+from resomap.cli import app
 from resomap.config import schema
 from resomap.config.load import load_config
 from resomap.report.catalogue import data_figure_names, figure_names
 from resomap.report.markup import inline_svg
 from resomap.report.page import build_page, page_findings, page_limits
 from resomap.report.protocol import protocol
+from resomap.report.text.answer import answer_lines
 from tests.dataset_facts import copy_row
 from tests.drawings import draw_sweep
+from tests.recorded_sweeps import RecordedDirectory
 from tests.synthetic import REPORT, Sweep, aggregate
 
 TRAINING = load_config(Path(__file__).parents[3] / "config").training
+
+
+SWEEP = Sweep(resolutions=(24, 48), test=80, val=40, native=48, modes=("raw", "bn"))
 
 
 def build(folder: Path, sweep: Sweep, name: str = "Reef") -> str:
@@ -45,8 +55,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def page(results: Path) -> str:
-    sweep = Sweep(resolutions=(24, 48), test=80, val=40, native=48, modes=("raw", "bn"))
-    return build(results, sweep, name="<Reef> & co")
+    return build(results, SWEEP, name="<Reef> & co")
 
 
 VOID = {"meta", "img", "br", "link", "col"}
@@ -116,26 +125,102 @@ def test_every_figure_has_its_data(page: str) -> None:
 
 
 INTERVAL = re.compile(
-    r"(0\.\d{3}) (?:<small>|\((?:95 % interval )?)(\d\.\d{3})\N{EN DASH}(\d\.\d{3})"
+    r"(?<![\d.])([01]\.\d{3}) \W*(?:95 % interval )?(\d\.\d{3})\N{EN DASH}(\d\.\d{3})(?!\d)"
 )
+Triple = tuple[str, str, str]
 
 
-def test_accuracy_has_one_interval_wherever_it_is_printed(page: str, results: Path) -> None:
+def printed_intervals(text: str) -> set[Triple]:
+    """Return every number of three digits that is followed by its interval, both as printed."""
+    # Without tags and word joiners: cards, cells of tables and sentences print alike.
+    plain = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", unescape(text)).replace("\u2060", ""))
+    return set(INTERVAL.findall(plain))
+
+
+def as_printed(row: dict[str, Any], name: str = "") -> Triple:
+    prefix = f"{name}_" if name else ""
+    mean, low, high = (row[key] for key in (name or "mean", f"{prefix}low", f"{prefix}high"))
+    return f"{mean:.3f}", f"{low:.3f}", f"{high:.3f}"
+
+
+def intervals_of_cells(tables: Tables) -> dict[tuple[Any, ...], set[Triple]]:
+    """Return the intervals of every network by split, model, training and test size and mode."""
+    found: dict[tuple[Any, ...], set[Triple]] = {}
+
+    def add(split: str, row: dict[str, Any], px: int, mode: str, printed: Triple) -> None:
+        trained = row.get("train_resolution", row.get("resolution"))
+        found.setdefault((split, row["model"], trained, px, mode), set()).add(printed)
+
+    for row in tables.cells.to_dict("records"):
+        add("test", row, row["resolution"], "raw", as_printed(row, "accuracy"))
+        add("val", row, row["resolution"], "raw", as_printed(row, "val_accuracy"))
+    for row in tables.matrix.to_dict("records"):
+        add("test", row, row["eval_resolution"], row["mode"], as_printed(row, "accuracy"))
+    for name in ("best", "choice", "certified", "frugal", "runner_up"):
+        cell = tables.choice[name]
+        for split in ("val", "test") if cell else ():
+            interval = as_printed(cell[f"{split}_accuracy"])
+            add(split, cell, cell["eval_resolution"], cell["mode"], interval)
+    return found
+
+
+def intervals_of_tables(tables: Tables) -> set[Triple]:
+    """Return every interval of every table, as the page would print it."""
+    found = set().union(*intervals_of_cells(tables).values())
+    for frame in vars(tables).values():
+        if isinstance(frame, pd.DataFrame):
+            names = [name for name in frame if {f"{name}_low", f"{name}_high"} <= {*frame}]
+            for name in names:
+                rows = frame.dropna(subset=[name, f"{name}_low"]).to_dict("records")
+                found |= {as_printed(row, str(name)) for row in rows}
+    return found
+
+
+def test_number_has_one_interval_in_all_tables(page: str, results: Path) -> None:
+    assert page
+    by_network = intervals_of_cells(read_tables(results / "tables"))
+    assert len(by_network) > 16
+    assert {key: value for key, value in by_network.items() if len(value) > 1} == {}
+
+
+def test_page_prints_intervals_of_tables_only(page: str, results: Path) -> None:
+    tables, printed = read_tables(results / "tables"), printed_intervals(page)
+    assert printed - intervals_of_tables(tables) == set()
+    for row in tables.cells.to_dict("records"):
+        assert {as_printed(row, name) for name in ("accuracy", "val_accuracy")} <= printed
+
+
+def test_command_prints_intervals_of_page(page: str, results: Path, tmp_path: Path) -> None:
+    answer = CliRunner().invoke(
+        app, ["choose", str(RecordedDirectory(tmp_path, SWEEP).write())]
+    )
+    printed = printed_intervals(answer.output)
+    assert (
+        as_printed(read_tables(results / "tables").choice["choice"]["test_accuracy"]) in printed
+    )
+    assert printed <= printed_intervals(page)
+
+
+def test_other_interval_in_choice_is_found(page: str, results: Path) -> None:
     tables = read_tables(results / "tables")
-    printed: dict[str, set[tuple[str, ...]]] = {}
-    for mean, *ends in INTERVAL.findall(page):
-        printed.setdefault(mean, set()).add(tuple(ends))
-    known: dict[str, set[tuple[str, ...]]] = {}
-    for table, name in ((tables.cells, "accuracy"), (tables.cells, "val_accuracy")):
-        for row in table.to_dict("records"):
-            mean, *ends = (f"{row[name + end]:.3f}" for end in ("", "_low", "_high"))
-            known.setdefault(mean, set()).add(tuple(ends))
-    assert len(printed) > len(tables.cells)
-    for mean, intervals in known.items():
-        assert printed[mean] == intervals
-    choice = tables.choice["choice"]["test_accuracy"]
-    ends = tuple(f"{choice[end]:.3f}" for end in ("low", "high"))
-    assert ends in known[f"{choice['mean']:.3f}"]
+    choice = deepcopy(tables.choice)
+    choice["choice"]["test_accuracy"]["low"] -= 0.01
+    networks = intervals_of_cells(replace(tables, choice=choice)).values()
+    assert [len(found) for found in networks].count(2) == 1
+    answer = "\n".join(answer_lines(choice, 1, 1))
+    assert not printed_intervals(answer) <= printed_intervals(page)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<td>0.745 <small>0.706\N{EN DASH}0.783</small></td>",
+        "<b>0.745</b><span>95 % interval 0.706\N{EN DASH}0.783</span>",
+        "Test accuracy 0.745 (95 % interval 0.706\u2060\N{EN DASH}\u20600.783), 2 ms",
+    ],
+)
+def test_second_interval_of_number_is_found_wherever_it_is_printed(text: str) -> None:
+    assert printed_intervals(text) == {("0.745", "0.706", "0.783")}
 
 
 def test_bad_dataset_is_first_alarm_and_limit(tmp_path: Path) -> None:

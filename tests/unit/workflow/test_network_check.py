@@ -1,8 +1,11 @@
+import json
+from types import SimpleNamespace
+
 import pytest
 
 from resomap.config.load import build_config
 from resomap.errors import ConfigError
-from resomap.system.files import read_json
+from resomap.system.files import read_json, write_json
 from resomap.workflow import network_check
 from resomap.workflow.network_check import check_networks
 
@@ -41,3 +44,30 @@ def test_problem_names_file_and_key_and_leaves_no_mark(tmp_path):
 def test_environment_without_torch_leaves_the_check_to_others(tmp_path, monkeypatch):
     monkeypatch.setattr(network_check, "find_spec", lambda _: None)
     check_networks(build_config(BAD), tmp_path / "checked.json")
+
+
+def test_lines_of_a_download_stay_out_of_the_message(tmp_path, monkeypatch):
+    stderr = "Downloading: https://x/y.pth\nerror: training.start: one\nmodels: two\n"
+    failed = SimpleNamespace(returncode=1, stderr=stderr)
+    monkeypatch.setattr(network_check.subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(ConfigError) as caught:
+        check_networks(build_config(SMALL), tmp_path / "checked.json")
+    assert str(caught.value) == "training.start: one\nmodels: two"
+
+
+def test_published_weights_are_checked_each_time(tmp_path, monkeypatch):
+    path, runs = tmp_path / "checked.json", list[str]()
+
+    def check(command: list[str], **_: object) -> SimpleNamespace:
+        runs.append(command[command.index("--job") + 1])
+        write_json(path, {"job": json.loads(runs[-1]), "notes": []})
+        return SimpleNamespace(returncode=0, stderr="")
+
+    monkeypatch.setattr(network_check.subprocess, "run", check)
+    for start, count in (("random", 1), ("pretrained", 2)):
+        runs.clear()
+        sweep = {"models": ["resnet18"], "resolutions": [24]}
+        config = build_config({"sweep": sweep, "training": {"start": start}})
+        for _ in range(2):
+            check_networks(config, path)
+        assert len(runs) == count

@@ -57,6 +57,26 @@ def test_costs_are_compared_with_their_budgets(
     assert found is expected or (expected is not None and expected in str(found))
 
 
+def test_energy_that_varies_between_rounds_needs_room() -> None:
+    joules = (0.36, 0.39, 0.42)
+    costs = {"energy_j_per_image": 0.39}
+    cell = replace(candidate(48, 0.9, 2.0), costs=costs, energy_rounds=joules)
+    reasons = [reason(cell, max_energy_j_per_image=limit) for limit in (0.4, 0.5, 0.38)]
+    # Three rounds with a standard error of 4.5 %: a one-sided bound is 1.14 times the mean.
+    assert reasons[0] == (
+        "energy per image 0.39 J is not shown to keep 0.4 J (it may be 0.4441 J)"
+    )
+    assert reasons[1] is None
+    assert reasons[2] == "energy per image 0.39 J is above 0.38 J"
+
+
+@pytest.mark.parametrize("budget", ["max_model_size_mib", "max_macs"])
+def test_counted_costs_keep_a_budget_that_they_equal(budget: str) -> None:
+    costs = {"model_size_mib": 3.0, "macs": 3.0}
+    cell = replace(candidate(48, 0.9, 2.0), costs=costs, energy_rounds=(1.0, 2.0, 3.0))
+    assert reason(cell, **{budget: 3.0}) is None
+
+
 def test_recall_of_class_is_compared_with_its_budget() -> None:
     cell = candidate(48, 1.0, 2.0, images=1000)
     cell.val.correct[48][:] = cell.val.labels != 3
@@ -93,3 +113,17 @@ def test_evidence_is_compared_with_its_budgets() -> None:
     assert "localisation is not shown to reach 0.3" in str(reason(cell, min_localisation=0.3))
     unknown = replace(cell, localisation=None)
     assert reason(unknown, min_localisation=0.3) == "its localisation was not measured"
+
+
+def test_few_images_all_right_do_not_show_a_balanced_accuracy_near_one() -> None:
+    cell = candidate(48, 1.0, 2.0, seeds=(0,), images=100)
+    cell.val.correct[48][:] = True
+    found = str(reason(cell, min_balanced_accuracy=0.99))
+    assert found == "balanced accuracy 1.000 is not shown to reach 0.99 (it may be 0.974)"
+    assert reason(cell, min_balanced_accuracy=0.95) is None
+
+
+def test_evidence_that_was_not_examined_is_not_free_of_alarms() -> None:
+    cell = candidate(48, 0.9, 2.0)
+    assert reason(cell, alarms="forbidden") == "its evidence was not examined"
+    assert reason(replace(cell, alarm="silent"), alarms="forbidden") is None

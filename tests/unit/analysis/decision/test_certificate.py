@@ -1,13 +1,11 @@
 """The certificate: its sequence, its tests, and the luck that it subtracts."""
 
 import numpy as np
-import pytest
 
 from resomap.analysis.decision.certificate import (
     Certificate,
     certify,
     expected_luck,
-    expected_maximum,
     promising_sequence,
 )
 from resomap.analysis.decision.contrasts import Contrasts, contrast_cells
@@ -61,23 +59,41 @@ def test_without_test_images_all_cells_share_the_error() -> None:
     assert (on_val.shown_within[:2] > on_test.shown_within[:2]).all()
 
 
-def test_luck_grows_with_number_of_contenders() -> None:
+def equal_cells(count: int, luck: float, images: int = 2000) -> tuple[Contrasts, Contrasts]:
+    """Compare equally accurate cells whose two networks differ by luck, on both splits."""
     rng = np.random.default_rng(0)
+    thresholds = 1.19 + rng.normal(0, luck, (count, 2, 1))
+    splits = []
+    for _ in range(2):
+        difficulty = rng.normal(0, 1, images) + rng.normal(0, 1, (count, 2, images))
+        splits.append(contrast_cells(list(difficulty < thresholds), [(0, 1)] * count))
+    return splits[0], splits[1]
 
-    def equal_cells(count: int) -> Contrasts:
-        difficulty = rng.normal(0, 1, 2000)
-        cells = [
-            difficulty + rng.normal(0, 1, (2, 2000)) + rng.normal(0, 0.1, (2, 1)) < 1.19
-            for _ in range(count)
-        ]
-        return contrast_cells(cells, [(0, 1)] * count)
 
-    luck = []
-    for count in (2, 12):
-        both = equal_cells(count)
-        cheaper = np.triu(np.ones((count, count), bool), 1)
-        luck.append(np.median(expected_luck(both, both, count - 1, cheaper)))
-    assert 0 < luck[0] < luck[1]
+def test_lead_of_lucky_seeds_is_subtracted() -> None:
+    val, test = equal_cells(12, luck=0.1)
+    cheaper = np.triu(np.ones((12, 12), bool), 1)
+    best = int(val.means.argmax())
+    luck = expected_luck(val, test, 11, cheaper)
+    lead = val.means[best] - np.median(val.means)
+    # Part of its lead, and nothing from a cell that does not lead.
+    assert 0.2 * lead < np.median(luck[best]) < 0.9 * lead
+    assert not luck[int(val.means.argmin())].any()
+
+
+def test_lead_without_luck_of_seeds_is_kept() -> None:
+    cheaper = np.triu(np.ones((12, 12), bool), 1)
+    lucky, alike = (
+        np.median(expected_luck(*equal_cells(12, luck), 11, cheaper).max(axis=0))
+        for luck in (0.1, 0.0)
+    )
+    assert alike < 0.5 * lucky
+
+
+def test_only_best_and_cheaper_cells_contend() -> None:
+    val, test = equal_cells(3, luck=0.1)
+    # Nothing costs less than the first, so it leads over nobody.
+    assert not expected_luck(val, test, 0, CHEAPER)[0].any()
 
 
 def test_one_seed_has_no_known_luck() -> None:
@@ -85,10 +101,3 @@ def test_one_seed_has_no_known_luck() -> None:
     cells = [rng.random((1, 500)) < 0.8 for _ in range(3)]
     both = contrast_cells(cells, [(0,)] * 3)
     assert not expected_luck(both, both, 2, CHEAPER).any()
-
-
-def test_expected_maximum_of_normal_values() -> None:
-    drawn = np.random.default_rng(0).standard_normal((20_000, 14)).max(axis=1).mean()
-    assert expected_maximum(np.array([1, 2, 14])) == pytest.approx(
-        [0, 1 / np.sqrt(np.pi), drawn], abs=0.03
-    )

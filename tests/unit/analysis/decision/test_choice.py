@@ -231,3 +231,15 @@ def test_choice_is_provisional_by_latencies_it_rests_on(
 ) -> None:
     choice = choose(cells, rules(**changes))
     assert [cell["resolution"] for cell in choice["provisional"]] == expected
+
+
+def test_frugal_choice_is_the_most_accurate_of_one_latency() -> None:
+    cheap = [few_images(48, accuracy, 2.0, 0) for accuracy in (0.91, 0.94)]
+    moved = cheap[1].val.cell._replace(resolution=64)
+    # Trained at 64 px and used at 48 px, it costs what the other one costs.
+    splits = {name: replace(getattr(cheap[1], name), cell=moved) for name in ("val", "test")}
+    for split in splits.values():
+        split.correct[64] = split.correct[48]
+    other = replace(cheap[1], **splits, eval_resolution=48)
+    choice = choose([cheap[0], other, few_images(96, 0.95, 8.0, 1)], rules())
+    assert choice["frugal"]["resolution"] == 64

@@ -14,7 +14,7 @@ SIZE = SweepSize(cells=15, seeds=3, val=2000, test=2000)
 def test_typical_sweep_detects_about_two_points() -> None:
     outlook = foresee(SIZE, 0.02, 0.95)
     assert 0.015 < outlook.detectable < 0.03
-    # The benchmark certifies about .75 of its sweeps of this size.
+    # The benchmark certifies about .7 of its sweeps of this size.
     assert 0.5 < outlook.answered < 0.95
 
 

@@ -38,12 +38,19 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Tables:
     return read_tables(folder / "tables")
 
 
-def group_rows(accuracies: dict[int, float], model: str = "net") -> list[dict[str, Any]]:
+def group_rows(
+    accuracies: dict[int, float], model: str = "net", half: float = 0.04
+) -> list[dict[str, Any]]:
     """Return rows of groups.csv about fine stripes of 40 cycles."""
-    ends = {"pair_accuracy_low": 0.0, "pair_accuracy_high": 1.0, "n": 100}
-    key = {"model": model, "group": "fine", "frequency": 40.0}
+    key = {"model": model, "group": "fine", "frequency": 40.0, "n": 100}
     return [
-        {**key, "resolution": px, "pair_accuracy": accuracy, **ends}
+        {
+            **key,
+            "resolution": px,
+            "pair_accuracy": accuracy,
+            "pair_accuracy_low": accuracy - half,
+            "pair_accuracy_high": accuracy + half,
+        }
         for px, accuracy in accuracies.items()
     ]
 
@@ -54,8 +61,9 @@ def group_rows(accuracies: dict[int, float], model: str = "net") -> list[dict[st
         (group_rows({24: 0.5, 48: 0.52, 64: 0.8, 96: 0.99}), (48, 96)),
         (group_rows({24: 0.5, 48: 0.5}) + group_rows({24: 0.5, 48: 0.97}, "other"), (24, None)),
         (group_rows({24: 0.95, 32: 0.6, 48: 0.97}), (None, 48)),
+        (group_rows({24: 0.5, 48: 0.5, 96: 0.97}, half=0.2), (None, None)),
     ],
-    ids=["one model", "one model reads", "lucky small resolution"],
+    ids=["one model", "one model reads", "lucky small resolution", "few images"],
 )
 def test_cue_is_lost_up_to_and_read_from(
     rows: list[dict[str, Any]], expected: tuple[int | None, int | None]
@@ -77,7 +85,8 @@ def test_stripes_have_numbers_with_intervals(tables: Tables) -> None:
 def test_stripes_of_all_models_start_with_finest(tables: Tables) -> None:
     findings = stripe_findings(tables.groups)
     assert [finding.subject["group"] for finding in findings] == ["fine", "medium", "broad"]
-    assert findings[0].subject["lost_to"] == 48
+    # Of the finest, one model may keep .65 of its pairs: with 100 images that is not excluded.
+    assert [finding.subject["lost_to"] for finding in findings] == [None, 24, None]
 
 
 def test_stripes_at_alarm_have_wrong_reason(tables: Tables) -> None:

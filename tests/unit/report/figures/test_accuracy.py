@@ -52,3 +52,12 @@ def test_matrix_has_a_panel_for_every_mode(tables: Tables) -> None:
     headings = [axes.get_title(loc="left") for axes in drawing.figure.axes]
     assert headings[:2] == ["simple_cnn", "simple_cnn, bn"]
     assert "bn: with BatchNorm statistics of that size" in note_of(drawing)
+
+
+def test_panels_above_an_empty_one_keep_their_labels(tables: Tables) -> None:
+    without_norm = tables.matrix.assign(model="plain")
+    matrix = pd.concat([tables.matrix, tables.matrix.assign(mode="bn"), without_norm])
+    drawing = plot_train_test_matrix(Tables(**{**vars(tables), "matrix": matrix}))
+    labels = [axes.get_xlabel() for axes in drawing.figure.axes[:4]]
+    assert labels[1:3] == ["tested at (px)", "tested at (px)"]
+    assert labels[0] == ""

@@ -10,6 +10,8 @@ def test_cells_cascades_and_ensemble_are_drawn(tables):
     labels = axes.get_legend_handles_labels()[1]
     assert {"single cell", "ensemble"} <= set(labels)
     assert any("cascade" in label for label in labels)
+    drawing.figure.canvas.draw()
+    assert sum(bool(tick.get_text()) for tick in axes.get_xticklabels()) >= 2
 
 
 def test_sweep_without_profiles_has_no_cascade(tables):

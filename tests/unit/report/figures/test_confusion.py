@@ -40,3 +40,12 @@ def test_of_many_classes_those_with_errors_are_drawn(tables):
     assert len(names) == MAX_CLASSES
     assert {"class 58", "class 59"} <= set(names)
     assert "The 20 of 60 classes" in note_of(drawing)
+
+
+def test_class_that_is_only_predicted_is_drawn(tables):
+    confusion = tables.confusion.copy()
+    wrong = confusion["class"] != confusion["predicted"]
+    confusion.loc[confusion[wrong].index[0], "predicted"] = "unseen"
+    drawing = plot_confusion(Tables(**{**vars(tables), "confusion": confusion}))
+    names = [label.get_text() for label in drawing.figure.axes[0].get_yticklabels()]
+    assert names[-1] == "unseen"

@@ -52,3 +52,15 @@ def test_pareto_front_holds_undominated_points() -> None:
 
 def test_equal_points_share_the_front() -> None:
     assert pareto_front(np.array([1.0, 1.0]), np.array([0.7, 0.7])).tolist() == [True, True]
+
+
+def test_legend_names_only_what_is_drawn(tables: Tables) -> None:
+    cells = tables.cells[tables.cells["resolution"] == 48]
+    one = cells[cells["model"] == "tiny_cnn"]
+    choice = tables.choice | {"choice": None, "status": "nothing learned"}
+    for shown, count in ((tables.cells, 1), (one, 0)):
+        drawing = plot_accuracy_by_cost(replace(tables, cells=shown, choice=choice), 0.95)
+        names = [text.get_text() for text in drawing.figure.axes[0].get_legend().get_texts()]
+        plt.close(drawing.figure)
+        assert names.count("best trade-offs (Pareto front)") == count
+        assert not set(names) & {"chosen", "used until decided"}

@@ -6,7 +6,8 @@ import pytest
 
 from resomap.analysis.decision.candidates import Candidate
 from resomap.analysis.decision.choice import choose
-from resomap.report.text.choice import choice_title, describe_choice
+from resomap.report.text.choice import describe_choice
+from resomap.report.text.choice_title import choice_title
 from tests.unit.analysis.decision.test_choice import at_chance, candidate, rules
 
 

@@ -87,6 +87,14 @@ def test_network_without_batch_norm_lacks_bn(adapter):
     assert scored == [("raw", 20, False)] * 2 + [("bn", 0, True)] * 2
 
 
+def test_bn_leaves_logits_of_a_network_without_batch_norm_alone(adapter):
+    alone = predict_modes(network(nn.Identity), only(adapter, "raw"), RESOLUTIONS)
+    beside = predict_modes(network(nn.Identity), only(adapter, "raw", "bn"), RESOLUTIONS)
+    for split, arrays in beside.items():
+        assert list(arrays) == list(alone[split])
+        assert all(np.array_equal(arrays[name], alone[split][name]) for name in arrays)
+
+
 def test_temperature_is_fitted_on_validation():
     draw, labels = np.random.default_rng(0), np.arange(200) % 3
     logits = (draw.normal(0, 1, (200, 3)) + np.eye(3)[labels]).astype(np.float32)
@@ -131,3 +139,15 @@ def test_transformer_is_evaluated_at_a_size_it_was_not_built_for(adapter):
     assert np.array_equal(predictions["test"]["logits_r8"], alone["test"]["logits_r8"])
     assert predictions["test"]["logits_r12"].shape == (20, 3)
     assert logits_name(12, "finetune") in predictions["val"]
+
+
+def test_fine_tuning_that_diverged_is_left_out(adapter, monkeypatch):
+    def diverge(model, *_args, **_options):
+        spoilt = network()
+        nn.init.constant_(spoilt[-1].weight, math.nan)
+        return spoilt
+
+    monkeypatch.setattr(evaluation_module, "fine_tune", diverge)
+    predictions = predict_modes(network(), adapter, RESOLUTIONS)
+    assert not any("finetune" in name for name in predictions["test"] | predictions["val"])
+    assert logits_name(8, "bn") in predictions["test"]

@@ -3,8 +3,8 @@ import pytest
 from resomap.config.architecture import build_architecture
 from resomap.config.load import build_config, merge
 from resomap.workflow import jobs
+from resomap.workflow.code_digest import combine_code, digest_own_code, own_files
 from resomap.workflow.job_params import build_job
-from resomap.workflow.own_code import combine_code, digest_own_code, own_files
 from resomap.workflow.sweep_results import SweepResults
 
 NETS = """

@@ -1,0 +1,94 @@
+"""How a cell is recommended: margin, confidence, budgets and accepted confounds of `report`."""
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import AfterValidator, Field
+
+from resomap.config.types import Fraction, NonNegativeInt, PositiveFloat, Section
+from resomap.errors import suggest
+
+Confound = Literal[
+    "batch_size",
+    "batchnorm_batch",
+    "steps",
+    "images_seen",
+    "learning_rate",
+    "schedule",
+    "recipe",
+    "precision",
+    "data",
+    "filter",
+    "crop",
+    "start",
+    "code",
+    "torch",
+    "torchvision",
+    "resomap",
+    "device",
+    "latency_device",
+]
+"""What may confound a comparison of two runs, beside the model and the resolution."""
+CONFOUNDS: tuple[Confound, ...] = get_args(Confound)
+
+
+def _check_confound(name: str) -> str:
+    if name not in CONFOUNDS:
+        raise ValueError(f"unknown confound {name[:60]!r}; {suggest(name, CONFOUNDS)}")
+    return name
+
+
+class ClassRecall(Section):
+    """A class, and how many of its images a recommended cell must find."""
+
+    name: Annotated[str, Field(min_length=1)]
+    """Name of the class."""
+    recall: Fraction
+    """Smallest share of its validation images that are predicted correctly."""
+
+
+class Report(Section):
+    """How results are reported and a cell is recommended.
+
+    Budgets are kept when a bound with the confidence of the report keeps them, not only the
+    measured value.
+    """
+
+    margin: Annotated[float, Field(gt=0, lt=1)]
+    """A cheaper cell is recommended if its accuracy is shown to be within this of every other
+    cell's (0.02 is two points)."""
+    # From a half on, since one-sided ends are taken from central intervals.
+    confidence: Annotated[float, Field(ge=0.5, lt=1)]
+    """Confidence level of every interval."""
+    attitude: Literal["certified", "frugal"]
+    """Recommended cell: the cheapest one shown to be within the margin (certified), or the
+    cheapest one not shown to be worse (frugal), which may lose more."""
+    max_latency_ms: PositiveFloat | None
+    """Budget: largest p90 latency at batch size 1 that a recommended cell may have, in
+    milliseconds; null for none."""
+    max_peak_memory_mib: PositiveFloat | None
+    """Budget: largest peak memory at batch size 1, in MiB; null for none."""
+    max_model_size_mib: PositiveFloat | None
+    """Budget: largest size of the parameters and buffers, in MiB; null for none."""
+    max_energy_j_per_image: PositiveFloat | None
+    """Budget: largest energy per image at batch size 1, in joules; null for none."""
+    max_macs: PositiveFloat | None
+    """Budget: largest number of multiply-accumulates per image; null for none."""
+    min_accuracy: Fraction | None
+    """Budget: smallest validation accuracy that a recommended cell may have; null for none."""
+    min_balanced_accuracy: Fraction | None
+    """Budget: smallest mean recall over the classes on validation images; null for none."""
+    min_recall: tuple[ClassRecall, ...]
+    """Budgets: smallest recall of each class listed, as `{name: melanoma, recall: 0.9}`."""
+    min_localisation: Fraction | None
+    """Budget: smallest share of the relevance on the object, 0 by chance and 1 at best, in every
+    group of images; null for none. Needs masks."""
+    alarms: Literal["allowed", "forbidden"]
+    """Whether a recommended cell may raise the alarm about its evidence. Forbidden needs
+    explanations and masks."""
+    max_failed_seeds: NonNegativeInt
+    """Budget: largest number of seeds of a recommended cell that diverged or did not fit in
+    memory. The scores are those of the seeds that finished."""
+    accept_confounds: tuple[Annotated[str, AfterValidator(_check_confound)], ...]
+    """Differences between runs that do not prevent a certificate, by name: batch_size,
+    batchnorm_batch, steps, images_seen, learning_rate, schedule, recipe, precision, data,
+    filter, crop, start, code, torch, torchvision, resomap, device, latency_device."""
