@@ -41,7 +41,8 @@ class CellMeasurement:
     """Measurements of a cell.
 
     `status` is ok, infeasible (does not fit into memory) or unsupported (this machine cannot
-    run it). `highest_peak_bytes` is the largest of its repetitions, and `cold` is timed with an empty cache, on CUDA at batch size 1 only.
+    run it). `highest_peak_bytes` is the largest of its repetitions, and `cold` is timed with an
+    empty cache, on CUDA at batch size 1 only.
     """
 
     status: str = "ok"

@@ -48,7 +48,9 @@ def pair_accuracy_of_runs(classes: pd.DataFrame, groups: pd.DataFrame) -> pd.Dat
     sums = weighted.groupby(keys, sort=False, as_index=False)[["right", "n"]].sum()
     frequencies = groups.drop_duplicates("group").set_index("group")["frequency"]
     return sums.assign(
-        pair_accuracy=sums["right"] / sums["n"], frequency=sums["group"].map(frequencies)
+        pair_accuracy=sums["right"] / sums["n"],
+        # Of an empty table they would be text, as the groups are.
+        frequency=sums["group"].map(frequencies).astype(float),
     ).drop(columns="right")
 
 

@@ -37,7 +37,7 @@ RECORD_KEYS = {
     *("latency_ms_p99", "latency_ms_p50_cold", "latency_ms_low", "latency_ms_high"),
     *("latency_ms_rounds", "inference_images_per_second", "training_images_per_second"),
     *("macs", "flops", "num_parameters", "model_size_mib", "activations_mib"),
-    *("peak_memory_mib", "peak_reserved_mib", *ENERGY_KEYS),
+    *("peak_memory_mib", "peak_memory_mib_highest", "peak_reserved_mib", *ENERGY_KEYS),
 }  # fmt: skip
 CPU = torch.device("cpu")
 
@@ -182,7 +182,7 @@ def test_energy_is_measured_for_the_first_variant(model: nn.Module, monkeypatch)
     def measure(meter, work, images):
         work()
         calls.append(images)
-        return Energy(0.5 * images, 0.25, 20.0, 10.0, 0.01)
+        return Energy(0.5 * images, 0.25, 20.0, 10.0, 0.01, (0.5 * images,) * 3)
 
     monkeypatch.setattr("resomap.profiling.profile.open_meter", lambda device: "a meter")
     monkeypatch.setattr("resomap.profiling.profile.measure_energy", measure)
