@@ -220,7 +220,7 @@ INVALID_COMBINATIONS: list[tuple[dict[str, Any], str]] = [
     (
         {
             "training": {
-                "start": "pretrained",
+                "start": "weights.safetensors",
                 "finetune": {"freeze": "backbone", "unfreeze_epoch": 8},
             }
         },
@@ -229,7 +229,7 @@ INVALID_COMBINATIONS: list[tuple[dict[str, Any], str]] = [
     (
         {
             "training": {
-                "start": "pretrained",
+                "start": "weights.safetensors",
                 "finetune": {"freeze": "backbone", "layer_decay": 0.7},
             }
         },
