@@ -6,6 +6,7 @@ from torchvision.transforms.v2 import RandomResizedCrop as TorchvisionCrop
 from resomap.config.augmentation import (
     ColorJitter,
     GaussianBlur,
+    RandAugment,
     RandomErasing,
     RandomResizedCrop,
 )
@@ -20,6 +21,7 @@ SECTIONS = {
     "color_jitter": ColorJitter(brightness=0.2, contrast=0.2, saturation=0.3, hue=0.1),
     "blur": GaussianBlur(probability=0.5, sigma=(0.01, 0.03)),
     "erasing": RandomErasing(probability=0.5, scale=(0.02, 0.3), ratio=(0.3, 3.3)),
+    "rand_augment": RandAugment(num_ops=2, magnitude=9),
 }
 each_sampling = pytest.mark.parametrize("labels", [None, LABELS], ids=["shuffled", "balanced"])
 
@@ -113,7 +115,7 @@ def test_added_augmentation_keeps_other_draws(section):
     every = draw_epoch(1, 2, 50, augmentation(horizontal_flip=0.5, **SECTIONS))
     np.testing.assert_array_equal(without.order, every.order)
     np.testing.assert_array_equal(without.flipped, every.flipped)
-    fields = ("box", "angle", "color", "sigma", "erased")
+    fields = ("box", "angle", "color", "sigma", "erased", "strength")
     drawn = [field for field in fields if getattr(alone, field) is not None]
     assert len(drawn) == 1
     np.testing.assert_array_equal(getattr(alone, drawn[0]), getattr(every, drawn[0]))
