@@ -24,7 +24,7 @@ MAX_SEEDS = 20
 # At most this many times the number of test images at hand is proposed.
 MAX_IMAGES_FACTOR = 20
 # With fewer, what seeds add is known too badly: images that the simulation found enough settled
-# 52 to 63 % of such sweeps, and 80 % with five seeds (benchmarks/decision.md).
+# 52 to 63 % of such sweeps, and 79 % with five seeds (benchmarks/decision.md).
 SEEDS_FOR_IMAGES = 5
 FACTORS = np.geomspace(1.25, MAX_IMAGES_FACTOR, 24).tolist()
 
