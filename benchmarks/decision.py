@@ -28,6 +28,7 @@ from benchmarks.decision_trials import (
 )
 from benchmarks.decision_worlds import SEED_SD
 from benchmarks.harness import markdown, part_parser, run_parts
+from resomap.analysis.decision.advice import SEEDS_FOR_IMAGES
 
 PAGE_TITLE = "# The decision\n\nSimulated sweeps of which the truth is known. Written by `python -m benchmarks.decision all`."
 
@@ -195,11 +196,17 @@ def _certificate_row(
 
 
 def run_advice(options: Namespace, work: Path) -> str:
-    """Follow the advice of undecided sweeps of 2, 5 and 15 cells."""
+    """Follow the advice of undecided sweeps of two seeds, and of enough for images."""
     rows = []
-    for cells in (2, 5, 15):
-        rng = np.random.default_rng([cells, 2])
-        found = follow_advice(cells, 2, 400, options.undecided, rng)
+    for cells, seeds in (
+        (2, 2),
+        (5, 2),
+        (15, 2),
+        (5, SEEDS_FOR_IMAGES),
+        (15, SEEDS_FOR_IMAGES),
+    ):
+        rng = np.random.default_rng([cells, seeds])
+        found = follow_advice(cells, seeds, 400, options.undecided, rng)
         by_seeds = Rate(found.settled_by_seeds, len(found.seeds))
         by_images = Rate(found.settled_by_images, len(found.images))
         kept = [rate.total == 0 or rate.at_least(SETTLED_BAR) for rate in (by_seeds, by_images)]
@@ -207,6 +214,7 @@ def run_advice(options: Namespace, work: Path) -> str:
         rows.append(
             (
                 cells,
+                seeds,
                 found.undecided,
                 by_seeds,
                 numbers[0],
@@ -216,12 +224,13 @@ def run_advice(options: Namespace, work: Path) -> str:
             )
         )
     note = (
-        "Undecided sweeps of 2 seeds and 400 validation images, with the seeds or the test "
-        "images of the advice added. Settled: share of those with advice (bar .75). Number: "
-        "median (quartiles) of what was advised."
+        "Undecided sweeps of 400 validation images, with the seeds or the test images of the "
+        "advice added. Settled: share of those with advice (bar .75). Number: median "
+        "(quartiles) of what was advised. Images are advised from five seeds on."
     )
     head = (
-        *("cells", "undecided", "settled by seeds", "number", "settled by images", "number"),
+        *("cells", "S", "undecided", "settled by seeds", "number"),
+        *("settled by images", "number"),
         *("bar of seeds", "bar of images"),
     )
     return f"{note}\n\n{markdown(head, rows)}"

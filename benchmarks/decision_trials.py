@@ -62,7 +62,7 @@ class Rate:
         return bool(test.pvalue > level)
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} ({self.count} of {self.total})"
+        return f"{self.value:.3f} ({self.count} of {self.total})" if self.total else "none"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from resomap.analysis.decision.advice import SEEDS_FOR_IMAGES
 from resomap.report.text.confounds import (
     acceptance,
     confound_sentences,
@@ -174,9 +175,18 @@ def describe_remedy(needed: ChoiceRecord) -> str:
         ways.append(format_count(needed["more_seeds"], "more seed"))
     if needed["more_images"]:
         ways.append(format_count(needed["more_images"], "more test image"))
-    if not ways:
-        return "No affordable number of seeds or test images would probably decide it"
-    return f"{' or '.join(ways)} would decide it in four cases of five"
+    if ways:
+        return f"{' or '.join(ways)} would decide it in four cases of five"
+    return _no_remedy(needed["n_seeds"])
+
+
+def _no_remedy(seeds: int) -> str:
+    """Return what is known where nothing is advised, by the number of seeds at hand."""
+    if seeds == 1:
+        return "With one seed it is unknown how much of that is chance: train a second one"
+    if seeds < SEEDS_FOR_IMAGES:
+        return "No affordable number of seeds would probably decide it"
+    return "No affordable number of seeds or test images would probably decide it"
 
 
 def cell_facts(cell: ChoiceRecord, rules: ChoiceRecord) -> str:

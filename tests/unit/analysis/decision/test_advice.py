@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from resomap.analysis.decision.advice import (
+    SEEDS_FOR_IMAGES,
+    Advice,
     FutureSweep,
     Simulation,
     advise,
@@ -57,10 +59,8 @@ def test_proposed_images_are_enough_in_four_of_five() -> None:
     assert Simulation(undecided).settles(FutureSweep(5, factor)) > 0.7
 
 
-def test_one_seed_gives_no_number_of_seeds() -> None:
-    advice = advise(ranking(seeds=1))
-    assert advice.more_seeds is None
-    assert advice.more_images is not None
+def test_one_seed_gives_no_number() -> None:
+    assert advise(ranking(seeds=1)) == Advice(more_seeds=None, more_images=None)
 
 
 def test_luck_of_seeds_makes_images_useless() -> None:
@@ -85,6 +85,6 @@ def test_worse_cells_share_the_level_as_in_the_decision() -> None:
         assert (found == expected).all()
 
 
-@pytest.mark.parametrize("luck", [0.0, 0.1])
-def test_two_seeds_of_two_cells_propose_no_images(luck: float) -> None:
-    assert advise(ranking(images=4000, cells=2, luck=luck)).more_images is None
+@pytest.mark.parametrize("seeds", [2, SEEDS_FOR_IMAGES - 1])
+def test_few_seeds_propose_no_images(seeds: int) -> None:
+    assert advise(ranking(seeds=seeds, images=300, luck=0.0)).more_images is None
