@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from resomap.config.schema import Profiling
-from resomap.data.loading.loader import Normalise
+from resomap.data.loading.augment import Normalise
 from resomap.data.store.store import Store
 from resomap.data.store.typical_jpeg import decode_jpeg, encode_typical_jpeg, resize_to_input
 from resomap.profiling.profile import Stage, find_disturbance, measure_stages

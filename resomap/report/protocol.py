@@ -55,7 +55,7 @@ def _data_protocol(manifest: dict[str, Any]) -> dict[str, str]:
 def _training_protocol(training: training.Training) -> dict[str, str]:
     """Return the recipe of the training, and which weights are kept."""
     optimizer, schedule, monitor = training.optimizer, training.schedule, training.monitor
-    recipe = (
+    recipe: tuple[str, ...] = (
         f"{format_count(training.epochs, 'epoch')}, batch {training.batch_size}",
         f"{optimizer.type} at {optimizer.learning_rate:g}",
         _schedule(schedule),

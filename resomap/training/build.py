@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from resomap.config.architecture import Architecture
 from resomap.config.schema import Execution, Runtime
 from resomap.config.training import Training
+from resomap.data.loading.augment import Normalise
 from resomap.data.loading.loader import (
     EvalLoader,
-    Normalise,
     TrainLoader,
     to_device,
 )

@@ -10,7 +10,8 @@ from torch.optim.swa_utils import update_bn
 from resomap.config.augmentation import Augmentation
 from resomap.config.evaluation import FineTuning
 from resomap.config.training import Training
-from resomap.data.loading.loader import Normalise, TrainLoader
+from resomap.data.loading.augment import Normalise
+from resomap.data.loading.loader import TrainLoader
 from resomap.data.loading.placement import PlacedImages, take_images
 from resomap.models.layers import find_classifier
 from resomap.training.memory import MicroBatch, run_within_memory

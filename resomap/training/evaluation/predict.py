@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from resomap.config.architecture import Architecture
 from resomap.config.evaluation import Evaluation, EvaluationMode
 from resomap.config.training import Training
-from resomap.data.loading.loader import EvalLoader, Normalise, to_device
+from resomap.data.loading.augment import Normalise
+from resomap.data.loading.loader import EvalLoader, to_device
 from resomap.data.loading.placement import DiskImages, place_images
 from resomap.data.store.store import Store
 from resomap.metrics import compute_scores
