@@ -100,9 +100,13 @@ class Predictions:
         # Of these images, not of the training images: no constant prediction is more accurate.
         return float(np.bincount(self.labels).max() / len(self.labels))
 
+    def rows_of(self, seeds: Sequence[int]) -> list[int]:
+        """Return the rows of some of the seeds, in their order."""
+        return [self.seeds.index(seed) for seed in seeds]
+
     def of_seeds(self, seeds: Sequence[int]) -> "Predictions":
         """Return the predictions of some of the seeds, in their order."""
-        rows = [self.seeds.index(seed) for seed in seeds]
+        rows = self.rows_of(seeds)
         return replace(
             self,
             seeds=tuple(seeds),
@@ -150,6 +154,11 @@ def model_files(
         if path.exists() and not stale:
             files[family, model] = path
     return files
+
+
+def common_seeds(first: Predictions, second: Predictions) -> list[int]:
+    """List the seeds that both have, in order."""
+    return sorted(set(first.seeds) & set(second.seeds))
 
 
 def finished_runs(cells: Sequence[Cell], seeds: Sequence[int], runs: RunFolders) -> list[Run]:

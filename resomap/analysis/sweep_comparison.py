@@ -11,7 +11,7 @@ import numpy as np
 from resomap.analysis.accuracies import Split
 from resomap.analysis.decision.confounds import SeedFacts
 from resomap.analysis.decision.inputs import facts_by_seed, open_sweep, read_split
-from resomap.analysis.predictions import Cell, Predictions, cell_runs
+from resomap.analysis.predictions import Cell, Predictions, cell_runs, common_seeds
 from resomap.analysis.run_tables import read_environment
 from resomap.analysis.statistics import (
     Interval,
@@ -147,20 +147,16 @@ def _differences(first: Split, second: Split) -> dict[Cell, np.ndarray]:
     """Return the differences (seeds, images) of every cell and seed that both sweeps have."""
     differences = {}
     for cell, one in first.items():
-        seeds = _common_seeds(one, second[cell]) if cell in second else []
+        seeds = common_seeds(one, second[cell]) if cell in second else []
         if seeds:
             own, other = (_rows(each, seeds) for each in (one, second[cell]))
             differences[cell] = other.astype(float) - own
     return differences
 
 
-def _common_seeds(first: Predictions, second: Predictions) -> list[int]:
-    return sorted(set(first.seeds) & set(second.seeds))
-
-
 def _rows(predictions: Predictions, seeds: Sequence[int]) -> np.ndarray:
     """Return the correctness of some seeds as trained (seeds, images)."""
-    return predictions.correct_as_trained[[predictions.seeds.index(seed) for seed in seeds]]
+    return predictions.correct_as_trained[predictions.rows_of(seeds)]
 
 
 def _compare_cells(
@@ -171,7 +167,7 @@ def _compare_cells(
     # Bonferroni: no cell that is alike is shown to differ, with the confidence for all together.
     joint = 1 - (1 - confidence) / max(len(differences), 1)
     for cell in differences:
-        seeds = _common_seeds(first[cell], second[cell])
+        seeds = common_seeds(first[cell], second[cell])
         one, two = _rows(first[cell], seeds), _rows(second[cell], seeds)
         wide = difference_interval(two, one, joint, pool)
         yield {

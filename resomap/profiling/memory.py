@@ -100,11 +100,6 @@ def cuda_growth_bytes(run: Callable[[], object], device: torch.device) -> tuple[
     )
 
 
-def resident_growth_bytes(run: Callable[[], object]) -> int:
-    """Return the least of `resident_growths`."""
-    return min(resident_growths(run))
-
-
 def resident_growths(run: Callable[[], object]) -> list[int]:
     """Return the peak growths of the resident set of a forked process in calls of `run`.
 

@@ -1,8 +1,8 @@
 """What would decide an open choice: the whole decision is simulated with more seeds or images.
 
-The unknown accuracies are drawn from what the data say about them: shrunk means (empirical
-Bayes), with the luck of the seeds and of the images at hand. New seeds and images are drawn on
-top, and the certificate of the best cell is tested as in `certificate`.
+The unknown accuracies are drawn as in `posterior`, with the luck of the seeds and of the images
+at hand. New seeds and images are drawn on top, and the certificate of the best cell is tested as
+in `certificate`.
 """
 
 from bisect import bisect_left

@@ -9,7 +9,7 @@ import numpy as np
 from resomap.analysis.accuracies import Evaluated, Split
 from resomap.analysis.decision.confounds import SeedFacts
 from resomap.analysis.decision.latencies import Latency
-from resomap.analysis.predictions import Cell, Predictions
+from resomap.analysis.predictions import Cell, Predictions, common_seeds
 from resomap.analysis.statistics import compute_spread, crossed_error, pool_spreads
 from resomap.config.evaluation import EvaluationMode
 from resomap.workflow.predictions import RAW
@@ -23,9 +23,9 @@ class Candidate:
     `mode` says what was adapted for it (`raw`: nothing). `variant` is the way of running it, None
     for the first of the profile. `latency` is None when not measured. `costs` holds other
     measurements of one image by their column of profiles.csv, and `energy_rounds` the energy in
-    each round. `failed_seeds` counts the runs that diverged or did not fit in memory. `alarm` is the state of the alarm about its evidence,
-    and `localisation` the lower end of the share of relevance on the object. `facts` are what
-    may confound a comparison of its runs, by seed.
+    each round. `failed_seeds` counts the runs that diverged or did not fit in memory. `alarm` is
+    the state of the alarm about its evidence, and `localisation` the lower end of the share of
+    relevance on the object. `facts` are what may confound a comparison of its runs, by seed.
     """
 
     val: Predictions
@@ -231,15 +231,12 @@ def _shown_better(val: Split, pairs: Iterable[tuple[Evaluated, Evaluated]]) -> l
 
 def _paired_difference(val: Split, first: Evaluated, second: Evaluated) -> np.ndarray | None:
     """Return correctness of the first minus the second (seeds, N), by the seeds of both."""
-    seeds = [val[one[0]].seeds for one in (first, second)]
-    common = sorted(set(seeds[0]) & set(seeds[1]))
+    common = common_seeds(val[first[0]], val[second[0]])
     if not common:
         return None
-    rows = (
-        _correct(val, one)[[own.index(seed) for seed in common]].astype(float)
-        for one, own in zip((first, second), seeds, strict=True)
+    own, other = (
+        _correct(val, one)[val[one[0]].rows_of(common)].astype(float) for one in (first, second)
     )
-    own, other = rows
     return own - other
 
 

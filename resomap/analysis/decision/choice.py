@@ -43,9 +43,10 @@ def choose(
     to every other), `best` (every cheaper cell than the best is shown to be worse), `undecided`
     (neither; the best stands in), `nothing learned` (no cell is shown to beat the majority
     class) or `none` (no such cell is within the budgets). `confounds` lists what the runs of
-    compared cells differ in; while it is not accepted, no cell of them is certified. `certified` is the certified cell, and
-    `frugal` the cheapest one that is not shown to be worse; `rules.attitude` says which of them
-    `choice` is. `provisional` lists the cells whose invalid latency the choice rests on.
+    compared cells differ in; while it is not accepted, no cell of them is certified. `certified`
+    is the certified cell, and `frugal` the cheapest one that is not shown to be worse;
+    `rules.attitude` says which of them `choice` is. `provisional` lists the cells whose invalid
+    latency the choice rests on.
     `accuracies` are those of the sweep, computed from the candidates when not given.
     """
     # In one order, whichever they come in: simulations and sums depend on it.
