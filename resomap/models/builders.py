@@ -136,8 +136,8 @@ def _own_builder(architecture: Architecture) -> Builder:
         raise ConfigError(
             f"{key}: there is no module {error.name}: it must be importable from {here}"
         ) from error
-    # What a user's module raises when it is imported may be anything.
-    except Exception as error:
+    # What a user's module raises when it is imported may be anything. A script may exit.
+    except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
         raise ConfigError(f"{key}: {module_name} cannot be imported: {reason}") from error
     build = getattr(module, function, None)

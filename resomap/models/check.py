@@ -21,6 +21,7 @@ from resomap.models.shapes import (
     find_min_resolution,
     first_single_cell,
 )
+from resomap.text import format_count
 
 __all__ = [
     "NetworkFindings",
@@ -178,7 +179,8 @@ def _check_logits(key: str, output: object, batch_size: int) -> None:
     found = (
         f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
     )
-    raise _Misfit(f"{key}: no classifier: expected logits (N, C), found ", found)
+    expected = f"({batch_size}, {NUM_CLASSES}) for {format_count(batch_size, 'image')}"
+    raise _Misfit(f"{key}: expected logits {expected} of {NUM_CLASSES} classes, found ", found)
 
 
 def _check_layer(name: str, layer: str, traced: Mapping[int, _Traced]) -> Iterator[str]:

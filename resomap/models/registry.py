@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from resomap.config.architecture import Architecture, build_architecture, names_builder
+from resomap.config.architecture import Architecture, build_architecture, is_own, names_builder
 from resomap.errors import ConfigError, suggest
 from resomap.models.builders import Builder, builder_key, find_builder
 from resomap.models.flow import meta_copy
@@ -70,16 +70,21 @@ def _build(
             raise SizeError(
                 f"{architecture.name} cannot be built for {side} px: {reason}"
             ) from error
-        shown = ", ".join(f"{name}={value}" for name, value in settings.items())
-        raise ConfigError(
-            f"{builder_key(architecture)}: {architecture.builder} with {shown or 'no settings'}: "
-            f"{reason}"
-        ) from error
+        call = _describe_call(architecture, {**settings, **builder.size_settings(side)})
+        raise ConfigError(f"{builder_key(architecture)}: {call}: {reason}") from error
     if not isinstance(model, nn.Module):
         raise ConfigError(
             f"{builder_key(architecture)}: it returns {type(model).__name__}, not a torch.nn.Module"
         )
     return model
+
+
+def _describe_call(architecture: Architecture, settings: Mapping[str, Any]) -> str:
+    shown = ", ".join(f"{name}={value}" for name, value in settings.items())
+    if is_own(architecture.builder):
+        function = architecture.builder.partition(":")[2]
+        return f"called as {function}({', '.join(filter(None, ['num_classes=N', shown]))})"
+    return f"{architecture.builder} with {shown or 'no settings'}"
 
 
 def padded_side(architecture: Architecture, resolution: int) -> int:

@@ -56,7 +56,7 @@ class ShapesBySide:
         except ResoMapError:
             raise
         # What a function of the user raises may be anything.
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
             key = builder_key(self.architecture)
             if resolution is None:

@@ -39,6 +39,18 @@ def small_only(num_classes, resolution):
     return sized(num_classes, resolution)
 
 
+def needing(num_classes, width):
+    return make(num_classes)
+
+
+def exiting(num_classes):
+    raise SystemExit(3)
+
+
+def other_count(num_classes):
+    return make(num_classes + 1)
+
+
 def text(num_classes):
     return "a network"
 """
@@ -50,10 +62,11 @@ def nets(tmp_path, monkeypatch):
     (tmp_path / "own_nets.py").write_text(NETS, encoding="utf-8")
     (tmp_path / "own_broken.py").write_text("import no_such_package\n", encoding="utf-8")
     (tmp_path / "own_raising.py").write_text("raise OSError('no disk')\n", encoding="utf-8")
+    (tmp_path / "own_exiting.py").write_text("raise SystemExit(2)\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield tmp_path
-    for name in ("own_nets", "own_broken", "own_raising"):
+    for name in ("own_nets", "own_broken", "own_raising", "own_exiting"):
         sys.modules.pop(name, None)
 
 
@@ -93,7 +106,14 @@ def test_function_that_refuses_a_size_gives_its_reason(nets):
         ("own_raising:make", "own_raising cannot be imported: OSError: no disk"),
         (
             "own_nets:no_classes",
-            "own_nets:no_classes with no settings: no_classes() got an unex",
+            "called as no_classes(num_classes=N): no_classes() got an unexpected keyword",
+        ),
+        ("own_nets:needing", "called as needing(num_classes=N): needing() missing 1 required"),
+        ("own_nets:exiting", "it cannot be built: SystemExit: 3"),
+        ("own_exiting:make", "own_exiting cannot be imported: SystemExit: 2"),
+        (
+            "own_nets:other_count",
+            "expected logits (2, 3) for 2 images of 3 classes, found shape (2, 4)",
         ),
         ("own_nets:raising", "it cannot be built: RuntimeError: no weights here"),
         ("own_nets:text", "it returns str, not a torch.nn.Module"),
