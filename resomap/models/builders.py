@@ -66,6 +66,7 @@ def _torchvision_builder(architecture: Architecture, name: str) -> Builder:
     # Only classifiers: detection and segmentation builders download weights of their backbone.
     classifiers = registered_names("torchvision")
     if name not in classifiers:
+        _refuse_other_tasks(architecture, name)
         known = classifiers
         if "/" not in architecture.builder:
             known = (*CUSTOM_BUILDERS, *classifiers)
@@ -117,6 +118,12 @@ def _timm_builder(architecture: Architecture, name: str) -> Builder:
         _refuse_unknown(architecture, name, known)
     import timm
 
+    plain, _, tag = name.partition(".")
+    # The name alone, without a tag, is the one that timm builds.
+    tags = [each.partition(".")[2] for each in timm.list_pretrained(f"{plain}.*")]
+    if tag and tag not in tags:
+        key = builder_key(architecture)
+        raise ConfigError(f"{key}: {plain} has no weights {tag[:60]!r}; {suggest(tag, tags)}")
     config = timm.get_pretrained_cfg(name, allow_unregistered=True)
     bound = config is not None and config.fixed_input_size
     build = partial(timm.create_model, name, pretrained=False)
@@ -152,6 +159,16 @@ def _own_builder(architecture: Architecture) -> Builder:
 def _own_size_argument(build: Callable[..., nn.Module]) -> str | None:
     parameters = inspect.signature(build).parameters
     return next((name for name in OWN_SIZE_ARGUMENTS if name in parameters), None)
+
+
+def _refuse_other_tasks(architecture: Architecture, name: str) -> None:
+    from torchvision import models
+
+    if name in models.list_models():
+        raise ConfigError(
+            f"{builder_key(architecture)}: it is no classifier of images: take one that "
+            "`resomap models` lists"
+        )
 
 
 def _refuse_unknown(architecture: Architecture, name: str, known: Iterable[str]) -> None:

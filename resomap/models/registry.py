@@ -13,7 +13,13 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from resomap.config.architecture import Architecture, build_architecture, is_own, names_builder
+from resomap.config.architecture import (
+    Architecture,
+    build_architecture,
+    described_by_builder,
+    is_own,
+    names_builder,
+)
 from resomap.errors import ConfigError, suggest
 from resomap.models.builders import Builder, builder_key, find_builder
 from resomap.models.flow import meta_copy
@@ -107,8 +113,14 @@ def _padded_side(
     fitting = f"{below} or {below + patch}" if below else f"{patch}"
     raise SizeError(
         f"{architecture.name} takes multiples of its patch of {patch} px, and {resolution} is "
-        f"none: use {fitting}, or models.{architecture.name}.off_grid: pad"
+        f"none: use {fitting}, or {_padding_key(architecture)}"
     )
+
+
+def _padding_key(architecture: Architecture) -> str:
+    if described_by_builder(architecture):
+        return f"an entry in models with builder: {architecture.builder} and off_grid: pad"
+    return f"models.{architecture.name}.off_grid: pad"
 
 
 class SizeError(ConfigError):

@@ -119,6 +119,10 @@ def test_function_that_refuses_a_size_gives_its_reason(nets):
         ("own_nets:text", "it returns str, not a torch.nn.Module"),
         ("timm/convnext_ato", "unknown builder 'convnext_ato'; did you mean convnext_atto?"),
         ("torchvision/resnet19", "unknown builder 'resnet19'; did you mean resnet18?"),
+        ("timm/resnet50.a1_in2k", "resnet50 has no weights 'a1_in2k'; did you mean a1_in1k?"),
+        ("timm/test_vit.nope", "test_vit has no weights 'nope'; "),
+        ("torchvision/fasterrcnn_resnet50_fpn", "it is no classifier of images"),
+        ("torchvision/raft_small", "it is no classifier of images"),
         ("torchvision/tiny_cnn", "unknown builder 'tiny_cnn'; "),
     ],
 )
@@ -145,6 +149,22 @@ def test_patch_size_is_that_of_the_network_or_of_its_entry():
         assert find_patch_size(entry) == 8
         assert ShapesBySide(entry).at(24)(torch.empty(1, 3, 24, 24, device="meta")).shape
         assert find_min_resolution(ShapesBySide(entry)) == 8
+
+
+def test_side_off_the_grid_names_what_would_be_right():
+    named = Architecture(name="vit", family="vit", builder="timm/vit_tiny_patch16_224")
+    for entry, choice in (
+        (named, "models.vit.off_grid: pad"),
+        (
+            build_architecture(named.builder),
+            "an entry in models with builder: timm/vit_tiny_patch16_224 and off_grid: pad",
+        ),
+    ):
+        (problem,) = check_networks([entry], NetworkUse((40, 64), 8, None))
+        assert problem == (
+            f"config/sweep.yaml: sweep.resolutions: {entry.name} takes multiples of its patch of "
+            f"16 px, and 40 is none: use 32 or 48, or {choice}"
+        )
 
 
 def test_images_off_the_grid_are_padded_by_choice():
