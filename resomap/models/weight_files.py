@@ -43,18 +43,25 @@ def read_weight_file(path: Path, rules: Sequence[Rename] = ()) -> dict[str, Tens
 def rename_tensors(tensors: Mapping[str, Tensor], rules: Sequence[Rename]) -> dict[str, Tensor]:
     """Return `tensors` by new names: each (pattern, replacement) changes each name in turn.
 
-    ConfigError where two tensors get the same name.
+    ConfigError where two tensors get the same name, or a rule matches none.
     """
-    renamed, origins = dict[str, Tensor](), dict[str, str]()
+    renamed, origins, unused = dict[str, Tensor](), dict[str, str](), dict(rules)
     for old, tensor in tensors.items():
         name = old
         for pattern, replacement in rules:
-            name = re.sub(pattern, replacement, name)
+            name, count = re.subn(pattern, replacement, name)
+            if count:
+                unused.pop(pattern, None)
         if name in renamed:
             raise ConfigError(
                 f"{START_KEY}.rename: {origins[name]} and {old} both become {name!r}"
             )
         renamed[name], origins[name] = tensor, old
+    if unused:
+        raise ConfigError(
+            f"{START_KEY}.rename: {next(iter(unused))!r} matches no tensor of the file, such as "
+            f"{', '.join(list(tensors)[:2])}"
+        )
     return renamed
 
 

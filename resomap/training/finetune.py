@@ -7,7 +7,10 @@ from torch import nn
 from resomap.config.training import FineTune
 from resomap.models.layers import find_classifier, find_head, layer_depths, parents
 
-BatchNorm = nn.modules.batchnorm._BatchNorm
+
+def is_batch_norm(module: nn.Module) -> bool:
+    """Return whether a module normalises by statistics of the batch."""
+    return isinstance(module, nn.modules.batchnorm._BatchNorm)
 
 
 def rate_scales(
@@ -62,7 +65,7 @@ class Freezing:
         """
         if self._finetune.freeze_bn:
             for module in model.modules():
-                if isinstance(module, BatchNorm):
+                if is_batch_norm(module):
                     module.training = False
         last = self._finetune.unfreeze_epoch
         is_frozen = last is None or epoch < last

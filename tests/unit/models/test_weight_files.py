@@ -56,6 +56,17 @@ def test_two_tensors_of_one_name_are_refused(path):
         read_weight_file(path, ((".*\\..*", "x"),))
 
 
+def test_rule_that_matches_nothing_is_refused(path):
+    torch.save(TENSORS, path)
+    rules = ((r"^stem", "conv"), (r"^stem\.", "x."), (r"^conv", "y"))
+    with pytest.raises(ResoMapError) as caught:
+        read_weight_file(path, rules)
+    assert str(caught.value) == (
+        r"config/training.yaml: training.start.rename: '^stem\\.' matches no tensor of the file, "
+        "such as stem.weight, head.bias"
+    )
+
+
 BROKEN = {"stem.weight": torch.tensor([1.0, float("nan")])}
 
 

@@ -7,13 +7,14 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import GoogLeNet_Weights, ResNet18_Weights, googlenet, resnet18
 
-from resomap.config.architecture import Architecture
+from resomap.config.architecture import Architecture, build_architecture
 from resomap.config.start import Start
 from resomap.errors import ConfigError, ResoMapError
 from resomap.models.registry import build_model, load_architectures
 from resomap.models.weight_files import rename_tensors
 from resomap.training.checkpoint import save_weights
 from resomap.training.initial_weights import (
+    StartCheck,
     check_start,
     expected_input,
     load_initial_weights,
@@ -123,6 +124,22 @@ def test_unreadable_start_is_one_problem(path):
     path.write_bytes(b"no weights")
     (problem,) = check_start(parse(path), [ARCHITECTURES["tiny_cnn"]], "bilinear").problems
     assert problem.startswith(f"config/training.yaml: training.start: {path} cannot be read")
+
+
+def test_frozen_statistics_need_batch_norm(path):
+    without = build_architecture("torchvision/alexnet")
+    save_weights(path, build("tiny_cnn").state_dict(), {"status": "ok"})
+
+    def check(*networks: Architecture) -> StartCheck:
+        return check_start(parse(path), networks, "bilinear", freeze_bn=True)
+
+    line = (
+        "config/training.yaml: training.finetune.freeze_bn: true has no effect on "
+        "torchvision_alexnet, without BatchNorm"
+    )
+    assert f"{line}: set it to false" in check(without).problems
+    assert line in check(without, ARCHITECTURES["tiny_cnn"]).warnings
+    assert check(ARCHITECTURES["tiny_cnn"]) == ([], [])
 
 
 FOREIGN = {"^stages": "trunk", r"^head\.": "fc."}
