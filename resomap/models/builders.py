@@ -118,13 +118,15 @@ def _timm_builder(architecture: Architecture, name: str) -> Builder:
         _refuse_unknown(architecture, name, known)
     import timm
 
-    plain, _, tag = name.partition(".")
-    # The name alone, without a tag, is the one that timm builds.
-    tags = [each.partition(".")[2] for each in timm.list_pretrained(f"{plain}.*")]
-    if tag and tag not in tags:
-        key = builder_key(architecture)
-        raise ConfigError(f"{key}: {plain} has no weights {tag[:60]!r}; {suggest(tag, tags)}")
-    config = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    try:
+        config = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    except RuntimeError as error:  # of a tag
+        plain, _, tag = name.partition(".")
+        tags = [each.partition(".")[2] for each in timm.list_pretrained(f"{plain}.*")]
+        raise ConfigError(
+            f"{builder_key(architecture)}: {plain} has no weights {tag[:60]!r}; "
+            f"{suggest(tag, tags)}"
+        ) from error
     bound = config is not None and config.fixed_input_size
     build = partial(timm.create_model, name, pretrained=False)
     return Builder(build, "img_size" if bound else None)

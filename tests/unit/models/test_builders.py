@@ -120,6 +120,7 @@ def test_function_that_refuses_a_size_gives_its_reason(nets):
         ("timm/convnext_ato", "unknown builder 'convnext_ato'; did you mean convnext_atto?"),
         ("torchvision/resnet19", "unknown builder 'resnet19'; did you mean resnet18?"),
         ("timm/resnet50.a1_in2k", "resnet50 has no weights 'a1_in2k'; did you mean a1_in1k?"),
+        ("timm/resnet50.", "resnet50 has no weights ''; known are "),
         ("timm/test_vit.nope", "test_vit has no weights 'nope'; "),
         ("torchvision/fasterrcnn_resnet50_fpn", "it is no classifier of images"),
         ("torchvision/raft_small", "it is no classifier of images"),
