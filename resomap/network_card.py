@@ -7,7 +7,8 @@ from torch import nn
 
 from resomap.config.architecture import Architecture
 from resomap.errors import ConfigError
-from resomap.models.flow import find_blocks, trace_shapes
+from resomap.models.blocks import find_blocks
+from resomap.models.flow import trace_shapes
 from resomap.models.inspect import choose_layer
 from resomap.models.published import published_weights
 from resomap.models.receptive_field import receptive_field

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from resomap.config.architecture import Architecture
 from resomap.errors import ConfigError
 from resomap.models.builders import builder_key
-from resomap.models.flow import Call, find_blocks, trace_shapes
+from resomap.models.blocks import find_blocks
+from resomap.models.flow import Call, trace_shapes
 from resomap.models.inspect import check_layer_name, choose_layer, why_not_applicable
 from resomap.models.positions import size_bound_names
 from resomap.models.registry import SizeError, build_on_meta
@@ -17,7 +18,6 @@ from resomap.models.shapes import (
     NUM_CLASSES,
     ONE_VALUE,
     ShapesBySide,
-    build_shapes,
     find_min_resolution,
     first_single_cell,
 )
@@ -26,7 +26,6 @@ __all__ = [
     "NetworkFindings",
     "NetworkUse",
     "Regularisation",
-    "build_shapes",
     "check_networks",
     "inspect_networks",
 ]

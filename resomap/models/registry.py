@@ -176,7 +176,11 @@ def build_at_sides(
 
 
 def resize_network(
-    model: nn.Module, architecture: Architecture, num_classes: int, resolution: int
+    model: nn.Module,
+    architecture: Architecture,
+    num_classes: int,
+    resolution: int,
+    regularisation: Regularisation = BUILDERS_OWN,
 ) -> nn.Module:
     """Return `model` for images of another `resolution`, on the same device, in the same mode.
 
@@ -187,7 +191,7 @@ def resize_network(
         return model
     # The draws of the weights, which are replaced, must not change those of what follows.
     with torch.random.fork_rng(devices=[]):
-        resized = build_model(architecture, num_classes, resolution)
+        resized = build_model(architecture, num_classes, resolution, regularisation)
     resized.load_state_dict(resize_position_embeddings(model.state_dict(), resized))
     first = next(model.parameters())
     return resized.to(first.device, first.dtype).train(model.training)

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from resomap.config.architecture import Architecture
 from resomap.errors import ConfigError, ResoMapError
 from resomap.models.builders import builder_key
-from resomap.models.flow import Blocks, Call, trace_shapes
+from resomap.models.blocks import Blocks
+from resomap.models.flow import Call, trace_shapes
 from resomap.models.registry import SizeError, build_on_meta, find_patch_size, is_bound_to_size
 
 NUM_CLASSES = 3  # any number: it changes the shape of the logits only

@@ -4,14 +4,12 @@ from torch import nn
 
 from resomap.errors import ConfigError
 from resomap.models.matching import (
-    classifier_tensors,
+    find_prefix,
     list_names,
     match_weights,
     to_rgb,
 )
-from resomap.models.registry import load_architectures
 
-ARCHITECTURES = load_architectures()
 HEAD = ("head.weight", "head.bias")
 
 
@@ -59,18 +57,6 @@ def test_missing_misshapen_and_unused_are_named():
     assert (
         "missing: stem.1.bias; of another shape: stem.0.bias; unused: other" in match.sentence()
     )
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("resnet18", {"fc.weight", "fc.bias"}),
-        ("vgg11", {"classifier.6.weight", "classifier.6.bias"}),
-        ("mobilenet_v3_small", {"classifier.3.weight", "classifier.3.bias"}),
-    ],
-)
-def test_classifier_is_what_depends_on_classes(name, expected):
-    assert classifier_tensors(ARCHITECTURES[name]) == expected
 
 
 class Positions(nn.Module):

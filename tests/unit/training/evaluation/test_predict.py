@@ -42,11 +42,14 @@ class StoredNoise:
         return np.arange(self.counts[split]) % self.num_classes
 
 
+HEAD = ("5.weight", "5.bias")  # of `network`
+
+
 @pytest.fixture
 def adapter(tmp_path, defaults) -> Adapter:
     config = build_config(merge(defaults, {"evaluation": {"modes": ["raw", "bn", "finetune"]}}))
     store = StoredNoise(tmp_path)
-    return Adapter(store, torch.device("cpu"), config.evaluation, config.training, seed=0)
+    return Adapter(store, torch.device("cpu"), config.evaluation, config.training, seed=0, classifier=HEAD)
 
 
 def network(norm: type[nn.Module] = nn.BatchNorm2d) -> nn.Module:
