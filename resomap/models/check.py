@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from resomap.config.architecture import Architecture
 from resomap.errors import ConfigError
-from resomap.models.builders import builder_key
 from resomap.models.blocks import find_blocks
+from resomap.models.builders import builder_key
 from resomap.models.flow import Call, trace_shapes
 from resomap.models.inspect import check_layer_name, choose_layer, why_not_applicable
 from resomap.models.positions import size_bound_names
@@ -102,19 +102,27 @@ def _inspect_network(
     findings.problems.extend(_check_methods(name, use.methods, traced))
     if shapes.is_bound:
         findings.problems.extend(_check_other_sizes(name, traced))
-    findings.problems.extend(_check_regularisation(architecture, use, min(traced)))
+    findings.problems.extend(_check_regularisation(architecture, use, traced))
     findings.notes.extend(_note_single_cells(name, traced))
 
 
 def _check_regularisation(
-    architecture: Architecture, use: NetworkUse, resolution: int
+    architecture: Architecture, use: NetworkUse, traced: Mapping[int, _Traced]
 ) -> Iterator[str]:
     if use.regularisation == BUILDERS_OWN:
         return
+    resolution, network = min(traced.items(), key=lambda item: item[0])
     try:
-        build_on_meta(architecture, NUM_CLASSES, resolution, use.regularisation)
+        regularised = build_on_meta(architecture, NUM_CLASSES, resolution, use.regularisation)
     except ConfigError as error:
         yield str(error)
+        return
+    # Explanations load the weights into the network as its builder makes it.
+    if regularised.state_dict().keys() != network.shapes.state_dict().keys():
+        yield (
+            f"{builder_key(architecture)}: the names of its weights change with training.dropout "
+            "or training.drop_path: let it keep the layers in their places, at probability 0"
+        )
 
 
 def _refused_sizes(

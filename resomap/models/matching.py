@@ -154,7 +154,9 @@ def _is_used(name: str, prefix: str, state: Collection[str]) -> bool:
 def _learned_names(network: nn.Module) -> list[str]:
     """Return the names of parameters and BatchNorm statistics; other buffers hold no weights."""
     parameters = {name for name, _ in network.named_parameters()}
-    return [name for name in network.state_dict() if name in parameters or name.endswith(STATISTICS)]
+    return [
+        name for name in network.state_dict() if name in parameters or name.endswith(STATISTICS)
+    ]
 
 
 def _resized_positions(
@@ -172,7 +174,9 @@ def _resized_positions(
 def _share_of_parameters(
     network: nn.Module, backbone: Collection[str], loaded: Collection[str]
 ) -> float:
-    sizes = {name: each.numel() for name, each in network.named_parameters() if name in backbone}
+    sizes = {
+        name: each.numel() for name, each in network.named_parameters() if name in backbone
+    }
     kept = sum(size for name, size in sizes.items() if name in loaded)
     return kept / sum(sizes.values()) if sizes else 0.0
 

@@ -47,7 +47,11 @@ def size_bound_names(state: Mapping[str, Tensor], model: nn.Module) -> list[str]
 
 def _resize(name: str, tensor: Tensor, shape: torch.Size) -> Tensor:
     """Return `tensor` interpolated to `shape`, over two axes or over one that holds a grid."""
-    axes = [axis for axis, (old, new) in enumerate(zip(tensor.shape, shape, strict=False)) if old != new]
+    axes = [
+        axis
+        for axis, (old, new) in enumerate(zip(tensor.shape, shape, strict=False))
+        if old != new
+    ]
     if tensor.ndim == len(shape):
         if axes == [0] and name.endswith(LINE_ENDINGS):
             line = tensor.float().T[None]

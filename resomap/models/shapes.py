@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from resomap.config.architecture import Architecture
 from resomap.errors import ConfigError, ResoMapError
-from resomap.models.builders import builder_key
 from resomap.models.blocks import Blocks
+from resomap.models.builders import builder_key
 from resomap.models.flow import Call, trace_shapes
 from resomap.models.registry import SizeError, build_on_meta, find_patch_size, is_bound_to_size
 
@@ -20,7 +20,7 @@ STEP_WITHOUT_PATCH = 32  # of networks that are built for a size and cut no patc
 
 
 def build_shapes(architecture: Architecture, resolution: int | None = None) -> nn.Module:
-    """Return the network on the meta device: it has shapes but no weights."""
+    """Return the network on the meta device, where BatchNorm only checks what it is given."""
     shapes = build_on_meta(architecture, NUM_CLASSES, resolution)
     for module in shapes.modules():
         # Three quarters of the time of a pass on the meta device: torch decomposes it there.

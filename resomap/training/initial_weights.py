@@ -216,5 +216,7 @@ def _describe_misfit(match: Match, weights: Collection[str]) -> str:
         f"({match.num_fitting} of {match.num_backbone} tensors), and {MIN_SHARE:.0%} are needed. "
         f"The network needs {list_names([*match.missing, *match.misshapen])}"
     )
+    if match.num_fitting and not match.unused:
+        return f"{text}. The file has no other names"
     others = match.unused or list(weights)
     return f"{text}. The file has {list_names(others)}: map names by training.start.rename"

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import GoogLeNet_Weights, ResNet18_Weights, googlenet, resnet18
 
-from resomap.config.architecture import Architecture
+from resomap.config.architecture import Architecture, build_architecture
 from resomap.config.start import Start
 from resomap.errors import ConfigError, ResoMapError
 from resomap.models.classifier import find_classifier
@@ -162,7 +162,7 @@ def test_foreign_file_is_loaded_by_its_map(tmp_path, classes):
     new = ["head.weight", "head.bias"] if classes == 4 else []
     assert record.values["new_classifier"] == new
     assert record.values["missing"] == record.values["unused"] == []
-    assert record.lines[0].startswith(f"initial weights: {path}: 20 of 20 tensors")
+    assert record.lines[0].startswith(f"initial weights: {path}[state_dict]: 20 of 20")
 
 
 def test_foreign_file_without_map_is_refused_with_both_names(tmp_path):
@@ -170,11 +170,65 @@ def test_foreign_file_without_map_is_refused_with_both_names(tmp_path):
     start = parse(tmp_path / "foreign.pth")
     check = check_start(start, [ARCHITECTURES["tiny_cnn"]], 64, "bilinear")
     (problem,) = check.problems
-    assert "does not fit tiny_cnn: 0 of the 20 tensors of its backbone are there" in problem
-    assert "It needs stages.0.0.weight" in problem
+    assert "does not fit tiny_cnn: it holds 0 % of the parameters of the backbone" in problem
+    assert (
+        "(0 of 20 tensors), and 90% are needed. The network needs stages.0.0.weight" in problem
+    )
     assert "The file has trunk.0.0.weight" in problem
     assert "training.start.rename" in problem
     assert "\n" not in problem
+
+
+@pytest.mark.parametrize(
+    ("stored", "wanted", "share"),
+    [("resnet18", "resnet34", "52 %"), ("vgg11", "resnet18", "0 %")],
+)
+def test_file_of_a_part_of_the_network_is_refused(tmp_path, stored, wanted, share):
+    path = tmp_path / "other.pth"
+    torch.save(build(stored, 9).state_dict(), path)
+    start = parse({"file": str(path), "normalisation": GREY})
+    (problem,) = check_start(start, [ARCHITECTURES[wanted]], 64, "bilinear").problems
+    assert f"does not fit {wanted}: it holds {share} of the parameters" in problem
+    assert ("rename" in problem) is (share == "0 %")
+    with pytest.raises(ConfigError, match="90% are needed"):
+        load(wanted, path)
+
+
+def test_wrapped_average_of_a_checkpoint_is_loaded_and_reported(tmp_path):
+    path = tmp_path / "foreign.pth"
+    stored = build("tiny_cnn", 9, seed=9).state_dict()
+    wrapped = {f"module.model.{name}": value for name, value in stored.items()}
+    torch.save({"model": {}, "model_ema": {"state_dict": wrapped}}, path)
+    start, model = parse({"file": str(path), "color_order": "bgr"}), build("tiny_cnn")
+    record = load_into(model, ARCHITECTURES["tiny_cnn"], start)
+    name = "stages.0.0.weight"
+    assert torch.equal(model.state_dict()[name], stored[name].flip(1))
+    assert record.values["keys"] == ["model_ema", "state_dict"]
+    assert record.values["prefix"] == "module.model."
+    (line,) = record.lines
+    assert f"{path}[model_ema][state_dict]: 20 of 20 tensors" in line
+    assert "prefix removed: module.model.; " in line
+
+
+def test_network_whose_size_is_needed_is_checked_and_loaded(tmp_path, monkeypatch):
+    module = tmp_path / "sized_net.py"
+    module.write_text(
+        "from torch import nn\n"
+        "def make(num_classes, resolution):\n"
+        "    return nn.Sequential(nn.Conv2d(3, 4, resolution), nn.Flatten(), "
+        "nn.Linear(4, num_classes))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    entry = build_architecture("sized_net:make")
+    path = tmp_path / "foreign.pth"
+    torch.save(build_model(entry, 9, 32).state_dict(), path)
+    start = parse({"file": str(path), "normalisation": GREY})
+    assert check_start(start, [entry], 32, "bilinear") == ([], [])
+    (problem,) = check_start(start, [entry], 16, "bilinear").problems
+    assert "it holds 0 % of the parameters" in problem
+    record = load_into(build_model(entry, 4, 32), entry, start)
+    assert record.values["new_classifier"] == ["2.weight", "2.bias"]
 
 
 def test_file_that_fits_in_part_warns_and_is_recorded(tmp_path):
