@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from torch import Tensor, nn
+from torch import nn
 
 from resomap.config.architecture import Architecture
 from resomap.errors import ConfigError
@@ -17,7 +17,9 @@ from resomap.models.regularisation import BUILDERS_OWN, Regularisation
 from resomap.models.shapes import (
     NUM_CLASSES,
     ONE_VALUE,
+    NoClassifier,
     ShapesBySide,
+    check_logits,
     find_min_resolution,
     first_single_cell,
 )
@@ -137,6 +139,9 @@ def _refused_sizes(
             traced[resolution] = _Traced(network, calls)
         except SizeError as error:
             yield f"{RESOLUTIONS_KEY}: {error}"
+        except NoClassifier as error:
+            yield str(error)
+            break
         except _Misfit as misfit:
             message, reason = misfit.args
             sides.setdefault(message, []).append(resolution)
@@ -175,17 +180,8 @@ def _train_once(
         raise _Misfit(
             f"{RESOLUTIONS_KEY}: {name} cannot take images of {{sides}} px: ", reason
         ) from None
-    _check_logits(builder_key(architecture), calls[-1].output, batch_size)
+    check_logits(architecture, calls[-1].output, batch_size)
     return calls
-
-
-def _check_logits(key: str, output: object, batch_size: int) -> None:
-    if isinstance(output, Tensor) and output.shape == (batch_size, NUM_CLASSES):
-        return
-    found = (
-        f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
-    )
-    raise _Misfit(f"{key}: no classifier: expected logits (N, C), found ", found)
 
 
 def _check_layer(name: str, layer: str, traced: Mapping[int, _Traced]) -> Iterator[str]:
