@@ -137,7 +137,8 @@ def find_prefix(names: Collection[str], expected: Collection[str]) -> str:
                 counts[name[:start]] += 1
     most = max(counts.values(), default=0)
     best = [prefix for prefix, count in counts.items() if count == most]
-    if not best or "" in best:
+    # A few names such as 0.weight stand in many networks: no sign of several.
+    if not best or "" in best or (len(best) > 1 and 2 * most < len(expected)):
         return ""
     if len(best) > 1:
         raise ConfigError(

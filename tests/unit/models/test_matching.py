@@ -53,6 +53,7 @@ def test_names_of_the_network_have_no_prefix():
     assert find_prefix(names, names) == ""
     assert find_prefix([f"module.{name}" for name in names], names) == "module."
     assert find_prefix(["other"], names) == ""
+    assert find_prefix(["a.head.bias", "b.head.bias"], network().state_dict()) == ""
 
 
 def test_two_networks_in_one_file_are_no_choice_of_ours():
