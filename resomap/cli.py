@@ -18,6 +18,7 @@ from resomap.config.library_names import (
     INSTALL_TIMM,
     find_model,
     matching_names,
+    only_name,
     registered_names,
 )
 from resomap.config.load import SHIPPED_CONFIG, load_config
@@ -270,8 +271,10 @@ def models(
         pattern = patterns[0] if patterns else "*"
         known = load_config(SHIPPED_CONFIG, configfile or []).models
         model = find_model(pattern, known)
+        names = [] if model else matching_names(pattern, known)
+        if sides and names:
+            model = find_model(only_name(names, "--resolutions"), known)
         if model is None:
-            names = matching_names(pattern, known)
             typer.echo("\n".join(names))
             count = format_count(len(names), "model")
             typer.echo(f"{count}; `resomap models NAME` describes one", err=True)

@@ -1,7 +1,7 @@
 """Names that `sweep.models` may hold; those of torchvision and timm are read from their sources."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.util import find_spec
@@ -59,6 +59,16 @@ def matching_names(pattern: str, models: Iterable[Architecture]) -> list[str]:
     if not found:
         raise ConfigError(f"no model matches {pattern!r}; {suggest(pattern, names)}")
     return found
+
+
+def only_name(names: Sequence[str], option: str) -> str:
+    """Return the only one of `names`; ConfigError where `option`, for one model, gets several."""
+    if len(names) > 1:
+        shown = ", ".join(names[:3])
+        raise ConfigError(
+            f"{option}: describes one model, and {len(names)} match: name one, as {shown}"
+        )
+    return names[0]
 
 
 def find_model(name: str, models: Iterable[Architecture]) -> Architecture | None:

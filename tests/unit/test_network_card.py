@@ -107,6 +107,11 @@ def test_command_lists_by_pattern_and_describes_by_name():
         (["resnet81"], "error: no model matches 'resnet81'; did you mean resnet18?"),
         (["resnet18", "vgg11"], "error: give one name or pattern, not resnet18 vgg11"),
         (["resnet18", "--resolutions", "0"], "error: --resolutions: 0 is no side in pixels"),
+        (
+            ["regnet_y_8*", "--resolutions", "64"],
+            "error: --resolutions: describes one model, and 2 match: name one, as "
+            "torchvision/regnet_y_800mf, torchvision/regnet_y_8gf",
+        ),
         (["own_missing:make"], "there is no module own_missing"),
     ],
 )
@@ -114,6 +119,12 @@ def test_command_refuses_what_it_cannot_find(words, message):
     result = CliRunner().invoke(app, ["models", *words])
     assert result.exit_code == 1
     assert message in result.output
+
+
+def test_part_of_a_name_that_only_one_model_has_describes_it_at_given_sides():
+    described = CliRunner().invoke(app, ["models", "vit_b_16", "--resolutions", "64"])
+    assert described.exit_code == 0
+    assert described.stdout.startswith("torchvision_vit_b_16 (torchvision/vit_b_16), family")
 
 
 def test_tag_of_weights_names_a_model():
