@@ -78,7 +78,9 @@ def check_recipe(config: Config) -> CheckResult:
     if not start.problems:
         recipe, filter = config.training, config.data.filter
         frozen = recipe.finetune.freeze_bn
-        start = check_start(recipe.start, models, filter, freeze_bn=frozen)
+        start = check_start(
+            recipe.start, models, min(use.resolutions), filter, freeze_bn=frozen
+        )
     problems = [
         *start.problems,
         *_complaint(check_decay_steps, config),
