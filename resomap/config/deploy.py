@@ -1,0 +1,55 @@
+"""Where the networks of a sweep will run: `system.deploy`, which is off by default."""
+
+from importlib.util import find_spec
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from resomap.config.types import Distinct, FilePath, Fraction, Section
+from resomap.errors import ConfigError
+
+RuntimeName = Literal["onnxruntime", "openvino"]
+DeployPrecision = Literal["fp32", "int8"]
+DEPLOY_KEY = "config/system.yaml: system.deploy"
+EXPORT_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+"""Every export is proven in ONNX Runtime, whatever runtime it is for."""
+EXTRA_OF = {**dict.fromkeys(EXPORT_PACKAGES, "deploy"), "openvino": "openvino"}
+
+
+class Deploy(Section):
+    """The runtimes and precisions in which trained networks are exported, proven and measured."""
+
+    runtimes: Distinct[RuntimeName]
+    """Runtimes that networks are exported for (need `resomap[deploy]`; openvino also needs
+    `resomap[openvino]`)."""
+    precisions: Distinct[DeployPrecision]
+    """fp32 is the network as trained; int8 is quantised with training images."""
+    cells: Literal["chosen", "all"]
+    """Exported cells: those that the decision is between (the recommended one, its runner-up and
+    the front), or all."""
+    max_flips: Fraction | None
+    """Largest share of test images whose answer another preprocessing may change; null for no
+    limit."""
+    measurements: Annotated[tuple[FilePath, ...], Field(max_length=100)]
+    """Measurements of other devices, as JSON files that `measure.py` wrote there."""
+
+
+def check_deploy_packages(deploy: Deploy | None) -> None:
+    """Raise ConfigError where a package that `deploy` needs is not installed."""
+    # Not imported: that takes seconds, and this runs before every sweep.
+    if deploy is None:
+        return
+    wanted = [*EXPORT_PACKAGES, *(name for name in deploy.runtimes if name == "openvino")]
+    missing = [name for name in wanted if find_spec(name) is None]
+    if missing:
+        raise ConfigError(f"{DEPLOY_KEY}: {install_hint(missing)}")
+
+
+def install_hint(missing: list[str]) -> str:
+    """Return which packages are not installed, and the command that installs them."""
+    extras = ",".join(dict.fromkeys(EXTRA_OF[name] for name in missing))
+    verb = "is" if len(missing) == 1 else "are"
+    return (
+        f"{', '.join(missing)} {verb} not installed: "
+        f"install with `pip install 'resomap[{extras}]'`"
+    )

@@ -1,0 +1,126 @@
+"""Static quantisation of an exported network to int8, calibrated on training images."""
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from resomap.deploy.export import INPUT_NAME, ExportedNetwork, read_record, seal
+from resomap.deploy.packages import import_package
+from resomap.deploy.sessions import compute_logits, open_session
+from resomap.errors import DataError
+
+CALIBRATION_IMAGES = 256
+CALIBRATION_SEED = 0
+BATCH_SIZE = 32
+CALIBRATION_METHOD = "minmax"
+GRANULARITIES = ("per_channel", "per_tensor")
+"""Whether each output channel of a weight has a scale of its own."""
+
+
+def draw_calibration_rows(
+    available: int, count: int = CALIBRATION_IMAGES, seed: int = CALIBRATION_SEED
+) -> np.ndarray:
+    """Return the rows of the training images that activations are measured on, ascending."""
+    if available < 1:
+        raise DataError("there is no training image: a network cannot be quantised")
+    rows = np.random.default_rng(seed).permutation(available)[:count]
+    return np.sort(rows)
+
+
+class _ImageReader:
+    """What ONNX Runtime reads calibration images from."""
+
+    def __init__(self, images: np.ndarray) -> None:
+        self._batches = iter(np.array_split(images, range(BATCH_SIZE, len(images), BATCH_SIZE)))
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        """Return the next batch as the inputs of the network; None after the last."""
+        images = next(self._batches, None)
+        return None if images is None else {INPUT_NAME: images}
+
+
+def quantise_network(
+    exported: bytes,
+    calibration: np.ndarray,
+    validation: np.ndarray,
+    seed: int = CALIBRATION_SEED,
+) -> ExportedNetwork:
+    """Return the int8 network, with scales per channel or per tensor, whichever errs less.
+
+    `calibration` are the normalised training images (N, 3, r, r) from which the ranges of the
+    activations are taken; `seed` is that of their rows, for the record. The granularity is
+    decided by the mean squared error of the logits on the `validation` images (M, 3, r, r), so
+    that no test image has a part in it.
+    """
+    models, errors = dict[str, Any](), dict[str, float]()
+    expected = _logits(exported, validation)
+    for granularity in GRANULARITIES:
+        model = _quantise(exported, calibration, per_channel=granularity == "per_channel")
+        models[granularity] = model
+        logits = _logits(model.SerializeToString(), validation)
+        errors[granularity] = float(np.square(logits - expected).mean())
+    best = min(GRANULARITIES, key=errors.__getitem__)
+    return seal(
+        models[best],
+        {
+            **read_record(exported),
+            "precision": "int8",
+            "nodes": len(models[best].graph.node),
+            "quantisation": {
+                "format": "QDQ",
+                "weights": "int8",
+                "activations": "int8",
+                "granularity": best,
+                "validation_mse": errors,
+                "validation_images": len(validation),
+                "calibration_images": len(calibration),
+                "calibration_method": CALIBRATION_METHOD,
+                "calibration_seed": seed,
+            },
+        },
+    )
+
+
+def _logits(content: bytes, images: np.ndarray) -> np.ndarray:
+    batches = np.array_split(images, range(BATCH_SIZE, len(images), BATCH_SIZE))
+    return compute_logits(open_session(content), batches)
+
+
+def _quantise(exported: bytes, calibration: np.ndarray, *, per_channel: bool) -> Any:
+    """Return the quantised model; its convolutions and products compute in int8."""
+    onnx = import_package("onnx")
+    quantization = import_package("onnxruntime.quantization")
+    preprocess = import_package("onnxruntime.quantization.shape_inference").quant_pre_process
+    with tempfile.TemporaryDirectory() as folder, _without_hints():
+        prepared, quantised = Path(folder, "prepared.onnx"), Path(folder, "int8.onnx")
+        # The sizes of this network are constants: nothing is left for symbolic inference.
+        preprocess(onnx.load_from_string(exported), prepared, skip_symbolic_shape=True)
+        quantization.quantize_static(
+            prepared,
+            quantised,
+            _ImageReader(calibration),
+            quant_format=quantization.QuantFormat.QDQ,
+            per_channel=per_channel,
+            activation_type=quantization.QuantType.QInt8,
+            weight_type=quantization.QuantType.QInt8,
+            calibrate_method=quantization.CalibrationMethod.MinMax,
+            calibration_providers=["CPUExecutionProvider"],
+        )
+        return onnx.load(quantised)
+
+
+@contextmanager
+def _without_hints() -> Iterator[None]:
+    """Keep the quantiser's hints, which it logs on the root logger, out of the job's log."""
+    logger = logging.getLogger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

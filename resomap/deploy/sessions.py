@@ -1,0 +1,48 @@
+"""Sessions of ONNX Runtime with fixed settings, and the logits that they compute."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from resomap.deploy.export import INPUT_NAME, OUTPUT_NAME
+from resomap.deploy.packages import import_package
+
+PROVIDERS = ["CPUExecutionProvider"]
+QUIET = 3
+"""Log level of errors: hints about unused constants are for developers of exporters."""
+SESSION_SETTINGS = {
+    "providers": PROVIDERS,
+    "intra_op_num_threads": 1,
+    "inter_op_num_threads": 1,
+    "execution_mode": "sequential",
+    "graph_optimization_level": "all",
+    # Idle threads would otherwise spin, and take the processor from what is measured next.
+    "allow_spinning": False,
+    # Subnormal numbers as PyTorch computes them; they are slow on some processors.
+    "denormal_as_zero": False,
+}
+"""Settings of every session, for records. Without them a session takes all cores."""
+
+
+def open_session(content: bytes, *, optimised: bool = True) -> Any:
+    """Return a session of an ONNX file on one thread; `optimised=False` runs its nodes as written."""
+    runtime = import_package("onnxruntime")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = SESSION_SETTINGS["intra_op_num_threads"]
+    options.inter_op_num_threads = SESSION_SETTINGS["inter_op_num_threads"]
+    options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
+    level = runtime.GraphOptimizationLevel
+    options.graph_optimization_level = (
+        level.ORT_ENABLE_ALL if optimised else level.ORT_DISABLE_ALL
+    )
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.set_denormal_as_zero", "0")
+    options.log_severity_level = QUIET
+    return runtime.InferenceSession(content, options, providers=PROVIDERS)
+
+
+def compute_logits(session: Any, batches: Iterable[np.ndarray]) -> np.ndarray:
+    """Return the float32 logits (N, classes) of batches of normalised images, in their order."""
+    parts = [session.run([OUTPUT_NAME], {INPUT_NAME: images})[0] for images in batches]
+    return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
