@@ -26,6 +26,7 @@ include: "rules/aggregate.smk"
 include: "rules/plot.smk"
 include: "rules/report.smk"
 include: "rules/track.smk"
+include: "rules/deploy.smk"
 
 
 rule all:

@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from resomap.config.deploy import check_deploy_packages
 from resomap.config.schema import Config
 from resomap.config.sweep_checks import check_recall_classes
 from resomap.data.sources.open import Source, open_source
@@ -84,6 +85,7 @@ def check_recipe(config: Config) -> CheckResult:
     problems = [
         *start.problems,
         *_complaint(check_decay_steps, config),
+        *_complaint(lambda config: check_deploy_packages(config.system.deploy), config),
         *findings.problems,
     ]
     notes = [f"note: {line}" for line in [*start.warnings, *findings.notes]]

@@ -35,6 +35,7 @@ RUNTIME = CONFIG.system.training.model_dump_json()
 # For the message about results that a weakened trigger kept; known after the rules are read.
 TRIGGERS = lambda wildcards: lifecycle.rerun_triggers(workflow.dag_settings)
 MODELS = targets.swept_models(CONFIG)
+PRECISIONS = targets.export_precisions(CONFIG)
 METHODS = CONFIG.explainability.methods if CONFIG.explainability.enabled else ()
 job = job_params.job_params(CONFIG)
 # Targets of their own, because Snakemake makes no missing input of a file that exists.
@@ -47,4 +48,5 @@ wildcard_constraints:
     family=targets.any_of(model.family for model in MODELS),
     model=targets.any_of(model.name for model in MODELS),
     resolution=targets.any_of(CONFIG.sweep.resolutions),
+    eval_resolution=targets.any_of(CONFIG.sweep.resolutions),
     seed=targets.any_of(CONFIG.sweep.seeds),

@@ -66,13 +66,15 @@ MAY_IMPORT = {
     "models": CORE,
     "profiling": CORE | RESULTS_CONTRACT,
     "explain": CORE | RESULTS_CONTRACT,
+    "deploy": CORE | RESULTS_CONTRACT | {"analysis.statistics"},
     "training": CORE | RESULTS_CONTRACT | {"data", "models"},
     "trainer": {"training"},
     "callbacks": {"training"},
     "mlflow_copy": CORE | {"workflow"},
     "check": CORE | {"workflow", "data", "report", "models.check", "training.initial_weights"},
     "network_card": CORE | {"models", "profiling.summary"},
-    "entry": CORE | {"workflow", "data", "models", "training", "profiling", "explain"},
+    "entry": CORE
+    | {"workflow", "data", "models", "training", "profiling", "explain", "deploy"},
     "cli": CORE | {"workflow", "plan", "status", "check", "analysis", "report", "network_card"},
     "workflow_scripts": CORE
     | {"workflow", "analysis", "report", "mlflow_copy", "entry.arguments"},

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from resomap.config.architecture import Architecture
 from resomap.config.data import Data
+from resomap.config.deploy import Deploy
 from resomap.config.evaluation import Evaluation
 from resomap.config.report import Report
 from resomap.config.training import Training
@@ -257,6 +258,8 @@ class System(Section):
     """How a training runs on the machine."""
     profiling: Profiling
     """How cost is measured."""
+    deploy: Deploy | None
+    """Where trained networks will run; null exports none."""
 
     @model_validator(mode="after")
     def _check_device(self) -> Self:

@@ -42,8 +42,8 @@ class ExportedNetwork:
 def export_network(network: nn.Module, resolution: int, name: str) -> ExportedNetwork:
     """Return `network` as ONNX for float32 images (batch, 3, resolution, resolution).
 
-    The images are normalised as for the network, which is unchanged. `name` is the model's, for
-    the record and for messages. Equal weights give equal bytes. ExportError where PyTorch cannot
+    The images are normalised as for the network, which is unchanged. `name` stands in the
+    record and in messages. Equal weights give equal bytes. ExportError where PyTorch cannot
     export the network, or BatchNorm cannot be folded.
     """
     onnx = import_package("onnx")
@@ -52,7 +52,7 @@ def export_network(network: nn.Module, resolution: int, name: str) -> ExportedNe
     fold_batch_norms(model, name)
     record = {
         "schema": SCHEMA_VERSION,
-        "model": name,
+        "network": name,
         "precision": "fp32",
         "resolution": resolution,
         "opset": OPSET,
@@ -113,10 +113,10 @@ def _trace(network: nn.Module, resolution: int, name: str) -> Any:
     except Exception as error:
         reason = str(error.__cause__ or error).strip().partition("\n")[0]
         raise ExportError(
-            f"{name} at {resolution} px cannot be exported: {type(error).__name__}: {reason}"
+            f"{name} cannot be exported: {type(error).__name__}: {reason}"
         ) from error
     if program is None:
-        raise ExportError(f"{name} at {resolution} px cannot be exported")
+        raise ExportError(f"{name} cannot be exported")
     return program.model_proto
 
 

@@ -134,9 +134,7 @@ def _module_outputs(network: nn.Module, image: np.ndarray) -> Iterator[_Output]:
     single = single.to(memory_format=torch.contiguous_format).eval()
     images = torch.from_numpy(image[None])
     exact = _record_outputs(copy.deepcopy(single).double(), images.double())
-    for (module, values), (_, true) in zip(
-        _record_outputs(single, images), exact, strict=True
-    ):
+    for (module, values), (_, true) in zip(_record_outputs(single, images), exact, strict=True):
         rounding = relative_difference(values, true)
         limited = min(max(ROUNDINGS * rounding, SMALLEST_TOLERANCE), LARGEST_TOLERANCE)
         yield _Output(module, values, limited)
@@ -177,9 +175,7 @@ def _describe(
     wrong = [
         each
         for each in weights
-        if each in state
-        and each not in folded
-        and _differs(state[each], constants[each])
+        if each in state and each not in folded and _differs(state[each], constants[each])
     ]
     return Parting(
         layer=module,

@@ -97,9 +97,12 @@ def _quantise(exported: bytes, calibration: np.ndarray, *, per_channel: bool) ->
     quantization = import_package("onnxruntime.quantization")
     preprocess = import_package("onnxruntime.quantization.shape_inference").quant_pre_process
     with tempfile.TemporaryDirectory() as folder, _without_hints():
-        prepared, quantised = Path(folder, "prepared.onnx"), Path(folder, "int8.onnx")
+        original, prepared, quantised = (
+            Path(folder, name) for name in ("fp32.onnx", "prepared.onnx", "int8.onnx")
+        )
+        original.write_bytes(exported)
         # The sizes of this network are constants: nothing is left for symbolic inference.
-        preprocess(onnx.load_from_string(exported), prepared, skip_symbolic_shape=True)
+        preprocess(original, prepared, skip_symbolic_shape=True)
         quantization.quantize_static(
             prepared,
             quantised,

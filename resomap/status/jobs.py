@@ -17,6 +17,7 @@ from resomap.config.schema import Config
 from resomap.errors import DataError
 from resomap.status.snakemake_files import SnakemakeState, submission_time
 from resomap.system.locks import read_lock_owner
+from resomap.system.logs import read_tail
 from resomap.workflow import jobs
 from resomap.workflow.artifact_paths import receipt_path
 from resomap.workflow.job_params import STAGE_JOBS, build_job
@@ -27,7 +28,6 @@ from resomap.workflow.layout import (
     Scope,
     Stage,
     find_state,
-    read_tail,
     state_folder,
 )
 from resomap.workflow.receipts import check_content, digest_job, is_receipt_of, read_receipt

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from resomap.workflow.layout import ARTIFACTS, STAGE_OF, WITHOUT_RECEIPT, Artifact, Stage
 
-FIELDS = {"resolution": r"\d+", "seed": r"\d+"}
+FIELDS = dict.fromkeys(("resolution", "eval_resolution", "seed"), r"\d+")
 RECEIPT_SUFFIX = "_receipt"
 
 
@@ -94,6 +94,8 @@ def _expand(pattern: str, wildcards: Mapping[str, str], job: Any) -> Iterator[st
         values["split"] = ("train", "val", "test")
     if "method" in missing:
         values["method"] = job.explainability.methods
+    if "precision" in missing:
+        values["precision"] = job.precisions
     if "model" in missing:
         values["model"] = [model.name for model in job.models]
         values["resolution"] = job.resolutions

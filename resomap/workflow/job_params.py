@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from resomap.config.architecture import Architecture, is_own
+from resomap.config.deploy import DEPLOY_KEY
 from resomap.config.schema import Config
 from resomap.config.sweep_checks import find_architecture
 from resomap.errors import ConfigError, DataError
 from resomap.system.gpus import largest_memory_mib
-from resomap.workflow import jobs
+from resomap.workflow import jobs, targets
 from resomap.workflow.artifact_paths import receipt_path
 from resomap.workflow.checked_files import read_json
 from resomap.workflow.code_digest import PACKAGE, combine_code, digest_code, digest_own_code
@@ -32,11 +33,13 @@ ENTRY_POINTS: dict[type[Job], Path] = {
     jobs.Explain: PACKAGE / "entry/explain.py",
     jobs.CompareExplanations: PACKAGE / "entry/compare_explanations.py",
     jobs.Summarise: PACKAGE / "entry/summarise.py",
+    jobs.Export: PACKAGE / "entry/export.py",
     jobs.Aggregate: SCRIPTS / "aggregate.py",
     jobs.Plot: SCRIPTS / "plot.py",
     jobs.BuildReport: SCRIPTS / "report.py",
     jobs.PartialReport: SCRIPTS / "partial_report.py",
     jobs.Track: SCRIPTS / "track.py",
+    jobs.CompareExports: SCRIPTS / "compare_exports.py",
 }
 STAGE_JOBS: dict[str, type[Job]] = {
     **JOB_TYPES,
@@ -44,6 +47,8 @@ STAGE_JOBS: dict[str, type[Job]] = {
     "tables": jobs.Aggregate,
     "figures": jobs.Plot,
     "report": jobs.BuildReport,
+    "export": jobs.Export,
+    "deploy": jobs.CompareExports,
 }
 """The job type of every stage that writes a receipt."""
 
@@ -77,6 +82,7 @@ CONFIG_FIELDS: dict[str, Callable[[Config], Any]] = {
     "explain": lambda config: config.explainability.enabled,
     "methods": lambda config: config.explainability.methods,
     "confidence": lambda config: config.report.confidence,
+    "precisions": targets.export_precisions,
 }
 MEMORY_TOLERANCE = 1.05
 """Drivers report the memory of one GPU differently by less than this factor."""
@@ -115,13 +121,37 @@ def sweep_file(config: Config, stage: str) -> str:
 
 def is_report_current(config: Config) -> bool:
     """Return whether the existing report is that of the sweep as configured now."""
-    path = receipt_path(Path("results"), STAGE_OF["report"], {})
+    return _is_current(config, "report")
+
+
+def _is_current(config: Config, stage: str) -> bool:
+    """Return whether the results of a stage of the whole sweep are of this configuration."""
+    path = receipt_path(Path("results"), STAGE_OF[stage], {})
     try:
         receipt = read_receipt(path)
     except DataError:
         return False
-    expected = digest_job(build_job(config, jobs.BuildReport))
+    expected = digest_job(build_job(config, STAGE_JOBS[stage]))
     return receipt is not None and is_receipt_of(path, receipt, expected)
+
+
+def export_inputs(config: Config, pattern: str) -> Callable[[Any], list[str]]:
+    """Return an input function: the pattern for every run that is exported.
+
+    It raises ConfigError where the exported cells are those of a decision that does not exist
+    for this configuration.
+    """
+
+    def inputs(_: Any) -> list[str]:
+        deploy = config.system.deploy
+        if deploy and deploy.cells == "chosen" and not _is_current(config, "tables"):
+            raise ConfigError(
+                f"{DEPLOY_KEY}.cells: chosen: the sweep as configured now has no decision yet: "
+                "run `snakemake` first, then `snakemake deploy`, or set cells: all"
+            )
+        return targets.export_files(config, pattern)
+
+    return inputs
 
 
 def _field_value(
@@ -135,7 +165,7 @@ def _field_value(
             return _architecture(config, wildcards)
         case "retry_reason":
             return _retry_reason(config, wildcards)
-        case "resolution" | "seed":
+        case "resolution" | "eval_resolution" | "seed":
             return int(wildcards[field])
         case "recipes":
             return _recipes(config)

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from resomap.config.architecture import Architecture
 from resomap.config.data import Data, Filter
+from resomap.config.deploy import DeployPrecision
 from resomap.config.evaluation import Evaluation
 from resomap.config.report import Report
 from resomap.config.schema import (
@@ -153,6 +154,31 @@ class CompareExplanations(Job):
     resolutions: tuple[int, ...]
     seeds: tuple[int, ...]
     methods: tuple[str, ...]
+
+
+class Export(Job):
+    """One run, exported for test images of one resolution and proven against PyTorch."""
+
+    data: Data
+    data_code: str
+    architecture: Architecture
+    resolution: int
+    seed: int
+    eval_resolution: int
+    precisions: tuple[DeployPrecision, ...]
+
+    @property
+    def title(self) -> str:
+        """Return the run and the test resolution, for messages."""
+        model, trained = self.architecture.name, f"trained at {self.resolution} px"
+        return f"{model} {trained}, seed {self.seed}, for images of {self.eval_resolution} px"
+
+
+class CompareExports(Job):
+    """The table of the exported networks."""
+
+    report: Report
+    precisions: tuple[DeployPrecision, ...]
 
 
 class MeasureSteps(Job):

@@ -4,13 +4,13 @@ Rules spell the same paths as literals, and a test holds both equal. Paths are r
 working directory of Snakemake.
 """
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
 from typing import Literal
 
 from resomap.system.locks import read_lock_owner
+from resomap.system.logs import last_line
 from resomap.workflow import columns, predictions
 from resomap.workflow.columns import Column, column_names
 
@@ -24,11 +24,12 @@ SCOPES: dict[frozenset[str], Scope] = {
 }
 RUN_PATH = "{family}/{model}/r{resolution}/seed{seed}"
 RUN_FOLDER = f"results/runs/{RUN_PATH}"
+EXPORT_PATH = f"{RUN_PATH}/at{{eval_resolution}}"
+EXPORT_FOLDER = f"results/deploy/{EXPORT_PATH}"
 STATES_FOLDER = "results/.state"
 RECEIPT_FOLDER = "results/receipts"
 WITHOUT_RECEIPT = ("identify", "sweep", "track")
 """Stages whose outputs no other job reads for their content."""
-TAIL_BYTES = 2**14
 
 
 def scope_of(pattern: str) -> Scope:
@@ -127,6 +128,13 @@ STAGES = (
     ),
     Stage("report", "build_report", "logs/report.log", "results/report/index.html"),
     Stage("track", "track_runs", "logs/track.log", "results/tracking.json"),
+    Stage(
+        "export",
+        "export_run",
+        f"logs/export/{EXPORT_PATH}.log",
+        f"{EXPORT_FOLDER}/export.json",
+    ),
+    Stage("deploy", "compare_exports", "logs/deploy.log", "results/tables/deploy.csv"),
 )
 
 TABLES = {
@@ -269,6 +277,16 @@ ARTIFACTS = (
     Artifact("report", "results/report/index.html", "report", "the report"),
     Artifact("headline", "results/report/headline.txt", "report", "its first sentence"),
     Artifact("partial", "results/partial/index.html", "partial_report", "report so far"),
+    Artifact("network", f"{EXPORT_FOLDER}/{{precision}}.onnx", "export", "exported network"),
+    Artifact("export", f"{EXPORT_FOLDER}/export.json", "export", "versions and parity"),
+    Artifact("export_logits", f"{EXPORT_FOLDER}/logits.npz", "export", "its test logits"),
+    Artifact(
+        "deploy",
+        "results/tables/deploy.csv",
+        "deploy",
+        "exported networks against those in PyTorch",
+        predictions.DEPLOY,
+    ),
     Artifact("tracking", "results/tracking.json", "track", "MLflow id of every run"),
     *(
         Artifact(f"{stage.name}_receipt", stage.receipt, stage.name, "digests of its files")
@@ -330,21 +348,3 @@ def state_folder(run_folder: Path) -> Path:
     # No declared output: Snakemake deletes these before each try.
     results, run = run_folder.parents[4], Path(*run_folder.parts[-4:])
     return results / Path(STATES_FOLDER).name / "train" / run
-
-
-def last_line(log: Path) -> str:
-    """Return the last line of a log; its last error where there is one; blank without a log."""
-    # A progress bar returns to the start of its line instead of ending it.
-    lines = [line.strip() for line in re.split(r"[\r\n]", read_tail(log)) if line.strip()]
-    errors = [line for line in lines if line.startswith("error: ")]
-    return [*lines, *errors][-1] if lines else ""
-
-
-def read_tail(log: Path) -> str:
-    """Return the end of a log, where all that matters stands; blank without a log."""
-    try:
-        with log.open("rb") as stream:
-            stream.seek(max(0, log.stat().st_size - TAIL_BYTES))
-            return stream.read().decode(errors="replace")
-    except FileNotFoundError:  # Snakemake removes it before each try
-        return ""

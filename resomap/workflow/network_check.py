@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from resomap.config.deploy import check_deploy_packages
 from resomap.config.schema import Config
 from resomap.errors import ConfigError, DataError
 from resomap.system.files import read_json
@@ -30,7 +31,10 @@ def check_networks(config: Config, checked: Path = CHECKED_NETWORKS) -> list[str
         mode="json"
     )
     # Where jobs run in an environment of their own (`--sdm conda`), there may be no torch here.
-    if is_checked or find_spec("torch") is None:
+    has_torch = find_spec("torch") is not None
+    if has_torch:
+        check_deploy_packages(config.system.deploy)
+    if is_checked or not has_torch:
         return _read_notes(checked)
     options = ["--job", job.to_json(), "--checked", str(checked)]
     process = subprocess.run(

@@ -4,7 +4,16 @@ import re
 from collections.abc import Collection
 
 from resomap.config.evaluation import EvaluationMode
-from resomap.workflow.columns import CELL, INTERVAL, MODEL, SEEDS, Column, with_interval
+from resomap.workflow.columns import (
+    CELL,
+    CROSS_CELL,
+    INTERVAL,
+    MODEL,
+    N_IMAGES,
+    SEEDS,
+    Column,
+    with_interval,
+)
 
 MODES: tuple[EvaluationMode, ...] = ("raw", "bn", "finetune")
 RAW: EvaluationMode = "raw"
@@ -43,6 +52,25 @@ CASCADES = (
     Column("single", "", "most accurate single cell, on validation, that costs no more"),
     *with_interval(Column("gain", "0-1", "test accuracy less that of `single`")),
     Column("verdict", "", "saves, gains, nothing or open"),
+)
+DEPLOY = (
+    *CROSS_CELL,
+    Column("precision", "", "fp32, or int8 (quantised with training images)"),
+    SEEDS,
+    N_IMAGES,
+    Column("deployable", "count", "runs whose network in fp32 equals the one in PyTorch"),
+    Column("flips", "count", "answers of all runs that are not those in PyTorch"),
+    Column(
+        "largest_difference", "ratio", "largest difference of a logit over the range of logits"
+    ),
+    Column("agreement", "0-1", "share of the answers that are those of the exported fp32"),
+    Column("accuracy", "0-1", "mean test accuracy over the seeds"),
+    *with_interval(Column("accuracy_lost", "0-1", "accuracy in fp32 less that of the row")),
+    INTERVAL,
+    Column("certified", "bool", "deployable, and shown to lose less than the margin"),
+    Column("granularity", "", "scales of int8 weights, by run: per_channel or per_tensor"),
+    Column("calibration_images", "count", "training images that int8 ranges are taken from"),
+    Column("file_mib", "MiB", "size of the file, mean over the runs"),
 )
 PREDICTION_TABLES = {
     "confusion": (CONFUSION, "confusion matrix of every cell at its training resolution"),

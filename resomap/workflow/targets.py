@@ -1,14 +1,24 @@
 """The files of a sweep, as the inputs of rules: a path pattern for every run, model or cell."""
 
-from collections.abc import Callable, Iterable
+import csv
+from collections.abc import Callable, Iterable, Iterator
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from resomap.config.architecture import Architecture
+from resomap.config.deploy import DEPLOY_KEY, DeployPrecision
 from resomap.config.schema import Config
 from resomap.config.sweep_checks import find_architecture
 from resomap.errors import ConfigError
+from resomap.workflow.checked_files import read_json
 from resomap.workflow.layout import ARTIFACTS, STAGES, Stage, artifact
+from resomap.workflow.predictions import RAW
+from resomap.workflow.receipts import check_content
+
+TABLES_FOLDER = Path("results/tables")
+DECIDED_NAMES = ("choice", "runner_up", "best", "certified", "frugal")
+"""What choice.json names of the decision; None where there is no such cell."""
 
 
 def swept_models(config: Config) -> tuple[Architecture, ...]:
@@ -18,7 +28,8 @@ def swept_models(config: Config) -> tuple[Architecture, ...]:
 
 def swept_stages(config: Config) -> list[Stage]:
     """Return the stages that the sweep has."""
-    absent = set[str]()
+    # Exports are a target of their own.
+    absent = {"export", "deploy"}
     if not config.explainability.enabled:
         absent |= {"explain", "compare"}
     if not config.mlflow.enabled:
@@ -137,6 +148,72 @@ def table_inputs(config: Config) -> list[str]:
         if each.writer in model_stages:
             inputs += model_files(config, each.path)
     return inputs
+
+
+def export_precisions(config: Config) -> tuple[DeployPrecision, ...]:
+    """Return the precisions in which runs are exported; fp32 where none are configured."""
+    deploy = config.system.deploy
+    return deploy.precisions if deploy else ("fp32",)
+
+
+def export_files(config: Config, pattern: str, tables: Path = TABLES_FOLDER) -> list[str]:
+    """Return the pattern for every run that `system.deploy` exports.
+
+    ConfigError where nothing is configured, or the chosen network is no trained one.
+    """
+    deploy = config.system.deploy
+    if deploy is None:
+        raise ConfigError(
+            f"{DEPLOY_KEY}: null exports nothing: set runtimes, precisions, cells, max_flips and "
+            "measurements"
+        )
+    if deploy.cells == "all":
+        sides = sorted(config.sweep.resolutions, reverse=True)
+        cells = [
+            (model.family, model.name, side, side)
+            for side, model in product(sides, swept_models(config))
+        ]
+    else:
+        cells = _decided_cells(tables)
+    return [
+        pattern.format(
+            family=family, model=model, resolution=side, eval_resolution=tested, seed=seed
+        )
+        for (family, model, side, tested), seed in product(cells, config.sweep.seeds)
+    ]
+
+
+def _decided_cells(tables: Path) -> list[tuple[str, str, int, int]]:
+    """Return family, model, training and test resolution of what the decision is between."""
+    record = read_json(tables / "choice.json")
+    named = [record[name] for name in DECIDED_NAMES if record[name]]
+    if record["choice"] and record["choice"]["mode"] != RAW:
+        raise ConfigError(
+            f"{DEPLOY_KEY}.cells: chosen: the chosen network is adapted to other images "
+            f"({record['choice']['mode']}), and only trained ones are exported: set cells: all"
+        )
+    cells = [
+        (one["family"], one["model"], one["resolution"], one["eval_resolution"])
+        for one in named
+        if one["mode"] == RAW
+    ]
+    return list(dict.fromkeys([*cells, *_front(tables / "cells.csv")]))
+
+
+def _front(table: Path) -> Iterator[tuple[str, str, int, int]]:
+    """Yield the cells that no faster cell reaches in validation accuracy, the fastest first."""
+    check_content(table)
+    with table.open(newline="", encoding="utf-8") as stream:
+        rows = [
+            row
+            for row in csv.DictReader(stream)
+            if row["latency_ms_p50"] and row["val_accuracy"]
+        ]
+    best = -1.0
+    for row in sorted(rows, key=lambda row: float(row["latency_ms_p50"])):
+        if float(row["val_accuracy"]) > best:
+            best, side = float(row["val_accuracy"]), int(row["resolution"])
+            yield row["family"], row["model"], side, side
 
 
 def any_of(values: Iterable[object]) -> str:

@@ -10,6 +10,7 @@ from resomap.system.files import write_json
 from resomap.workflow import data_digest, job_params, jobs, targets
 
 WILDCARDS = {"family": "custom", "model": "tiny_cnn", "resolution": "24", "seed": "1"}
+WILDCARDS["eval_resolution"] = "48"
 JOB_TYPES = sorted(job_params.ENTRY_POINTS, key=lambda job_type: job_type.__name__)
 
 
@@ -74,6 +75,7 @@ IMAGE_READERS = READERS | {
     jobs.Train,
     jobs.Evaluate,
     jobs.Explain,
+    jobs.Export,
 }
 LARGER_SWEEP = {
     "models": ["tiny_cnn", "simple_cnn", "resnet18"],
@@ -85,7 +87,10 @@ CHANGES = {
         {"experiment": {"name": "Another"}},
         {jobs.BuildReport, jobs.PartialReport, jobs.Track},
     ),
-    "report": ({"report": {"margin": 0.05}}, REPORTS | {jobs.Plot}),
+    "report": (
+        {"report": {"margin": 0.05}},
+        REPORTS | {jobs.Plot, jobs.CompareExports},
+    ),
     "a larger sweep": ({"sweep": LARGER_SWEEP}, WHOLE_SWEEP),
     "explanations": (
         {"explainability": {"methods": ["saliency"]}},
@@ -149,3 +154,24 @@ def test_infeasible_run_is_retried_with_more_memory_only(monkeypatch, tmp_path, 
     record = {"status": "ok", "device_memory_mib": 80000, "job": {"retry_reason": reason}}
     write_json(metrics, record)
     assert retry_reason() == reason
+
+
+def test_chosen_cells_need_a_decision_of_this_configuration(defaults, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    deploy = {"runtimes": ["onnxruntime"], "precisions": ["fp32"], "cells": "chosen"}
+    deploy |= {"max_flips": None, "measurements": []}
+    config = build_config(merge(defaults, {"system": {"deploy": deploy}}))
+    with pytest.raises(ConfigError, match="has no decision yet: run `snakemake` first"):
+        job_params.export_inputs(config, "{model}")(None)
+
+
+def test_export_job_follows_precisions_and_not_other_keys(defaults):
+    deploy = {"runtimes": ["onnxruntime"], "precisions": ["fp32"], "cells": "all"}
+    deploy |= {"max_flips": None, "measurements": []}
+
+    def export_job(**changes):
+        values = merge(defaults, {"system": {"deploy": {**deploy, **changes}}})
+        return job_json(build_config(values), jobs.Export)
+
+    assert export_job(precisions=["fp32", "int8"]) != export_job()
+    assert export_job(max_flips=0.1, cells="chosen") == export_job()

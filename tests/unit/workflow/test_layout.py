@@ -44,7 +44,7 @@ def rules(tmp_path_factory):
 def matches(pattern: str, path: str) -> bool:
     """Whether a rule's output is of a pattern: Snakemake's wildcards are equal, other fields any name."""
     literal = re.escape(pattern)
-    for field in ("split", "method", "figure"):
+    for field in ("split", "method", "figure", "precision"):
         literal = literal.replace(re.escape(f"{{{field}}}"), r"\w+")
     # Rules with one job for all models expand these two.
     expanded = literal.replace(r"\{model\}/r\{resolution\}", r"\w+/r\d+")

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from resomap.config import deploy
 from resomap.config.load import build_config
 from resomap.errors import ConfigError
 from resomap.system.files import read_json, write_json
@@ -44,6 +45,16 @@ def test_problem_names_file_and_key_and_leaves_no_mark(tmp_path):
 def test_environment_without_torch_leaves_the_check_to_others(tmp_path, monkeypatch):
     monkeypatch.setattr(network_check, "find_spec", lambda _: None)
     check_networks(build_config(BAD), tmp_path / "checked.json")
+
+
+def test_missing_runtime_is_named_before_the_networks(tmp_path, monkeypatch):
+    monkeypatch.setattr(deploy, "find_spec", lambda _: None)
+    values = {"runtimes": ["onnxruntime"], "precisions": ["fp32"], "cells": "all"}
+    values |= {"max_flips": None, "measurements": []}
+    with pytest.raises(ConfigError, match=r"system\.deploy: onnx, .* are not installed"):
+        check_networks(
+            build_config({**SMALL, "system": {"deploy": values}}), tmp_path / "c.json"
+        )
 
 
 def test_lines_of_a_download_stay_out_of_the_message(tmp_path, monkeypatch):

@@ -18,6 +18,7 @@ from resomap.workflow.receipts import JobDigest, digest_job
 from resomap.workflow.sweep_results import JOB_TYPES, SweepResults, check_nothing_stale
 
 KEY = {"family": "custom", "model": "tiny_cnn", "resolution": "24", "seed": "0"}
+EXPORT = {"eval_resolution": "48", "precision": "int8"}
 RUN = "custom/tiny_cnn/r24/seed0"
 ALL = "code,input,mtime,params,software-env"
 
@@ -59,7 +60,7 @@ def sweep(config: Any) -> SweepResults:
 
 @pytest.mark.parametrize("artifact", ARTIFACTS, ids=lambda artifact: artifact.name)
 def test_path_of_an_artifact_is_located(artifact):
-    fields = {**KEY, "split": "val", "method": "gradcam", "figure": "a", "stage": "b"}
+    fields = {**KEY, **EXPORT, "split": "val", "method": "gradcam", "figure": "a", "stage": "b"}
     path = Path("elsewhere") / artifact.path.format(**fields, digest="c")
     located = locate_file(path)
     if artifact.writer in STAGE_OF and artifact.writer not in WITHOUT_RECEIPT:

@@ -4,6 +4,7 @@ import pytest
 
 from resomap.config.load import build_config, merge
 from resomap.errors import ConfigError
+from resomap.system.files import write_json, write_rows
 from resomap.workflow import targets
 
 
@@ -81,3 +82,73 @@ def test_stages_and_jobs_follow_what_is_enabled(defaults, change, absent, jobs):
     names = {stage.name for stage in targets.swept_stages(config)}
     assert {stage.name for stage in targets.STAGES} - names == absent
     assert targets.count_jobs(config) == jobs
+
+
+def deploy_config(defaults, cells):
+    deploy = {"runtimes": ["onnxruntime"], "precisions": ["int8"], "cells": cells}
+    deploy |= {"max_flips": None, "measurements": []}
+    return build_config(merge(defaults, {"system": {"deploy": deploy}}))
+
+
+EXPORT = "{family}/{model}/r{resolution}/seed{seed}/at{eval_resolution}"
+
+
+def write_decision(folder, **named):
+    """Write a decision about four cells, of which simple_cnn at 48 px is dominated."""
+    names = ("choice", "runner_up", "best", "certified", "frugal")
+    write_json(folder / "choice.json", dict.fromkeys(names) | named)
+    measured = [
+        ("tiny_cnn", 24, 0.7, 1.0),
+        ("tiny_cnn", 48, 0.8, 2.0),
+        ("simple_cnn", 24, 0.9, 3.0),
+        ("simple_cnn", 48, 0.85, 4.0),
+        ("simple_cnn", 96, None, 0.5),
+    ]
+    columns = ("model", "resolution", "val_accuracy", "latency_ms_p50")
+    rows = [dict(zip(columns, cell, strict=True), family="custom") for cell in measured]
+    write_rows(folder / "cells.csv", rows, ("family", *columns))
+
+
+def candidate(model, resolution, eval_resolution, mode="raw"):
+    cell = {"family": "custom", "model": model, "resolution": resolution}
+    return cell | {"eval_resolution": eval_resolution, "mode": mode}
+
+
+def test_nothing_is_exported_without_the_section(config):
+    with pytest.raises(ConfigError, match=r"config/system.yaml: system\.deploy: null"):
+        targets.export_files(config, EXPORT)
+    assert targets.export_precisions(config) == ("fp32",)
+
+
+def test_all_cells_are_exported_at_their_own_resolution(defaults):
+    config = deploy_config(defaults, "all")
+    files = targets.export_files(config, EXPORT)
+    assert len(files) == len(set(files)) == 8
+    assert files[0] == "custom/tiny_cnn/r48/seed0/at48"
+    assert targets.export_precisions(config) == ("int8",)
+
+
+def test_decided_cells_and_the_front_are_exported_once(defaults, tmp_path):
+    config = deploy_config(defaults, "chosen")
+    write_decision(
+        tmp_path,
+        choice=candidate("tiny_cnn", 24, 48),
+        best=candidate("simple_cnn", 24, 24),
+        runner_up=candidate("simple_cnn", 48, 48, mode="bn"),
+    )
+    cells = {
+        path.replace("seed1", "seed0")
+        for path in targets.export_files(config, EXPORT, tmp_path)
+    }
+    assert cells == {
+        "custom/tiny_cnn/r24/seed0/at48",
+        "custom/simple_cnn/r24/seed0/at24",
+        "custom/tiny_cnn/r24/seed0/at24",
+        "custom/tiny_cnn/r48/seed0/at48",
+    }
+
+
+def test_adapted_choice_cannot_be_exported(defaults, tmp_path):
+    write_decision(tmp_path, choice=candidate("tiny_cnn", 24, 48, mode="finetune"))
+    with pytest.raises(ConfigError, match=r"adapted to other images \(finetune\)"):
+        targets.export_files(deploy_config(defaults, "chosen"), EXPORT, tmp_path)

@@ -1,0 +1,105 @@
+"""The exports of one trained run: in fp32, proven against PyTorch, and in lower precisions."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from resomap.config.deploy import DeployPrecision
+from resomap.deploy.export import ExportedNetwork, ExportError, export_network
+from resomap.deploy.network_parity import NetworkParity, prove_parity
+from resomap.deploy.quantise import quantise_network
+from resomap.deploy.sessions import SESSION_SETTINGS, compute_logits, open_session
+
+
+@dataclass(frozen=True)
+class RunImages:
+    """The images of a run, normalised as for its network, float32 (N, 3, r, r).
+
+    `test()` yields all test images in batches, in the order of `labels` and of `sources`, their
+    files. `calibration()` returns training images, `validation()` some of validation.
+    """
+
+    test: Callable[[], Iterable[np.ndarray]]
+    labels: np.ndarray
+    sources: Sequence[str]
+    calibration: Callable[[], np.ndarray]
+    validation: Callable[[], np.ndarray]
+
+
+@dataclass(frozen=True)
+class ExportedRun:
+    """The networks of a run by precision, their record, and their logits for the test images.
+
+    A network that is not deployable has no content.
+    """
+
+    networks: dict[DeployPrecision, bytes]
+    record: dict[str, Any]
+    logits: dict[str, np.ndarray]
+
+
+def export_run(
+    network: nn.Module,
+    images: RunImages,
+    precisions: Sequence[DeployPrecision],
+    resolution: int,
+    cell: str,
+) -> ExportedRun:
+    """Export `network` for images of `resolution`; `cell` names it in the record and in messages.
+
+    The network in fp32 is proven first. Where it differs from the one in PyTorch, or cannot be
+    exported, the record has the reason, and there is no network in any precision.
+    """
+    try:
+        exported = export_network(network, resolution, cell)
+    except ExportError as error:
+        return _failed(precisions, images, str(error))
+    parity = prove_parity(network, exported.content, images.test, cell, images.sources)
+    logits = {"label": images.labels, "torch": parity.reference, "fp32": parity.exported}
+    if parity.failure is not None:
+        failed = _failed(precisions, images, str(parity.failure))
+        return ExportedRun(failed.networks, failed.record | {"parity": parity.record()}, logits)
+    made = dict(_lower_precisions(exported, images, precisions))
+    for precision, lowered in made.items():
+        if precision not in logits:
+            logits[precision] = compute_logits(open_session(lowered.content), images.test())
+    record = _record("deployable", None, parity)
+    record["networks"] = {precision: each.record for precision, each in made.items()}
+    return ExportedRun({name: each.content for name, each in made.items()}, record, logits)
+
+
+def _lower_precisions(
+    exported: ExportedNetwork, images: RunImages, precisions: Sequence[DeployPrecision]
+) -> Iterator[tuple[DeployPrecision, ExportedNetwork]]:
+    for precision in precisions:
+        if precision == "fp32":
+            yield precision, exported
+        else:
+            calibration, validation = images.calibration(), images.validation()
+            yield precision, quantise_network(exported.content, calibration, validation)
+
+
+def no_exports(precisions: Sequence[DeployPrecision], status: str) -> ExportedRun:
+    """Return the exports of a run without a result: diverged or infeasible."""
+    logits = {"label": np.zeros(0, np.int64)}
+    return ExportedRun(dict.fromkeys(precisions, b""), _record(status, None, None), logits)
+
+
+def _failed(
+    precisions: Sequence[DeployPrecision], images: RunImages, reason: str
+) -> ExportedRun:
+    record = _record("not deployable", reason, None)
+    return ExportedRun(dict.fromkeys(precisions, b""), record, {"label": images.labels})
+
+
+def _record(status: str, reason: str | None, parity: NetworkParity | None) -> dict[str, Any]:
+    return {
+        "status": status,
+        "reason": reason,
+        "parity": None if parity is None else parity.record(),
+        "session": SESSION_SETTINGS,
+        "networks": {},
+    }

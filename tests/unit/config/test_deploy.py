@@ -1,0 +1,67 @@
+import pytest
+
+from resomap.config import deploy as deploy_section
+from resomap.config.deploy import check_deploy_packages
+from resomap.config.load import build_config, merge
+from resomap.errors import ConfigError
+
+DEPLOY = {
+    "runtimes": ["onnxruntime"],
+    "precisions": ["fp32", "int8"],
+    "cells": "chosen",
+    "max_flips": 0.01,
+    "measurements": ["pi5.json"],
+}
+
+
+def build(defaults, **changes):
+    values = {"system": {"deploy": {**DEPLOY, **changes}}}
+    return build_config(merge(defaults, values)).system.deploy
+
+
+def test_nothing_is_exported_by_default(config):
+    assert config.system.deploy is None
+    check_deploy_packages(config.system.deploy)
+
+
+def test_section_holds_what_it_is_given(defaults):
+    deploy = build(defaults)
+    assert deploy.precisions == ("fp32", "int8")
+    assert deploy.measurements == ("pi5.json",)
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"runtimes": []}, "runtimes"),
+        ({"runtimes": ["tensorrt"]}, "runtimes"),
+        ({"precisions": ["fp16"]}, "precisions"),
+        ({"precisions": ["int8", "int8"]}, "precisions"),
+        ({"cells": "best"}, "cells"),
+        ({"max_flips": 1.5}, "max_flips"),
+        ({"measurements": [""]}, "measurements"),
+        ({"device": "pi5"}, "device"),
+    ],
+)
+def test_wrong_value_is_refused_with_its_key(defaults, change, key):
+    with pytest.raises(ConfigError, match=rf"config/system.yaml: system\.deploy\.{key}"):
+        build(defaults, **change)
+
+
+def test_missing_packages_are_named_with_their_extras(defaults, monkeypatch):
+    monkeypatch.setattr(
+        deploy_section, "find_spec", lambda name: None if name in ("onnx", "openvino") else 1
+    )
+    with pytest.raises(ConfigError) as error:
+        check_deploy_packages(build(defaults, runtimes=["onnxruntime", "openvino"]))
+    assert str(error.value) == (
+        "config/system.yaml: system.deploy: onnx, openvino are not installed: install with "
+        "`pip install 'resomap[deploy,openvino]'`"
+    )
+
+
+def test_packages_of_runtimes_that_are_not_asked_for_are_not_needed(defaults, monkeypatch):
+    monkeypatch.setattr(
+        deploy_section, "find_spec", lambda name: None if name == "openvino" else 1
+    )
+    check_deploy_packages(build(defaults))

@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+import torch
+
+from resomap.deploy.export import export_network, read_record
+from resomap.deploy.network_parity import compare_logits
+from resomap.deploy.quantise import draw_calibration_rows, quantise_network
+from resomap.deploy.sessions import compute_logits, open_session
+from resomap.errors import DataError
+from tests.exported_networks import SIDE, build_convolutional, draw_images
+from tests.optional_packages import require_packages
+
+require_packages("onnx", "onnxscript", "onnxruntime")
+
+
+def logits_of(content, images):
+    return compute_logits(open_session(content), [images])
+
+
+@pytest.fixture(scope="module")
+def exported():
+    return export_network(build_convolutional(), SIDE, "small").content
+
+
+@pytest.fixture(scope="module")
+def quantised(exported):
+    return quantise_network(exported, draw_images(40), draw_images(16, seed=1), seed=7)
+
+
+def test_weights_of_every_convolution_are_int8(quantised):
+    import onnx
+
+    graph = onnx.load_from_string(quantised.content).graph
+    weights = [each for each in graph.initializer if each.data_type == onnx.TensorProto.INT8]
+    shapes = {tuple(each.dims) for each in weights if len(each.dims) > 1}
+    assert {(8, 3, 3, 3), (8, 8, 3, 3)} <= shapes
+    assert {node.op_type for node in graph.node} >= {"QuantizeLinear", "DequantizeLinear"}
+
+
+def test_logits_lie_near_those_of_the_network(exported, quantised):
+    images = draw_images(50, seed=2)
+    comparison = compare_logits(
+        logits_of(exported, images), logits_of(quantised.content, images)
+    )
+    assert 0 < comparison.differences.max() < 0.15
+    assert comparison.agreement >= 0.8
+
+
+def test_calibration_is_recorded(quantised):
+    record = quantised.record["quantisation"]
+    assert record["calibration_images"] == 40
+    assert record["validation_images"] == 16
+    assert (record["calibration_method"], record["calibration_seed"]) == ("minmax", 7)
+    assert read_record(quantised.content)["quantisation"] == record
+    assert quantised.record["precision"] == "int8"
+
+
+def test_granularity_with_the_smaller_error_is_taken(quantised):
+    record = quantised.record["quantisation"]
+    errors = record["validation_mse"]
+    assert errors.keys() == {"per_channel", "per_tensor"}
+    assert record["granularity"] == min(errors, key=errors.get)
+
+
+def test_channels_of_unlike_size_are_quantised_per_channel():
+    network = build_convolutional()
+    with torch.no_grad():
+        # One scale for all channels would leave the others a few steps of int8.
+        network[3].weight[0] *= 300
+        network[5].conv1.weight[:, 0] /= 300
+    content = export_network(network, SIDE, "small").content
+    record = quantise_network(content, draw_images(40), draw_images(16, seed=1)).record
+    assert record["quantisation"]["granularity"] == "per_channel"
+
+
+def test_same_images_give_the_same_bytes(exported, quantised):
+    again = quantise_network(exported, draw_images(40), draw_images(16, seed=1), seed=7)
+    assert again.content == quantised.content
+
+
+def test_rows_are_distinct_and_follow_from_the_seed():
+    rows = draw_calibration_rows(1600)
+    assert len(set(rows.tolist())) == 256
+    assert rows.max() < 1600
+    assert np.array_equal(rows, draw_calibration_rows(1600))
+    assert not np.array_equal(rows, draw_calibration_rows(1600, seed=1))
+
+
+def test_few_training_images_are_all_taken():
+    assert draw_calibration_rows(5).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_no_training_image_is_refused():
+    with pytest.raises(DataError, match="no training image"):
+        draw_calibration_rows(0)
