@@ -15,7 +15,7 @@ MIB = 2**20
 UNFINISHED = ("diverged", "infeasible")
 
 
-class Export(NamedTuple):
+class RunExport(NamedTuple):
     """The record of one exported run, and its logits."""
 
     record: dict[str, Any]
@@ -27,9 +27,9 @@ def deploy_rows(records: Sequence[Path], margin: float, confidence: float) -> It
 
     Each of `records` has the logits beside it. Accuracies are those of the deployable runs.
     """
-    cells = defaultdict[tuple[Any, ...], list[Export]](list)
+    cells = defaultdict[tuple[Any, ...], list[RunExport]](list)
     for path in records:
-        export = Export(read_json(path), read_arrays(path.with_name("logits.npz")))
+        export = RunExport(read_json(path), read_arrays(path.with_name("logits.npz")))
         job = export.record["job"]
         name = job["architecture"]["family"], job["architecture"]["name"]
         cells[*name, job["resolution"], job["eval_resolution"]].append(export)
@@ -41,7 +41,7 @@ def deploy_rows(records: Sequence[Path], margin: float, confidence: float) -> It
             yield {**cell, **_row(exports, precision, margin, confidence)}
 
 
-def _row(exports: Sequence[Export], precision: str, margin: float, confidence: float) -> Row:
+def _row(exports: Sequence[RunExport], precision: str, margin: float, confidence: float) -> Row:
     finished = [each for each in exports if each.record["status"] not in UNFINISHED]
     proven = [each for each in finished if each.record["status"] == "deployable"]
     compared = [each for each in finished if each.record["parity"]]
