@@ -76,7 +76,9 @@ def check_recipe(config: Config) -> CheckResult:
     findings = inspect_networks(models, use)
     start = StartCheck(_complaint(start_files, config), [])
     if not start.problems:
-        start = check_start(config.training.start, models, config.data.filter)
+        start = check_start(
+            config.training.start, models, min(use.resolutions), config.data.filter
+        )
     problems = [
         *start.problems,
         *_complaint(check_decay_steps, config),

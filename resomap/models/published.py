@@ -40,18 +40,6 @@ class InputFormat:
     interpolation: str | None = None
     resolution: int | None = None
 
-    def describe(self) -> str:
-        """Return side, filter, mean and std in one line; what is not known is left out."""
-        parts = list[str]()
-        if self.resolution is not None:
-            parts.append(f"{self.resolution} px")
-        if self.interpolation is not None:
-            parts.append(self.interpolation)
-        if self.normalisation is not None:
-            parts.append(f"mean {describe_numbers(self.normalisation.mean)}")
-            parts.append(f"std {describe_numbers(self.normalisation.std)}")
-        return ", ".join(parts)
-
 
 @dataclass(frozen=True)
 class PublishedWeights:

@@ -1,7 +1,7 @@
 """Networks with random weights, built from the entries of models.yaml."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
@@ -117,7 +117,10 @@ def build_on_meta(
     regularisation: Regularisation = BUILDERS_OWN,
 ) -> nn.Module:
     """Return the network on the meta device: it has shapes but no weights."""
-    build = partial(build_model, architecture, num_classes, resolution, regularisation)
+    return _on_meta(partial(build_model, architecture, num_classes, resolution, regularisation))
+
+
+def _on_meta(build: Callable[[], nn.Module]) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         try:
             with torch.device("meta"):
@@ -133,8 +136,7 @@ def find_patch_size(architecture: Architecture) -> int | None:
     if architecture.patch_size is not None:
         return architecture.patch_size
     try:
-        with torch.random.fork_rng(devices=[]):
-            model = _build_shapes(architecture, find_builder(architecture))
+        model = _on_meta(partial(_build, architecture, find_builder(architecture), 1, None))
     except ConfigError:
         return None  # a function of the user may have no size of its own
     for module in model.modules():
@@ -143,15 +145,6 @@ def find_patch_size(architecture: Architecture) -> int | None:
             # The first convolution. Overlapping ones, as those of a stem, cut no patches.
             return side if side == stride and side > 1 else None
     return None
-
-
-def _build_shapes(architecture: Architecture, builder: Builder) -> nn.Module:
-    try:
-        with torch.device("meta"):
-            return _build(architecture, builder, 1, None)
-    # Some builders compute widths with tensors and need their values.
-    except (NotImplementedError, RuntimeError):
-        return _build(architecture, builder, 1, None)
 
 
 def _pad_images(side: int, _: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -176,7 +169,11 @@ def build_at_sides(
 
 
 def resize_network(
-    model: nn.Module, architecture: Architecture, num_classes: int, resolution: int
+    model: nn.Module,
+    architecture: Architecture,
+    num_classes: int,
+    resolution: int,
+    regularisation: Regularisation = BUILDERS_OWN,
 ) -> nn.Module:
     """Return `model` for images of another `resolution`, on the same device, in the same mode.
 
@@ -187,7 +184,7 @@ def resize_network(
         return model
     # The draws of the weights, which are replaced, must not change those of what follows.
     with torch.random.fork_rng(devices=[]):
-        resized = build_model(architecture, num_classes, resolution)
+        resized = build_model(architecture, num_classes, resolution, regularisation)
     resized.load_state_dict(resize_position_embeddings(model.state_dict(), resized))
     first = next(model.parameters())
     return resized.to(first.device, first.dtype).train(model.training)

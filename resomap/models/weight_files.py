@@ -4,7 +4,7 @@ import pickle
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -15,24 +15,35 @@ from resomap.config.start import Rename
 from resomap.errors import ConfigError, ResoMapError
 from resomap.models.published import START_KEY
 
+AVERAGE_KEYS = ("state_dict_ema", "model_ema", "ema_state_dict", "ema", "averaged_model")
 CHECKPOINT_KEYS = ("state_dict", "model", "model_state_dict", "network", "net", "module")
 """Keys under which training scripts keep the state dict of their network."""
-WRAPPERS = ("module.", "_orig_mod.")
-"""Prefixes that DistributedDataParallel and torch.compile put before every name."""
 
 
-def read_weight_file(path: Path, rules: Sequence[Rename] = ()) -> dict[str, Tensor]:
+class WeightFile(NamedTuple):
+    """The tensors of a file, and the keys of the checkpoint under which they were found."""
+
+    tensors: dict[str, Tensor]
+    keys: tuple[str, ...] = ()
+
+
+def read_weight_file(path: Path, rules: Sequence[Rename] = ()) -> WeightFile:
     """Return the tensors of a file by name, renamed by `rules`.
+
+    Of a checkpoint with a moving average of the weights, that average is taken, as timm does.
 
     ResoMapError where the file cannot be read, or holds no finite tensors.
     """
-    tensors = _read_safetensors(path) if _is_safetensors(path) else _read_pickle(path)
+    if _is_safetensors(path):
+        tensors, keys = WeightFile(_read_safetensors(path))
+    else:
+        tensors, keys = _read_pickle(path)
     if not tensors:
         raise ConfigError(f"{START_KEY}: {path} holds no tensors")
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise ConfigError(f"{START_KEY}: {path}: {name} has values that are not finite")
-    return rename_tensors(_unwrap_names(tensors), rules)
+    return WeightFile(rename_tensors(tensors, rules), keys)
 
 
 def rename_tensors(tensors: Mapping[str, Tensor], rules: Sequence[Rename]) -> dict[str, Tensor]:
@@ -69,7 +80,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         raise ResoMapError(f"{START_KEY}: {path} cannot be read as weights: {error}") from error
 
 
-def _read_pickle(path: Path) -> dict[str, Tensor]:
+def _read_pickle(path: Path) -> WeightFile:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -96,31 +107,23 @@ def _describe_unpickling(path: Path, error: Exception) -> str:
     )
 
 
-def _find_state_dict(path: Path, content: Any) -> dict[str, Tensor]:
-    """Return the tensors of a state dict, or of the one that a checkpoint holds."""
+def _find_state_dict(path: Path, content: Any, keys: tuple[str, ...] = ()) -> WeightFile:
+    """Return the tensors of a state dict, or of the one that a checkpoint holds under `keys`."""
     if not isinstance(content, Mapping):
         kind = type(content).__name__
         raise ConfigError(f"{START_KEY}: {path} holds a {kind}, not a state dict")
-    for key in CHECKPOINT_KEYS:
+    for key in (*AVERAGE_KEYS, *CHECKPOINT_KEYS):
         if isinstance(content.get(key), Mapping):
-            return _find_state_dict(path, content[key])
+            return _find_state_dict(path, content[key], (*keys, key))
     tensors = {
         name: value
         for name, value in content.items()
         if isinstance(name, str) and isinstance(value, Tensor)
     }
     if content and not tensors:
-        keys = ", ".join(map(str, list(content)[:5]))
+        found = ", ".join(map(str, list(content)[:5]))
         raise ConfigError(
-            f"{START_KEY}: {path} holds no state dict: its keys are {keys}, and none of "
+            f"{START_KEY}: {path} holds no state dict: its keys are {found}, and none of "
             f"{', '.join(CHECKPOINT_KEYS)} is one"
         )
-    return tensors
-
-
-def _unwrap_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    names = dict(tensors)
-    for wrapper in (*WRAPPERS, *WRAPPERS):  # in either order
-        if all(name.startswith(wrapper) for name in names):
-            names = {name.removeprefix(wrapper): value for name, value in names.items()}
-    return names
+    return WeightFile(tensors, keys)

@@ -158,6 +158,8 @@ class MeasureSteps(Job):
 
     architecture: Architecture
     resolutions: tuple[int, ...]
+    native_side: int | None
+    """Side of the images that crops are cut from; None where those are at each resolution."""
     classes: int
     training: Training
     runtime: Runtime

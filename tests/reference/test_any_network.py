@@ -6,7 +6,8 @@ from torch import nn
 from torchvision.models import get_model_weights
 
 from resomap.explain.attribution import AttributionSettings, attribute
-from resomap.models.flow import find_blocks, trace_shapes
+from resomap.models.blocks import find_blocks
+from resomap.models.flow import trace_shapes
 from resomap.models.inspect import MIN_MAP_SIDE, choose_layer, find_layer, token_layouts
 from resomap.models.registry import build_model, build_on_meta, find_named
 from resomap.models.shapes import ShapesBySide

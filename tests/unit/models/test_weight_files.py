@@ -27,24 +27,32 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
     [
         TENSORS,
         {"epoch": 3, "state_dict": TENSORS},
-        {"model": {"module._orig_mod." + name: value for name, value in TENSORS.items()}},
+        {"model": {"state_dict": TENSORS}, "optimizer": {"lr": 0.1}},
         {"net": {**TENSORS, "version": 2}},
     ],
 )
 def test_state_dict_is_found_in_checkpoint(path, content):
     torch.save(content, path)
-    assert same(read_weight_file(path), TENSORS)
+    assert same(read_weight_file(path).tensors, TENSORS)
+
+
+def test_average_is_taken_and_its_keys_are_named(path):
+    average = {name: value + 1 for name, value in TENSORS.items()}
+    torch.save({"model": TENSORS, "model_ema": {"state_dict": average}}, path)
+    found = read_weight_file(path)
+    assert same(found.tensors, average)
+    assert found.keys == ("model_ema", "state_dict")
 
 
 def test_safetensors_are_read_under_any_name(path):
     save_file(TENSORS, path)
-    assert same(read_weight_file(path), dict(sorted(TENSORS.items())))
+    assert same(read_weight_file(path).tensors, dict(sorted(TENSORS.items())))
 
 
 def test_names_are_changed_by_each_rule_in_turn(path):
     torch.save(TENSORS, path)
     rules = ((r"^(\w+)\.weight$", r"\1.w"), (r"^stem", "conv"), (r"^conv\.w$", "first"))
-    assert list(read_weight_file(path, rules)) == ["first", "head.bias"]
+    assert list(read_weight_file(path, rules).tensors) == ["first", "head.bias"]
 
 
 def test_two_tensors_of_one_name_are_refused(path):
