@@ -76,8 +76,10 @@ def check_recipe(config: Config) -> CheckResult:
     findings = inspect_networks(models, use)
     start = StartCheck(_complaint(start_files, config), [])
     if not start.problems:
+        recipe, filter = config.training, config.data.filter
+        frozen = recipe.finetune.freeze_bn
         start = check_start(
-            config.training.start, models, min(use.resolutions), config.data.filter
+            recipe.start, models, min(use.resolutions), filter, freeze_bn=frozen
         )
     problems = [
         *start.problems,

@@ -13,7 +13,13 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from resomap.config.architecture import Architecture, build_architecture, names_builder
+from resomap.config.architecture import (
+    Architecture,
+    build_architecture,
+    described_by_builder,
+    is_own,
+    names_builder,
+)
 from resomap.errors import ConfigError, suggest
 from resomap.models.builders import Builder, builder_key, find_builder
 from resomap.models.flow import meta_copy
@@ -70,16 +76,21 @@ def _build(
             raise SizeError(
                 f"{architecture.name} cannot be built for {side} px: {reason}"
             ) from error
-        shown = ", ".join(f"{name}={value}" for name, value in settings.items())
-        raise ConfigError(
-            f"{builder_key(architecture)}: {architecture.builder} with {shown or 'no settings'}: "
-            f"{reason}"
-        ) from error
+        call = _describe_call(architecture, {**settings, **builder.size_settings(side)})
+        raise ConfigError(f"{builder_key(architecture)}: {call}: {reason}") from error
     if not isinstance(model, nn.Module):
         raise ConfigError(
             f"{builder_key(architecture)}: it returns {type(model).__name__}, not a torch.nn.Module"
         )
     return model
+
+
+def _describe_call(architecture: Architecture, settings: Mapping[str, Any]) -> str:
+    shown = ", ".join(f"{name}={value}" for name, value in settings.items())
+    if is_own(architecture.builder):
+        function = architecture.builder.partition(":")[2]
+        return f"called as {function}({', '.join(filter(None, ['num_classes=N', shown]))})"
+    return f"{architecture.builder} with {shown or 'no settings'}"
 
 
 def padded_side(architecture: Architecture, resolution: int) -> int:
@@ -102,8 +113,14 @@ def _padded_side(
     fitting = f"{below} or {below + patch}" if below else f"{patch}"
     raise SizeError(
         f"{architecture.name} takes multiples of its patch of {patch} px, and {resolution} is "
-        f"none: use {fitting}, or models.{architecture.name}.off_grid: pad"
+        f"none: use {fitting}, or {_padding_key(architecture)}"
     )
+
+
+def _padding_key(architecture: Architecture) -> str:
+    if described_by_builder(architecture):
+        return f"an entry in models with builder: {architecture.builder} and off_grid: pad"
+    return f"models.{architecture.name}.off_grid: pad"
 
 
 class SizeError(ConfigError):

@@ -11,6 +11,7 @@ from resomap.models.blocks import Blocks
 from resomap.models.builders import builder_key
 from resomap.models.flow import Call, trace_shapes
 from resomap.models.registry import SizeError, build_on_meta, find_patch_size, is_bound_to_size
+from resomap.text import format_count
 
 NUM_CLASSES = 3  # any number: it changes the shape of the logits only
 ONE_VALUE = "BatchNorm got one value per channel"
@@ -56,7 +57,7 @@ class ShapesBySide:
         except ResoMapError:
             raise
         # What a function of the user raises may be anything.
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
             key = builder_key(self.architecture)
             if resolution is None:
@@ -109,7 +110,8 @@ def check_logits(architecture: Architecture, output: object, batch_size: int) ->
     else:
         found = type(output).__name__
     raise NoClassifier(
-        f"{builder_key(architecture)}: no classifier: expected logits (N, C), found {found}"
+        f"{builder_key(architecture)}: expected logits ({batch_size}, {NUM_CLASSES}) for "
+        f"{format_count(batch_size, 'image')} of {NUM_CLASSES} classes, found {found}"
     )
 
 

@@ -8,7 +8,10 @@ from resomap.config.training import FineTune
 from resomap.models.flow import parents
 from resomap.models.layers import find_head, layer_depths
 
-BatchNorm = nn.modules.batchnorm._BatchNorm
+
+def is_batch_norm(module: nn.Module) -> bool:
+    """Return whether a module normalises by statistics of the batch."""
+    return isinstance(module, nn.modules.batchnorm._BatchNorm)
 
 
 def rate_scales(
@@ -68,7 +71,7 @@ class Freezing:
         """
         if self._finetune.freeze_bn:
             for module in model.modules():
-                if isinstance(module, BatchNorm):
+                if is_batch_norm(module):
                     module.training = False
         last = self._finetune.unfreeze_epoch
         is_frozen = last is None or epoch < last

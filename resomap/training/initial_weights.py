@@ -1,6 +1,7 @@
 """The weights that a training starts from, and the normalisation that belongs to them."""
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,9 @@ from resomap.models.published import START_KEY, InputFormat, find_published
 from resomap.models.shapes import NUM_CLASSES, ShapesBySide
 from resomap.models.weight_files import read_weight_file, rename_tensors
 from resomap.training.checkpoint import load_weights, read_metadata, recorded_normalisation
+from resomap.training.finetune import is_batch_norm
+
+FREEZE_BN_KEY = "config/training.yaml: training.finetune.freeze_bn"
 
 
 @dataclass(frozen=True)
@@ -51,16 +55,23 @@ class StartRecord(NamedTuple):
 
 
 def check_start(
-    start: Start, architectures: Sequence[Architecture], resolution: int, filter: Filter
+    start: Start,
+    architectures: Sequence[Architecture],
+    resolution: int,
+    filter: Filter,
+    *,
+    freeze_bn: bool = False,
 ) -> StartCheck:
     """Check that the weights of `start` can be read, fetched if need be, and fit every network.
 
     The networks are built for `resolution`, one of the sweep, whose images are resized by
-    `filter`.
+    `filter`. With `freeze_bn`, networks without BatchNorm are named.
     """
     check = StartCheck([], [])
     if start.is_random:
         return check
+    if freeze_bn:
+        _check_freeze_bn(architectures, resolution, check)
     opened: OpenedWeights | None = None
     for architecture in architectures:
         try:
@@ -76,6 +87,24 @@ def check_start(
             continue
         check.warnings.extend(_input_warnings(start, architecture, filter))
     return StartCheck(check.problems, list(dict.fromkeys(check.warnings)))
+
+
+def _check_freeze_bn(
+    architectures: Sequence[Architecture], resolution: int, check: StartCheck
+) -> None:
+    """Refuse a key that concerns no network, and note networks that it does not concern."""
+    without = list[str]()
+    for architecture in architectures:
+        with suppress(ConfigError):  # the check of networks names it
+            if not any(map(is_batch_norm, ShapesBySide(architecture).at(resolution).modules())):
+                without.append(architecture.name)
+    if not without:
+        return
+    line = f"{FREEZE_BN_KEY}: true has no effect on {', '.join(without)}, without BatchNorm"
+    if len(without) == len(architectures):
+        check.problems.append(f"{line}: set it to false")
+    else:
+        check.warnings.append(line)
 
 
 def _check_network(

@@ -64,6 +64,8 @@ class CheckNetworks(Job):
     drop_path: float | None
     start: Start
     """What trainings start from."""
+    freeze_bn: bool
+    """Whether BatchNorm keeps its statistics: networks without it are named."""
     filter: Filter
     """How images are resized: weights trained with another filter are named."""
 

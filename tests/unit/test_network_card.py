@@ -39,7 +39,8 @@ def test_card_of_a_transformer_names_the_sizes_that_it_refuses():
     text = " ".join(line.strip() for line in lines)
     assert text.endswith(
         "100 px: timm_vit_tiny_patch16_224 takes multiples of its patch of 16 px, and 100 is none: "
-        "use 96 or 112, or models.timm_vit_tiny_patch16_224.off_grid: pad"
+        "use 96 or 112, or an entry in models with builder: timm/vit_tiny_patch16_224 and "
+        "off_grid: pad"
     )
 
 
@@ -68,7 +69,7 @@ def test_cards_of_own_networks(tmp_path, monkeypatch):
     assert lines[1:4] == ["smallest resolution: 13 px", "", "published weights: none"]
     assert any(line.startswith("64 px") for line in lines)
     assert any(line.startswith("4 px: it cannot take them: ") for line in lines)
-    message = r"card_nets:features: no classifier: expected logits \(N, C\), found shape"
+    message = r"card_nets:features: expected logits \(1, 3\) for 1 image of 3 classes, found"
     with pytest.raises(ConfigError, match=message):
         card("card_nets:features", 64, 128)
 

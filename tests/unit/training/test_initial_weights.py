@@ -15,6 +15,7 @@ from resomap.models.registry import build_model, load_architectures
 from resomap.models.weight_files import rename_tensors
 from resomap.training.checkpoint import save_weights
 from resomap.training.initial_weights import (
+    StartCheck,
     StartRecord,
     check_start,
     expected_input,
@@ -132,6 +133,22 @@ def test_unreadable_start_is_one_problem(path):
     path.write_bytes(b"no weights")
     (problem,) = check_start(parse(path), [ARCHITECTURES["tiny_cnn"]], 64, "bilinear").problems
     assert problem.startswith(f"config/training.yaml: training.start: {path} cannot be read")
+
+
+def test_frozen_statistics_need_batch_norm(path):
+    without = build_architecture("torchvision/alexnet")
+    save_weights(path, build("tiny_cnn").state_dict(), {"status": "ok"})
+
+    def check(*networks: Architecture) -> StartCheck:
+        return check_start(parse(path), networks, 64, "bilinear", freeze_bn=True)
+
+    line = (
+        "config/training.yaml: training.finetune.freeze_bn: true has no effect on "
+        "torchvision_alexnet, without BatchNorm"
+    )
+    assert f"{line}: set it to false" in check(without).problems
+    assert line in check(without, ARCHITECTURES["tiny_cnn"]).warnings
+    assert check(ARCHITECTURES["tiny_cnn"]) == ([], [])
 
 
 FOREIGN = {"^stages": "trunk", r"^head\.": "fc."}
