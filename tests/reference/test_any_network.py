@@ -76,7 +76,7 @@ def test_training_steps_move_nearly_all_weights(name):
     torch.manual_seed(0)
     side = three_sides(name)[0]
     model = build_model(find_named(name), 3, side).train()
-    images, labels = torch.randn(2, 3, side, side), torch.tensor([0, 1])
+    images, labels = torch.randn(4, 3, side, side), torch.tensor([0, 1, 2, 0])
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     before = [parameter.detach().clone() for parameter in model.parameters()]
     # Two, because a head or a residual branch that starts at 0 passes no gradient on in the first.
