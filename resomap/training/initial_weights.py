@@ -23,6 +23,9 @@ from resomap.models.shapes import build_shapes
 from resomap.models.weight_files import read_weight_file, rename_tensors
 from resomap.training.checkpoint import load_weights, read_metadata, recorded_normalisation
 
+MAX_CLASSIFIER_STD = 0.01
+"""Largest standard deviation of the weights of a new classifier on a trained backbone."""
+
 
 @dataclass(frozen=True)
 class OpenedWeights:
@@ -135,16 +138,33 @@ def load_initial_weights(
 ) -> StartRecord | None:
     """Load the weights of `start` into `model` and return what was loaded; None for random ones.
 
-    A classifier for another number of classes keeps its random weights. ConfigError when the
-    weights belong to another network, ResoMapError when they cannot be read or downloaded.
+    A classifier for another number of classes keeps its random weights, scaled down where they
+    are large. ConfigError when the weights belong to another network, ResoMapError when they
+    cannot be read or downloaded.
     """
     if start.is_random:
         return None
     opened = open_weights(start, architecture)
     match = _match(model, architecture, start, opened)
-    model.load_state_dict({**model.state_dict(), **match.tensors})
+    new = _scale_classifier(model, match.new)
+    model.load_state_dict({**model.state_dict(), **match.tensors, **new})
     values = {"origin": opened.origin, **match.record()}
     return StartRecord(values, [f"initial weights: {opened.origin}: {match.sentence()}"])
+
+
+def _scale_classifier(model: nn.Module, names: Sequence[str]) -> dict[str, Tensor]:
+    """Return the matrices of a new classifier with at most MAX_CLASSIFIER_STD.
+
+    The builders of EfficientNet draw them with 1 / sqrt(classes). Trained features then give
+    eight classes logits of 10 and more, and their gradients destroy the backbone.
+    """
+    state, scaled = model.state_dict(), dict[str, Tensor]()
+    for name in names:
+        weight = state[name]
+        # The draw is scaled, not repeated: it stays the same at every resolution.
+        if weight.ndim > 1 and weight.std() > MAX_CLASSIFIER_STD:
+            scaled[name] = weight * (MAX_CLASSIFIER_STD / weight.std())
+    return scaled
 
 
 def open_weights(start: Start, architecture: Architecture) -> OpenedWeights:
