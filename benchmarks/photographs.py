@@ -78,7 +78,7 @@ COMMON: dict[str, Any] = {
         "epochs": 6,
         "batch_size": 16,
         "label_smoothing": 0.1,
-        "optimizer": {"type": "adamw", "learning_rate": 0.002, "weight_decay": 0.05},
+        "optimizer": {"type": "adamw", "weight_decay": 0.05},
         "schedule": {"type": "cosine", "warmup_epochs": 1.0},
         "augmentation": {
             "horizontal_flip": 0.5,
@@ -89,10 +89,11 @@ COMMON: dict[str, Any] = {
 }
 OF_PRETRAINED: dict[str, Any] = {
     "training": {
+        "optimizer": {"learning_rate": 0.001},
         "finetune": {
             "freeze": "backbone",
             "unfreeze_epoch": 1,
-            "backbone_lr": 0.3,
+            "backbone_lr": 0.1,
             "freeze_bn": True,
         },
     },
@@ -103,6 +104,7 @@ OF_PRETRAINED: dict[str, Any] = {
     },
 }
 OF_RANDOM: dict[str, Any] = {
+    "training": {"optimizer": {"learning_rate": 0.002}},
     "evaluation": {"modes": ["raw"]},
     "explainability": {"enabled": False},
 }
@@ -168,19 +170,23 @@ def write_settings(work: Path) -> dict[str, Path]:
 
 
 def run_sweeps(options: Namespace) -> None:
-    """Run both sweeps, and add the CPU seconds that they took to those of earlier calls."""
-    work, record = options.work, options.work / CPU_RECORD
-    spent = read_json(record) if record.exists() else {}
-    for name, settings in write_settings(work).items():
-        command = module_command("snakemake", "--directory", work / name)
-        command += ["--cores", str(options.cores)]
+    """Run the sweeps, and add the CPU seconds of each to those of earlier calls."""
+    for name, settings in write_settings(options.work).items():
         if options.start not in (None, name):
             continue
+        folder, earlier = options.work / name, spent_seconds(options.work, name)
+        command = module_command("snakemake", "--directory", folder)
+        command += ["--cores", str(options.cores)]
         if name == RANDOM:
             command += ["--until", "evaluate_run"]
         cost = run_processes([*command, "--configfile", settings])
-        spent[name] = spent.get(name, 0.0) + cost.cpu
-        write_text(record, json.dumps(spent))
+        write_text(folder / CPU_RECORD, json.dumps(earlier + cost.cpu))
+
+
+def spent_seconds(work: Path, name: str) -> float:
+    """Return the CPU seconds of a sweep so far, of all of its processes."""
+    record = work / name / CPU_RECORD
+    return float(read_json(record)) if record.exists() else 0.0
 
 
 def write_page(options: Namespace) -> None:
@@ -249,11 +255,11 @@ def answer_section(folder: Path) -> str:
 
 
 def cost_section(work: Path) -> str:
-    """Return the CPU time of both sweeps, and the wall time of each training."""
-    spent = read_json(work / CPU_RECORD)
-    rows = [(f"from {name} weights", f"{spent[name] / 60:.1f}") for name in spent]
-    rows.append(("both", f"{sum(spent.values()) / 60:.1f}"))
-    return "CPU minutes of every process of a sweep.\n\n" + markdown(("", "minutes"), rows)
+    """Return the CPU minutes of both sweeps."""
+    minutes = {name: spent_seconds(work, name) / 60 for name in (PRETRAINED, RANDOM)}
+    rows = [(f"from {name} weights", f"{value:.1f}") for name, value in minutes.items()]
+    rows.append(("both", f"{sum(minutes.values()):.1f}"))
+    return markdown(("sweep", "CPU minutes of all processes"), rows)
 
 
 PARTS = {"fetch": fetch, "sweep": run_sweeps, "page": write_page}
