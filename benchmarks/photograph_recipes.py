@@ -3,11 +3,12 @@
 usage: python -m benchmarks.photograph_recipes PART --work DIR [--cores 1]
 
 PART      recipes   on the photographs, at one resolution, against the recipe of the example
+          longer    random weights for more epochs, at the smallest resolution
           crops     random crops from native and from resized images, on the default reef
-          all       both
+          all       one after another
 
 DIR is that of `python -m benchmarks.photographs`, whose two sweeps have to be finished for
-`recipes`. Finished trainings are kept there. Each part replaces its section of
+`recipes` and `longer`. Finished trainings are kept there. Each part replaces its section of
 benchmarks/photograph_recipes.md.
 """
 
@@ -31,6 +32,7 @@ from benchmarks.harness import (
 from benchmarks.photographs import (
     CONFIDENCE,
     PRETRAINED,
+    RANDOM,
     format_interval,
     write_settings,
 )
@@ -43,7 +45,8 @@ from resomap.workflow.predictions import RAW
 
 PAGE = ROOT / "benchmarks" / "photograph_recipes.md"
 TITLE = "# Recipes for pretrained weights\n"
-SIDE, REEF_SIDE = 128, 48
+SIDE, SMALL_SIDE, REEF_SIDE = 128, 64, 48
+MANY_EPOCHS = 40
 ONLY_TRAIN: dict[str, Any] = {
     "evaluation": {"modes": ["raw"]},
     "explainability": {"enabled": False},
@@ -76,6 +79,21 @@ def run_recipes(options: Namespace) -> str:
         f"EfficientNet-Lite0 from pretrained weights at {SIDE} px, images, epochs and rates of "
         f"docs/photographs.md.\n\n{compare(folders, SIDE)}"
     )
+
+
+def run_longer(options: Namespace) -> str:
+    """Train from random weights for more epochs; return the table."""
+    settings = read_yaml(write_settings(options.work)[RANDOM])
+    changes = {"sweep": {"resolutions": [SMALL_SIDE]}, "training": {"epochs": MANY_EPOCHS}}
+    folder = options.work / "random-longer"
+    train(folder, merge(settings, changes), options.cores)
+    epochs = settings["training"]["epochs"]
+    folders = {
+        f"random start, {epochs} epochs": options.work / RANDOM,
+        f"random start, {MANY_EPOCHS} epochs": folder,
+        f"pretrained, {epochs} epochs": options.work / PRETRAINED,
+    }
+    return f"EfficientNet-Lite0 at {SMALL_SIDE} px.\n\n{compare(folders, SMALL_SIDE)}"
 
 
 def run_crops(options: Namespace) -> str:
@@ -113,7 +131,8 @@ def _rows(folders: dict[str, Path], side: int) -> Iterator[tuple[str, ...]]:
         accuracy = accuracy_intervals({cell: one.test[cell]}, CONFIDENCE)[cell, RAW, side]
         gain = ""
         if one is not first:
-            (of_cell,) = compare_sweeps(first, one, CONFIDENCE)["cells"]
+            cells = compare_sweeps(first, one, CONFIDENCE)["cells"]
+            (of_cell,) = (cell for cell in cells if cell["resolution"] == side)
             gain = format_interval(of_cell["difference"], 100, 1)
         yield (
             name,
@@ -126,6 +145,7 @@ def _rows(folders: dict[str, Path], side: int) -> Iterator[tuple[str, ...]]:
 
 PARTS = {
     "recipes": ("On the photographs", run_recipes),
+    "longer": ("Random weights for longer", run_longer),
     "crops": ("Crops on the reef", run_crops),
 }
 
