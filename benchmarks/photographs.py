@@ -85,7 +85,11 @@ COMMON: dict[str, Any] = {
             "random_resized_crop": {"scale": [0.35, 1.0], "ratio": [0.75, 1.3333]},
         },
     },
-    "system": {"device": "cpu", "training": {"num_workers": 0}},
+    "system": {
+        "device": "cpu",
+        "training": {"num_workers": 0},
+        "profiling": {"variants": ["eager"], "batch_size": 8},
+    },
 }
 OF_PRETRAINED: dict[str, Any] = {
     "training": {
