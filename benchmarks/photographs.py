@@ -20,7 +20,6 @@ from argparse import Namespace
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from textwrap import wrap
 from typing import Any
 
 import yaml
@@ -42,6 +41,7 @@ from resomap.analysis.sweep_comparison import RecordedRuns, compare_sweeps, read
 from resomap.config.load import merge
 from resomap.report.text.answer import INDENT, answer_lines
 from resomap.system.files import read_json, write_text
+from resomap.text import wrap_lines
 from resomap.workflow.lifecycle import read_run_config
 from resomap.workflow.predictions import RAW
 
@@ -261,11 +261,7 @@ def answer_section(folder: Path) -> str:
     config = read_run_config(folder)
     sweep = read_inputs(folder / "results", config, config.report)
     record = choose(sweep.candidates, config.report, sweep.classes, sweep.accuracies)
-    lines = [
-        line
-        for text in answer_lines(record, sweep.progress)
-        for line in wrap(text, 96, subsequent_indent=" " * INDENT)
-    ]
+    lines = wrap_lines(answer_lines(record, sweep.progress), 96, INDENT)
     return "\n".join(["```text", "$ resomap choose pretrained", *lines, "```"])
 
 
