@@ -55,7 +55,9 @@ CROP = {"scale": [0.35, 1.0], "ratio": [0.75, 1.3333]}
 FROM_FILE = {"augmentation": {"random_resized_crop": {**CROP, "crop_from": "native"}}}
 BASE = "the recipe of the example"
 RECIPES: dict[str, dict[str, Any]] = {
-    "linear probe: the classifier alone": {"finetune": {"unfreeze_epoch": None}},
+    "linear probe: the classifier alone": {
+        "finetune": {"unfreeze_epoch": None, "backbone_lr": 1.0}
+    },
     "BatchNorm adapts": {"finetune": {"freeze_bn": False}},
     "crops from the native image": FROM_FILE,
 }
