@@ -45,6 +45,7 @@ from resomap.data.loading.loader import EvalLoader, Normalise
 from resomap.data.store.prepare import prepare_store
 from resomap.data.store.resize import resize_store
 from resomap.data.store.store import Store, open_store
+from resomap.models.classifier import find_classifier
 from resomap.models.registry import build_model
 from resomap.training.evaluation.predict import predict
 from resomap.training.initial_weights import load_initial_weights
@@ -95,7 +96,8 @@ def start_of(weights: Path) -> Start:
 def build_network(entry: Architecture, weights: Path) -> nn.Module:
     """Return the network with the published weights and classes."""
     network = build_model(entry, num_classes=1000)
-    record = load_initial_weights(network, entry, start_of(weights))
+    classifier = find_classifier(entry, 1000, SIDES[-1])
+    record = load_initial_weights(network, entry, start_of(weights), classifier)
     print(*record.lines if record else (), file=sys.stderr)
     return network.eval()
 

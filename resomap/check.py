@@ -76,7 +76,11 @@ def check_recipe(config: Config) -> CheckResult:
     findings = inspect_networks(models, use)
     start = StartCheck(_complaint(start_files, config), [])
     if not start.problems:
-        start = check_start(config.training.start, models, config.data.filter)
+        recipe, filter = config.training, config.data.filter
+        frozen = recipe.finetune.freeze_bn
+        start = check_start(
+            recipe.start, models, min(use.resolutions), filter, freeze_bn=frozen
+        )
     problems = [
         *start.problems,
         *_complaint(check_decay_steps, config),

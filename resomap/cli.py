@@ -14,7 +14,13 @@ from typing import Annotated
 import typer
 
 from resomap.config.flags import apply_flags, parse_names, parse_recalls
-from resomap.config.library_names import find_model, matching_names
+from resomap.config.library_names import (
+    INSTALL_TIMM,
+    find_model,
+    matching_names,
+    only_name,
+    registered_names,
+)
 from resomap.config.load import SHIPPED_CONFIG, load_config
 from resomap.config.schema import Config
 from resomap.errors import ConfigError, ResoMapError
@@ -260,14 +266,20 @@ def models(
     with _printed_errors():
         if len(patterns) > 1:
             raise ConfigError(f"give one name or pattern, not {' '.join(patterns)}")
+        if min(sides, default=1) < 1:
+            raise ConfigError(f"--resolutions: {min(sides)} is no side in pixels")
         pattern = patterns[0] if patterns else "*"
         known = load_config(SHIPPED_CONFIG, configfile or []).models
         model = find_model(pattern, known)
+        names = [] if model else matching_names(pattern, known)
+        if sides and names:
+            model = find_model(only_name(names, "--resolutions"), known)
         if model is None:
-            names = matching_names(pattern, known)
             typer.echo("\n".join(names))
             count = format_count(len(names), "model")
             typer.echo(f"{count}; `resomap models NAME` describes one", err=True)
+            if not registered_names("timm"):
+                typer.echo(f"timm is not installed: {INSTALL_TIMM}", err=True)
             return
         # Imported here: it loads torch, which takes a second.
         from resomap.network_card import card_lines

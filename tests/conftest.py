@@ -1,3 +1,4 @@
+import gc
 import os
 import sys
 from pathlib import Path
@@ -61,6 +62,15 @@ class ClusterOnOneWorker(LoadScopeScheduling):
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ClusterOnOneWorker:
     return ClusterOnOneWorker(config, log)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Leave what is imported out of garbage collections, which steps short of memory start."""
+    gc.freeze()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    gc.unfreeze()  # else bindings complain about objects that are left at the end
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

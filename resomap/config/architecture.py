@@ -93,7 +93,8 @@ def builder_family(builder: str) -> str:
     """Return the group of a builder without an entry: `resnet` for `timm/resnet50d`."""
     if is_own(builder):
         return "own"
-    letters = re.match(r"[a-z]+", builder.rpartition("/")[2].lower())
+    # timm's tf_ is the origin of weights.
+    letters = re.match(r"[a-z]+", builder.rpartition("/")[2].lower().removeprefix("tf_"))
     if letters is None:
         return "other"
     # The v of a version: mobilenetv3.

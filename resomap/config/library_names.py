@@ -1,7 +1,7 @@
 """Names that `sweep.models` may hold; those of torchvision and timm are read from their sources."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.util import find_spec
@@ -54,12 +54,21 @@ def matching_names(pattern: str, models: Iterable[Architecture]) -> list[str]:
         for name in names
         if fnmatchcase(name, wanted) or fnmatchcase(name.rpartition("/")[2], wanted)
     ]
+    if not found and pattern.startswith("timm/") and not registered_names("timm"):
+        raise ConfigError(f"timm is not installed: {INSTALL_TIMM}")
     if not found:
-        without = (
-            "" if registered_names("timm") else f" (timm is not installed: {INSTALL_TIMM})"
-        )
-        raise ConfigError(f"no model matches {pattern!r}; {suggest(pattern, names)}{without}")
+        raise ConfigError(f"no model matches {pattern!r}; {suggest(pattern, names)}")
     return found
+
+
+def only_name(names: Sequence[str], option: str) -> str:
+    """Return the only one of `names`; ConfigError where `option`, for one model, gets several."""
+    if len(names) > 1:
+        shown = ", ".join(names[:3])
+        raise ConfigError(
+            f"{option}: describes one model, and {len(names)} match: name one, as {shown}"
+        )
+    return names[0]
 
 
 def find_model(name: str, models: Iterable[Architecture]) -> Architecture | None:
@@ -67,6 +76,7 @@ def find_model(name: str, models: Iterable[Architecture]) -> Architecture | None
     listed = {model.name: model for model in models}
     if name in listed:
         return listed[name]
-    if ":" in name or (names_builder(name) and name in model_names([])):
+    # A tag names weights of the network: timm/vit_small_patch16_224.augreg_in21k.
+    if ":" in name or (names_builder(name) and name.partition(".")[0] in model_names([])):
         return build_architecture(name)
     return None

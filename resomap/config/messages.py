@@ -53,6 +53,10 @@ def _explain_problem(problem: ErrorDetails, names: list[Any]) -> str:
     if kind == "extra_forbidden":
         hint = suggest(str(location[-1]), _known_keys(location[:-1]))
         return f"{file}: unknown key {key}; {hint}"
+    if kind == "missing" and isinstance(location[-1], int):
+        # One of several numbers, such as the channels of a mean.
+        whole = ".".join(map(str, steps[:-1]))
+        return f"{file}: {whole}: value {location[-1] + 1} is missing in {shorten(value)}"
     if kind == "missing":
         return f"{file}: {key} is missing"
     # pydantic adds a prefix to messages of validators.

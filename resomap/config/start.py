@@ -65,10 +65,11 @@ class Start(Section):
     ra_in1k of timm; default takes the one that the library prefers."""
     file: FilePath | None = None
     """A file of weights: .safetensors, or a state dict or checkpoint that torch.load reads with
-    weights_only."""
+    weights_only. It must hold 90 % of the parameters of the backbone; of a checkpoint with a
+    moving average of the weights, the average is taken."""
     rename: Annotated[tuple[Rename, ...], Field(max_length=1000)] = ()
     """Names of a foreign file: regular expressions and their replacements, applied to each name
-    in this order."""
+    in this order. A prefix before every name, such as `module.`, needs none."""
     normalisation: Normalisation | None = None
     """Mean and std of the input; null takes those of the weights, or those of the training
     images where the weights have none."""

@@ -164,8 +164,8 @@ class StoppingRule(Section):
 class FineTune(Section):
     """How trained weights are changed: all of them, the classifier only, or each at its rate.
 
-    The classifier is the last layer with a matrix of weights, the backbone all that comes
-    before it.
+    The classifier is the layers whose shapes follow from the number of classes, the backbone all
+    others.
     """
 
     freeze: Literal["none", "backbone"]
@@ -263,3 +263,9 @@ class Training(Section):
     def start_files(self) -> list[Path]:
         """Return the weight file that `start` names, or an empty list."""
         return self.start.files
+
+    @property
+    def uses_classifier(self) -> bool:
+        """Return whether the classifier is initialised or trained in another way than the rest."""
+        is_split = self.finetune.freeze == "backbone" or self.finetune.scales_rates
+        return is_split or not self.start.is_random

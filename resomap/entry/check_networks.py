@@ -24,7 +24,9 @@ def main(job: CheckNetworks, checked: Path) -> None:
         Regularisation(job.dropout, job.drop_path),
     )
     findings = inspect_networks(job.models, use)
-    start = check_start(job.start, job.models, job.filter)
+    start = check_start(
+        job.start, job.models, min(job.resolutions), job.filter, freeze_bn=job.freeze_bn
+    )
     problems = findings.problems + start.problems
     if problems:
         raise ConfigError("\n".join(problems))

@@ -44,6 +44,7 @@ def build_stages(
     encoded: bytes, resolution: int, model: nn.Module, store: Store, device: torch.device
 ) -> list[Stage]:
     """Return the stages decode, resize, copy with normalisation, and forward."""
+    # Those of the images serve for any weights: the time does not depend on the numbers.
     image, normalise = decode_jpeg(encoded), Normalise(store.mean, store.std, device)
     resized = resize_to_input(image, resolution, store.aspect, store.filter)
     # Copied, because torch warns about arrays that are not writable, as Pillow's are.

@@ -28,6 +28,7 @@ def main(job: MeasureSteps, cells: tuple[Path, ...], threads: int) -> None:
         runtime,
         device,
         TimingBudget(),
+        job.native_side,
     )
     # `records` is a generator: what is measured before a kill is kept.
     with explaining_missing_kernels():

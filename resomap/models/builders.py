@@ -66,6 +66,7 @@ def _torchvision_builder(architecture: Architecture, name: str) -> Builder:
     # Only classifiers: detection and segmentation builders download weights of their backbone.
     classifiers = registered_names("torchvision")
     if name not in classifiers:
+        _refuse_other_tasks(architecture, name)
         known = classifiers
         if "/" not in architecture.builder:
             known = (*CUSTOM_BUILDERS, *classifiers)
@@ -117,7 +118,15 @@ def _timm_builder(architecture: Architecture, name: str) -> Builder:
         _refuse_unknown(architecture, name, known)
     import timm
 
-    config = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    try:
+        config = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    except RuntimeError as error:  # of a tag
+        plain, _, tag = name.partition(".")
+        tags = [each.partition(".")[2] for each in timm.list_pretrained(f"{plain}.*")]
+        raise ConfigError(
+            f"{builder_key(architecture)}: {plain} has no weights {tag[:60]!r}; "
+            f"{suggest(tag, tags)}"
+        ) from error
     bound = config is not None and config.fixed_input_size
     build = partial(timm.create_model, name, pretrained=False)
     return Builder(build, "img_size" if bound else None)
@@ -136,8 +145,8 @@ def _own_builder(architecture: Architecture) -> Builder:
         raise ConfigError(
             f"{key}: there is no module {error.name}: it must be importable from {here}"
         ) from error
-    # What a user's module raises when it is imported may be anything.
-    except Exception as error:
+    # What a user's module raises when it is imported may be anything. A script may exit.
+    except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
         raise ConfigError(f"{key}: {module_name} cannot be imported: {reason}") from error
     build = getattr(module, function, None)
@@ -152,6 +161,16 @@ def _own_builder(architecture: Architecture) -> Builder:
 def _own_size_argument(build: Callable[..., nn.Module]) -> str | None:
     parameters = inspect.signature(build).parameters
     return next((name for name in OWN_SIZE_ARGUMENTS if name in parameters), None)
+
+
+def _refuse_other_tasks(architecture: Architecture, name: str) -> None:
+    from torchvision import models
+
+    if name in models.list_models():
+        raise ConfigError(
+            f"{builder_key(architecture)}: it is no classifier of images: take one that "
+            "`resomap models` lists"
+        )
 
 
 def _refuse_unknown(architecture: Architecture, name: str, known: Iterable[str]) -> None:

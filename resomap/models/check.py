@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from torch import Tensor, nn
+from torch import nn
 
 from resomap.config.architecture import Architecture
 from resomap.errors import ConfigError
+from resomap.models.blocks import find_blocks
 from resomap.models.builders import builder_key
-from resomap.models.flow import Call, find_blocks, trace_shapes
+from resomap.models.flow import Call, trace_shapes
 from resomap.models.inspect import check_layer_name, choose_layer, why_not_applicable
 from resomap.models.positions import size_bound_names
 from resomap.models.registry import SizeError, build_on_meta
@@ -16,8 +17,9 @@ from resomap.models.regularisation import BUILDERS_OWN, Regularisation
 from resomap.models.shapes import (
     NUM_CLASSES,
     ONE_VALUE,
+    NoClassifier,
     ShapesBySide,
-    build_shapes,
+    check_logits,
     find_min_resolution,
     first_single_cell,
 )
@@ -26,7 +28,6 @@ __all__ = [
     "NetworkFindings",
     "NetworkUse",
     "Regularisation",
-    "build_shapes",
     "check_networks",
     "inspect_networks",
 ]
@@ -103,19 +104,27 @@ def _inspect_network(
     findings.problems.extend(_check_methods(name, use.methods, traced))
     if shapes.is_bound:
         findings.problems.extend(_check_other_sizes(name, traced))
-    findings.problems.extend(_check_regularisation(architecture, use, min(traced)))
+    findings.problems.extend(_check_regularisation(architecture, use, traced))
     findings.notes.extend(_note_single_cells(name, traced))
 
 
 def _check_regularisation(
-    architecture: Architecture, use: NetworkUse, resolution: int
+    architecture: Architecture, use: NetworkUse, traced: Mapping[int, _Traced]
 ) -> Iterator[str]:
     if use.regularisation == BUILDERS_OWN:
         return
+    resolution, network = min(traced.items(), key=lambda item: item[0])
     try:
-        build_on_meta(architecture, NUM_CLASSES, resolution, use.regularisation)
+        regularised = build_on_meta(architecture, NUM_CLASSES, resolution, use.regularisation)
     except ConfigError as error:
         yield str(error)
+        return
+    # Explanations load the weights into the network as its builder makes it.
+    if regularised.state_dict().keys() != network.shapes.state_dict().keys():
+        yield (
+            f"{builder_key(architecture)}: the names of its weights change with training.dropout "
+            "or training.drop_path: let it keep the layers in their places, at probability 0"
+        )
 
 
 def _refused_sizes(
@@ -130,6 +139,9 @@ def _refused_sizes(
             traced[resolution] = _Traced(network, calls)
         except SizeError as error:
             yield f"{RESOLUTIONS_KEY}: {error}"
+        except NoClassifier as error:
+            yield str(error)
+            break
         except _Misfit as misfit:
             message, reason = misfit.args
             sides.setdefault(message, []).append(resolution)
@@ -168,17 +180,8 @@ def _train_once(
         raise _Misfit(
             f"{RESOLUTIONS_KEY}: {name} cannot take images of {{sides}} px: ", reason
         ) from None
-    _check_logits(builder_key(architecture), calls[-1].output, batch_size)
+    check_logits(architecture, calls[-1].output, batch_size)
     return calls
-
-
-def _check_logits(key: str, output: object, batch_size: int) -> None:
-    if isinstance(output, Tensor) and output.shape == (batch_size, NUM_CLASSES):
-        return
-    found = (
-        f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
-    )
-    raise _Misfit(f"{key}: no classifier: expected logits (N, C), found ", found)
 
 
 def _check_layer(name: str, layer: str, traced: Mapping[int, _Traced]) -> Iterator[str]:

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from torch import nn
 
 from resomap.errors import ConfigError, suggest
-from resomap.models.flow import Blocks, Call, find_blocks, trace
+from resomap.models.blocks import Blocks, find_blocks
+from resomap.models.flow import Call, trace
 from resomap.models.maps import MapLayout
 
 # Grad-CAM reads the deepest block whose map is at least this wide. On a coarser map it

@@ -1,17 +1,23 @@
 """The layers of a network by depth, from its first to its classifier.
 
-Like blocks (`resomap.models.flow`), they are found by the tensors that modules pass on, so that
-the rule holds for networks of any library and for those of a user.
+Like blocks (`resomap.models.blocks`), they are found by the tensors that modules pass on, so that
+the rule holds for networks of any library and for those of a user. What the classifier is:
+`resomap.models.classifier`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from itertools import pairwise
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from resomap.models.flow import STRUCTURE_SIDE, Call, meta_copy, trace_shapes
+from resomap.models.flow import (
+    Call,
+    group_by_caller,
+    has_parameters,
+    parents,
+    passes_on,
+    trace_structure,
+)
 
 
 class Unit(NamedTuple):
@@ -21,51 +27,31 @@ class Unit(NamedTuple):
     is_layer: bool
 
 
-def find_classifier(model: nn.Module, resolution: int = STRUCTURE_SIDE) -> tuple[str, ...]:
-    """Return the names of the layers that make the logits, of a network that takes `resolution`.
-
-    That is the last layer with a matrix of weights in the order of the forward pass. Where
-    several make logits from different features (a distilled transformer), it is all of them.
-    """
-    calls = _trace(model, resolution)
-    layers = [call for call in _leaves(calls) if _has_matrix(model, call)]
-    consumed = {id(call.argument) for call in calls}
-    logits = calls[-1].output
-
-    def makes_logits(call: Call) -> bool:
-        output = call.output
-        is_alike = isinstance(output, Tensor) and output.shape == logits.shape
-        return is_alike and id(output) not in consumed
-
-    names = {call.name: None for call in layers if makes_logits(call)}
-    return tuple({**names, layers[-1].name: None})
-
-
-def find_head(model: nn.Module, resolution: int) -> set[str]:
-    """Return the names of the classifier and of the dropout before it."""
-    head = set(find_classifier(model, resolution))
-    for call in reversed(_leaves(_trace(model, resolution))):
-        if call.name not in head and _has_parameters(model, call):
+def find_head(model: nn.Module, resolution: int, classifier: Collection[str]) -> set[str]:
+    """Return the names of the modules of `classifier`, and of the dropout before them."""
+    head = {name.rpartition(".")[0] for name in classifier}
+    for call in reversed(_leaves(trace_structure(model, resolution))):
+        if call.name not in head and has_parameters(model, call):
             break
         if isinstance(model.get_submodule(call.name), nn.modules.dropout._DropoutNd):
             head.add(call.name)
     return head
 
 
-def layer_depths(model: nn.Module, resolution: int = STRUCTURE_SIDE) -> dict[str, int]:
-    """Return the depth of each parameter by name: 0 for the stem, the largest for the classifier.
+def layer_depths(
+    model: nn.Module, resolution: int, classifier: Collection[str]
+) -> dict[str, int]:
+    """Return the depth of each parameter by name: 0 for the stem, the largest for `classifier`.
 
     A layer is a residual block, a module with branches, or a single matrix of weights with the
     normalisation that follows it. Parameters of no layer (position embeddings, tokens) have the
     depth of the layer before them.
     """
-    units = _join_to_layers(_CallTree(model, _trace(model, resolution)).units(""))
+    units = _join_to_layers(_CallTree(model, trace_structure(model, resolution)).units(""))
     depths = dict.fromkeys((name for name, _ in model.named_parameters()), 0)
     for depth, unit in enumerate(units):
         depths.update(dict.fromkeys(unit.names, depth))
-    for layer in find_classifier(model, resolution):
-        for name, _ in model.get_submodule(layer).named_parameters():
-            depths[f"{layer}.{name}"] = len(units)
+    depths.update(dict.fromkeys(depths.keys() & set(classifier), len(units)))
     used = sorted(set(depths.values()))
     return {name: used.index(depth) for name, depth in depths.items()}
 
@@ -76,11 +62,8 @@ class _CallTree:
     def __init__(self, model: nn.Module, calls: Sequence[Call]) -> None:
         self._model = model
         self._calls: Mapping[str, Call] = {call.name: call for call in reversed(calls)}
-        self._children = {name: list[Call]() for name in self._calls}
-        for call in calls[:-1]:
-            siblings = self._children[self._caller(call.name)]
-            if self._calls[call.name] is call:
-                siblings.append(call)
+        first = [call for call in calls if self._calls[call.name] is call]
+        self._children = group_by_caller(first)
 
     def units(self, name: str) -> list[Unit]:
         """Return the units of a module, in the order of the forward pass."""
@@ -97,13 +80,6 @@ class _CallTree:
         # The own parameters come first and alone, so that they join what precedes the module.
         return [Unit(own, is_layer=False), *_join_to_layers(inner)]
 
-    def _caller(self, name: str) -> str:
-        caller = name.rpartition(".")[0]
-        # A container that is not called itself, such as a ModuleList, is no caller.
-        while caller not in self._calls:
-            caller = caller.rpartition(".")[0]
-        return caller
-
     def _is_trunk(self, name: str) -> bool:
         """Return whether a module passes one tensor through layers, rather than being one."""
         if isinstance(self._model.get_submodule(name), nn.Sequential):
@@ -118,11 +94,7 @@ class _CallTree:
         )
 
     def _is_chain(self, name: str) -> bool:
-        inner = self._children[name]
-        ends_meet = bool(inner) and inner[-1].output is self._calls[name].output
-        return ends_meet and all(
-            later.argument is call.output for call, later in pairwise(inner)
-        )
+        return passes_on(self._calls[name], self._children[name])
 
     def _is_block(self, call: Call) -> bool:
         """Return whether the layers of a module see the maps that the module returns.
@@ -133,7 +105,7 @@ class _CallTree:
         if not isinstance(call.output, Tensor):
             return bool(inner)
         return any(
-            each.output.numel() >= call.output.numel() and _has_parameters(self._model, each)
+            each.output.numel() >= call.output.numel() and has_parameters(self._model, each)
             for each in inner
         )
 
@@ -152,33 +124,9 @@ def _join_to_layers(units: Sequence[Unit]) -> list[Unit]:
     return [*joined, Unit(waiting, is_layer=False)] if waiting else joined
 
 
-def _trace(model: nn.Module, resolution: int) -> list[Call]:
-    shapes = meta_copy(model)
-    # Networks that take one size only refuse every other, in errors of any type.
-    with suppress(Exception):
-        return trace_shapes(shapes, STRUCTURE_SIDE)
-    return trace_shapes(shapes, resolution)
-
-
 def _leaves(calls: Sequence[Call]) -> list[Call]:
     """Return the calls of modules that call no other."""
     callers = set[str]()
     for call in calls:
         callers.update(parents(call.name))
     return [call for call in calls if call.name not in callers]
-
-
-def parents(name: str) -> Iterator[str]:
-    """Yield the names of the modules around the module `name`; the last is "", the network."""
-    while name:
-        name = name.rpartition(".")[0]
-        yield name
-
-
-def _has_parameters(model: nn.Module, call: Call) -> bool:
-    return any(True for _ in model.get_submodule(call.name).parameters())
-
-
-def _has_matrix(model: nn.Module, call: Call) -> bool:
-    parameters = model.get_submodule(call.name).parameters(recurse=False)
-    return any(parameter.ndim >= 2 for parameter in parameters)

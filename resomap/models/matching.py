@@ -1,20 +1,19 @@
 """Which tensors of a file fit a network: what is loaded, what is new, what is missing."""
 
-from collections.abc import Collection, Mapping
+import math
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 
-from resomap.config.architecture import Architecture
 from resomap.errors import ConfigError
-from resomap.models.positions import resize_position_embeddings
-from resomap.models.registry import build_on_meta
+from resomap.models.positions import STATISTICS, resize_position_embeddings
 
-COUNTER = (
-    "num_batches_tracked"  # of BatchNorm; absent from old files, and nothing reads it here
-)
+MIN_SHARE = 0.9  # of a backbone's parameters; resnet18 has half of those of resnet34
 MOST_NAMES = 3
 
 
@@ -25,7 +24,8 @@ class Match:
     `new` are the tensors of the classifier that keep their random weights, `resized` the tables
     of positions that were interpolated. `missing` and `misshapen` are tensors of the network
     without a counterpart, or with one of another shape; `unused` are tensors of the file.
-    `num_backbone` counts the tensors of the network without its classifier.
+    `num_backbone` counts the tensors of the network without its classifier, `share` is the part
+    of the parameters among them that is loaded. `prefix` stood before every name in the file.
     """
 
     tensors: dict[str, Tensor]
@@ -35,11 +35,18 @@ class Match:
     misshapen: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     num_backbone: int = 0
+    share: float = 0.0
+    prefix: str = ""
 
     @property
     def num_fitting(self) -> int:
         """Return the number of tensors of the backbone that are loaded."""
         return self.num_backbone - len(self.missing) - len(self.misshapen)
+
+    @property
+    def percentage(self) -> str:
+        """Return `share` in whole percent, rounded down: 100 % is all of it."""
+        return f"{math.floor(100 * self.share)} %"
 
     @property
     def differing(self) -> list[str]:
@@ -51,6 +58,8 @@ class Match:
         return {
             "loaded": len(self.tensors),
             "backbone": self.num_backbone,
+            "share_of_parameters": self.share,
+            "prefix": self.prefix,
             "new_classifier": list(self.new),
             "resized": list(self.resized),
             "missing": list(self.missing),
@@ -60,8 +69,12 @@ class Match:
 
     def sentence(self) -> str:
         """Return what was loaded and what was not, in one line."""
-        parts = [f"{self.num_fitting} of {self.num_backbone} tensors of the backbone loaded"]
+        parts = [
+            f"{self.num_fitting} of {self.num_backbone} tensors of the backbone loaded, "
+            f"{self.percentage} of its parameters"
+        ]
         kinds = {
+            "prefix removed": [self.prefix] if self.prefix else [],
             "new classifier": self.new,
             "interpolated": self.resized,
             "missing": self.missing,
@@ -77,51 +90,96 @@ def match_weights(
 ) -> Match:
     """Return how `weights` fit a network, which may be on the meta device.
 
-    `classifier` names the tensors of its last layers: see `classifier_tensors`.
+    `classifier` names the tensors of its last layers (`find_classifier`). Names of `weights`
+    may all stand behind one prefix, such as `module.`.
     """
-    state, fitted = network.state_dict(), _resize_positions(weights, network)
-    tensors, resized = dict[str, Tensor](), list[str]()
+    state, learned = network.state_dict(), _learned_names(network)
+    prefix = find_prefix(weights, state)
+    given = {
+        name.removeprefix(prefix): tensor
+        for name, tensor in weights.items()
+        if name.startswith(prefix)
+    }
+    fitted, tensors = dict(_resized_positions(given, network)), dict[str, Tensor]()
     missing, misshapen, new = list[str](), list[str](), list[str]()
-    counted = [name for name in state if not name.endswith(COUNTER)]
     for name in state:
-        found = fitted.get(name)
+        found = fitted.get(name, given.get(name))
         if found is not None and found.shape == state[name].shape:
             tensors[name] = found
-            if found is not weights[name]:
-                resized.append(name)
         elif name in classifier:
             new.append(name)
-        elif name in counted:
-            (misshapen if name in weights else missing).append(name)
-    unused = [name for name in weights if name not in state and not name.endswith(COUNTER)]
+        elif name in learned:
+            (misshapen if name in given else missing).append(name)
+    backbone = [name for name in learned if name not in classifier]
     return Match(
         tensors,
         tuple(new),
-        tuple(resized),
+        tuple(fitted),
         tuple(missing),
         tuple(misshapen),
-        tuple(unused),
-        num_backbone=len(set(counted) - set(classifier)),
+        tuple(name for name in weights if not _is_used(name, prefix, state)),
+        num_backbone=len(backbone),
+        share=_share_of_parameters(network, backbone, tensors),
+        prefix=prefix,
     )
 
 
-def _resize_positions(weights: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
-    """Return `weights` with positions on the grid of the network, where they are of its kind."""
-    state, kept = network.state_dict(), dict(weights)
-    for name, tensor in weights.items():
-        if name in state and tensor.shape != state[name].shape:
-            # A table (1, T, D) for another width D belongs to another network.
-            is_alike = tensor.ndim == state[name].ndim
-            if is_alike and (tensor.ndim != 3 or tensor.shape[2] == state[name].shape[2]):
-                with suppress(ConfigError):  # no grid: the match names it
-                    kept.update(resize_position_embeddings({name: tensor}, network))
-    return kept
+def find_prefix(names: Collection[str], expected: Collection[str]) -> str:
+    """Return what stands before most of the names of a network among the `names` of a file.
+
+    Wrappers put it there: DistributedDataParallel, torch.compile, the modules of frameworks.
+    ConfigError where two prefixes stand before as many names, as those of two encoders.
+    """
+    counts = Counter[str]()
+    for name in names:
+        for start in (0, *(dot.end() for dot in re.finditer(r"\.", name))):
+            if name[start:] in expected:
+                counts[name[:start]] += 1
+    most = max(counts.values(), default=0)
+    best = [prefix for prefix, count in counts.items() if count == most]
+    # A few names such as 0.weight stand in many networks: no sign of several.
+    if not best or "" in best or (len(best) > 1 and 2 * most < len(expected)):
+        return ""
+    if len(best) > 1:
+        raise ConfigError(
+            f"it holds several networks, as {list_names(best)}: choose one by "
+            f"training.start.rename: {{'^{re.escape(best[0])}': ''}}"
+        )
+    return best[0]
 
 
-def classifier_tensors(architecture: Architecture) -> frozenset[str]:
-    """Return the names of the tensors whose shape follows from the number of classes."""
-    few, more = (build_on_meta(architecture, classes, None).state_dict() for classes in (3, 4))
-    return frozenset(name for name in few if few[name].shape != more[name].shape)
+def _is_used(name: str, prefix: str, state: Collection[str]) -> bool:
+    return name.startswith(prefix) and name.removeprefix(prefix) in state
+
+
+def _learned_names(network: nn.Module) -> list[str]:
+    """Return the names of parameters and BatchNorm statistics; other buffers hold no weights."""
+    parameters = {name for name, _ in network.named_parameters()}
+    return [
+        name for name in network.state_dict() if name in parameters or name.endswith(STATISTICS)
+    ]
+
+
+def _resized_positions(
+    weights: Mapping[str, Tensor], network: nn.Module
+) -> Iterator[tuple[str, Tensor]]:
+    """Yield the position embeddings among `weights` that fit once they are interpolated."""
+    for name, parameter in network.named_parameters():
+        if name in weights and weights[name].shape != parameter.shape:
+            with suppress(ConfigError):  # no grid: the match names it
+                fitted = resize_position_embeddings({name: weights[name]}, network)[name]
+                if fitted.shape == parameter.shape:
+                    yield name, fitted
+
+
+def _share_of_parameters(
+    network: nn.Module, backbone: Collection[str], loaded: Collection[str]
+) -> float:
+    sizes = {
+        name: each.numel() for name, each in network.named_parameters() if name in backbone
+    }
+    kept = sum(size for name, size in sizes.items() if name in loaded)
+    return kept / sum(sizes.values()) if sizes else 0.0
 
 
 def to_rgb(weights: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:

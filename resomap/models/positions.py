@@ -12,6 +12,7 @@ from resomap.errors import ConfigError
 # In the names of parameters that hold one value for each position, or for each offset of two.
 POSITION_WORDS = ("pos", "relative_position", "attention_bias")
 LINE_ENDINGS = ("rel_pos_h", "rel_pos_w")  # offsets along one axis (MViT)
+STATISTICS = ("running_mean", "running_var")  # buffers of BatchNorm, which no size changes
 MAX_EXTRA_TOKENS = 16
 """Class, distillation and register tokens, which have no place on the grid."""
 
@@ -23,15 +24,15 @@ def resize_position_embeddings(
 
     Grids are resized bicubically with antialiasing, as timm does. Buffers that follow from the
     size are taken from `model`. Other tensors are returned as they are, of other shapes too: a
-    new classifier is no matter of this function. ConfigError names a weight that depends on the
-    size and is no position embedding, as in an MLP-Mixer.
+    new classifier is no matter of this function. ConfigError names an embedding that is of
+    another network: of another width, another number of axes, or no square grid.
     """
     own, resized = model.state_dict(), dict(state)
     parameters = {name for name, _ in model.named_parameters()}
     for name, tensor in state.items():
         if name not in own or own[name].shape == tensor.shape:
             continue
-        if name not in parameters:
+        if name not in parameters and not name.endswith(STATISTICS):
             resized[name] = own[name]
         elif any(word in name for word in POSITION_WORDS):
             resized[name] = _resize(name, tensor, own[name].shape)
@@ -46,15 +47,33 @@ def size_bound_names(state: Mapping[str, Tensor], model: nn.Module) -> list[str]
 
 def _resize(name: str, tensor: Tensor, shape: torch.Size) -> Tensor:
     """Return `tensor` interpolated to `shape`, over two axes or over one that holds a grid."""
-    axes = [axis for axis, side in enumerate(shape) if side != tensor.shape[axis]]
-    if tensor.ndim == len(shape) and len(axes) == 2:
-        return _resize_axes(tensor, shape, axes)
-    if tensor.ndim == len(shape) == 2 and name.endswith(LINE_ENDINGS):
-        line = tensor.float().T[None]
-        return interpolate(line, shape[0], mode="linear")[0].T.to(tensor.dtype)
-    if tensor.ndim == len(shape) and len(axes) == 1:
-        return _resize_tokens(name, tensor, shape, axes[0])
+    axes = [
+        axis
+        for axis, (old, new) in enumerate(zip(tensor.shape, shape, strict=False))
+        if old != new
+    ]
+    if tensor.ndim == len(shape):
+        if axes == [0] and name.endswith(LINE_ENDINGS):
+            line = tensor.float().T[None]
+            return interpolate(line, shape[0], mode="linear")[0].T.to(tensor.dtype)
+        if axes == [_position_axis(name, tensor.ndim)]:
+            return _resize_tokens(name, tensor, shape, axes[0])
+        if len(axes) == 2 and _are_square(name, tensor.shape, shape, axes):
+            return _resize_axes(tensor, shape, axes)
     raise ConfigError(f"{name}: {tuple(tensor.shape)} cannot be resized to {tuple(shape)}")
+
+
+def _position_axis(name: str, dimensions: int) -> int:
+    """Return the axis that holds positions, of a tensor with one such axis."""
+    # (heads, offsets) in one, (1, tokens, width) or a table (offsets, heads) in all others.
+    return dimensions - 1 if "attention_bias" in name else dimensions - 2
+
+
+def _are_square(name: str, old: torch.Size, new: torch.Size, axes: list[int]) -> bool:
+    """Return whether two axes are the sides of a grid; others are tokens and their width."""
+    first, second = axes
+    is_grid = len(old) == 4 or "relative" in name or "rel_pos" in name
+    return is_grid and old[first] == old[second] and new[first] == new[second]
 
 
 def _resize_axes(tensor: Tensor, shape: torch.Size, axes: list[int]) -> Tensor:

@@ -6,6 +6,7 @@ end in a tag.
 
 import importlib
 import os
+import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from resomap.config.library_names import INSTALL_TIMM
 from resomap.config.start import DEFAULT_TAG, Normalisation
 from resomap.errors import ConfigError, ResoMapError, suggest
 
+ANSWER_SECONDS = 20.0
+"""The longest that a server may take to answer or to go on."""
 AUXILIARY_HEADS = ("aux1.", "aux2.", "AuxLogits.")  # not built: see models.registry
 START_KEY = "config/training.yaml: training.start"
 TIMM_PREFIX = "timm/"
@@ -39,18 +42,6 @@ class InputFormat:
     normalisation: Normalisation | None = None
     interpolation: str | None = None
     resolution: int | None = None
-
-    def describe(self) -> str:
-        """Return side, filter, mean and std in one line; what is not known is left out."""
-        parts = list[str]()
-        if self.resolution is not None:
-            parts.append(f"{self.resolution} px")
-        if self.interpolation is not None:
-            parts.append(self.interpolation)
-        if self.normalisation is not None:
-            parts.append(f"mean {describe_numbers(self.normalisation.mean)}")
-            parts.append(f"std {describe_numbers(self.normalisation.std)}")
-        return ", ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -78,7 +69,7 @@ class PublishedWeights:
 
         ResoMapError, in one line with the address and a place for the file, where that fails.
         """
-        with self._explaining():
+        with self._explaining(), _answering_soon():
             if self.builder.startswith(TIMM_PREFIX):
                 return self._load_timm()
             state = self.entry.get_state_dict(
@@ -132,6 +123,18 @@ class PublishedWeights:
                 f"{START_KEY}: {self.url} cannot be downloaded ({reason[:200]}): fetch it "
                 f"elsewhere, put it there as {self.path} and run again"
             ) from error
+
+
+@contextmanager
+def _answering_soon() -> Iterator[None]:
+    # Neither torch nor torchvision sets a limit: a firewall that drops packets would hold the
+    # check for minutes, or forever. It holds for each answer, not for the whole file.
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(ANSWER_SECONDS)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def find_published(builder: str, tag: str = DEFAULT_TAG) -> PublishedWeights:

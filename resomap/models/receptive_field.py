@@ -11,6 +11,7 @@ from torch.utils._pytree import tree_leaves
 aten: Any = torch.ops.aten
 POOLINGS = (aten.max_pool2d_with_indices, aten.max_pool2d, aten.avg_pool2d)
 PRODUCTS = (aten.bmm, aten.baddbmm, aten._scaled_dot_product_flash_attention_for_cpu)
+MATRICES = (aten.mm, aten.addmm)
 GLOBAL_POOLINGS = (aten._adaptive_avg_pool2d, aten.adaptive_max_pool2d)
 
 
@@ -29,8 +30,8 @@ class ReceptiveField(NamedTuple):
 def receptive_field(shapes: nn.Module, resolution: int, layer: str) -> float:
     """Return the receptive field of the output of `layer` in pixels; infinity for all of them.
 
-    Windows of convolutions and poolings count. Attention between cells, and a pooling over the
-    whole map as in squeeze-and-excitation, let a cell see every pixel. `shapes` is on the meta
+    Windows of convolutions and poolings count. Attention between cells, weights over the cells,
+    and a pooling over the whole map as in squeeze-and-excitation, let a cell see every pixel. `shapes` is on the meta
     device.
     """
     images = torch.empty(1, 3, resolution, resolution, device="meta")
@@ -56,6 +57,7 @@ class _FieldTracker(TorchDispatchMode):
         self._fields = {id(images): ReceptiveField(1.0)}
         # An id is that of one tensor only while it exists.
         self._kept = [images]
+        self._cells, self._channels = 0, 0  # of the last convolution
 
     def field_of(self, values: Any) -> ReceptiveField | None:
         """Return the largest field among the tensors in `values`; None where none has one."""
@@ -70,6 +72,8 @@ class _FieldTracker(TorchDispatchMode):
         field = self.field_of((args, kwargs))
         if field is not None:
             field = self._next(func.overloadpacket, args, field)
+            if func.overloadpacket == aten.convolution:
+                self._cells, self._channels = output.shape[2:].numel(), output.shape[1]
             for leaf in tree_leaves(output):
                 if isinstance(leaf, Tensor):
                     self._fields[id(leaf)] = field
@@ -87,12 +91,16 @@ class _FieldTracker(TorchDispatchMode):
             kernel = _first(args[1])
             stride = _first(args[2]) if len(args) > 2 and args[2] else kernel
             return field.through(kernel, stride)
-        mixes_cells = operator in PRODUCTS and all(
-            id(each) in self._fields for each in args[:2]
-        )
+        mixes_cells = self._mixes_cells(operator, args)
         if mixes_cells or operator in GLOBAL_POOLINGS or _is_spatial_mean(operator, args):
             return ReceptiveField(math.inf)
         return field
+
+    def _mixes_cells(self, operator: Any, args: Any) -> bool:
+        if operator in PRODUCTS:
+            return all(id(each) in self._fields for each in args[:2])
+        # Weights over the cells of a channel, as in an MLP-Mixer.
+        return operator in MATRICES and args[-1].shape[0] == self._cells != self._channels
 
 
 def _first(value: Any) -> int:

@@ -1,7 +1,7 @@
 """Networks with random weights, built from the entries of models.yaml."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
@@ -13,7 +13,13 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from resomap.config.architecture import Architecture, build_architecture, names_builder
+from resomap.config.architecture import (
+    Architecture,
+    build_architecture,
+    described_by_builder,
+    is_own,
+    names_builder,
+)
 from resomap.errors import ConfigError, suggest
 from resomap.models.builders import Builder, builder_key, find_builder
 from resomap.models.flow import meta_copy
@@ -70,16 +76,21 @@ def _build(
             raise SizeError(
                 f"{architecture.name} cannot be built for {side} px: {reason}"
             ) from error
-        shown = ", ".join(f"{name}={value}" for name, value in settings.items())
-        raise ConfigError(
-            f"{builder_key(architecture)}: {architecture.builder} with {shown or 'no settings'}: "
-            f"{reason}"
-        ) from error
+        call = _describe_call(architecture, {**settings, **builder.size_settings(side)})
+        raise ConfigError(f"{builder_key(architecture)}: {call}: {reason}") from error
     if not isinstance(model, nn.Module):
         raise ConfigError(
             f"{builder_key(architecture)}: it returns {type(model).__name__}, not a torch.nn.Module"
         )
     return model
+
+
+def _describe_call(architecture: Architecture, settings: Mapping[str, Any]) -> str:
+    shown = ", ".join(f"{name}={value}" for name, value in settings.items())
+    if is_own(architecture.builder):
+        function = architecture.builder.partition(":")[2]
+        return f"called as {function}({', '.join(filter(None, ['num_classes=N', shown]))})"
+    return f"{architecture.builder} with {shown or 'no settings'}"
 
 
 def padded_side(architecture: Architecture, resolution: int) -> int:
@@ -102,8 +113,14 @@ def _padded_side(
     fitting = f"{below} or {below + patch}" if below else f"{patch}"
     raise SizeError(
         f"{architecture.name} takes multiples of its patch of {patch} px, and {resolution} is "
-        f"none: use {fitting}, or models.{architecture.name}.off_grid: pad"
+        f"none: use {fitting}, or {_padding_key(architecture)}"
     )
+
+
+def _padding_key(architecture: Architecture) -> str:
+    if described_by_builder(architecture):
+        return f"an entry in models with builder: {architecture.builder} and off_grid: pad"
+    return f"models.{architecture.name}.off_grid: pad"
 
 
 class SizeError(ConfigError):
@@ -117,7 +134,10 @@ def build_on_meta(
     regularisation: Regularisation = BUILDERS_OWN,
 ) -> nn.Module:
     """Return the network on the meta device: it has shapes but no weights."""
-    build = partial(build_model, architecture, num_classes, resolution, regularisation)
+    return _on_meta(partial(build_model, architecture, num_classes, resolution, regularisation))
+
+
+def _on_meta(build: Callable[[], nn.Module]) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         try:
             with torch.device("meta"):
@@ -133,8 +153,7 @@ def find_patch_size(architecture: Architecture) -> int | None:
     if architecture.patch_size is not None:
         return architecture.patch_size
     try:
-        with torch.random.fork_rng(devices=[]):
-            model = _build_shapes(architecture, find_builder(architecture))
+        model = _on_meta(partial(_build, architecture, find_builder(architecture), 1, None))
     except ConfigError:
         return None  # a function of the user may have no size of its own
     for module in model.modules():
@@ -143,15 +162,6 @@ def find_patch_size(architecture: Architecture) -> int | None:
             # The first convolution. Overlapping ones, as those of a stem, cut no patches.
             return side if side == stride and side > 1 else None
     return None
-
-
-def _build_shapes(architecture: Architecture, builder: Builder) -> nn.Module:
-    try:
-        with torch.device("meta"):
-            return _build(architecture, builder, 1, None)
-    # Some builders compute widths with tensors and need their values.
-    except (NotImplementedError, RuntimeError):
-        return _build(architecture, builder, 1, None)
 
 
 def _pad_images(side: int, _: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -176,7 +186,11 @@ def build_at_sides(
 
 
 def resize_network(
-    model: nn.Module, architecture: Architecture, num_classes: int, resolution: int
+    model: nn.Module,
+    architecture: Architecture,
+    num_classes: int,
+    resolution: int,
+    regularisation: Regularisation = BUILDERS_OWN,
 ) -> nn.Module:
     """Return `model` for images of another `resolution`, on the same device, in the same mode.
 
@@ -187,7 +201,7 @@ def resize_network(
         return model
     # The draws of the weights, which are replaced, must not change those of what follows.
     with torch.random.fork_rng(devices=[]):
-        resized = build_model(architecture, num_classes, resolution)
+        resized = build_model(architecture, num_classes, resolution, regularisation)
     resized.load_state_dict(resize_position_embeddings(model.state_dict(), resized))
     first = next(model.parameters())
     return resized.to(first.device, first.dtype).train(model.training)

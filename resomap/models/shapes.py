@@ -7,19 +7,20 @@ from torch import Tensor, nn
 
 from resomap.config.architecture import Architecture
 from resomap.errors import ConfigError, ResoMapError
+from resomap.models.blocks import Blocks
 from resomap.models.builders import builder_key
-from resomap.models.flow import Blocks, Call, trace_shapes
+from resomap.models.flow import Call, trace_shapes
 from resomap.models.registry import SizeError, build_on_meta, find_patch_size, is_bound_to_size
+from resomap.text import format_count
 
 NUM_CLASSES = 3  # any number: it changes the shape of the logits only
 ONE_VALUE = "BatchNorm got one value per channel"
-COMMON_SIDE = 64  # most networks take it, so the search for the smallest side starts here
-LARGEST_SIDE = 1024
-STEP_WITHOUT_PATCH = 32  # of networks that are built for a size and cut no patches
+# Most networks take the first; MaxViT of torchvision takes 224 of them alone.
+COMMON_SIDES = (64, 128, 224, 256, 384, 512, 1024)
 
 
 def build_shapes(architecture: Architecture, resolution: int | None = None) -> nn.Module:
-    """Return the network on the meta device: it has shapes but no weights."""
+    """Return the network on the meta device, where BatchNorm only checks what it is given."""
     shapes = build_on_meta(architecture, NUM_CLASSES, resolution)
     for module in shapes.modules():
         # Three quarters of the time of a pass on the meta device: torch decomposes it there.
@@ -56,7 +57,7 @@ class ShapesBySide:
         except ResoMapError:
             raise
         # What a function of the user raises may be anything.
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
             key = builder_key(self.architecture)
             if resolution is None:
@@ -71,16 +72,12 @@ def find_min_resolution(shapes: ShapesBySide) -> int | None:
     A network that takes a side is assumed to take every larger one, or every larger multiple of
     its patch.
     """
-    step = 1
-    if shapes.is_bound:
-        step = find_patch_size(shapes.architecture) or STEP_WITHOUT_PATCH
-    fits = partial(_takes, shapes)
-    largest = -(-COMMON_SIDE // step)
-    while not fits(largest * step):
-        largest *= 2
-        if largest * step > LARGEST_SIDE:
-            return None
-    return step * _first_fitting(lambda count: fits(count * step), largest)
+    step = (find_patch_size(shapes.architecture) if shapes.is_bound else None) or 1
+    for side in COMMON_SIDES:
+        count = -(-side // step)
+        if _takes(shapes, step * count):
+            return step * _first_fitting(lambda count: _takes(shapes, step * count), count)
+    return None
 
 
 def _first_fitting(fits: Callable[[int], bool], known: int) -> int:
@@ -102,6 +99,24 @@ def _takes(shapes: ShapesBySide, resolution: int) -> bool:
     except Exception:
         return False
     return True
+
+
+def check_logits(architecture: Architecture, output: object, batch_size: int) -> None:
+    """Raise NoClassifier where `output` is not the logits of a batch for NUM_CLASSES."""
+    if isinstance(output, Tensor):
+        if output.shape == (batch_size, NUM_CLASSES):
+            return
+        found = f"shape {tuple(output.shape)}"
+    else:
+        found = type(output).__name__
+    raise NoClassifier(
+        f"{builder_key(architecture)}: expected logits ({batch_size}, {NUM_CLASSES}) for "
+        f"{format_count(batch_size, 'image')} of {NUM_CLASSES} classes, found {found}"
+    )
+
+
+class NoClassifier(ConfigError):
+    """A network that returns something else than logits."""
 
 
 def first_single_cell(blocks: Blocks, calls: list[Call]) -> str | None:

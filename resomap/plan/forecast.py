@@ -39,13 +39,17 @@ CellRecord = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class ImageCounts:
-    """The number of images of each split and of classes, and the bytes of all images as stored."""
+    """The number of images of each split and of classes, and how they are stored.
+
+    `stored_bytes` are those of all resolutions, `native_side` is the largest in pixels.
+    """
 
     train: int
     val: int
     test: int
     classes: int
     stored_bytes: int
+    native_side: int
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,8 @@ def _forecast_cell(
     images: ImageCounts,
 ) -> dict[str, Any]:
     wall, cpu = training_seconds(record, config.training, config.system.training, images)
-    peaks = add_image_memory(record, resolution, images)
+    crops_native = config.training.augmentation.crops_native
+    peaks = add_image_memory(record, resolution, images, crops_native)
     step = record["step_seconds"][0]
     batch_size, explainability = config.training.batch_size, config.explainability
     evaluate, _ = evaluation_seconds(config, record, cells, images)
@@ -293,10 +298,15 @@ def profile_seconds(cells: list[CellRecord], profiling: Profiling) -> np.ndarray
 
 
 def add_image_memory(
-    record: CellRecord, resolution: int, images: ImageCounts
+    record: CellRecord, resolution: int, images: ImageCounts, crops_native: bool
 ) -> dict[str, float]:
     """Return peak_memory_mib and peak_rss_mib of a training, with its images if they stay in memory."""
-    size = 3 * resolution**2 * (images.train + images.val) / MIB
+    pixels = resolution**2 * (images.train + images.val)
+    if crops_native:
+        # The file of native images has all splits.
+        native = images.native_side**2 * (images.train + images.val + images.test)
+        pixels = native + resolution**2 * images.val
+    size = 3 * pixels / MIB
     # Larger datasets stay in memory-mapped files, whose pages the kernel may drop.
     resident = size if size <= RESIDENT_SHARE * record["device_memory_mib"] else 0.0
     return {name: record[name] + resident for name in ("peak_memory_mib", "peak_rss_mib")}

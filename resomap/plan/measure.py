@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from resomap.check import count_store_bytes
+from resomap.check import STORE_FOLDER, count_store_bytes
 from resomap.config.schema import Config
 from resomap.config.start import Start
 from resomap.data.sources.open import open_source
+from resomap.data.store.native_resolution import choose_native_resolution
 from resomap.data.store.splits import HELD_OUT_SPLITS
 from resomap.errors import ConfigError, DataError, ResoMapError
 from resomap.plan.forecast import (
@@ -73,7 +74,7 @@ def plan_sweep(
     capacity = resolve_capacity(machine, gpus, jobs, rate)
     images = count_images(config)
     cells, measured = [], {}
-    for job in measurement_jobs(config, machine, images.classes):
+    for job in measurement_jobs(config, machine, images):
         records = measure_cells_of_model(job, log)
         cells += forecast_cells(config, job.architecture, records, images)
         measured[job.architecture.name] = [
@@ -143,10 +144,13 @@ def count_images(config: Config) -> ImageCounts:
         counts["test"],
         len(listing.classes),
         count_store_bytes(config, source),
+        choose_native_resolution(config.data, source, STORE_FOLDER),
     )
 
 
-def measurement_jobs(config: Config, machine: Machine, classes: int) -> list[MeasureSteps]:
+def measurement_jobs(
+    config: Config, machine: Machine, images: ImageCounts
+) -> list[MeasureSteps]:
     """Return the measurement of each model."""
     # The number of epochs and the initial weights do not change the cost of a step, so that a plan with
     # others needs no new measurement.
@@ -156,7 +160,8 @@ def measurement_jobs(config: Config, machine: Machine, classes: int) -> list[Mea
             code=combine_code(digest_code(ENTRY_POINT), [model]),
             architecture=model,
             resolutions=tuple(sorted(config.sweep.resolutions)),
-            classes=classes,
+            native_side=images.native_side if training.augmentation.crops_native else None,
+            classes=images.classes,
             training=training,
             runtime=config.system.training,
             device=config.system.device,

@@ -19,6 +19,7 @@ from resomap.data.loading.mixing import Mixing
 from resomap.data.loading.native_crops import NativeCrops
 from resomap.data.loading.placement import place_images
 from resomap.data.store.store import Store
+from resomap.models.classifier import find_classifier
 from resomap.models.flow import STRUCTURE_SIDE
 from resomap.models.registry import build_model
 from resomap.models.regularisation import Regularisation
@@ -110,7 +111,10 @@ def build_trainer(
     torch.manual_seed(seed)  # the same weights in every process
     regularisation = Regularisation(recipe.dropout, recipe.drop_path)
     model = build_model(architecture, store.num_classes, resolution, regularisation)
-    record = load_initial_weights(model, architecture, recipe.start)
+    side, classifier = resolution or STRUCTURE_SIDE, frozenset[str]()
+    if recipe.uses_classifier:
+        classifier = find_classifier(architecture, store.num_classes, side, regularisation)
+    record = load_initial_weights(model, architecture, recipe.start, classifier)
     if record is not None:
         on_start(record)
     # Convolutions run faster on NHWC, and the loader yields that format already. Converted
@@ -118,11 +122,10 @@ def build_trainer(
     # parameters.
     model = model.to(device).to(memory_format=torch.channels_last)
     torch.manual_seed(seed + group.rank)  # dropout differs between the processes
-    side = resolution or STRUCTURE_SIDE
-    freezing = Freezing(model, recipe.finetune, side)
+    freezing = Freezing(model, recipe.finetune, side, classifier)
     if freezing.is_lasting:
         freezing.apply(model, 0)  # the optimizer leaves out what needs no gradient
-    scales = rate_scales(model, recipe.finetune, side)
+    scales = rate_scales(model, recipe.finetune, side, classifier)
     optimizer = build_optimizer(recipe.optimizer, model, scales)
     schedule = build_schedule(
         recipe.schedule, optimizer, len(train), recipe.epochs, recipe.monitor

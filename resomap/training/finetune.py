@@ -1,30 +1,33 @@
 """Fine-tuning: which parts of a network are trained, from which epoch on, and at which rates."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from torch import nn
 
 from resomap.config.training import FineTune
-from resomap.models.layers import find_classifier, find_head, layer_depths, parents
+from resomap.models.flow import parents
+from resomap.models.layers import find_head, layer_depths
 
-BatchNorm = nn.modules.batchnorm._BatchNorm
+
+def is_batch_norm(module: nn.Module) -> bool:
+    """Return whether a module normalises by statistics of the batch."""
+    return isinstance(module, nn.modules.batchnorm._BatchNorm)
 
 
 def rate_scales(
-    model: nn.Module, finetune: FineTune, resolution: int
+    model: nn.Module, finetune: FineTune, resolution: int, classifier: Collection[str]
 ) -> Mapping[nn.Parameter, float]:
-    """Return the factor of each parameter's learning rate; 1 for those of the classifier.
+    """Return the factor of each parameter's learning rate; 1 for those in `classifier`.
 
     That is `backbone_lr` for the backbone, and `layer_decay` once more for each layer between a
     parameter and the classifier (Bao et al. 2021). An empty mapping where all factors are 1.
     """
     if not finetune.scales_rates:
         return {}
-    decay, depths = finetune.layer_decay or 1.0, layer_depths(model, resolution)
-    own = tuple(f"{name}." for name in find_classifier(model, resolution))
+    decay, depths = finetune.layer_decay or 1.0, layer_depths(model, resolution, classifier)
     last, scales = max(depths.values()), dict[nn.Parameter, float]()
     for name, parameter in model.named_parameters():
-        part = 1.0 if name.startswith(own) else finetune.backbone_lr
+        part = 1.0 if name in classifier else finetune.backbone_lr
         scales[parameter] = part * decay ** (last - depths[name])
     return scales
 
@@ -32,22 +35,28 @@ def rate_scales(
 class Freezing:
     """Keeps the backbone of a network, or its BatchNorm statistics, as they are.
 
-    What is frozen follows from the epoch alone, so that a saved state needs nothing of it.
+    The backbone is all but the tensors that `classifier` names. What is frozen follows from the
+    epoch alone, so that a saved state needs nothing of it.
     """
 
-    def __init__(self, model: nn.Module, finetune: FineTune, resolution: int) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        finetune: FineTune,
+        resolution: int,
+        classifier: Collection[str],
+    ) -> None:
         self._finetune = finetune
         # By name: modules are replaced where several processes share their statistics.
         self._modules, self._parameters = list[str](), list[str]()
         if finetune.freeze == "backbone":
-            trained = find_head(model, resolution)
+            trained = find_head(model, resolution, classifier)
             around = {parent for name in trained for parent in parents(name)}
             self._modules = [
                 name for name, _ in model.named_modules() if name not in trained | around
             ]
-            classifier = tuple(f"{name}." for name in find_classifier(model, resolution))
             self._parameters = [
-                name for name, _ in model.named_parameters() if not name.startswith(classifier)
+                name for name, _ in model.named_parameters() if name not in classifier
             ]
 
     @property
@@ -62,7 +71,7 @@ class Freezing:
         """
         if self._finetune.freeze_bn:
             for module in model.modules():
-                if isinstance(module, BatchNorm):
+                if is_batch_norm(module):
                     module.training = False
         last = self._finetune.unfreeze_epoch
         is_frozen = last is None or epoch < last

@@ -1,7 +1,8 @@
 """The weights that a training starts from, and the normalisation that belongs to them."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,17 +12,15 @@ from resomap.config.architecture import Architecture
 from resomap.config.data import Filter
 from resomap.config.start import Start
 from resomap.errors import ConfigError, DataError, ResoMapError
-from resomap.models.matching import (
-    Match,
-    classifier_tensors,
-    list_names,
-    match_weights,
-    to_rgb,
-)
+from resomap.models.classifier import find_classifier
+from resomap.models.matching import MIN_SHARE, Match, list_names, match_weights, to_rgb
 from resomap.models.published import START_KEY, InputFormat, find_published
-from resomap.models.shapes import build_shapes
+from resomap.models.shapes import NUM_CLASSES, ShapesBySide
 from resomap.models.weight_files import read_weight_file, rename_tensors
 from resomap.training.checkpoint import load_weights, read_metadata, recorded_normalisation
+from resomap.training.finetune import is_batch_norm
+
+FREEZE_BN_KEY = "config/training.yaml: training.finetune.freeze_bn"
 
 MAX_CLASSIFIER_STD = 0.01
 """Largest standard deviation of the weights of a new classifier on a trained backbone."""
@@ -29,11 +28,19 @@ MAX_CLASSIFIER_STD = 0.01
 
 @dataclass(frozen=True)
 class OpenedWeights:
-    """Tensors with their origin; `is_exact` where they must fit a network without exception."""
+    """Tensors with their origin; `is_exact` where they must fit a network without exception.
+
+    `keys` lead to them in a checkpoint.
+    """
 
     tensors: dict[str, Tensor]
     origin: str
     is_exact: bool
+    keys: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """Return the origin, with the keys where there are any."""
+        return self.origin + "".join(f"[{key}]" for key in self.keys)
 
 
 class StartCheck(NamedTuple):
@@ -51,22 +58,30 @@ class StartRecord(NamedTuple):
 
 
 def check_start(
-    start: Start, architectures: Sequence[Architecture], filter: Filter
+    start: Start,
+    architectures: Sequence[Architecture],
+    resolution: int,
+    filter: Filter,
+    *,
+    freeze_bn: bool = False,
 ) -> StartCheck:
     """Check that the weights of `start` can be read, fetched if need be, and fit every network.
 
-    `filter` is the one by which the images of the sweep are resized.
+    The networks are built for `resolution`, one of the sweep, whose images are resized by
+    `filter`. With `freeze_bn`, networks without BatchNorm are named.
     """
     check = StartCheck([], [])
     if start.is_random:
         return check
+    if freeze_bn:
+        _check_freeze_bn(architectures, resolution, check)
     opened: OpenedWeights | None = None
     for architecture in architectures:
         try:
             # One file serves all networks; published weights are one file for each.
             if opened is None or start.pretrained:
                 opened = open_weights(start, architecture)
-            check.warnings.extend(_check_network(start, architecture, opened))
+            check.warnings.extend(_check_network(start, architecture, resolution, opened))
         except ResoMapError as error:
             if str(error) not in check.problems:
                 check.problems.append(str(error))
@@ -77,16 +92,35 @@ def check_start(
     return StartCheck(check.problems, list(dict.fromkeys(check.warnings)))
 
 
+def _check_freeze_bn(
+    architectures: Sequence[Architecture], resolution: int, check: StartCheck
+) -> None:
+    """Refuse a key that concerns no network, and note networks that it does not concern."""
+    without = list[str]()
+    for architecture in architectures:
+        with suppress(ConfigError):  # the check of networks names it
+            if not any(map(is_batch_norm, ShapesBySide(architecture).at(resolution).modules())):
+                without.append(architecture.name)
+    if not without:
+        return
+    line = f"{FREEZE_BN_KEY}: true has no effect on {', '.join(without)}, without BatchNorm"
+    if len(without) == len(architectures):
+        check.problems.append(f"{line}: set it to false")
+    else:
+        check.warnings.append(line)
+
+
 def _check_network(
-    start: Start, architecture: Architecture, opened: OpenedWeights
+    start: Start, architecture: Architecture, resolution: int, opened: OpenedWeights
 ) -> Iterator[str]:
     try:
-        shapes = build_shapes(architecture)
+        shapes = ShapesBySide(architecture).at(resolution)
+        classifier = find_classifier(architecture, NUM_CLASSES, resolution)
     except ConfigError:
         return  # the check of networks names it
-    match = _match(shapes, architecture, start, opened)
+    match = _match(shapes, architecture, start, opened, classifier)
     if match.missing or match.misshapen:
-        yield f"{START_KEY}: {opened.origin}: {architecture.name}: {match.sentence()}"
+        yield f"{START_KEY}: {opened.describe()}: {architecture.name}: {match.sentence()}"
 
 
 def _input_warnings(start: Start, architecture: Architecture, filter: Filter) -> Iterator[str]:
@@ -134,22 +168,22 @@ def network_to_start(architecture: Architecture, start: Start) -> Architecture:
 
 
 def load_initial_weights(
-    model: nn.Module, architecture: Architecture, start: Start
+    model: nn.Module, architecture: Architecture, start: Start, classifier: Collection[str]
 ) -> StartRecord | None:
     """Load the weights of `start` into `model` and return what was loaded; None for random ones.
 
-    A classifier for another number of classes keeps its random weights, scaled down where they
-    are large. ConfigError when the weights belong to another network, ResoMapError when they
-    cannot be read or downloaded.
+    `classifier` names the tensors that keep their random weights where those of `start` are for
+    another number of classes; they are scaled down where they are large. ConfigError when the
+    weights belong to another network, ResoMapError when they cannot be read or downloaded.
     """
     if start.is_random:
         return None
     opened = open_weights(start, architecture)
-    match = _match(model, architecture, start, opened)
+    match = _match(model, architecture, start, opened, classifier)
     new = _scale_classifier(model, match.new)
     model.load_state_dict({**model.state_dict(), **match.tensors, **new})
-    values = {"origin": opened.origin, **match.record()}
-    return StartRecord(values, [f"initial weights: {opened.origin}: {match.sentence()}"])
+    values = {"origin": opened.origin, "keys": list(opened.keys), **match.record()}
+    return StartRecord(values, [f"initial weights: {opened.describe()}: {match.sentence()}"])
 
 
 def _scale_classifier(model: nn.Module, names: Sequence[str]) -> dict[str, Tensor]:
@@ -179,7 +213,8 @@ def open_weights(start: Start, architecture: Architecture) -> OpenedWeights:
     if _is_own(start):
         tensors = rename_tensors(_read_own(path), start.rename)
         return OpenedWeights(tensors, str(path), is_exact=not start.rename)
-    return OpenedWeights(read_weight_file(path, start.rename), str(path), is_exact=False)
+    tensors, keys = read_weight_file(path, start.rename)
+    return OpenedWeights(tensors, str(path), is_exact=False, keys=keys)
 
 
 def _is_own(start: Start) -> bool:
@@ -201,23 +236,35 @@ def _read_own(path: Path) -> dict[str, Tensor]:
 
 
 def _match(
-    network: nn.Module, architecture: Architecture, start: Start, opened: OpenedWeights
+    network: nn.Module,
+    architecture: Architecture,
+    start: Start,
+    opened: OpenedWeights,
+    classifier: Collection[str],
 ) -> Match:
     """Return how the weights fit a network; ConfigError where they belong to another one."""
     problem = f"{START_KEY}: {start} does not fit {architecture.name}"
-    weights = opened.tensors
-    if start.color_order == "bgr":
-        try:
-            weights = to_rgb(weights, network)
-        except ConfigError as error:
-            raise ConfigError(f"{problem}: {error}") from None
-    match = match_weights(network, weights, classifier_tensors(architecture))
+    try:
+        match = match_weights(network, opened.tensors, classifier)
+        if start.color_order == "bgr":
+            match = replace(match, tensors=to_rgb(match.tensors, network))
+    except ConfigError as error:
+        raise ConfigError(f"{problem}: {error}") from None
     if opened.is_exact and match.differing:
         raise ConfigError(f"{problem}: {match.differing[0]} differs")
-    if 2 * match.num_fitting < match.num_backbone:
-        raise ConfigError(
-            f"{problem}: {match.num_fitting} of the {match.num_backbone} tensors of its backbone "
-            f"are there. It needs {list_names([*match.missing, *match.misshapen])}. The file has "
-            f"{list_names(match.unused or list(weights))}: map the names by training.start.rename"
-        )
+    if match.share < MIN_SHARE:
+        raise ConfigError(f"{problem}: {_describe_misfit(match, opened.tensors)}")
     return match
+
+
+def _describe_misfit(match: Match, weights: Collection[str]) -> str:
+    """Return which part of a backbone a file holds, and what both call the rest."""
+    text = (
+        f"it holds {match.percentage} of the parameters of the backbone "
+        f"({match.num_fitting} of {match.num_backbone} tensors), and {MIN_SHARE:.0%} are needed. "
+        f"The network needs {list_names([*match.missing, *match.misshapen])}"
+    )
+    if match.num_fitting and not match.unused:
+        return f"{text}. The file has no other names"
+    others = match.unused or list(weights)
+    return f"{text}. The file has {list_names(others)}: map names by training.start.rename"

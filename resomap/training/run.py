@@ -13,7 +13,7 @@ from resomap.config.schema import Runtime
 from resomap.config.start import Start
 from resomap.config.training import Training
 from resomap.data.store.store import Store
-from resomap.models.published import InputFormat
+from resomap.models.published import InputFormat, describe_numbers
 from resomap.system.files import file_sha256
 from resomap.training.autosave import Autosave
 from resomap.training.build import build_loaders, build_trainer
@@ -156,9 +156,7 @@ def _describe_start(
             "interpolation": expected.interpolation,
             "resolution": expected.resolution,
         }
-        mean, std = (
-            ", ".join(f"{value:.4g}" for value in values) for values in (store.mean, store.std)
-        )
+        mean, std = describe_numbers(store.mean), describe_numbers(store.std)
         settings["initial_weights"] = weights
         lines += [*record.lines, f"normalisation (from {source}): mean {mean}; std {std}"]
     return settings, lines

@@ -140,7 +140,7 @@ class NoiseStore(Store):
         return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
     def native_images(self) -> np.ndarray:
-        """Return as many random images as the training has, at the resolution measured."""
+        """Return as many random images as the training has, at native resolution."""
         return self.images("train", self.native_resolution)
 
     def rows(self, split: str) -> np.ndarray:
@@ -152,11 +152,14 @@ class NoiseStore(Store):
         return np.arange(self.counts[split]) % self.num_classes
 
 
-def build_noise_store(batch_size: int, resolution: int, classes: int) -> NoiseStore:
-    """Return a store of a short epoch of training and one batch of validation."""
-    steps = min(MAX_EPOCH_STEPS, max(2, NOISE_BYTES // (3 * resolution**2 * batch_size)))
+def build_noise_store(batch_size: int, largest: int, classes: int) -> NoiseStore:
+    """Return a store of a short epoch of training and one batch of validation.
+
+    `largest` is the side of the largest images that are read, which is the native resolution.
+    """
+    steps = min(MAX_EPOCH_STEPS, max(2, NOISE_BYTES // (3 * largest**2 * batch_size)))
     known = {
-        "native_resolution": resolution,
+        "native_resolution": largest,
         "classes": tuple(map(str, range(classes))),
         "counts": {"train": steps * batch_size, "val": VAL_BATCH_FACTOR * batch_size},
         "mean": (0.5,) * 3,
@@ -175,8 +178,11 @@ def measure_cells(
     runtime: Runtime,
     device: torch.device,
     budget: TimingBudget,
+    native_side: int | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Yield a record for each of `resolutions`, which must rise.
+
+    A recipe that cuts its crops from native images needs their `native_side`.
 
     (The peak memory of a process never falls, so a larger cell must not come before a smaller
     one.) Every record has status (ok, or infeasible with its reason), device_memory_mib,
@@ -188,11 +194,11 @@ def measure_cells(
     """
     startup: list[float] | None = None
     for resolution in resolutions:
-        store = build_noise_store(recipe.batch_size, resolution, classes)
+        store = build_noise_store(recipe.batch_size, native_side or resolution, classes)
         try:
             record = {
                 "status": "ok",
-                **_measure(store, architecture, recipe, runtime, device, budget),
+                **_measure(store, architecture, recipe, resolution, runtime, device, budget),
             }
             # Only the first cell of the process pays for imports and the start of CUDA.
             startup = startup or record["startup_seconds"]
@@ -212,11 +218,12 @@ def _measure(
     store: NoiseStore,
     architecture: Architecture,
     recipe: Training,
+    resolution: int,
     runtime: Runtime,
     device: torch.device,
     budget: TimingBudget,
 ) -> dict[str, Any]:
-    group, resolution = Group(), store.native_resolution
+    group = Group()
     train, val = build_loaders(recipe, store, resolution, 0, runtime, group, device)
     trainer = build_trainer(
         _unfrozen(recipe),
@@ -242,7 +249,7 @@ def _measure(
     _time_steps(trainer, train, timer)
     step = np.median(timer.interval_means, axis=0)
     save = time_repeatedly(lambda: _save(best), budget.interval_seconds)
-    images_mib = 3 * resolution**2 * sum(store.counts.values()) / MIB
+    images_mib = _count_image_bytes(store, recipe, resolution) / MIB
     peak_rss_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "startup_seconds": (warmup.first_step_age - step).tolist(),
@@ -255,6 +262,12 @@ def _measure(
         "peak_memory_mib": peak_memory_mib(device) - images_mib,
         "peak_rss_mib": peak_rss_kib / 2**10 - images_mib,
     }
+
+
+def _count_image_bytes(store: NoiseStore, recipe: Training, resolution: int) -> int:
+    native = recipe.augmentation.crops_native
+    train_side = store.native_resolution if native else resolution
+    return 3 * (store.counts["train"] * train_side**2 + store.counts["val"] * resolution**2)
 
 
 def _unfrozen(recipe: Training) -> Training:

@@ -69,6 +69,7 @@ CONFIG_FIELDS: dict[str, Callable[[Config], Any]] = {
     "dropout": lambda config: config.training.dropout,
     "drop_path": lambda config: config.training.drop_path,
     "start": lambda config: config.training.start,
+    "freeze_bn": lambda config: config.training.finetune.freeze_bn,
     "filter": lambda config: config.data.filter,
     "device": lambda config: config.system.device,
     "profiling": lambda config: config.system.profiling,

@@ -64,6 +64,8 @@ class CheckNetworks(Job):
     drop_path: float | None
     start: Start
     """What trainings start from."""
+    freeze_bn: bool
+    """Whether BatchNorm keeps its statistics: networks without it are named."""
     filter: Filter
     """How images are resized: weights trained with another filter are named."""
 
@@ -158,6 +160,8 @@ class MeasureSteps(Job):
 
     architecture: Architecture
     resolutions: tuple[int, ...]
+    native_side: int | None
+    """Side of the images that crops are cut from; None where those are at each resolution."""
     classes: int
     training: Training
     runtime: Runtime

@@ -6,7 +6,8 @@ from itertools import pairwise
 import pytest
 import torch
 
-from resomap.models.flow import find_blocks, trace
+from resomap.models.blocks import find_blocks
+from resomap.models.flow import trace
 from resomap.models.inspect import choose_layer
 from resomap.models.registry import build_model, load_architectures
 

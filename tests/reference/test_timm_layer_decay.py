@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from resomap.models.layers import find_classifier
+from resomap.models.classifier import find_classifier
+from resomap.models.registry import find_named
 from resomap.training.finetune import rate_scales
 from tests.recipes import finetune
 
@@ -29,8 +30,9 @@ def test_scales_equal_timms(name, classifier):
     for group in param_groups_layer_decay(model, layer_decay=0.7):
         for parameter in group["params"]:
             expected[parameter] = group["lr_scale"]
-    scales = rate_scales(model, finetune(layer_decay=0.7), 224)
-    assert find_classifier(model) == classifier
+    found = find_classifier(find_named(f"timm/{name}"), 1000, 224)
+    assert found == {f"{layer}.{each}" for layer in classifier for each in ("weight", "bias")}
+    scales = rate_scales(model, finetune(layer_decay=0.7), 224, found)
     assert set(scales) == set(expected)
     for parameter, scale in scales.items():
         assert scale == pytest.approx(expected[parameter])

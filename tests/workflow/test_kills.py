@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -74,7 +74,12 @@ def checkout(prepared, undisturbed) -> Iterator[Checkout]:
     remove_outputs(prepared)
 
 
-def start_training(checkout: Checkout, processes: int = 1) -> subprocess.Popen:
+def start_training(
+    checkout: Checkout,
+    processes: int = 1,
+    num_workers: int = 0,
+    program: Sequence[str] = ("-m", "resomap.entry.train"),
+) -> subprocess.Popen:
     """Start the training as its rule does, with its log in train.log; fewer epochs in two processes."""
     (checkout.path / "short.yaml").write_text("training: {epochs: 20}\n")
     overlays = [SMOKE, "mine.yaml"]
@@ -82,7 +87,8 @@ def start_training(checkout: Checkout, processes: int = 1) -> subprocess.Popen:
         overlays.append("short.yaml")
     config = load_config(checkout.path / "config", [checkout.path / name for name in overlays])
     wildcards = {"family": "custom", "model": "tiny_cnn", "resolution": "24", "seed": "0"}
-    runtime = config.system.training.model_copy(update={"gpus": processes})
+    machine = {"gpus": processes, "num_workers": num_workers}
+    runtime = config.system.training.model_copy(update=machine)
     arguments = {
         "job": build_job(config, jobs.Train, **wildcards).to_json(),
         "data": "results/data/manifest.json",
@@ -97,7 +103,7 @@ def start_training(checkout: Checkout, processes: int = 1) -> subprocess.Popen:
     options = [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
     with (checkout.path / "train.log").open("w") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "resomap.entry.train", *options],
+            [sys.executable, *program, *options],
             cwd=checkout.path,
             stderr=log,
         )

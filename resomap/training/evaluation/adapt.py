@@ -1,6 +1,7 @@
 """A trained network adapted to images of another size than it was trained on."""
 
 import copy
+from collections.abc import Collection
 
 import numpy as np
 import torch
@@ -13,7 +14,6 @@ from resomap.config.training import Training
 from resomap.data.loading.augment import Normalise
 from resomap.data.loading.loader import TrainLoader
 from resomap.data.loading.placement import PlacedImages, take_images
-from resomap.models.layers import find_classifier
 from resomap.training.memory import MicroBatch, run_within_memory
 from resomap.training.optimizers import build_optimizer
 from resomap.training.schedules import LRSchedulerCallback
@@ -74,16 +74,17 @@ def fine_tune(
     normalise: Normalise,
     criterion: nn.Module,
     *,
+    classifier: Collection[str],
     recipe: Training,
     settings: FineTuning,
     seed: int,
 ) -> nn.Module:
-    """Return a copy of `model` whose classifier and BatchNorm are trained on `images`.
+    """Return a copy of `model` whose BatchNorm and `classifier` are trained on `images`.
 
     FixRes (Touvron et al. 2019). `Infeasible` where not even one image fits into memory.
     """
     network = copy.deepcopy(model)
-    freeze_features(network, images.shape[1])
+    freeze_features(network, classifier)
     loader = TrainLoader(
         images,
         labels,
@@ -116,11 +117,12 @@ def fine_tune(
     return network.eval()
 
 
-def freeze_features(model: nn.Module, resolution: int) -> None:
-    """Turn off the gradients of all parameters but those of the classifier and of BatchNorm."""
+def freeze_features(model: nn.Module, classifier: Collection[str]) -> None:
+    """Turn off the gradients of all parameters but those in `classifier` and of BatchNorm."""
     model.requires_grad_(False)
     for module in model.modules():
         if isinstance(module, BatchNorm):
             module.requires_grad_(True)
-    for name in find_classifier(model, resolution):
-        model.get_submodule(name).requires_grad_(True)
+    for name, parameter in model.named_parameters():
+        if name in classifier:
+            parameter.requires_grad_(True)

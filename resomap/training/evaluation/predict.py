@@ -1,7 +1,7 @@
 """Logits and scores of a trained network on held-out splits, at every resolution and mode."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -20,6 +20,7 @@ from resomap.data.loading.placement import DiskImages, place_images
 from resomap.data.store.store import Store
 from resomap.metrics import compute_scores
 from resomap.models.registry import resize_network
+from resomap.models.regularisation import Regularisation
 from resomap.system.gpu_memory import limit_memory_to_slot
 from resomap.training.build import build_criterion
 from resomap.training.evaluation.adapt import fine_tune, has_statistics, recalibrate
@@ -50,6 +51,7 @@ class Adapter:
     """What takes a run, trained by `recipe` from `seed`, to other resolutions.
 
     `architecture` is None where the weights of its network do not depend on the resolution.
+    `classifier` names the tensors that a fine-tuning changes, beside those of BatchNorm.
     """
 
     store: Store
@@ -58,12 +60,19 @@ class Adapter:
     recipe: Training
     seed: int
     architecture: Architecture | None = None
+    classifier: Collection[str] = ()
 
     def resize(self, model: nn.Module, resolution: int) -> nn.Module:
         """Return the network for images of `resolution`: position embeddings are interpolated."""
         if self.architecture is None:
             return model
-        resized = resize_network(model, self.architecture, self.store.num_classes, resolution)
+        resized = resize_network(
+            model,
+            self.architecture,
+            self.store.num_classes,
+            resolution,
+            Regularisation(self.recipe.dropout, self.recipe.drop_path),
+        )
         return resized.to(memory_format=torch.channels_last)
 
     def adapt(
@@ -92,6 +101,7 @@ class Adapter:
             to_device(self.store.labels("train"), self.device),
             self._normalise,
             build_criterion(self.recipe, self.store),
+            classifier=self.classifier,
             recipe=self.recipe,
             settings=self.evaluation.finetune,
             seed=self.seed,

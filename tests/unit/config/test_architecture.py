@@ -13,6 +13,7 @@ from resomap.workflow.targets import run_files
         ("torchvision/regnet_y_400mf", "torchvision_regnet_y_400mf", "regnet"),
         ("timm/mobilenetv3_large_100", "timm_mobilenetv3_large_100", "mobilenet"),
         ("timm/vit_tiny_patch16_224", "timm_vit_tiny_patch16_224", "vit"),
+        ("timm/tf_efficientnet_lite0", "timm_tf_efficientnet_lite0", "efficientnet"),
         ("nets:make", "nets_make_a4ffb8d9", "own"),
     ],
 )

@@ -103,7 +103,7 @@ INVALID_COMBINATIONS: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"data": {"reef": {"frequencies": [5.0, 9.0]}}},
-        "config/data.yaml: data.reef.frequencies.2 is missing",
+        "config/data.yaml: data.reef.frequencies: value 3 is missing in [5.0, 9.0]",
     ),
     (
         {"data": {"dataset": "folder"}},

@@ -387,6 +387,29 @@ def test_normalisation_of_weights_is_used_by_every_stage(
     assert np.corrcoef(gradient.ravel(), explained["attribution"][0].ravel())[0, 1] > 0.999
 
 
+def test_no_stage_of_a_run_reads_the_statistics_of_the_store(tmp_path, data, build_small_job):
+    other = shutil.copytree(data.parent, tmp_path / "other") / data.name
+    write_json(other, {**read_json(other), "mean": [0.9, 0.1, 0.3], "std": [0.1, 0.9, 0.2]})
+    normalisation = {"mean": [0.2, 0.4, 0.6], "std": [0.5, 0.4, 0.3]}
+    change = {
+        "training": {"start": {"normalisation": normalisation}, "epochs": 1},
+        "evaluation": {"modes": ["raw", "bn", "finetune"]},
+    }
+    folders = [tmp_path / "run", tmp_path / "run_of_other"]
+    for folder, manifest in zip(folders, (data, other), strict=True):
+        run_all(folder, manifest, build_small_job, change)
+    names = {path.name for path in folders[0].iterdir()} - {"metrics.json", "timing.json"}
+    assert {"best.safetensors", "history.csv", "evaluation.csv", "faithfulness.csv"} < names
+    changed = [
+        name
+        for name in sorted(names)
+        if (folders[0] / name).read_bytes() != (folders[1] / name).read_bytes()
+    ]
+    assert changed == []
+    modes = {row["mode"] for row in read_rows(folders[0] / "evaluation.csv")}
+    assert modes == {"raw", "bn", "finetune"}
+
+
 def test_weights_without_recorded_normalisation_use_that_of_images(
     tmp_path, data, finished, build_small_job
 ):
@@ -433,6 +456,7 @@ def test_measured_step_without_deterministic_kernel_names_the_key(monkeypatch, t
         architecture=None,
         training=None,
         resolutions=(16,),
+        native_side=None,
         classes=3,
         device="cpu",
         runtime=RUNTIME,

@@ -39,6 +39,18 @@ def small_only(num_classes, resolution):
     return sized(num_classes, resolution)
 
 
+def needing(num_classes, width):
+    return make(num_classes)
+
+
+def exiting(num_classes):
+    raise SystemExit(3)
+
+
+def other_count(num_classes):
+    return make(num_classes + 1)
+
+
 def text(num_classes):
     return "a network"
 """
@@ -50,10 +62,11 @@ def nets(tmp_path, monkeypatch):
     (tmp_path / "own_nets.py").write_text(NETS, encoding="utf-8")
     (tmp_path / "own_broken.py").write_text("import no_such_package\n", encoding="utf-8")
     (tmp_path / "own_raising.py").write_text("raise OSError('no disk')\n", encoding="utf-8")
+    (tmp_path / "own_exiting.py").write_text("raise SystemExit(2)\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield tmp_path
-    for name in ("own_nets", "own_broken", "own_raising"):
+    for name in ("own_nets", "own_broken", "own_raising", "own_exiting"):
         sys.modules.pop(name, None)
 
 
@@ -93,12 +106,24 @@ def test_function_that_refuses_a_size_gives_its_reason(nets):
         ("own_raising:make", "own_raising cannot be imported: OSError: no disk"),
         (
             "own_nets:no_classes",
-            "own_nets:no_classes with no settings: no_classes() got an unex",
+            "called as no_classes(num_classes=N): no_classes() got an unexpected keyword",
+        ),
+        ("own_nets:needing", "called as needing(num_classes=N): needing() missing 1 required"),
+        ("own_nets:exiting", "it cannot be built: SystemExit: 3"),
+        ("own_exiting:make", "own_exiting cannot be imported: SystemExit: 2"),
+        (
+            "own_nets:other_count",
+            "expected logits (2, 3) for 2 images of 3 classes, found shape (2, 4)",
         ),
         ("own_nets:raising", "it cannot be built: RuntimeError: no weights here"),
         ("own_nets:text", "it returns str, not a torch.nn.Module"),
         ("timm/convnext_ato", "unknown builder 'convnext_ato'; did you mean convnext_atto?"),
         ("torchvision/resnet19", "unknown builder 'resnet19'; did you mean resnet18?"),
+        ("timm/resnet50.a1_in2k", "resnet50 has no weights 'a1_in2k'; did you mean a1_in1k?"),
+        ("timm/resnet50.", "resnet50 has no weights ''; known are "),
+        ("timm/test_vit.nope", "test_vit has no weights 'nope'; "),
+        ("torchvision/fasterrcnn_resnet50_fpn", "it is no classifier of images"),
+        ("torchvision/raft_small", "it is no classifier of images"),
         ("torchvision/tiny_cnn", "unknown builder 'tiny_cnn'; "),
     ],
 )
@@ -125,6 +150,22 @@ def test_patch_size_is_that_of_the_network_or_of_its_entry():
         assert find_patch_size(entry) == 8
         assert ShapesBySide(entry).at(24)(torch.empty(1, 3, 24, 24, device="meta")).shape
         assert find_min_resolution(ShapesBySide(entry)) == 8
+
+
+def test_side_off_the_grid_names_what_would_be_right():
+    named = Architecture(name="vit", family="vit", builder="timm/vit_tiny_patch16_224")
+    for entry, choice in (
+        (named, "models.vit.off_grid: pad"),
+        (
+            build_architecture(named.builder),
+            "an entry in models with builder: timm/vit_tiny_patch16_224 and off_grid: pad",
+        ),
+    ):
+        (problem,) = check_networks([entry], NetworkUse((40, 64), 8, None))
+        assert problem == (
+            f"config/sweep.yaml: sweep.resolutions: {entry.name} takes multiples of its patch of "
+            f"16 px, and 40 is none: use 32 or 48, or {choice}"
+        )
 
 
 def test_images_off_the_grid_are_padded_by_choice():

@@ -5,11 +5,12 @@ import torch
 from torch import Tensor, nn
 
 from resomap.config.architecture import Architecture
-from resomap.models.check import build_shapes
-from resomap.models.flow import find_blocks, trace
+from resomap.models.blocks import find_blocks
+from resomap.models.flow import trace
 from resomap.models.inspect import choose_layer, find_layer, layer_layout
 from resomap.models.maps import MapLayout
 from resomap.models.registry import build_model, find_named
+from resomap.models.shapes import build_shapes
 
 
 def architecture(builder: str) -> Architecture:

@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from resomap.models.layers import find_classifier, find_head, layer_depths
-from resomap.models.registry import load_model_from_config
+from resomap.models.classifier import find_classifier
+from resomap.models.layers import find_head, layer_depths
+from resomap.models.registry import find_named, load_model_from_config
 
 
 class HeadFirst(nn.Module):
@@ -23,17 +24,7 @@ class HeadFirst(nn.Module):
         return self.head(self.drop(features.mean((2, 3))))
 
 
-class TwoHeads(nn.Module):
-    """A network whose logits are the mean of those of two layers, as in a distilled DeiT."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(3, 4, 1)
-        self.left, self.right = nn.Linear(4, 3), nn.Linear(4, 3)
-
-    def forward(self, images: Tensor) -> Tensor:
-        features = self.stem(images)
-        return (self.left(features.mean((2, 3))) + self.right(features.amax((2, 3)))) / 2
+HEAD = ("head.weight", "head.bias")
 
 
 def load(name: str) -> nn.Module:
@@ -41,40 +32,21 @@ def load(name: str) -> nn.Module:
         return load_model_from_config(name, num_classes=10)
 
 
-@pytest.mark.parametrize(
-    ("name", "layer"),
-    [
-        ("vgg11", "classifier.6"),
-        ("resnet18", "fc"),
-        ("mobilenet_v2", "classifier.1"),
-        ("efficientnet_b0", "classifier.1"),
-        ("tiny_cnn", "head"),
-    ],
-)
-def test_classifier_is_the_layer_of_the_logits(name, layer):
-    assert find_classifier(load(name)) == (layer,)
-
-
-def test_classifier_follows_forward_pass_not_definition():
-    assert find_classifier(HeadFirst(), 8) == ("head",)
-
-
-def test_every_layer_of_the_logits_is_the_classifier():
-    model = TwoHeads()
-    assert find_classifier(model, 8) == ("left", "right")
-    assert layer_depths(model, 8)["left.weight"] == layer_depths(model, 8)["right.bias"] == 1
+def depths_of(name: str) -> dict[str, int]:
+    model = load(name)
+    return layer_depths(model, 224, find_classifier(find_named(name), 10, 224))
 
 
 def test_dropout_of_the_classifier_is_no_feature():
-    assert find_head(HeadFirst(), 8) == {"head", "drop"}
-    assert find_head(load("vgg11"), 64) == {
+    assert find_head(HeadFirst(), 8, HEAD) == {"head", "drop"}
+    assert find_head(load("vgg11"), 64, ["classifier.6.weight", "classifier.6.bias"]) == {
         "classifier.5",
         "classifier.6",
     }
 
 
 def test_norms_tokens_and_matrices_have_depths_of_forward_pass():
-    assert layer_depths(HeadFirst(), 8) == {
+    assert layer_depths(HeadFirst(), 8, HEAD) == {
         "token": 0,
         "norm.weight": 0,
         "norm.bias": 0,
@@ -100,12 +72,12 @@ def test_norms_tokens_and_matrices_have_depths_of_forward_pass():
     ],
 )
 def test_layers_are_blocks_or_matrices(name, layers):
-    depths = layer_depths(load(name))
+    depths = depths_of(name)
     assert sorted(set(depths.values())) == list(range(layers))
 
 
 def test_depths_rise_along_a_residual_network():
-    depths = layer_depths(load("resnet18"))
+    depths = depths_of("resnet18")
     assert [
         depths[f"layer{stage}.{block}.conv2.weight"] for stage in (1, 4) for block in (0, 1)
     ] == [*(1, 2, 7, 8)]

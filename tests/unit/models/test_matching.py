@@ -4,14 +4,12 @@ from torch import nn
 
 from resomap.errors import ConfigError
 from resomap.models.matching import (
-    classifier_tensors,
+    find_prefix,
     list_names,
     match_weights,
     to_rgb,
 )
-from resomap.models.registry import load_architectures
 
-ARCHITECTURES = load_architectures()
 HEAD = ("head.weight", "head.bias")
 
 
@@ -26,7 +24,10 @@ def test_equal_networks_match_whole():
     assert (match.num_fitting, match.num_backbone, match.differing) == (6, 6, [])
     assert match.new == ()
     assert set(match.tensors) == set(weights)
-    assert match.sentence() == "6 of 6 tensors of the backbone loaded"
+    assert match.share == 1
+    assert match.sentence() == (
+        "6 of 6 tensors of the backbone loaded, 100 % of its parameters"
+    )
 
 
 def test_other_classifier_stays_new():
@@ -35,6 +36,48 @@ def test_other_classifier_stays_new():
     assert match.differing == []
     assert not set(HEAD) & set(match.tensors)
     assert match.sentence().endswith("; new classifier: head.weight, head.bias")
+
+
+@pytest.mark.parametrize("prefix", ["module.", "model.", "module.encoder_q.net."])
+def test_prefix_of_every_name_is_removed_and_reported(prefix):
+    weights = {f"{prefix}{name}": each for name, each in network().state_dict().items()}
+    match = match_weights(network(5), {**weights, "queue": torch.zeros(2)}, HEAD)
+    assert (match.prefix, match.share, match.unused) == (prefix, 1, ("queue",))
+    assert match.record()["prefix"] == prefix
+    assert f"prefix removed: {prefix}; " in match.sentence()
+
+
+def test_names_of_the_network_have_no_prefix():
+    inner = nn.ModuleDict({"model": network()})
+    names = inner.state_dict()
+    assert find_prefix(names, names) == ""
+    assert find_prefix([f"module.{name}" for name in names], names) == "module."
+    assert find_prefix(["other"], names) == ""
+    assert find_prefix(["a.head.bias", "b.head.bias"], network().state_dict()) == ""
+
+
+def test_two_networks_in_one_file_are_no_choice_of_ours():
+    names = network().state_dict()
+    both = [f"{side}.{name}" for side in ("student", "teacher") for name in names]
+    message = r"several networks, as student\., teacher\.: choose .*'\^student\\\.': ''"
+    with pytest.raises(ConfigError, match=message):
+        find_prefix(both, names)
+
+
+def test_share_counts_parameters_of_the_backbone():
+    weights = network().state_dict()
+    del weights["stem.0.weight"]  # 108 of 120
+    match = match_weights(network(5), weights, HEAD)
+    assert match.share == pytest.approx(0.1)
+    assert match.percentage == "10 %"
+    assert match.num_fitting == 5
+
+
+def test_statistics_of_another_width_are_not_interpolated():
+    wide = nn.ModuleDict({"stem": nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(8))})
+    match = match_weights(network(), wide.state_dict(), HEAD)
+    assert match.resized == ()
+    assert "stem.1.running_mean" in match.misshapen
 
 
 def test_absent_classifier_and_counters_are_no_difference():
@@ -61,18 +104,6 @@ def test_missing_misshapen_and_unused_are_named():
     )
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("resnet18", {"fc.weight", "fc.bias"}),
-        ("vgg11", {"classifier.6.weight", "classifier.6.bias"}),
-        ("mobilenet_v3_small", {"classifier.3.weight", "classifier.3.bias"}),
-    ],
-)
-def test_classifier_is_what_depends_on_classes(name, expected):
-    assert classifier_tensors(ARCHITECTURES[name]) == expected
-
-
 class Positions(nn.Module):
     def __init__(self, tokens: int, width: int = 1) -> None:
         super().__init__()
@@ -89,7 +120,7 @@ def test_positions_are_interpolated():
     assert "interpolated: pos_embed" in match.sentence()
 
 
-@pytest.mark.parametrize("shape", [(1, 17, 8), (1, 18, 1), (9,)])
+@pytest.mark.parametrize("shape", [(1, 17, 8), (1, 18, 1), (9,), (), (1, 4, 4, 1)])
 def test_positions_of_another_kind_do_not_fit(shape):
     match = match_weights(Positions(65), {"pos_embed": torch.zeros(shape)}, ())
     assert match.misshapen == ("pos_embed",)

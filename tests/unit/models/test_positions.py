@@ -43,6 +43,10 @@ def test_extra_tokens_keep_their_values_and_the_grid_is_interpolated():
         ("pos_embed", (1, 4, 4, 5), (1, 6, 6, 5)),
         ("relative_position_bias_table", (49, 3), (169, 3)),
         ("attention_biases", (3, 16), (3, 4)),
+        ("positional_embedding", (5, 3), (17, 3)),
+        ("pos_embed", (1, 4, 16, 6), (1, 4, 36, 6)),
+        ("rel_pos_bias", (6, 3, 3), (6, 7, 7)),
+        ("attn_rel_pos_h", (7, 8), (15, 8)),
     ],
 )
 def test_constant_embeddings_stay_constant(name, before, after):
@@ -75,6 +79,31 @@ def test_weights_of_another_meaning_are_left_alone():
 def test_positions_without_a_square_grid_are_named():
     with pytest.raises(ConfigError, match="pos_embed: 8 positions are no square grid"):
         resized("pos_embed", torch.zeros(1, 8, 2), (1, 30, 2))
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        ("pos_embed", (1, 17, 8), (1, 65, 1)),  # another width
+        ("pos_embed", (1, 17, 16), (1, 17, 64)),  # a width that is a square
+        ("pos_embed", (1, 16, 16), (1, 64, 64)),
+        ("pos_embed", (17, 8), (1, 65, 8)),  # another number of axes
+        ("pos_embed", (1, 65, 8), (65, 8)),
+        ("pos_embed", (), (1, 65, 8)),
+        ("pos_embed", (64,), (16,)),
+        ("pos_embed", (1, 8, 4, 6), (1, 8, 8, 12)),  # no square
+        ("pos_embed", (1, 8, 4, 4), (1, 16, 4, 8)),
+        ("relative_position_bias_table", (49, 3), (169, 6)),
+        ("relative_position_bias_table", (169, 4), (169, 9)),  # heads
+        ("attention_biases", (4, 16), (9, 16)),
+        ("attn.rel_pos_h", (7, 8), (7, 16)),
+    ],
+)
+def test_embeddings_of_another_network_are_refused(name, before, after):
+    name = name.replace(".", "_")
+    with pytest.raises(ConfigError, match=rf"{name}: .*") as caught:
+        resized(name, torch.zeros(before), after)
+    assert "\n" not in str(caught.value)
 
 
 def test_fewest_extra_tokens_leave_squares():

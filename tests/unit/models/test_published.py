@@ -1,4 +1,7 @@
+import socket
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.error import URLError
 
 import pytest
@@ -7,6 +10,7 @@ from safetensors.torch import save_file
 from torchvision.models import resnet18
 
 from resomap.errors import ConfigError, ResoMapError
+from resomap.models import published as published_module
 from resomap.models.published import find_published, weight_tags
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -82,6 +86,31 @@ def test_failed_download_names_address_and_place(cache):
     assert "\n" not in str(caught.value)
     for part in ("training.start", published.url, str(cache / Path(published.url).name)):
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("builder", ["resnet18", "timm/resnet10t"])
+def test_server_that_never_answers_is_given_up(tmp_path, monkeypatch, builder):
+    if builder.startswith("timm/"):
+        pytest.importorskip("timm")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(published_module, "ANSWER_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        # It accepts, and sends nothing.
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/weights.pth"
+        published = replace(find_published(builder), url=url)
+        if builder == "resnet18":
+            entry = SimpleNamespace(
+                get_state_dict=lambda **options: torch.hub.load_state_dict_from_url(
+                    url, **options
+                )
+            )
+            published = replace(published, entry=entry)
+        with pytest.raises(
+            ResoMapError, match=r"cannot be downloaded \(.*timed out.*\): fetch"
+        ):
+            published.load()
+    assert socket.getdefaulttimeout() is None
 
 
 def test_damaged_download_is_named(cache):

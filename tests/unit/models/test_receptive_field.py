@@ -28,10 +28,21 @@ def test_field_is_that_of_the_paper(name, layer, pixels):
 
 @pytest.mark.parametrize(
     ("name", "layer"),
-    [("efficientnet_b0", "features.1"), ("timm/vit_tiny_patch16_224", "blocks.0")],
+    [
+        ("efficientnet_b0", "features.1"),
+        ("timm/vit_tiny_patch16_224", "blocks.0"),
+        ("timm/mixer_s32_224", "blocks.0"),
+        ("timm/resmlp_12_224", "blocks.0"),
+    ],
 )
 def test_gates_and_attention_see_the_whole_image(name, layer):
     assert receptive_field(build_shapes(find_named(name), 64), 64, layer) == math.inf
+
+
+def test_weights_over_channels_mix_no_cells():
+    shapes = build_shapes(find_named("timm/convnext_atto"))
+    # A stem of 4 x 4 with stride 4, then two depthwise convolutions of 7 x 7.
+    assert receptive_field(shapes, 64, "stages.0") == 4 + 2 * 6 * 4
 
 
 def test_dilation_and_stride_widen_the_field():

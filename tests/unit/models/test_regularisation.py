@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torchvision.ops import StochasticDepth
 
-from resomap.config.architecture import Architecture
+from resomap.config.architecture import Architecture, build_architecture
 from resomap.errors import ConfigError
 from resomap.models.check import NetworkUse, check_networks
 from resomap.models.registry import build_model, build_on_meta
@@ -52,6 +52,20 @@ def test_network_without_it_is_refused_before_training(option, words):
     ]
     with pytest.raises(ConfigError, match=f"{KEY}.{option}"):
         build_model(architecture("resnet18"), 5, 64, Regularisation(**{option: 0.1}))
+
+
+def test_network_whose_weights_get_other_names_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "shifting.py").write_text(
+        "from torch import nn\n"
+        "def make(num_classes, dropout=0):\n"
+        "    layers = [nn.AdaptiveAvgPool2d(2), nn.Flatten()] + [nn.Dropout(dropout)] * bool(dropout)\n"
+        "    return nn.Sequential(*layers, nn.Linear(12, num_classes))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    use = NetworkUse((64,), 2, None, regularisation=Regularisation(dropout=0.1))
+    (problem,) = check_networks([build_architecture("shifting:make")], use)
+    assert "shifting:make: the names of its weights change with training.dropout" in problem
 
 
 def test_regularised_network_has_the_weights_of_its_seed():

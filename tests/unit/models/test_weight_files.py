@@ -1,3 +1,4 @@
+import pickle
 from argparse import Namespace
 from pathlib import Path
 
@@ -27,24 +28,32 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
     [
         TENSORS,
         {"epoch": 3, "state_dict": TENSORS},
-        {"model": {"module._orig_mod." + name: value for name, value in TENSORS.items()}},
+        {"model": {"state_dict": TENSORS}, "optimizer": {"lr": 0.1}},
         {"net": {**TENSORS, "version": 2}},
     ],
 )
 def test_state_dict_is_found_in_checkpoint(path, content):
     torch.save(content, path)
-    assert same(read_weight_file(path), TENSORS)
+    assert same(read_weight_file(path).tensors, TENSORS)
+
+
+def test_average_is_taken_and_its_keys_are_named(path):
+    average = {name: value + 1 for name, value in TENSORS.items()}
+    torch.save({"model": TENSORS, "model_ema": {"state_dict": average}}, path)
+    found = read_weight_file(path)
+    assert same(found.tensors, average)
+    assert found.keys == ("model_ema", "state_dict")
 
 
 def test_safetensors_are_read_under_any_name(path):
     save_file(TENSORS, path)
-    assert same(read_weight_file(path), dict(sorted(TENSORS.items())))
+    assert same(read_weight_file(path).tensors, dict(sorted(TENSORS.items())))
 
 
 def test_names_are_changed_by_each_rule_in_turn(path):
     torch.save(TENSORS, path)
     rules = ((r"^(\w+)\.weight$", r"\1.w"), (r"^stem", "conv"), (r"^conv\.w$", "first"))
-    assert list(read_weight_file(path, rules)) == ["first", "head.bias"]
+    assert list(read_weight_file(path, rules).tensors) == ["first", "head.bias"]
 
 
 def test_two_tensors_of_one_name_are_refused(path):
@@ -53,6 +62,17 @@ def test_two_tensors_of_one_name_are_refused(path):
         ResoMapError, match=r"rename: stem\.weight and head\.bias both become 'x'"
     ):
         read_weight_file(path, ((".*\\..*", "x"),))
+
+
+def test_rule_that_matches_nothing_is_refused(path):
+    torch.save(TENSORS, path)
+    rules = ((r"^stem", "conv"), (r"^stem\.", "x."), (r"^conv", "y"))
+    with pytest.raises(ResoMapError) as caught:
+        read_weight_file(path, rules)
+    assert str(caught.value) == (
+        r"config/training.yaml: training.start.rename: '^stem\\.' matches no tensor of the file, "
+        "such as stem.weight, head.bias"
+    )
 
 
 BROKEN = {"stem.weight": torch.tensor([1.0, float("nan")])}
@@ -80,25 +100,42 @@ def test_other_content_is_refused_in_one_line(path, content, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"<html>Not found</html>",
-        b"PK\x03\x04 torn archive",
-        b"\x80\x02}q\x00",
-        b"\x08\0\0\0\0\0\0\0{}",
-    ],
-)
-def test_file_that_is_none_is_refused_in_one_line(path, content):
-    path.write_bytes(content)
-    with pytest.raises(ResoMapError, match=r"training\.start: .*weights\.pth") as caught:
-        read_weight_file(path)
-    assert "\n" not in str(caught.value)
+NEITHER = "it is no safetensors and no file of torch.save"
+TORN = "it is damaged or incomplete: fetch it again"
+PICKLES = {
+    b"": "it is empty",
+    b"text": NEITHER,
+    b"hello world\nand more\n": NEITHER,
+    b"<html>Not found</html>": NEITHER,
+    b"PK\x03\x04 torn archive": TORN,
+    b"\x80\x02}q\x00": NEITHER,
+    pickle.dumps({"a": 1}): NEITHER,
+    b"\x08\0\0\0\0\0\0\0{}": TORN,
+    b"\xff\0\0\0\0\0\0\0{}": TORN,
+}
 
 
-def test_torn_file_is_refused(path):
-    torch.save({"a": torch.randn(1000)}, path)
-    path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(ResoMapError, match="cannot be read as weights"):
-        read_weight_file(path)
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors", ".bin"])
+@pytest.mark.parametrize(("content", "reason"), PICKLES.items())
+def test_file_that_is_none_is_refused_in_one_line(path, suffix, content, reason):
+    file = path.with_suffix(suffix)
+    file.write_bytes(content)
+    with pytest.raises(ResoMapError) as caught:
+        read_weight_file(file)
+    assert str(caught.value) == (
+        f"config/training.yaml: training.start: {file} cannot be read as weights: {reason}"
+    )
+
+
+def test_torn_file_is_refused_in_one_line(path):
+    for write in (torch.save, save_file):
+        write({"a": torch.randn(1000)}, path)
+        path.write_bytes(path.read_bytes()[:2000])
+        with pytest.raises(ResoMapError) as caught:
+            read_weight_file(path)
+        assert str(caught.value).endswith(f"cannot be read as weights: {TORN}")
+
+
+def test_folder_is_no_file_of_weights(tmp_path):
+    with pytest.raises(ResoMapError, match="cannot be read as weights: it is a folder"):
+        read_weight_file(tmp_path)

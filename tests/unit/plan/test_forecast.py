@@ -28,7 +28,9 @@ RECORD = {
     "peak_rss_mib": 800.0,
     "device_memory_mib": 1000,
 }
-IMAGES = ImageCounts(train=320, val=100, test=300, classes=6, stored_bytes=2**30)
+IMAGES = ImageCounts(
+    train=320, val=100, test=300, classes=6, stored_bytes=2**30, native_side=128
+)
 EXPLAINED = {
     "methods": ["gradcam", "integrated_gradients"],
     "ig_steps": 5,
@@ -107,12 +109,18 @@ def test_profile_counts_shapes_and_threads(defaults):
 
 def test_images_count_as_memory_unless_memory_mapped():
     side = 256  # 420 images of 192 KiB
-    assert forecast.add_image_memory(RECORD, side, IMAGES) == {
+    assert forecast.add_image_memory(RECORD, side, IMAGES, crops_native=False) == {
         "peak_memory_mib": 700 + 78.75,
         "peak_rss_mib": 800 + 78.75,
     }
     many = replace(IMAGES, train=10_000)
-    assert forecast.add_image_memory(RECORD, side, many)["peak_rss_mib"] == 800
+    assert forecast.add_image_memory(RECORD, side, many, False)["peak_rss_mib"] == 800
+
+
+def test_native_crops_keep_native_images_of_all_splits():
+    peaks = forecast.add_image_memory(RECORD, 64, IMAGES, crops_native=True)
+    # 720 images of 48 KiB, and 100 of 12 KiB for validation.
+    assert peaks["peak_rss_mib"] == pytest.approx(800 + 33.75 + 1.171875)
 
 
 def test_shares_equal_those_of_torch_modules():

@@ -17,7 +17,7 @@ from resomap.system.files import read_json, write_json
 from resomap.workflow import resources
 from resomap.workflow.jobs import MeasureSteps
 from tests.image_files import write_classes
-from tests.unit.plan.test_forecast import RECORD, cpu_config
+from tests.unit.plan.test_forecast import IMAGES, RECORD, cpu_config
 
 CPU, GPUS = Machine("a processor", 0), Machine("a card", 4)
 # The process cannot measure its own end.
@@ -148,8 +148,19 @@ def test_pretrained_weights_are_not_downloaded(defaults):
     config = cpu_config(
         defaults, sweep={"models": ["resnet18"]}, training={"start": "pretrained"}
     )
-    (job,) = measure.measurement_jobs(config, CPU, 8)
+    (job,) = measure.measurement_jobs(config, CPU, IMAGES)
     assert job.training.start.is_random
+
+
+@pytest.mark.parametrize(("crop_from", "side"), [("native", 128), ("resized", None)])
+def test_native_crops_are_measured_on_native_images(defaults, crop_from, side):
+    crop = {"scale": [0.35, 1.0], "ratio": [0.75, 1.3333], "crop_from": crop_from}
+    augmentation = {"random_resized_crop": crop}
+    config = cpu_config(
+        defaults, sweep={"models": ["tiny_cnn"]}, training={"augmentation": augmentation}
+    )
+    (job,) = measure.measurement_jobs(config, CPU, IMAGES)
+    assert job.native_side == side
 
 
 def test_another_machine_measures_again(defaults, measured, monkeypatch):
@@ -207,6 +218,8 @@ def test_command_measures_once_for_real(tmp_path, monkeypatch):
         "training: {batch_size: 4}\nsystem: {device: cpu}\n"
         "data: {native_resolution: 32, reef: {train: 32, val: 16, test: 24}}\n"
     )
+    # What is free on the disk is printed, and others write to it between the commands.
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2**40))
     command = ["plan", "--configfile", str(overlay), "--jobs", "2", "--rate", "0.05"]
     first = CliRunner().invoke(app, command)
     assert first.exit_code == 0, first.output

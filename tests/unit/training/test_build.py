@@ -56,7 +56,7 @@ def build_dropout_trainer(
     entry = Architecture(name="dropout", family="other", builder=builder)
     changes = {"batch_size": 4, "epochs": 1, **changes}
     recipe = config.training.model_copy(update=changes)
-    store = build_noise_store(batch_size=4, resolution=side, classes=3)
+    store = build_noise_store(batch_size=4, largest=side, classes=3)
     store = replace(store, counts={"train": 48, "val": 8})
     runtime: Runtime = config.system.training
     loaders = build_loaders(recipe, store, side, seed, runtime, Group(), CPU)

@@ -64,6 +64,7 @@ def test_two_processes_equal_one(tmp_path, micro_batch, passes):
     assert val_loss == pytest.approx(val["loss"], rel=1e-5)
 
 
+HEAD = ("4.weight", "4.bias")
 UNFREEZING = """
 import torch
 from resomap.training.distributed import join_group
@@ -79,7 +80,7 @@ with join_group(torch.device("cpu")) as (group, device):
 def train_unfreezing(group: Group) -> dict[str, torch.Tensor]:
     """Train an epoch with a frozen backbone, and one of all; return the weights."""
     model = build_network()
-    freezing = Freezing(model, finetune(freeze="backbone", unfreeze_epoch=1), 8)
+    freezing = Freezing(model, finetune(freeze="backbone", unfreeze_epoch=1), 8, HEAD)
     trainer = build_noise_trainer(model, 11, group=group, freezing=freezing)
     batches = []
     for batch in trainer.train_loader:

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from resomap.models.classifier import find_classifier
 from resomap.models.registry import build_model, load_architectures
 from resomap.training.finetune import Freezing, rate_scales
 from resomap.training.optimizers import build_optimizer
@@ -10,10 +11,11 @@ from tests.recipes import finetune, optimizer, schedule
 from tests.tiny_training import VAL_LOSS, build_network, build_noise_trainer
 
 SIDE = 8
+HEAD = ("5.weight", "5.bias")
 
 
 def frozen(model: nn.Module, **changes: object) -> Freezing:
-    return Freezing(model, finetune(**{"freeze": "backbone", **changes}), SIDE)
+    return Freezing(model, finetune(**{"freeze": "backbone", **changes}), SIDE, HEAD)
 
 
 def state_of(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -64,7 +66,7 @@ def test_epoch_alone_decides_what_is_frozen():
 
 def test_frozen_statistics_stay_and_weights_are_trained():
     model = build_network(batch_norm=True)
-    freezing = Freezing(model, finetune(freeze_bn=True), SIDE)
+    freezing = Freezing(model, finetune(freeze_bn=True), SIDE, HEAD)
     assert train(model, freezing) == [CLASSIFIER | WEIGHTS]
 
 
@@ -80,23 +82,23 @@ def test_frozen_backbone_needs_no_gradient_and_no_dropout():
 def test_frozen_statistics_are_used_for_normalising():
     model = build_network(batch_norm=True)
     model.train()
-    Freezing(model, finetune(freeze_bn=True), SIDE).apply(model, 0)
+    Freezing(model, finetune(freeze_bn=True), SIDE, HEAD).apply(model, 0)
     images = torch.randn(4, 3, SIDE, SIDE) + 5
     torch.testing.assert_close(model(images), model.eval()(images))
 
 
 def test_layer_decay_counts_from_the_classifier():
     model = build_network(batch_norm=True)
-    scales = rate_scales(model, finetune(layer_decay=0.5, backbone_lr=0.1), SIDE)
+    scales = rate_scales(model, finetune(layer_decay=0.5, backbone_lr=0.1), SIDE, HEAD)
     assert [scales[each] for each in model.parameters()] == pytest.approx(
         [0.05] * 4 + [1.0] * 2
     )
-    assert rate_scales(model, finetune(layer_decay=1.0), SIDE) == {}
+    assert rate_scales(model, finetune(layer_decay=1.0), SIDE, HEAD) == {}
 
 
 def build_decayed() -> tuple[nn.Module, torch.optim.Optimizer]:
     model = build_network(batch_norm=True)
-    scales = rate_scales(model, finetune(layer_decay=0.5, backbone_lr=0.1), SIDE)
+    scales = rate_scales(model, finetune(layer_decay=0.5, backbone_lr=0.1), SIDE, HEAD)
     return model, build_optimizer(optimizer(0.01), model, scales)
 
 
@@ -144,6 +146,7 @@ def test_frozen_backbone_is_found_in_every_shipped_network():
     for architecture in load_architectures().values():
         with torch.device("meta"):
             model = build_model(architecture, 5)
-        Freezing(model, finetune(freeze="backbone"), 224).apply(model, 0)
+        classifier = find_classifier(architecture, 5, 224)
+        Freezing(model, finetune(freeze="backbone"), 224, classifier).apply(model, 0)
         trained = [each for each in model.parameters() if each.requires_grad]
         assert [each.shape[0] for each in trained] == [5, 5], architecture.name

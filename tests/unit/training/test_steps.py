@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from resomap.config.augmentation import RandomResizedCrop
 from resomap.models.registry import build_model
 from resomap.training import build, steps
 from resomap.training.steps import (
@@ -61,11 +62,15 @@ def test_timer_of_long_steps_ends_after_two(clocks):
 
 
 def measure(
-    config: Any, resolutions: tuple[int, ...] = (16, 24), **recipe: Any
+    config: Any,
+    resolutions: tuple[int, ...] = (16, 24),
+    native_side: int | None = None,
+    **recipe: Any,
 ) -> list[dict[str, Any]]:
     training, runtime = config.training.model_copy(update=recipe), config.system.training
     model = config.models[0]
-    return list(measure_cells(model, training, resolutions, 6, runtime, CPU, SHORTEST))
+    cell = model, training, resolutions, 6, runtime, CPU, SHORTEST, native_side
+    return list(measure_cells(*cell))
 
 
 def test_cells_have_every_piece_of_a_training(config):
@@ -92,6 +97,27 @@ def test_cells_use_trainer_of_recipe(config, monkeypatch):
     assert (trainer.precision, trainer.ema is not None) == ("bf16", True)
     assert len(next(iter(trainer.train_loader))[0]) == 8
     assert trainer.optimizer.state
+
+
+def test_native_crops_are_cut_from_images_of_the_native_side(config, monkeypatch):
+    trainers, sides = [], []
+
+    def build_and_keep(*parts):
+        trainers.append(build.build_trainer(*parts))
+        return trainers[-1]
+
+    def native_images(store):
+        sides.append(store.native_resolution)
+        return store.images("train", store.native_resolution)
+
+    monkeypatch.setattr(steps, "build_trainer", build_and_keep)
+    monkeypatch.setattr(steps.NoiseStore, "native_images", native_images)
+    crop = RandomResizedCrop(scale=(0.9, 1.0), ratio=(1.0, 1.0), crop_from="native")
+    augmentation = config.training.augmentation.model_copy(update={"random_resized_crop": crop})
+    measure(config, (16, 24), 96, augmentation=augmentation)
+    assert sides == [96, 96]
+    shapes = [next(iter(trainer.train_loader))[0].shape[2:] for trainer in trainers]
+    assert shapes == [(16, 16), (24, 24)]
 
 
 def test_noise_store_has_all_classes_and_bounded_size():

@@ -16,6 +16,9 @@ CPU = torch.device("cpu")
 NORMALISE = Normalise((0.5, 0.5, 0.5), (0.25, 0.25, 0.25), CPU)
 
 
+HEAD = ("head.weight", "head.bias")
+
+
 class SmallNet(nn.Module):
     """Convolution, BatchNorm and a linear layer; without `norm`, no BatchNorm."""
 
@@ -149,6 +152,7 @@ def fine_tune(model: nn.Module, images: torch.Tensor, recipe: Training) -> nn.Mo
         torch.arange(300) // 75,
         NORMALISE,
         nn.CrossEntropyLoss(),
+        classifier=HEAD,
         recipe=recipe,
         settings=FineTuning(epochs=3, learning_rate_factor=10.0),
         seed=0,

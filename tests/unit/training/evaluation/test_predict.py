@@ -42,11 +42,16 @@ class StoredNoise:
         return np.arange(self.counts[split]) % self.num_classes
 
 
+HEAD = ("5.weight", "5.bias")  # of `network`
+
+
 @pytest.fixture
 def adapter(tmp_path, defaults) -> Adapter:
     config = build_config(merge(defaults, {"evaluation": {"modes": ["raw", "bn", "finetune"]}}))
     store = StoredNoise(tmp_path)
-    return Adapter(store, torch.device("cpu"), config.evaluation, config.training, seed=0)
+    return Adapter(
+        store, torch.device("cpu"), config.evaluation, config.training, seed=0, classifier=HEAD
+    )
 
 
 def network(norm: type[nn.Module] = nn.BatchNorm2d) -> nn.Module:
@@ -133,7 +138,8 @@ def test_transformer_is_evaluated_at_a_size_it_was_not_built_for(adapter):
     )
     torch.manual_seed(0)
     model = build_model(entry, 3, 8)
-    bound = replace(only(adapter, "raw", "finetune"), architecture=entry)
+    head = ("head.weight", "head.bias")
+    bound = replace(only(adapter, "raw", "finetune"), architecture=entry, classifier=head)
     predictions = predict_modes(model, bound, RESOLUTIONS)
     alone = predict_modes(model, only(adapter, "raw"), (8,))
     assert np.array_equal(predictions["test"]["logits_r8"], alone["test"]["logits_r8"])
