@@ -321,12 +321,10 @@ def alarm_title(finding: Finding) -> str:
     models = finding.subject["models"]
     who = f" by {join_names(models)}" if models else ""
     where = sentence_case(", ".join(places))
-    if finding.subject["refuted"]:
-        return (
-            f"{where.replace(' all images', '')}: right answers{who} have their evidence off the "
-            "object, but no exchange confirms that they rest on something else"
-        )
-    return f"{where} are predicted correctly for the wrong reason{who}"
+    if not finding.subject["refuted"]:
+        return f"{where} are predicted correctly for the wrong reason{who}"
+    where, problem = where.replace(" all images", ""), "have their evidence off the object"
+    return f"{where}: right answers{who} {problem}, but no exchange confirms it"
 
 
 def explanations_title(run: dict[str, Any]) -> str:
