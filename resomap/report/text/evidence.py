@@ -318,13 +318,12 @@ def alarm_title(finding: Finding) -> str:
         # `all` stands alone: a dataset without groups has no other.
         sizes.setdefault(join_names(groups), []).append(str(px))
     places = [f"at {join_names(px)} px {groups} images" for groups, px in sizes.items()]
-    models = finding.subject["models"]
+    models, where = finding.subject["models"], sentence_case(", ".join(places))
     who = f" by {join_names(models)}" if models else ""
-    where = sentence_case(", ".join(places))
     if not finding.subject["refuted"]:
         return f"{where} are predicted correctly for the wrong reason{who}"
-    where, problem = where.replace(" all images", ""), "have their evidence off the object"
-    return f"{where}: right answers{who} {problem}, but no exchange confirms it"
+    right = f"{where.replace(' all images', '')}: right answers{who}"
+    return f"{right} have their evidence off the object, but no exchange confirms it"
 
 
 def explanations_title(run: dict[str, Any]) -> str:
