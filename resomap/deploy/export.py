@@ -200,15 +200,18 @@ def _scale_and_shift(
     epsilon = next((each.f for each in node.attribute if each.name == "epsilon"), 1e-5)
     scale = gamma / np.sqrt(variance + epsilon)
     output = node.output[0]
-    names = {"scale": scale, "shift": beta - mean * scale}
+    # No name that ends in `_scale`: the quantiser would take it for its own of the tensor.
+    names = {"factor": scale, "offset": beta - mean * scale}
     shape = (-1, *[1] * (rank - 2))
     for word, values in names.items():
         stored = values.astype(np.float32).reshape(shape)
-        graph.initializer.append(onnx.numpy_helper.from_array(stored, f"{output}_{word}"))
-    inner = f"{output}_scaled"
+        graph.initializer.append(onnx.numpy_helper.from_array(stored, f"{output}_norm_{word}"))
+    inner = f"{output}_norm_product"
     made = [
-        onnx.helper.make_node("Mul", [node.input[0], f"{output}_scale"], [inner], inner),
-        onnx.helper.make_node("Add", [inner, f"{output}_shift"], [output], f"{output}_shifted"),
+        onnx.helper.make_node("Mul", [node.input[0], f"{output}_norm_factor"], [inner], inner),
+        onnx.helper.make_node(
+            "Add", [inner, f"{output}_norm_offset"], [output], f"{output}_norm"
+        ),
     ]
     for each in made:
         each.metadata_props.add(key=MODULE_KEY, value=node_module(node))

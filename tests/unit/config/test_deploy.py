@@ -40,7 +40,6 @@ def test_section_holds_what_it_is_given(defaults):
         ({"cells": "best"}, "cells"),
         ({"max_flips": 1.5}, "max_flips"),
         ({"measurements": [""]}, "measurements"),
-        ({"device": "pi5"}, "device"),
     ],
 )
 def test_wrong_value_is_refused_with_its_key(defaults, change, key):
@@ -65,3 +64,8 @@ def test_packages_of_runtimes_that_are_not_asked_for_are_not_needed(defaults, mo
         deploy_section, "find_spec", lambda name: None if name == "openvino" else 1
     )
     check_deploy_packages(build(defaults))
+
+
+def test_unknown_key_is_refused(defaults):
+    with pytest.raises(ConfigError, match=r"unknown key system\.deploy\.device"):
+        build(defaults, device="pi5")

@@ -9,7 +9,7 @@ from resomap.errors import ConfigError
 def test_missing_package_is_named_with_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ConfigError) as error:
-        import_package("onnx.helper")
+        import_package("onnx")
     assert str(error.value) == (
         "config/system.yaml: system.deploy: onnx is not installed: install with "
         "`pip install 'resomap[deploy]'`"
