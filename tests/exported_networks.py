@@ -96,3 +96,18 @@ def change_tensor(model, name: str, change) -> None:
     changed = np.ascontiguousarray(change(values)).astype(values.dtype)
     assert not np.array_equal(changed, values)
     stored.CopyFrom(numpy_helper.from_array(changed, name))
+
+
+def build_vit(num_classes: int, image_size: int = 30) -> nn.Module:
+    """Return a small vision transformer with patches of 10 px."""
+    from torchvision.models import VisionTransformer
+
+    return VisionTransformer(
+        image_size=image_size,
+        patch_size=10,
+        num_layers=1,
+        num_heads=2,
+        hidden_dim=16,
+        mlp_dim=32,
+        num_classes=num_classes,
+    )

@@ -9,10 +9,12 @@ import torch
 
 from resomap.config.data import PrepareOptions
 from resomap.config.load import build_config, merge
+from resomap.data.store.store import open_store
 from resomap.deploy import run as deploy_run
 from resomap.deploy.export import read_record
 from resomap.entry import export, prepare_data, resize_data
-from resomap.models.registry import build_model
+from resomap.entry.exported_run import open_images
+from resomap.models.registry import build_model, resize_network
 from resomap.system.files import read_arrays, read_json
 from resomap.training.checkpoint import save_weights
 from resomap.workflow import jobs
@@ -71,6 +73,10 @@ def weights(tmp_path_factory, config, data) -> Path:
 
 def run_export(folder, config, data, weights, eval_resolution="16"):
     job = build_job(config, jobs.Export, **WILDCARDS, eval_resolution=eval_resolution)
+    return export_files(job, folder, data, weights)
+
+
+def export_files(job, folder, data, weights):
     networks = tuple(folder / f"{name}.onnx" for name in job.precisions)
     files = (folder / "export.json", folder / "logits.npz")
     export.main(job, data, weights, networks, *files, threads=1)
@@ -100,6 +106,31 @@ def test_run_is_exported_at_a_test_resolution(tmp_path, config, data, weights, s
     assert (fp32["certified"], fp32["deployable"], fp32["n"]) == ("True", "1", "24")
     # 24 images never show a loss within two points.
     assert (int8["certified"], int8["n_seeds"]) == ("False", "1")
+
+
+def test_transformer_is_exported_padded_and_with_resized_positions(tmp_path, defaults, data):
+    small = {"family": "vit", "builder": "tests.exported_networks:build_vit", "off_grid": "pad"}
+    change = merge(SWEEP, {"models": {"small_vit": small}, "sweep": {"models": ["small_vit"]}})
+    config = build_config(merge(defaults, change))
+    run = {"family": "vit", "model": "small_vit", "resolution": "24", "seed": "0"}
+    job = build_job(config, jobs.Export, **run, eval_resolution="16")
+    torch.manual_seed(0)
+    network = build_model(job.architecture, len(read_json(data)["classes"]), 24)
+    # Both are zero at first, and would hide wrong positions.
+    torch.nn.init.normal_(network.encoder.pos_embedding)
+    torch.nn.init.normal_(network.heads.head.weight)
+    save_weights(tmp_path / "best.safetensors", network.state_dict(), {"status": "ok"})
+
+    record, logits = export_files(job, tmp_path, data, tmp_path / "best.safetensors")
+    assert record["status"] == "deployable"
+    # 24 px are padded to 3 x 3 patches, 16 px to 2 x 2.
+    resized = resize_network(network, job.architecture, logits["torch"].shape[1], 16).eval()
+    assert resized.encoder.pos_embedding.shape == (1, 5, 16)
+    images = next(iter(open_images(job, open_store(data)).test()))
+    with torch.no_grad():
+        expected = resized(torch.from_numpy(images)).numpy()
+    assert np.abs(logits["fp32"][: len(expected)] - expected).max() < 1e-4 * np.ptp(expected)
+    assert np.ptp(expected, axis=0).min() > 0
 
 
 def test_diverged_run_has_empty_files(tmp_path, config, data):
