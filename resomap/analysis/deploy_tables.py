@@ -43,7 +43,9 @@ def deploy_rows(records: Sequence[Path], margin: float, confidence: float) -> It
 
 def _row(exports: Sequence[RunExport], precision: str, margin: float, confidence: float) -> Row:
     finished = [each for each in exports if each.record["status"] not in UNFINISHED]
-    proven = [each for each in finished if each.record["status"] == "deployable"]
+    deployable = [each for each in finished if each.record["status"] == "deployable"]
+    # A network that cannot be quantised has no logits in that precision.
+    proven = [each for each in deployable if precision in each.logits]
     compared = [each for each in finished if each.record["parity"]]
     row: Row = {"precision": precision, "deployable": len(proven), "n_seeds": len(finished)}
     if compared:

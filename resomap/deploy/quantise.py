@@ -12,7 +12,7 @@ import numpy as np
 from resomap.deploy.export import INPUT_NAME, ExportedNetwork, read_record, seal
 from resomap.deploy.packages import import_package
 from resomap.deploy.sessions import compute_logits, open_session
-from resomap.errors import DataError
+from resomap.errors import DataError, ResoMapError
 
 CALIBRATION_IMAGES = 256
 CALIBRATION_SEED = 0
@@ -22,12 +22,16 @@ GRANULARITIES = ("per_channel", "per_tensor")
 """Whether each output channel of a weight has a scale of its own."""
 
 
+class QuantisationError(ResoMapError):
+    """A network that the runtime cannot quantise."""
+
+
 def draw_calibration_rows(
     available: int, count: int = CALIBRATION_IMAGES, seed: int = CALIBRATION_SEED
 ) -> np.ndarray:
-    """Return the rows of the training images that activations are measured on, ascending."""
+    """Return the rows of the images that a quantisation measures, ascending."""
     if available < 1:
-        raise DataError("there is no training image: a network cannot be quantised")
+        raise DataError("there is no image to draw: a network cannot be quantised")
     rows = np.random.default_rng(seed).permutation(available)[:count]
     return np.sort(rows)
 
@@ -55,7 +59,7 @@ def quantise_network(
     `calibration` are the normalised training images (N, 3, r, r) from which the ranges of the
     activations are taken; `seed` is that of their rows, for the record. The granularity is
     decided by the mean squared error of the logits on the `validation` images (M, 3, r, r), so
-    that no test image has a part in it.
+    that no test image has a part in it. QuantisationError where ONNX Runtime cannot do it.
     """
     models, errors = dict[str, Any](), dict[str, float]()
     expected = _logits(exported, validation)
@@ -92,6 +96,20 @@ def _logits(content: bytes, images: np.ndarray) -> np.ndarray:
 
 
 def _quantise(exported: bytes, calibration: np.ndarray, *, per_channel: bool) -> Any:
+    """Return the quantised model; QuantisationError with the reason of the runtime."""
+    try:
+        return _quantise_file(exported, calibration, per_channel=per_channel)
+    # Its quantiser raises errors of any type, and a disk without space is none of its own.
+    except OSError:
+        raise
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise QuantisationError(
+            f"it cannot be quantised: {type(error).__name__}: {reason}"
+        ) from error
+
+
+def _quantise_file(exported: bytes, calibration: np.ndarray, *, per_channel: bool) -> Any:
     """Return the quantised model; its convolutions and products compute in int8."""
     onnx = import_package("onnx")
     quantization = import_package("onnxruntime.quantization")

@@ -1,6 +1,6 @@
 """The exports of one trained run: in fp32, proven against PyTorch, and in lower precisions."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from torch import nn
 from resomap.config.deploy import DeployPrecision
 from resomap.deploy.export import ExportedNetwork, ExportError, export_network
 from resomap.deploy.network_parity import NetworkParity, prove_parity
-from resomap.deploy.quantise import quantise_network
+from resomap.deploy.quantise import QuantisationError, quantise_network
 from resomap.deploy.sessions import SESSION_SETTINGS, compute_logits, open_session
 
 
@@ -62,24 +62,32 @@ def export_run(
     if parity.failure is not None:
         failed = _failed(precisions, images, str(parity.failure))
         return ExportedRun(failed.networks, failed.record | {"parity": parity.record()}, logits)
-    made = dict(_lower_precisions(exported, images, precisions))
-    for precision, lowered in made.items():
-        if precision not in logits:
-            logits[precision] = compute_logits(open_session(lowered.content), images.test())
-    record = _record("deployable", None, parity)
-    record["networks"] = {precision: each.record for precision, each in made.items()}
-    return ExportedRun({name: each.content for name, each in made.items()}, record, logits)
-
-
-def _lower_precisions(
-    exported: ExportedNetwork, images: RunImages, precisions: Sequence[DeployPrecision]
-) -> Iterator[tuple[DeployPrecision, ExportedNetwork]]:
+    run = ExportedRun({}, _record("deployable", None, parity), logits)
     for precision in precisions:
-        if precision == "fp32":
-            yield precision, exported
-        else:
-            calibration, validation = images.calibration(), images.validation()
-            yield precision, quantise_network(exported.content, calibration, validation)
+        _add_precision(run, precision, exported, images)
+    return run
+
+
+def _add_precision(
+    run: ExportedRun,
+    precision: DeployPrecision,
+    exported: ExportedNetwork,
+    images: RunImages,
+) -> None:
+    """Add one precision of an exported network to a run, or why there is none."""
+    if precision == "fp32":
+        made = exported
+    else:
+        try:
+            made = quantise_network(exported.content, images.calibration(), images.validation())
+        # The network in fp32 is as good without it.
+        except QuantisationError as error:
+            run.networks[precision] = b""
+            run.record["networks"][precision] = {"failure": str(error)}
+            return
+        run.logits[precision] = compute_logits(open_session(made.content), images.test())
+    run.networks[precision] = made.content
+    run.record["networks"][precision] = made.record
 
 
 def no_exports(precisions: Sequence[DeployPrecision], status: str) -> ExportedRun:

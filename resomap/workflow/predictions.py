@@ -58,7 +58,7 @@ DEPLOY = (
     Column("precision", "", "fp32, or int8 (quantised with training images)"),
     SEEDS,
     N_IMAGES,
-    Column("deployable", "count", "runs whose network in fp32 equals the one in PyTorch"),
+    Column("deployable", "count", "runs with a network whose fp32 equals the one in PyTorch"),
     Column("flips", "count", "answers of all runs that are not those in PyTorch"),
     Column(
         "largest_difference", "ratio", "largest difference of a logit over the range of logits"

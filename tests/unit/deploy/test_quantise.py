@@ -78,6 +78,6 @@ def test_few_training_images_are_all_taken():
     assert draw_calibration_rows(5).tolist() == [0, 1, 2, 3, 4]
 
 
-def test_no_training_image_is_refused():
-    with pytest.raises(DataError, match="no training image"):
+def test_drawing_from_no_image_is_refused():
+    with pytest.raises(DataError, match="no image to draw"):
         draw_calibration_rows(0)

@@ -10,6 +10,7 @@ import torch
 from resomap.config.data import PrepareOptions
 from resomap.config.load import build_config, merge
 from resomap.data.store.store import open_store
+from resomap.deploy import quantise
 from resomap.deploy import run as deploy_run
 from resomap.deploy.export import read_record
 from resomap.entry import export, prepare_data, resize_data
@@ -140,6 +141,27 @@ def test_diverged_run_has_empty_files(tmp_path, config, data):
     assert record["status"] == "diverged"
     assert len(logits["label"]) == 0
     assert [(tmp_path / f"{name}.onnx").stat().st_size for name in ("fp32", "int8")] == [0, 0]
+
+
+def test_network_that_cannot_be_quantised_keeps_its_fp32(
+    tmp_path, config, data, weights, monkeypatch
+):
+    def refuse(*_, **__):
+        raise ValueError("cannot reshape\nmore")
+
+    monkeypatch.setattr(quantise, "_quantise_file", refuse)
+    record, _ = run_export(tmp_path, config, data, weights)
+    reason = "it cannot be quantised: ValueError: cannot reshape"
+    assert record["status"] == "deployable"
+    assert record["networks"]["int8"] == {"failure": reason}
+    assert (tmp_path / "int8.onnx").stat().st_size == 0
+    assert (tmp_path / "fp32.onnx").stat().st_size == record["networks"]["fp32"]["bytes"]
+
+    job = build_job(config, jobs.CompareExports)
+    compare_exports.main(job, (tmp_path / "export.json",), tmp_path / "deploy.csv")
+    fp32, int8 = read_table(tmp_path / "deploy.csv")
+    assert (fp32["deployable"], fp32["certified"]) == ("1", "True")
+    assert (int8["deployable"], int8["certified"], int8["accuracy"]) == ("0", "False", "")
 
 
 def test_wrong_export_is_named_and_not_written(
