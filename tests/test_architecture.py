@@ -66,6 +66,7 @@ MAY_IMPORT = {
     "models": CORE,
     "profiling": CORE | RESULTS_CONTRACT,
     "explain": CORE | RESULTS_CONTRACT,
+    "deploy": CORE | RESULTS_CONTRACT | {"analysis.statistics"},
     "training": CORE | RESULTS_CONTRACT | {"data", "models"},
     "trainer": {"training"},
     "callbacks": {"training"},
