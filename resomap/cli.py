@@ -24,6 +24,7 @@ from resomap.config.library_names import (
 from resomap.config.load import SHIPPED_CONFIG, load_config
 from resomap.config.schema import Config
 from resomap.errors import ConfigError, ResoMapError
+from resomap.parity import parity
 from resomap.plan.forecast import estimate_minutes
 from resomap.status.summary import read_status
 from resomap.status.table import status_lines
@@ -242,6 +243,9 @@ def compare(
         sweeps = read_runs(first, config), read_runs(second, other)
         record = compare_sweeps(*sweeps, rules.confidence)
     typer.echo(json.dumps(record, indent=1) if as_json else "\n".join(comparison_lines(record)))
+
+
+app.command()(_printed_errors()(parity))
 
 
 @app.command()

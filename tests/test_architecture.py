@@ -74,7 +74,9 @@ MAY_IMPORT = {
     "check": CORE | {"workflow", "data", "report", "models.check", "training.initial_weights"},
     "network_card": CORE | {"models", "profiling.summary"},
     "entry": CORE | {"workflow", "data", "models", "training", "profiling", "explain"},
-    "cli": CORE | {"workflow", "plan", "status", "check", "analysis", "report", "network_card"},
+    "parity": CORE | {"workflow", "analysis", "data", "models", "training", "deploy"},
+    "cli": CORE
+    | {"workflow", "plan", "status", "check", "analysis", "report", "network_card", "parity"},
     "workflow_scripts": CORE
     | {"workflow", "analysis", "report", "mlflow_copy", "entry.arguments"},
 }
@@ -90,6 +92,7 @@ DRIVER = (
     "report",
     "check",
     "text",
+    "parity",
     "cli",
 )
 HEAVY = ("torch", "torchvision", "captum")

@@ -32,7 +32,10 @@ STATISTICS = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 def describe(**changes) -> Preprocessing:
     values = {
-        "native_resolution": 32, "resolution": 16, "aspect": "squash", "filter": "bilinear",
+        "native_resolution": 32,
+        "resolution": 16,
+        "aspect": "squash",
+        "filter": "bilinear",
         **STATISTICS,
     }
     return describe_preprocessing(**values | changes)
