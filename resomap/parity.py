@@ -204,13 +204,14 @@ def _load_network(
     """Return a run's network as a function of arrays, and the metadata of its weights."""
     import torch
 
+    from resomap.config.sweep_checks import find_architecture
     from resomap.models.registry import build_model, resize_network
     from resomap.models.regularisation import Regularisation
     from resomap.training.checkpoint import load_weights
 
     checkpoint = Path("checkpoints", *run.folder.parts[-4:], "best.safetensors")
     state, metadata = load_weights(results / checkpoint)
-    architecture = next(each for each in config.models if each.name == run.cell.model)
+    architecture = find_architecture(config.models, run.cell.model)
     recipe = config.training
     settings = store.num_classes, run.cell.resolution
     model = build_model(
