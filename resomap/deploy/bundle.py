@@ -6,6 +6,8 @@ labels.txt            the class of each output, one a line
 golden.npz            test images as stored and resized (uint8), and their logits
 card.md               what it is, how good, and where its evidence fails
 predict.py            classifies image files, and checks the golden images
+measure.py            measures latency on the machine that it runs on
+bundle.json           the sha256 of every file above
 """
 
 import json
@@ -16,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from resomap.deploy import predict
+from resomap.deploy import measure, predict
 from resomap.deploy.card import CardFacts, card_text
 from resomap.deploy.preprocessing import FILE, Preprocessing, write_preprocessing
 from resomap.errors import DataError
@@ -80,14 +82,15 @@ def write_bundle(
     arrays = {"native": golden.native, "images": images, "logits": golden.logits}
     files.write_arrays(folder / GOLDEN_FILE, **arrays)
     files.write_text(folder / CARD_FILE, card_text(facts, preprocessing))
-    source = Path(predict.__file__)
-    files.write_text(folder / source.name, source.read_text(encoding="utf-8"))
-    _write_fingerprints(folder, source.name)
+    programs = [Path(module.__file__) for module in (predict, measure)]
+    for program in programs:
+        files.write_text(folder / program.name, program.read_text(encoding="utf-8"))
+    _write_fingerprints(folder, [program.name for program in programs])
 
 
-def _write_fingerprints(folder: Path, program: str) -> None:
+def _write_fingerprints(folder: Path, programs: Sequence[str]) -> None:
     """Write the sha256 of every file of the bundle, by which a changed one is recognised."""
-    names = (MODEL_FILE, FILE, LABELS_FILE, GOLDEN_FILE, CARD_FILE, program)
+    names = (MODEL_FILE, FILE, LABELS_FILE, GOLDEN_FILE, CARD_FILE, *programs)
     digests = {name: files.file_sha256(folder / name) for name in names}
     files.write_json(folder / FINGERPRINTS_FILE, digests)
 
