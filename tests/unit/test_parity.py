@@ -55,7 +55,7 @@ def test_json_holds_a_row_of_each_preprocessing_and_size(directory):
     assert result.exit_code == 0, result.output
     rows = json.loads(result.output)
     assert {row["resolution"] for row in rows} == {16, SIDE}
-    assert len(rows) == 2 * 29
+    assert len(rows) == 2 * 30
     own = [row for row in rows if row["name"] == "as trained"]
     assert [(row["flips"], row["lost"], row["images"]) for row in own] == [(0, 0, 20)] * 2
     by_name = {row["name"]: row for row in rows if row["resolution"] == SIDE}
