@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -68,10 +68,14 @@ def parity(
     for side in resolution or (chosen.resolution,):
         source = open_run(directory / "results", config, chosen, side)
         _check_names(path or (), source.preprocessing)
-        stored = source.images[:images] if images else source.images
-        labels = source.labels[: len(stored)]
+        if images:
+            source = source.sample(images)
         results += measure_preprocessing(
-            stored, labels, source.preprocessing, source.networks, config.report.confidence
+            source.images,
+            source.labels,
+            source.preprocessing,
+            source.networks,
+            config.report.confidence,
         )
     if as_json:
         typer.echo(json.dumps([each.as_row() for each in results], indent=1))
@@ -122,7 +126,7 @@ def find_cell(text: str | None, results: Path, config: Config) -> "Cell":
 
 @dataclass(frozen=True)
 class StoredImages:
-    """Images of the store at native resolution, read from the disk where they are sliced."""
+    """Images of the store at native resolution; those of a slice are read when it is an array."""
 
     native: "np.ndarray"
     rows: "np.ndarray"
@@ -130,7 +134,7 @@ class StoredImages:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, part: slice) -> Any:
+    def __getitem__(self, part: Any) -> Any:
         return StoredImages(self.native, self.rows[part])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> "np.ndarray":
@@ -145,6 +149,15 @@ class RunSource:
     labels: "np.ndarray"
     preprocessing: "Preprocessing"
     networks: "list[Callable[[np.ndarray], np.ndarray]]"
+
+    def sample(self, count: int) -> "RunSource":
+        """Return the source with a random sample of its images, the same in every call."""
+        import numpy as np
+
+        # Not the first: images are often stored class by class.
+        drawn = np.random.default_rng(0).permutation(len(self.labels))[:count]
+        chosen = np.sort(drawn)
+        return replace(self, images=self.images[chosen], labels=self.labels[chosen])
 
 
 def open_run(results: Path, config: Config, cell: "Cell", resolution: int) -> RunSource:

@@ -107,7 +107,7 @@ def main(arguments: Sequence[str]) -> int:
     """Prove the golden images, measure, and write measurement.json; return the exit code."""
     folder = Path(__file__).resolve().parent
     sys.path.insert(0, str(folder))
-    import predict
+    import predict  # type: ignore[import-not-found]
 
     threads = int(arguments[0]) if arguments else 1
     spec = predict.load_preprocessing(folder / "preprocessing.json")

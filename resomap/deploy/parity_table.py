@@ -13,6 +13,7 @@ from resomap.text import (
     format_points,
 )
 
+OTHER_RESIZES = ("another filter", "no antialias", "nearest pixel", "half-pixel shift")
 HEAD = ("preprocessing", "what differs", "answers changed", "points lost", "interval", "logits")
 
 
@@ -24,7 +25,7 @@ def parity_lines(
         of_side = [each for each in results if each.resolution == side]
         seeds = format_count(of_side[0].seeds, "seed")
         images = format_count(of_side[0].images, "test image")
-        yield f"{cell}, given images of {side} px: {images}, {seeds}, {100 * confidence:g} %"
+        yield f"{cell}, given images of {side} px: {images}, {seeds}, {100 * confidence:g} % intervals"
         yield from align_columns([HEAD, *map(_row, of_side)])
         yield describe_costs(of_side, confidence)
         yield ""
@@ -45,26 +46,34 @@ def _row(result: PreprocessingCost) -> tuple[str, ...]:
 
 
 def describe_costs(results: Sequence[PreprocessingCost], confidence: float) -> str:
-    """Return which faithful preprocessing and which other one change most answers."""
+    """Return how many answers faithful preprocessings, other resizes and mistakes change."""
     measured = [each for each in results if each.lost is not None and each.kind != "reference"]
     faithful = [each for each in measured if each.kind in SAME]
-    others = [each for each in measured if each.kind not in SAME]
-    sentences = []
-    if faithful:
-        worst = max(faithful, key=_harm)
-        sentences.append(
-            f"Of {format_count(len(faithful), 'way')} to do what the training did, {worst.name} "
-            f"changes the most answers: {format_percent(worst.flips)}."
-        )
-    if others:
-        worst = max(others, key=_harm)
-        assert worst.lost is not None
-        ends = format_interval(100 * worst.lost.low, 100 * worst.lost.high, 1)
-        sentences.append(
-            f"{worst.name} ({worst.kind}) changes {format_percent(worst.flips)} and loses "
-            f"{format_points(worst.lost.mean)} ({format_confidence(confidence)} {ends})."
-        )
+    others = [each for each in measured if each.kind not in (*SAME, "compression")]
+    resizes = [each for each in others if each.kind in OTHER_RESIZES]
+    sentences = [_describe_faithful(faithful)] if faithful else []
+    groups = (resizes, [each for each in others if each not in resizes])
+    for group in filter(None, groups):
+        sentences.append(_describe_worst(max(group, key=_harm), confidence))
     return " ".join(sentences)
+
+
+def _describe_faithful(results: Sequence[PreprocessingCost]) -> str:
+    worst = max(results, key=_harm)
+    ways = format_count(len(results), "way")
+    if worst.flips == 0:
+        return f"No answer changes in any of {ways} to do what the training did."
+    flips = format_percent(worst.flips)
+    return f"Of {ways} to do what the training did, {worst.name} changes most answers: {flips}."
+
+
+def _describe_worst(result: PreprocessingCost, confidence: float) -> str:
+    assert result.lost is not None
+    ends = format_interval(100 * result.lost.low, 100 * result.lost.high, 1)
+    return (
+        f"{result.name} ({result.kind}) changes {format_percent(result.flips)} of the answers and "
+        f"loses {format_points(result.lost.mean)} ({format_confidence(confidence)} {ends})."
+    )
 
 
 def _harm(result: PreprocessingCost) -> tuple[float, float]:

@@ -76,7 +76,7 @@ class PreprocessingCost:
     skipped: str | None = None
 
     def as_row(self) -> dict[str, Any]:
-        """Return a row of a table, in points of a hundred where it is about accuracy."""
+        """Return a row of a table; shares and accuracies are in [0, 1]."""
         row = asdict(replace(self, lost=None))
         del row["lost"]
         interval = self.lost or Interval(0.0, 0.0, 0.0, "")

@@ -63,6 +63,22 @@ def test_json_holds_a_row_of_each_preprocessing_and_size(directory):
     assert by_name["torch bilinear"]["flips"] >= by_name["torch bilinear antialias"]["flips"]
 
 
+def test_sample_holds_images_of_all_classes(directory):
+    source = open_run(
+        directory / "results", read_run_config(directory), Cell("custom", MODEL, SIDE), SIDE
+    )
+    sample = source.sample(20)
+    assert len(sample.images) == len(sample.labels) == 20
+    assert set(sample.labels) == {0, 1, 2}
+    rows = [
+        (np.array(source.images) == image).all(axis=(1, 2, 3))
+        for image in np.array(sample.images)
+    ]
+    positions = [int(row.nonzero()[0][0]) for row in rows]
+    assert np.array_equal(source.labels[positions], sample.labels)
+    assert len(source.sample(10**6).images) == len(source.images)
+
+
 def test_exit_code_tells_that_too_many_answers_change(directory):
     arguments = (directory, f"{MODEL}@{SIDE}", "--images", "30")
     name = "normalisation none (0 to 255)"
