@@ -125,7 +125,7 @@ def find_cell(text: str | None, results: Path, config: Config) -> "Cell":
 
 
 @dataclass(frozen=True)
-class StoredImages:
+class NativeImages:
     """Images of the store at native resolution; those of a slice are read when it is an array."""
 
     native: "np.ndarray"
@@ -135,7 +135,7 @@ class StoredImages:
         return len(self.rows)
 
     def __getitem__(self, part: Any) -> Any:
-        return StoredImages(self.native, self.rows[part])
+        return NativeImages(self.native, self.rows[part])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> "np.ndarray":
         return self.native[self.rows]
@@ -172,7 +172,7 @@ def open_run(results: Path, config: Config, cell: "Cell", resolution: int) -> Ru
     store = _open_store(results)
     loaded = [_load_network(results, run, config, store, resolution) for run in finished]
     return RunSource(
-        images=StoredImages(store.native_images(), store.rows("test")),
+        images=NativeImages(store.native_images(), store.rows("test")),
         labels=store.labels("test"),
         preprocessing=describe_run(store, config, resolution, loaded[0][1]),
         networks=[network for network, _ in loaded],

@@ -23,8 +23,13 @@ JPEG_QUALITY = 90
 OPSET = 18  # the first one whose Resize has antialias
 Resizer = Callable[[np.ndarray, int], np.ndarray]
 Kind = Literal[
-    *("reference", "same filter", "another filter", "no antialias", "nearest pixel"),
-    *("half-pixel shift", "rows and columns swapped"),
+    "reference",
+    "same filter",
+    "another filter",
+    "no antialias",
+    "nearest pixel",
+    "half-pixel shift",
+    "rows and columns swapped",
 ]
 
 

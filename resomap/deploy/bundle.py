@@ -82,7 +82,7 @@ def write_bundle(
     arrays = {"native": golden.native, "images": images, "logits": golden.logits}
     files.write_arrays(folder / GOLDEN_FILE, **arrays)
     files.write_text(folder / CARD_FILE, card_text(facts, preprocessing))
-    programs = [Path(module.__file__) for module in (predict, measure)]
+    programs = [Path(str(module.__file__)) for module in (predict, measure)]
     for program in programs:
         files.write_text(folder / program.name, program.read_text(encoding="utf-8"))
     _write_fingerprints(folder, [program.name for program in programs])

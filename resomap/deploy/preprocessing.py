@@ -23,6 +23,7 @@ SCHEMA = 1
 GREY, WHITE = (128, 128, 128), (255, 255, 255)
 Level = Annotated[int, Field(ge=0, le=255)]
 Colour = tuple[Level, Level, Level]
+PerChannel = Annotated[tuple[float, ...], Field(min_length=3, max_length=3)]
 
 
 class Rounding(Section):
@@ -60,16 +61,17 @@ class Preprocessing(Section):
     padding: Colour = GREY
     """Colour of the borders of a letterbox."""
     colour_order: Literal["RGB"] = "RGB"
-    mean: Annotated[tuple[float, ...], Field(min_length=3, max_length=3)]
+    mean: PerChannel
     """Mean of each channel on the scale 0 to 1."""
-    std: Annotated[tuple[float, ...], Field(min_length=3, max_length=3)]
+    std: PerChannel
     """Standard deviation of each channel on the scale 0 to 1."""
     dtype: Literal["float32"] = "float32"
     layout: Literal["NCHW"] = "NCHW"
 
     @model_validator(mode="after")
     def _check_normalisation(self) -> Self:
-        Normalisation(mean=self.mean, std=self.std)
+        # Refuses values that a training would refuse.
+        Normalisation.model_validate({"mean": self.mean, "std": self.std})
         return self
 
     @property

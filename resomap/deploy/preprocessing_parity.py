@@ -88,8 +88,8 @@ def list_alternatives(preprocessing: Preprocessing) -> list[Alternative]:
     found = [Alternative(REFERENCE, "reference")]
     for name, method in resize_methods(preprocessing.filter).items():
         if name != f"Pillow {preprocessing.filter}":
-            kind = method.kind(preprocessing)
-            found.append(Alternative(name, kind, resize=name, needs=method.needs))
+            differs = method.kind(preprocessing)
+            found.append(Alternative(name, differs, resize=name, needs=method.needs))
     for name, (_, needs) in DECODERS.items():
         kind = "compression" if name == FIRST_DECODER else "decoder"
         found.append(Alternative(name, kind, decoder=name, needs=needs))
