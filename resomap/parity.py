@@ -149,6 +149,7 @@ class RunSource:
     labels: "np.ndarray"
     preprocessing: "Preprocessing"
     networks: "list[Callable[[np.ndarray], np.ndarray]]"
+    runs: "list[Run]"
 
     def sample(self, count: int) -> "RunSource":
         """Return the source with a random sample of its images, the same in every call."""
@@ -176,6 +177,7 @@ def open_run(results: Path, config: Config, cell: "Cell", resolution: int) -> Ru
         labels=store.labels("test"),
         preprocessing=describe_run(store, config, resolution, loaded[0][1]),
         networks=[network for network, _ in loaded],
+        runs=finished,
     )
 
 

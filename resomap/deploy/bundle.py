@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from resomap.deploy import measure, predict
+from resomap.deploy.alternatives import missing_libraries
 from resomap.deploy.card import CardFacts, card_text
 from resomap.deploy.preprocessing import FILE, Preprocessing, write_preprocessing
 from resomap.errors import DataError
@@ -86,6 +87,20 @@ def write_bundle(
     for program in programs:
         files.write_text(folder / program.name, program.read_text(encoding="utf-8"))
     _write_fingerprints(folder, [program.name for program in programs])
+
+
+def prove_bundle(folder: Path) -> list[str]:
+    """Return what its network answers differently from its golden images; empty where nothing.
+
+    Without ONNX Runtime nothing can be proven: DataError.
+    """
+    if missing_libraries(("onnxruntime",)):
+        raise DataError(
+            f"{folder}: onnxruntime is not installed, so that nothing proves the bundle: install "
+            "with `pip install 'resomap[deploy]'`"
+        )
+    spec = predict.load_preprocessing(folder / FILE)
+    return predict.check(predict.load_network(folder), folder / GOLDEN_FILE, spec)
 
 
 def _write_fingerprints(folder: Path, programs: Sequence[str]) -> None:
