@@ -62,15 +62,18 @@ def ship(
     logits = source.networks[index](described.normalise(described.resize(native)))
     manifest = read_json(results / "data" / "manifest.json")
     folder = output or Path("bundle", f"{chosen.model}@{chosen.resolution}")
-    write_bundle(
-        folder,
+    write = partial(
+        write_bundle,
         model=exported,
         preprocessing=described,
         classes=manifest["classes"],
         golden=GoldenImages(native, logits),
         facts=read_facts(results, config, run, manifest),
     )
-    problems = prove_bundle(folder)
+    # Proven elsewhere first: an earlier bundle must not be replaced by a wrong one.
+    with TemporaryDirectory() as trial:
+        write(Path(trial))
+        problems = prove_bundle(Path(trial))
     if problems:
         raise DataError(f"{exported} is not the network of {run.folder}: {'; '.join(problems)}")
     typer.echo(
