@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 TOO_MANY_FLIPS = 3
 BATCH = 128
+SMALLEST, LARGEST = 8, 4096
 
 
 def parity(
@@ -35,7 +36,9 @@ def parity(
     ] = Path(),
     resolution: Annotated[
         list[int] | None,
-        typer.Option(help="Side in pixels of the network's input. Repeatable."),
+        typer.Option(
+            min=SMALLEST, max=LARGEST, help="Side in pixels of the network's input. Repeatable."
+        ),
     ] = None,
     images: Annotated[
         int | None, typer.Option(min=2, help="Number of test images. Default: all.")
@@ -217,6 +220,7 @@ def _load_network(
     results: Path, run: "Run", config: Config, store: "Store", resolution: int
 ) -> tuple[Any, dict[str, Any]]:
     """Return a run's network as a function of arrays, and the metadata of its weights."""
+    import numpy as np
     import torch
 
     from resomap.config.sweep_checks import find_architecture
@@ -240,4 +244,12 @@ def _load_network(
         parts = torch.from_numpy(batch).split(BATCH)
         return torch.cat([model(part) for part in parts]).numpy()
 
+    try:
+        predict(np.zeros((1, 3, resolution, resolution), np.float32))
+    # Networks refuse a size by an error of torch, from any layer.
+    except RuntimeError as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ConfigError(
+            f"--resolution {resolution}: {run.cell.model} cannot take such images: {reason}"
+        ) from error
     return predict, metadata

@@ -1,7 +1,9 @@
 """The command `resomap ship`: the folder that an application needs to run a trained network."""
 
 import csv
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -76,6 +78,7 @@ def ship(
         problems = prove_bundle(Path(trial))
     if problems:
         raise DataError(f"{exported} is not the network of {run.folder}: {'; '.join(problems)}")
+    write(folder)
     typer.echo(
         f"{folder}: {chosen}, seed {run.seed}; try `python {folder / 'predict.py'} --check`"
     )

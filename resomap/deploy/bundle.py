@@ -96,11 +96,15 @@ def prove_bundle(folder: Path) -> list[str]:
     """
     if missing_libraries(("onnxruntime",)):
         raise DataError(
-            f"{folder}: onnxruntime is not installed, so that nothing proves the bundle: install "
-            "with `pip install 'resomap[deploy]'`"
+            "onnxruntime is not installed, so that nothing proves the bundle: install with "
+            "`pip install 'resomap[deploy]'`"
         )
     spec = predict.load_preprocessing(folder / FILE)
-    return predict.check(predict.load_network(folder), folder / GOLDEN_FILE, spec)
+    try:
+        return predict.check(predict.load_network(folder), folder / GOLDEN_FILE, spec)
+    # The runtime has an exception of its own for each way in which a file is no network.
+    except Exception as error:
+        return [f"the runtime refuses it: {str(error).partition(chr(10))[0]}"]
 
 
 def _write_fingerprints(folder: Path, programs: Sequence[str]) -> None:

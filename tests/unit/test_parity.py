@@ -94,6 +94,7 @@ def test_exit_code_tells_that_too_many_answers_change(directory):
     [
         (["tiny_cnn@25"], ["tiny_cnn@25", "did you mean tiny_cnn@24?"]),
         ([], ["choice.json", "name a cell", "tiny_cnn@24"]),
+        (["tiny_cnn@24", "--resolution", "8"], ["--resolution 8", "tiny_cnn cannot take"]),
         (["tiny_cnn@24", "--path", "OpenCV liner"], ["--path", "OpenCV linear"]),
     ],
 )

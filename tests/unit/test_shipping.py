@@ -72,6 +72,12 @@ def test_network_of_another_run_is_refused(directory, tmp_path):
     assert result.exit_code == 1
     assert "is not the network of" in result.stderr
     assert "logits differ" in result.stderr
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "text.onnx").write_text("no network")
+    result = run_ship(directory, "--model", str(tmp_path / "text.onnx"))
+    assert result.exit_code == 1
+    assert "the runtime refuses it" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize(
