@@ -14,6 +14,7 @@ from resomap.workflow.lifecycle import read_run_config
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import nn
 
     from resomap.analysis.predictions import Cell, Run
     from resomap.data.store.store import Store
@@ -220,9 +221,6 @@ def _load_network(
     results: Path, run: "Run", config: Config, store: "Store", resolution: int
 ) -> tuple[Any, dict[str, Any]]:
     """Return a run's network as a function of arrays, and the metadata of its weights."""
-    import numpy as np
-    import torch
-
     from resomap.config.sweep_checks import find_architecture
     from resomap.models.registry import build_model, resize_network
     from resomap.models.regularisation import Regularisation
@@ -239,6 +237,19 @@ def _load_network(
     model.load_state_dict(state)
     model = resize_network(model, architecture, store.num_classes, resolution).eval()
 
+    return as_predictor(model, run.cell.model, resolution), metadata
+
+
+def as_predictor(
+    model: "nn.Module", name: str, resolution: int
+) -> "Callable[[np.ndarray], np.ndarray]":
+    """Return a network in evaluation mode as a function of arrays.
+
+    ConfigError where it cannot take images of `resolution`.
+    """
+    import numpy as np
+    import torch
+
     @torch.inference_mode()
     def predict(batch: "np.ndarray") -> "np.ndarray":
         parts = torch.from_numpy(batch).split(BATCH)
@@ -250,6 +261,6 @@ def _load_network(
     except RuntimeError as error:
         reason = str(error).strip().partition("\n")[0]
         raise ConfigError(
-            f"--resolution {resolution}: {run.cell.model} cannot take such images: {reason}"
+            f"--resolution {resolution}: {name} cannot take such images: {reason}"
         ) from error
-    return predict, metadata
+    return predict

@@ -2,11 +2,13 @@ import json
 
 import numpy as np
 import pytest
+from torch import nn
 from typer.testing import CliRunner
 
 from resomap.analysis.predictions import Cell
 from resomap.cli import app
-from resomap.parity import TOO_MANY_FLIPS, find_cell, open_run
+from resomap.errors import ConfigError
+from resomap.parity import TOO_MANY_FLIPS, as_predictor, find_cell, open_run
 from resomap.workflow.lifecycle import read_run_config
 from tests.small_sweep import MODEL, NATIVE, SEEDS, SIDE, write_sweep
 
@@ -94,7 +96,6 @@ def test_exit_code_tells_that_too_many_answers_change(directory):
     [
         (["tiny_cnn@25"], ["tiny_cnn@25", "did you mean tiny_cnn@24?"]),
         ([], ["choice.json", "name a cell", "tiny_cnn@24"]),
-        (["tiny_cnn@24", "--resolution", "8"], ["--resolution 8", "tiny_cnn cannot take"]),
         (["tiny_cnn@24", "--path", "OpenCV liner"], ["--path", "OpenCV linear"]),
     ],
 )
@@ -103,6 +104,14 @@ def test_wrong_names_are_refused_in_one_line(directory, arguments, words):
     assert result.exit_code == 1
     assert all(word in result.stderr for word in words), result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_size_that_a_network_cannot_take_is_refused():
+    network = nn.Sequential(nn.Conv2d(3, 2, 11), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    predict = as_predictor(network.eval(), "wide", 16)
+    assert predict(np.zeros((200, 3, 16, 16), np.float32)).shape == (200, 2)
+    with pytest.raises(ConfigError, match="--resolution 8: wide cannot take such images"):
+        as_predictor(network.eval(), "wide", 8)
 
 
 def test_directory_without_sweep_or_store_is_refused(tmp_path, directory):
