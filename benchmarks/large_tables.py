@@ -77,7 +77,7 @@ def write_sweep(folder: Path, val: int, test: int) -> None:
     sweep = small_sweep(
         models=MODELS[:1], resolutions=RESOLUTIONS, seeds=SEEDS, native=24, val=16, test=16
     )
-    entry = {"family": "custom", "builder": "tiny_cnn", "min_resolution": 8}
+    entry = {"family": "custom", "builder": "tiny_cnn"}
     changes = {
         "models": dict.fromkeys(MODELS, entry),
         "sweep": {"models": list(MODELS)},

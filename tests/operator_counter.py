@@ -14,13 +14,21 @@ from torch.overrides import TorchFunctionMode
 CONVOLUTIONS = {torch.conv1d, torch.conv2d, torch.conv3d}
 PRODUCTS = {torch.matmul, torch.bmm, torch.mm, Tensor.matmul, Tensor.__matmul__}
 
+NORMALISATIONS = {functional.batch_norm: 2, functional.layer_norm: 5, functional.group_norm: 5}
+"""Operations per value, as fvcore counts them."""
+
 
 class OperatorCounter(TorchFunctionMode):
-    """Adds up the multiply-accumulates of the functions that are called inside of it."""
+    """Adds up the multiply-accumulates of the functions that are called inside of it.
+
+    `normalisations` is what fvcore adds for layers that normalise, in inference: timm's
+    published numbers contain it.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.macs = 0
+        self.normalisations = 0
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -44,6 +52,8 @@ class OperatorCounter(TorchFunctionMode):
             self.macs += pairs * (query.shape[-1] + value.shape[-1])
         elif func is functional.multi_head_attention_forward:
             self.macs += _attention(args[0], args[3])
+        elif func in NORMALISATIONS:
+            self.normalisations += NORMALISATIONS[func] * output.numel()
         return output
 
 

@@ -190,22 +190,30 @@ def _overall(differences: Sequence[np.ndarray], confidence: float) -> Interval |
 
 def _differing_keys(first: Config, second: Config) -> Iterator[ComparisonRecord]:
     """Yield the keys of the configuration that change numbers and differ."""
-    values = [dict(_flatten(one.model_dump(mode="json"))) for one in (first, second)]
     # Of all known models, those of cells that may be compared.
     common = set(first.sweep.models) & set(second.sweep.models)
-    for entry in _differing_entries(*values):
+    for entry in _differing_entries(_settings(first), _settings(second)):
         section, _, rest = str(entry["key"]).partition(".")
         if section != "models" or rest.partition(".")[0] in common:
             yield entry
 
 
-def _differing_entries(
-    first: Mapping[str, Any], second: Mapping[str, Any]
-) -> Iterator[ComparisonRecord]:
-    """Yield the entries that differ, of both mappings."""
-    for key in dict.fromkeys([*first, *second]):
-        if first.get(key) != second.get(key) and not key.startswith(IRRELEVANT):
-            yield {"key": key, "values": [first.get(key), second.get(key)]}
+def _settings(config: Config) -> dict[str, Any]:
+    values = config.model_dump(mode="json")
+    return values | {"models": {model["name"]: model for model in values["models"]}}
+
+
+def _differing_entries(first: Any, second: Any, key: str = "") -> Iterator[ComparisonRecord]:
+    """Yield what differs, by its key such as `training.epochs`.
+
+    A section that only one has is one entry: to switch it on is one change.
+    """
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
+        for name in dict.fromkeys([*first, *second]):
+            inner = f"{key}.{name}" if key else name
+            yield from _differing_entries(first.get(name), second.get(name), inner)
+    elif first != second and not key.startswith(IRRELEVANT):
+        yield {"key": key, "values": [first, second]}
 
 
 def _differing_environments(
@@ -215,14 +223,3 @@ def _differing_environments(
     for entry in _differing_entries(first.environment, second.environment):
         if all(entry["values"]):
             yield entry
-
-
-def _flatten(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every value that is no section, by its key such as `training.epochs`."""
-    if prefix == "models.":
-        values = {one["name"]: one for one in values}
-    if not isinstance(values, Mapping):
-        yield prefix.removesuffix("."), values
-        return
-    for name, value in values.items():
-        yield from _flatten(value, f"{prefix}{name}.")

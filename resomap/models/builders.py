@@ -168,8 +168,8 @@ def _refuse_other_tasks(architecture: Architecture, name: str) -> None:
 
     if name in models.list_models():
         raise ConfigError(
-            f"{builder_key(architecture)}: it is no classifier of images: take one that "
-            "`resomap models` lists"
+            f"{builder_key(architecture)}: {name} is no classifier of images: "
+            "take one that `resomap models` lists"
         )
 
 

@@ -22,6 +22,9 @@ from resomap.training.finetune import is_batch_norm
 
 FREEZE_BN_KEY = "config/training.yaml: training.finetune.freeze_bn"
 
+MAX_CLASSIFIER_STD = 0.01
+"""Largest standard deviation of the weights of a new classifier on a trained backbone."""
+
 
 @dataclass(frozen=True)
 class OpenedWeights:
@@ -170,16 +173,32 @@ def load_initial_weights(
     """Load the weights of `start` into `model` and return what was loaded; None for random ones.
 
     `classifier` names the tensors that keep their random weights where those of `start` are for
-    another number of classes. ConfigError when the
+    another number of classes; they are scaled down where they are large. ConfigError when the
     weights belong to another network, ResoMapError when they cannot be read or downloaded.
     """
     if start.is_random:
         return None
     opened = open_weights(start, architecture)
     match = _match(model, architecture, start, opened, classifier)
-    model.load_state_dict({**model.state_dict(), **match.tensors})
+    new = _scale_classifier(model, match.new)
+    model.load_state_dict({**model.state_dict(), **match.tensors, **new})
     values = {"origin": opened.origin, "keys": list(opened.keys), **match.record()}
     return StartRecord(values, [f"initial weights: {opened.describe()}: {match.sentence()}"])
+
+
+def _scale_classifier(model: nn.Module, names: Sequence[str]) -> dict[str, Tensor]:
+    """Return the matrices of a new classifier with at most MAX_CLASSIFIER_STD.
+
+    The builders of EfficientNet draw them with 1 / sqrt(classes). Trained features then give
+    eight classes logits of 10 and more, and their gradients destroy the backbone.
+    """
+    state, scaled = model.state_dict(), dict[str, Tensor]()
+    for name in names:
+        weight = state[name]
+        # The draw is scaled, not repeated: it stays the same at every resolution.
+        if weight.ndim > 1 and weight.std() > MAX_CLASSIFIER_STD:
+            scaled[name] = weight * (MAX_CLASSIFIER_STD / weight.std())
+    return scaled
 
 
 def open_weights(start: Start, architecture: Architecture) -> OpenedWeights:

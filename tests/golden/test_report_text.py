@@ -31,7 +31,12 @@ from tests.unit.analysis.decision.test_choice import at_chance, candidate, few_i
 from tests.unit.analysis.findings import test_agreement as agreement_rows
 from tests.unit.analysis.findings import test_evidence as evidence_rows
 
-TWO_PLACES = {"places": {24: ["medium", "fine"], 48: ["all"]}, "models": ["net"]}
+TWO_PLACES = {
+    "places": {24: ["medium", "fine"], 48: ["all"]},
+    "models": ["net"],
+    "refuted": False,
+}
+REFUTED = {"places": {24: ["all"], 48: ["all"]}, "models": [], "refuted": True}
 
 
 @pytest.fixture(scope="module")
@@ -284,6 +289,7 @@ def test_evidence_page(tables: Tables, facts: Facts, snapshot: Any) -> None:
         "alarm titles": [
             evidence.alarm_title(places),
             evidence.alarm_title(replace(places, subject=TWO_PLACES)),
+            evidence.alarm_title(replace(places, subject=REFUTED)),
             evidence.alarm_title(replace(places, state="silent")),
             evidence.alarm_title(replace(places, state="unknown")),
         ],

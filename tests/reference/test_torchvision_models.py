@@ -4,8 +4,9 @@ import pytest
 import torch
 from torchvision.models import get_model, get_model_weights
 
+from resomap.models.custom import CUSTOM_BUILDERS
 from resomap.models.inspect import get_model_info
-from resomap.models.registry import CUSTOM_BUILDERS, build_model, load_architectures
+from resomap.models.registry import build_model, load_architectures
 from resomap.profiling.summary import count_macs
 
 torch.set_num_threads(1)

@@ -271,6 +271,7 @@ def alarm_places(alarms: pd.DataFrame) -> Finding:
     """Find at which resolutions and in which groups the alarm fires, and for which models.
 
     The state is `fires`, `silent`, or `unknown` when nothing was compared with its evidence.
+    `refuted` is whether an intervention disagrees with every alarm.
     """
     evidence = "tables/alarms.csv"
     fires = alarms[alarms["state"] == "fires"]
@@ -286,5 +287,6 @@ def alarm_places(alarms: pd.DataFrame) -> Finding:
     # Blank for all models, whose names would add nothing.
     if len(models) == alarms["model"].nunique():
         models = []
-    subject = {"places": places, "models": models}
+    refuted = bool((fires["judged"] == "disagrees").all())
+    subject = {"places": places, "models": models, "refuted": refuted}
     return Finding("evidence off the object", "fires", evidence, subject)

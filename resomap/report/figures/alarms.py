@@ -155,14 +155,18 @@ def _draw_evidence(
     _draw_groups(axes, rows, groups, "share", ringed)
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, -0.05), max(high, 1.0))
-    fires = rows[rows["state"] == "fires"]
+    fires, before = rows[rows["state"] == "fires"], ""
     for resolution, of_resolution in fires.groupby("resolution"):
         # Room below the rings for one line per group and one for the verdict.
         axes.set_ylim(bottom=min(low, -0.6))
         point = (resolution, of_resolution["share"].min())
         offset = {"xytext": (-6, -13), "textcoords": "offset points", "va": "top"}
         look = {**LABEL_ON_LINES, "color": CHOSEN, "fontsize": 9}
-        axes.annotate(_alarm_label(of_resolution), point, **offset, **look)
+        label = _alarm_label(of_resolution)
+        # Equal neighbours would overlap.
+        if label != before:
+            axes.annotate(label, point, **offset, **look)
+        before = label
 
 
 def _alarm_label(fires: pd.DataFrame) -> str:

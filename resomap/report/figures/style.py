@@ -28,6 +28,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 HALO = [withStroke(linewidth=3, foreground=PAPER)]
 LABEL_ON_LINES: dict[str, Any] = {"color": INK, "fontsize": 11.5, "path_effects": HALO}
 PIXELS_PER_INCH = 100
+MIN_TICKS = 3
 # Line heights in inches, of text with 50 points to an inch of line: 15 and 11.5 points.
 TITLE_LINE, NOTE_LINE = 0.3, 0.23
 TITLE_LETTERS_PER_INCH, NOTE_LETTERS_PER_INCH = 7.8, 12
@@ -212,9 +213,22 @@ def mark_majority(axes: Axes, cells: pd.DataFrame) -> None:
     axes.text(0.01, majority, label, transform=axes.get_yaxis_transform(), **look)
 
 
+class DecadeLocator(mpl.ticker.LogLocator):  # type: ignore[misc]  # untyped library
+    """Ticks at 1, 2 and 5 of every decade, or at every digit where fewer than three are seen."""
+
+    def tick_values(self, vmin: float, vmax: float) -> np.ndarray:
+        """Return the ticks of an axis from `vmin` to `vmax`."""
+        for digits in ((1, 2, 5), range(1, 10)):
+            self.set_params(subs=digits)
+            ticks: np.ndarray = super().tick_values(vmin, vmax)
+            if np.count_nonzero((vmin <= ticks) & (ticks <= vmax)) >= MIN_TICKS:
+                break
+        return ticks
+
+
 def log_ticks(axis: Any, form: str) -> None:
-    """Label 1, 2 and 5 of every decade of a logarithmic axis."""
-    axis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
+    """Label the digits of a logarithmic axis that suit its range."""
+    axis.set_major_locator(DecadeLocator())
     axis.set_major_formatter(lambda value, _: f"{value:{form}}")
     axis.set_minor_locator(mpl.ticker.NullLocator())
 

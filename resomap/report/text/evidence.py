@@ -313,15 +313,17 @@ def alarm_title(finding: Finding) -> str:
         return "No prediction was compared with its evidence"
     if finding.state == "silent":
         return "No group is shown to be predicted correctly with its evidence off the object"
-    places = []
+    sizes = dict[str, list[str]]()
     for px, groups in finding.subject["places"].items():
         # `all` stands alone: a dataset without groups has no other.
-        places.append(f"at {px} px {join_names(groups)} images")
-    models = finding.subject["models"]
+        sizes.setdefault(join_names(groups), []).append(str(px))
+    places = [f"at {join_names(px)} px {groups} images" for groups, px in sizes.items()]
+    models, where = finding.subject["models"], sentence_case(", ".join(places))
     who = f" by {join_names(models)}" if models else ""
-    return (
-        f"{sentence_case(', '.join(places))} are predicted correctly for the wrong reason{who}"
-    )
+    if not finding.subject["refuted"]:
+        return f"{where} are predicted correctly for the wrong reason{who}"
+    right = f"{where.replace(' all images', '')}: right answers{who}"
+    return f"{right} have their evidence off the object, but no exchange confirms it"
 
 
 def explanations_title(run: dict[str, Any]) -> str:

@@ -87,6 +87,19 @@ def test_keys_and_environments_that_differ_are_listed() -> None:
     assert record["environment"] == [{"key": "torch", "values": [["2.10"], ["2.11"]]}]
 
 
+def test_section_that_one_sweep_has_is_one_entry() -> None:
+    crop = {"scale": [0.5, 1.0], "ratio": [1.0, 1.0], "crop_from": "resized"}
+    start = {"file": "net.pth", "rename": {"^module.": ""}}
+    training = {"augmentation": {"random_resized_crop": crop}, "start": start}
+    second = runs({24: 0.7}, config=build_config({"training": training}))
+    found = compare_sweeps(runs({24: 0.7}), second, 0.95)["configuration"]
+    values = {entry["key"]: entry["values"] for entry in found}
+    assert set(values) == {"training.start", "training.augmentation.random_resized_crop"}
+    assert values["training.augmentation.random_resized_crop"] == [None, crop]
+    assert values["training.start"][0] == "random"
+    assert values["training.start"][1]["file"] == "net.pth"
+
+
 def test_grid_and_models_of_one_sweep_are_no_settings_of_a_cell() -> None:
     grids = [
         {"sweep": {"models": ["tiny_cnn", model], "seeds": [0, number]}}

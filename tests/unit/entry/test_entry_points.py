@@ -456,6 +456,7 @@ def test_measured_step_without_deterministic_kernel_names_the_key(monkeypatch, t
         architecture=None,
         training=None,
         resolutions=(16,),
+        native_side=None,
         classes=3,
         device="cpu",
         runtime=RUNTIME,

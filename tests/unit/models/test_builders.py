@@ -122,8 +122,11 @@ def test_function_that_refuses_a_size_gives_its_reason(nets):
         ("timm/resnet50.a1_in2k", "resnet50 has no weights 'a1_in2k'; did you mean a1_in1k?"),
         ("timm/resnet50.", "resnet50 has no weights ''; known are "),
         ("timm/test_vit.nope", "test_vit has no weights 'nope'; "),
-        ("torchvision/fasterrcnn_resnet50_fpn", "it is no classifier of images"),
-        ("torchvision/raft_small", "it is no classifier of images"),
+        (
+            "torchvision/fasterrcnn_resnet50_fpn",
+            "fasterrcnn_resnet50_fpn is no classifier of images",
+        ),
+        ("torchvision/raft_small", "raft_small is no classifier of images"),
         ("torchvision/tiny_cnn", "unknown builder 'tiny_cnn'; "),
     ],
 )

@@ -38,8 +38,6 @@ def test_other_classifiers_have_no_problems(builder):
     ("builder", "hint"),
     [
         ("resnet19", "did you mean resnet18?"),
-        ("fcn_resnet50", "did you mean"),
-        ("r3d_18", "known are simple_cnn"),
         ("ResNet", "did you mean resnet"),
     ],
 )
@@ -49,6 +47,14 @@ def test_unknown_builder_gets_a_suggestion(builder, hint):
         f"config/models.yaml: models.mine.builder: unknown builder '{builder}'; "
     )
     assert hint in problem
+
+
+@pytest.mark.parametrize("builder", ["fcn_resnet50", "r3d_18"])
+def test_builder_of_another_task_is_refused(builder):
+    (problem,) = problems(builder)
+    assert problem.startswith(
+        f"config/models.yaml: models.mine.builder: {builder} is no classifier of images: "
+    )
 
 
 def test_refused_sizes_are_in_one_line():

@@ -218,6 +218,8 @@ def test_command_measures_once_for_real(tmp_path, monkeypatch):
         "training: {batch_size: 4}\nsystem: {device: cpu}\n"
         "data: {native_resolution: 32, reef: {train: 32, val: 16, test: 24}}\n"
     )
+    # What is free on the disk is printed, and others write to it between the commands.
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2**40))
     command = ["plan", "--configfile", str(overlay), "--jobs", "2", "--rate", "0.05"]
     first = CliRunner().invoke(app, command)
     assert first.exit_code == 0, first.output

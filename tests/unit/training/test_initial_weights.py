@@ -15,6 +15,7 @@ from resomap.models.registry import build_model, load_architectures
 from resomap.models.weight_files import rename_tensors
 from resomap.training.checkpoint import save_weights
 from resomap.training.initial_weights import (
+    MAX_CLASSIFIER_STD,
     StartCheck,
     StartRecord,
     check_start,
@@ -53,6 +54,12 @@ def path(tmp_path) -> Path:
     return tmp_path / "best.safetensors"
 
 
+def is_scaled(tensor: Tensor, original: Tensor) -> bool:
+    """Return whether a tensor is the original one times a factor of at most 1."""
+    factor = float((tensor.norm() / original.norm()).clamp(max=1))
+    return torch.allclose(tensor, factor * original)
+
+
 def test_random_start_keeps_weights():
     loaded, random = load("tiny_cnn", "random"), build("tiny_cnn")
     assert all(map(torch.equal, loaded.parameters(), random.parameters()))
@@ -63,8 +70,10 @@ def test_file_start_loads_all_but_other_head(path, classes):
     stored, random = build("tiny_cnn", seed=9).state_dict(), build("tiny_cnn", classes)
     save_weights(path, stored, {"status": "ok"})
     for name, tensor in load("tiny_cnn", path, classes).state_dict().items():
-        fits = stored[name].shape == tensor.shape
-        assert torch.equal(tensor, stored[name] if fits else random.state_dict()[name])
+        if stored[name].shape == tensor.shape:
+            assert torch.equal(tensor, stored[name])
+        else:
+            assert is_scaled(tensor, random.state_dict()[name])
 
 
 def test_pretrained_start_reads_torch_cache(tmp_path, monkeypatch):
@@ -88,6 +97,19 @@ def test_pretrained_start_leaves_auxiliary_heads_out(tmp_path, monkeypatch):
     model = build_model(entry, 5)
     load_into(model, entry, parse("pretrained"), 5)
     assert torch.equal(model.conv1.conv.weight, published["conv1.conv.weight"])
+
+
+@pytest.mark.parametrize("builder", ["timm/tf_efficientnet_lite0", "efficientnet_b0", "vgg11"])
+def test_new_classifier_starts_small_whatever_the_builder_draws(tmp_path, builder):
+    # Some builders draw it the larger, the fewer classes there are.
+    entry = Architecture(name="net", family="other", builder=builder)
+    torch.manual_seed(0)
+    torch.save(build_model(entry, 9).state_dict(), tmp_path / "foreign.pth")
+    model = build_model(entry, 4)
+    record = load_into(model, entry, parse(tmp_path / "foreign.pth"))
+    weight, bias = (model.state_dict()[name] for name in record.values["new_classifier"])
+    assert 0.005 < weight.std() <= MAX_CLASSIFIER_STD * (1 + 1e-5)
+    assert bias.abs().max() <= 0.02
 
 
 def test_weights_of_other_network_are_refused(path):
@@ -174,8 +196,10 @@ def test_foreign_file_is_loaded_by_its_map(tmp_path, classes):
     start = parse({"file": str(path), "rename": BACK})
     record = load_into(model, ARCHITECTURES["tiny_cnn"], start, classes)
     for name, tensor in model.state_dict().items():
-        fits = stored[name].shape == tensor.shape
-        assert torch.equal(tensor, stored[name] if fits else random[name])
+        if stored[name].shape == tensor.shape:
+            assert torch.equal(tensor, stored[name])
+        else:
+            assert is_scaled(tensor, random[name])
     new = ["head.weight", "head.bias"] if classes == 4 else []
     assert record.values["new_classifier"] == new
     assert record.values["missing"] == record.values["unused"] == []

@@ -55,6 +55,17 @@ def test_wildcard_constraint_admits_exactly_the_values(config):
     assert targets.any_of(config.sweep.resolutions) == "24|48"
 
 
+def test_native_images_are_an_input_only_where_crops_are_cut_from_them(config, defaults):
+    crop = {"scale": [0.5, 1.0], "ratio": [1.0, 1.0]}
+    sources = {}
+    for crop_from in ("resized", "native"):
+        augmentation = {"random_resized_crop": {**crop, "crop_from": crop_from}}
+        changed = build_config(merge(defaults, {"training": {"augmentation": augmentation}}))
+        sources[crop_from] = targets.native_files(changed)
+    assert targets.native_files(config) == sources["resized"] == []
+    assert sources["native"] == ["results/data/native.npy"]
+
+
 def test_missing_start_weights_are_refused(defaults, tmp_path):
     start = tmp_path / "start.safetensors"
     config = build_config(merge(defaults, {"training": {"start": str(start)}}))

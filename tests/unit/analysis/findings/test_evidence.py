@@ -228,8 +228,27 @@ def alarm(resolution: int, group: str, state: str, model: str = "net") -> dict[s
 def test_alarm_places_name_models_unless_all(
     rows: list[dict[str, Any]], state: str, places: Any, models: Any
 ) -> None:
-    columns = ["model", "resolution", "group", "state"]
+    columns = ["model", "resolution", "group", "state", "judged"]
     finding = alarm_places(pd.DataFrame(rows, columns=columns))
     assert finding.state == state
     assert finding.subject.get("places") == places
     assert finding.subject.get("models") == models
+
+
+@pytest.mark.parametrize(
+    ("judged", "refuted"),
+    [
+        (["disagrees", "disagrees"], True),
+        (["disagrees", "agrees"], False),
+        ([None, None], False),
+    ],
+)
+def test_alarms_are_refuted_where_every_exchange_disagrees(
+    judged: list[str | None], refuted: bool
+) -> None:
+    row = {"model": "net", "group": "all", "state": "fires"}
+    rows = [
+        {**row, "resolution": px, "judged": one}
+        for px, one in zip((24, 48), judged, strict=True)
+    ]
+    assert alarm_places(pd.DataFrame(rows)).subject["refuted"] == refuted
