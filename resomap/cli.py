@@ -24,7 +24,9 @@ from resomap.config.library_names import (
 from resomap.config.load import SHIPPED_CONFIG, load_config
 from resomap.config.schema import Config
 from resomap.errors import ConfigError, ResoMapError
+from resomap.parity import parity
 from resomap.plan.forecast import estimate_minutes
+from resomap.shipping import ship
 from resomap.status.summary import read_status
 from resomap.status.table import status_lines
 from resomap.system.gpu_listing import Gpu, has_nvidia_device, list_gpus
@@ -242,6 +244,10 @@ def compare(
         sweeps = read_runs(first, config), read_runs(second, other)
         record = compare_sweeps(*sweeps, rules.confidence)
     typer.echo(json.dumps(record, indent=1) if as_json else "\n".join(comparison_lines(record)))
+
+
+app.command()(_printed_errors()(parity))
+app.command()(_printed_errors()(ship))
 
 
 @app.command()

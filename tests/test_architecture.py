@@ -75,7 +75,11 @@ MAY_IMPORT = {
     "network_card": CORE | {"models", "profiling.summary"},
     "entry": CORE
     | {"workflow", "data", "models", "training", "profiling", "explain", "deploy"},
-    "cli": CORE | {"workflow", "plan", "status", "check", "analysis", "report", "network_card"},
+    "parity": CORE | {"workflow", "analysis", "data", "models", "training", "deploy"},
+    "shipping": CORE | {"workflow", "analysis", "deploy", "parity"},
+    "cli": CORE
+    | {"shipping"}
+    | {"workflow", "plan", "status", "check", "analysis", "report", "network_card", "parity"},
     "workflow_scripts": CORE
     | {"workflow", "analysis", "report", "mlflow_copy", "entry.arguments"},
 }
@@ -91,6 +95,8 @@ DRIVER = (
     "report",
     "check",
     "text",
+    "parity",
+    "shipping",
     "cli",
 )
 HEAVY = ("torch", "torchvision", "captum")

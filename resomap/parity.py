@@ -1,0 +1,266 @@
+"""The command `resomap parity`: other preprocessings than that of the training, and their cost."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from resomap.config.schema import Config
+from resomap.errors import ConfigError, DataError, suggest
+from resomap.workflow.lifecycle import read_run_config
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import nn
+
+    from resomap.analysis.predictions import Cell, Run
+    from resomap.data.store.store import Store
+    from resomap.deploy.preprocessing import Preprocessing
+
+TOO_MANY_FLIPS = 3
+BATCH = 128
+SMALLEST, LARGEST = 8, 4096
+
+
+def parity(
+    cell: Annotated[
+        str | None,
+        typer.Argument(
+            help="Model and its training resolution: tiny_cnn@48. Default: the choice."
+        ),
+    ] = None,
+    directory: Annotated[
+        Path, typer.Option(help="Directory in which the sweep ran; it holds results/.")
+    ] = Path(),
+    resolution: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=SMALLEST, max=LARGEST, help="Side in pixels of the network's input. Repeatable."
+        ),
+    ] = None,
+    images: Annotated[
+        int | None, typer.Option(min=2, help="Number of test images. Default: all.")
+    ] = None,
+    path: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A preprocessing of the table that will run; --max-flips holds for these. "
+            "Repeatable. Default: all that mean to do what the training did."
+        ),
+    ] = None,
+    max_flips: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Share of answers that may change. Default: system.deploy."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare the preprocessing of the training with others, by the answers that they change.
+
+    The exit code is 3 where more answers change than --max-flips allows.
+    """
+    from resomap.deploy.parity_table import excess_line, parity_lines
+    from resomap.deploy.preprocessing_parity import exceeding, measure_preprocessing
+
+    config = read_run_config(directory)
+    chosen = find_cell(cell, directory / "results", config)
+    results = []
+    for side in resolution or (chosen.resolution,):
+        source = open_run(directory / "results", config, chosen, side)
+        _check_names(path or (), source.preprocessing)
+        if images:
+            source = source.sample(images)
+        results += measure_preprocessing(
+            source.images,
+            source.labels,
+            source.preprocessing,
+            source.networks,
+            config.report.confidence,
+        )
+    if as_json:
+        typer.echo(json.dumps([each.as_row() for each in results], indent=1))
+    else:
+        typer.echo("\n".join(parity_lines(results, config.report.confidence, str(chosen))))
+    limit = _allowed_flips(max_flips, config)
+    excess = [] if limit is None else exceeding(results, limit, path or ())
+    for each in excess:
+        typer.echo(f"error: {excess_line(each, limit or 0.0)}", err=True)
+    if excess:
+        raise typer.Exit(TOO_MANY_FLIPS)
+
+
+def _allowed_flips(flag: float | None, config: Config) -> float | None:
+    deploy = getattr(config.system, "deploy", None)
+    return flag if flag is not None else getattr(deploy, "max_flips", None)
+
+
+def _check_names(names: Sequence[str], preprocessing: "Preprocessing") -> None:
+    from resomap.deploy.preprocessing_parity import list_alternatives
+
+    known = [each.name for each in list_alternatives(preprocessing)]
+    wrong = [f"{name!r} ({suggest(name, known)})" for name in names if name not in known]
+    if wrong:
+        raise ConfigError(f"--path: unknown preprocessing {', '.join(wrong)}")
+
+
+def find_cell(text: str | None, results: Path, config: Config) -> "Cell":
+    """Return the cell of `tiny_cnn@48`, or the chosen one; ConfigError lists those of the sweep."""
+    from resomap.analysis.decision.inputs import open_sweep
+    from resomap.workflow.checked_files import read_json
+
+    by_name = {
+        f"{each.model}@{each.resolution}": each for each in open_sweep(results, config)[1]
+    }
+    if text is None:
+        table = results / "tables" / "choice.json"
+        choice = read_json(table).get("choice") if table.exists() else None
+        if not choice:
+            raise ConfigError(
+                f"{table}: nothing is chosen there; name a cell: {', '.join(by_name)}"
+            )
+        text = f"{choice['model']}@{choice['resolution']}"
+    if text not in by_name:
+        raise ConfigError(f"{text!r} is no cell of this sweep; {suggest(text, by_name)}")
+    return by_name[text]
+
+
+@dataclass(frozen=True)
+class NativeImages:
+    """Images of the store at native resolution; those of a slice are read when it is an array."""
+
+    native: "np.ndarray"
+    rows: "np.ndarray"
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, part: Any) -> Any:
+        return NativeImages(self.native, self.rows[part])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> "np.ndarray":
+        return self.native[self.rows]
+
+
+@dataclass(frozen=True)
+class RunSource:
+    """What is needed to try preprocessings on a cell: test images, labels, a network per seed."""
+
+    images: Any
+    labels: "np.ndarray"
+    preprocessing: "Preprocessing"
+    networks: "list[Callable[[np.ndarray], np.ndarray]]"
+    runs: "list[Run]"
+
+    def sample(self, count: int) -> "RunSource":
+        """Return the source with a random sample of its images, the same in every call."""
+        import numpy as np
+
+        # Not the first: images are often stored class by class.
+        drawn = np.random.default_rng(0).permutation(len(self.labels))[:count]
+        chosen = np.sort(drawn)
+        return replace(self, images=self.images[chosen], labels=self.labels[chosen])
+
+
+def open_run(results: Path, config: Config, cell: "Cell", resolution: int) -> RunSource:
+    """Load the finished runs of a cell for input of `resolution`."""
+    from resomap.analysis.decision.inputs import open_sweep
+    from resomap.analysis.predictions import finished_runs
+
+    _, _, seeds, runs = open_sweep(results, config)
+    finished = finished_runs([cell], seeds, runs)
+    if not finished:
+        raise DataError(f"{cell}: no run of this sweep is finished in {runs.folder}")
+    store = _open_store(results)
+    loaded = [_load_network(results, run, config, store, resolution) for run in finished]
+    return RunSource(
+        images=NativeImages(store.native_images(), store.rows("test")),
+        labels=store.labels("test"),
+        preprocessing=describe_run(store, config, resolution, loaded[0][1]),
+        networks=[network for network, _ in loaded],
+        runs=finished,
+    )
+
+
+def _open_store(results: Path) -> "Store":
+    from resomap.data.store.store import open_store
+
+    manifest = results / "data" / "manifest.json"
+    store = open_store(manifest)
+    if not manifest.with_name("native.npy").exists():
+        raise DataError(
+            f"{manifest.with_name('native.npy')} is missing: other preprocessings start from it. "
+            "Prepare the data again"
+        )
+    return store
+
+
+def describe_run(
+    store: "Store", config: Config, resolution: int, metadata: dict[str, Any]
+) -> "Preprocessing":
+    """Describe the preprocessing of a run; `metadata` are those of its weights."""
+    from resomap.deploy.preprocessing import describe_preprocessing
+    from resomap.training.checkpoint import recorded_normalisation
+
+    store = store.normalised_by(recorded_normalisation(metadata))
+    return describe_preprocessing(
+        native_resolution=store.native_resolution,
+        resolution=resolution,
+        aspect=store.aspect,
+        filter=store.filter,
+        mean=store.mean,
+        std=store.std,
+        bit_depth=config.data.bit_depth,
+    )
+
+
+def _load_network(
+    results: Path, run: "Run", config: Config, store: "Store", resolution: int
+) -> tuple[Any, dict[str, Any]]:
+    """Return a run's network as a function of arrays, and the metadata of its weights."""
+    from resomap.config.sweep_checks import find_architecture
+    from resomap.models.registry import build_model, resize_network
+    from resomap.models.regularisation import Regularisation
+    from resomap.training.checkpoint import load_weights
+
+    checkpoint = Path("checkpoints", *run.folder.parts[-4:], "best.safetensors")
+    state, metadata = load_weights(results / checkpoint)
+    architecture = find_architecture(config.models, run.cell.model)
+    recipe = config.training
+    settings = store.num_classes, run.cell.resolution
+    model = build_model(
+        architecture, *settings, Regularisation(recipe.dropout, recipe.drop_path)
+    )
+    model.load_state_dict(state)
+    model = resize_network(model, architecture, store.num_classes, resolution).eval()
+
+    return as_predictor(model, run.cell.model, resolution), metadata
+
+
+def as_predictor(
+    model: "nn.Module", name: str, resolution: int
+) -> "Callable[[np.ndarray], np.ndarray]":
+    """Return a network in evaluation mode as a function of arrays.
+
+    ConfigError where it cannot take images of `resolution`.
+    """
+    import numpy as np
+    import torch
+
+    @torch.inference_mode()
+    def predict(batch: "np.ndarray") -> "np.ndarray":
+        parts = torch.from_numpy(batch).split(BATCH)
+        return torch.cat([model(part) for part in parts]).numpy()
+
+    try:
+        predict(np.zeros((1, 3, resolution, resolution), np.float32))
+    # Networks refuse a size by an error of torch, from any layer.
+    except RuntimeError as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ConfigError(
+            f"--resolution {resolution}: {name} cannot take such images: {reason}"
+        ) from error
+    return predict
