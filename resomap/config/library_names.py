@@ -48,11 +48,11 @@ def matching_names(pattern: str, models: Iterable[Architecture]) -> list[str]:
     there is none.
     """
     names = model_names(models)
-    wanted = pattern if set("*?[") & set(pattern) else f"*{pattern}*"
+    glob = pattern if set("*?[") & set(pattern) else f"*{pattern}*"
     found = [
         name
         for name in names
-        if fnmatchcase(name, wanted) or fnmatchcase(name.rpartition("/")[2], wanted)
+        if fnmatchcase(name, glob) or fnmatchcase(name.rpartition("/")[2], glob)
     ]
     if not found and pattern.startswith("timm/") and not registered_names("timm"):
         raise ConfigError(f"timm is not installed: {INSTALL_TIMM}")

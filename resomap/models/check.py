@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from torch import nn
 
 from resomap.config.architecture import Architecture
 from resomap.errors import ConfigError
-from resomap.models.blocks import find_blocks
+from resomap.models.blocks import Blocks, find_blocks
 from resomap.models.builders import builder_key
 from resomap.models.flow import Call, trace_shapes
 from resomap.models.inspect import check_layer_name, choose_layer, why_not_applicable
@@ -67,8 +68,14 @@ class NetworkFindings:
 class _Traced:
     """A network without weights at one resolution, and the calls of a training pass."""
 
+    resolution: int
     shapes: nn.Module
     calls: list[Call]
+
+    @cached_property
+    def blocks(self) -> Blocks:
+        """Return the blocks of the network."""
+        return find_blocks(self.shapes, self.resolution)
 
 
 def check_networks(architectures: Sequence[Architecture], use: NetworkUse) -> list[str]:
@@ -136,7 +143,7 @@ def _refused_sizes(
         try:
             network = shapes.at(resolution)
             calls = _train_once(shapes.architecture, network, resolution, use.images_per_pass)
-            traced[resolution] = _Traced(network, calls)
+            traced[resolution] = _Traced(resolution, network, calls)
         except SizeError as error:
             yield f"{RESOLUTIONS_KEY}: {error}"
         except NoClassifier as error:
@@ -186,10 +193,10 @@ def _train_once(
 
 def _check_layer(name: str, layer: str, traced: Mapping[int, _Traced]) -> Iterator[str]:
     try:
-        for resolution, network in traced.items():
+        for network in traced.values():
             if layer != "auto":
                 check_layer_name(network.shapes, layer)
-            choose_layer(find_blocks(network.shapes, resolution), network.calls, layer)
+            choose_layer(network.blocks, network.calls, layer)
     except ConfigError as error:
         yield f"{LAYER_KEY}: {name}: {error}"
 
@@ -223,8 +230,7 @@ def _check_other_sizes(name: str, traced: Mapping[int, _Traced]) -> Iterator[str
 
 def _note_single_cells(name: str, traced: Mapping[int, _Traced]) -> Iterator[str]:
     for resolution, network in traced.items():
-        blocks = find_blocks(network.shapes, resolution)
-        block = first_single_cell(blocks, network.calls)
+        block = first_single_cell(network.blocks, network.calls)
         if block is not None:
             yield (
                 f"{name} at {resolution} px: its map is 1 x 1 from {block} on, before its last block"

@@ -1,6 +1,6 @@
 """Networks without weights, on the meta device: whether they fit a resolution, and from where on."""
 
-from collections.abc import Callable
+from bisect import bisect_left
 from functools import partial
 
 from torch import Tensor, nn
@@ -76,20 +76,9 @@ def find_min_resolution(shapes: ShapesBySide) -> int | None:
     for side in COMMON_SIDES:
         count = -(-side // step)
         if _takes(shapes, step * count):
-            return step * _first_fitting(lambda count: _takes(shapes, step * count), count)
+            below = range(step, step * count, step)
+            return step + step * bisect_left(below, True, key=partial(_takes, shapes))
     return None
-
-
-def _first_fitting(fits: Callable[[int], bool], known: int) -> int:
-    """Return the smallest count that fits, by bisection; `known` fits."""
-    refused = 0
-    while known - refused > 1:
-        middle = (known + refused) // 2
-        if fits(middle):
-            known = middle
-        else:
-            refused = middle
-    return known
 
 
 def _takes(shapes: ShapesBySide, resolution: int) -> bool:

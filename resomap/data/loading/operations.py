@@ -134,13 +134,16 @@ def _solarize(images: Tensor, strength: Tensor) -> Tensor:
 
 
 def _auto_contrast(images: Tensor, strength: Tensor) -> Tensor:
-    # Imported here, since it takes more than a second.
-    from torchvision.transforms.v2 import functional
-
-    return functional.autocontrast(images.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+    # As in torchvision, whose assignment by a mask makes the CPU wait for the GPU in torch 2.11.
+    pixels = images.float()
+    low, high = pixels.amin((1, 2), keepdim=True), pixels.amax((1, 2), keepdim=True)
+    is_flat = low == high
+    scale = torch.where(is_flat, 1.0, (high - low) * (1 / 255))
+    return _to_bytes((pixels - torch.where(is_flat, 0.0, low)) / scale)
 
 
 def _equalize(images: Tensor, strength: Tensor) -> Tensor:
+    # Imported here, since it takes more than a second.
     from torchvision.transforms.v2 import functional
 
     return functional.equalize(images.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)

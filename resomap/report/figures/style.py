@@ -214,16 +214,20 @@ def mark_majority(axes: Axes, cells: pd.DataFrame) -> None:
 
 
 class DecadeLocator(mpl.ticker.LogLocator):  # type: ignore[misc]  # untyped library
-    """Ticks at 1, 2 and 5 of every decade, or at every digit where fewer than three are seen."""
+    """Ticks at 1, 2 and 5 of every decade; at equal steps where fewer than three are seen."""
+
+    def __init__(self) -> None:
+        super().__init__(subs=(1, 2, 5))
 
     def tick_values(self, vmin: float, vmax: float) -> np.ndarray:
         """Return the ticks of an axis from `vmin` to `vmax`."""
-        for digits in ((1, 2, 5), range(1, 10)):
-            self.set_params(subs=digits)
-            ticks: np.ndarray = super().tick_values(vmin, vmax)
-            if np.count_nonzero((vmin <= ticks) & (ticks <= vmax)) >= MIN_TICKS:
-                break
-        return ticks
+        ticks: np.ndarray = super().tick_values(vmin, vmax)
+        if np.count_nonzero((vmin <= ticks) & (ticks <= vmax)) >= MIN_TICKS:
+            return ticks
+        steps: np.ndarray = mpl.ticker.MaxNLocator(8, steps=[1, 2, 5, 10]).tick_values(
+            vmin, vmax
+        )
+        return steps
 
 
 def log_ticks(axis: Any, form: str) -> None:
