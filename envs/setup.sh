@@ -23,6 +23,6 @@ if [ "$venv" = .venv ]; then
     $install --no-deps -e .
 else
     echo "resomap: installing missing packages into $venv ..."
-    $install -e '.[dev,tracking,slurm,timm]'
+    $install -e '.[dev,tracking,slurm,timm,deploy,openvino]'
 fi
 echo "resomap: ready"

@@ -15,6 +15,7 @@ ENVIRONMENTS = {
         *("torch", "torchvision", "captum", "grad-cam", "opencv-python-headless", "torchinfo"),
         *("nvidia-ml-py", "tensorboard", "scipy", "pot", "numpy", "pillow", "pydantic"),
         *("pyyaml", "safetensors", "tqdm", "timm", "huggingface-hub"),
+        *("onnx", "onnxscript", "onnxruntime", "openvino"),
     ),
     "report": (
         *("pandas", "numpy", "scipy", "matplotlib", "seaborn", "jinja2", "pydantic", "pillow"),
