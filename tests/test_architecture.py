@@ -77,8 +77,9 @@ MAY_IMPORT = {
     | {"workflow", "data", "models", "training", "profiling", "explain", "deploy"},
     "parity": CORE | {"workflow", "analysis", "data", "models", "training", "deploy"},
     "shipping": CORE | {"workflow", "analysis", "deploy", "parity"},
+    "choosing": CORE | {"workflow", "analysis", "report", "deploy"},
     "cli": CORE
-    | {"shipping"}
+    | {"shipping", "choosing"}
     | {"workflow", "plan", "status", "check", "analysis", "report", "network_card", "parity"},
     "workflow_scripts": CORE
     | {"workflow", "analysis", "report", "mlflow_copy", "entry.arguments"},
@@ -97,6 +98,7 @@ DRIVER = (
     "text",
     "parity",
     "shipping",
+    "choosing",
     "cli",
 )
 HEAVY = ("torch", "torchvision", "captum")

@@ -12,6 +12,7 @@ from resomap.deploy.export import ExportedNetwork, ExportError, export_network
 from resomap.deploy.network_parity import NetworkParity, prove_parity
 from resomap.deploy.quantise import QuantisationError, quantise_network
 from resomap.deploy.sessions import SESSION_SETTINGS, compute_logits, open_session
+from resomap.workflow.predictions import val_logits_name
 
 
 @dataclass(frozen=True)
@@ -19,10 +20,12 @@ class RunImages:
     """The images of a run, normalised as for its network, float32 (N, 3, r, r).
 
     `test()` yields all test images in batches, in the order of `labels` and of `sources`, their
-    files. `calibration()` returns training images, `validation()` some of validation.
+    files. `selection()` yields all validation images, by which networks are chosen.
+    `calibration()` returns training images, `validation()` some of validation.
     """
 
     test: Callable[[], Iterable[np.ndarray]]
+    selection: Callable[[], Iterable[np.ndarray]]
     labels: np.ndarray
     sources: Sequence[str]
     calibration: Callable[[], np.ndarray]
@@ -31,9 +34,10 @@ class RunImages:
 
 @dataclass(frozen=True)
 class ExportedRun:
-    """The networks of a run by precision, their record, and their logits for the test images.
+    """The networks of a run by precision, their record, and their logits.
 
-    A network that is not deployable has no content.
+    Those for the test images have the name of the precision. A precision below fp32 has those for
+    the validation images, too, as the choice of a network must not look at test images. A network that is not deployable has no content.
     """
 
     networks: dict[DeployPrecision, bytes]
@@ -85,7 +89,9 @@ def _add_precision(
             run.networks[precision] = b""
             run.record["networks"][precision] = {"failure": str(error)}
             return
-        run.logits[precision] = compute_logits(open_session(made.content), images.test())
+        session = open_session(made.content)
+        run.logits[precision] = compute_logits(session, images.test())
+        run.logits[val_logits_name(precision)] = compute_logits(session, images.selection())
     run.networks[precision] = made.content
     run.record["networks"][precision] = made.record
 

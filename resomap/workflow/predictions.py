@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection
+from typing import Literal
 
 from resomap.config.evaluation import EvaluationMode
 from resomap.workflow.columns import (
@@ -17,6 +18,10 @@ from resomap.workflow.columns import (
 
 MODES: tuple[EvaluationMode, ...] = ("raw", "bn", "finetune")
 RAW: EvaluationMode = "raw"
+PredictionMode = Literal["raw", "bn", "finetune", "int8"]
+"""What a network predicts as: int8 is the exported one, quantised as trained."""
+INT8: Literal["int8"] = "int8"
+PREDICTION_MODES: tuple[PredictionMode, ...] = (*MODES, INT8)
 CONFUSION = (
     *CELL,
     Column("class", "", "name of the class"),
@@ -95,3 +100,8 @@ def stored_logits(names: Collection[str]) -> list[tuple[EvaluationMode, int]]:
         resolutions = [match[1] for match in map(pattern.fullmatch, names) if match]
         found += [(mode, resolution) for resolution in sorted(map(int, resolutions))]
     return found
+
+
+def val_logits_name(precision: str) -> str:
+    """Return the name of the validation logits (N, C) of an exported network: `val_int8`."""
+    return f"val_{precision}"
