@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-SCHEMA = 1
+SCHEMA = 2
 # As in the profiling of a sweep: rounds of network and reference in random order, of which
 # disturbed ones do not count.
 ROUNDS, MAX_ROUNDS, ROUND_SECONDS, WARM_UP_SECONDS, MIN_REPETITIONS = 5, 10, 0.5, 1.0, 3
