@@ -83,7 +83,6 @@ def planted_measurement(results: Path, networks: list[dict[str, Any]]) -> dict[s
         "runtime": "onnxruntime",
         "threads": 1,
         "settings": {},
-        "reference": {},
         "networks": networks,
     }
 

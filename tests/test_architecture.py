@@ -76,9 +76,10 @@ MAY_IMPORT = {
     "entry": CORE
     | {"workflow", "data", "models", "training", "profiling", "explain", "deploy"},
     "parity": CORE | {"workflow", "analysis", "data", "models", "training", "deploy"},
+    "packing": CORE | {"workflow", "data", "training", "deploy"},
     "shipping": CORE | {"workflow", "analysis", "deploy", "parity"},
     "cli": CORE
-    | {"shipping"}
+    | {"shipping", "packing"}
     | {"workflow", "plan", "status", "check", "analysis", "report", "network_card", "parity"},
     "workflow_scripts": CORE
     | {"workflow", "analysis", "report", "mlflow_copy", "entry.arguments"},
@@ -97,6 +98,7 @@ DRIVER = (
     "text",
     "parity",
     "shipping",
+    "packing",
     "cli",
 )
 HEAVY = ("torch", "torchvision", "captum")

@@ -6,9 +6,10 @@ the sweep exports now.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, FiniteFloat, ValidationError, model_validator
 
@@ -44,6 +45,25 @@ class SweepIdentity(Section):
     images: Sha256
 
 
+class NetworkIdentity(Section):
+    """One exported network: of which run, for which images, in which precision."""
+
+    family: str
+    model: str
+    train_resolution: Annotated[int, Field(gt=0)]
+    resolution: Annotated[int, Field(gt=0)]
+    seed: Count
+    precision: DeployPrecision
+    bytes: Count
+
+    @property
+    def title(self) -> str:
+        """Return cell, seed and precision, for messages."""
+        trained = f"{self.model}@{self.train_resolution}"
+        at = "" if self.resolution == self.train_resolution else f" at {self.resolution} px"
+        return f"{trained}{at} seed {self.seed} {self.precision}"
+
+
 class NetworkTiming(Section):
     """Latencies of one network; `ratio` is over the reference workload of the same round."""
 
@@ -68,17 +88,10 @@ class NetworkTiming(Section):
         return self
 
 
-class MeasuredNetwork(Section):
-    """One exported network, and what the device made of it."""
+class MeasuredNetwork(NetworkIdentity):
+    """One exported network, and what a device made of it."""
 
-    family: str
-    model: str
-    train_resolution: Annotated[int, Field(gt=0)]
-    resolution: Annotated[int, Field(gt=0)]
-    seed: Count
-    precision: DeployPrecision
     sha256: Sha256
-    bytes: Count
     status: Literal["ok", "wrong answers", "failed", "unmeasured"]
     why: str | None
     peak_memory_mib: Annotated[FiniteFloat, Field(gt=0)] | None
@@ -89,13 +102,6 @@ class MeasuredNetwork(Section):
         if (self.status == MEASURED) != (self.timing is not None):
             raise ValueError(f"status is {self.status!r}, which does not fit its timing")
         return self
-
-    @property
-    def title(self) -> str:
-        """Return cell, seed and precision, for messages."""
-        trained = f"{self.model}@{self.train_resolution}"
-        at = "" if self.resolution == self.train_resolution else f" at {self.resolution} px"
-        return f"{trained}{at} seed {self.seed} {self.precision}"
 
 
 class Measurement(Section):
@@ -109,7 +115,6 @@ class Measurement(Section):
     runtime: RuntimeName
     threads: Annotated[int, Field(gt=0)]
     settings: dict[str, Any]
-    reference: dict[str, Any]
     networks: Annotated[tuple[MeasuredNetwork, ...], Field(min_length=1)]
 
 
@@ -191,18 +196,39 @@ def _read_title(config: Path) -> str:
     return str((read_yaml(config).get("experiment") or {}).get("name") or "ResoMap")
 
 
-ExportKey = tuple[str, str, int, int, int]
-"""Family, model, training resolution, test resolution and seed of an export."""
+class ExportKey(NamedTuple):
+    """An exported run: its cell, the resolution of its test images, and its seed."""
+
+    family: str
+    model: str
+    train_resolution: int
+    resolution: int
+    seed: int
+
+    @property
+    def cell(self) -> str:
+        """Return the model and its training resolution as users write it."""
+        return f"{self.model}@{self.train_resolution}"
+
+    @property
+    def run(self) -> Path:
+        """Path of the run below results/runs, results/checkpoints and so on."""
+        return Path(self.family, self.model, f"r{self.train_resolution}", f"seed{self.seed}")
+
+    def folder(self, results: Path) -> Path:
+        """Return the folder of the exported networks."""
+        return results / "deploy" / self.run / f"at{self.resolution}"
 
 
 def read_exports(results: Path) -> dict[ExportKey, dict[str, Any]]:
     """Return the record of every exported run of a sweep, `export.json`."""
     exports = {}
-    for path in sorted(results.glob("deploy/*/*/r*/seed*/at*/export.json")):
-        *_, family, model, trained, seed, tested, _ = path.parts
-        sides = int(trained.removeprefix("r")), int(tested.removeprefix("at"))
-        exports[family, model, *sides, int(seed.removeprefix("seed"))] = read_json(path)
-    return exports
+    for path in results.glob("deploy/*/*/r*/seed*/at*/export.json"):
+        family, model, *sides = path.parts[-6:-1]
+        numbers = [int(re.sub("[a-z]+", "", each)) for each in sides]
+        trained, seed, tested = numbers
+        exports[ExportKey(family, model, trained, tested, seed)] = read_json(path)
+    return dict(sorted(exports.items()))
 
 
 def exported_networks(record: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -228,7 +254,9 @@ def _mismatches(
         yield f"partial, not measured: {names}: run measure.py to its end"
     unknown, stale = list[str](), list[str]()
     for each in measurement.networks:
-        key = (each.family, each.model, each.train_resolution, each.resolution, each.seed)
+        key = ExportKey(
+            each.family, each.model, each.train_resolution, each.resolution, each.seed
+        )
         network = (
             exported_networks(exports[key]).get(each.precision) if key in exports else None
         )
