@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resomap.config.deploy import DEPLOY_KEY
+from resomap.config.deploy import DEPLOY_KEY, device_name
 from resomap.config.flags import apply_flags, parse_names, parse_recalls
 from resomap.config.schema import Config
 from resomap.errors import ConfigError, suggest
 from resomap.text import wrap_lines
-from resomap.workflow.lifecycle import read_run_config
+from resomap.workflow.lifecycle import RUN_CONFIG, read_run_config
 
 if TYPE_CHECKING:
     from resomap.analysis.decision.inputs import DeviceCosts
@@ -97,22 +97,28 @@ def choose(
 
 
 def read_device(name: str, config: Config, results: Path) -> "DeviceCosts":
-    """Return the measurements of a device; ConfigError lists those of the configuration."""
+    """Return the measurements of a device; ConfigError lists those of the configuration.
+
+    Files of other devices are not read, so that a damaged one of them does not matter here.
+    """
     from resomap.analysis.decision.inputs import DeviceCosts
     from resomap.deploy.measurements import read_measurements
 
     deploy = config.system.deploy
     files = deploy.measurements if deploy else ()
-    known = [Path(path).stem for path in files]
-    if name not in known:
-        problem = f"--device {name!r}: {DEPLOY_KEY}.measurements of this sweep"
-        if not known:
-            raise ConfigError(
-                f"{problem} lists no file; add {name}.json, which measure.py wrote"
-            )
-        raise ConfigError(f"{problem} lists {', '.join(known)}; {suggest(name, known)}")
-    rows = read_measurements([Path(path) for path in files], results)
-    return DeviceCosts(name, rows[name])
+    by_name = {device_name(path): path for path in files}
+    if name not in by_name:
+        known = f"known are {', '.join(by_name)}" if by_name else "it lists no file"
+        close = suggest(name, by_name, ()) if by_name else ""
+        hint = f"; {close}" if close.startswith("did you") else ""
+        raise ConfigError(
+            f"--device {name!r} is no device of {DEPLOY_KEY}.measurements: {known}{hint}\n"
+            f"A new measurement counts once it is listed there and `snakemake` has run: {RUN_CONFIG} "
+            "records the list"
+        )
+    # A relative path is one from where the sweep ran.
+    path = results.parent / by_name[name]
+    return DeviceCosts(name, read_measurements([path], results)[name])
 
 
 def _print_wrapped(lines: Iterable[str], indent: int) -> None:

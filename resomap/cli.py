@@ -24,6 +24,7 @@ from resomap.config.library_names import (
 from resomap.config.load import SHIPPED_CONFIG, load_config
 from resomap.config.schema import Config
 from resomap.errors import ConfigError, ResoMapError
+from resomap.packing import measure_pack
 from resomap.parity import parity
 from resomap.plan.forecast import estimate_minutes
 from resomap.shipping import ship
@@ -174,9 +175,8 @@ def compare(
     typer.echo(json.dumps(record, indent=1) if as_json else "\n".join(comparison_lines(record)))
 
 
-app.command()(_printed_errors()(choose))
-app.command()(_printed_errors()(parity))
-app.command()(_printed_errors()(ship))
+for _command in (choose, parity, ship, measure_pack):
+    app.command()(_printed_errors()(_command))
 
 
 @app.command()

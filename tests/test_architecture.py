@@ -76,10 +76,11 @@ MAY_IMPORT = {
     "entry": CORE
     | {"workflow", "data", "models", "training", "profiling", "explain", "deploy"},
     "parity": CORE | {"workflow", "analysis", "data", "models", "training", "deploy"},
+    "packing": CORE | {"workflow", "data", "training", "deploy"},
     "shipping": CORE | {"workflow", "analysis", "deploy", "parity"},
     "choosing": CORE | {"workflow", "analysis", "report", "deploy"},
     "cli": CORE
-    | {"shipping", "choosing"}
+    | {"shipping", "packing", "choosing"}
     | {"workflow", "plan", "status", "check", "analysis", "report", "network_card", "parity"},
     "workflow_scripts": CORE
     | {"workflow", "analysis", "report", "mlflow_copy", "entry.arguments"},
@@ -98,6 +99,7 @@ DRIVER = (
     "text",
     "parity",
     "shipping",
+    "packing",
     "choosing",
     "cli",
 )

@@ -92,7 +92,7 @@ def _read_cell(
     """Return the exports of the runs of a cell with int8, or why not; None without int8."""
     found = list[RunExport]()
     for run, path in zip(runs, paths, strict=True):
-        if not path.exists():
+        if not (path.exists() and path.with_name("logits.npz").exists()):
             return ExportProblem(f"seed {run.seed} is not exported: {EXPORT_AGAIN}")
         wildcards = {**run_wildcards(run.folder), "eval_resolution": path.parent.name[2:]}
         if not has_current_inputs(results, "export", **wildcards):
