@@ -11,6 +11,7 @@ import typer
 
 from resomap.config.deploy import DEPLOY_KEY, device_name
 from resomap.config.flags import apply_flags, parse_names, parse_recalls
+from resomap.config.load import SHIPPED_CONFIG, load_config
 from resomap.config.schema import Config
 from resomap.errors import ConfigError, suggest
 from resomap.text import wrap_lines
@@ -33,6 +34,10 @@ def choose(
     device: Annotated[
         str | None,
         typer.Option(help="Device of system.deploy.measurements whose cost decides: pi5."),
+    ] = None,
+    configfile: Annotated[
+        list[Path] | None,
+        typer.Option(help="YAML file of the sweep, if it changed since. Repeatable."),
     ] = None,
     max_latency_ms: Budget = None,
     max_peak_memory_mib: Budget = None,
@@ -71,11 +76,14 @@ def choose(
     from resomap.report.text.answer import INDENT, answer_lines
     from resomap.report.text.choice import describe_choice
 
-    for name in ("directory", "device", "as_json"):
+    for name in ("directory", "device", "configfile", "as_json"):
         del flags[name]
     flags["min_recall"] = parse_recalls(min_recall or ())
     flags["accept_confounds"] = parse_names(accept_confounds or ())
-    config = read_run_config(directory)
+    if configfile:
+        config = load_config(SHIPPED_CONFIG, configfile)
+    else:
+        config = read_run_config(directory)
     rules = apply_flags(config.report, flags)
     results = directory / "results"
     costs = None if device is None else read_device(device, config, results)
@@ -113,8 +121,8 @@ def read_device(name: str, config: Config, results: Path) -> "DeviceCosts":
         hint = f"; {close}" if close.startswith("did you") else ""
         raise ConfigError(
             f"--device {name!r} is no device of {DEPLOY_KEY}.measurements: {known}{hint}\n"
-            f"A new measurement counts once it is listed there and `snakemake` has run: {RUN_CONFIG} "
-            "records the list"
+            f"{RUN_CONFIG} has the list of the last sweep; one that changed since is read with "
+            "--configfile mine.yaml"
         )
     # A relative path is one from where the sweep ran.
     path = results.parent / by_name[name]

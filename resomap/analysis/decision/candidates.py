@@ -222,11 +222,11 @@ def _why_unmeasured(
     """Return why a network without a cost cannot be chosen; None where it can."""
     is_needed = device is not None or candidate.mode == INT8
     if ways and is_needed:
-        return "its export does not answer as the trained network does"
+        return "an export does not answer as the trained network does"
     if device is not None:
-        return f"it was not measured on {device}"
+        return f"not measured on {device}"
     # Without a cost an int8 network has no advantage over itself in fp32.
-    return "its cost in int8 was not measured" if is_needed else None
+    return "no cost in int8 was measured" if is_needed else None
 
 
 def _with_device(facts: SeedFacts, device: str | None) -> SeedFacts:

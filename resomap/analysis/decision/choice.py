@@ -89,7 +89,7 @@ def _decision(
     record: ChoiceRecord,
 ) -> ChoiceRecord:
     """Return the fields of the record that follow from the comparisons."""
-    rules, excluded = record["rules"], [*record["excluded"], *record["unmeasured"]]
+    rules, excluded = record["rules"], record["excluded"]
     status = _status(ranking, comparisons)
     certified = ranking.certificate.certified
     standing = ranking.best if certified is None else certified

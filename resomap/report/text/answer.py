@@ -40,7 +40,7 @@ def answer_lines(choice: ChoiceRecord, progress: Progress) -> Iterator[str]:
         ("Open", _open_question(choice)),
         ("Otherwise", other_attitude(choice) if choice["choice"] else iter(())),
         ("Excluded", _exclusions(choice)),
-        ("Unmeasured", unmeasured_sentences(choice, _named(choice))),
+        ("Unmeasured", unmeasured_sentences(choice)),
         ("Exports", export_sentences(choice)),
         ("Caution", caveats(choice) if choice["choice"] else iter(())),
         ("Sweep", _progress(progress)),
@@ -63,6 +63,8 @@ def _certainty(choice: ChoiceRecord) -> Iterator[str]:
         return
     if not choice["comparisons"]:
         yield "There is no other candidate to compare it with."
+        if is_unproven_int8(choice):
+            yield "It is not shown to keep the accuracy that it has in fp32."
         return
     margin, rules = format_points(choice["rules"]["margin"]), choice["rules"]
     confidence = f"{100 * rules['confidence']:g} %"
@@ -160,17 +162,12 @@ def _open_question(choice: ChoiceRecord) -> Iterator[str]:
 
 def _exclusions(choice: ChoiceRecord) -> Iterator[str]:
     """Yield how many more candidates the budgets exclude, and the first reasons."""
-    named = _named(choice)
+    named = {candidate_name(one) for one in choice["neighbours"]}
     excluded = [one for one in choice["excluded"] if candidate_name(one) not in named]
     if excluded:
         reasons = [f"{candidate_name(one)}, {one['reason']}" for one in excluded]
         count = format_count(len(excluded), "candidate")
         yield f"{count}: {join_first(reasons, MAX_REASONS, '; ')}."
-
-
-def _named(choice: ChoiceRecord) -> frozenset[str]:
-    """Return the names of the neighbours, of which another part says why not."""
-    return frozenset(candidate_name(one) for one in choice["neighbours"])
 
 
 def _progress(progress: Progress) -> Iterator[str]:

@@ -196,8 +196,7 @@ def _reasons(choice: ChoiceRecord) -> Iterator[str]:
         yield from _control(choice)
         yield from caveats(choice)
     yield from _exclusions(choice["excluded"])
-    for sentence in unmeasured_sentences(choice):
-        yield f"Not measured: {sentence}"
+    yield from unmeasured_sentences(choice)
     yield from export_sentences(choice)
     budgets = {key for key in rules if key.startswith(("max_", "min_"))} - {"max_failed_seeds"}
     if rules["alarms"] == "allowed" and not any(rules[key] for key in budgets):

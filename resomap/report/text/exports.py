@@ -5,33 +5,46 @@ from typing import Any
 
 from resomap.report.text.candidate import describe_difference
 from resomap.report.text.format import candidate_name, join_first
-from resomap.text import format_count, format_points
+from resomap.text import format_points
 from resomap.workflow.predictions import INT8, RAW
 
 ChoiceRecord = dict[str, Any]
-MAX_EXPORTS = 6
-MAX_REASONS = 4
+MAX_NAMED = 8
 
 
 def export_sentences(choice: ChoiceRecord) -> Iterator[str]:
-    """Yield what each exported network loses in int8, or why it is not used."""
-    records = choice.get("exports", ())
-    margin = format_points(choice["rules"]["margin"])
-    for record in records[:MAX_EXPORTS]:
-        yield _describe_export(record, margin, choice["rules"]["margin"])
-    if len(records) > MAX_EXPORTS:
-        yield f"{len(records) - MAX_EXPORTS} more are in the output of --json."
+    """Yield which networks in int8 keep the accuracy of fp32, what others lose, and what fails."""
+    measured = [one for one in choice.get("exports", ()) if not one["problem"]]
+    failed = [one for one in measured if not one["certified"]]
+    for record in failed[:MAX_NAMED]:
+        yield _describe_loss(record, choice["rules"]["margin"])
+    if len(failed) > MAX_NAMED:
+        yield f"{len(failed) - MAX_NAMED} more lose that much, or may: see --json."
+    certified = [
+        f"{_name(one, INT8)}, {describe_difference(one['lost'])}"
+        for one in measured
+        if one["certified"]
+    ]
+    if certified:
+        margin = format_points(choice["rules"]["margin"])
+        yield (
+            f"Shown to lose less than {margin} to fp32 on test images: "
+            f"{join_first(certified, MAX_NAMED, '; ')}."
+        )
+    problems = [one for one in choice.get("exports", ()) if one["problem"]]
+    for record in problems[:MAX_NAMED]:
+        yield f"{_name(record, RAW)}: {record['problem']}."
+    if len(problems) > MAX_NAMED:
+        yield f"{len(problems) - MAX_NAMED} more exports cannot be used: see --json."
 
 
-def _describe_export(record: ChoiceRecord, margin: str, limit: float) -> str:
-    if record["problem"]:
-        return f"{_name(record, RAW)}: {record['problem']}."
-    lost = f"{_name(record, INT8)} loses {describe_difference(record['lost'])} to fp32"
-    if record["certified"]:
-        return f"{lost} on test images, shown to be less than {margin}."
-    if record["lost"]["low"] > limit:
-        return f"{lost} on test images, shown to be more than {margin}: not certified."
-    return f"{lost} on test images, not shown to be less than {margin}: not certified."
+def _describe_loss(record: ChoiceRecord, margin: float) -> str:
+    is_shown = record["lost"]["low"] > margin
+    verdict = "shown to be more than" if is_shown else "not shown to be less than"
+    return (
+        f"{_name(record, INT8)} loses {describe_difference(record['lost'])} to fp32 on test images, "
+        f"{verdict} {format_points(margin)}: it is not certified."
+    )
 
 
 def _name(record: ChoiceRecord, mode: str) -> str:
@@ -49,14 +62,10 @@ def is_unproven_int8(choice: ChoiceRecord) -> bool:
     )
 
 
-def unmeasured_sentences(
-    choice: ChoiceRecord, named: frozenset[str] = frozenset()
-) -> Iterator[str]:
-    """Yield which candidates have no cost, and so cannot be chosen, beside those `named`."""
-    unmeasured = [
-        one for one in choice.get("unmeasured", ()) if candidate_name(one) not in named
-    ]
-    if unmeasured:
-        reasons = [f"{candidate_name(one)}, {one['reason']}" for one in unmeasured]
-        count = format_count(len(unmeasured), "candidate")
-        yield f"{count}: {join_first(reasons, MAX_REASONS, '; ')}."
+def unmeasured_sentences(choice: ChoiceRecord) -> Iterator[str]:
+    """Yield which candidates have no cost, and so cannot be chosen, by the reason."""
+    by_reason: dict[str, list[str]] = {}
+    for one in choice.get("unmeasured", ()):
+        by_reason.setdefault(one["reason"], []).append(candidate_name(one))
+    for reason, names in by_reason.items():
+        yield f"{reason[0].upper()}{reason[1:]}: {join_first(names, MAX_NAMED)}."
