@@ -162,3 +162,123 @@ def test_planted_device_turns_the_choice_as_computed_by_hand(
         for one in answer["unmeasured"]
     }
     assert named == set(ACCURACY) - (measured - wrong)
+
+
+@pytest.fixture(scope="module")
+def half(directory: Path) -> Path:
+    """Write a device that measured the networks at 24 and 48 px; returns the sweep."""
+    latencies = {(cell, "fp32"): 1.0 * cell[1] for cell in FP32 if cell[1] < 96}
+    latencies |= {(cell, "int8"): 0.4 * cell[1] for cell in INT8 if cell[1] < 96}
+    write_device(directory, "half", latencies)
+    return directory
+
+
+def test_costs_of_profiles_are_chosen_by_without_a_device(half: Path) -> None:
+    answer = record(half)
+    assert (answer["device"], answer["choice"]["variant"]) == (None, None)
+    # Profiles measured no network in int8.
+    assert {one["mode"] for one in answer["unmeasured"]} == {"int8"}
+    assert "pi5" not in run(half).output
+
+
+def test_answer_names_the_device_and_what_it_did_not_measure(half: Path) -> None:
+    output = run(half, "--device", "half").output
+    assert "ms per image on half." in output.splitlines()[0]
+    assert "All costs were measured on half, and none on the machine of the sweep." in output
+    unmeasured = next(line for line in output.splitlines() if line.startswith("Unmeasured"))
+    assert "Not measured on half: simple_cnn at 96 px (int8), simple_cnn at 96 px" in unmeasured
+    answer = record(half, "--device", "half")
+    assert answer["best"]["resolution"] == 48
+    assert answer["headline"] in output
+
+
+def test_answer_tells_what_int8_loses(half: Path) -> None:
+    for flags in ((), ("--device", "half")):
+        output = run(half, *flags).output
+        assert (
+            "tiny_cnn at 96 px (int8) loses 4.9 points (interval 4.2 to 5.6) to fp32 on test "
+            "images, shown to be more than 2 points: it is not certified."
+        ) in output
+        certified = {
+            (one["model"], one["resolution"]): one["certified"]
+            for one in record(half, *flags)["exports"]
+        }
+        assert certified == {cell: cell != ("tiny_cnn", 96) for cell in FP32}
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "reason"),
+    [
+        (("--max-energy-j-per-image", "1"), 4, "its energy per image was not measured"),
+        (("--max-model-size-mib", "0.9"), 4, "model size 1 MiB is above 0.9 MiB"),
+        (("--max-peak-memory-mib", "49"), 4, "peak memory 50 MiB is above 49 MiB"),
+        (("--max-latency-ms", "9"), 4, "p90 latency 10.6 ms is above 9 ms"),
+        # MACs are counted, so those of the profiles hold on every device.
+        (("--max-macs", "4e6"), 0, "number of MACs 4.95e+06 MACs is above 4e+06 MACs"),
+    ],
+)
+def test_budget_is_compared_with_the_cost_on_the_device(
+    half: Path, flags: tuple[str, ...], code: int, reason: str
+) -> None:
+    assert run(half, "--device", "half", *flags).exit_code == code
+    answer = record(half, "--device", "half", *flags)
+    reasons = " ".join(one["reason"] for one in answer["excluded"])
+    assert reason in reasons
+    assert {one["eval_resolution"] for one in answer["excluded"]} <= {24, 48}
+
+
+def test_disturbed_measurement_on_a_device_is_provisional(directory: Path) -> None:
+    network: Network = (("tiny_cnn", 48), "int8")
+    latencies = {network: 1.0, (("tiny_cnn", 48), "fp32"): 2.0}
+    disturbed = {network: {"timing": {"valid": False, "why_invalid": "planted"}}}
+    write_device(directory, "pi5", latencies, of=disturbed)
+    answer = record(directory, "--device", "pi5")
+    assert network_of(answer["choice"]) == network
+    assert answer["headline"].startswith("Provisional")
+
+
+@pytest.mark.parametrize(("name", "hint"), [("pi6", "; did you mean pi5?"), ("toaster", "")])
+def test_unknown_device_is_refused_with_the_known_ones(
+    directory: Path, name: str, hint: str
+) -> None:
+    result = run(directory, "--device", name)
+    assert result.exit_code == 1
+    first = result.output.splitlines()[0]
+    assert first.startswith(f"error: --device '{name}' is no device of config/system.yaml")
+    assert first.endswith(f"known are {', '.join([*DEVICES, 'pi5', 'half'])}{hint}")
+
+
+def test_sweep_without_measurements_has_no_device(tmp_path: Path) -> None:
+    folder = RecordedDirectory(tmp_path, small_sweep()).write()
+    result = run(folder, "--device", "pi5")
+    assert result.exit_code == 1
+    assert "system.deploy.measurements: it lists no file" in result.output
+
+
+def test_missing_and_damaged_files_of_a_device_are_refused(directory: Path) -> None:
+    (directory / "pi5.json").unlink(missing_ok=True)
+    for content in (None, "{}"):
+        if content:
+            (directory / "pi5.json").write_text(content)
+        result = run(directory, "--device", "pi5")
+        assert result.exit_code == 1
+        assert "pi5.json" in result.output
+        assert "Traceback" not in result.output
+
+
+def test_files_listed_since_the_sweep_are_read_by_configfile(tmp_path: Path) -> None:
+    sweep = small_sweep(modes=("raw",))
+    folder = RecordedDirectory(tmp_path, sweep).write()
+    cells = {("tiny_cnn", 24): 0.9, ("tiny_cnn", 48): 0.95}
+    plant_accuracies(folder / "results", cells, SEEDS)
+    plant_int8(folder / "results", cells, SEEDS)
+    write_device(folder, "pi5", {(cell, "fp32"): 1.0 * cell[1] for cell in cells})
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(
+        "sweep: {models: [tiny_cnn], resolutions: [24, 48], seeds: [0, 1]}\n"
+        "system: {deploy: {runtimes: [onnxruntime], precisions: [fp32], cells: all, "
+        "max_flips: null, measurements: [pi5.json]}}\n"
+    )
+    assert run(folder, "--device", "pi5").exit_code == 1
+    answer = record(folder, "--device", "pi5", "--configfile", str(mine))
+    assert network_of(answer["choice"]) == (("tiny_cnn", 48), "fp32")
