@@ -199,11 +199,11 @@ def test_answer_tells_what_int8_loses(half: Path) -> None:
             "tiny_cnn at 96 px (int8) loses 4.9 points (interval 4.2 to 5.6) to fp32 on test "
             "images, shown to be more than 2 points: it is not certified."
         ) in output
-        certified = {
-            (one["model"], one["resolution"]): one["certified"]
+        kept = {
+            (one["model"], one["resolution"]): one["keeps_accuracy"]
             for one in record(half, *flags)["exports"]
         }
-        assert certified == {cell: cell != ("tiny_cnn", 96) for cell in FP32}
+        assert kept == {cell: cell != ("tiny_cnn", 96) for cell in FP32}
 
 
 @pytest.mark.parametrize(

@@ -154,5 +154,5 @@ def _describe(loss: PrecisionLoss, margin: float) -> dict[str, Any]:
         "n": loss.images,
         "agreement": loss.agreement,
         "lost": asdict(loss.lost),
-        "certified": loss.is_certified(margin),
+        "keeps_accuracy": loss.is_certified(margin),
     }

@@ -15,21 +15,21 @@ MAX_NAMED = 8
 def export_sentences(choice: ChoiceRecord) -> Iterator[str]:
     """Yield which networks in int8 keep the accuracy of fp32, what others lose, and what fails."""
     measured = [one for one in choice.get("exports", ()) if not one["problem"]]
-    failed = [one for one in measured if not one["certified"]]
+    failed = [one for one in measured if not one["keeps_accuracy"]]
     for record in failed[:MAX_NAMED]:
         yield _describe_loss(record, choice["rules"]["margin"])
     if len(failed) > MAX_NAMED:
         yield f"{len(failed) - MAX_NAMED} more lose that much, or may: see --json."
-    certified = [
+    kept = [
         f"{_name(one, INT8)}, {describe_difference(one['lost'])}"
         for one in measured
-        if one["certified"]
+        if one["keeps_accuracy"]
     ]
-    if certified:
+    if kept:
         margin = format_points(choice["rules"]["margin"])
         yield (
             f"Shown to lose less than {margin} to fp32 on test images: "
-            f"{join_first(certified, MAX_NAMED, '; ')}."
+            f"{join_first(kept, MAX_NAMED, '; ')}."
         )
     problems = [one for one in choice.get("exports", ()) if one["problem"]]
     for record in problems[:MAX_NAMED]:
@@ -39,12 +39,11 @@ def export_sentences(choice: ChoiceRecord) -> Iterator[str]:
 
 
 def _describe_loss(record: ChoiceRecord, margin: float) -> str:
-    is_shown = record["lost"]["low"] > margin
-    verdict = "shown to be more than" if is_shown else "not shown to be less than"
-    return (
-        f"{_name(record, INT8)} loses {describe_difference(record['lost'])} to fp32 on test images, "
-        f"{verdict} {format_points(margin)}: it is not certified."
-    )
+    lost = f"{_name(record, INT8)} loses {describe_difference(record['lost'])} to fp32 on test images"
+    limit = format_points(margin)
+    if record["lost"]["low"] > margin:
+        return f"{lost}, shown to be more than {limit}: it is not certified."
+    return f"{lost}, not shown to be less than {limit}."
 
 
 def _name(record: ChoiceRecord, mode: str) -> str:
@@ -56,7 +55,7 @@ def is_unproven_int8(choice: ChoiceRecord) -> bool:
     chosen = choice["choice"]
     keys = ("family", "model", "resolution", "eval_resolution")
     return chosen["mode"] == INT8 and any(
-        not record["certified"]
+        not record["keeps_accuracy"]
         for record in choice.get("exports", ())
         if not record["problem"] and all(record[key] == chosen[key] for key in keys)
     )

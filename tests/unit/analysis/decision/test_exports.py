@@ -56,8 +56,8 @@ def test_record_tells_the_loss_as_the_table_does(results: Path) -> None:
     assert record["lost"]["mean"] == row["accuracy_lost"] == pytest.approx(0.05)
     assert record["lost"]["low"] == row["accuracy_lost_low"] > 0.02
     assert record["lost"]["high"] == row["accuracy_lost_high"]
-    assert record["certified"] is row["certified"] is False
-    assert read(results, margin=0.1).records[0]["certified"] is True
+    assert record["keeps_accuracy"] is row["certified"] is False
+    assert read(results, margin=0.1).records[0]["keeps_accuracy"] is True
 
 
 def damage_record(**changes: Any) -> Callable[[Path], None]:
