@@ -1,6 +1,8 @@
 """`resomap choose --device`: planted device files turn the choice as computed by hand."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from resomap.cli import app
+from resomap.system.files import read_json, write_json
 from tests.device_files import planted_measurement, planted_network, write_measurement
 from tests.planted_exports import PlantedCell, plant_accuracies, plant_int8
 from tests.recorded_sweeps import RecordedDirectory, small_sweep
@@ -282,3 +285,49 @@ def test_files_listed_since_the_sweep_are_read_by_configfile(tmp_path: Path) -> 
     assert run(folder, "--device", "pi5").exit_code == 1
     answer = record(folder, "--device", "pi5", "--configfile", str(mine))
     assert network_of(answer["choice"]) == (("tiny_cnn", 48), "fp32")
+
+
+@pytest.mark.parametrize(
+    ("factor", "int8", "expected"),
+    [
+        (0.1, 0.945, (("tiny_cnn", 48), "int8")),
+        (2.0, 0.945, (("tiny_cnn", 48), "fp32")),
+        # A network that quantises badly is not worth its speed.
+        (0.1, 0.85, (("tiny_cnn", 48), "fp32")),
+    ],
+)
+def test_int8_of_the_profiles_is_chosen_if_it_is_fast_and_accurate(
+    tmp_path: Path, factor: float, int8: float, expected: Network
+) -> None:
+    folder = RecordedDirectory(tmp_path, small_sweep(modes=("raw",))).write()
+    results = folder / "results"
+    fp32 = {("tiny_cnn", 24): 0.8, ("tiny_cnn", 48): 0.95}
+    plant_accuracies(results, fp32, SEEDS)
+    plant_int8(results, {("tiny_cnn", 24): 0.79, ("tiny_cnn", 48): int8}, SEEDS)
+    path = results / "profiles/custom/tiny_cnn.json"
+    profile = read_json(path)
+    singles = [one for one in profile["cells"] if one["batch_size"] == 1]
+    for row in singles:
+        for precision, ratio in (("fp32", 0.5), ("int8", 0.5 * factor)):
+            made = row | {"variant": "onnxruntime", "precision": precision}
+            made |= {name: ratio * row[name] for name in ("latency_ms_p50", "latency_ms_p90")}
+            made["ratio_rounds"] = [ratio * each for each in row["ratio_rounds"]]
+            profile["cells"].append(made)
+    write_json(path, profile)
+    answer = record(folder)
+    assert network_of(answer["choice"]) == expected
+    assert (answer["device"], answer["unmeasured"]) == (None, [])
+
+
+def test_choosing_for_a_device_loads_neither_torch_nor_a_runtime(half: Path) -> None:
+    program = (
+        "import sys\n"
+        "from resomap.cli import app\n"
+        f"app(['choose', {str(half)!r}, '--device', 'half'], standalone_mode=False)\n"
+        "assert not {'torch', 'matplotlib', 'pandas', 'onnxruntime'} & set(sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert "Choose" in done.stdout, done.stderr
+    assert done.returncode == 0, done.stderr
