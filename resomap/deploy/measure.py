@@ -28,7 +28,9 @@ SCHEMA, FOLDER = 2, Path(__file__).resolve().parent
 # As in the profiles of a sweep: below this CPU share other processes kept this one off the CPU,
 # and a network that is disturbed is given up after twice its rounds.
 MIN_CPU_SHARE, MIN_REPETITIONS, MAX_ROUNDS_FACTOR = 0.9, 3, 2
-REFERENCE, Call, Json = -1, Callable[[], object], dict[str, Any]
+REFERENCE = -1
+Call = Callable[[], object]
+Json = dict[str, Any]
 
 
 def describe_device(runtime: str) -> Json:

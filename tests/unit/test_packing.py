@@ -4,9 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 from typer.testing import CliRunner
 
 from resomap.cli import app
@@ -14,7 +12,6 @@ from resomap.data.store.store import open_store
 from resomap.deploy.measurements import read_measurements
 from resomap.deploy.run import export_run
 from resomap.entry.exported_run import open_images, open_network
-from resomap.errors import ConfigError
 from resomap.system import files
 from resomap.training.checkpoint import load_weights, recorded_normalisation
 from resomap.workflow.jobs import Export
