@@ -119,9 +119,8 @@ def _open_networks(results: Path, records: Records) -> "Iterator[PackedNetwork]"
             check_content(model)
             golden = choose_clear(logits["label"], recorded[precision])
             images = store.images("test", key.resolution)[golden]
-            identity = NetworkIdentity(
-                **key._asdict(), precision=precision, bytes=network["bytes"]
-            )
+            facts = {**key._asdict(), "precision": precision, "bytes": network["bytes"]}
+            identity = NetworkIdentity.model_validate(facts)
             yield PackedNetwork(
                 identity,
                 model,

@@ -64,6 +64,14 @@ rule compare_exports:
         " > {log:q} 2>&1"
 
 
+include: "devices.smk"
+
+
 rule deploy:
     input:
         rules.compare_exports.output,
+        targets.device_files(
+            CONFIG,
+            "results/tables/device_costs.csv",
+            "results/figures/deploy/latency_by_device.svg",
+        ),

@@ -83,7 +83,9 @@ MAY_IMPORT = {
     | {"shipping", "packing", "choosing"}
     | {"workflow", "plan", "status", "check", "analysis", "report", "network_card", "parity"},
     "workflow_scripts": CORE
-    | {"workflow", "analysis", "report", "mlflow_copy", "entry.arguments"},
+    | {"workflow", "analysis", "report", "mlflow_copy", "entry.arguments"}
+    | {"deploy.measurements"},
+    "deploy.measurements": {"deploy", "errors", "config", "workflow.checked_files"},
 }
 DRIVER = (
     "cluster",

@@ -28,7 +28,9 @@ SCHEMA, FOLDER = 2, Path(__file__).resolve().parent
 # As in the profiles of a sweep: below this CPU share other processes kept this one off the CPU,
 # and a network that is disturbed is given up after twice its rounds.
 MIN_CPU_SHARE, MIN_REPETITIONS, MAX_ROUNDS_FACTOR = 0.9, 3, 2
-REFERENCE, Call, Json = -1, Callable[[], object], dict[str, Any]
+REFERENCE = -1
+Call = Callable[[], object]
+Json = dict[str, Any]
 
 
 def describe_device(runtime: str) -> Json:
@@ -72,9 +74,9 @@ def summarise(passes: list[Json], needed: int) -> Json:
     latencies = [latency for each in rounds for latency in each["ms"]]
     p50, p90 = np.percentile(latencies, [50, 90]).tolist()
     ratios = [each["median"] / each["reference"] for each in rounds]
-    result = {"valid": valid, "why_invalid": None if valid else "crowded", "n": len(latencies)}
+    result: Json = {"valid": valid, "why_invalid": None if valid else "crowded", "n": len(latencies)}
     result |= {"tried": len(passes), "latency_ms_p50": p50, "latency_ms_p90": p90}
-    result |= {"latency_ms_rounds": [each["median"] for each in rounds]}
+    result["latency_ms_rounds"] = [each["median"] for each in rounds]
     return result | {"ratio_to_reference": median(ratios), "ratio_rounds": ratios}
 
 

@@ -181,6 +181,13 @@ class CompareExports(Job):
     precisions: tuple[DeployPrecision, ...]
 
 
+class CompareDevices(Job):
+    """The cost of the exported networks on other devices, as a table and a figure."""
+
+    measurements: dict[str, str]
+    """The sha256 of the measurements of every device, by their files."""
+
+
 class MeasureSteps(Job):
     """The time and memory of a training step of one model; for `resomap plan`, and for no rule."""
 

@@ -11,6 +11,7 @@ from resomap.config.deploy import DEPLOY_KEY, DeployPrecision
 from resomap.config.schema import Config
 from resomap.config.sweep_checks import find_architecture
 from resomap.errors import ConfigError
+from resomap.system.files import file_sha256
 from resomap.workflow.checked_files import read_json
 from resomap.workflow.layout import ARTIFACTS, STAGES, Stage, artifact
 from resomap.workflow.predictions import RAW
@@ -29,7 +30,7 @@ def swept_models(config: Config) -> tuple[Architecture, ...]:
 def swept_stages(config: Config) -> list[Stage]:
     """Return the stages that the sweep has."""
     # Exports are a target of their own.
-    absent = {"export", "deploy"}
+    absent = {"export", "deploy", "devices"}
     if not config.explainability.enabled:
         absent |= {"explain", "compare"}
     if not config.mlflow.enabled:
@@ -214,6 +215,26 @@ def _front(table: Path) -> Iterator[tuple[str, str, int, int]]:
         if float(row["val_accuracy"]) > best:
             best, side = float(row["val_accuracy"]), int(row["resolution"])
             yield row["family"], row["model"], side, side
+
+
+def measurement_files(config: Config) -> list[str]:
+    """Return the measurements of other devices; ConfigError where a file does not exist."""
+    deploy = config.system.deploy
+    paths = [Path(each) for each in deploy.measurements] if deploy else []
+    missing = [f"there is no file {path}" for path in paths if not path.is_file()]
+    if missing:
+        raise ConfigError(f"{DEPLOY_KEY}.measurements: {'; '.join(missing)}")
+    return list(map(str, paths))
+
+
+def measurement_digests(config: Config) -> dict[str, str]:
+    """Return the sha256 of each file of measurements: another content is another job."""
+    return {path: file_sha256(Path(path)) for path in measurement_files(config)}
+
+
+def device_files(config: Config, *outputs: str) -> list[str]:
+    """Return the files about other devices; nothing where none was measured."""
+    return list(outputs) if measurement_files(config) else []
 
 
 def any_of(values: Iterable[object]) -> str:
