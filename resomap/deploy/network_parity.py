@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -125,6 +126,19 @@ def prove_parity(
     """
     reference = _compute_reference(network, batches())
     exported = compute_logits(open_session(content), batches())
+    locate = partial(find_parting, network, content)
+    return judge_logits(reference, exported, batches, cell, sources, locate)
+
+
+def judge_logits(
+    reference: np.ndarray,
+    exported: np.ndarray,
+    batches: Callable[[], Iterable[np.ndarray]],
+    cell: str,
+    sources: Sequence[str],
+    locate: Callable[[np.ndarray], Parting | None],
+) -> NetworkParity:
+    """Compare the logits of both networks; `locate` finds where they part on an image (3, r, r)."""
     comparison = compare_logits(reference, exported)
     failure = None
     if comparison.beyond.any():
@@ -137,7 +151,7 @@ def prove_parity(
             is_flip=bool(comparison.flips[row]),
             images=int(comparison.beyond.sum()),
             of_images=len(reference),
-            parting=find_parting(network, content, _find_image(batches(), row)),
+            parting=locate(_find_image(batches(), row)),
         )
     return NetworkParity(reference, exported, comparison, failure)
 

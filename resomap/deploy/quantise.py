@@ -18,6 +18,8 @@ CALIBRATION_IMAGES = 256
 CALIBRATION_SEED = 0
 BATCH_SIZE = 32
 CALIBRATION_METHOD = "minmax"
+CALIBRATION_METHODS = {"minmax": "MinMax", "entropy": "Entropy", "percentile": "Percentile"}
+"""Ways to take the range of an activation from images, and their names in ONNX Runtime."""
 GRANULARITIES = ("per_channel", "per_tensor")
 """Whether each output channel of a weight has a scale of its own."""
 
@@ -64,7 +66,7 @@ def quantise_network(
     models, errors = dict[str, Any](), dict[str, float]()
     expected = _logits(exported, validation)
     for granularity in GRANULARITIES:
-        model = _quantise(exported, calibration, per_channel=granularity == "per_channel")
+        model = quantise_once(exported, calibration, granularity)
         models[granularity] = model
         logits = _logits(model.SerializeToString(), validation)
         errors[granularity] = float(np.square(logits - expected).mean())
@@ -95,10 +97,12 @@ def _logits(content: bytes, images: np.ndarray) -> np.ndarray:
     return compute_logits(open_session(content), batches)
 
 
-def _quantise(exported: bytes, calibration: np.ndarray, *, per_channel: bool) -> Any:
-    """Return the quantised model; QuantisationError with the reason of the runtime."""
+def quantise_once(
+    exported: bytes, calibration: np.ndarray, granularity: str, method: str = CALIBRATION_METHOD
+) -> Any:
+    """Return the model quantised in one way; QuantisationError with the reason of the runtime."""
     try:
-        return _quantise_file(exported, calibration, per_channel=per_channel)
+        return _quantise_file(exported, calibration, granularity, method)
     # Its quantiser raises errors of any type, and a disk without space is none of its own.
     except OSError:
         raise
@@ -109,7 +113,9 @@ def _quantise(exported: bytes, calibration: np.ndarray, *, per_channel: bool) ->
         ) from error
 
 
-def _quantise_file(exported: bytes, calibration: np.ndarray, *, per_channel: bool) -> Any:
+def _quantise_file(
+    exported: bytes, calibration: np.ndarray, granularity: str, method: str
+) -> Any:
     """Return the quantised model; its convolutions and products compute in int8."""
     onnx = import_package("onnx")
     quantization = import_package("onnxruntime.quantization")
@@ -126,10 +132,10 @@ def _quantise_file(exported: bytes, calibration: np.ndarray, *, per_channel: boo
             quantised,
             _ImageReader(calibration),
             quant_format=quantization.QuantFormat.QDQ,
-            per_channel=per_channel,
+            per_channel=granularity == "per_channel",
             activation_type=quantization.QuantType.QInt8,
             weight_type=quantization.QuantType.QInt8,
-            calibrate_method=quantization.CalibrationMethod.MinMax,
+            calibrate_method=quantization.CalibrationMethod[CALIBRATION_METHODS[method]],
             calibration_providers=["CPUExecutionProvider"],
         )
         return onnx.load(quantised)

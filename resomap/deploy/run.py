@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from resomap.config.deploy import DeployPrecision
+from resomap.config.deploy import ONNX_RUNTIME, OPENVINO, DeployPrecision, RuntimeName
 from resomap.deploy.export import ExportedNetwork, ExportError, export_network
 from resomap.deploy.network_parity import NetworkParity, prove_parity
+from resomap.deploy.openvino_parity import ProvenRun, prove_in_openvino
 from resomap.deploy.quantise import QuantisationError, quantise_network
 from resomap.deploy.sessions import SESSION_SETTINGS, compute_logits, open_session
+from resomap.workflow.predictions import runtime_logits_name
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,15 @@ class ExportedRun:
     record: dict[str, Any]
     logits: dict[str, np.ndarray]
 
+    @property
+    def failures(self) -> list[str]:
+        """Return why a network is not deployable, in a precision or in a runtime."""
+        of_run = [self.record["reason"]]
+        of_networks = [each.get("failure") for each in self.record["networks"].values()]
+        for proof in self.record["runtimes"].values():
+            of_networks += proof["failures"].values()
+        return [reason for reason in (*of_run, *of_networks) if reason]
+
 
 def export_run(
     network: nn.Module,
@@ -47,11 +58,13 @@ def export_run(
     precisions: Sequence[DeployPrecision],
     resolution: int,
     cell: str,
+    runtimes: Sequence[RuntimeName] = (ONNX_RUNTIME,),
 ) -> ExportedRun:
     """Export `network` for images of `resolution`; `cell` names it in the record and in messages.
 
-    The network in fp32 is proven first. Where it differs from the one in PyTorch, or cannot be
-    exported, the record has the reason, and there is no network in any precision.
+    The network in fp32 is proven first, in ONNX Runtime. Where it differs from the one in
+    PyTorch, or cannot be exported, the record has the reason, and there is no network in any
+    precision. What fails in another of the `runtimes` is in the record of that runtime.
     """
     try:
         exported = export_network(network, resolution, cell)
@@ -65,6 +78,15 @@ def export_run(
     run = ExportedRun({}, _record("deployable", None, parity), logits)
     for precision in precisions:
         _add_precision(run, precision, exported, images)
+    if OPENVINO in runtimes:
+        exports = {**run.networks, "fp32": exported.content}
+        proven = ProvenRun(
+            network, parity.reference, exports, images.test, images.sources, cell
+        )
+        proof = prove_in_openvino(proven)
+        run.record["runtimes"][OPENVINO] = proof.record
+        for precision, logits_there in proof.logits.items():
+            run.logits[runtime_logits_name(OPENVINO, precision)] = logits_there
     return run
 
 
@@ -110,4 +132,5 @@ def _record(status: str, reason: str | None, parity: NetworkParity | None) -> di
         "parity": None if parity is None else parity.record(),
         "session": SESSION_SETTINGS,
         "networks": {},
+        "runtimes": {},
     }

@@ -83,6 +83,7 @@ CONFIG_FIELDS: dict[str, Callable[[Config], Any]] = {
     "methods": lambda config: config.explainability.methods,
     "confidence": lambda config: config.report.confidence,
     "precisions": targets.export_precisions,
+    "runtimes": targets.export_runtimes,
 }
 MEMORY_TOLERANCE = 1.05
 """Drivers report the memory of one GPU differently by less than this factor."""
