@@ -11,7 +11,7 @@ import numpy as np
 
 from resomap.deploy.export import INPUT_NAME, ExportedNetwork, read_record, seal
 from resomap.deploy.packages import import_package
-from resomap.deploy.sessions import compute_logits, open_session
+from resomap.deploy.sessions import RuntimeRefusal, run_file
 from resomap.errors import DataError, ResoMapError
 
 CALIBRATION_IMAGES = 256
@@ -68,9 +68,16 @@ def quantise_network(
     for granularity in GRANULARITIES:
         model = quantise_once(exported, calibration, granularity)
         models[granularity] = model
-        logits = _logits(model.SerializeToString(), validation)
+        try:
+            logits = _logits(model.SerializeToString(), validation)
+        except RuntimeRefusal as error:
+            raise QuantisationError(f"it cannot be quantised: {error}") from error
         errors[granularity] = float(np.square(logits - expected).mean())
-    best = min(GRANULARITIES, key=errors.__getitem__)
+    finite = [each for each in GRANULARITIES if np.isfinite(errors[each])]
+    # NaN would pass for the smallest.
+    if not finite:
+        raise QuantisationError("it cannot be quantised: its int8 answers are not finite")
+    best = min(finite, key=errors.__getitem__)
     return seal(
         models[best],
         {
@@ -82,7 +89,7 @@ def quantise_network(
                 "weights": "int8",
                 "activations": "int8",
                 "granularity": best,
-                "validation_mse": errors,
+                "validation_mse": {each: errors[each] for each in finite},
                 "validation_images": len(validation),
                 "calibration_images": len(calibration),
                 "calibration_method": CALIBRATION_METHOD,
@@ -94,7 +101,7 @@ def quantise_network(
 
 def _logits(content: bytes, images: np.ndarray) -> np.ndarray:
     batches = np.array_split(images, range(BATCH_SIZE, len(images), BATCH_SIZE))
-    return compute_logits(open_session(content), batches)
+    return run_file(content, batches)
 
 
 def quantise_once(

@@ -12,7 +12,7 @@ from resomap.deploy.export import ExportedNetwork, ExportError, export_network
 from resomap.deploy.network_parity import NetworkParity, prove_parity
 from resomap.deploy.openvino_parity import ProvenRun, prove_in_openvino
 from resomap.deploy.quantise import QuantisationError, quantise_network
-from resomap.deploy.sessions import SESSION_SETTINGS, compute_logits, open_session
+from resomap.deploy.sessions import SESSION_SETTINGS, RuntimeRefusal, run_file
 from resomap.workflow.predictions import runtime_logits_name
 
 
@@ -68,9 +68,11 @@ def export_run(
     """
     try:
         exported = export_network(network, resolution, cell)
+        parity = prove_parity(network, exported.content, images.test, cell, images.sources)
     except ExportError as error:
         return _failed(precisions, images, str(error))
-    parity = prove_parity(network, exported.content, images.test, cell, images.sources)
+    except RuntimeRefusal as error:
+        return _failed(precisions, images, f"{cell}: {error}")
     logits = {"label": images.labels, "torch": parity.reference, "fp32": parity.exported}
     if parity.failure is not None:
         failed = _failed(precisions, images, str(parity.failure))
@@ -102,12 +104,12 @@ def _add_precision(
     else:
         try:
             made = quantise_network(exported.content, images.calibration(), images.validation())
+            run.logits[precision] = run_file(made.content, images.test())
         # The network in fp32 is as good without it.
-        except QuantisationError as error:
+        except (QuantisationError, RuntimeRefusal) as error:
             run.networks[precision] = b""
             run.record["networks"][precision] = {"failure": str(error)}
             return
-        run.logits[precision] = compute_logits(open_session(made.content), images.test())
     run.networks[precision] = made.content
     run.record["networks"][precision] = made.record
 
