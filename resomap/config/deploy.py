@@ -13,9 +13,11 @@ from resomap.errors import ConfigError
 
 RuntimeName = Literal["onnxruntime", "openvino"]
 DeployPrecision = Literal["fp32", "int8"]
+ONNX_RUNTIME: RuntimeName = "onnxruntime"
+OPENVINO: RuntimeName = "openvino"
 DEPLOY_KEY = "config/system.yaml: system.deploy"
 EXPORT_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
-"""Every export is proven in ONNX Runtime, whatever runtime it is for."""
+"""Every export is proven in ONNX Runtime first, whatever runtime it is for."""
 EXTRA_OF = {**dict.fromkeys(EXPORT_PACKAGES, "deploy"), "openvino": "openvino"}
 DEVICE_NAME = re.compile("[A-Za-z][A-Za-z0-9_-]*")
 PROFILED_DEVICES = ("auto", "cpu", "cuda")
@@ -52,8 +54,8 @@ class Deploy(Section):
     """The runtimes and precisions in which trained networks are exported, proven and measured."""
 
     runtimes: Distinct[RuntimeName]
-    """Runtimes that networks are exported for (need `resomap[deploy]`; openvino also needs
-    `resomap[openvino]`)."""
+    """Runtimes in which exported networks are proven (need `resomap[deploy]`; openvino also
+    needs `resomap[openvino]`)."""
     precisions: Distinct[DeployPrecision]
     """fp32 is the network as trained; int8 is quantised with training images."""
     cells: Literal["chosen", "all"]

@@ -7,6 +7,12 @@ import numpy as np
 
 from resomap.deploy.export import INPUT_NAME, OUTPUT_NAME
 from resomap.deploy.packages import import_package
+from resomap.errors import ResoMapError
+
+
+class RuntimeRefusal(ResoMapError):
+    """An exported network that a runtime cannot run."""
+
 
 PROVIDERS = ["CPUExecutionProvider"]
 QUIET = 3
@@ -40,6 +46,18 @@ def open_session(content: bytes, *, optimised: bool = True) -> Any:
     options.add_session_config_entry("session.set_denormal_as_zero", "0")
     options.log_severity_level = QUIET
     return runtime.InferenceSession(content, options, providers=PROVIDERS)
+
+
+def run_file(content: bytes, batches: Iterable[np.ndarray]) -> np.ndarray:
+    """Return the logits of an ONNX file; RuntimeRefusal where ONNX Runtime cannot run it."""
+    try:
+        return compute_logits(open_session(content), batches)
+    except Exception as error:
+        # Its errors have no class in common, and those of reading images are none of its own.
+        if not type(error).__module__.startswith("onnxruntime"):
+            raise
+        reason = str(error).strip().partition("\n")[0]
+        raise RuntimeRefusal(f"ONNX Runtime cannot run it: {reason}") from error
 
 
 def compute_logits(session: Any, batches: Iterable[np.ndarray]) -> np.ndarray:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection
 from typing import Literal
 
+from resomap.config.deploy import ONNX_RUNTIME, RuntimeName
 from resomap.config.evaluation import EvaluationMode
 from resomap.workflow.columns import (
     CELL,
@@ -63,6 +64,7 @@ CASCADES = (
 )
 DEPLOY = (
     *CROSS_CELL,
+    Column("runtime", "", "onnxruntime or openvino"),
     Column("precision", "", "fp32, or int8 (quantised with training images)"),
     SEEDS,
     N_IMAGES,
@@ -79,6 +81,7 @@ DEPLOY = (
     Column("granularity", "", "scales of int8 weights, by run: per_channel or per_tensor"),
     Column("calibration_images", "count", "training images that int8 ranges are taken from"),
     Column("file_mib", "MiB", "size of the file, mean over the runs"),
+    Column("failure", "", "why runs are not deployable, each reason once"),
 )
 DEVICE_COSTS = (
     Column("device", "", "name of its file of measurements"),
@@ -134,6 +137,11 @@ def logits_name(resolution: int, mode: EvaluationMode = RAW) -> str:
     # Without the mode where there is one only, as notebooks of users read these names.
     prefix = "logits" if mode == RAW else f"logits_{mode}"
     return f"{prefix}_r{resolution}"
+
+
+def runtime_logits_name(runtime: RuntimeName, precision: str) -> str:
+    """Return the name of an export's test logits: `int8` in ONNX Runtime, else `openvino_int8`."""
+    return precision if runtime == ONNX_RUNTIME else f"{runtime}_{precision}"
 
 
 def stored_logits(names: Collection[str]) -> list[tuple[EvaluationMode, int]]:
