@@ -149,7 +149,8 @@ def ways_to_run(measurements: Iterable[Row]) -> dict[Cell, list[WayToRun]]:
     """Return how one image of every measured cell may be predicted, from the profiles.
 
     The first way of each cell is the main variant of its model, by which cells are ranked.
-    Others follow if their precision is that of the main variant: the accuracy is known there.
+    Others follow if their precision is that of the main variant: the accuracy is known there. A
+    latency of another device, such as that of a runtime beside a GPU, is no rival to it.
     """
     first: dict[tuple[str, str], Row] = {}
     ways: dict[Cell, list[WayToRun]] = {}
@@ -158,7 +159,7 @@ def ways_to_run(measurements: Iterable[Row]) -> dict[Cell, list[WayToRun]]:
         main = first.setdefault((row["family"], row["model"]), row)
         measured = row["batch_size"] == 1 and row.get("latency_ms_p50") is not None
         infers = measured and row["variant"] != "training_step"
-        if infers and row["precision"] == main["precision"]:
+        if infers and all(row.get(name) == main.get(name) for name in ("precision", "device")):
             cell = Cell(row["family"], row["model"], row["resolution"])
             name, device = _variant_name(row, main), row.get("device")
             joules = tuple(row.get("energy_j_per_image_rounds") or ())

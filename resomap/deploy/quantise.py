@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from resomap.deploy.export import INPUT_NAME, ExportedNetwork, read_record, seal
+from resomap.deploy.export import ExportedNetwork, read_record, seal
 from resomap.deploy.packages import import_package
-from resomap.deploy.sessions import compute_logits, open_session
+from resomap.deploy.sessions import INPUT_NAME, compute_logits, open_session
 from resomap.errors import DataError, ResoMapError
 
 CALIBRATION_IMAGES = 256
