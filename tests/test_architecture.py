@@ -76,7 +76,7 @@ MAY_IMPORT = {
     "entry": CORE
     | {"workflow", "data", "models", "training", "profiling", "explain", "deploy"},
     "parity": CORE | {"workflow", "analysis", "data", "models", "training", "deploy"},
-    "shipping": CORE | {"workflow", "analysis", "deploy", "parity"},
+    "shipping": CORE | {"workflow", "analysis", "deploy", "parity", "models.published"},
     "cli": CORE
     | {"shipping"}
     | {"workflow", "plan", "status", "check", "analysis", "report", "network_card", "parity"},

@@ -30,6 +30,10 @@ MODEL_FILE, LABELS_FILE, GOLDEN_FILE, CARD_FILE = (
 )
 FINGERPRINTS_FILE = "bundle.json"
 NUM_GOLDEN = 8
+MAX_INT8_ERROR = 0.02
+"""Largest difference of an int8 logit relative to the largest one: two of 127 steps and a half.
+
+Rounding in another order moves a value by a step, and processors round in other orders."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,13 @@ class GoldenImages:
     """A few images as stored, uint8 (N, n, n, 3), and the logits (N, classes) of the network.
 
     The logits are those of the network that was trained: what runs elsewhere is compared with
-    it, and not with its own export.
+    it, and not with its own export. In int8 they are those of the export, since a quantised
+    network answers otherwise. A logit may differ by `max_error` of the largest one.
     """
 
     native: np.ndarray
     logits: np.ndarray
+    max_error: float = predict.MAX_ERROR
 
 
 def choose_golden(labels: np.ndarray, count: int = NUM_GOLDEN) -> np.ndarray:
@@ -81,12 +87,14 @@ def write_bundle(
     files.write_text(folder / LABELS_FILE, "\n".join(classes))
     images = preprocessing.resize(golden.native)
     arrays = {"native": golden.native, "images": images, "logits": golden.logits}
-    files.write_arrays(folder / GOLDEN_FILE, **arrays)
+    max_error = np.array(golden.max_error)
+    files.write_arrays(folder / GOLDEN_FILE, **arrays, max_error=max_error)
     files.write_text(folder / CARD_FILE, card_text(facts, preprocessing))
     programs = [Path(str(module.__file__)) for module in (predict, measure)]
     for program in programs:
         files.write_text(folder / program.name, program.read_text(encoding="utf-8"))
-    _write_fingerprints(folder, [program.name for program in programs])
+    names = (MODEL_FILE, FILE, LABELS_FILE, GOLDEN_FILE, CARD_FILE)
+    write_fingerprints(folder, [*names, *(program.name for program in programs)])
 
 
 def prove_bundle(folder: Path) -> list[str]:
@@ -94,11 +102,7 @@ def prove_bundle(folder: Path) -> list[str]:
 
     Without ONNX Runtime nothing can be proven: DataError.
     """
-    if missing_libraries(("onnxruntime",)):
-        raise DataError(
-            "onnxruntime is not installed, so that nothing proves the bundle: install with "
-            "`pip install 'resomap[deploy]'`"
-        )
+    require_runtime()
     spec = predict.load_preprocessing(folder / FILE)
     try:
         return predict.check(predict.load_network(folder), folder / GOLDEN_FILE, spec)
@@ -107,9 +111,17 @@ def prove_bundle(folder: Path) -> list[str]:
         return [f"the runtime refuses it: {str(error).partition(chr(10))[0]}"]
 
 
-def _write_fingerprints(folder: Path, programs: Sequence[str]) -> None:
-    """Write the sha256 of every file of the bundle, by which a changed one is recognised."""
-    names = (MODEL_FILE, FILE, LABELS_FILE, GOLDEN_FILE, CARD_FILE, *programs)
+def require_runtime() -> None:
+    """Raise DataError where ONNX Runtime is not installed."""
+    if missing_libraries(("onnxruntime",)):
+        raise DataError(
+            "onnxruntime is not installed, so that nothing proves the bundle: install with "
+            "`pip install 'resomap[deploy]'`"
+        )
+
+
+def write_fingerprints(folder: Path, names: Sequence[str]) -> None:
+    """Write the sha256 of the named files of a bundle, by which a changed one is recognised."""
     digests = {name: files.file_sha256(folder / name) for name in names}
     files.write_json(folder / FINGERPRINTS_FILE, digests)
 

@@ -23,7 +23,10 @@ from resomap.errors import DataError
 from resomap.models.registry import build_model
 from resomap.parity import open_run
 from resomap.training.checkpoint import load_weights
+from tests.optional_packages import require_packages
 from tests.small_sweep import CLASSES, MODEL, SEEDS, SIDE, write_sweep
+
+require_packages("onnx", "onnxruntime", "onnxscript")
 
 FACTS = CardFacts(
     cell="tiny_cnn at 24 px",
@@ -56,8 +59,6 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
     """Write a sweep, export its first network by torch, and write the bundle."""
-    for name in ("onnx", "onnxruntime", "onnxscript"):
-        pytest.importorskip(name)
     directory = tmp_path_factory.mktemp("sweep")
     config = write_sweep(directory)
     results = directory / "results"
@@ -250,7 +251,8 @@ def test_card_states_accuracy_weak_classes_sizes_and_licence():
     assert "images of 16 px: accuracy 0.500, it fails" in text
     assert "images of 32 px: accuracy 0.900, it holds" in text
     assert "evidence off the object" in text
-    assert "random weights" in text
+    assert "Yours: trained from random weights" in text
+    assert "int8" not in text
     other = replace(FACTS, start="IMAGENET1K_V2 of torchvision", evidence=None)
     text = card_text(other, describe())
     assert "IMAGENET1K_V2" in text
