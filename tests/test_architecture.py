@@ -77,7 +77,7 @@ MAY_IMPORT = {
     | {"workflow", "data", "models", "training", "profiling", "explain", "deploy"},
     "parity": CORE | {"workflow", "analysis", "data", "models", "training", "deploy"},
     "packing": CORE | {"workflow", "data", "training", "deploy"},
-    "shipping": CORE | {"workflow", "analysis", "deploy", "parity"},
+    "shipping": CORE | {"workflow", "analysis", "deploy", "parity", "models.published"},
     "cli": CORE
     | {"shipping", "packing"}
     | {"workflow", "plan", "status", "check", "analysis", "report", "network_card", "parity"},

@@ -139,7 +139,9 @@ def main(arguments: Sequence[str]) -> int:
     record |= {"threads": options.threads, "settings": settings, "networks": networks}
     measure(networks, calls, pack["timing"], lambda: write_record(record, options.output))
     unusable = [each for each in networks if each["status"] != "ok"]
-    print(f"{options.output}: {len(networks)} networks, {len(unusable)} of them unusable")
+    disturbed = sum(not each["timing"]["valid"] for each in networks if each["timing"])
+    counts = f"{len(networks)} networks: {len(unusable)} unusable, {disturbed} disturbed"
+    print(f"{options.output}: {counts}")
     return int(bool(unusable))
 
 

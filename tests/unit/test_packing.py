@@ -5,22 +5,19 @@ import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from resomap.cli import app
-from resomap.data.store.store import open_store
 from resomap.deploy.measurements import read_measurements
-from resomap.deploy.run import export_run
-from resomap.entry.exported_run import open_images, open_network
 from resomap.errors import ConfigError
-from resomap.system import files
-from resomap.training.checkpoint import load_weights, recorded_normalisation
-from resomap.workflow.jobs import Export
-from tests.small_sweep import MODEL, SEEDS, SIDE, write_sweep
+from tests.exported_sweep import write_exported_sweep
+from tests.optional_packages import require_packages
+from tests.small_sweep import MODEL, SIDE
+
+require_packages("onnx", "onnxruntime", "onnxscript")
 
 QUICK = {"rounds": 5, "round_seconds": 0.02, "warmup_seconds": 0.05}
 CELL = f"{MODEL}@{SIDE}"
@@ -28,42 +25,9 @@ CELL = f"{MODEL}@{SIDE}"
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory):
-    for name in ("onnx", "onnxruntime", "onnxscript"):
-        pytest.importorskip(name)
     folder = tmp_path_factory.mktemp("sweep")
-    config = write_sweep(folder)
-    for seed in SEEDS:
-        write_export(folder / "results", config, seed)
+    write_exported_sweep(folder)
     return folder
-
-
-def write_export(results, config, seed):
-    """Export a run of the small sweep as its job does, and write it as the rule does."""
-    architecture = next(model for model in config.models if model.name == MODEL)
-    job = Export(
-        code="",
-        data=config.data,
-        data_code="",
-        architecture=architecture,
-        resolution=SIDE,
-        seed=seed,
-        eval_resolution=SIDE,
-        precisions=("fp32", "int8"),
-    )
-    run = Path("custom", MODEL, f"r{SIDE}", f"seed{seed}")
-    state, metadata = load_weights(results / "checkpoints" / run / "best.safetensors")
-    store = open_store(results / "data/manifest.json")
-    store = store.normalised_by(recorded_normalisation(metadata))
-    network = open_network(job, store.num_classes, state)
-    exported = export_run(network, open_images(job, store), job.precisions, SIDE, job.title)
-    folder = results / "deploy" / run / f"at{SIDE}"
-    folder.mkdir(parents=True)
-    for precision, content in exported.networks.items():
-        (folder / f"{precision}.onnx").write_bytes(content)
-    files.write_arrays(folder / "logits.npz", **exported.logits)
-    files.write_json(
-        folder / "export.json", {**exported.record, "job": job.model_dump(mode="json")}
-    )
 
 
 def run_pack(directory, *arguments):
@@ -217,7 +181,7 @@ def test_file_that_the_runtime_refuses_is_a_failed_network(directory, pack, tmp_
     reseal(folder, f"models/{model.name}")
     result = measure(folder, "--output", str(tmp_path / "pi5.json"))
     assert result.returncode == 1
-    assert "1 of them unusable" in result.stdout
+    assert "2 networks: 1 unusable, " in result.stdout
     # Its digest is that of no network of the sweep.
     with pytest.raises(ConfigError, match="stale"):
         read_measurements([tmp_path / "pi5.json"], directory / "results")
