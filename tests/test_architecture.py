@@ -76,7 +76,8 @@ MAY_IMPORT = {
     "entry": CORE
     | {"workflow", "data", "models", "training", "profiling", "explain", "deploy"},
     "parity": CORE | {"workflow", "analysis", "data", "models", "training", "deploy"},
-    "shipping": CORE | {"workflow", "analysis", "deploy", "parity", "models.published"},
+    "shipping": CORE
+    | {"workflow", "analysis", "deploy", "parity", "models.published", "models.licences"},
     "cli": CORE
     | {"shipping"}
     | {"workflow", "plan", "status", "check", "analysis", "report", "network_card", "parity"},

@@ -40,6 +40,9 @@ ENTRY_POINTS: dict[type[Job], Path] = {
     jobs.PartialReport: SCRIPTS / "partial_report.py",
     jobs.Track: SCRIPTS / "track.py",
     jobs.CompareExports: SCRIPTS / "compare_exports.py",
+    jobs.ComparePreprocessing: PACKAGE / "entry/compare_preprocessing.py",
+    jobs.TabulatePreprocessing: SCRIPTS / "tabulate_preprocessing.py",
+    jobs.CheckPreprocessing: SCRIPTS / "check_preprocessing.py",
 }
 STAGE_JOBS: dict[str, type[Job]] = {
     **JOB_TYPES,
@@ -49,6 +52,9 @@ STAGE_JOBS: dict[str, type[Job]] = {
     "report": jobs.BuildReport,
     "export": jobs.Export,
     "deploy": jobs.CompareExports,
+    "parity": jobs.ComparePreprocessing,
+    "preprocessing": jobs.TabulatePreprocessing,
+    "limits": jobs.CheckPreprocessing,
 }
 """The job type of every stage that writes a receipt."""
 
@@ -83,6 +89,8 @@ CONFIG_FIELDS: dict[str, Callable[[Config], Any]] = {
     "methods": lambda config: config.explainability.methods,
     "confidence": lambda config: config.report.confidence,
     "precisions": targets.export_precisions,
+    "compared_precision": targets.compared_precision,
+    "max_flips": lambda config: config.system.deploy and config.system.deploy.max_flips,
 }
 MEMORY_TOLERANCE = 1.05
 """Drivers report the memory of one GPU differently by less than this factor."""

@@ -72,6 +72,20 @@ DEPLOY = (
     Column("calibration_images", "count", "training images that int8 ranges are taken from"),
     Column("file_mib", "MiB", "size of the file, mean over the runs"),
 )
+PREPROCESSING = (
+    *CROSS_CELL,
+    Column("precision", "", "precision of the exported network"),
+    Column("preprocessing", "", "what runs in place of the preprocessing of the training"),
+    Column("kind", "", "what differs; `same filter` and `decoder` mean to do the same"),
+    Column("baseline", "", "what its answers are compared with"),
+    *(SEEDS, N_IMAGES),
+    Column("flipped", "0-1", "share of the answers that change"),
+    *with_interval(Column("accuracy_lost", "0-1", "accuracy of the baseline less its own")),
+    INTERVAL,
+    Column("max_logit_difference", "", "largest difference of a logit"),
+    Column("judged", "bool", "`system.deploy.max_flips` holds for it"),
+    Column("skipped", "", "why nothing was measured"),
+)
 PREDICTION_TABLES = {
     "confusion": (CONFUSION, "confusion matrix of every cell at its training resolution"),
     "demand": (DEMAND, "smallest resolution from which an image is right and stays right"),

@@ -12,7 +12,7 @@ from resomap.config.schema import Config
 from resomap.config.sweep_checks import find_architecture
 from resomap.errors import ConfigError
 from resomap.workflow.checked_files import read_json
-from resomap.workflow.layout import ARTIFACTS, STAGES, Stage, artifact
+from resomap.workflow.layout import ARTIFACTS, DEPLOY_STAGES, STAGES, Stage, artifact
 from resomap.workflow.predictions import RAW
 from resomap.workflow.receipts import check_content
 
@@ -28,8 +28,7 @@ def swept_models(config: Config) -> tuple[Architecture, ...]:
 
 def swept_stages(config: Config) -> list[Stage]:
     """Return the stages that the sweep has."""
-    # Exports are a target of their own.
-    absent = {"export", "deploy"}
+    absent = set(DEPLOY_STAGES)
     if not config.explainability.enabled:
         absent |= {"explain", "compare"}
     if not config.mlflow.enabled:
@@ -154,6 +153,12 @@ def export_precisions(config: Config) -> tuple[DeployPrecision, ...]:
     """Return the precisions in which runs are exported; fp32 where none are configured."""
     deploy = config.system.deploy
     return deploy.precisions if deploy else ("fp32",)
+
+
+def compared_precision(config: Config) -> DeployPrecision:
+    """Return the precision of the networks that are given other preprocessings."""
+    precisions = export_precisions(config)
+    return "fp32" if "fp32" in precisions else precisions[0]
 
 
 def export_files(config: Config, pattern: str, tables: Path = TABLES_FOLDER) -> list[str]:

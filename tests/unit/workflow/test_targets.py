@@ -6,6 +6,7 @@ from resomap.config.load import build_config, merge
 from resomap.errors import ConfigError
 from resomap.system.files import write_json, write_rows
 from resomap.workflow import targets
+from resomap.workflow.layout import DEPLOY_STAGES
 
 
 def test_run_files_start_with_expensive_resolution(config):
@@ -91,8 +92,8 @@ def test_missing_start_weights_are_refused(defaults, tmp_path):
 def test_stages_and_jobs_follow_what_is_enabled(defaults, change, absent, jobs):
     config = build_config(merge(defaults, change))
     names = {stage.name for stage in targets.swept_stages(config)}
-    # Exports are a target of their own.
-    others = {stage.name for stage in targets.STAGES} - names - {"export", "deploy"}
+    # The target `deploy` is no part of a sweep.
+    others = {stage.name for stage in targets.STAGES} - names - set(DEPLOY_STAGES)
     assert others == absent
     assert targets.count_jobs(config) == jobs
 
