@@ -25,15 +25,11 @@ SCOPES: dict[frozenset[str], Scope] = {
 }
 RUN_PATH = "{family}/{model}/r{resolution}/seed{seed}"
 RUN_FOLDER = f"results/runs/{RUN_PATH}"
-EXPORT_PATH = f"{RUN_PATH}/at{{eval_resolution}}"
-EXPORT_FOLDER = f"results/deploy/{EXPORT_PATH}"
-PARITY_PATH = "{family}/{model}/r{resolution}/preprocessing/at{eval_resolution}"
+EXPORT_FOLDER = f"results/deploy/{RUN_PATH}/at{{eval_resolution}}"
 STATES_FOLDER = "results/.state"
 RECEIPT_FOLDER = "results/receipts"
 WITHOUT_RECEIPT = ("identify", "sweep", "track")
 """Stages whose outputs no other job reads for their content."""
-DEPLOY_STAGES = ("export", "deploy", "parity", "preprocessing", "limits")
-"""Stages of the target `deploy`, which no sweep runs by itself."""
 
 
 def scope_of(pattern: str) -> Scope:
@@ -132,28 +128,7 @@ STAGES = (
     ),
     Stage("report", "build_report", "logs/report.log", "results/report/index.html"),
     Stage("track", "track_runs", "logs/track.log", "results/tracking.json"),
-    Stage(
-        "export",
-        "export_run",
-        f"logs/export/{EXPORT_PATH}.log",
-        f"{EXPORT_FOLDER}/export.json",
-    ),
-    Stage("deploy", "compare_exports", "logs/deploy.log", "results/tables/deploy.csv"),
-    Stage(
-        "parity",
-        "compare_preprocessing",
-        f"logs/parity/{PARITY_PATH}.log",
-        f"results/deploy/{PARITY_PATH}.csv",
-    ),
-    Stage(
-        "preprocessing",
-        "tabulate_preprocessing",
-        "logs/preprocessing_parity.log",
-        "results/tables/preprocessing_parity.csv",
-    ),
-    Stage(
-        "limits", "check_preprocessing", "logs/deploy_limits.log", "results/deploy/limits.json"
-    ),
+    *(Stage(*row) for row in predictions.DEPLOY_STAGE_ROWS),
 )
 
 TABLES = {
@@ -306,35 +281,7 @@ ARTIFACTS = (
         "exported networks against those in PyTorch",
         predictions.DEPLOY,
     ),
-    Artifact(
-        "cell_parity",
-        f"results/deploy/{PARITY_PATH}.csv",
-        "parity",
-        "other preprocessings of one exported cell",
-        predictions.PREPROCESSING,
-    ),
-    Artifact(
-        "preprocessing_parity",
-        "results/tables/preprocessing_parity.csv",
-        "preprocessing",
-        "answers of exported cells after other preprocessings than that of the training",
-        predictions.PREPROCESSING,
-    ),
-    *(
-        Artifact(
-            f"parity_figure_{kind}",
-            f"results/deploy/preprocessing_parity.{kind}",
-            "preprocessing",
-            contents,
-            predictions.PREPROCESSING if kind == "csv" else (),
-        )
-        for kind, contents in {
-            "svg": "its figure",
-            "png": "its figure, as pixels",
-            "csv": "rows of its figure",
-        }.items()
-    ),
-    Artifact("limits", "results/deploy/limits.json", "limits", "what max_flips was held to"),
+    *(Artifact(*row) for row in predictions.PARITY_FILES),
     Artifact("tracking", "results/tracking.json", "track", "MLflow id of every run"),
     *(
         Artifact(f"{stage.name}_receipt", stage.receipt, stage.name, "digests of its files")

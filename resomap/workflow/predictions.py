@@ -1,4 +1,4 @@
-"""What is stored of predictions: logits by resolution and mode, and tables of single images."""
+"""What is stored of predictions: logits by resolution and mode, tables of images and of exports."""
 
 import re
 from collections.abc import Collection
@@ -92,6 +92,67 @@ PREDICTION_TABLES = {
     "cascades": (CASCADES, "cells that answer one after the other, or together"),
 }
 """Columns and contents of these tables, as in `layout.TABLES`."""
+_CELL_PARITY = "{family}/{model}/r{resolution}/preprocessing/at{eval_resolution}"
+_PARITY = "preprocessing_parity"
+_EXPORT = "{family}/{model}/r{resolution}/seed{seed}/at{eval_resolution}"
+DEPLOY_STAGE_ROWS = (
+    (
+        "export",
+        "export_run",
+        f"logs/export/{_EXPORT}.log",
+        f"results/deploy/{_EXPORT}/export.json",
+    ),
+    ("deploy", "compare_exports", "logs/deploy.log", "results/tables/deploy.csv"),
+    (
+        "parity",
+        "compare_preprocessing",
+        f"logs/parity/{_CELL_PARITY}.log",
+        f"results/deploy/{_CELL_PARITY}.csv",
+    ),
+    (
+        "preprocessing",
+        "tabulate_preprocessing",
+        f"logs/{_PARITY}.log",
+        f"results/tables/{_PARITY}.csv",
+    ),
+    ("limits", "check_preprocessing", "logs/deploy_limits.log", "results/deploy/limits.json"),
+)
+"""Name, rule, log and marker of stages, as in `layout.STAGES`."""
+DEPLOY_STAGES = tuple(name for name, *_ in DEPLOY_STAGE_ROWS)
+"""Stages of the target `deploy`, which no sweep runs by itself."""
+PARITY_FILES: tuple[tuple[str, str, str, str, tuple[Column, ...]], ...] = (
+    (
+        "cell_parity",
+        f"results/deploy/{_CELL_PARITY}.csv",
+        "parity",
+        "other preprocessings of one exported cell",
+        PREPROCESSING,
+    ),
+    (
+        "preprocessing_parity",
+        f"results/tables/{_PARITY}.csv",
+        "preprocessing",
+        "answers of exported cells after other preprocessings than that of the training",
+        PREPROCESSING,
+    ),
+    ("parity_svg", f"results/deploy/{_PARITY}.svg", "preprocessing", "its figure", ()),
+    (
+        "parity_png",
+        f"results/deploy/{_PARITY}.png",
+        "preprocessing",
+        "its figure, as pixels",
+        (),
+    ),
+    (
+        "parity_data",
+        f"results/deploy/{_PARITY}.csv",
+        "preprocessing",
+        "rows of its figure",
+        PREPROCESSING,
+    ),
+    ("limits", "results/deploy/limits.json", "limits", "what max_flips was held to", ()),
+)
+"""Name, path, writer, contents and columns of files, as in `layout.ARTIFACTS`."""
 
 
 def logits_name(resolution: int, mode: EvaluationMode = RAW) -> str:

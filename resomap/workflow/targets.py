@@ -12,8 +12,8 @@ from resomap.config.schema import Config
 from resomap.config.sweep_checks import find_architecture
 from resomap.errors import ConfigError
 from resomap.workflow.checked_files import read_json
-from resomap.workflow.layout import ARTIFACTS, DEPLOY_STAGES, STAGES, Stage, artifact
-from resomap.workflow.predictions import RAW
+from resomap.workflow.layout import ARTIFACTS, STAGES, Stage, artifact
+from resomap.workflow.predictions import DEPLOY_STAGES, RAW
 from resomap.workflow.receipts import check_content
 
 TABLES_FOLDER = Path("results/tables")

@@ -6,7 +6,7 @@ from resomap.config.load import build_config, merge
 from resomap.errors import ConfigError
 from resomap.system.files import write_json, write_rows
 from resomap.workflow import targets
-from resomap.workflow.layout import DEPLOY_STAGES
+from resomap.workflow.predictions import DEPLOY_STAGES
 
 
 def test_run_files_start_with_expensive_resolution(config):
