@@ -78,7 +78,8 @@ MAY_IMPORT = {
     "parity": CORE | {"workflow", "analysis", "data", "models", "training", "deploy"},
     "packing": CORE | {"workflow", "data", "training", "deploy"},
     "choosing": CORE | {"workflow", "analysis", "report", "deploy"},
-    "shipping": CORE | {"workflow", "analysis", "deploy", "parity", "models.published"},
+    "shipping": CORE
+    | {"workflow", "analysis", "deploy", "parity", "models.published", "models.licences"},
     "cli": CORE
     | {"shipping", "packing", "choosing"}
     | {"workflow", "plan", "status", "check", "analysis", "report", "network_card", "parity"},

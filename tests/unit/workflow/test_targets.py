@@ -6,6 +6,7 @@ from resomap.config.load import build_config, merge
 from resomap.errors import ConfigError
 from resomap.system.files import write_json, write_rows
 from resomap.workflow import targets
+from resomap.workflow.deploy_layout import DEPLOY_STAGES
 
 
 def test_run_files_start_with_expensive_resolution(config):
@@ -92,7 +93,8 @@ def test_stages_and_jobs_follow_what_is_enabled(defaults, change, absent, jobs):
     config = build_config(merge(defaults, change))
     names = {stage.name for stage in targets.swept_stages(config)}
     # Exports are a target of their own.
-    others = {stage.name for stage in targets.STAGES} - names - {"export", "deploy", "devices"}
+    exports = {stage.name for stage in DEPLOY_STAGES}
+    others = {stage.name for stage in targets.STAGES} - names - exports
     assert others == absent
     assert targets.count_jobs(config) == jobs
 
