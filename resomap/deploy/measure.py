@@ -74,7 +74,11 @@ def summarise(passes: list[Json], needed: int) -> Json:
     latencies = [latency for each in rounds for latency in each["ms"]]
     p50, p90 = np.percentile(latencies, [50, 90]).tolist()
     ratios = [each["median"] / each["reference"] for each in rounds]
-    result: Json = {"valid": valid, "why_invalid": None if valid else "crowded", "n": len(latencies)}
+    result: Json = {
+        "valid": valid,
+        "why_invalid": None if valid else "crowded",
+        "n": len(latencies),
+    }
     result |= {"tried": len(passes), "latency_ms_p50": p50, "latency_ms_p90": p90}
     result["latency_ms_rounds"] = [each["median"] for each in rounds]
     return result | {"ratio_to_reference": median(ratios), "ratio_rounds": ratios}
