@@ -77,8 +77,8 @@ MAY_IMPORT = {
     | {"workflow", "data", "models", "training", "profiling", "explain", "deploy"},
     "parity": CORE | {"workflow", "analysis", "data", "models", "training", "deploy"},
     "packing": CORE | {"workflow", "data", "training", "deploy"},
-    "shipping": CORE | {"workflow", "analysis", "deploy", "parity"},
     "choosing": CORE | {"workflow", "analysis", "report", "deploy"},
+    "shipping": CORE | {"workflow", "analysis", "deploy", "parity", "models.published"},
     "cli": CORE
     | {"shipping", "packing", "choosing"}
     | {"workflow", "plan", "status", "check", "analysis", "report", "network_card", "parity"},

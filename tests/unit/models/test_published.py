@@ -12,6 +12,7 @@ from torchvision.models import resnet18
 from resomap.errors import ConfigError, ResoMapError
 from resomap.models import published as published_module
 from resomap.models.published import find_published, weight_tags
+from tests.optional_packages import require_packages
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
@@ -91,7 +92,7 @@ def test_failed_download_names_address_and_place(cache):
 @pytest.mark.parametrize("builder", ["resnet18", "timm/resnet10t"])
 def test_server_that_never_answers_is_given_up(tmp_path, monkeypatch, builder):
     if builder.startswith("timm/"):
-        pytest.importorskip("timm")
+        require_packages("timm")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(published_module, "ANSWER_SECONDS", 0.2)
@@ -128,10 +129,22 @@ def test_file_put_into_cache_is_loaded(cache):
     assert all(torch.equal(loaded[name], weights[name]) for name in weights)
 
 
+def test_licence_of_torchvision_weights_is_stated_or_called_not_stated():
+    plain = find_published("resnet18", "IMAGENET1K_V1").licence
+    assert "none stated by torchvision" in plain
+    assert "BSD-3-Clause" in plain
+    assert "ImageNet" in plain
+    swag = find_published("vit_b_16", "IMAGENET1K_SWAG_E2E_V1").licence
+    assert swag.endswith("SWAG/blob/main/LICENSE, by torchvision")
+
+
 class TestTimm:
     @pytest.fixture(autouse=True)
     def timm(self):
-        self.library = pytest.importorskip("timm")
+        require_packages("timm")
+        import timm
+
+        self.library = timm
 
     def test_preferred_tag_and_input_are_those_of_timm(self):
         published = find_published("timm/vit_tiny_patch16_224")
@@ -139,6 +152,14 @@ class TestTimm:
         assert published.input.normalisation.mean == (0.5, 0.5, 0.5)
         assert published.input.interpolation == "bicubic"
         assert weight_tags("timm/vit_tiny_patch16_224")[0] == "augreg_in21k_ft_in1k"
+
+    def test_licence_is_that_of_its_configuration(self):
+        published = find_published("timm/resnet10t")
+        stated = published.entry.license
+        assert stated
+        assert published.licence == f"{stated}, by timm's pretrained configuration"
+        silent = replace(published, entry=replace(published.entry, license=None))
+        assert silent.licence is None
 
     def test_tag_in_name_is_the_default(self):
         assert find_published("timm/resnet50.a1_in1k").tag == "a1_in1k"
