@@ -237,7 +237,7 @@ def _why_unmeasured(
     """Return why a network without a cost cannot be chosen; None where it can."""
     is_needed = device is not None or candidate.mode == INT8
     if ways and is_needed:
-        return "an export does not answer as the trained network does"
+        return "its answers in that runtime are not proven"
     if device is not None:
         return f"not measured on {device}"
     # Without a cost an int8 network has no advantage over itself in fp32.

@@ -209,9 +209,7 @@ def test_network_whose_export_answers_wrongly_is_run_in_pytorch_alone() -> None:
         Deployment(refused=refused), at48=(30.0, 10.0), at96=(60.0, 20.0)
     )
     assert [key for key in found if key[0] == 48] == [(48, "raw", None), (48, "int8", None)]
-    assert found[48, "int8", None].unmeasured == (
-        "an export does not answer as the trained network does"
-    )
+    assert found[48, "int8", None].unmeasured == "its answers in that runtime are not proven"
     assert (96, "int8", "onnxruntime") in found
 
 
