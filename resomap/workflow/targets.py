@@ -212,7 +212,13 @@ def _decided_cells(tables: Path) -> list[tuple[str, str, int, int]]:
         for one in named
         if one["mode"] == RAW
     ]
-    return list(dict.fromkeys([*cells, *_front(tables / "cells.csv")]))
+    cells += _front(tables / "cells.csv")
+    if not cells:
+        raise ConfigError(
+            f"{DEPLOY_KEY}.cells: chosen: no cell of the sweep has a result, so that there is "
+            "nothing to export: see results/tables/runs.csv"
+        )
+    return list(dict.fromkeys(cells))
 
 
 def _front(table: Path) -> Iterator[tuple[str, str, int, int]]:

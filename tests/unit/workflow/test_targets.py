@@ -191,3 +191,18 @@ def test_measurements_are_checked_for_existence_and_digested(defaults, tmp_path)
 def test_without_measurements_nothing_about_devices_is_made(defaults):
     assert targets.device_files(build_config(defaults), "table.csv") == []
     assert targets.device_files(deploy_config(defaults, "all"), "table.csv") == []
+
+
+def test_sweep_without_any_result_has_nothing_to_export(defaults, tmp_path):
+    write_decision(tmp_path)
+    write_rows(tmp_path / "cells.csv", [], ("family", "model", "resolution"))
+    with pytest.raises(ConfigError, match=r"cells: chosen: no cell of the sweep has a result"):
+        targets.export_files(deploy_config(defaults, "chosen"), EXPORT, tmp_path)
+
+
+def test_exports_are_proven_in_the_configured_runtimes(defaults, config):
+    assert targets.export_runtimes(config) == ("onnxruntime",)
+    deploy = {"deploy": {"runtimes": ["openvino"], "precisions": ["int8"], "cells": "all"}}
+    deploy["deploy"] |= {"max_flips": None, "measurements": []}
+    changed = build_config(merge(defaults, {"system": deploy}))
+    assert targets.export_runtimes(changed) == ("openvino",)
