@@ -64,7 +64,7 @@ and the images whose class differs. CPU seconds of the export (torch.onnx) and o
 (per channel and per tensor, on 4 images). Sizes of the files in MiB. Median latency in ms of at
 least {rounds} rounds; `*` marks cells with fewer undisturbed rounds.
 Ratios: geometric mean over the rounds of runtime and eager in the same round, with its 95 %
-interval; below 1 the runtime is faster.
+interval; below 1 the runtime is faster. The load average above is the highest before a network.
 ONNX Runtime {onnxruntime}, OpenVINO {openvino}.
 """
 TURN_NOTE = """\
@@ -273,8 +273,9 @@ def gain_rows(records: Sequence[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
         yield name, base, middle, f"{slower} of {len(ratios)}"
 
 
-def write_page(out: Path, records: Sequence[dict[str, Any]], rounds: int, load: float) -> None:
+def write_page(out: Path, records: Sequence[dict[str, Any]], rounds: int) -> None:
     """Write the page from the records of all networks that were measured."""
+    load = max(record["load"] for record in records)
     versions = {name: each["version"] for name, each in records[0]["runtimes"].items()}
     note = NOTE.format(calibration=CALIBRATION_IMAGES, images=IMAGES, rounds=rounds, **versions)
     invalid = sum(
@@ -284,7 +285,7 @@ def write_page(out: Path, records: Sequence[dict[str, Any]], rounds: int, load: 
         for timing in cell["variants"].values()
     )
     failed = [
-        record["model"]
+        f"{record['model']} at {cell['px']} px"
         for record in records
         for cell in record["cells"]
         if not cell["parity"]["deployable"]
@@ -317,7 +318,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "deploy.md")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    load = os.getloadavg()[0]
     store = open_store(prepare_images(options.work))
     profiling = config.system.profiling.model_copy(
         # Exactly the rounds that are needed: precision is in the interval.
@@ -329,7 +329,7 @@ def main() -> None:
             write_json(record, measure_network(name, store, profiling))
             print(name, flush=True)
     records = [read_json(options.work / f"{name}.json") for name in options.models]
-    write_page(options.out, records, options.rounds, load)
+    write_page(options.out, records, options.rounds)
 
 
 if __name__ == "__main__":
