@@ -7,6 +7,12 @@ from typing import Any
 import numpy as np
 
 from resomap.deploy.packages import import_package
+from resomap.errors import ResoMapError
+
+
+class RuntimeRefusal(ResoMapError):
+    """An exported network that a runtime cannot run."""
+
 
 INPUT_NAME, OUTPUT_NAME = "images", "logits"
 PROVIDERS = ["CPUExecutionProvider"]
@@ -45,6 +51,18 @@ def open_session(network: bytes | Path, *, threads: int = 1, optimised: bool = T
     options.log_severity_level = QUIET
     source = str(network) if isinstance(network, Path) else network
     return runtime.InferenceSession(source, options, providers=PROVIDERS)
+
+
+def run_file(content: bytes, batches: Iterable[np.ndarray]) -> np.ndarray:
+    """Return the logits of an ONNX file; RuntimeRefusal where ONNX Runtime cannot run it."""
+    try:
+        return compute_logits(open_session(content), batches)
+    except Exception as error:
+        # Its errors have no class in common, and those of reading images are none of its own.
+        if not type(error).__module__.startswith("onnxruntime"):
+            raise
+        reason = str(error).strip().partition("\n")[0]
+        raise RuntimeRefusal(f"ONNX Runtime cannot run it: {reason}") from error
 
 
 def compute_logits(session: Any, batches: Iterable[np.ndarray]) -> np.ndarray:

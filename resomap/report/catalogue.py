@@ -17,8 +17,8 @@ ACCURACY, COST, EVIDENCE, DATA = "1. Accuracy", "2. Cost", "3. Evidence", "4. Da
 class CatalogueEntry(NamedTuple):
     """A figure: its category in the report, the data it needs, and how to read it.
 
-    `needs` is `groups` (of the reef), `maps` (explained runs), `files` (images from outside)
-    or blank.
+    `needs` is `groups` (of the reef), `maps` (explained runs), `files` (images from outside),
+    `devices` (drawn by the target `deploy`, on no page) or blank.
     """
 
     category: str
@@ -100,6 +100,14 @@ CATALOGUE = {
         "A smaller image shortens the time of the network, and hardly that of the stages "
         "before it. Each stage is timed alone, on one thread. With several workers the "
         "stages overlap, and the longest one limits the rate.",
+    ),
+    "latency_by_device": CatalogueEntry(
+        COST,
+        "devices",
+        "Median latency of one image on every device whose measurements the sweep reads, beside "
+        "the machine that profiles it, which may run the network otherwise: its variant stands "
+        "in the title of its panel. Devices share no clock, so compare the order of the cells "
+        "rather than milliseconds. A hollow dot was measured while the device was disturbed.",
     ),
     "right_answer_wrong_reason": CatalogueEntry(
         EVIDENCE,
@@ -188,6 +196,7 @@ def figure_names(dataset: str, explain: bool) -> tuple[str, ...]:
         "groups": dataset == "reef",
         "maps": explain,
         "files": dataset != "reef",
+        "devices": False,
     }
     return tuple(name for name, entry in CATALOGUE.items() if available[entry.needs])
 

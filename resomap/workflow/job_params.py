@@ -40,6 +40,7 @@ ENTRY_POINTS: dict[type[Job], Path] = {
     jobs.PartialReport: SCRIPTS / "partial_report.py",
     jobs.Track: SCRIPTS / "track.py",
     jobs.CompareExports: SCRIPTS / "compare_exports.py",
+    jobs.CompareDevices: SCRIPTS / "compare_devices.py",
 }
 STAGE_JOBS: dict[str, type[Job]] = {
     **JOB_TYPES,
@@ -49,6 +50,7 @@ STAGE_JOBS: dict[str, type[Job]] = {
     "report": jobs.BuildReport,
     "export": jobs.Export,
     "deploy": jobs.CompareExports,
+    "devices": jobs.CompareDevices,
 }
 """The job type of every stage that writes a receipt."""
 
@@ -83,6 +85,8 @@ CONFIG_FIELDS: dict[str, Callable[[Config], Any]] = {
     "methods": lambda config: config.explainability.methods,
     "confidence": lambda config: config.report.confidence,
     "precisions": targets.export_precisions,
+    "measurements": targets.measurement_digests,
+    "runtimes": targets.export_runtimes,
 }
 MEMORY_TOLERANCE = 1.05
 """Drivers report the memory of one GPU differently by less than this factor."""

@@ -135,6 +135,7 @@ STAGES = (
         f"{EXPORT_FOLDER}/export.json",
     ),
     Stage("deploy", "compare_exports", "logs/deploy.log", "results/tables/deploy.csv"),
+    Stage("devices", "compare_devices", "logs/devices.log", "results/tables/device_costs.csv"),
 )
 
 TABLES = {
@@ -279,14 +280,8 @@ ARTIFACTS = (
     Artifact("partial", "results/partial/index.html", "partial_report", "report so far"),
     Artifact("network", f"{EXPORT_FOLDER}/{{precision}}.onnx", "export", "exported network"),
     Artifact("export", f"{EXPORT_FOLDER}/export.json", "export", "versions and parity"),
-    Artifact("export_logits", f"{EXPORT_FOLDER}/logits.npz", "export", "its test logits"),
-    Artifact(
-        "deploy",
-        "results/tables/deploy.csv",
-        "deploy",
-        "exported networks against those in PyTorch",
-        predictions.DEPLOY,
-    ),
+    Artifact("export_logits", f"{EXPORT_FOLDER}/logits.npz", "export", "its logits"),
+    *(Artifact(*values) for values in predictions.DEPLOY_FILES),
     Artifact("tracking", "results/tracking.json", "track", "MLflow id of every run"),
     *(
         Artifact(f"{stage.name}_receipt", stage.receipt, stage.name, "digests of its files")

@@ -12,18 +12,8 @@ from typing import Any
 import numpy as np
 
 from resomap.config.deploy import RuntimeName
-from resomap.deploy.packages import import_package
+from resomap.deploy.openvino_sessions import compile_network, openvino_record
 from resomap.deploy.sessions import INPUT_NAME, OUTPUT_NAME, SESSION_SETTINGS, open_session
-
-OPENVINO_SETTINGS = {
-    # On a CPU with bf16 OpenVINO silently computes in it otherwise.
-    "INFERENCE_PRECISION_HINT": "f32",
-    "PERFORMANCE_HINT": "LATENCY",
-    "NUM_STREAMS": 1,
-    # Pinned, the calling thread would stay on one core, also for what is measured next.
-    "ENABLE_CPU_PINNING": False,
-    "CPU_DENORMALS_OPTIMIZATION": False,
-}
 
 LoadedNetwork = Callable[[np.ndarray], object]
 """A call that computes the logits of normalised float32 images (N, 3, r, r)."""
@@ -38,13 +28,9 @@ def load_network(
     """
     if runtime == "onnxruntime":
         return partial(_run_session, open_session(file, threads=threads))
-    core = import_package("openvino").Core()
-    model = core.read_model(file)
     # With any number of images OpenVINO has to choose its kernels anew, and was slower.
-    model.reshape({INPUT_NAME: list(shape)})
-    settings = {**OPENVINO_SETTINGS, "INFERENCE_NUM_THREADS": threads}
-    request = core.compile_model(model, "CPU", settings).create_infer_request()
-    return partial(_run_request, request)
+    compiled = compile_network(file, threads=threads, shape=shape)
+    return partial(_run_request, compiled.create_infer_request())
 
 
 def _run_session(session: Any, images: np.ndarray) -> object:
@@ -61,5 +47,4 @@ def describe_runtime(runtime: RuntimeName, threads: int) -> dict[str, Any]:
     if runtime == "onnxruntime":
         settings = {**SESSION_SETTINGS, "intra_op_num_threads": threads}
         return {"version": version("onnxruntime"), "batch": "dynamic", **settings}
-    settings = {**OPENVINO_SETTINGS, "INFERENCE_NUM_THREADS": threads}
-    return {"version": version("openvino"), "batch": "static", **settings}
+    return {"batch": "static", **openvino_record(threads)}
