@@ -121,7 +121,9 @@ rule tabulate_preprocessing:
             category=CATALOGUE["preprocessing_parity"].category,
             labels={"figure": "preprocessing parity"},
         ),
-        others=expand("results/figures/deploy/preprocessing_parity.{kind}", kind=["png", "csv"]),
+        others=expand(
+            "results/figures/deploy/preprocessing_parity.{kind}", kind=["png", "csv"]
+        ),
         receipt="results/receipts/preprocessing_parity.json",
     log:
         "logs/preprocessing_parity.log",
