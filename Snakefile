@@ -27,7 +27,6 @@ include: "rules/plot.smk"
 include: "rules/report.smk"
 include: "rules/track.smk"
 include: "rules/deploy.smk"
-include: "rules/preprocessing.smk"
 
 
 rule all:

@@ -1,9 +1,6 @@
 # INPUTS   exported networks, the images at native resolution
-# OUTPUTS  results/deploy/.../preprocessing/at{eval_resolution}.csv   their answers after other
-#                                                                    preprocessings, by cell
-#          results/tables/preprocessing_parity.csv                   those of all cells
-#          results/deploy/preprocessing_parity.*                     their figure
-#          results/deploy/limits.json                                if they keep to max_flips
+# OUTPUTS  results/{deploy/.../preprocessing,tables}/*.csv, results/figures/deploy/*: other preprocessings
+#          results/deploy/limits.json: they keep to max_flips
 from resomap.report.catalogue import CATALOGUE
 
 PARITY = "{family}/{model}/r{resolution}/preprocessing/at{eval_resolution}"
@@ -52,12 +49,13 @@ rule tabulate_preprocessing:
     output:
         table="results/tables/preprocessing_parity.csv",
         svg=report(
-            "results/deploy/preprocessing_parity.svg",
+            "results/figures/deploy/preprocessing_parity.svg",
             caption="../report/preprocessing_parity.rst",
             category=CATALOGUE["preprocessing_parity"].category,
             labels={"figure": "preprocessing parity"},
         ),
-        others=expand("results/deploy/preprocessing_parity.{kind}", kind=["png", "csv"]),
+        png="results/figures/deploy/preprocessing_parity.png",
+        data="results/figures/deploy/preprocessing_parity.csv",
         receipt="results/receipts/preprocessing_parity.json",
     log:
         "logs/preprocessing_parity.log",
@@ -73,7 +71,7 @@ rule tabulate_preprocessing:
         " --receipt {output.receipt:q}"
         " --parts {input.parts:q}"
         " --table {output.table:q}"
-        " --figures results/deploy"
+        " --figures results/figures/deploy"
         " > {log:q} 2>&1"
 
 
@@ -100,10 +98,3 @@ rule check_preprocessing:
         " --table {input.table:q}"
         " --record {output.record:q}"
         " > {log:q} 2>&1"
-
-
-rule deploy:
-    input:
-        rules.compare_exports.output,
-        rules.tabulate_preprocessing.output,
-        rules.check_preprocessing.output,

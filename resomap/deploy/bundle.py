@@ -6,7 +6,7 @@ labels.txt            the class of each output, one a line
 golden.npz            test images as stored and resized (uint8), and their logits
 card.md               what it is, how good, and where its evidence fails
 predict.py            classifies image files, and checks the golden images
-measure.py            measures latency on the machine that it runs on
+measure.py, prove.py  measure latency on the machine that they run on, as `pack` says
 bundle.json           the sha256 of every file above
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from resomap.deploy import measure, predict
+from resomap.deploy import measure, predict, prove
 from resomap.deploy.alternatives import missing_libraries
 from resomap.deploy.card import CardFacts, card_text
 from resomap.deploy.preprocessing import FILE, Preprocessing, write_preprocessing
@@ -90,7 +90,7 @@ def write_bundle(
     max_error = np.array(golden.max_error)
     files.write_arrays(folder / GOLDEN_FILE, **arrays, max_error=max_error)
     files.write_text(folder / CARD_FILE, card_text(facts, preprocessing))
-    programs = [Path(str(module.__file__)) for module in (predict, measure)]
+    programs = [Path(str(module.__file__)) for module in (predict, measure, prove)]
     for program in programs:
         files.write_text(folder / program.name, program.read_text(encoding="utf-8"))
     names = (MODEL_FILE, FILE, LABELS_FILE, GOLDEN_FILE, CARD_FILE)

@@ -121,7 +121,7 @@ def _find_row(text: str | None, table: Path) -> dict[str, Any]:
 
 def _fit(row: dict[str, Any], results: Path, config: Config) -> _FittedCascade:
     """Set the thresholds of a cascade as the tables did; DataError where they differ from it."""
-    from resomap.analysis.cell_tables import main_latencies, ways_to_run
+    from resomap.analysis.decision.ways import main_latencies, ways_to_run
     from resomap.analysis.decision.inputs import open_sweep
     from resomap.analysis.per_image.answers import read_answers
     from resomap.analysis.per_image.cascade_tables import TOLERANCE_SHARE, format_thresholds

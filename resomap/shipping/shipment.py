@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resomap.config.deploy import DeployPrecision
-from resomap.config.schema import Config
+from resomap.config.schema import Config, Profiling
 from resomap.errors import ConfigError, DataError
 from resomap.parity import RunSource
 from resomap.shipping.facts import read_facts
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from resomap.analysis.predictions import Run
     from resomap.deploy.bundle import GoldenImages
     from resomap.deploy.card import CardFacts
+    from resomap.deploy.measurements import NetworkIdentity, SweepIdentity
     from resomap.deploy.preprocessing import Preprocessing
 
 INT8: DeployPrecision = "int8"
@@ -34,6 +35,8 @@ class Shipment:
     classes: Sequence[str]
     golden: "GoldenImages"
     facts: "CardFacts"
+    sweep: "SweepIdentity"
+    profiling: Profiling
 
     def __str__(self) -> str:
         precision = f" in {INT8}" if self.facts.loss else ""
@@ -47,7 +50,8 @@ class Shipment:
 
     def write(self, folder: Path) -> None:
         """Write the bundle into a folder."""
-        from resomap.deploy.bundle import write_bundle
+        from resomap.deploy.bundle import GOLDEN_FILE, MODEL_FILE, write_bundle
+        from resomap.deploy.pack import describe_network, write_list
 
         write_bundle(
             folder,
@@ -56,6 +60,23 @@ class Shipment:
             classes=self.classes,
             golden=self.golden,
             facts=self.facts,
+        )
+        spec = self.preprocessing
+        entry = describe_network(self._identify(), MODEL_FILE, GOLDEN_FILE, spec.mean, spec.std)
+        write_list(folder, [entry], self.sweep, self.profiling)
+
+    def _identify(self) -> "NetworkIdentity":
+        from resomap.deploy.measurements import NetworkIdentity
+
+        cell = self.run.cell
+        return NetworkIdentity(
+            family=cell.family,
+            model=cell.model,
+            train_resolution=cell.resolution,
+            resolution=cell.resolution,
+            seed=self.run.seed,
+            precision=INT8 if self.facts.loss else "fp32",
+            bytes=self.model.stat().st_size,
         )
 
     def prove(self, folder: Path) -> list[str]:
@@ -95,6 +116,7 @@ def open_shipment(
     import numpy as np
 
     from resomap.deploy.bundle import MAX_INT8_ERROR, GoldenImages, choose_golden
+    from resomap.deploy.measurements import sweep_identity
 
     rows = choose_golden(source.labels) if rows is None else rows
     exported = model or _find_export(results, run, precision)
@@ -109,7 +131,16 @@ def open_shipment(
         logits = network(described.normalise(described.resize(native)))
         golden = GoldenImages(native, logits)
         facts = read_facts(results, config, run, manifest)
-    return Shipment(run, exported, described, manifest["classes"], golden, facts)
+    return Shipment(
+        run=run,
+        model=exported,
+        preprocessing=described,
+        classes=manifest["classes"],
+        golden=golden,
+        facts=facts,
+        sweep=sweep_identity(results),
+        profiling=config.system.profiling,
+    )
 
 
 def _find_export(results: Path, run: "Run", precision: DeployPrecision) -> Path:

@@ -43,6 +43,7 @@ ENTRY_POINTS: dict[type[Job], Path] = {
     jobs.ComparePreprocessing: PACKAGE / "entry/compare_preprocessing.py",
     jobs.TabulatePreprocessing: SCRIPTS / "tabulate_preprocessing.py",
     jobs.CheckPreprocessing: SCRIPTS / "check_preprocessing.py",
+    jobs.CompareDevices: SCRIPTS / "compare_devices.py",
 }
 STAGE_JOBS: dict[str, type[Job]] = {
     **JOB_TYPES,
@@ -55,6 +56,7 @@ STAGE_JOBS: dict[str, type[Job]] = {
     "parity": jobs.ComparePreprocessing,
     "preprocessing": jobs.TabulatePreprocessing,
     "limits": jobs.CheckPreprocessing,
+    "devices": jobs.CompareDevices,
 }
 """The job type of every stage that writes a receipt."""
 
@@ -91,6 +93,8 @@ CONFIG_FIELDS: dict[str, Callable[[Config], Any]] = {
     "precisions": targets.export_precisions,
     "compared_precision": targets.compared_precision,
     "max_flips": lambda config: config.system.deploy and config.system.deploy.max_flips,
+    "measurements": targets.measurement_digests,
+    "runtimes": targets.export_runtimes,
 }
 MEMORY_TOLERANCE = 1.05
 """Drivers report the memory of one GPU differently by less than this factor."""

@@ -273,15 +273,9 @@ ARTIFACTS = (
     Artifact("partial", "results/partial/index.html", "partial_report", "report so far"),
     Artifact("network", f"{EXPORT_FOLDER}/{{precision}}.onnx", "export", "exported network"),
     Artifact("export", f"{EXPORT_FOLDER}/export.json", "export", "versions and parity"),
-    Artifact("export_logits", f"{EXPORT_FOLDER}/logits.npz", "export", "its test logits"),
-    Artifact(
-        "deploy",
-        "results/tables/deploy.csv",
-        "deploy",
-        "exported networks against those in PyTorch",
-        predictions.DEPLOY,
-    ),
-    *(Artifact(*row) for row in predictions.PARITY_FILES),
+    Artifact("export_logits", f"{EXPORT_FOLDER}/logits.npz", "export", "its logits"),
+    *(Artifact(*values) for values in predictions.DEPLOY_FILES),
+    *(Artifact(*values) for values in predictions.PARITY_FILES),
     Artifact("tracking", "results/tracking.json", "track", "MLflow id of every run"),
     *(
         Artifact(f"{stage.name}_receipt", stage.receipt, stage.name, "digests of its files")

@@ -2,21 +2,30 @@
 
 import re
 from collections.abc import Collection
+from typing import Literal
 
+from resomap.config.deploy import ONNX_RUNTIME, RuntimeName
 from resomap.config.evaluation import EvaluationMode
 from resomap.workflow.columns import (
     CELL,
     CROSS_CELL,
     INTERVAL,
+    LATENCY_P50,
+    LATENCY_P90,
     MODEL,
     N_IMAGES,
     SEEDS,
+    VALID,
     Column,
     with_interval,
 )
 
 MODES: tuple[EvaluationMode, ...] = ("raw", "bn", "finetune")
 RAW: EvaluationMode = "raw"
+PredictionMode = Literal["raw", "bn", "finetune", "int8"]
+"""What a network predicts as: int8 is the exported one, quantised as trained."""
+INT8: Literal["int8"] = "int8"
+PREDICTION_MODES: tuple[PredictionMode, ...] = (*MODES, INT8)
 CONFUSION = (
     *CELL,
     Column("class", "", "name of the class"),
@@ -55,6 +64,7 @@ CASCADES = (
 )
 DEPLOY = (
     *CROSS_CELL,
+    Column("runtime", "", "onnxruntime or openvino"),
     Column("precision", "", "fp32, or int8 (quantised with training images)"),
     SEEDS,
     N_IMAGES,
@@ -71,6 +81,7 @@ DEPLOY = (
     Column("granularity", "", "scales of int8 weights, by run: per_channel or per_tensor"),
     Column("calibration_images", "count", "training images that int8 ranges are taken from"),
     Column("file_mib", "MiB", "size of the file, mean over the runs"),
+    Column("failure", "", "why runs are not deployable, each reason once"),
 )
 PREPROCESSING = (
     *CROSS_CELL,
@@ -86,6 +97,47 @@ PREPROCESSING = (
     Column("judged", "bool", "`system.deploy.max_flips` holds for it"),
     Column("skipped", "", "why nothing was measured"),
 )
+DEVICE_COSTS = (
+    Column("device", "", "name of its file of measurements"),
+    *MODEL,
+    Column("resolution", "px", "resolution of the images"),
+    Column("variant", "", "runtime: onnxruntime or openvino"),
+    Column("precision", "", "fp32, or int8 (quantised with training images)"),
+    Column("threads", "count", "threads of the runtime"),
+    Column("status", "", "ok, wrong answers or failed; only ok was measured"),
+    VALID,
+    Column("why_invalid", "", "what disturbed the rounds, or why there is no measurement"),
+    Column("rounds", "count", "rounds of measuring"),
+    *(LATENCY_P50, LATENCY_P90),
+    Column("ratio_to_reference", "ratio", "latency over that of a fixed workload there"),
+    Column("model_size_mib", "MiB", "size of the file"),
+    Column("peak_memory_mib", "MiB", "peak memory of the process, Python included"),
+    Column("profiled_variant", "", "how the machine that profiles the sweep ran it"),
+    Column("profiled_precision", "", "its precision there"),
+    Column("profiled_latency_ms_p50", "ms", "its median latency there"),
+    Column("latency_ratio", "ratio", "latency on the device over that one"),
+)
+_DEVICE_FIGURE = "results/figures/deploy/latency_by_device"
+DEPLOY_FILES = (
+    (
+        "deploy",
+        "results/tables/deploy.csv",
+        "deploy",
+        "exported networks against those in PyTorch",
+        DEPLOY,
+    ),
+    (
+        "device_costs",
+        "results/tables/device_costs.csv",
+        "devices",
+        "cost of exported networks on other devices, beside their profile",
+        DEVICE_COSTS,
+    ),
+    ("device_figure", f"{_DEVICE_FIGURE}.svg", "devices", "latency on every device"),
+    ("device_figure_png", f"{_DEVICE_FIGURE}.png", "devices", "that figure, as pixels"),
+    ("device_figure_data", f"{_DEVICE_FIGURE}.csv", "devices", "numbers of that figure"),
+)
+"""Name, path, stage, contents and columns of what the target `deploy` writes for a sweep."""
 PREDICTION_TABLES = {
     "confusion": (CONFUSION, "confusion matrix of every cell at its training resolution"),
     "demand": (DEMAND, "smallest resolution from which an image is right and stays right"),
@@ -103,6 +155,7 @@ DEPLOY_STAGE_ROWS = (
         f"results/deploy/{_EXPORT}/export.json",
     ),
     ("deploy", "compare_exports", "logs/deploy.log", "results/tables/deploy.csv"),
+    ("devices", "compare_devices", "logs/devices.log", "results/tables/device_costs.csv"),
     (
         "parity",
         "compare_preprocessing",
@@ -135,17 +188,17 @@ PARITY_FILES: tuple[tuple[str, str, str, str, tuple[Column, ...]], ...] = (
         "answers of exported cells after other preprocessings than that of the training",
         PREPROCESSING,
     ),
-    ("parity_svg", f"results/deploy/{_PARITY}.svg", "preprocessing", "its figure", ()),
+    ("parity_svg", f"results/figures/deploy/{_PARITY}.svg", "preprocessing", "its figure", ()),
     (
         "parity_png",
-        f"results/deploy/{_PARITY}.png",
+        f"results/figures/deploy/{_PARITY}.png",
         "preprocessing",
         "its figure, as pixels",
         (),
     ),
     (
         "parity_data",
-        f"results/deploy/{_PARITY}.csv",
+        f"results/figures/deploy/{_PARITY}.csv",
         "preprocessing",
         "rows of its figure",
         PREPROCESSING,
@@ -162,6 +215,11 @@ def logits_name(resolution: int, mode: EvaluationMode = RAW) -> str:
     return f"{prefix}_r{resolution}"
 
 
+def runtime_logits_name(runtime: RuntimeName, precision: str) -> str:
+    """Return the name of an export's test logits: `int8` in ONNX Runtime, else `openvino_int8`."""
+    return precision if runtime == ONNX_RUNTIME else f"{runtime}_{precision}"
+
+
 def stored_logits(names: Collection[str]) -> list[tuple[EvaluationMode, int]]:
     """Return mode and resolution of the logits among the names of an archive, in order."""
     found = []
@@ -170,3 +228,8 @@ def stored_logits(names: Collection[str]) -> list[tuple[EvaluationMode, int]]:
         resolutions = [match[1] for match in map(pattern.fullmatch, names) if match]
         found += [(mode, resolution) for resolution in sorted(map(int, resolutions))]
     return found
+
+
+def val_logits_name(precision: str) -> str:
+    """Return the name of the validation logits (N, C) of an exported network: `val_int8`."""
+    return f"val_{precision}"

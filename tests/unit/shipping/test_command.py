@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from resomap.cli import app
 from resomap.config.start import Start
+from resomap.deploy.measurements import read_measurements
 from resomap.shipping.facts import describe_start
 from resomap.workflow.lifecycle import read_run_config
 from tests.exported_sweep import write_exported_sweep
@@ -213,3 +214,23 @@ def test_licence_is_that_of_the_recorded_weights(directory, start, recorded, exp
     assert origin == expected[0]
     assert (licence is None) == (expected[1] is None)
     assert (expected[1] or "") in (licence or "")
+
+
+def test_shipped_bundle_is_measured_as_a_pack_of_one(directory, tmp_path):
+    folder = tmp_path / "out"
+    options = ("--output", str(folder), "--seed", "1", "--precision", "int8")
+    assert run_ship(directory, *options).exit_code == 0
+    listed = json.loads((folder / "pack.json").read_text())
+    timing = {"rounds": 5, "round_seconds": 0.02, "warmup_seconds": 0.05}
+    (folder / "pack.json").write_text(json.dumps({**listed, "timing": timing}))
+    program = [
+        sys.executable,
+        str(folder / "measure.py"),
+        "--output",
+        str(tmp_path / "pi5.json"),
+    ]
+    done = subprocess.run(program, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (row,) = read_measurements([tmp_path / "pi5.json"], directory / "results")["pi5"]
+    assert (row["model"], row["seed"], row["precision"]) == (MODEL, 1, "int8")
+    assert row["latency_ms_p50"] > 0

@@ -166,3 +166,27 @@ def test_adapted_choice_cannot_be_exported(defaults, tmp_path):
     write_decision(tmp_path, choice=candidate("tiny_cnn", 24, 48, mode="finetune"))
     with pytest.raises(ConfigError, match=r"adapted to other images \(finetune\)"):
         targets.export_files(deploy_config(defaults, "chosen"), EXPORT, tmp_path)
+
+
+def test_measurements_are_checked_for_existence_and_digested(defaults, tmp_path):
+    values = {"runtimes": ["onnxruntime"], "precisions": ["fp32"], "cells": "all"}
+    paths = [tmp_path / f"{name}.json" for name in ("pi5", "jetson", "laptop")]
+    values |= {"max_flips": None, "measurements": list(map(str, paths))}
+    config = build_config(merge(defaults, {"system": {"deploy": values}}))
+    paths[1].write_text("{}")
+    with pytest.raises(ConfigError) as error:
+        targets.measurement_files(config)
+    for path, missing in zip(paths, (True, False, True), strict=True):
+        assert (f"there is no file {path}" in str(error.value)) == missing
+    for path in paths:
+        path.write_text("{}")
+    assert targets.device_files(config, "table.csv") == ["table.csv"]
+    before = targets.measurement_digests(config)
+    paths[0].write_text("{} ")
+    after = targets.measurement_digests(config)
+    assert [before[path] == after[path] for path in map(str, paths)] == [False, True, True]
+
+
+def test_without_measurements_nothing_about_devices_is_made(defaults):
+    assert targets.device_files(build_config(defaults), "table.csv") == []
+    assert targets.device_files(deploy_config(defaults, "all"), "table.csv") == []
