@@ -196,13 +196,7 @@ PARITY_FILES: tuple[tuple[str, str, str, str, tuple[Column, ...]], ...] = (
         "its figure, as pixels",
         (),
     ),
-    (
-        "parity_data",
-        f"results/figures/deploy/{_PARITY}.csv",
-        "preprocessing",
-        "rows of its figure",
-        PREPROCESSING,
-    ),
+    ("parity_data", f"results/figures/deploy/{_PARITY}.csv", "preprocessing", "its rows", ()),
     ("limits", "results/deploy/limits.json", "limits", "what max_flips was held to", ()),
 )
 """Name, path, writer, contents and columns of files, as in `layout.ARTIFACTS`."""
