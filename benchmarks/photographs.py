@@ -157,15 +157,9 @@ def link_photographs(stamps: Path, images: Path) -> None:
 def write_settings(work: Path) -> dict[str, Path]:
     """Write the configuration of each sweep, and return its file by the name of the sweep."""
     work = work.resolve()
-    start = {
-        "file": str(work / WEIGHTS),
-        "rename": rename_rules(),
-        "normalisation": {name: list(values) for name, values in OWN_INPUT.items()},
-        "interpolation": "bicubic",
-    }
     of_start = {
         RANDOM: OF_RANDOM,
-        PRETRAINED: merge(OF_PRETRAINED, {"training": {"start": start}}),
+        PRETRAINED: merge(OF_PRETRAINED, {"training": {"start": pretrained_start(work)}}),
     }
     files, images = {}, {"data": {"path": str(work / "images")}}
     for name, values in of_start.items():
@@ -173,6 +167,16 @@ def write_settings(work: Path) -> dict[str, Path]:
         settings = merge(merge(COMMON, images), values)
         write_text(files[name], yaml.safe_dump(settings, sort_keys=False))
     return files
+
+
+def pretrained_start(work: Path) -> dict[str, Any]:
+    """Return the value of `training.start` for the published weights in `work`."""
+    return {
+        "file": str(work / WEIGHTS),
+        "rename": rename_rules(),
+        "normalisation": {name: list(values) for name, values in OWN_INPUT.items()},
+        "interpolation": "bicubic",
+    }
 
 
 def run_sweeps(options: Namespace) -> None:

@@ -91,12 +91,16 @@ def check_recipe(config: Config) -> CheckResult:
     problems = [
         *start.problems,
         *_complaint(check_decay_steps, config),
-        *_complaint(lambda config: check_deploy_packages(config.system.deploy), config),
+        *_complaint(_check_packages, config),
         *_complaint(measurement_files, config),
         *findings.problems,
     ]
     notes = [f"note: {line}" for line in [*start.warnings, *findings.notes]]
     return CheckResult(notes, problems)
+
+
+def _check_packages(config: Config) -> None:
+    check_deploy_packages(config.system.deploy, config.system.profiling.variants)
 
 
 def _complaint(check: Callable[[Config], object], config: Config) -> list[str]:

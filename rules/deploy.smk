@@ -1,7 +1,7 @@
 # INPUTS   best.safetensors of a run, the images at the test resolution
 # OUTPUTS  results/deploy/.../at{eval_resolution}/{precision}.onnx   the network for a runtime
 #          results/deploy/.../at{eval_resolution}/export.json        versions, parity, calibration
-#          results/deploy/.../at{eval_resolution}/logits.npz         test logits by precision
+#          results/deploy/.../at{eval_resolution}/logits.npz         logits by precision
 #          results/tables/deploy.csv                                 exports against PyTorch
 EXPORT = "results/deploy/{family}/{model}/r{resolution}/seed{seed}/at{eval_resolution}"
 

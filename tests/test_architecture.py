@@ -78,8 +78,9 @@ MAY_IMPORT = {
     "parity": CORE | {"workflow", "analysis", "data", "models", "training", "deploy"},
     "packing": CORE | {"workflow", "data", "training", "deploy"},
     "shipping": CORE | {"workflow", "analysis", "deploy", "parity", "models.published"},
+    "choosing": CORE | {"workflow", "analysis", "report", "deploy"},
     "cli": CORE
-    | {"shipping", "packing"}
+    | {"shipping", "packing", "choosing"}
     | {"workflow", "plan", "status", "check", "analysis", "report", "network_card", "parity"},
     "workflow_scripts": CORE
     | {"workflow", "analysis", "report", "mlflow_copy", "entry.arguments"}
@@ -101,6 +102,7 @@ DRIVER = (
     "parity",
     "shipping",
     "packing",
+    "choosing",
     "cli",
 )
 HEAVY = ("torch", "torchvision", "captum")

@@ -9,13 +9,17 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from resomap.config.types import Distinct, FilePath, Fraction, Section
+from resomap.config.variants import RUNTIME_VARIANTS
 from resomap.errors import ConfigError
 
 RuntimeName = Literal["onnxruntime", "openvino"]
 DeployPrecision = Literal["fp32", "int8"]
+ONNX_RUNTIME: RuntimeName = "onnxruntime"
+OPENVINO: RuntimeName = "openvino"
 DEPLOY_KEY = "config/system.yaml: system.deploy"
+VARIANTS_KEY = "config/system.yaml: system.profiling.variants"
 EXPORT_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
-"""Every export is proven in ONNX Runtime, whatever runtime it is for."""
+"""Every export is proven in ONNX Runtime first, whatever runtime it is for."""
 EXTRA_OF = {**dict.fromkeys(EXPORT_PACKAGES, "deploy"), "openvino": "openvino"}
 DEVICE_NAME = re.compile("[A-Za-z][A-Za-z0-9_-]*")
 PROFILED_DEVICES = ("auto", "cpu", "cuda")
@@ -52,8 +56,8 @@ class Deploy(Section):
     """The runtimes and precisions in which trained networks are exported, proven and measured."""
 
     runtimes: Distinct[RuntimeName]
-    """Runtimes that networks are exported for (need `resomap[deploy]`; openvino also needs
-    `resomap[openvino]`)."""
+    """Runtimes in which exported networks are proven (need `resomap[deploy]`; openvino also
+    needs `resomap[openvino]`)."""
     precisions: Distinct[DeployPrecision]
     """fp32 is the network as trained; int8 is quantised with training images."""
     cells: Literal["chosen", "all"]
@@ -69,15 +73,27 @@ class Deploy(Section):
     named after its file: `pi5.json`."""
 
 
-def check_deploy_packages(deploy: Deploy | None) -> None:
-    """Raise ConfigError where a package that `deploy` needs is not installed."""
+def check_deploy_packages(deploy: Deploy | None, variants: Sequence[str] = ()) -> None:
+    """Raise ConfigError where packages that `deploy`, or `variants` of profiles, need are missing.
+
+    It has a line for each of the two keys.
+    """
+    runtimes = deploy.runtimes if deploy else ()
+    profiled = [name.partition("-")[0] for name in variants if name in RUNTIME_VARIANTS]
+    missing = {
+        DEPLOY_KEY: _missing_packages(runtimes),
+        VARIANTS_KEY: _missing_packages(profiled),
+    }
+    lines = [f"{key}: {install_hint(names)}" for key, names in missing.items() if names]
+    if lines:
+        raise ConfigError("\n".join(lines))
+
+
+def _missing_packages(runtimes: Sequence[str]) -> list[str]:
+    """Return the packages that exports for `runtimes` need and that are not installed."""
     # Not imported: that takes seconds, and this runs before every sweep.
-    if deploy is None:
-        return
-    wanted = [*EXPORT_PACKAGES, *(name for name in deploy.runtimes if name == "openvino")]
-    missing = [name for name in wanted if find_spec(name) is None]
-    if missing:
-        raise ConfigError(f"{DEPLOY_KEY}: {install_hint(missing)}")
+    wanted = dict.fromkeys([*EXPORT_PACKAGES, *runtimes] if runtimes else ())
+    return [name for name in wanted if find_spec(name) is None]
 
 
 def install_hint(missing: list[str]) -> str:

@@ -14,15 +14,17 @@ import torch
 from torch import nn
 
 from resomap.deploy.packages import import_package, package_versions
+from resomap.deploy.sessions import INPUT_NAME, OUTPUT_NAME
 from resomap.errors import ResoMapError
 
 OPSET = 20
-INPUT_NAME, OUTPUT_NAME, BATCH_NAME = "images", "logits", "batch"
+BATCH_NAME = "batch"
 METADATA_KEY = "resomap"
 """Key of the record, as JSON, in the metadata of a model."""
 MODULE_KEY = "resomap.module"
 """Key of the module that a node computes, in the metadata of the node."""
 SCHEMA_VERSION = 1
+BRANCH_HINT = "; its forward pass branches on values of the images: use `torch.where` instead"
 # What the exporter records of a node: the modules around it, from the outermost to its operator.
 _SCOPES_KEY = "pkg.torch.onnx.name_scopes"
 
@@ -48,6 +50,7 @@ def export_network(network: nn.Module, resolution: int, name: str) -> ExportedNe
     """
     onnx = import_package("onnx")
     model = _trace(_copy_for_inference(network), resolution, name)
+    _check_batch(model, name)
     _label_nodes(model)
     fold_batch_norms(model, name)
     record = {
@@ -92,6 +95,9 @@ def _copy_for_inference(network: nn.Module) -> nn.Module:
 def _trace(network: nn.Module, resolution: int, name: str) -> Any:
     """Return the model as PyTorch exports it."""
     import_package("onnxscript")
+    # After an export, the first backward pass of a process would start threads, and forks of a
+    # process with such threads cannot train. Profiles measure the memory of a step in a fork.
+    torch.zeros(1, requires_grad=True).sum().backward()
     # Two images, because the exporter takes a batch of one for a constant.
     images = torch.zeros(2, 3, resolution, resolution)
     batch = torch.export.Dim(BATCH_NAME)
@@ -112,12 +118,23 @@ def _trace(network: nn.Module, resolution: int, name: str) -> Any:
     # The exporter wraps whatever a network raises while it is traced.
     except Exception as error:
         reason = str(error.__cause__ or error).strip().partition("\n")[0]
+        hint = BRANCH_HINT if "data-dependent" in reason else ""
         raise ExportError(
-            f"{name} cannot be exported: {type(error).__name__}: {reason}"
+            f"{name} cannot be exported: {type(error).__name__}: {reason}{hint}"
         ) from error
     if program is None:
         raise ExportError(f"{name} cannot be exported")
     return program.model_proto
+
+
+def _check_batch(model: Any, name: str) -> None:
+    """Raise ExportError where the exporter has fixed the number of images."""
+    for value in (*model.graph.input, *model.graph.output):
+        if value.type.tensor_type.shape.dim[0].HasField("dim_value"):
+            raise ExportError(
+                f"{name} cannot be exported for any number of images: its forward pass loops over "
+                "them, or has their number as a constant"
+            )
 
 
 @contextmanager
@@ -183,7 +200,11 @@ def fold_batch_norms(model: Any, name: str) -> None:
             nodes.append(node)
             continue
         if not all(each in constants for each in node.input[1:]):
-            raise ExportError(f"{name}: {node_module(node)}: BatchNorm cannot be folded")
+            raise ExportError(
+                f"{name}: {node_module(node)}: BatchNorm without the statistics of training "
+                "(track_running_stats=False) cannot be exported: an answer would depend on the "
+                "other images of its batch"
+            )
         rank = ranks.get(node.input[0]) or ranks.get(node.output[0]) or 4
         nodes += _scale_and_shift(node, constants, rank, graph)
     del graph.node[:]

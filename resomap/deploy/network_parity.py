@@ -1,7 +1,8 @@
 """Proof that an exported network answers as the network in PyTorch does, image by image."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,14 @@ import torch
 from torch import nn
 
 from resomap.deploy.parting import Parting, find_parting
-from resomap.deploy.sessions import compute_logits, open_session
+from resomap.deploy.sessions import RuntimeRefusal, run_file
 from resomap.errors import DataError
 
+RANDOM = (
+    "in PyTorch it gives another answer each time: its forward pass draws random numbers in "
+    "evaluation, too"
+)
+BATCH_DEPENDENT = "its answer to an image depends on the other images of the batch"
 LOGIT_TOLERANCE = 1e-4
 """Largest difference of a logit, relative to the range of all logits."""
 
@@ -67,14 +73,11 @@ class ParityFailure:
     images: int
     of_images: int
     parting: Parting | None
+    unlocated: str = "All layers agree one by one: the optimisations of the runtime part them"
 
     def __str__(self) -> str:
         kind = "its class and its logits" if self.is_flip else "its logits"
-        where = (
-            f"They first part at {self.parting}"
-            if self.parting
-            else "All layers agree one by one: the optimisations of the runtime part them"
-        )
+        where = f"They first part at {self.parting}" if self.parting else self.unlocated
         return (
             f"{self.cell}: the exported network differs on {self.images} of {self.of_images} "
             f"test images, most on image {self.row} ({self.source}): {kind}, by "
@@ -84,13 +87,24 @@ class ParityFailure:
 
 
 @dataclass(frozen=True)
+class UnstableAnswers:
+    """A network whose answers to the same image differ, exported or not."""
+
+    cell: str
+    cause: str
+
+    def __str__(self) -> str:
+        return f"{self.cell}: {self.cause}. This network is not deployable."
+
+
+@dataclass(frozen=True)
 class NetworkParity:
     """The logits of both networks for all test images; `failure` is None where they are equal."""
 
     reference: np.ndarray
     exported: np.ndarray
     comparison: LogitComparison
-    failure: ParityFailure | None
+    failure: ParityFailure | UnstableAnswers | None
 
     def record(self) -> dict[str, Any]:
         """Return the numbers for a JSON record."""
@@ -124,7 +138,28 @@ def prove_parity(
     no exception: other cells go on.
     """
     reference = _compute_reference(network, batches())
-    exported = compute_logits(open_session(content), batches())
+    exported = run_file(content, batches())
+    locate = partial(find_parting, network, content)
+    parity = judge_logits(reference, exported, batches, cell, sources, locate)
+    if parity.failure is not None:
+        again = _compute_reference(network, batches())
+        cause = RANDOM if compare_logits(reference, again).beyond.any() else ""
+    else:
+        alone = run_file(content, [next(iter(batches()))[:1]])
+        logits = np.concatenate([alone, exported[1:]])
+        cause = BATCH_DEPENDENT if compare_logits(exported, logits).beyond.any() else ""
+    return replace(parity, failure=UnstableAnswers(cell, cause)) if cause else parity
+
+
+def judge_logits(
+    reference: np.ndarray,
+    exported: np.ndarray,
+    batches: Callable[[], Iterable[np.ndarray]],
+    cell: str,
+    sources: Sequence[str],
+    locate: Callable[[np.ndarray], Parting | None],
+) -> NetworkParity:
+    """Compare the logits of both networks; `locate` finds where they part on an image (3, r, r)."""
     comparison = compare_logits(reference, exported)
     failure = None
     if comparison.beyond.any():
@@ -137,9 +172,20 @@ def prove_parity(
             is_flip=bool(comparison.flips[row]),
             images=int(comparison.beyond.sum()),
             of_images=len(reference),
-            parting=find_parting(network, content, _find_image(batches(), row)),
+            **_locate(locate, _find_image(batches(), row)),
         )
     return NetworkParity(reference, exported, comparison, failure)
+
+
+def _locate(
+    locate: Callable[[np.ndarray], Parting | None], image: np.ndarray
+) -> dict[str, Any]:
+    # A runtime that runs the network may yet refuse one whose inner values are read.
+    try:
+        return {"parting": locate(image)}
+    except (RuntimeRefusal, RuntimeError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        return {"parting": None, "unlocated": f"Where they part was not found: {reason}"}
 
 
 def _worst_row(comparison: LogitComparison) -> int:

@@ -6,7 +6,7 @@ compute, in the order of the forward pass.
 
 import copy
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,14 +15,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from resomap.deploy.export import INPUT_NAME, node_module
+from resomap.deploy.export import node_module
 from resomap.deploy.packages import import_package
-from resomap.deploy.sessions import open_session
+from resomap.deploy.sessions import INPUT_NAME, open_session
 
 # Two orders of adding float32 numbers differ by a few of their own rounding errors.
 ROUNDINGS = 20
 SMALLEST_TOLERANCE = 2e-6
 LARGEST_TOLERANCE = 1e-3
+ComputeValues = Callable[[bytes, Sequence[str], np.ndarray], Mapping[str, Any]]
+"""From an ONNX file, names of its values and images to the values that a runtime computes."""
 
 
 class Parting(NamedTuple):
@@ -58,14 +60,26 @@ class _Output(NamedTuple):
     tolerance: float
 
 
-def find_parting(network: nn.Module, content: bytes, image: np.ndarray) -> Parting | None:
+def find_parting(
+    network: nn.Module,
+    content: bytes,
+    image: np.ndarray,
+    compute_values: ComputeValues | None = None,
+) -> Parting | None:
     """Return where the two networks part on one normalised image (3, r, r).
 
-    None where every module computes the same: then the runtime's own optimisations, which are
-    off here, part them.
+    `compute_values` runs the exported one; without it ONNX Runtime does, without optimisations.
+    None where every module computes the same: then what the runtime does to a whole network, and
+    not to one whose inner values are read, parts them.
     """
     model = import_package("onnx").load_from_string(content)
-    values = _node_values(model, image)
+    names = [each for node in model.graph.node for each in node.output if each]
+    computed = (compute_values or _compute_values)(content, names, image[None])
+    values = {
+        name: value
+        for name, value in computed.items()
+        if isinstance(value, np.ndarray) and value.dtype == np.float32
+    }
     by_module = _values_by_module(model, values)
     equal = {INPUT_NAME}
     for output in _module_outputs(network, image):
@@ -91,21 +105,16 @@ def relative_difference(values: np.ndarray, expected: np.ndarray) -> float:
     return float(np.abs(values.astype(float) - expected).max(initial=0.0)) / (span or 1.0)
 
 
-def _node_values(model: Any, image: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the floating point output of every node, by name."""
-    names = [each for node in model.graph.node for each in node.output if each]
-    changed = copy.deepcopy(model)
-    known = {each.name for each in changed.graph.output}
+def _compute_values(content: bytes, names: Sequence[str], images: np.ndarray) -> dict[str, Any]:
+    """Return the outputs of nodes by their names, as ONNX Runtime computes them one by one."""
+    onnx = import_package("onnx")
+    model = onnx.load_from_string(content)
+    known = {each.name for each in model.graph.output}
     for name in names:
         if name not in known:
-            changed.graph.output.append(import_package("onnx").ValueInfoProto(name=name))
-    session = open_session(changed.SerializeToString(), optimised=False)
-    found = session.run(names, {INPUT_NAME: image[None]})
-    return {
-        name: value
-        for name, value in zip(names, found, strict=True)
-        if isinstance(value, np.ndarray) and value.dtype == np.float32
-    }
+            model.graph.output.append(onnx.ValueInfoProto(name=name))
+    session = open_session(model.SerializeToString(), optimised=False)
+    return dict(zip(names, session.run(list(names), {INPUT_NAME: images}), strict=True))
 
 
 def _values_by_module(model: Any, values: Mapping[str, np.ndarray]) -> Any:

@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from resomap.deploy.export import INPUT_NAME, ExportedNetwork, read_record, seal
+from resomap.deploy.export import ExportedNetwork, read_record, seal
 from resomap.deploy.packages import import_package
-from resomap.deploy.sessions import compute_logits, open_session
+from resomap.deploy.sessions import INPUT_NAME, RuntimeRefusal, run_file
 from resomap.errors import DataError, ResoMapError
 
 CALIBRATION_IMAGES = 256
 CALIBRATION_SEED = 0
 BATCH_SIZE = 32
 CALIBRATION_METHOD = "minmax"
+CALIBRATION_METHODS = {"minmax": "MinMax", "entropy": "Entropy", "percentile": "Percentile"}
+"""Ways to take the range of an activation from images, and their names in ONNX Runtime."""
 GRANULARITIES = ("per_channel", "per_tensor")
 """Whether each output channel of a weight has a scale of its own."""
 
@@ -64,11 +66,18 @@ def quantise_network(
     models, errors = dict[str, Any](), dict[str, float]()
     expected = _logits(exported, validation)
     for granularity in GRANULARITIES:
-        model = _quantise(exported, calibration, per_channel=granularity == "per_channel")
+        model = quantise_once(exported, calibration, granularity)
         models[granularity] = model
-        logits = _logits(model.SerializeToString(), validation)
+        try:
+            logits = _logits(model.SerializeToString(), validation)
+        except RuntimeRefusal as error:
+            raise QuantisationError(f"it cannot be quantised: {error}") from error
         errors[granularity] = float(np.square(logits - expected).mean())
-    best = min(GRANULARITIES, key=errors.__getitem__)
+    finite = [each for each in GRANULARITIES if np.isfinite(errors[each])]
+    # NaN would pass for the smallest.
+    if not finite:
+        raise QuantisationError("it cannot be quantised: its int8 answers are not finite")
+    best = min(finite, key=errors.__getitem__)
     return seal(
         models[best],
         {
@@ -80,7 +89,7 @@ def quantise_network(
                 "weights": "int8",
                 "activations": "int8",
                 "granularity": best,
-                "validation_mse": errors,
+                "validation_mse": {each: errors[each] for each in finite},
                 "validation_images": len(validation),
                 "calibration_images": len(calibration),
                 "calibration_method": CALIBRATION_METHOD,
@@ -92,13 +101,15 @@ def quantise_network(
 
 def _logits(content: bytes, images: np.ndarray) -> np.ndarray:
     batches = np.array_split(images, range(BATCH_SIZE, len(images), BATCH_SIZE))
-    return compute_logits(open_session(content), batches)
+    return run_file(content, batches)
 
 
-def _quantise(exported: bytes, calibration: np.ndarray, *, per_channel: bool) -> Any:
-    """Return the quantised model; QuantisationError with the reason of the runtime."""
+def quantise_once(
+    exported: bytes, calibration: np.ndarray, granularity: str, method: str = CALIBRATION_METHOD
+) -> Any:
+    """Return the model quantised in one way; QuantisationError with the reason of the runtime."""
     try:
-        return _quantise_file(exported, calibration, per_channel=per_channel)
+        return _quantise_file(exported, calibration, granularity, method)
     # Its quantiser raises errors of any type, and a disk without space is none of its own.
     except OSError:
         raise
@@ -109,7 +120,9 @@ def _quantise(exported: bytes, calibration: np.ndarray, *, per_channel: bool) ->
         ) from error
 
 
-def _quantise_file(exported: bytes, calibration: np.ndarray, *, per_channel: bool) -> Any:
+def _quantise_file(
+    exported: bytes, calibration: np.ndarray, granularity: str, method: str
+) -> Any:
     """Return the quantised model; its convolutions and products compute in int8."""
     onnx = import_package("onnx")
     quantization = import_package("onnxruntime.quantization")
@@ -126,10 +139,10 @@ def _quantise_file(exported: bytes, calibration: np.ndarray, *, per_channel: boo
             quantised,
             _ImageReader(calibration),
             quant_format=quantization.QuantFormat.QDQ,
-            per_channel=per_channel,
+            per_channel=granularity == "per_channel",
             activation_type=quantization.QuantType.QInt8,
             weight_type=quantization.QuantType.QInt8,
-            calibrate_method=quantization.CalibrationMethod.MinMax,
+            calibrate_method=quantization.CalibrationMethod[CALIBRATION_METHODS[method]],
             calibration_providers=["CPUExecutionProvider"],
         )
         return onnx.load(quantised)

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from resomap.config.deploy import DeployPrecision
+from resomap.config.deploy import ONNX_RUNTIME, OPENVINO, DeployPrecision, RuntimeName
 from resomap.deploy.export import ExportedNetwork, ExportError, export_network
 from resomap.deploy.network_parity import NetworkParity, prove_parity
+from resomap.deploy.openvino_parity import ProvenRun, prove_in_openvino
 from resomap.deploy.quantise import QuantisationError, quantise_network
-from resomap.deploy.sessions import SESSION_SETTINGS, compute_logits, open_session
+from resomap.deploy.sessions import SESSION_SETTINGS, RuntimeRefusal, run_file
+from resomap.workflow.predictions import runtime_logits_name, val_logits_name
 
 
 @dataclass(frozen=True)
@@ -19,10 +21,12 @@ class RunImages:
     """The images of a run, normalised as for its network, float32 (N, 3, r, r).
 
     `test()` yields all test images in batches, in the order of `labels` and of `sources`, their
-    files. `calibration()` returns training images, `validation()` some of validation.
+    files. `selection()` yields all validation images, by which networks are chosen.
+    `calibration()` returns training images, `validation()` some of validation.
     """
 
     test: Callable[[], Iterable[np.ndarray]]
+    selection: Callable[[], Iterable[np.ndarray]]
     labels: np.ndarray
     sources: Sequence[str]
     calibration: Callable[[], np.ndarray]
@@ -31,14 +35,25 @@ class RunImages:
 
 @dataclass(frozen=True)
 class ExportedRun:
-    """The networks of a run by precision, their record, and their logits for the test images.
+    """The networks of a run by precision, their record, and their logits.
 
-    A network that is not deployable has no content.
+    Those for the test images have the name of the precision. A precision below fp32 has those for
+    the validation images, too, as the choice of a network must not look at test images. A
+    network that is not deployable has no content.
     """
 
     networks: dict[DeployPrecision, bytes]
     record: dict[str, Any]
     logits: dict[str, np.ndarray]
+
+    @property
+    def failures(self) -> list[str]:
+        """Return why a network is not deployable, in a precision or in a runtime."""
+        of_run = [self.record["reason"]]
+        of_networks = [each.get("failure") for each in self.record["networks"].values()]
+        for proof in self.record["runtimes"].values():
+            of_networks += proof["failures"].values()
+        return [reason for reason in (*of_run, *of_networks) if reason]
 
 
 def export_run(
@@ -47,17 +62,21 @@ def export_run(
     precisions: Sequence[DeployPrecision],
     resolution: int,
     cell: str,
+    runtimes: Sequence[RuntimeName] = (ONNX_RUNTIME,),
 ) -> ExportedRun:
     """Export `network` for images of `resolution`; `cell` names it in the record and in messages.
 
-    The network in fp32 is proven first. Where it differs from the one in PyTorch, or cannot be
-    exported, the record has the reason, and there is no network in any precision.
+    The network in fp32 is proven first, in ONNX Runtime. Where it differs from the one in
+    PyTorch, or cannot be exported, the record has the reason, and there is no network in any
+    precision. What fails in another of the `runtimes` is in the record of that runtime.
     """
     try:
         exported = export_network(network, resolution, cell)
+        parity = prove_parity(network, exported.content, images.test, cell, images.sources)
     except ExportError as error:
         return _failed(precisions, images, str(error))
-    parity = prove_parity(network, exported.content, images.test, cell, images.sources)
+    except RuntimeRefusal as error:
+        return _failed(precisions, images, f"{cell}: {error}")
     logits = {"label": images.labels, "torch": parity.reference, "fp32": parity.exported}
     if parity.failure is not None:
         failed = _failed(precisions, images, str(parity.failure))
@@ -65,6 +84,15 @@ def export_run(
     run = ExportedRun({}, _record("deployable", None, parity), logits)
     for precision in precisions:
         _add_precision(run, precision, exported, images)
+    if OPENVINO in runtimes:
+        exports = {**run.networks, "fp32": exported.content}
+        proven = ProvenRun(
+            network, parity.reference, exports, images.test, images.sources, cell
+        )
+        proof = prove_in_openvino(proven)
+        run.record["runtimes"][OPENVINO] = proof.record
+        for precision, logits_there in proof.logits.items():
+            run.logits[runtime_logits_name(OPENVINO, precision)] = logits_there
     return run
 
 
@@ -80,12 +108,16 @@ def _add_precision(
     else:
         try:
             made = quantise_network(exported.content, images.calibration(), images.validation())
+            logits = {
+                precision: run_file(made.content, images.test()),
+                val_logits_name(precision): run_file(made.content, images.selection()),
+            }
         # The network in fp32 is as good without it.
-        except QuantisationError as error:
+        except (QuantisationError, RuntimeRefusal) as error:
             run.networks[precision] = b""
             run.record["networks"][precision] = {"failure": str(error)}
             return
-        run.logits[precision] = compute_logits(open_session(made.content), images.test())
+        run.logits.update(logits)
     run.networks[precision] = made.content
     run.record["networks"][precision] = made.record
 
@@ -110,4 +142,5 @@ def _record(status: str, reason: str | None, parity: NetworkParity | None) -> di
         "parity": None if parity is None else parity.record(),
         "session": SESSION_SETTINGS,
         "networks": {},
+        "runtimes": {},
     }

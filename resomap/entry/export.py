@@ -33,11 +33,16 @@ def main(
         store = open_store(data).normalised_by(recorded_normalisation(metadata))
         network = open_network(job, store.num_classes, state)
         images = open_images(job, store)
-        exported = export_run(network, images, job.precisions, job.eval_resolution, job.title)
+        exported = export_run(
+            network, images, job.precisions, job.eval_resolution, job.title, job.runtimes
+        )
     else:
         exported = no_exports(job.precisions, metadata["status"])
-    if exported.record["reason"]:
-        print(exported.record["reason"])
+    for reason in exported.failures:
+        print(reason)
+    # What an earlier configuration exported here is not described by this record.
+    for path in set(record.parent.glob("*.onnx")) - set(networks):
+        path.unlink()
     for path, precision in zip(networks, job.precisions, strict=True):
         with replacing(path) as temporary:
             temporary.write_bytes(exported.networks[precision])

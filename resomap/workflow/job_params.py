@@ -86,6 +86,7 @@ CONFIG_FIELDS: dict[str, Callable[[Config], Any]] = {
     "confidence": lambda config: config.report.confidence,
     "precisions": targets.export_precisions,
     "measurements": targets.measurement_digests,
+    "runtimes": targets.export_runtimes,
 }
 MEMORY_TOLERANCE = 1.05
 """Drivers report the memory of one GPU differently by less than this factor."""

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from resomap.config.architecture import Architecture
 from resomap.config.data import Data, Filter
-from resomap.config.deploy import DeployPrecision
+from resomap.config.deploy import DeployPrecision, RuntimeName
 from resomap.config.evaluation import Evaluation
 from resomap.config.report import Report
 from resomap.config.schema import (
@@ -165,6 +165,7 @@ class Export(Job):
     resolution: int
     seed: int
     eval_resolution: int
+    runtimes: tuple[RuntimeName, ...]
     precisions: tuple[DeployPrecision, ...]
 
     @property
@@ -178,6 +179,7 @@ class CompareExports(Job):
     """The table of the exported networks."""
 
     report: Report
+    runtimes: tuple[RuntimeName, ...]
     precisions: tuple[DeployPrecision, ...]
 
 

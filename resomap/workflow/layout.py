@@ -280,7 +280,7 @@ ARTIFACTS = (
     Artifact("partial", "results/partial/index.html", "partial_report", "report so far"),
     Artifact("network", f"{EXPORT_FOLDER}/{{precision}}.onnx", "export", "exported network"),
     Artifact("export", f"{EXPORT_FOLDER}/export.json", "export", "versions and parity"),
-    Artifact("export_logits", f"{EXPORT_FOLDER}/logits.npz", "export", "its test logits"),
+    Artifact("export_logits", f"{EXPORT_FOLDER}/logits.npz", "export", "its logits"),
     *(Artifact(*values) for values in predictions.DEPLOY_FILES),
     Artifact("tracking", "results/tracking.json", "track", "MLflow id of every run"),
     *(

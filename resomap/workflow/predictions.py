@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Collection
+from typing import Literal
 
+from resomap.config.deploy import ONNX_RUNTIME, RuntimeName
 from resomap.config.evaluation import EvaluationMode
 from resomap.workflow.columns import (
     CELL,
@@ -20,6 +22,10 @@ from resomap.workflow.columns import (
 
 MODES: tuple[EvaluationMode, ...] = ("raw", "bn", "finetune")
 RAW: EvaluationMode = "raw"
+PredictionMode = Literal["raw", "bn", "finetune", "int8"]
+"""What a network predicts as: int8 is the exported one, quantised as trained."""
+INT8: Literal["int8"] = "int8"
+PREDICTION_MODES: tuple[PredictionMode, ...] = (*MODES, INT8)
 CONFUSION = (
     *CELL,
     Column("class", "", "name of the class"),
@@ -58,6 +64,7 @@ CASCADES = (
 )
 DEPLOY = (
     *CROSS_CELL,
+    Column("runtime", "", "onnxruntime or openvino"),
     Column("precision", "", "fp32, or int8 (quantised with training images)"),
     SEEDS,
     N_IMAGES,
@@ -74,6 +81,7 @@ DEPLOY = (
     Column("granularity", "", "scales of int8 weights, by run: per_channel or per_tensor"),
     Column("calibration_images", "count", "training images that int8 ranges are taken from"),
     Column("file_mib", "MiB", "size of the file, mean over the runs"),
+    Column("failure", "", "why runs are not deployable, each reason once"),
 )
 DEVICE_COSTS = (
     Column("device", "", "name of its file of measurements"),
@@ -89,7 +97,7 @@ DEVICE_COSTS = (
     *(LATENCY_P50, LATENCY_P90),
     Column("ratio_to_reference", "ratio", "latency over that of a fixed workload there"),
     Column("model_size_mib", "MiB", "size of the file"),
-    Column("peak_memory_mib", "MiB", "peak memory of the process, Python included"),
+    Column("peak_memory_mib", "MiB", "peak memory above that of Python and the runtime"),
     Column("profiled_variant", "", "how the machine that profiles the sweep ran it"),
     Column("profiled_precision", "", "its precision there"),
     Column("profiled_latency_ms_p50", "ms", "its median latency there"),
@@ -131,6 +139,11 @@ def logits_name(resolution: int, mode: EvaluationMode = RAW) -> str:
     return f"{prefix}_r{resolution}"
 
 
+def runtime_logits_name(runtime: RuntimeName, precision: str) -> str:
+    """Return the name of an export's test logits: `int8` in ONNX Runtime, else `openvino_int8`."""
+    return precision if runtime == ONNX_RUNTIME else f"{runtime}_{precision}"
+
+
 def stored_logits(names: Collection[str]) -> list[tuple[EvaluationMode, int]]:
     """Return mode and resolution of the logits among the names of an archive, in order."""
     found = []
@@ -139,3 +152,8 @@ def stored_logits(names: Collection[str]) -> list[tuple[EvaluationMode, int]]:
         resolutions = [match[1] for match in map(pattern.fullmatch, names) if match]
         found += [(mode, resolution) for resolution in sorted(map(int, resolutions))]
     return found
+
+
+def val_logits_name(precision: str) -> str:
+    """Return the name of the validation logits (N, C) of an exported network: `val_int8`."""
+    return f"val_{precision}"

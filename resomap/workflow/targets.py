@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from resomap.config.architecture import Architecture
-from resomap.config.deploy import DEPLOY_KEY, DeployPrecision
+from resomap.config.deploy import DEPLOY_KEY, ONNX_RUNTIME, DeployPrecision, RuntimeName
 from resomap.config.schema import Config
 from resomap.config.sweep_checks import find_architecture
 from resomap.errors import ConfigError
@@ -155,6 +155,12 @@ def export_precisions(config: Config) -> tuple[DeployPrecision, ...]:
     """Return the precisions in which runs are exported; fp32 where none are configured."""
     deploy = config.system.deploy
     return deploy.precisions if deploy else ("fp32",)
+
+
+def export_runtimes(config: Config) -> tuple[RuntimeName, ...]:
+    """Return the runtimes in which exports are proven; ONNX Runtime where none are configured."""
+    deploy = config.system.deploy
+    return deploy.runtimes if deploy else (ONNX_RUNTIME,)
 
 
 def export_files(config: Config, pattern: str, tables: Path = TABLES_FOLDER) -> list[str]:

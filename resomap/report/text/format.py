@@ -12,10 +12,15 @@ from resomap.text import (
     format_percent,
 )
 
-MODE_NAMES = {"bn": "BatchNorm recalibrated", "finetune": "fine-tuned"}
+MODE_NAMES = {"bn": "BatchNorm recalibrated", "finetune": "fine-tuned", "int8": "int8"}
 """What was done to a network for the resolution at which it predicts."""
 # Variants whose key does not read well; others are shown by their key.
-VARIANT_NAMES = {"cuda_graph": "CUDA graph", "training_step": "training step"}
+VARIANT_NAMES = {
+    "cuda_graph": "CUDA graph",
+    "training_step": "training step",
+    "onnxruntime": "ONNX Runtime",
+    "openvino": "OpenVINO",
+}
 
 
 def join_names(names: Iterable[Any]) -> str:

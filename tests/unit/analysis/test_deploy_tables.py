@@ -3,7 +3,7 @@ import pytest
 
 from resomap.analysis.deploy_tables import deploy_rows
 from resomap.analysis.precision_loss import measure_loss
-from resomap.system.files import write_arrays, write_json
+from resomap.system.files import read_json, write_arrays, write_json
 
 LABELS = np.arange(400) % 4
 
@@ -16,13 +16,19 @@ def logits_of(errors, seed):
     )
 
 
-def write_export(folder, seed, *, int8_errors=40, status="deployable", **parity):
+def write_export(
+    folder, seed, *, int8_errors=40, status="deployable", runtimes=("onnxruntime",), **parity
+):
     quantisation = {"granularity": "per_tensor", "calibration_images": 256}
     compared = {"images": 400, "flips": 0, "largest_difference": 1e-6, **parity}
     job = {"architecture": {"family": "custom", "name": "tiny_cnn"}, "seed": seed}
     job |= {"resolution": 24, "eval_resolution": 48, "precisions": ["fp32", "int8"]}
+    job["runtimes"] = list(runtimes)
+    failed = status == "not deployable"
     record = {
         "status": status,
+        "reason": "tiny_cnn differs\nThey first part at head" if failed else None,
+        "runtimes": {},
         "job": job,
         "parity": None if status == "diverged" else compared,
         "networks": {
@@ -32,6 +38,10 @@ def write_export(folder, seed, *, int8_errors=40, status="deployable", **parity)
     }
     fp32 = logits_of(36, seed)
     logits = {"label": LABELS, "fp32": fp32, "int8": logits_of(int8_errors, seed)}
+    if "openvino" in runtimes:
+        logits |= {"openvino_fp32": logits_of(36, 9), "openvino_int8": logits_of(56, 9)}
+        proof = {"parity": {**compared, "largest_difference": 2e-6}, "failures": {}}
+        record["runtimes"]["openvino"] = proof
     path = folder / f"seed{seed}" / "export.json"
     write_json(path, record)
     write_arrays(path.with_name("logits.npz"), **logits)
@@ -92,3 +102,51 @@ def test_cell_without_a_deployable_run_has_a_row(tmp_path):
     rows = list(deploy_rows([path], 0.05, 0.95))
     assert [row["certified"] for row in rows] == [False, False]
     assert rows[0]["n_seeds"] == 0
+
+
+RUNTIMES = ("onnxruntime", "openvino")
+
+
+def test_each_runtime_has_rows_of_its_own(tmp_path):
+    path, _ = write_export(tmp_path, 0, runtimes=RUNTIMES)
+    rows = list(deploy_rows([path], 0.05, 0.95))
+    ways = [(row["runtime"], row["precision"]) for row in rows]
+    assert ways == [(runtime, name) for runtime in RUNTIMES for name in ("fp32", "int8")]
+    _, here, fp32, there = rows
+    assert here["accuracy_lost"] == pytest.approx(0.01)
+    assert there["accuracy_lost"] == pytest.approx(0.05)
+    assert (here["largest_difference"], there["largest_difference"]) == (1e-6, 2e-6)
+    assert (here["certified"], fp32["certified"], there["certified"]) == (True, True, False)
+
+
+def fail_in_openvino(path, precision, reason, **changes):
+    record = read_json(path)
+    proof = record["runtimes"]["openvino"]
+    proof["failures"][precision] = reason
+    proof["parity"] = None if changes.get("unread") else proof["parity"]
+    write_json(path, record)
+
+
+def test_wrong_answers_in_one_runtime_leave_the_other_deployable(tmp_path):
+    good, _ = write_export(tmp_path, 0, runtimes=RUNTIMES)
+    bad, _ = write_export(tmp_path, 1, runtimes=RUNTIMES)
+    fail_in_openvino(bad, "fp32", "tiny_cnn, in OpenVINO: differs\nmore")
+    rows = list(deploy_rows([good, bad], 0.05, 0.95))
+    assert [row["deployable"] for row in rows] == [2, 2, 1, 1]
+    assert [row["certified"] for row in rows] == [True, True, False, False]
+    assert [row["failure"] for row in rows] == ["", "", *2 * ["tiny_cnn, in OpenVINO: differs"]]
+
+
+def test_int8_that_a_runtime_cannot_run_takes_no_other_certificate(tmp_path):
+    path, _ = write_export(tmp_path, 0, runtimes=RUNTIMES)
+    fail_in_openvino(path, "int8", "OpenVINO cannot run its int8")
+    rows = list(deploy_rows([path], 0.05, 0.95))
+    assert [row["certified"] for row in rows] == [True, True, True, False]
+    assert "accuracy" not in rows[3]
+
+
+def test_run_that_cannot_be_exported_is_deployable_nowhere(tmp_path):
+    path, _ = write_export(tmp_path, 0, status="not deployable", runtimes=RUNTIMES)
+    rows = list(deploy_rows([path], 0.05, 0.95))
+    assert [row["deployable"] for row in rows] == [0, 0, 0, 0]
+    assert {row["failure"] for row in rows} == {"tiny_cnn differs"}

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from resomap.analysis.cell_tables import ways_to_run
+from resomap.analysis.decision.ways import ways_to_run
 from resomap.analysis.predictions import Cell
 from resomap.deploy.measurements import read_measurements
 from resomap.errors import ConfigError
@@ -42,10 +42,11 @@ def test_rows_of_a_device_have_the_shape_of_a_profile(results, record, tmp_path)
         *((48, "fp32"), (48, "int8")),
     ]
     assert {row["device"] for row in rows["pi5"]} == {"pi5"}
-    ways = ways_to_run(rows["pi5"])
+    ways = ways_to_run(rows["pi5"], "pi5")
     assert set(ways) == {Cell(*SMALL), Cell(*LARGE)}
-    (way,) = ways[Cell(*LARGE)]
-    assert (way.variant, way.device, way.latency.p50) == (None, "pi5", 4.0)
+    way, int8 = ways[Cell(*LARGE)]
+    assert (way.variant, way.device, way.latency.p50) == ("onnxruntime", "pi5", 4.0)
+    assert (int8.is_int8, int8.latency.p50) == (True, 3.0)
     assert way.latency.p90 == pytest.approx(4.4)
     assert way.costs["model_size_mib"] == 1.0
     assert way.latency.rounds == pytest.approx((1.96, 1.98, 2.0, 2.02, 2.04))

@@ -1,12 +1,17 @@
+import copy
 import math
 
 import numpy as np
 import pytest
 import torch
 
-from resomap.deploy.export import export_network
+from resomap.config.load import build_config, shipped_values
+from resomap.config.sweep_checks import find_architecture
+from resomap.deploy.export import export_network, node_module
 from resomap.deploy.network_parity import compare_logits, prove_parity
+from resomap.deploy.sessions import run_file
 from resomap.errors import DataError
+from resomap.models.registry import build_model
 from tests.exported_networks import (
     SIDE,
     SmallTransformer,
@@ -94,6 +99,49 @@ def test_permuted_bias_is_named(convolutional, module):
     assert failure.parting.layer == module
 
 
+def norm_of_random_statistics(network):
+    """Change every norm of a network: without it the biases of a folded one are all zero."""
+    torch.manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(module.running_mean, std=0.3)
+            torch.nn.init.uniform_(module.running_var, 0.5, 2)
+            torch.nn.init.normal_(module.bias)
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    import onnx
+
+    architecture = find_architecture(build_config(shipped_values()).models, "resnet18")
+    network = norm_of_random_statistics(build_model(architecture, 8, SIDE))
+    model = onnx.load_from_string(export_network(network, SIDE, "resnet18").content)
+    modules = [node_module(node) for node in model.graph.node if len(node.input) > 2]
+    return network, model, modules
+
+
+TRIALS = 20
+
+
+@pytest.mark.parametrize("seed", range(TRIALS))
+def test_permuted_bias_of_a_shipped_network_is_named(shipped, seed):
+    network, model, modules = shipped
+    generator = np.random.default_rng(seed)
+    module, wrong = generator.choice(modules), copy.deepcopy(model)
+    change_tensor(wrong, tensor_of(wrong, module, 2), generator.permutation)
+    content, few = wrong.SerializeToString(), [IMAGES[:4]]
+    failure = prove_parity(network, content, lambda: few, CELL, SOURCES).failure
+    assert failure.parting.layer == module
+    assert not failure.parting.wrong_weights or module == "fc"
+
+
+def test_export_compared_with_itself_flips_exactly_nothing(shipped):
+    content = shipped[1].SerializeToString()
+    comparison = compare_logits(run_file(content, batches()), run_file(content, batches()))
+    assert comparison.flips.sum() == comparison.differences.max() == 0
+
+
 @pytest.mark.parametrize("module", [*FOLDED, "3"])
 def test_swapped_channels_of_a_convolution_are_named(convolutional, module):
     failure = plant(convolutional, module, 1, swap_channels)
@@ -174,7 +222,7 @@ def test_failure_on_a_late_image_is_found(convolutional):
 def test_layers_that_agree_blame_the_optimisations(convolutional, monkeypatch):
     network, content = convolutional
     monkeypatch.setattr(
-        "resomap.deploy.network_parity.compute_logits", lambda *_: np.zeros((20, 5), "f4")
+        "resomap.deploy.network_parity.run_file", lambda *_: np.zeros((20, 5), "f4")
     )
     failure = prove(network, content).failure
     assert failure.parting is None

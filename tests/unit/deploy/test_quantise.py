@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from resomap.deploy import quantise
 from resomap.deploy.export import export_network, read_record
 from resomap.deploy.network_parity import compare_logits
 from resomap.deploy.quantise import draw_calibration_rows, quantise_network
@@ -81,3 +82,16 @@ def test_few_training_images_are_all_taken():
 def test_drawing_from_no_image_is_refused():
     with pytest.raises(DataError, match="no image to draw"):
         draw_calibration_rows(0)
+
+
+def test_answers_that_are_not_finite_are_never_the_best(exported, monkeypatch):
+    logits = iter([np.ones((16, 5)), np.full((16, 5), np.nan), np.zeros((16, 5))])
+    monkeypatch.setattr(quantise, "_logits", lambda *_: next(logits))
+    images = draw_images(16, seed=1)
+    record = quantise_network(exported, images, images).record["quantisation"]
+    assert record["granularity"] == "per_tensor"
+    assert record["validation_mse"] == {"per_tensor": 1.0}
+
+    monkeypatch.setattr(quantise, "_logits", lambda *_: np.full((16, 5), np.nan))
+    with pytest.raises(quantise.QuantisationError, match="not finite"):
+        quantise_network(exported, images, images)
