@@ -29,8 +29,6 @@ START_KEY = "config/training.yaml: training.start"
 TIMM_PREFIX = "timm/"
 TORCHVISION_PREFIX = "torchvision/"
 HUB_FILE = "model.safetensors"
-IMAGENET_TAG = "IMAGENET1K"
-IMAGENET_TERMS = "ImageNet, whose terms are for non-commercial research and education"
 
 
 @dataclass(frozen=True)
@@ -65,22 +63,6 @@ class PublishedWeights:
     def origin(self) -> str:
         """Return the library with the tag: `torchvision IMAGENET1K_V1`."""
         return f"{'timm' if self.builder.startswith(TIMM_PREFIX) else 'torchvision'} {self.tag}"
-
-    @property
-    def licence(self) -> str | None:
-        """Return what the library says of the licence of these weights; None if nothing."""
-        if self.builder.startswith(TIMM_PREFIX):
-            stated = getattr(self.entry, "license", None)
-            return f"{stated}, by timm's pretrained configuration" if stated else None
-        stated = self.entry.meta.get("license")
-        if stated:
-            return f"{stated}, by torchvision"
-        # Its README: weights may have terms that derive from the dataset of their training.
-        data = IMAGENET_TERMS if self.tag.startswith(IMAGENET_TAG) else self.tag
-        return (
-            "none stated by torchvision, whose code is BSD-3-Clause; terms may follow from the "
-            f"data: {data}"
-        )
 
     def load(self) -> dict[str, Tensor]:
         """Return the tensors by the names of the builder; download them where they are not here.

@@ -75,6 +75,7 @@ def describe_start(
     recorded = (metrics.get("initial_weights") or {}).get("origin")
     if start.is_random or not start.pretrained:
         return str(start), None
+    from resomap.models.licences import find_licence
     from resomap.models.published import find_published
 
     # The tag as recorded: that which a library prefers differs between its versions.
@@ -84,7 +85,7 @@ def describe_start(
         published = find_published(architecture.builder, tag)
     except ConfigError:  # the library, or this version of it, does not know them
         return recorded or str(start), None
-    return published.origin, published.licence
+    return published.origin, find_licence(published)
 
 
 def _read_loss(results: Path, config: Config, cell: "Cell") -> "Int8Loss":

@@ -65,10 +65,15 @@ def variant_name(variant: str) -> str:
     return VARIANT_NAMES.get(variant, variant)
 
 
+def way_name(subject: Mapping[Any, Any]) -> str:
+    """Return the variant of a measurement, and a precision other than fp32: `eager in bf16`."""
+    name, precision = variant_name(subject["variant"]), subject["precision"]
+    return name if precision == "fp32" else f"{name} in {precision}"
+
+
 def measurement_name(subject: Mapping[Any, Any]) -> str:
     """Return the name of a measurement: `tiny_cnn at 24 px (eager, batch 1)`."""
-    variant = variant_name(subject["variant"])
-    return f"{cell_name(subject)} ({variant}, batch {subject['batch_size']})"
+    return f"{cell_name(subject)} ({way_name(subject)}, batch {subject['batch_size']})"
 
 
 def shorten_name(name: str, most: int = 22) -> str:

@@ -129,15 +129,6 @@ def test_file_put_into_cache_is_loaded(cache):
     assert all(torch.equal(loaded[name], weights[name]) for name in weights)
 
 
-def test_licence_of_torchvision_weights_is_stated_or_called_not_stated():
-    plain = find_published("resnet18", "IMAGENET1K_V1").licence
-    assert "none stated by torchvision" in plain
-    assert "BSD-3-Clause" in plain
-    assert "ImageNet" in plain
-    swag = find_published("vit_b_16", "IMAGENET1K_SWAG_E2E_V1").licence
-    assert swag.endswith("SWAG/blob/main/LICENSE, by torchvision")
-
-
 class TestTimm:
     @pytest.fixture(autouse=True)
     def timm(self):
@@ -152,14 +143,6 @@ class TestTimm:
         assert published.input.normalisation.mean == (0.5, 0.5, 0.5)
         assert published.input.interpolation == "bicubic"
         assert weight_tags("timm/vit_tiny_patch16_224")[0] == "augreg_in21k_ft_in1k"
-
-    def test_licence_is_that_of_its_configuration(self):
-        published = find_published("timm/resnet10t")
-        stated = published.entry.license
-        assert stated
-        assert published.licence == f"{stated}, by timm's pretrained configuration"
-        silent = replace(published, entry=replace(published.entry, license=None))
-        assert silent.licence is None
 
     def test_tag_in_name_is_the_default(self):
         assert find_published("timm/resnet50.a1_in1k").tag == "a1_in1k"
