@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -90,19 +91,16 @@ def find_difference(run: Network, network: dict[str, Any]) -> str | None:
     flips = int((logits.argmax(axis=1) != expected.argmax(axis=1)).sum())
     limit = LIMITS[network["precision"]]
     # NaN compares false.
-    if error <= limit and not flips:
-        return None
-    return (
-        f"{flips} of {len(images)} classes differ, and logits by {error:.1e} of their range "
-        f"(at most {limit:g})"
-    )
+    agree = error <= limit and not flips
+    found = f"{flips} of {len(images)} classes differ, and logits by {error:.1e} of their range"
+    return None if agree else f"{found} (at most {limit:g})"
 
 
-def peak_memory_mib() -> float | None:
-    """Return the largest resident memory of this process so far; None where Linux does not run."""
+def memory_mib(key: str) -> float:
+    """Return a line of the memory of this process in proc(5); NaN where Linux does not run."""
     status = Path("/proc/self/status")
-    found = re.search(r"VmHWM:\s*(\d+)", status.read_text()) if status.exists() else None
-    return int(found[1]) / 1024 if found else None
+    found = re.search(rf"{key}:\s*(\d+)", status.read_text()) if status.exists() else None
+    return int(found[1]) / 1024 if found else float("nan")
 
 
 def prove_apart(network: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
@@ -138,9 +136,12 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     networks = json.loads((FOLDER / "pack.json").read_text(encoding="utf-8"))["networks"]
     network = next(each for each in networks if each["file"] == options.file)
+    import_module(options.runtime)
+    before = memory_mib("VmRSS")
     run = open_network(FOLDER / options.file, options.runtime, options.threads)
     difference = find_difference(run, network)
-    print(json.dumps({"why": difference, "peak_memory_mib": peak_memory_mib()}))
+    peak = memory_mib("VmHWM") - before
+    print(json.dumps({"why": difference, "peak_memory_mib": peak if peak > 0 else None}))
     return int(difference is not None)
 
 

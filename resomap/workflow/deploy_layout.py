@@ -53,7 +53,7 @@ DEVICE_COSTS = (
     *(LATENCY_P50, LATENCY_P90),
     Column("ratio_to_reference", "ratio", "latency over that of a fixed workload there"),
     Column("model_size_mib", "MiB", "size of the file"),
-    Column("peak_memory_mib", "MiB", "peak memory of the process, Python included"),
+    Column("peak_memory_mib", "MiB", "peak memory above that of Python and the runtime"),
     Column("profiled_variant", "", "how the machine that profiles the sweep ran it"),
     Column("profiled_precision", "", "its precision there"),
     Column("profiled_latency_ms_p50", "ms", "its median latency there"),

@@ -80,7 +80,7 @@ def test_measured_pack_becomes_rows_of_its_device(directory, pack, tmp_path):
         assert (row["status"], row["threads"], row["variant"]) == ("ok", 1, "onnxruntime")
         assert 0 < row["latency_ms_p50"] <= row["latency_ms_p90"]
         assert len(row["ratio_rounds"]) >= 5
-        assert row["peak_memory_mib"] > 10
+        assert row["peak_memory_mib"] > 0.5
     record = json.loads((tmp_path / "pi5.json").read_text())
     assert record["device"]["onnxruntime"]
     assert list(tmp_path.iterdir()) == [tmp_path / "pi5.json"]

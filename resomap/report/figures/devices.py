@@ -34,10 +34,7 @@ def plot_latency_by_device(costs: pd.DataFrame) -> Drawing:
     title = device_title(turned_orders(costs), devices)
     if costs["latency_ms_p50"].isna().all():
         return draw_nothing(title, "No network was measured on another device.", costs)
-    note = (
-        "Median latency of one image against its resolution: fp32 solid, int8 dashed. Hollow: "
-        "the device was disturbed."
-    )
+    note = "Median latency of one image: fp32 solid, int8 dashed. Hollow: the device was disturbed."
     panels = _profiled_panel(costs)
     for name in devices:
         measured = costs[costs["device"] == name]
