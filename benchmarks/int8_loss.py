@@ -42,7 +42,7 @@ from resomap.deploy.quantise import (
     quantise_once,
 )
 from resomap.deploy.run import RunImages
-from resomap.deploy.sessions import compute_logits, open_session
+from resomap.deploy.runtimes.onnxruntime_sessions import compute_logits, open_session
 from resomap.entry.exported_run import open_images
 from resomap.system.files import read_arrays, read_json, write_arrays, write_text
 from resomap.training.checkpoint import load_weights, recorded_normalisation

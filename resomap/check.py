@@ -19,8 +19,8 @@ from resomap.errors import ConfigError
 from resomap.report.data_page import write_data_page
 from resomap.report.text.listing import class_counts, listing_sentences
 from resomap.text import format_bytes, format_count
+from resomap.workflow.checks.recipe_checks import check_decay_steps
 from resomap.workflow.job_params import images_per_pass
-from resomap.workflow.recipe_checks import check_decay_steps
 from resomap.workflow.targets import (
     count_jobs,
     measurement_files,

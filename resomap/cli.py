@@ -33,9 +33,9 @@ from resomap.status.table import status_lines
 from resomap.system.gpu_listing import Gpu, has_nvidia_device, list_gpus
 from resomap.system.gpus import lease_holders
 from resomap.text import format_count
+from resomap.workflow.checks.recipe_checks import recipe_warnings
 from resomap.workflow.data_digest import read_user_files
 from resomap.workflow.lifecycle import RUN_CONFIG, read_run_config, start_message
-from resomap.workflow.recipe_checks import recipe_warnings
 from resomap.workflow.resources import gpus_per_job
 
 OverlayFiles = Annotated[

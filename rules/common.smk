@@ -9,11 +9,10 @@ from resomap.workflow import (
     jobs,
     layout,
     lifecycle,
-    network_check,
-    recipe_checks,
     resources,
     targets,
 )
+from resomap.workflow.checks import network_check, recipe_checks
 
 lifecycle.use_this_interpreter(str(workflow.basedir))
 lifecycle.collect_garbage_rarely()

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from resomap.deploy.packages import import_package, package_versions
-from resomap.deploy.sessions import INPUT_NAME, OUTPUT_NAME
+from resomap.deploy.runtimes.onnxruntime_sessions import INPUT_NAME, OUTPUT_NAME
 from resomap.errors import ResoMapError
 
 OPSET = 20

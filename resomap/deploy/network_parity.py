@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from resomap.deploy.parting import Parting, find_parting
-from resomap.deploy.sessions import RuntimeRefusal, run_file
+from resomap.deploy.runtimes.onnxruntime_sessions import RuntimeRefusal, run_file
 from resomap.errors import DataError
 
 RANDOM = (

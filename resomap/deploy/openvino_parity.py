@@ -10,13 +10,13 @@ from torch import nn
 
 from resomap.config.deploy import DeployPrecision
 from resomap.deploy.network_parity import NetworkParity, judge_logits
-from resomap.deploy.openvino_sessions import (
+from resomap.deploy.parting import find_parting
+from resomap.deploy.runtimes.openvino_sessions import (
     compile_network,
     compute_compiled_logits,
     compute_compiled_values,
     openvino_record,
 )
-from resomap.deploy.parting import find_parting
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from resomap.deploy.export import ExportedNetwork, read_record, seal
 from resomap.deploy.packages import import_package
-from resomap.deploy.sessions import INPUT_NAME, RuntimeRefusal, run_file
+from resomap.deploy.runtimes.onnxruntime_sessions import INPUT_NAME, RuntimeRefusal, run_file
 from resomap.errors import DataError, ResoMapError
 
 CALIBRATION_IMAGES = 256

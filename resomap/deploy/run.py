@@ -12,7 +12,11 @@ from resomap.deploy.export import ExportedNetwork, ExportError, export_network
 from resomap.deploy.network_parity import NetworkParity, prove_parity
 from resomap.deploy.openvino_parity import ProvenRun, prove_in_openvino
 from resomap.deploy.quantise import QuantisationError, quantise_network
-from resomap.deploy.sessions import SESSION_SETTINGS, RuntimeRefusal, run_file
+from resomap.deploy.runtimes.onnxruntime_sessions import (
+    SESSION_SETTINGS,
+    RuntimeRefusal,
+    run_file,
+)
 from resomap.workflow.predictions import runtime_logits_name, val_logits_name
 
 

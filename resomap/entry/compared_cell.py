@@ -14,7 +14,7 @@ from resomap.deploy.preprocessing_parity import (
     PreprocessingCost,
     measure_preprocessing,
 )
-from resomap.deploy.sessions import compute_logits, open_session
+from resomap.deploy.runtimes.onnxruntime_sessions import compute_logits, open_session
 from resomap.workflow.jobs import ComparePreprocessing
 from resomap.workflow.receipts import check_content
 

@@ -17,7 +17,7 @@ from snakemake.cli import main as snakemake_main
 from resomap.cli import app
 from resomap.config.load import load_config, shipped_values
 from resomap.errors import ConfigError
-from resomap.workflow.network_check import check_networks
+from resomap.workflow.checks.network_check import check_networks
 from tests.faults.forked_jobs import preload, run_forked
 from tests.faults.sweep import Ended, Sweep, new_sweep
 from tests.faults.trials import TRACEBACK, Trial, Verdict, first_message, trial_rng

@@ -12,8 +12,13 @@ from typing import Any
 import numpy as np
 
 from resomap.config.deploy import RuntimeName
-from resomap.deploy.openvino_sessions import compile_network, openvino_record
-from resomap.deploy.sessions import INPUT_NAME, OUTPUT_NAME, SESSION_SETTINGS, open_session
+from resomap.deploy.runtimes.onnxruntime_sessions import (
+    INPUT_NAME,
+    OUTPUT_NAME,
+    SESSION_SETTINGS,
+    open_session,
+)
+from resomap.deploy.runtimes.openvino_sessions import compile_network, openvino_record
 
 LoadedNetwork = Callable[[np.ndarray], object]
 """A call that computes the logits of normalised float32 images (N, 3, r, r)."""

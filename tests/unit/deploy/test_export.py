@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.functional import pad
 
 from resomap.deploy.export import ExportError, export_network, read_record
-from resomap.deploy.sessions import compute_logits, open_session
+from resomap.deploy.runtimes.onnxruntime_sessions import compute_logits, open_session
 from tests.exported_networks import SIDE, build_convolutional, draw_images
 from tests.optional_packages import require_packages
 

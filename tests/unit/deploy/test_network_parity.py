@@ -9,7 +9,7 @@ from resomap.config.load import build_config, shipped_values
 from resomap.config.sweep_checks import find_architecture
 from resomap.deploy.export import export_network, node_module
 from resomap.deploy.network_parity import compare_logits, prove_parity
-from resomap.deploy.sessions import run_file
+from resomap.deploy.runtimes.onnxruntime_sessions import run_file
 from resomap.errors import DataError
 from resomap.models.registry import build_model
 from tests.exported_networks import (

@@ -5,12 +5,12 @@ import torch
 from resomap.deploy.export import export_network
 from resomap.deploy.network_parity import compare_logits
 from resomap.deploy.openvino_parity import ProvenRun, prove_in_openvino
-from resomap.deploy.openvino_sessions import (
+from resomap.deploy.quantise import quantise_network
+from resomap.deploy.runtimes.openvino_sessions import (
     compile_network,
     compute_compiled_logits,
     compute_compiled_values,
 )
-from resomap.deploy.quantise import quantise_network
 from tests.exported_networks import (
     SIDE,
     build_convolutional,

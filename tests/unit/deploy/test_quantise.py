@@ -5,7 +5,7 @@ from resomap.deploy import quantise
 from resomap.deploy.export import export_network, read_record
 from resomap.deploy.network_parity import compare_logits
 from resomap.deploy.quantise import draw_calibration_rows, quantise_network
-from resomap.deploy.sessions import compute_logits, open_session
+from resomap.deploy.runtimes.onnxruntime_sessions import compute_logits, open_session
 from resomap.errors import DataError
 from tests.exported_networks import SIDE, build_convolutional, draw_images
 from tests.optional_packages import require_packages

@@ -114,7 +114,7 @@ def refuse(*_, **__):
 
 
 def test_network_that_the_runtime_refuses_is_not_deployable(monkeypatch):
-    monkeypatch.setattr("resomap.deploy.sessions.open_session", refuse)
+    monkeypatch.setattr("resomap.deploy.runtimes.onnxruntime_sessions.open_session", refuse)
     exported = export_run(build_convolutional(), RUN_IMAGES, ("fp32",), SIDE, "mine")
     assert exported.record["status"] == "not deployable"
     assert exported.failures == [

@@ -13,7 +13,7 @@ from resomap.data.store.store import open_store
 from resomap.deploy import quantise
 from resomap.deploy import run as deploy_run
 from resomap.deploy.export import read_record
-from resomap.deploy.sessions import compute_logits, open_session
+from resomap.deploy.runtimes.onnxruntime_sessions import compute_logits, open_session
 from resomap.entry import export, prepare_data, resize_data
 from resomap.entry.exported_run import open_images
 from resomap.models.registry import build_model, resize_network

@@ -65,6 +65,7 @@ WHOLE_SWEEP = REPORTS | {
     jobs.Profile,
     jobs.Summarise,
     jobs.CompareExplanations,
+    jobs.ComparePreprocessing,
     jobs.Track,
 }
 READERS = REPORTS | {jobs.Plot, jobs.Track}
@@ -76,6 +77,7 @@ IMAGE_READERS = READERS | {
     jobs.Evaluate,
     jobs.Explain,
     jobs.Export,
+    jobs.ComparePreprocessing,
 }
 LARGER_SWEEP = {
     "models": ["tiny_cnn", "simple_cnn", "resnet18"],

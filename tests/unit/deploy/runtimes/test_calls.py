@@ -5,7 +5,7 @@ import torch
 from resomap.deploy.export import export_network
 from resomap.deploy.quantise import quantise_network
 from resomap.deploy.runtimes.calls import describe_runtime, load_network
-from resomap.deploy.sessions import SESSION_SETTINGS
+from resomap.deploy.runtimes.onnxruntime_sessions import SESSION_SETTINGS
 from tests.exported_networks import SIDE, build_convolutional, draw_images
 from tests.optional_packages import require_packages
 

@@ -7,8 +7,8 @@ from resomap.config import deploy
 from resomap.config.load import build_config
 from resomap.errors import ConfigError
 from resomap.system.files import read_json, write_json
-from resomap.workflow import network_check
-from resomap.workflow.network_check import check_networks
+from resomap.workflow.checks import network_check
+from resomap.workflow.checks.network_check import check_networks
 
 SMALL = {"sweep": {"models": ["tiny_cnn"], "resolutions": [24]}}
 BAD = {

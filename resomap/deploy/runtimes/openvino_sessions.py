@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from resomap.deploy.packages import import_package
-from resomap.deploy.sessions import INPUT_NAME
+from resomap.deploy.runtimes.onnxruntime_sessions import INPUT_NAME
 
 OPENVINO_SETTINGS = {
     "device": "CPU",

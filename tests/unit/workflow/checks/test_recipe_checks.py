@@ -3,8 +3,12 @@ import pytest
 from resomap.config.load import build_config
 from resomap.config.schema import Config
 from resomap.errors import ConfigError
-from resomap.workflow import recipe_checks
-from resomap.workflow.recipe_checks import check_decay_steps, recipe_warnings, steps_per_epoch
+from resomap.workflow.checks import recipe_checks
+from resomap.workflow.checks.recipe_checks import (
+    check_decay_steps,
+    recipe_warnings,
+    steps_per_epoch,
+)
 
 LONG_MEMORY = (
     "warning: config/training.yaml: training.ema_decay: 0.999 remembers 1,000 steps, and the "
