@@ -26,10 +26,10 @@ import numpy as np
 from benchmarks.harness import ROOT, markdown, part_parser, run_parts, spread
 from benchmarks.workflow import run_program
 from resomap.analysis.accuracies import Split, compute_accuracies
-from resomap.analysis.cell_tables import ways_to_run
 from resomap.analysis.decision.candidates import CellEvidence, WaysToRun, list_candidates
 from resomap.analysis.decision.choice import choose
 from resomap.analysis.decision.inputs import open_sweep, read_splits
+from resomap.analysis.decision.ways import ways_to_run
 from resomap.analysis.predictions import model_files
 from resomap.analysis.profiles import read_records
 from resomap.analysis.recorded_sweep import RecordedSweep

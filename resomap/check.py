@@ -21,7 +21,13 @@ from resomap.report.text.listing import class_counts, listing_sentences
 from resomap.text import format_bytes, format_count
 from resomap.workflow.job_params import images_per_pass
 from resomap.workflow.recipe_checks import check_decay_steps
-from resomap.workflow.targets import count_jobs, run_files, start_files, swept_models
+from resomap.workflow.targets import (
+    count_jobs,
+    measurement_files,
+    run_files,
+    start_files,
+    swept_models,
+)
 
 STORE_FOLDER = Path("results/data")
 CHECK_PAGE = Path("results/check.html")
@@ -85,11 +91,16 @@ def check_recipe(config: Config) -> CheckResult:
     problems = [
         *start.problems,
         *_complaint(check_decay_steps, config),
-        *_complaint(lambda config: check_deploy_packages(config.system.deploy), config),
+        *_complaint(_check_packages, config),
+        *_complaint(measurement_files, config),
         *findings.problems,
     ]
     notes = [f"note: {line}" for line in [*start.warnings, *findings.notes]]
     return CheckResult(notes, problems)
+
+
+def _check_packages(config: Config) -> None:
+    check_deploy_packages(config.system.deploy, config.system.profiling.variants)
 
 
 def _complaint(check: Callable[[Config], object], config: Config) -> list[str]:

@@ -2,9 +2,8 @@
 
 import json
 import os
-import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -13,7 +12,8 @@ from typing import Annotated
 
 import typer
 
-from resomap.config.flags import apply_flags, parse_names, parse_recalls
+from resomap.choosing import choose
+from resomap.config.flags import apply_flags
 from resomap.config.library_names import (
     INSTALL_TIMM,
     find_model,
@@ -24,14 +24,15 @@ from resomap.config.library_names import (
 from resomap.config.load import SHIPPED_CONFIG, load_config
 from resomap.config.schema import Config
 from resomap.errors import ConfigError, ResoMapError
+from resomap.packing import measure_pack
 from resomap.parity import parity
 from resomap.plan.forecast import estimate_minutes
-from resomap.shipping import ship
+from resomap.shipping.command import ship
 from resomap.status.summary import read_status
 from resomap.status.table import status_lines
 from resomap.system.gpu_listing import Gpu, has_nvidia_device, list_gpus
 from resomap.system.gpus import lease_holders
-from resomap.text import format_count, wrap_lines
+from resomap.text import format_count
 from resomap.workflow.data_digest import read_user_files
 from resomap.workflow.lifecycle import RUN_CONFIG, read_run_config, start_message
 from resomap.workflow.recipe_checks import recipe_warnings
@@ -42,14 +43,7 @@ OverlayFiles = Annotated[
     typer.Option(help="YAML file with your changes to config/. Repeat it for several files."),
 ]
 
-Directory = Annotated[
-    Path, typer.Argument(help="Directory in which the sweep ran; it holds results/.")
-]
-Budget = Annotated[float | None, typer.Option(help="Budget; see config/README.md.")]
-# Exit codes of `choose`, for scripts: nothing is certified, and nothing can be chosen.
-UNDECIDED, NO_CHOICE = 3, 4
 CARD_SIDES = (64, 128, 224)
-MAX_COLUMNS = 100  # longer lines are hard to read
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -161,71 +155,6 @@ def _printed_errors() -> Iterator[None]:
 
 
 @app.command()
-def choose(
-    directory: Directory = Path(),
-    max_latency_ms: Budget = None,
-    max_peak_memory_mib: Budget = None,
-    max_model_size_mib: Budget = None,
-    max_energy_j_per_image: Budget = None,
-    max_macs: Budget = None,
-    min_accuracy: Budget = None,
-    min_balanced_accuracy: Budget = None,
-    min_localisation: Budget = None,
-    min_recall: Annotated[
-        list[str] | None,
-        typer.Option(help="Budget of a class: CLASS=0.9. Repeat it for several."),
-    ] = None,
-    alarms: Annotated[str | None, typer.Option(help="allowed or forbidden.")] = None,
-    max_failed_seeds: Annotated[int | None, typer.Option(help="Budget.")] = None,
-    accept_confounds: Annotated[
-        list[str] | None,
-        typer.Option(help="Differences between runs that may stand: device. Repeatable."),
-    ] = None,
-    attitude: Annotated[str | None, typer.Option(help="certified or frugal.")] = None,
-    margin: Annotated[
-        float | None, typer.Option(help="Accuracy that may be lost: 0.02.")
-    ] = None,
-    confidence: Annotated[float | None, typer.Option(help="Confidence level: 0.95.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print choice.json.")] = False,
-) -> None:
-    """Choose a model and a resolution from the results of a sweep, finished or not.
-
-    Flags replace the keys of the same name in the section `report` of its configuration. The
-    exit code is 0 where a candidate is chosen, 3 where it is undecided, 4 where there is none.
-    """
-    flags = dict(locals())
-    # Imported here: `check` and `status` need no statistics, which take a second to load.
-    from resomap.analysis.decision.choice import choose as choose_candidate
-    from resomap.analysis.decision.inputs import read_inputs
-    from resomap.report.text.answer import INDENT, answer_lines
-    from resomap.report.text.choice import describe_choice
-
-    for name in ("directory", "as_json"):
-        del flags[name]
-    with _printed_errors():
-        flags["min_recall"] = parse_recalls(min_recall or ())
-        flags["accept_confounds"] = parse_names(accept_confounds or ())
-        config = read_run_config(directory)
-        rules = apply_flags(config.report, flags)
-        sweep = read_inputs(directory / "results", config, rules)
-        record = choose_candidate(sweep.candidates, rules, sweep.classes, sweep.accuracies)
-    if as_json:
-        typer.echo(json.dumps(describe_choice(record), indent=1))
-    else:
-        _print_wrapped(answer_lines(record, sweep.progress), INDENT)
-    codes = {"undecided": UNDECIDED, "none": NO_CHOICE, "nothing learned": NO_CHOICE}
-    raise typer.Exit(codes.get(record["status"], 0))
-
-
-def _print_wrapped(lines: Iterable[str], indent: int) -> None:
-    """Print lines, wrapped where a person reads them; programs get one line a statement."""
-    if sys.stdout.isatty():
-        width = min(shutil.get_terminal_size().columns, MAX_COLUMNS)
-        lines = wrap_lines(lines, width, indent)
-    typer.echo("\n".join(lines))
-
-
-@app.command()
 def compare(
     first: Annotated[Path, typer.Argument(help="Directory of a sweep.")],
     second: Annotated[Path, typer.Argument(help="Directory of the other sweep.")],
@@ -246,8 +175,8 @@ def compare(
     typer.echo(json.dumps(record, indent=1) if as_json else "\n".join(comparison_lines(record)))
 
 
-app.command()(_printed_errors()(parity))
-app.command()(_printed_errors()(ship))
+for _command in (choose, parity, ship, measure_pack):
+    app.command()(_printed_errors()(_command))
 
 
 @app.command()

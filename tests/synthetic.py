@@ -362,6 +362,15 @@ def _draw_logits(
     return logits.astype(np.float32)
 
 
+LATENCY_FACTORS = {
+    "eager": 1.0,
+    "compiled": 0.8,
+    "training_step": 3.1,
+    "onnxruntime": 0.3,
+    "onnxruntime-int8": 0.1,
+}
+
+
 def _write_profile(path: Path, sweep: Sweep, model: str) -> None:
     """Write the profile of a model in every variant at batch 1 and 32."""
     cells = []
@@ -394,7 +403,8 @@ def _write_profile(path: Path, sweep: Sweep, model: str) -> None:
 def _measurement(sweep: Sweep, model: str, variant: str, px: int, batch: int) -> dict[str, Any]:
     """Return a record of `cells`: seven rounds, 1 % apart, of a law that is flat for small images."""
     size = {"tiny_cnn": 1.0, "simple_cnn": 2.2}.get(model, 3.0)
-    factor = {"eager": 1.0, "compiled": 0.8, "training_step": 3.1}[variant]
+    factor = LATENCY_FACTORS[variant]
+    mode, _, precision = variant.partition("-")
     latency = size * batch**0.8 * (0.3 + (px / 64) ** 2) * factor
     rounds = latency * np.exp(np.random.default_rng([px, batch]).normal(0, 0.01, 7))
     rate = 1e3 * batch / latency
@@ -402,9 +412,9 @@ def _measurement(sweep: Sweep, model: str, variant: str, px: int, batch: int) ->
     record = {
         "resolution": px,
         "batch_size": batch,
-        "variant": variant,
-        "precision": "fp32",
-        "memory_format": "channels_last",
+        "variant": mode,
+        "precision": precision or "fp32",
+        "memory_format": "contiguous" if mode == "onnxruntime" else "channels_last",
         "threads": 1,
         "device": "cpu",
         "status": "ok",

@@ -76,12 +76,17 @@ MAY_IMPORT = {
     "entry": CORE
     | {"workflow", "data", "models", "training", "profiling", "explain", "deploy"},
     "parity": CORE | {"workflow", "analysis", "data", "models", "training", "deploy"},
-    "shipping": CORE | {"workflow", "analysis", "deploy", "parity"},
+    "packing": CORE | {"workflow", "data", "training", "deploy"},
+    "choosing": CORE | {"workflow", "analysis", "report", "deploy"},
+    "shipping": CORE
+    | {"workflow", "analysis", "deploy", "parity", "models.published", "models.licences"},
     "cli": CORE
-    | {"shipping"}
+    | {"shipping", "packing", "choosing"}
     | {"workflow", "plan", "status", "check", "analysis", "report", "network_card", "parity"},
     "workflow_scripts": CORE
-    | {"workflow", "analysis", "report", "mlflow_copy", "entry.arguments"},
+    | {"workflow", "analysis", "report", "mlflow_copy", "entry.arguments"}
+    | {"deploy.measurements"},
+    "deploy.measurements": {"deploy", "errors", "config", "workflow.checked_files"},
 }
 DRIVER = (
     "cluster",
@@ -97,6 +102,8 @@ DRIVER = (
     "text",
     "parity",
     "shipping",
+    "packing",
+    "choosing",
     "cli",
 )
 HEAVY = ("torch", "torchvision", "captum")

@@ -16,11 +16,10 @@ from resomap.analysis.statistics import (
     interval_of_spread,
     pool_spreads,
 )
-from resomap.config.evaluation import EvaluationMode
-from resomap.workflow.predictions import MODES, RAW
+from resomap.workflow.predictions import PREDICTION_MODES, RAW, PredictionMode
 
 Split = Mapping[Cell, Predictions]
-Evaluated = tuple[Cell, EvaluationMode, int]
+Evaluated = tuple[Cell, PredictionMode, int]
 """A cell, how it was adapted, and the resolution at which it predicts, px."""
 Key = TypeVar("Key")
 
@@ -41,7 +40,7 @@ def compute_accuracies(val: Split, test: Split, confidence: float) -> Accuracies
 def accuracy_intervals(split: Split, confidence: float) -> dict[Evaluated, Interval]:
     """Compute the accuracy of every cell in every mode, at every resolution, mode by mode."""
     intervals: dict[Evaluated, Interval] = {}
-    for mode in MODES:
+    for mode in PREDICTION_MODES:
         correct: dict[Evaluated, np.ndarray] = {}
         for cell, predictions in split.items():
             for (own_mode, px), values in sorted(predictions.by_mode().items()):

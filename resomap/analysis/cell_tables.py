@@ -1,17 +1,16 @@
 """Rows of cells.csv, groups.csv, matrix.csv and knees.csv: means over runs with intervals."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from resomap.analysis.accuracies import Accuracies, Split, pooled_intervals
-from resomap.analysis.decision.candidates import WaysToRun, WayToRun
 from resomap.analysis.decision.contrasts import contrast_cells
 from resomap.analysis.decision.latencies import Latency
 from resomap.analysis.knee import find_knee
 from resomap.analysis.predictions import Cell, Predictions, group_names, in_group
-from resomap.analysis.profiles import VARIANT_COLUMNS, Row
+from resomap.analysis.profiles import Row
 from resomap.workflow.predictions import RAW
 
 
@@ -140,56 +139,3 @@ def _knees(
             "n_val": contrasts.images,
             **find_knee(contrasts.subset(own), resolutions, margin, confidence)._asdict(),
         }
-
-
-COST_COLUMNS = ("peak_memory_mib", "model_size_mib", "energy_j_per_image", "macs")
-
-
-def ways_to_run(measurements: Iterable[Row]) -> dict[Cell, list[WayToRun]]:
-    """Return how one image of every measured cell may be predicted, from the profiles.
-
-    The first way of each cell is the main variant of its model, by which cells are ranked.
-    Others follow if their precision is that of the main variant: the accuracy is known there.
-    """
-    first: dict[tuple[str, str], Row] = {}
-    ways: dict[Cell, list[WayToRun]] = {}
-    for row in measurements:
-        # Variants keep the order of the configuration, whose first one ranks the cells.
-        main = first.setdefault((row["family"], row["model"]), row)
-        measured = row["batch_size"] == 1 and row.get("latency_ms_p50") is not None
-        infers = measured and row["variant"] != "training_step"
-        if infers and row["precision"] == main["precision"]:
-            cell = Cell(row["family"], row["model"], row["resolution"])
-            name, device = _variant_name(row, main), row.get("device")
-            joules = tuple(row.get("energy_j_per_image_rounds") or ())
-            way = WayToRun(name, _latency(row), _costs(row), device, joules)
-            ways.setdefault(cell, []).append(way)
-    return ways
-
-
-def _variant_name(row: Row, main: Row) -> str | None:
-    """Return what differs from the main variant of the model; None for that variant."""
-    differing = [row[name] for name in VARIANT_COLUMNS if row[name] != main[name]]
-    return ", ".join(differing) or None
-
-
-def _latency(row: Row) -> Latency:
-    rounds = tuple(row.get("ratio_rounds") or ())
-    return Latency(row["latency_ms_p50"], row["latency_ms_p90"], bool(row["valid"]), rounds)
-
-
-def _costs(row: Row) -> dict[str, float | None]:
-    costs = {name: row.get(name) for name in COST_COLUMNS}
-    # Of repetitions on a CPU the largest is compared with a budget; earlier profiles have one.
-    highest = row.get("peak_memory_mib_highest")
-    return costs if highest is None else {**costs, "peak_memory_mib": highest}
-
-
-def main_latencies(ways: WaysToRun) -> dict[Cell, Latency]:
-    """Return the latency of every cell in the main variant of its model."""
-    return {
-        cell: way.latency
-        for cell, of_cell in ways.items()
-        for way in of_cell
-        if not way.variant
-    }

@@ -32,6 +32,11 @@ class RunExport(NamedTuple):
     logits: dict[str, np.ndarray]
 
 
+def read_export(path: Path) -> RunExport:
+    """Read the record `path` of an exported run, and the logits beside it."""
+    return RunExport(read_json(path), read_arrays(path.with_name("logits.npz")))
+
+
 def deploy_rows(records: Sequence[Path], margin: float, confidence: float) -> Iterator[Row]:
     """Yield a row per cell, test resolution, runtime and precision, over its seeds.
 
@@ -39,7 +44,7 @@ def deploy_rows(records: Sequence[Path], margin: float, confidence: float) -> It
     """
     cells = defaultdict[tuple[Any, ...], list[RunExport]](list)
     for path in records:
-        export = RunExport(read_json(path), read_arrays(path.with_name("logits.npz")))
+        export = read_export(path)
         job = export.record["job"]
         name = job["architecture"]["family"], job["architecture"]["name"]
         cells[*name, job["resolution"], job["eval_resolution"]].append(export)

@@ -10,12 +10,11 @@ import numpy as np
 
 from resomap import metrics
 from resomap.config.architecture import Architecture
-from resomap.config.evaluation import EvaluationMode
 from resomap.errors import DataError
 from resomap.text import format_count
 from resomap.workflow.checked_files import read_arrays
 from resomap.workflow.layout import RunStatus
-from resomap.workflow.predictions import RAW, logits_name, stored_logits
+from resomap.workflow.predictions import RAW, PredictionMode, logits_name, stored_logits
 from resomap.workflow.sweep_results import SweepResults, run_status, run_wildcards
 
 
@@ -76,8 +75,8 @@ class Run(NamedTuple):
 class Predictions:
     """Correctness of one cell on one split: a row per finished seed, a column per image.
 
-    `correct[px]` (seeds, N) is evaluated at px as trained, `adapted[mode, px]` after adaptation;
-    a mode that a network does not have is missing. `pair_correct` (seeds, N) is 1 where the logit
+    `correct[px]` (seeds, N) is evaluated at px as trained, `adapted[mode, px]` after adaptation
+    or quantisation; a mode that a network does not have is missing. `pair_correct` (seeds, N) is 1 where the logit
     of the label beats that of its pair partner at the training resolution; it is NaN for images
     of classes without a partner. `labels` is (N,).
     """
@@ -87,7 +86,7 @@ class Predictions:
     labels: np.ndarray
     correct: dict[int, np.ndarray]
     pair_correct: np.ndarray
-    adapted: dict[tuple[EvaluationMode, int], np.ndarray] = field(default_factory=dict)
+    adapted: dict[tuple[PredictionMode, int], np.ndarray] = field(default_factory=dict)
 
     @property
     def correct_as_trained(self) -> np.ndarray:
@@ -115,9 +114,16 @@ class Predictions:
             adapted={key: values[rows] for key, values in self.adapted.items()},
         )
 
-    def by_mode(self) -> dict[tuple[EvaluationMode, int], np.ndarray]:
+    def by_mode(self) -> dict[tuple[PredictionMode, int], np.ndarray]:
         """Return the correctness (seeds, N) in every mode and at every resolution."""
-        return {(RAW, px): values for px, values in self.correct.items()} | self.adapted
+        found: dict[tuple[PredictionMode, int], np.ndarray] = {}
+        for px, values in self.correct.items():
+            found[RAW, px] = values
+        return found | self.adapted
+
+    def with_mode(self, mode: PredictionMode, px: int, correct: np.ndarray) -> "Predictions":
+        """Return the predictions with the correctness (seeds, N) of one more mode."""
+        return replace(self, adapted={**self.adapted, (mode, px): correct})
 
 
 def sweep_cells(models: Sequence[Architecture], resolutions: Sequence[int]) -> list[Cell]:
@@ -176,7 +182,8 @@ def read_predictions(
         return None
     count = manifest["splits"][split]["count"]
     stored = [_read_run(run.folder / name, cell.resolution, count) for run in finished]
-    correct, adapted = {}, {}
+    correct: dict[int, np.ndarray] = {}
+    adapted: dict[tuple[PredictionMode, int], np.ndarray] = {}
     # Fine-tuning may have run out of memory in some of the runs.
     for mode, px in stored_logits(set.intersection(*map(set, stored))):
         values = _correct(stored, logits_name(px, mode))

@@ -13,9 +13,7 @@ from resomap.analysis.cell_tables import (
     cell_rows,
     group_rows,
     knee_rows,
-    main_latencies,
     matrix_rows,
-    ways_to_run,
 )
 from resomap.analysis.cost_tables import (
     cost_rows,
@@ -27,6 +25,7 @@ from resomap.analysis.cost_tables import (
 from resomap.analysis.decision.candidates import list_candidates
 from resomap.analysis.decision.choice import ChoiceRecord, choose
 from resomap.analysis.decision.inputs import cell_evidence, read_splits
+from resomap.analysis.decision.ways import main_latencies, ways_to_run
 from resomap.analysis.evidence_tables import (
     agreement_rows,
     explanation_rows,

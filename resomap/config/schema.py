@@ -25,6 +25,7 @@ from resomap.config.types import (
     Seed,
     SideLength,
 )
+from resomap.config.variants import VariantName, check_first_variant
 
 CONFIG_FILES = (
     *("config", "sweep", "models", "data"),
@@ -45,13 +46,6 @@ Method = Literal[
 ]
 LAYER_METHODS: tuple[Method, ...] = ("gradcam", "hirescam", "gradcam_plus_plus")
 """The methods that read the maps of a layer; the others read the gradient at the image."""
-# mode[-precision][-memory format]; what is left out is that of the sweep's trainings.
-VariantName = Annotated[
-    str,
-    Field(
-        pattern=r"^(eager|compiled|cuda_graph|training_step)(-(fp32|tf32|bf16|fp16))?(-(channels_last|contiguous))?$"
-    ),
-]
 
 
 class Experiment(Section):
@@ -161,12 +155,14 @@ class Profiling(Section):
     """How cost is measured."""
 
     cpu_threads: Annotated[int, Field(gt=0, le=1024)]
-    """PyTorch threads during measurements on a CPU."""
+    """Threads of PyTorch, or of a runtime, during measurements on a CPU."""
     memory_format: Literal["channels_last", "contiguous"]
-    """Memory layout of weights and images."""
+    """Memory layout of weights and images in PyTorch."""
     variants: Distinct[VariantName]
     """Measured variants: eager, compiled, cuda_graph or training_step, optionally with -bf16,
-    -contiguous and so on. The first one ranks the cells."""
+    -contiguous and so on; onnxruntime, onnxruntime-int8, openvino and openvino-int8 measure the
+    export on the CPU (need `resomap[deploy]`, `resomap[openvino]`). The first one ranks the
+    cells."""
     batch_size: Annotated[int, Field(ge=2, le=65536)]
     """Batch size for throughput and training steps. Latency is always measured at batch size 1
     too."""
@@ -193,11 +189,7 @@ class Profiling(Section):
 
     @model_validator(mode="after")
     def _check_first_variant(self) -> Self:
-        if self.variants[0].startswith("training_step"):
-            raise ValueError(
-                "variants: the first variant ranks the cells, and training_step is no inference: "
-                "list eager before it"
-            )
+        check_first_variant(self.variants[0])
         return self
 
 

@@ -14,10 +14,11 @@ import torch
 from torch import nn
 
 from resomap.deploy.packages import import_package, package_versions
+from resomap.deploy.sessions import INPUT_NAME, OUTPUT_NAME
 from resomap.errors import ResoMapError
 
 OPSET = 20
-INPUT_NAME, OUTPUT_NAME, BATCH_NAME = "images", "logits", "batch"
+BATCH_NAME = "batch"
 METADATA_KEY = "resomap"
 """Key of the record, as JSON, in the metadata of a model."""
 MODULE_KEY = "resomap.module"
@@ -94,6 +95,9 @@ def _copy_for_inference(network: nn.Module) -> nn.Module:
 def _trace(network: nn.Module, resolution: int, name: str) -> Any:
     """Return the model as PyTorch exports it."""
     import_package("onnxscript")
+    # After an export, the first backward pass of a process would start threads, and forks of a
+    # process with such threads cannot train. Profiles measure the memory of a step in a fork.
+    torch.zeros(1, requires_grad=True).sum().backward()
     # Two images, because the exporter takes a batch of one for a constant.
     images = torch.zeros(2, 3, resolution, resolution)
     batch = torch.export.Dim(BATCH_NAME)

@@ -1,10 +1,13 @@
-"""Measure how long the network in this folder takes on this machine.
+"""Measure how long the networks of this folder take on this machine.
 
-python measure.py [THREADS]    prove the golden images, then write measurement.json
+python measure.py [--threads N] [--runtime openvino] [--output pi5.json]
 
-It needs numpy, Pillow, onnxruntime and the files of the bundle beside it.
+First every network must answer its golden images as recorded (prove.py). Then all are timed in
+rounds, in random order, beside a fixed reference. Copy the output back to the sweep, under the
+name of the device. It needs numpy, the runtime, and the files that pack.json lists.
 """
 
+import argparse
 import hashlib
 import json
 import os
@@ -13,48 +16,36 @@ import random
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 
-SCHEMA = 1
-# As in the profiling of a sweep: rounds of network and reference in random order, of which
-# disturbed ones do not count.
-ROUNDS, MAX_ROUNDS, ROUND_SECONDS, WARM_UP_SECONDS, MIN_REPETITIONS = 5, 10, 0.5, 1.0, 3
-MIN_CPU_SHARE = 0.9  # below it, other processes kept this one off the CPU
-FILES = ("model.onnx", "preprocessing.json", "labels.txt", "golden.npz", "predict.py")
+SCHEMA, FOLDER = 2, Path(__file__).resolve().parent
+# As in the profiles of a sweep: below this CPU share other processes kept this one off the CPU,
+# and a network that is disturbed is given up after twice its rounds.
+MIN_CPU_SHARE, MIN_REPETITIONS, MAX_ROUNDS_FACTOR = 0.9, 3, 2
+REFERENCE = -1
+Call = Callable[[], object]
+Json = dict[str, Any]
 
 
-def digest(path: Path) -> str:
-    """Return the sha256 of a file, by which a sweep recognises its own bundle."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def describe_device() -> dict[str, Any]:
+def describe_device(runtime: str) -> Json:
     """Return the machine, its processor and the versions of what runs."""
-    import onnxruntime
-
     processor, info = platform.processor(), Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith(("model name", "Model")):
-                processor = line.partition(":")[2].strip()
-                break
-    return {
-        "node": platform.node(),
-        "machine": platform.machine(),
-        "processor": processor,
-        "cores": os.cpu_count(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "onnxruntime": onnxruntime.__version__,
-    }
+    for line in info.read_text(errors="replace").splitlines() if info.exists() else ():
+        if line.startswith(("model name", "Model")):
+            processor = line.partition(":")[2].strip()
+    device: Json = {"processor": processor, "cores": os.cpu_count()}
+    device |= {"machine": platform.machine(), "system": platform.platform()}
+    device |= {"python": platform.python_version(), "numpy": np.__version__}
+    return {**device, runtime: version(runtime)}
 
 
-def repeat(call: Callable[[], object], seconds: float, repetitions: int) -> list[float]:
+def repeat(call: Call, seconds: float, repetitions: int) -> list[float]:
     """Return the milliseconds of calls for so many seconds, at least `repetitions` of them."""
     latencies: list[float] = []
     end = time.perf_counter() + seconds
@@ -65,72 +56,93 @@ def repeat(call: Callable[[], object], seconds: float, repetitions: int) -> list
     return latencies
 
 
-def measure_round(call: Callable[[], object]) -> tuple[list[float], bool]:
-    """Return the milliseconds of one round, and whether the machine was ours meanwhile."""
+def time_round(call: Call, timing: Json) -> Json:
+    """Return the latencies of one round after its share of the warm-up."""
+    repeat(call, timing["warmup_seconds"] / timing["rounds"], 1)
     wall, cpu = time.perf_counter(), time.process_time()
-    latencies = repeat(call, ROUND_SECONDS, MIN_REPETITIONS)
+    latencies = repeat(call, timing["round_seconds"], MIN_REPETITIONS)
     # Several threads use more CPU time than wall time: one of them at least has to run.
     share = (time.process_time() - cpu) / (time.perf_counter() - wall)
-    return latencies, share >= MIN_CPU_SHARE
+    return {"ms": latencies, "median": median(latencies), "valid": share >= MIN_CPU_SHARE}
 
 
-def measure(network: Callable[[], object], reference: Callable[[], object]) -> dict[str, Any]:
-    """Time `network` in rounds, beside the fixed work of `reference`."""
-    for call in (network, reference):
-        repeat(call, WARM_UP_SECONDS, 1)
+def summarise(passes: list[Json], needed: int) -> Json:
+    """Return the latencies of the undisturbed rounds, or of all if those are too few."""
+    clean = [each for each in passes if each["valid"]]
+    valid = len(clean) >= needed
+    rounds = clean if valid else passes
+    latencies = [latency for each in rounds for latency in each["ms"]]
+    p50, p90 = np.percentile(latencies, [50, 90]).tolist()
+    ratios = [each["median"] / each["reference"] for each in rounds]
+    result: Json = {"valid": valid, "why_invalid": None if valid else "crowded"}
+    result |= {"n": len(latencies), "tried": len(passes)}
+    result |= {"latency_ms_p50": p50, "latency_ms_p90": p90}
+    result["latency_ms_rounds"] = [each["median"] for each in rounds]
+    return result | {"ratio_to_reference": median(ratios), "ratio_rounds": ratios}
+
+
+def measure(
+    networks: Sequence[Json], calls: Sequence[Callable[[], Call]], timing: Json, save: Call
+) -> None:
+    """Time the networks that are unmeasured in rounds; `save` keeps what is known so far."""
     order = random.Random(0)  # noqa: S311  (an order, no secret)
-    valid: list[tuple[list[float], float]] = []
-    tried = 0
-    while len(valid) < ROUNDS and tried < MAX_ROUNDS:
-        calls = {"network": network, "reference": reference}
-        names = order.sample(sorted(calls), 2)
-        made = {name: measure_round(calls[name]) for name in names}
-        tried += 1
-        if all(undisturbed for _, undisturbed in made.values()):
-            valid.append((made["network"][0], median(made["reference"][0])))
-    latencies = [each for of_round, _ in valid for each in of_round]
-    result: dict[str, Any] = {
-        "valid": len(valid) >= ROUNDS,
-        "rounds": len(valid),
-        "tried": tried,
-    }
-    if latencies:
-        p50, p90 = np.percentile(latencies, [50, 90]).tolist()
-        ratios = [median(of_round) / reference_ms for of_round, reference_ms in valid]
-        medians = [median(of_round) for of_round, _ in valid]
-        result |= {"latency_ms_p50": p50, "latency_ms_p90": p90, "n": len(latencies)}
-        result |= {"round_medians_ms": medians, "ratio": median(ratios)}
-    return result
+    passes = [list[Json]() for _ in networks]
+    save()
+    while left := [i for i, each in enumerate(networks) if each["status"] == "unmeasured"]:
+        made = {}
+        for position in order.sample([REFERENCE, *left], len(left) + 1):
+            # One network at a time: all of them may not fit into the memory of a small device.
+            made[position] = time_round(calls[position](), timing)
+        for position in left:
+            tried, needed = passes[position], timing["rounds"]
+            tried.append({**made[position], "reference": made[REFERENCE]["median"]})
+            enough = sum(each["valid"] for each in tried) >= needed
+            if enough or len(tried) >= MAX_ROUNDS_FACTOR * needed:
+                networks[position] |= {"status": "ok", "timing": summarise(tried, needed)}
+        save()
+
+
+def write_record(record: Json, output: Path) -> None:
+    """Write the record with its digest; a run that is cut off leaves one that is not complete."""
+    record["complete"] = all(each["status"] != "unmeasured" for each in record["networks"])
+    digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+    temporary = output.with_name(f"{output.name}.part")
+    temporary.write_text(json.dumps({**record, "sha256": digest}, indent=1), encoding="utf-8")
+    os.replace(temporary, output)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prove the golden images, measure, and write measurement.json; return the exit code."""
-    folder = Path(__file__).resolve().parent
-    sys.path.insert(0, str(folder))
-    import predict  # type: ignore[import-not-found]
+    """Prove and measure all networks; return 1 where one of them cannot be used."""
+    import prove  # type: ignore[import-not-found]  # the file beside this one
 
-    threads = int(arguments[0]) if arguments else 1
-    spec = predict.load_preprocessing(folder / "preprocessing.json")
-    network = predict.load_network(folder, threads)
-    problems = predict.check(network, folder / "golden.npz", spec)
-    if problems:
-        print("\n".join(f"error: {each}" for each in problems), file=sys.stderr)
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    prove.add_options(parser)
+    parser.add_argument("--output", type=Path, default=FOLDER / "measurement.json")
+    options = parser.parse_args(arguments)
+    try:
+        pack = prove.read_pack()
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
         return 1
-    with np.load(folder / "golden.npz", allow_pickle=False) as stored:
-        batch = predict.normalise(stored["images"][:1], spec)
-    inputs = {network.get_inputs()[0].name: batch}
-    matrix = np.random.default_rng(0).normal(size=(256, 256))
-    timing = measure(lambda: network.run(None, inputs), lambda: matrix @ matrix)
-    digests = {name: digest(folder / name) for name in FILES}
-    record = {"schema": SCHEMA, "runtime": "onnxruntime", "threads": threads, "bundle": digests}
-    record |= {"device": describe_device(), "timing": timing}
-    text = json.dumps(record, indent=2, sort_keys=True)
-    record["sha256"] = hashlib.sha256(text.encode()).hexdigest()
-    output = folder / "measurement.json"
-    output.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    p50 = timing.get("latency_ms_p50", float("nan"))
-    print(f"{output}: {p50:.3g} ms an image, valid: {timing['valid']}")
-    return int(not timing["valid"])
+    networks, matrix = [], np.random.default_rng(0).normal(size=(128, 128))
+    calls: list[Callable[[], Call]] = []
+    for each in pack["networks"]:
+        identity = {**each["identity"], "sha256": pack["files"][each["file"]], "timing": None}
+        networks.append({**identity, **prove.prove_apart(each, options)})
+        print(f"{each['file']}: {networks[-1]['why'] or 'answers as recorded'}", flush=True)
+        calls.append(partial(prove.open_call, each, options))
+    # einsum, because matmul takes every core.
+    calls.append(lambda: lambda: np.einsum("ij,jk->ik", matrix, matrix))
+    record = {"kind": "resomap measurement", "schema": SCHEMA, "sweep": pack["sweep"]}
+    record |= {"device": describe_device(options.runtime), "runtime": options.runtime}
+    settings = {"session": prove.SETTINGS[options.runtime], "timing": pack["timing"]}
+    record |= {"threads": options.threads, "settings": settings, "networks": networks}
+    measure(networks, calls, pack["timing"], lambda: write_record(record, options.output))
+    unusable = [each for each in networks if each["status"] != "ok"]
+    disturbed = sum(not each["timing"]["valid"] for each in networks if each["timing"])
+    counts = f"{len(networks)} networks: {len(unusable)} unusable, {disturbed} disturbed"
+    print(f"{options.output}: {counts}")
+    return int(bool(unusable))
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from resomap.deploy.packages import import_package
+from resomap.deploy.sessions import INPUT_NAME
 
 OPENVINO_SETTINGS = {
     "device": "CPU",
@@ -14,15 +16,24 @@ OPENVINO_SETTINGS = {
     "INFERENCE_PRECISION_HINT": "f32",
     "PERFORMANCE_HINT": "LATENCY",
     "NUM_STREAMS": 1,
-    # Pinned threads of two processes would share one core.
+    # Pinned, the calling thread would stay on one core, also for what runs next.
     "ENABLE_CPU_PINNING": False,
+    "CPU_DENORMALS_OPTIMIZATION": False,
 }
 """Settings of every compiled network but its threads, for records."""
 
 
-def compile_network(content: bytes, *, threads: int = 1) -> Any:
-    """Return an ONNX file compiled for the CPU, in float32; int8 stays where QDQ nodes say so."""
-    return _compile(_core().read_model(content), threads)
+def compile_network(
+    network: bytes | Path, *, threads: int = 1, shape: Sequence[int] | None = None
+) -> Any:
+    """Return an ONNX file compiled for the CPU, in float32; int8 stays where QDQ nodes say so.
+
+    It takes any number of images, or those of `shape` (N, 3, r, r) alone, which is faster.
+    """
+    model = _core().read_model(network)
+    if shape is not None:
+        model.reshape({INPUT_NAME: list(shape)})
+    return _compile(model, threads)
 
 
 def compute_compiled_logits(compiled: Any, batches: Iterable[np.ndarray]) -> np.ndarray:
@@ -48,9 +59,10 @@ def compute_compiled_values(
     return {name: np.array(by_name[name]) for name in outputs if name in by_name}
 
 
-def openvino_record() -> dict[str, Any]:
+def openvino_record(threads: int = 1) -> dict[str, Any]:
     """Return the version and the settings, for a record."""
-    return {"version": version("openvino"), **OPENVINO_SETTINGS}
+    settings = {**OPENVINO_SETTINGS, "INFERENCE_NUM_THREADS": threads}
+    return {"version": version("openvino"), **settings}
 
 
 def _core() -> Any:

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from resomap.deploy.export import INPUT_NAME, node_module
+from resomap.deploy.export import node_module
 from resomap.deploy.packages import import_package
-from resomap.deploy.sessions import open_session
+from resomap.deploy.sessions import INPUT_NAME, open_session
 
 # Two orders of adding float32 numbers differ by a few of their own rounding errors.
 ROUNDINGS = 20

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from resomap.deploy.export import INPUT_NAME, ExportedNetwork, read_record, seal
+from resomap.deploy.export import ExportedNetwork, read_record, seal
 from resomap.deploy.packages import import_package
-from resomap.deploy.sessions import RuntimeRefusal, run_file
+from resomap.deploy.sessions import INPUT_NAME, RuntimeRefusal, run_file
 from resomap.errors import DataError, ResoMapError
 
 CALIBRATION_IMAGES = 256

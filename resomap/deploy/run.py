@@ -13,7 +13,7 @@ from resomap.deploy.network_parity import NetworkParity, prove_parity
 from resomap.deploy.openvino_parity import ProvenRun, prove_in_openvino
 from resomap.deploy.quantise import QuantisationError, quantise_network
 from resomap.deploy.sessions import SESSION_SETTINGS, RuntimeRefusal, run_file
-from resomap.workflow.predictions import runtime_logits_name
+from resomap.workflow.predictions import runtime_logits_name, val_logits_name
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,12 @@ class RunImages:
     """The images of a run, normalised as for its network, float32 (N, 3, r, r).
 
     `test()` yields all test images in batches, in the order of `labels` and of `sources`, their
-    files. `calibration()` returns training images, `validation()` some of validation.
+    files. `selection()` yields all validation images, by which networks are chosen.
+    `calibration()` returns training images, `validation()` some of validation.
     """
 
     test: Callable[[], Iterable[np.ndarray]]
+    selection: Callable[[], Iterable[np.ndarray]]
     labels: np.ndarray
     sources: Sequence[str]
     calibration: Callable[[], np.ndarray]
@@ -33,9 +35,11 @@ class RunImages:
 
 @dataclass(frozen=True)
 class ExportedRun:
-    """The networks of a run by precision, their record, and their logits for the test images.
+    """The networks of a run by precision, their record, and their logits.
 
-    A network that is not deployable has no content.
+    Those for the test images have the name of the precision. A precision below fp32 has those for
+    the validation images, too, as the choice of a network must not look at test images. A
+    network that is not deployable has no content.
     """
 
     networks: dict[DeployPrecision, bytes]
@@ -104,12 +108,16 @@ def _add_precision(
     else:
         try:
             made = quantise_network(exported.content, images.calibration(), images.validation())
-            run.logits[precision] = run_file(made.content, images.test())
+            logits = {
+                precision: run_file(made.content, images.test()),
+                val_logits_name(precision): run_file(made.content, images.selection()),
+            }
         # The network in fp32 is as good without it.
         except (QuantisationError, RuntimeRefusal) as error:
             run.networks[precision] = b""
             run.record["networks"][precision] = {"failure": str(error)}
             return
+        run.logits.update(logits)
     run.networks[precision] = made.content
     run.record["networks"][precision] = made.record
 

@@ -1,11 +1,11 @@
 """Sessions of ONNX Runtime with fixed settings, and the logits that they compute."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from resomap.deploy.export import INPUT_NAME, OUTPUT_NAME
 from resomap.deploy.packages import import_package
 from resomap.errors import ResoMapError
 
@@ -14,6 +14,7 @@ class RuntimeRefusal(ResoMapError):
     """An exported network that a runtime cannot run."""
 
 
+INPUT_NAME, OUTPUT_NAME = "images", "logits"
 PROVIDERS = ["CPUExecutionProvider"]
 QUIET = 3
 """Log level of errors: hints about unused constants are for developers of exporters."""
@@ -28,14 +29,17 @@ SESSION_SETTINGS = {
     # Subnormal numbers as PyTorch computes them; they are slow on some processors.
     "denormal_as_zero": False,
 }
-"""Settings of every session, for records. Without them a session takes all cores."""
+"""Settings of a session on one thread, for records. Without them it takes all cores."""
 
 
-def open_session(content: bytes, *, optimised: bool = True) -> Any:
-    """Return a session of an ONNX file on one thread; `optimised=False` runs its nodes as written."""
+def open_session(network: bytes | Path, *, threads: int = 1, optimised: bool = True) -> Any:
+    """Return a session of an ONNX file or of its bytes, which the session keeps beside its own.
+
+    `optimised=False` runs its nodes as written.
+    """
     runtime = import_package("onnxruntime")
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = SESSION_SETTINGS["intra_op_num_threads"]
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = SESSION_SETTINGS["inter_op_num_threads"]
     options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
     level = runtime.GraphOptimizationLevel
@@ -45,7 +49,8 @@ def open_session(content: bytes, *, optimised: bool = True) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.set_denormal_as_zero", "0")
     options.log_severity_level = QUIET
-    return runtime.InferenceSession(content, options, providers=PROVIDERS)
+    source = str(network) if isinstance(network, Path) else network
+    return runtime.InferenceSession(source, options, providers=PROVIDERS)
 
 
 def run_file(content: bytes, batches: Iterable[np.ndarray]) -> np.ndarray:

@@ -34,7 +34,8 @@ def open_images(job: Export, store: Store) -> RunImages:
     """Return the images at the test resolution, normalised as `store` says."""
     draw = partial(_draw, job, store)
     return RunImages(
-        test=partial(_batches, job, store),
+        test=partial(_batches, job, store, "test"),
+        selection=partial(_batches, job, store, "val"),
         labels=np.asarray(store.labels("test")),
         sources=_read_sources(store.directory / "pictures.csv", "test"),
         calibration=partial(draw, "train"),
@@ -42,8 +43,8 @@ def open_images(job: Export, store: Store) -> RunImages:
     )
 
 
-def _batches(job: Export, store: Store) -> Iterator[np.ndarray]:
-    stored = store.images("test", job.eval_resolution)
+def _batches(job: Export, store: Store, split: str) -> Iterator[np.ndarray]:
+    stored = store.images(split, job.eval_resolution)
     for start in range(0, len(stored), BATCH_SIZE):
         yield _normalise(store, stored[start : start + BATCH_SIZE])
 

@@ -7,8 +7,9 @@ import torch
 from resomap.data.store.store import open_store
 from resomap.entry.arguments import run_entry_point
 from resomap.entry.inference_stages import measure_inference_stages
+from resomap.entry.profiled_runtimes import describe_runtimes, open_runtimes
 from resomap.models.registry import build_at_sides
-from resomap.profiling.profile import profile_model
+from resomap.profiling.profile import profile_model, unsupported_reasons
 from resomap.system.files import write_json
 from resomap.system.gpus import device_name, keep_freed_memory, open_device
 from resomap.system.precision import use_float32
@@ -28,17 +29,23 @@ def main(job: Profile, data: Path, profile: Path) -> None:
     torch.manual_seed(0)
     store = open_store(data)
     models = build_at_sides(job.architecture, store.num_classes, job.resolutions)
-    measured = profile_model(models, job.profiling, device, job.precision)
-    stages = measure_inference_stages(models, store, job.profiling, device)
+    profiling, model = job.profiling, job.architecture.name
+    with open_runtimes(profiling, model) as build_in_runtime:
+        measured = profile_model(models, profiling, device, job.precision, build_in_runtime)
+    stages = measure_inference_stages(models, store, profiling, device)
     name = device_name(device)
     for cell in measured["cells"]:
-        cell["device"] = name
+        if cell["device"] == device.type:  # runtimes stay on the CPU
+            cell["device"] = name
     record = {
         "job": job.model_dump(mode="json"),
         "environment": describe_environment(name),
         **measured,
+        **describe_runtimes(profiling),
         "stages": stages,
     }
+    for reason in sorted(unsupported_reasons(measured["cells"])):
+        print(reason)
     write_json(profile, record)
 
 

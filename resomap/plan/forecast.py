@@ -14,6 +14,7 @@ import numpy as np
 from resomap.config.architecture import Architecture
 from resomap.config.schema import Config, Explainability, Profiling, Runtime
 from resomap.config.training import Training
+from resomap.config.variants import RUNTIME_VARIANTS
 from resomap.workflow.resources import gpus_per_job, planned_cells, read_plan
 from resomap.workflow.targets import swept_models
 
@@ -32,6 +33,8 @@ RESIDENT_SHARE = 0.5
 # Preparing a large dataset takes longer.
 OTHER_SECONDS = 45
 """Start of Snakemake, preparation of the images, summaries, tables, figures and report."""
+EXPORT_SECONDS = 8
+"""Export of a network for a variant of a profile in a runtime, and measuring its memory; rough."""
 
 CellRecord = Mapping[str, Any]
 """What `training.steps.measure_cells` measured of a cell; with `end_seconds`, the time its process took to exit."""
@@ -294,7 +297,9 @@ def profile_seconds(cells: list[CellRecord], profiling: Profiling) -> np.ndarray
     """Return the time of profiling one model; rough, as rounds are added where they disagree."""
     measured = profiling.warmup_seconds + profiling.rounds * profiling.round_seconds
     shapes = 2 * len(profiling.variants) * len(cells)  # one image, and a batch
-    return process_seconds(cells[0]) + shapes * measured * np.array([1, profiling.cpu_threads])
+    threads = np.array([1, profiling.cpu_threads])
+    exports = len(cells) * len(set(profiling.variants) & set(RUNTIME_VARIANTS))
+    return process_seconds(cells[0]) + exports * EXPORT_SECONDS + shapes * measured * threads
 
 
 def add_image_memory(

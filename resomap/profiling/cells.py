@@ -1,5 +1,6 @@
 """Cells of a profile: every variant, resolution and batch size, with its peak memory."""
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,14 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from resomap.config.schema import Profiling
+from resomap.config.variants import TRAINING_STEP
 from resomap.profiling.energy import Energy
 from resomap.profiling.memory import activation_bytes, growth_bytes
 from resomap.profiling.timing import Clock, Timing
 from resomap.profiling.variants import (
-    TRAINING_STEP,
     UnsupportedError,
     Variant,
     Workload,
+    WorkloadBuilder,
     build_workload,
 )
 from resomap.system.out_of_memory import free_memory, result_or_none
@@ -41,11 +43,12 @@ class CellMeasurement:
     """Measurements of a cell.
 
     `status` is ok, infeasible (does not fit into memory) or unsupported (this machine cannot
-    run it). `highest_peak_bytes` is the largest of its repetitions, and `cold` is timed with an
+    run it, for the reason `why_unsupported`). `highest_peak_bytes` is the largest of its repetitions, and `cold` is timed with an
     empty cache, on CUDA at batch size 1 only.
     """
 
     status: str = "ok"
+    why_unsupported: str | None = None
     workload: Workload | None = None
     peak_bytes: int | None = None
     highest_peak_bytes: int | None = None
@@ -60,6 +63,7 @@ def build_cells(
     resolutions: Sequence[int],
     profiling: Profiling,
     device: torch.device,
+    build: WorkloadBuilder = build_workload,
 ) -> dict[CellSpec, CellMeasurement]:
     """Build every cell of the models, prepared for each resolution, and measure its memory.
 
@@ -67,14 +71,15 @@ def build_cells(
     """
     cells: dict[CellSpec, CellMeasurement] = {}
     for resolution in resolutions:
-        specs = list(_cell_specs(prepared, resolution, profiling, device))
+        specs = list(_cell_specs(prepared, resolution, profiling, device, build))
         images = _draw_shared_images(resolution, specs, device)
         for spec in specs:
             if spec.batch_size > len(images):
                 cells[spec] = CellMeasurement("infeasible")
                 continue
             model = prepared[spec.variant][resolution]
-            cells[spec] = _build_cell(model, spec.variant, images[: spec.batch_size])
+            batch = images[: spec.batch_size].to(spec.variant.device(device))
+            cells[spec] = _build_cell(model, spec.variant, batch, build)
     return cells
 
 
@@ -99,15 +104,17 @@ def _cell_specs(
     resolution: int,
     profiling: Profiling,
     device: torch.device,
+    build: WorkloadBuilder,
 ) -> Iterator[CellSpec]:
     for number, (variant, models) in enumerate(prepared.items()):
         sizes = {profiling.batch_size}
         if variant.mode != TRAINING_STEP:
             sizes.add(1)
         if profiling.batch_sweep and number == 0:
-            fits = _fit_test(models[resolution], variant, resolution, profiling, device)
+            place = variant.device(device)
+            fits = _fit_test(models[resolution], variant, resolution, profiling, place, build)
             largest = largest_batch(fits, MAX_BATCH_SIZE)
-            sizes.update(sweep_sizes(_below_the_edge(largest, device)))
+            sizes.update(sweep_sizes(_below_the_edge(largest, place)))
         for size in sorted(sizes):
             yield CellSpec(variant, resolution, size)
 
@@ -151,6 +158,7 @@ def _fit_test(
     resolution: int,
     profiling: Profiling,
     device: torch.device,
+    build: WorkloadBuilder = build_workload,
 ) -> Callable[[int], bool]:
     """Return a function that tests whether a batch size fits.
 
@@ -164,7 +172,10 @@ def _fit_test(
 
     @cache
     def seconds_per_image() -> float:
-        run = build_workload(model, variant, draw_images(resolution, 2)).run
+        try:
+            run = build(model, variant, draw_images(resolution, 2)).run
+        except UnsupportedError:
+            return math.inf  # its cells are built nevertheless, for the reason
         return min(Clock().latency_ms(run) for _ in range(3)) / 2e3
 
     def fits(size: int) -> bool:
@@ -185,14 +196,17 @@ def _fits_on_cuda(
     return _build_cell(model, variant, images).status == "ok"
 
 
-def _build_cell(model: nn.Module, variant: Variant, images: Tensor) -> CellMeasurement:
+def _build_cell(
+    model: nn.Module,
+    variant: Variant,
+    images: Tensor,
+    build: WorkloadBuilder = build_workload,
+) -> CellMeasurement:
     """Build a cell and run it for its memory; free everything again if it does not fit."""
     try:
-        cell = result_or_none(
-            lambda: _measure_memory(build_workload(model, variant, images), images)
-        )
-    except UnsupportedError:
-        cell = CellMeasurement("unsupported")
+        cell = result_or_none(lambda: _measure_memory(build(model, variant, images), images))
+    except UnsupportedError as error:
+        cell = CellMeasurement("unsupported", str(error))
     if cell is None or cell.workload is None:
         # Gradients of a training step that did not fit belong to the model, which stays.
         model.zero_grad(set_to_none=True)
@@ -201,7 +215,7 @@ def _build_cell(model: nn.Module, variant: Variant, images: Tensor) -> CellMeasu
 
 
 def _measure_memory(workload: Workload, images: Tensor) -> CellMeasurement:
-    growth = growth_bytes(workload.run, images.device)
+    growth = workload.growth or growth_bytes(workload.run, images.device)
     captured_peak, captured_reserved = workload.captured_bytes
     held = workload.held_bytes()
     peak, highest = (held + captured_peak + each for each in (growth.least, growth.highest))
@@ -209,7 +223,7 @@ def _measure_memory(workload: Workload, images: Tensor) -> CellMeasurement:
     reserved_bytes = None
     if growth.reserved is not None:
         reserved_bytes = held + captured_reserved + growth.reserved
-    return CellMeasurement("ok", workload, peak, highest, reserved_bytes)
+    return CellMeasurement("ok", None, workload, peak, highest, reserved_bytes)
 
 
 def draw_images(resolution: int, count: int) -> Tensor:

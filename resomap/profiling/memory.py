@@ -5,13 +5,11 @@ import ctypes
 import errno
 import gc
 import os
-import re
 import signal
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import torch
@@ -21,17 +19,16 @@ from torch.utils._pytree import tree_leaves
 
 from resomap.errors import ResoMapError
 from resomap.system.out_of_memory import is_out_of_memory
+from resomap.system.resident_memory import (
+    FIXED_MALLOC_OPTIONS,
+    M_MMAP_THRESHOLD,
+    fix_malloc_options,
+    reset_peak,
+    status_bytes,
+    trim_heap,
+)
 
 MIB = 2**20
-# Parameters of mallopt (glibc's malloc.h), and glibc's own defaults for them. Setting one fixes
-# it: by default glibc raises the thresholds, up to 32 MiB, after large blocks have been freed.
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
-FIXED_MALLOC_OPTIONS = {
-    M_MMAP_MAX: 65536,
-    M_MMAP_THRESHOLD: 128 * 1024,
-    M_TRIM_THRESHOLD: 128 * 1024,
-}
-
 # Measurements of a pass while the kernel left the pages of files alone, and attempts at them.
 MEASUREMENTS, ATTEMPTS = 3, 6
 
@@ -125,8 +122,7 @@ def _measure_in_fork(run: Callable[[], object]) -> tuple[int, str]:
     # Freed memory that malloc kept would serve `run` again and hide its growth, so the heap is
     # trimmed. In a fork, because the fork sets malloc back to its defaults: here that would
     # undo `keep_freed_memory`, without which a batch took up to 90 % longer (docs/LOG.md).
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
+    trim_heap()
     reading, writing = os.pipe()
     with warnings.catch_warnings():
         # Python 3.12 warns of forks in processes with threads; this child starts none.
@@ -145,7 +141,7 @@ def _report_growth(run: Callable[[], object], pipe: int) -> NoReturn:
     """Call `run` in a fork, write its growths into the pipe and exit without cleaning up."""
     try:
         torch.set_num_threads(1)  # the parent's worker threads do not exist in a fork
-        _fix_malloc_options()
+        fix_malloc_options()
         _occupy_free_blocks()
         run()  # faults the pages of the code in again, which a fork does not inherit
         os.write(pipe, " ".join(map(str, _undisturbed_growths(run))).encode())
@@ -178,23 +174,12 @@ def _peak_growth(run: Callable[[], object]) -> tuple[int, int]:
     The kernel drops pages of libraries and reads them again, 7 MiB within one pass on a busy
     machine. They are not memory of the pass.
     """
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")  # resets the peak VmHWM: proc(5)
-    before, files_before = _status_bytes("VmRSS"), _status_bytes("RssFile")
+    trim_heap()
+    reset_peak()
+    before, files_before = status_bytes("VmRSS"), status_bytes("RssFile")
     run()
-    files = _status_bytes("RssFile") - files_before
-    return abs(files), max(0, _status_bytes("VmHWM") - before - max(0, files))
-
-
-def _fix_malloc_options() -> None:
-    """Make malloc map large blocks and unmap them at once when they are freed.
-
-    Otherwise holes inside the heap would stay resident and count as used.
-    """
-    libc = ctypes.CDLL(None)
-    for parameter, value in FIXED_MALLOC_OPTIONS.items():
-        libc.mallopt(parameter, value)
+    files = status_bytes("RssFile") - files_before
+    return abs(files), max(0, status_bytes("VmHWM") - before - max(0, files))
 
 
 class _HeapUse(ctypes.Structure):
@@ -229,13 +214,6 @@ def _occupy_free_blocks() -> None:
         if block is None or heap_use().hblks > before.hblks:  # no free block of this size
             libc.free(block)
             size //= 2
-
-
-def _status_bytes(key: str) -> int:
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    match = re.search(rf"{key}:\s+(\d+) kB", status)
-    assert match is not None
-    return 1024 * int(match[1])
 
 
 def activation_bytes(model: nn.Module, images: Tensor, *, training: bool = False) -> int:

@@ -6,10 +6,11 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from resomap.config.schema import Profiling
 from resomap.config.training import Precision
+from resomap.config.variants import TRAINING_STEP
 from resomap.profiling.cells import (
     CellMeasurement,
     CellSpec,
@@ -29,14 +30,17 @@ from resomap.profiling.timing import (
     ColdClock,
     CudaClock,
     DisturbanceCheck,
+    ProcessClock,
     Timing,
     build_cache_filler,
     measure_rounds,
 )
 from resomap.profiling.variants import (
-    TRAINING_STEP,
     Variant,
+    Workload,
+    WorkloadBuilder,
     build_reference,
+    build_workload,
     parse_variant,
     prepare_model,
     synchronised,
@@ -60,35 +64,40 @@ def profile_model(
     profiling: Profiling,
     device: torch.device,
     precision: Precision,
+    build_in_runtime: WorkloadBuilder = build_workload,
 ) -> dict[str, Any]:
     """Measure a model at every resolution in every variant, interleaved with a fixed reference.
 
     `models` has the network of each resolution, the same one where it does not depend on that.
-    Batch sizes are 1 and `profiling.batch_size`; CPU threads are those torch is set to. Returns
-    `cells`, one record per cell (docs/decisions/0012), without measurements where it does not
-    fit or run; `reference`, the timing of the reference workload; and `conditions`: the load
-    average before and after, the GPU's sensor readings, and why energy was not measured.
+    Batch sizes are 1 and `profiling.batch_size`; CPU threads are those torch is set to.
+    `build_in_runtime` builds the workloads of runtimes, which run on the CPU. Returns `cells`,
+    one record per cell (docs/decisions/0012), without measurements where it does not fit or
+    run; `reference`, the timing of the reference workload; and `conditions`: the load average
+    before and after, the GPU's sensor readings, and why energy was not measured. Beside a GPU,
+    `cpu_reference` is the reference of the runtimes.
     """
     load_before = os.getloadavg()[0]
     prepared: dict[Variant, dict[int, nn.Module]] = {}
     for name in profiling.variants:
         variant = parse_variant(name, precision, profiling.memory_format)
         prepared[variant] = _prepare_each(models, variant, device)
-    cells = build_cells(prepared, list(models), profiling, device)
+    build = partial(_build, build_in_runtime)
+    cells = build_cells(prepared, list(models), profiling, device, build)
     sensors = SensorLog(device)
     sensors.read("before")
-    reference = _time_cells(cells, profiling, device)
+    references = _time_by_device(cells, profiling, device)
     sensors.read("during")
+    main = next(iter(prepared))
     if profiling.energy:
-        _measure_energies(cells, next(iter(prepared)), device)
+        _measure_energies(cells, main, main.device(device))
     sensors.read("after")
     return {
         "cells": _cell_records(models, cells, device),
-        "reference": _timing_record(reference),
+        **{name: _timing_record(timing) for name, timing in references.items()},
         "conditions": {
             "load_average": {"before": load_before, "after": os.getloadavg()[0]},
             "gpu": sensors.records,
-            "energy": why_not_measured(device) if profiling.energy else None,
+            "energy": why_not_measured(main.device(device)) if profiling.energy else None,
         },
     }
 
@@ -100,6 +109,30 @@ def _prepare_each(
     distinct = {id(model): model for model in models.values()}
     prepared = {key: prepare_model(model, variant, device) for key, model in distinct.items()}
     return {resolution: prepared[id(model)] for resolution, model in models.items()}
+
+
+def _build(
+    build_in_runtime: WorkloadBuilder, model: nn.Module, variant: Variant, images: Tensor
+) -> Workload:
+    build = build_in_runtime if variant.in_runtime else build_workload
+    return build(model, variant, images)
+
+
+def _time_by_device(
+    cells: Mapping[CellSpec, CellMeasurement], profiling: Profiling, device: torch.device
+) -> dict[str, Timing]:
+    """Time all cells; return the timing of `reference`, and of `cpu_reference` beside a GPU.
+
+    A reference on another device would say nothing about the state of that of a cell.
+    """
+    own, on_cpu = dict[CellSpec, CellMeasurement](), dict[CellSpec, CellMeasurement]()
+    for spec, cell in cells.items():
+        is_own = spec.variant.device(device).type == device.type
+        (own if is_own else on_cpu)[spec] = cell
+    references = {"reference": _time_cells(own, profiling, device)}
+    if on_cpu:
+        references["cpu_reference"] = _time_cells(on_cpu, profiling, torch.device("cpu"))
+    return references
 
 
 def _time_cells(
@@ -135,13 +168,17 @@ def _build_clocks(
 ) -> list[Clock]:
     """Return the clocks of the reference, of every cell, and of the cells with cold timings."""
     if device.type != "cuda":
-        return [Clock()] * (1 + len(feasible))
+        return [Clock(), *(_host_clock(spec.variant) for spec in feasible)]
     warm = [CudaClock(spec.variant.precision) for spec in feasible]
     filler = build_cache_filler(device)
     cold = [
         ColdClock(filler, spec.variant.precision) for spec in feasible if _has_cold_timing(spec)
     ]
     return [CudaClock(), *warm, *cold]
+
+
+def _host_clock(variant: Variant) -> Clock:
+    return ProcessClock() if variant.in_runtime else Clock()
 
 
 def _mark_infeasible(cell: CellMeasurement) -> None:
@@ -175,6 +212,15 @@ def _measure_energies(
             cell.energy = result_or_none(partial(measure_energy, meter, work, spec.batch_size))
 
 
+def unsupported_reasons(records: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Return why cells of a profile are unsupported, each with its variant."""
+    return {
+        f"{record['variant']}, {record['precision']}: {record['why_invalid']}"
+        for record in records
+        if record["status"] == "unsupported"
+    }
+
+
 def _cell_records(
     models: Mapping[int, nn.Module],
     cells: Mapping[CellSpec, CellMeasurement],
@@ -192,7 +238,6 @@ def _cell_record(
 ) -> dict[str, Any]:
     trains, latency = spec.variant.mode == TRAINING_STEP, cell.timing.percentile_ms(50)
     rate = latency and 1e3 * spec.batch_size / latency
-    images = meta_images(spec.resolution, spec.batch_size)
     return {
         "resolution": spec.resolution,
         "batch_size": spec.batch_size,
@@ -200,22 +245,36 @@ def _cell_record(
         "precision": spec.variant.precision,
         "memory_format": spec.variant.memory_format,
         "threads": torch.get_num_threads(),
-        "device": device.type,
+        "device": spec.variant.device(device).type,
         "status": cell.status,
         **_timing_record(cell.timing),
+        "why_invalid": cell.why_unsupported or cell.timing.why_invalid,
         "latency_ms_p50_cold": cell.cold.percentile_ms(50),
         "inference_images_per_second": None if trains else rate,
         "training_images_per_second": rate if trains else None,
         "macs": macs,
         "flops": 2 * macs,
         "num_parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "model_size_mib": model_bytes(model) / MIB,
-        "activations_mib": activation_bytes(model, images, training=trains) / MIB,
+        **_size_record(model, spec, cell),
         "peak_memory_mib": cell.peak_bytes and cell.peak_bytes / MIB,
         "peak_memory_mib_highest": cell.highest_peak_bytes and cell.highest_peak_bytes / MIB,
         "peak_reserved_mib": cell.reserved_bytes and cell.reserved_bytes / MIB,
         **{key: getattr(cell.energy, key, None) for key in ENERGY_KEYS},
     }
+
+
+def _size_record(
+    model: nn.Module, spec: CellSpec, cell: CellMeasurement
+) -> dict[str, float | None]:
+    """Return the size of the model and of its activations, MiB."""
+    if spec.variant.in_runtime:
+        # What it fuses and reuses is the runtime's own affair: no shapes tell its activations.
+        size = cell.workload.file_bytes if cell.workload else None
+        return {"model_size_mib": size and size / MIB, "activations_mib": None}
+    images = meta_images(spec.resolution, spec.batch_size)
+    trains = spec.variant.mode == TRAINING_STEP
+    activations = activation_bytes(model, images, training=trains)
+    return {"model_size_mib": model_bytes(model) / MIB, "activations_mib": activations / MIB}
 
 
 def _timing_record(timing: Timing) -> dict[str, Any]:

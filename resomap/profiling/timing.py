@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from resomap.config.schema import Profiling
-from resomap.config.training import Precision
 from resomap.system.out_of_memory import result_or_none
 from resomap.system.precision import allow_tf32
 
@@ -48,10 +47,20 @@ class Clock:
         return (self.wall() - start) * 1e3
 
 
+class ProcessClock(Clock):
+    """Host clock for calls that may compute in threads of their library."""
+
+    def cpu(self) -> float:
+        """Return the CPU time of all threads of this process."""
+        # While they compute, the calling thread may sleep, which does not mean a crowded
+        # machine. PyTorch's own threads need no such clock: it spins while it waits for them.
+        return time.process_time()
+
+
 class CudaClock(Clock):
     """Clock for calls at a precision on the current CUDA device, launches included."""
 
-    def __init__(self, precision: Precision = "fp32") -> None:
+    def __init__(self, precision: str = "fp32") -> None:
         self._precision = precision
 
     def start_round(self) -> None:
@@ -78,7 +87,7 @@ class CudaClock(Clock):
 class ColdClock(CudaClock):
     """CUDA clock that empties the L2 cache before each call; emptying it is not timed."""
 
-    def __init__(self, filler: torch.Tensor, precision: Precision = "fp32") -> None:
+    def __init__(self, filler: torch.Tensor, precision: str = "fp32") -> None:
         super().__init__(precision)
         self._filler = filler
 
@@ -198,7 +207,7 @@ class Timing:
 
     @property
     def cpu_share(self) -> float | None:
-        """CPU time of the measuring thread divided by wall time.
+        """CPU time of the measuring thread, or of the process of a runtime, over wall time.
 
         The rest up to 1 it spent waiting: for a CPU, or for its own helper threads.
         """

@@ -1,17 +1,19 @@
 """Timed workloads: forward passes in several variants, a training step, a fixed reference."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, cross_entropy, relu
 from torch.optim import AdamW
 
+from resomap.config.deploy import RuntimeName
 from resomap.config.training import Precision
-from resomap.profiling.memory import cuda_growth_bytes, model_bytes
+from resomap.config.variants import RUNTIME_VARIANTS, TRAINING_STEP
+from resomap.profiling.memory import Growth, cuda_growth_bytes, model_bytes
 from resomap.system.out_of_memory import is_out_of_memory
 from resomap.system.precision import allow_tf32, why_no_tf32
 
@@ -21,7 +23,7 @@ DTYPES = {
     "fp16": torch.float16,
 }
 MEMORY_FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
-TRAINING_STEP = "training_step"
+RUNTIMES: tuple[RuntimeName, ...] = get_args(RuntimeName)
 MAX_COMPILED_CELLS = 100_000
 GRAPH_WARMUP_CALLS = 3  # as in torch's CUDA graph documentation
 REFERENCE_IMAGE_SHAPE = (1, 3, 64, 64)
@@ -32,12 +34,24 @@ class UnsupportedError(Exception):
     """A variant that this machine cannot run; the message gives the reason."""
 
 
+VariantPrecision = Precision | Literal["int8"]
+
+
 class Variant(NamedTuple):
     """A way to run a model: mode, precision and memory format."""
 
     mode: str
-    precision: Precision
+    precision: VariantPrecision
     memory_format: str
+
+    @property
+    def in_runtime(self) -> bool:
+        """Return whether the export of the model runs, in a runtime."""
+        return self.mode in RUNTIMES
+
+    def device(self, device: torch.device) -> torch.device:
+        """Return where the variant runs in a profile of `device`: runtimes stay on the CPU."""
+        return torch.device("cpu") if self.in_runtime else device
 
 
 @dataclass(frozen=True)
@@ -46,12 +60,19 @@ class Workload:
 
     The held memory includes the batch of images. `captured_bytes` are what capturing a CUDA
     graph allocated and reserved at its peak. The graph keeps them, and its replays allocate
-    nothing.
+    nothing. A runtime has `growth`, its memory in a process of its own, and the `file_bytes` of
+    its network; it holds nothing else.
     """
 
     run: Callable[[], object]
     held_bytes: Callable[[], int]
     captured_bytes: tuple[int, int] = (0, 0)
+    growth: Growth | None = None
+    file_bytes: int | None = None
+
+
+WorkloadBuilder = Callable[[nn.Module, Variant, Tensor], Workload]
+"""Builds the workload of a model in a variant, on float32 images (N, 3, r, r) of its device."""
 
 
 def build_reference(device: torch.device) -> Callable[[], Tensor]:
@@ -87,18 +108,32 @@ def synchronised(workload: Workload, device: torch.device) -> Callable[[], None]
 
 
 def parse_variant(name: str, precision: Precision, memory_format: str) -> Variant:
-    """Parse `MODE[-PRECISION][-MEMORY_FORMAT]`; the arguments are the defaults."""
+    """Parse `MODE[-PRECISION][-MEMORY_FORMAT]`; the arguments are the defaults.
+
+    A runtime takes contiguous images, in fp32 where its name has no int8.
+    """
     mode, *rest = name.split("-")
+    if name in RUNTIME_VARIANTS:
+        return Variant(mode, "int8" if rest else "fp32", "contiguous")
     precisions = [part for part in get_args(Precision) if part in rest]
     memory_formats = [part for part in rest if part in MEMORY_FORMATS]
     return Variant(mode, *(precisions or [precision]), *(memory_formats or [memory_format]))
 
 
+def runtimes_of(names: Sequence[str]) -> list[RuntimeName]:
+    """Return the runtimes among the names of variants."""
+    modes = {name.partition("-")[0] for name in names}
+    return [runtime for runtime in RUNTIMES if runtime in modes]
+
+
 def prepare_model(model: nn.Module, variant: Variant, device: torch.device) -> nn.Module:
     """Return a copy of `model` on `device` in the variant's layout and precision.
 
-    Weights of a training step stay in float32: its precision is that of autocast.
+    Weights of a training step stay in float32: its precision is that of autocast. A runtime
+    exports `model` itself.
     """
+    if variant.in_runtime:
+        return model
     trains = variant.mode == TRAINING_STEP
     dtype = torch.float32 if trains else DTYPES[variant.precision]
     prepared = copy.deepcopy(model).to(device, dtype)

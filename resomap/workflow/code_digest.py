@@ -36,6 +36,7 @@ EXCLUDED_FROM_DIGEST = {
     "config.load",
     "config.messages",
     "config.recipe",
+    "config.variants",
     "workflow.jobs",
     "workflow.job_params",
     "workflow.targets",

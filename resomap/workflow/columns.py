@@ -40,8 +40,8 @@ CROSS_CELL = (
     Column("eval_resolution", "px", "resolution of the test images"),
 )
 MODE = Column("mode", "", "how networks are taken to that resolution: raw, bn or finetune")
-VARIANT = Column("variant", "", "eager, compiled, cuda_graph or training_step")
-PRECISION = Column("precision", "", "fp32, tf32, bf16 or fp16")
+VARIANT = Column("variant", "", "eager or another mode of PyTorch, onnxruntime or openvino")
+PRECISION = Column("precision", "", "fp32, tf32, bf16, fp16 or int8")
 MEMORY_FORMAT = Column("memory_format", "", "channels_last or contiguous")
 WAY = (VARIANT, PRECISION, MEMORY_FORMAT)
 SCORES = (
@@ -215,7 +215,7 @@ CLASSES = (
 )
 PROFILES = (
     *CELL,
-    Column("device", "", "cpu or cuda"),
+    Column("device", "", "cpu, or the name of the GPU"),
     *(PRECISION, MEMORY_FORMAT, VARIANT),
     Column("threads", "count", "CPU threads"),
     BATCH_SIZE,
@@ -228,10 +228,10 @@ PROFILES = (
     Column("macs", "count", "multiply-accumulate operations per image"),
     Column("flops", "count", "2 x macs"),
     Column("num_parameters", "count", "parameters of the model"),
-    Column("model_size_mib", "MiB", "parameters and buffers"),
+    Column("model_size_mib", "MiB", "parameters and buffers; the file of an export"),
     PEAK_MEMORY,
     Column("rounds", "count", "rounds that count"),
-    Column("why_invalid", "", "most frequent disturbance of an invalid measurement"),
+    Column("why_invalid", "", "most frequent disturbance; why it is unsupported"),
     Column("latency_ms_low", "ms", "lower end of the 95 % interval of the median"),
     Column("latency_ms_high", "ms", "upper end of the 95 % interval of the median"),
     Column("relative_error", "ratio", "half of that interval over the median"),

@@ -33,7 +33,8 @@ def check_networks(config: Config, checked: Path = CHECKED_NETWORKS) -> list[str
     # Where jobs run in an environment of their own (`--sdm conda`), there may be no torch here.
     has_torch = find_spec("torch") is not None
     if has_torch:
-        check_deploy_packages(config.system.deploy)
+        system = config.system
+        check_deploy_packages(system.deploy, system.profiling.variants)
     if is_checked or not has_torch:
         return _read_notes(checked)
     options = ["--job", job.to_json(), "--checked", str(checked)]

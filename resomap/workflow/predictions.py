@@ -1,16 +1,15 @@
-"""What is stored of predictions: logits by resolution and mode, and tables of single images."""
+"""What is stored of predictions: logits by resolution and mode, tables of images and of exports."""
 
 import re
 from collections.abc import Collection
+from typing import Literal
 
 from resomap.config.deploy import ONNX_RUNTIME, RuntimeName
 from resomap.config.evaluation import EvaluationMode
 from resomap.workflow.columns import (
     CELL,
-    CROSS_CELL,
     INTERVAL,
     MODEL,
-    N_IMAGES,
     SEEDS,
     Column,
     with_interval,
@@ -18,6 +17,10 @@ from resomap.workflow.columns import (
 
 MODES: tuple[EvaluationMode, ...] = ("raw", "bn", "finetune")
 RAW: EvaluationMode = "raw"
+PredictionMode = Literal["raw", "bn", "finetune", "int8"]
+"""What a network predicts as: int8 is the exported one, quantised as trained."""
+INT8: Literal["int8"] = "int8"
+PREDICTION_MODES: tuple[PredictionMode, ...] = (*MODES, INT8)
 CONFUSION = (
     *CELL,
     Column("class", "", "name of the class"),
@@ -54,27 +57,6 @@ CASCADES = (
     *with_interval(Column("gain", "0-1", "test accuracy less that of `single`")),
     Column("verdict", "", "saves, gains, nothing or open"),
 )
-DEPLOY = (
-    *CROSS_CELL,
-    Column("runtime", "", "onnxruntime or openvino"),
-    Column("precision", "", "fp32, or int8 (quantised with training images)"),
-    SEEDS,
-    N_IMAGES,
-    Column("deployable", "count", "runs with a network whose fp32 equals the one in PyTorch"),
-    Column("flips", "count", "answers of all runs that are not those in PyTorch"),
-    Column(
-        "largest_difference", "ratio", "largest difference of a logit over the range of logits"
-    ),
-    Column("agreement", "0-1", "share of the answers that are those of the exported fp32"),
-    Column("accuracy", "0-1", "mean test accuracy over the seeds"),
-    *with_interval(Column("accuracy_lost", "0-1", "accuracy in fp32 less that of the row")),
-    INTERVAL,
-    Column("certified", "bool", "deployable, and shown to lose less than the margin"),
-    Column("granularity", "", "scales of int8 weights, by run: per_channel or per_tensor"),
-    Column("calibration_images", "count", "training images that int8 ranges are taken from"),
-    Column("file_mib", "MiB", "size of the file, mean over the runs"),
-    Column("failure", "", "why runs are not deployable, each reason once"),
-)
 PREDICTION_TABLES = {
     "confusion": (CONFUSION, "confusion matrix of every cell at its training resolution"),
     "demand": (DEMAND, "smallest resolution from which an image is right and stays right"),
@@ -103,3 +85,8 @@ def stored_logits(names: Collection[str]) -> list[tuple[EvaluationMode, int]]:
         resolutions = [match[1] for match in map(pattern.fullmatch, names) if match]
         found += [(mode, resolution) for resolution in sorted(map(int, resolutions))]
     return found
+
+
+def val_logits_name(precision: str) -> str:
+    """Return the name of the validation logits (N, C) of an exported network: `val_int8`."""
+    return f"val_{precision}"

@@ -97,11 +97,9 @@ class SweepResults:
     def _has_same_inputs(self, inputs: dict[str, str]) -> bool:
         for name, digest in inputs.items():
             located = locate_file(self.folder / name)
-            upstream = read_receipt(located.receipt) if located else None
-            # Images may be deleted to save disk space; what was made of them stays.
-            if located is None or upstream is None:
+            if located is None or read_receipt(located.receipt) is None:
                 continue
-            if name not in upstream.outputs or upstream.outputs[name].sha256 != digest:
+            if not _is_written_so(self.folder, name, digest):
                 return False
             # The job of an agreement names no learning rate, nor does that of its maps.
             if self.state(located.stage.name, **located.wildcards_of_job) == "stale":
@@ -131,6 +129,27 @@ class SweepResults:
             for stage, wildcards in self.jobs()
             if self.state(stage, **wildcards) == "stale"
         ]
+
+
+def has_current_inputs(results: Path, stage: str, **wildcards: Any) -> bool:
+    """Return whether all that a job read is what the jobs before it have written since.
+
+    Without a receipt nothing is known, and the result counts as current.
+    """
+    receipt = read_receipt(receipt_path(results, STAGE_OF[stage], wildcards))
+    if receipt is None:
+        return True
+    return all(_is_written_so(results, name, digest) for name, digest in receipt.inputs.items())
+
+
+def _is_written_so(results: Path, name: str, digest: str) -> bool:
+    """Return whether the receipt of the file `name` inside `results` has this digest."""
+    located = locate_file(results / name)
+    upstream = read_receipt(located.receipt) if located else None
+    # Images may be deleted to save disk space; what was made of them stays.
+    if upstream is None:
+        return True
+    return name in upstream.outputs and upstream.outputs[name].sha256 == digest
 
 
 def check_nothing_stale(sweep: SweepResults, triggers: str) -> None:

@@ -11,8 +11,11 @@ from resomap.config.deploy import DEPLOY_KEY, ONNX_RUNTIME, DeployPrecision, Run
 from resomap.config.schema import Config
 from resomap.config.sweep_checks import find_architecture
 from resomap.errors import ConfigError
+from resomap.system.files import file_sha256
+from resomap.workflow.artifacts import Stage
 from resomap.workflow.checked_files import read_json
-from resomap.workflow.layout import ARTIFACTS, STAGES, Stage, artifact
+from resomap.workflow.deploy_layout import DEPLOY_STAGES
+from resomap.workflow.layout import ARTIFACTS, STAGES, artifact
 from resomap.workflow.predictions import RAW
 from resomap.workflow.receipts import check_content
 
@@ -29,7 +32,7 @@ def swept_models(config: Config) -> tuple[Architecture, ...]:
 def swept_stages(config: Config) -> list[Stage]:
     """Return the stages that the sweep has."""
     # Exports are a target of their own.
-    absent = {"export", "deploy"}
+    absent = {stage.name for stage in DEPLOY_STAGES}
     if not config.explainability.enabled:
         absent |= {"explain", "compare"}
     if not config.mlflow.enabled:
@@ -162,6 +165,12 @@ def export_runtimes(config: Config) -> tuple[RuntimeName, ...]:
     return deploy.runtimes if deploy else (ONNX_RUNTIME,)
 
 
+def compared_precision(config: Config) -> DeployPrecision:
+    """Return the precision of the networks that are given other preprocessings."""
+    precisions = export_precisions(config)
+    return "fp32" if "fp32" in precisions else precisions[0]
+
+
 def export_files(config: Config, pattern: str, tables: Path = TABLES_FOLDER) -> list[str]:
     """Return the pattern for every run that `system.deploy` exports.
 
@@ -226,6 +235,26 @@ def _front(table: Path) -> Iterator[tuple[str, str, int, int]]:
         if float(row["val_accuracy"]) > best:
             best, side = float(row["val_accuracy"]), int(row["resolution"])
             yield row["family"], row["model"], side, side
+
+
+def measurement_files(config: Config) -> list[str]:
+    """Return the measurements of other devices; ConfigError where a file does not exist."""
+    deploy = config.system.deploy
+    paths = [Path(each) for each in deploy.measurements] if deploy else []
+    missing = [f"there is no file {path}" for path in paths if not path.is_file()]
+    if missing:
+        raise ConfigError(f"{DEPLOY_KEY}.measurements: {'; '.join(missing)}")
+    return list(map(str, paths))
+
+
+def measurement_digests(config: Config) -> dict[str, str]:
+    """Return the sha256 of each file of measurements: another content is another job."""
+    return {path: file_sha256(Path(path)) for path in measurement_files(config)}
+
+
+def device_files(config: Config, *outputs: str) -> list[str]:
+    """Return the files about other devices; nothing where none was measured."""
+    return list(outputs) if measurement_files(config) else []
 
 
 def any_of(values: Iterable[object]) -> str:

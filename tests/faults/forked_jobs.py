@@ -284,7 +284,7 @@ def remove_from(
     """Remove the marker of one job of the stage `first`, and of every later one but `kept`."""
     names = [stage.name for stage in STAGES]
     for stage in STAGES[names.index(first) :]:
-        if stage.name not in ("sweep", "track", "export", "deploy", *kept):
+        if stage.name not in ("sweep", "track", "export", "deploy", "devices", *kept):
             (sweep.path / stage.marker.format(**wildcards)).unlink(missing_ok=True)
 
 

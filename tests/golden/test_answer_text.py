@@ -8,7 +8,7 @@ from resomap.analysis.sweep_comparison import compare_sweeps
 from resomap.config.load import build_config
 from resomap.report.text.answer import answer_lines
 from resomap.report.text.comparison import comparison_lines
-from tests.unit.analysis.decision.test_candidates import candidates
+from tests.unit.analysis.decision.test_candidates import candidates, exported_candidates
 from tests.unit.analysis.decision.test_choice import at_chance, candidate, rules
 from tests.unit.analysis.decision.test_confounds import PLANTED, sweep
 from tests.unit.analysis.test_sweep_comparison import runs
@@ -46,7 +46,28 @@ def test_answer_page(snapshot: Any) -> None:
     sections["accepted"] = list(answer_lines(choose(confounded, accepted), Progress(9, 9, 0)))
     dear = sweep(PLANTED["torch"], seeds=(0, 1, 2))[::2]
     sections["confounded best"] = list(answer_lines(choose(dear, rules()), Progress(6, 6, 0)))
+    sections |= exported_sections()
     assert page(sections) == snapshot
+
+
+def exported_sections() -> dict[str, list[str]]:
+    """Return the answers about networks in int8, and about another device."""
+    networks = list(exported_candidates(at48=(30.0, 10.0), at96=(60.0, None)).values())
+    key = {"family": "custom", "model": "net", "resolution": 48, "eval_resolution": 48}
+    lost = {"problem": None, "lost": {"mean": 0.01, "low": 0.005, "high": 0.015}}
+    records: list[dict[str, Any]] = [
+        key | lost | {"keeps_accuracy": True},
+        key | lost | {"resolution": 96, "eval_resolution": 96, "keeps_accuracy": False},
+        key | {"resolution": 128, "eval_resolution": 128, "problem": "seed 1 is not exported"},
+    ]
+    records[1]["lost"] = {"mean": 0.11, "low": 0.08, "high": 0.14}
+    unclear = records[1] | key | {"lost": {"mean": 0.01, "low": -0.02, "high": 0.04}}
+    choice = choose(networks, rules(), exports=records)
+    on_device = choose(networks, rules(max_latency_ms=100), device="pi5", exports=records[:1])
+    nothing = choose(networks[-1:], rules(), device="pi5")
+    limited = choose(networks, rules(max_latency_ms=11), exports=[unclear])
+    answers = {"int8": choice, "device": on_device, "limited": limited, "unmeasured": nothing}
+    return {name: list(answer_lines(one, Progress(6, 6, 0))) for name, one in answers.items()}
 
 
 def test_comparison_page(snapshot: Any) -> None:

@@ -78,7 +78,7 @@ def test_exit_code_tells_the_status(
 def test_every_key_of_the_report_is_a_flag() -> None:
     command = get_command(app).commands["choose"]  # type: ignore[attr-defined]
     flags = {parameter.name for parameter in command.params}
-    assert flags - {"directory", "as_json"} == set(Report.model_fields)
+    assert flags - {"directory", "device", "configfile", "as_json"} == set(Report.model_fields)
 
 
 def test_partial_sweep_is_read_and_named(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from resomap.analysis.statistics import (
 from resomap.config.report import Report
 from resomap.config.sweep_checks import check_recall_classes
 from resomap.text import format_milliseconds
+from resomap.workflow.predictions import INT8
 
 COST_BUDGETS = {
     "max_peak_memory_mib": ("peak_memory_mib", "peak memory", "MiB"),
@@ -75,7 +76,9 @@ def shared_error(candidates: Sequence[Candidate], confidence: float) -> float:
     """Return the level of each bound: all measurements share the error."""
     # Several candidates are one network in several variants, or several networks of one cost.
     networks = {one.evaluated for one in candidates}
-    latencies = {(*one.cell[:2], one.tested_at, one.variant) for one in candidates}
+    latencies = {
+        (*one.cell[:2], one.tested_at, one.mode == INT8, one.variant) for one in candidates
+    }
     return (1 - confidence) / max(len(networks), len(latencies), 1)
 
 

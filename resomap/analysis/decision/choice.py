@@ -3,7 +3,7 @@
 The record of the choice is written to choice.json. `report/text/choice.py` puts it into words.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -36,6 +36,9 @@ def choose(
     rules: Report,
     classes: Sequence[str] = (),
     accuracies: Accuracies | None = None,
+    *,
+    device: str | None = None,
+    exports: Sequence[Mapping[str, Any]] = (),
 ) -> ChoiceRecord:
     """Choose among the candidates within the budgets; returns plain values for choice.json.
 
@@ -46,12 +49,15 @@ def choose(
     compared cells differ in; while it is not accepted, no cell of them is certified. `certified`
     is the certified cell, and `frugal` the cheapest one that is not shown to be worse;
     `rules.attitude` says which of them `choice` is. `provisional` lists the cells whose invalid
-    latency the choice rests on.
-    `accuracies` are those of the sweep, computed from the candidates when not given.
+    latency the choice rests on, and `unmeasured` those that cannot be chosen without a cost.
+    `accuracies` are those of the sweep, computed from the candidates when not given. `device` is
+    the name of the one that costs were measured on, if it is not that of the profiles, and
+    `exports` says what the exported networks are worth; both are only recorded.
     """
     # In one order, whichever they come in: simulations and sums depend on it.
     candidates = sorted(candidates, key=lambda candidate: candidate.order)
-    within_budgets, excluded = apply_budgets(candidates, rules, classes)
+    measured = [one for one in candidates if one.unmeasured is None]
+    within_budgets, excluded = apply_budgets(measured, rules, classes)
     allowed = cheapest_ways(within_budgets)
     if accuracies is None:
         val, test = (_by_cell(candidates, split) for split in ("val", "test"))
@@ -59,9 +65,12 @@ def choose(
     baseline = _compare_with_majority(candidates, allowed, accuracies)
     record: ChoiceRecord = {
         "rules": rules.model_dump(mode="json"),
+        "device": device,
+        "exports": list(exports),
+        "unmeasured": _unmeasured(candidates),
         "excluded": excluded,
         "baseline": baseline,
-        "provisional": _slow_and_disturbed(candidates, rules),
+        "provisional": _slow_and_disturbed(measured, rules),
     }
     # Of cells that learned nothing, none is worth more than another.
     if baseline is None or not baseline["allowed_above"]:
@@ -167,6 +176,11 @@ def _no_choice(
     summary = _summary(max(candidates, key=lambda one: one.rank), accuracies)
     # Nothing is chosen, so nothing rests on a latency.
     return record | {"status": "nothing learned", "best": summary, "provisional": []}
+
+
+def _unmeasured(candidates: Sequence[Candidate]) -> Exclusions:
+    """Return the candidates that cannot be chosen without a cost, and why they have none."""
+    return [{**one.identity, "reason": one.unmeasured} for one in candidates if one.unmeasured]
 
 
 def _slow_and_disturbed(candidates: Sequence[Candidate], rules: Report) -> Exclusions:

@@ -12,6 +12,7 @@ from resomap.analysis.decision.confounds import Confounds, find_confounds
 from resomap.analysis.decision.contrasts import Contrasts, contrast_cells
 from resomap.analysis.decision.latencies import shown_cheaper
 from resomap.analysis.statistics import TINY, Interval
+from resomap.workflow.predictions import RAW
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def rank_candidates(
     """Compare every candidate with every other, and certify the cheapest within the margin.
 
     Candidates with a rival whose runs differ in more than the `accepted` confounds are not
-    certified.
+    certified, nor are int8 networks that may lose the margin to themselves in fp32.
 
     Validation images select the sequence of cells, test images certify it; without test images
     validation images do both.
@@ -122,10 +123,26 @@ def rank_candidates(
     error = 1 - confidence
     ranks = [one.rank for one in candidates]
     confounds = find_confounds([one.facts for one in candidates], accepted)
-    prevented = confounds.prevents(len(candidates))
+    prevented = confounds.prevents(len(candidates)) | _may_lose(candidates, margin)
     certificate = certify(val, test, ranks, cheaper, margin, error, prevented)
     return Ranking(
         tuple(candidates), val, test or val, cheaper, certificate, margin, error, confounds
+    )
+
+
+def _may_lose(candidates: Sequence[Candidate], margin: float) -> np.ndarray:
+    """Return which candidates are in int8 and not shown to keep the accuracy of fp32 (K,).
+
+    Where the network in fp32 is a rival, the certificate compares the two itself.
+    """
+    rivals = {one.evaluated for one in candidates}
+    return np.array(
+        [
+            one.loss is not None
+            and not one.loss.is_certified(margin)
+            and (one.cell, RAW, one.tested_at) not in rivals
+            for one in candidates
+        ]
     )
 
 
@@ -150,5 +167,6 @@ def _pooled(candidates: Sequence[Candidate]) -> list[int]:
 def cheaper_candidates(candidates: Sequence[Candidate], confidence: float) -> np.ndarray:
     """Return where the row is shown to cost less than the column (K, K)."""
     # All resolutions of a model are timed in turns, so their rounds share the machine's state.
+    # So do the networks of a runtime in fp32 and int8.
     jobs = [(*one.cell[:2], one.variant) for one in candidates]
     return shown_cheaper([one.latency for one in candidates], jobs, confidence)

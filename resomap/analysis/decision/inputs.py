@@ -1,14 +1,20 @@
 """What the decision reads of a sweep: predictions, costs and evidence of every cell."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from resomap.analysis.accuracies import Accuracies, Split, compute_accuracies
-from resomap.analysis.cell_tables import ways_to_run
-from resomap.analysis.decision.candidates import Candidate, CellEvidence, list_candidates
+from resomap.analysis.decision.candidates import (
+    Candidate,
+    CellEvidence,
+    Deployment,
+    list_candidates,
+)
 from resomap.analysis.decision.confounds import run_facts
+from resomap.analysis.decision.exports import read_exports
+from resomap.analysis.decision.ways import ways_to_run
 from resomap.analysis.predictions import (
     Cell,
     Run,
@@ -36,32 +42,51 @@ class Progress(NamedTuple):
     failed: int
 
 
+class DeviceCosts(NamedTuple):
+    """The measurements of another device, as the records of profiles."""
+
+    name: str
+    rows: Sequence[Row]
+
+
 @dataclass(frozen=True)
 class SweepInputs:
-    """The candidates of a sweep, finished or not, and how far it is."""
+    """The candidates of a sweep, finished or not, its exports, and how far it is."""
 
     candidates: list[Candidate]
     accuracies: Accuracies
     classes: tuple[str, ...]
     progress: Progress
+    exports: list[dict[str, Any]]
 
 
-def read_inputs(results: Path, config: Config, rules: Report) -> SweepInputs:
+def read_inputs(
+    results: Path, config: Config, rules: Report, device: DeviceCosts | None = None
+) -> SweepInputs:
     """Read the sweep that `config` records from the folder `results`.
 
-    DataError where its images were not prepared yet.
+    Costs are those of the profiles, or of `device`. Networks in int8 join where runs are exported
+    so. DataError where its images were not prepared yet.
     """
     manifest, cells, seeds, runs = open_sweep(results, config)
     val, test = read_splits(cells, seeds, runs, manifest)
+    by_cell = {cell: cell_runs(cell, seeds, runs) for cell in cells}
+    exports = read_exports(results, by_cell, val, test, rules)
     profiles = model_files(cells, results / "profiles", ".json", "profile", runs.sweep)
     alarms: list[Row] = []
     # Reading all explanations takes longer than everything else.
     if rules.alarms == "forbidden" or rules.min_localisation is not None:
         alarms = _read_alarms(cells, seeds, runs, manifest, test, rules.confidence)
     evidence = cell_evidence(cells, seeds, runs, alarms)
-    ways = ways_to_run(read_records(profiles, "cells"))
+    measurements = list(read_records(profiles, "cells"))
+    name = device.name if device else None
+    if device:
+        measurements = list(_with_macs(device.rows, measurements))
+    ways = ways_to_run(measurements, name)
+    deployment = Deployment(name, exports.refused, exports.losses)
+    val, test = exports.val, exports.test
     return SweepInputs(
-        list_candidates(val, test, ways, evidence),
+        list_candidates(val, test, ways, evidence, deployment),
         compute_accuracies(val, test, rules.confidence),
         tuple(manifest["classes"]),
         Progress(
@@ -69,7 +94,15 @@ def read_inputs(results: Path, config: Config, rules: Report) -> SweepInputs:
             finished=len(finished_runs(cells, seeds, runs)),
             failed=sum(one.failed_seeds for one in evidence.values()),
         ),
+        exports.records,
     )
+
+
+def _with_macs(rows: Sequence[Row], profiled: Sequence[Row]) -> Iterator[Row]:
+    """Yield the rows of a device with the MACs of the profiles, which are equal everywhere."""
+    macs = {(row["family"], row["model"], row["resolution"]): row["macs"] for row in profiled}
+    for row in rows:
+        yield {"macs": macs.get((row["family"], row["model"], row["resolution"])), **row}
 
 
 def _read_alarms(

@@ -136,13 +136,16 @@ def time_breakdown(stages: pd.DataFrame) -> Finding:
     )
 
 
+INVERSION_SUBJECT = ("model", "variant", "precision", "batch_size", "resolution", "larger")
+
+
 def inversions(neighbours: pd.DataFrame) -> list[Finding]:
     """Find the steps at which the larger image is shown to be faster: an alarm each."""
     inverted = neighbours[neighbours["verdict"] == "inverted"]
     steps = Estimate(INVERSION_CONFIDENCE, n=len(neighbours))
     findings = []
     for row in inverted.to_dict("records"):
-        subject = select(row, "model", "variant", "batch_size", "resolution", "larger")
+        subject = select(row, *INVERSION_SUBJECT)
         numbers = {"ratio": read_estimate(row, "ratio", "n_rounds"), "joint_confidence": steps}
         findings.append(
             Finding("inversion", "fires", "tables/neighbours.csv", subject, numbers)

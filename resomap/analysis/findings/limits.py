@@ -97,16 +97,24 @@ def unmeasured(profiles: pd.DataFrame) -> list[Finding]:
     for status in UNMEASURED_STATUSES:
         rows = profiles[profiles["status"] == status]
         if len(rows):
-            subject = {"status": status}
+            # What does not fit has no further reason.
+            reasons = _reasons(rows) if status == "unsupported" else []
+            subject = {"status": status, "reasons": reasons}
             findings.append(_about_measurements("unmeasured", rows, len(profiles), subject))
     return findings
+
+
+def _reasons(rows: pd.DataFrame) -> list[str]:
+    """Return why measurements could not be made, as far as that is known."""
+    reasons = rows.get("why_invalid", pd.Series(dtype=object)).dropna()
+    return [str(reason) for reason in reasons.unique()]
 
 
 def _about_measurements(
     kind: str, rows: pd.DataFrame, total: int, subject: dict[str, Any]
 ) -> Finding:
     """Build a finding with a part per measurement."""
-    names = ("model", "resolution", "variant", "batch_size")
+    names = ("model", "resolution", "variant", "precision", "batch_size")
     parts = tuple(
         Finding("measurement", row["status"], "", select(row, *names))
         for row in rows.to_dict("records")

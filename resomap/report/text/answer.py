@@ -4,17 +4,20 @@ from collections.abc import Iterator
 from typing import Any
 
 from resomap.analysis.decision.inputs import Progress
-from resomap.report.text.choice import (
-    caveats,
+from resomap.report.text.candidate import (
     cell_facts,
     describe_difference,
-    describe_remedy,
-    headline,
     lower_first,
     most_accurate,
-    other_attitude,
+    on_device,
 )
+from resomap.report.text.choice import caveats, describe_remedy, headline, other_attitude
 from resomap.report.text.confounds import confound_name, differing, unaccepted
+from resomap.report.text.exports import (
+    export_sentences,
+    is_unproven_int8,
+    unmeasured_sentences,
+)
 from resomap.report.text.format import candidate_name, join_first, join_names
 from resomap.text import agree, format_count, format_percent, format_points
 
@@ -29,6 +32,7 @@ def answer_lines(choice: ChoiceRecord, progress: Progress) -> Iterator[str]:
     """Yield the answer, and how far the sweep is."""
     yield headline(choice)
     parts: list[tuple[str, Iterator[str]]] = [
+        ("Device", _device(choice)),
         ("How sure", _certainty(choice)),
         ("Gives up", _loss(choice)),
         ("Runner-up", _runner_up(choice)),
@@ -36,12 +40,20 @@ def answer_lines(choice: ChoiceRecord, progress: Progress) -> Iterator[str]:
         ("Open", _open_question(choice)),
         ("Otherwise", other_attitude(choice) if choice["choice"] else iter(())),
         ("Excluded", _exclusions(choice)),
+        ("Unmeasured", unmeasured_sentences(choice)),
+        ("Exports", export_sentences(choice)),
         ("Caution", caveats(choice) if choice["choice"] else iter(())),
         ("Sweep", _progress(progress)),
     ]
     for name, sentences in parts:
         for number, sentence in enumerate(sentences):
             yield f"{'' if number else name:<{INDENT}}{sentence}"
+
+
+def _device(choice: ChoiceRecord) -> Iterator[str]:
+    """Yield where the cost was measured, unless it was by the profiles of the sweep."""
+    if choice.get("device"):
+        yield f"All costs were measured{on_device(choice)}, and none on the machine of the sweep."
 
 
 def _certainty(choice: ChoiceRecord) -> Iterator[str]:
@@ -51,6 +63,8 @@ def _certainty(choice: ChoiceRecord) -> Iterator[str]:
         return
     if not choice["comparisons"]:
         yield "There is no other candidate to compare it with."
+        if is_unproven_int8(choice):
+            yield "It is not shown to keep the accuracy that it has in fp32."
         return
     margin, rules = format_points(choice["rules"]["margin"]), choice["rules"]
     confidence = f"{100 * rules['confidence']:g} %"
@@ -67,6 +81,11 @@ def _certainty(choice: ChoiceRecord) -> Iterator[str]:
         yield (
             f"It would be within {margin} of every other candidate, but their runs differ in "
             f"{differing(confounds)}, and what that changes is unknown."
+        )
+    elif is_unproven_int8(choice) and choice["regret"]["at_most"] <= rules["margin"]:
+        yield (
+            f"It would be within {margin} of every other candidate, but it is not shown to keep "
+            "the accuracy that it has in fp32."
         )
     else:
         yield f"Not shown to be within {margin} of every other candidate: it may lose {at_most}."
@@ -89,7 +108,7 @@ def _runner_up(choice: ChoiceRecord) -> Iterator[str]:
     """Yield the second choice."""
     runner_up = choice["runner_up"]
     if runner_up:
-        facts = lower_first(cell_facts(runner_up, choice["rules"]))
+        facts = lower_first(cell_facts(runner_up, choice))
         yield f"{candidate_name(runner_up)}, {facts}."
 
 

@@ -4,20 +4,27 @@ from collections.abc import Iterator
 from typing import Any
 
 from resomap.analysis.decision.advice import SEEDS_FOR_IMAGES
+from resomap.report.text.candidate import (
+    accuracy_interval,
+    cell_facts,
+    describe_difference,
+    lower_first,
+    most_accurate,
+    on_device,
+    within_budgets,
+)
 from resomap.report.text.confounds import (
     acceptance,
     confound_sentences,
     differing,
     unaccepted,
 )
+from resomap.report.text.exports import export_sentences, unmeasured_sentences
 from resomap.report.text.format import candidate_name, cell_name, join_first
 from resomap.text import (
     agree,
-    format_confidence,
     format_count,
-    format_interval,
     format_milliseconds,
-    format_number,
     format_percent,
     format_points,
 )
@@ -65,6 +72,8 @@ def _headline(choice: ChoiceRecord) -> str:
         return _nothing_learned(choice)
     if choice["status"] == "none":
         excluded = len(choice["excluded"])
+        if not excluded and choice.get("unmeasured"):
+            return f"No choice: no cell was measured{on_device(choice)}."
         if not excluded:
             return "No choice: no run of this sweep has a result."
         cells = format_count(excluded, "cell")
@@ -76,14 +85,14 @@ def _headline(choice: ChoiceRecord) -> str:
     if choice["status"] == "undecided":
         return _undecided_headline(choice)
     why = _why_chosen(choice) if choice["status"] == "chosen" else _why_best(choice)
-    facts = cell_facts(choice["choice"], choice["rules"])
+    facts = cell_facts(choice["choice"], choice)
     return f"Choose {candidate_name(choice['choice'])}: {why}. {facts}."
 
 
 def _nothing_learned(choice: ChoiceRecord) -> str:
     """Return that no cell beats the majority class, with the accuracy of the best one."""
     baseline, best = choice["baseline"], choice["best"]
-    accuracy = _interval(best["test_accuracy"], choice["rules"]["confidence"])
+    accuracy = accuracy_interval(best["test_accuracy"], choice["rules"]["confidence"])
     return (
         f"Nothing was learned: no cell is shown to beat {_majority(baseline)}. "
         f"The best on validation images, {candidate_name(best)}, has test accuracy {accuracy}."
@@ -133,16 +142,6 @@ def _why_best(choice: ChoiceRecord) -> str:
     return f"{most_accurate(choice)}. Every cheaper cell is shown to be worse by more than {margin}"
 
 
-def most_accurate(choice: ChoiceRecord) -> str:
-    """Return what the best cell is, which excluded cells may surpass."""
-    return f"the most accurate cell{within_budgets(choice)} on validation images"
-
-
-def within_budgets(choice: ChoiceRecord) -> str:
-    """Return ` within the budgets`, or nothing where all candidates are."""
-    return " within the budgets" if choice["excluded"] else ""
-
-
 def _undecided_headline(choice: ChoiceRecord) -> str:
     """Return what is open, what would decide it, and what to take until then."""
     needed, margin = choice["needed"], format_points(choice["rules"]["margin"])
@@ -152,13 +151,8 @@ def _undecided_headline(choice: ChoiceRecord) -> str:
     )
     if choice["rules"]["attitude"] == "frugal":
         text += f"{_why_frugal(choice)}. "
-        return f"{text}{cell_facts(choice['choice'], choice['rules'])}."
-    return f"{text}{lower_first(cell_facts(choice['choice'], choice['rules']))}."
-
-
-def lower_first(text: str) -> str:
-    """Return the text with its first letter in lower case."""
-    return f"{text[0].lower()}{text[1:]}"
+        return f"{text}{cell_facts(choice['choice'], choice)}."
+    return f"{text}{lower_first(cell_facts(choice['choice'], choice))}."
 
 
 def describe_remedy(needed: ChoiceRecord) -> str:
@@ -189,26 +183,6 @@ def _no_remedy(seeds: int) -> str:
     return "No affordable number of seeds or test images would probably decide it"
 
 
-def cell_facts(cell: ChoiceRecord, rules: ChoiceRecord) -> str:
-    """Return the test accuracy of a cell with its interval, and its latency."""
-    accuracy = f"Test accuracy {_interval(cell['test_accuracy'], rules['confidence'])}"
-    if cell["latency_ms_p50"] is None:
-        return accuracy
-    return f"{accuracy}, {format_milliseconds(cell['latency_ms_p50'])} per image"
-
-
-def _interval(interval: ChoiceRecord, confidence: float) -> str:
-    """Return `0.975 (95 % interval 0.968-0.981)`."""
-    ends = format_interval(interval["low"], interval["high"], 3)
-    return f"{interval['mean']:.3f} ({format_confidence(confidence)} {ends})"
-
-
-def describe_difference(interval: ChoiceRecord) -> str:
-    """Return a difference of accuracies: `1.2 points (interval 0.4 to 2.0)`."""
-    low, high = (format_number(100 * interval[end], 1) for end in ("low", "high"))
-    return f"{format_points(interval['mean'])} (interval {low} to {high})"
-
-
 def _reasons(choice: ChoiceRecord) -> Iterator[str]:
     """Yield the sentences below the headline."""
     rules = choice["rules"]
@@ -222,6 +196,8 @@ def _reasons(choice: ChoiceRecord) -> Iterator[str]:
         yield from _control(choice)
         yield from caveats(choice)
     yield from _exclusions(choice["excluded"])
+    yield from unmeasured_sentences(choice)
+    yield from export_sentences(choice)
     budgets = {key for key in rules if key.startswith(("max_", "min_"))} - {"max_failed_seeds"}
     if rules["alarms"] == "allowed" and not any(rules[key] for key in budgets):
         yield "No budget was set (report.max_latency_ms, report.min_accuracy and others)."
@@ -243,7 +219,7 @@ def _exclusions(excluded: list[ChoiceRecord]) -> Iterator[str]:
 def _selection(choice: ChoiceRecord) -> Iterator[str]:
     """Yield how the cells compare on validation images, and what the choice gives up."""
     best, rules = choice["best"], choice["rules"]
-    accuracy = _interval(best["val_accuracy"], rules["confidence"])
+    accuracy = accuracy_interval(best["val_accuracy"], rules["confidence"])
     yield f"Best on validation images: {candidate_name(best)}, accuracy {accuracy}."
     yield TESTED_ON[choice["tested_on"]]
     # Stated before the comparisons: what is not detected is open, not absent.
@@ -266,7 +242,7 @@ def _selection(choice: ChoiceRecord) -> Iterator[str]:
     yield from other_attitude(choice)
     if choice["runner_up"]:
         runner_up = choice["runner_up"]
-        facts = lower_first(cell_facts(runner_up, rules))
+        facts = lower_first(cell_facts(runner_up, choice))
         yield f"Runner-up: {candidate_name(runner_up)}, {facts}."
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from resomap.report.text.choice import most_accurate, within_budgets
+from resomap.report.text.candidate import most_accurate, within_budgets
 from resomap.report.text.confounds import unaccepted
 from resomap.report.text.format import candidate_name
 from resomap.text import format_points

@@ -6,7 +6,7 @@ from resomap.report.text.format import (
     format_energy,
     format_estimate,
     format_latency,
-    variant_name,
+    way_name,
 )
 from resomap.text import format_count, format_percent
 
@@ -119,7 +119,7 @@ def inversion_sentence(finding: Finding) -> str:
     return (
         f"A larger image is faster: {subject['model']} takes {ratio} times as long at "
         f"{subject['larger']} px as at {subject['resolution']} px "
-        f"({variant_name(subject['variant'])}, batch {subject['batch_size']}). "
+        f"({way_name(subject)}, batch {subject['batch_size']}). "
         f"This is shown with {100 * joint.value:g} % confidence for the "
         f"{format_count(joint.n or 0, 'step')} of the sweep together. "
         "Something other than the number of pixels decides its time there."

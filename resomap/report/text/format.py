@@ -12,10 +12,15 @@ from resomap.text import (
     format_percent,
 )
 
-MODE_NAMES = {"bn": "BatchNorm recalibrated", "finetune": "fine-tuned"}
+MODE_NAMES = {"bn": "BatchNorm recalibrated", "finetune": "fine-tuned", "int8": "int8"}
 """What was done to a network for the resolution at which it predicts."""
 # Variants whose key does not read well; others are shown by their key.
-VARIANT_NAMES = {"cuda_graph": "CUDA graph", "training_step": "training step"}
+VARIANT_NAMES = {
+    "cuda_graph": "CUDA graph",
+    "training_step": "training step",
+    "onnxruntime": "ONNX Runtime",
+    "openvino": "OpenVINO",
+}
 
 
 def join_names(names: Iterable[Any]) -> str:
@@ -60,10 +65,15 @@ def variant_name(variant: str) -> str:
     return VARIANT_NAMES.get(variant, variant)
 
 
+def way_name(subject: Mapping[Any, Any]) -> str:
+    """Return the variant of a measurement, and a precision other than fp32: `eager in bf16`."""
+    name, precision = variant_name(subject["variant"]), subject["precision"]
+    return name if precision == "fp32" else f"{name} in {precision}"
+
+
 def measurement_name(subject: Mapping[Any, Any]) -> str:
     """Return the name of a measurement: `tiny_cnn at 24 px (eager, batch 1)`."""
-    variant = variant_name(subject["variant"])
-    return f"{cell_name(subject)} ({variant}, batch {subject['batch_size']})"
+    return f"{cell_name(subject)} ({way_name(subject)}, batch {subject['batch_size']})"
 
 
 def shorten_name(name: str, most: int = 22) -> str:

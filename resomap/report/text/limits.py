@@ -33,7 +33,7 @@ MISSING = {
 # Neither is an error: both are what the machine can do.
 UNMEASURED = {
     "infeasible": "did not fit into memory",
-    "unsupported": "cannot be run on this machine",
+    "unsupported": "cannot be run in this way on this machine",
 }
 
 
@@ -96,8 +96,9 @@ def _disturbed(finding: Finding) -> str:
 
 
 def _unmeasured(finding: Finding) -> str:
-    words = UNMEASURED[finding.subject["status"]]
-    return f"{_share_of_measurements(finding)} {words}{_measurements(finding)}."
+    words, reasons = UNMEASURED[finding.subject["status"]], finding.subject["reasons"]
+    sentence = f"{_share_of_measurements(finding)} {words}{_measurements(finding)}."
+    return f"{sentence} {join_first(reasons, MAX_NAMED, '; ')}." if reasons else sentence
 
 
 def _share_of_measurements(finding: Finding) -> str:

@@ -69,3 +69,24 @@ def test_packages_of_runtimes_that_are_not_asked_for_are_not_needed(defaults, mo
 def test_unknown_key_is_refused(defaults):
     with pytest.raises(ConfigError, match=r"unknown key system\.deploy\.device"):
         build(defaults, device="pi5")
+
+
+def test_missing_packages_of_each_key_have_a_line_each(defaults, monkeypatch):
+    monkeypatch.setattr(
+        deploy_section,
+        "find_spec",
+        lambda name: None if name in ("onnxruntime", "openvino") else 1,
+    )
+    with pytest.raises(ConfigError) as error:
+        check_deploy_packages(build(defaults), ("eager", "openvino-int8"))
+    assert str(error.value).splitlines() == [
+        "config/system.yaml: system.deploy: onnxruntime is not installed: install with "
+        "`pip install 'resomap[deploy]'`",
+        "config/system.yaml: system.profiling.variants: onnxruntime, openvino are not installed: "
+        "install with `pip install 'resomap[deploy,openvino]'`",
+    ]
+
+
+def test_variants_of_torch_need_no_package(monkeypatch):
+    monkeypatch.setattr(deploy_section, "find_spec", lambda _: None)
+    check_deploy_packages(None, ("eager", "compiled-bf16", "training_step"))

@@ -1,4 +1,6 @@
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -105,3 +107,25 @@ def test_file_that_is_no_export_is_refused(content):
 def test_truncated_file_is_refused(exported):
     with pytest.raises(ExportError, match="damaged"):
         read_record(exported.content[: len(exported.content) // 2])
+
+
+def test_fork_can_train_after_an_export():
+    # In a process of its own, whose first backward pass comes after the export.
+    code = """
+import os, torch
+from resomap.deploy.export import export_network
+from tests.exported_networks import SIDE, build_convolutional
+network = build_convolutional()
+export_network(network, SIDE, "small")
+step = lambda: network(torch.zeros(2, 3, SIDE, SIDE)).sum().backward()
+step()
+child = os.fork()
+if child == 0:
+    step()
+    os._exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.split() == ["7"]

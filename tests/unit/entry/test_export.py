@@ -13,6 +13,7 @@ from resomap.data.store.store import open_store
 from resomap.deploy import quantise
 from resomap.deploy import run as deploy_run
 from resomap.deploy.export import read_record
+from resomap.deploy.sessions import compute_logits, open_session
 from resomap.entry import export, prepare_data, resize_data
 from resomap.entry.exported_run import open_images
 from resomap.models.registry import build_model, resize_network
@@ -72,8 +73,12 @@ def weights(tmp_path_factory, config, data) -> Path:
     return path
 
 
+def build_export(config, eval_resolution):
+    return build_job(config, jobs.Export, **WILDCARDS, eval_resolution=eval_resolution)
+
+
 def run_export(folder, config, data, weights, eval_resolution="16", **changes):
-    job = build_job(config, jobs.Export, **WILDCARDS, eval_resolution=eval_resolution)
+    job = build_export(config, eval_resolution)
     return export_files(job.model_copy(update=changes), folder, data, weights)
 
 
@@ -94,7 +99,12 @@ def test_run_is_exported_at_a_test_resolution(tmp_path, config, data, weights, s
     record, logits = run_export(tmp_path, config, data, weights, side)
     assert (record["status"], record["reason"]) == ("deployable", None)
     assert (record["parity"]["images"], record["parity"]["flips"]) == (24, 0)
-    assert logits.keys() == {"label", "torch", "fp32", "int8"}
+    assert logits.keys() == {"label", "torch", "fp32", "int8", "val_int8"}
+    # The choice reads validation images, which are others than those of the test.
+    assert (len(logits["int8"]), len(logits["val_int8"])) == (24, 16)
+    session = open_session((tmp_path / "int8.onnx").read_bytes())
+    batches = open_images(build_export(config, side), open_store(data)).selection()
+    assert np.array_equal(logits["val_int8"], compute_logits(session, batches))
     assert np.abs(logits["torch"] - logits["fp32"]).max() < 1e-4
     for precision in ("fp32", "int8"):
         inside = read_record((tmp_path / f"{precision}.onnx").read_bytes())

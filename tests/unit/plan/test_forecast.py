@@ -107,6 +107,15 @@ def test_profile_counts_shapes_and_threads(defaults):
     assert forecast.profile_seconds([RECORD] * 3, profiling) == pytest.approx([3 + 12, 4 + 24])
 
 
+def test_profile_in_runtimes_counts_their_exports(defaults):
+    profiling = cpu_config(defaults).system.profiling
+    alone, beside = (
+        forecast.profile_seconds([RECORD] * 3, profiling.model_copy(update={"variants": names}))
+        for names in (("eager", "compiled"), ("eager", "onnxruntime"))
+    )
+    assert beside - alone == pytest.approx([3 * forecast.EXPORT_SECONDS] * 2)
+
+
 def test_images_count_as_memory_unless_memory_mapped():
     side = 256  # 420 images of 192 KiB
     assert forecast.add_image_memory(RECORD, side, IMAGES, crops_native=False) == {

@@ -6,7 +6,7 @@ from resomap.models.custom import SimpleCNN
 from resomap.profiling import cells
 from resomap.profiling.cells import largest_batch, sweep_sizes
 from resomap.profiling.memory import Growth
-from resomap.profiling.variants import Variant, Workload
+from resomap.profiling.variants import UnsupportedError, Variant, Workload
 
 torch.set_num_threads(1)
 
@@ -74,3 +74,21 @@ def test_memory_of_a_captured_graph_belongs_to_its_cell(monkeypatch):
     cell = cells._measure_memory(workload, torch.zeros(1))
     assert (cell.peak_bytes, cell.reserved_bytes) == (130, 150)
     assert cell.highest_peak_bytes == 137
+
+
+def test_memory_of_a_runtime_is_that_of_its_own_process(monkeypatch):
+    monkeypatch.setattr(cells, "growth_bytes", None)
+    workload = Workload(lambda: None, lambda: 0, growth=Growth(50, None, 60), file_bytes=40)
+    cell = cells._measure_memory(workload, torch.zeros(1))
+    assert (cell.peak_bytes, cell.highest_peak_bytes, cell.reserved_bytes) == (50, 60, None)
+
+
+def test_batch_of_an_unsupported_variant_does_not_fit():
+    def refuse(*_: object) -> Workload:
+        raise UnsupportedError("it cannot be exported")
+
+    profiling = Profiling.model_construct(max_seconds=10.0)
+    variant = Variant("onnxruntime", "fp32", "contiguous")
+    model = SimpleCNN(3, channels=[2, 4])
+    fits = cells._fit_test(model, variant, 8, profiling, torch.device("cpu"), refuse)
+    assert not fits(1)

@@ -1,6 +1,7 @@
 import json
 import multiprocessing
 import os
+import threading
 import time
 
 import pytest
@@ -9,10 +10,19 @@ from torch import nn
 
 from resomap.config.schema import Profiling
 from resomap.models.custom import SimpleCNN
+from resomap.profiling import profile as profile_module
+from resomap.profiling.cells import CellMeasurement, CellSpec
 from resomap.profiling.energy import Energy
-from resomap.profiling.profile import ENERGY_KEYS, measure_stages, profile_model
+from resomap.profiling.memory import MIB, Growth
+from resomap.profiling.profile import (
+    ENERGY_KEYS,
+    measure_stages,
+    profile_model,
+    unsupported_reasons,
+)
 from resomap.profiling.summary import count_macs
-from resomap.profiling.timing import Clock
+from resomap.profiling.timing import Clock, ProcessClock, Timing
+from resomap.profiling.variants import UnsupportedError, Variant, Workload
 
 torch.set_num_threads(1)
 
@@ -142,6 +152,99 @@ def test_each_variant_has_records_of_its_own(model: nn.Module):
     assert step["inference_images_per_second"] is None
     assert step["peak_memory_mib"] > cells[1]["peak_memory_mib"]
     assert step["activations_mib"] > cells[1]["activations_mib"]
+
+
+class FakeRuntime:
+    """Builds workloads that count their calls, of files of 3 MiB; int8 is unsupported."""
+
+    def __init__(self) -> None:
+        self.calls = dict[str, int]()
+        self.devices = set[str]()
+
+    def build(self, model: nn.Module, variant: Variant, images: torch.Tensor) -> Workload:
+        self.devices.add(images.device.type)
+        if variant.precision == "int8":
+            raise UnsupportedError("it cannot be quantised")
+
+        def run() -> None:
+            self.calls[variant.mode] = self.calls.get(variant.mode, 0) + len(images)
+
+        growth = Growth(5 * MIB, None, 6 * MIB)
+        return Workload(run, lambda: 0, growth=growth, file_bytes=3 * MIB)
+
+
+def test_runtimes_are_measured_beside_eager(model: nn.Module):
+    runtime, variants = FakeRuntime(), ("onnxruntime", "eager", "openvino", "openvino-int8")
+    settings = SETTINGS.model_copy(update={"variants": variants})
+    cells = profile_model({8: model}, settings, CPU, "fp32", runtime.build)["cells"]
+    names = ("variant", "precision", "memory_format", "batch_size", "status", "device")
+    assert [tuple(cell[name] for name in names) for cell in cells] == [
+        ("onnxruntime", "fp32", "contiguous", 1, "ok", "cpu"),
+        ("onnxruntime", "fp32", "contiguous", 4, "ok", "cpu"),
+        ("eager", "fp32", "channels_last", 1, "ok", "cpu"),
+        ("eager", "fp32", "channels_last", 4, "ok", "cpu"),
+        ("openvino", "fp32", "contiguous", 1, "ok", "cpu"),
+        ("openvino", "fp32", "contiguous", 4, "ok", "cpu"),
+        ("openvino", "int8", "contiguous", 1, "unsupported", "cpu"),
+        ("openvino", "int8", "contiguous", 4, "unsupported", "cpu"),
+    ]
+    assert all(cell.keys() == RECORD_KEYS for cell in cells)
+    assert all(count > 15 for count in runtime.calls.values())
+    batch, unsupported = cells[1], cells[-1]
+    assert batch["inference_images_per_second"] == pytest.approx(4000 / batch["latency_ms_p50"])
+    assert (batch["peak_memory_mib"], batch["peak_memory_mib_highest"]) == (5, 6)
+    assert (batch["model_size_mib"], batch["activations_mib"]) == (3, None)
+    assert len(batch["ratio_rounds"]) >= 5
+    assert unsupported["why_invalid"] == "it cannot be quantised"
+    assert (unsupported["n"], unsupported["model_size_mib"]) == (0, None)
+    assert unsupported_reasons(cells) == {"openvino, int8: it cannot be quantised"}
+
+
+def test_runtimes_beside_a_gpu_have_a_reference_on_the_cpu(model: nn.Module, monkeypatch):
+    # Timed on no device: only where each cell belongs, and which reference it has.
+    timed = []
+
+    def time_cells(cells, profiling, device):
+        timed.append((device.type, [spec.variant.mode for spec in cells]))
+        return Timing()
+
+    monkeypatch.setattr("resomap.profiling.profile._time_cells", time_cells)
+    cells = {
+        CellSpec(Variant(mode, "fp32", "contiguous"), 8, 1): CellMeasurement()
+        for mode in ("eager", "openvino", "onnxruntime", "compiled")
+    }
+    gpu = torch.device("cuda")
+    references = profile_module._time_by_device(cells, SETTINGS, gpu)
+    assert timed == [("cuda", ["eager", "compiled"]), ("cpu", ["openvino", "onnxruntime"])]
+    assert list(references) == ["reference", "cpu_reference"]
+    timed.clear()
+    assert list(profile_module._time_by_device(cells, SETTINGS, CPU)) == ["reference"]
+    assert timed == [("cpu", ["eager", "openvino", "onnxruntime", "compiled"])]
+
+
+def test_runtimes_beside_a_gpu_are_recorded_as_of_the_cpu(model: nn.Module):
+    specs = [
+        CellSpec(Variant(mode, "fp32", "contiguous"), 8, 1) for mode in ("eager", "openvino")
+    ]
+    cells = dict.fromkeys(specs, CellMeasurement())
+    records = profile_module._cell_records({8: model}, cells, torch.device("cuda"))
+    assert [record["device"] for record in records] == ["cuda", "cpu"]
+
+
+def test_runtime_waiting_for_its_threads_does_not_look_crowded():
+    clock = ProcessClock()
+    wall, cpu = clock.wall(), clock.cpu()
+
+    def spin() -> None:
+        while clock.wall() < wall + 0.3:
+            pass
+
+    own = time.thread_time()
+    worker = threading.Thread(target=spin)
+    worker.start()
+    worker.join()
+    assert time.thread_time() - own < 0.1
+    assert clock.cpu() - cpu > 0.1
 
 
 def test_batch_sweep_ends_at_the_largest_batch(model: nn.Module, monkeypatch):

@@ -34,6 +34,9 @@ def model() -> nn.Module:
         ("compiled-fp16", Variant("compiled", "fp16", "channels_last")),
         ("eager-fp32-contiguous", Variant("eager", "fp32", "contiguous")),
         ("training_step-contiguous", Variant("training_step", "bf16", "contiguous")),
+        # Whatever PyTorch trains in, and in whatever format.
+        ("onnxruntime", Variant("onnxruntime", "fp32", "contiguous")),
+        ("openvino-int8", Variant("openvino", "int8", "contiguous")),
     ],
 )
 def test_variant_name_falls_back_to_defaults(name, variant):
@@ -88,6 +91,18 @@ def test_tf32_without_gpu_is_unsupported(model: nn.Module):
         variant = Variant(mode, "tf32", "channels_last")
         with pytest.raises(UnsupportedError, match="NVIDIA GPUs only"):
             build_workload(model, variant, torch.randn(1, 3, 8, 8))
+
+
+def test_runtimes_stay_on_the_cpu_beside_a_gpu():
+    gpu = torch.device("cuda")
+    assert parse_variant("openvino", "fp32", "channels_last").device(gpu) == CPU
+    assert parse_variant("eager", "fp32", "channels_last").device(gpu) == gpu
+
+
+def test_runtimes_exclude_other_variants_and_are_named_once():
+    names = ("eager", "openvino-int8", "openvino", "onnxruntime-int8")
+    assert variants.runtimes_of(names) == ["onnxruntime", "openvino"]
+    assert variants.runtimes_of(("eager", "training_step")) == []
 
 
 @pytest.fixture

@@ -57,6 +57,17 @@ def test_missing_runtime_is_named_before_the_networks(tmp_path, monkeypatch):
         )
 
 
+def test_missing_runtime_of_a_profile_is_named_before_the_networks(tmp_path, monkeypatch):
+    monkeypatch.setattr(deploy, "find_spec", lambda name: None if name == "openvino" else 1)
+    values = {"profiling": {"variants": ["eager", "openvino"]}}
+    with pytest.raises(ConfigError) as error:
+        check_networks(build_config({**SMALL, "system": values}), tmp_path / "c.json")
+    assert str(error.value) == (
+        "config/system.yaml: system.profiling.variants: openvino is not installed: install with "
+        "`pip install 'resomap[openvino]'`"
+    )
+
+
 def test_lines_of_a_download_stay_out_of_the_message(tmp_path, monkeypatch):
     stderr = "Downloading: https://x/y.pth\nerror: training.start: one\nmodels: two\n"
     failed = SimpleNamespace(returncode=1, stderr=stderr)

@@ -87,8 +87,10 @@ def test_disturbed_measurements_count_reasons(tables: Tables) -> None:
 def test_unmeasured_cells_are_found_by_status(tables: Tables) -> None:
     profiles = tables.profiles.copy()
     profiles.loc[profiles["resolution"] == 96, "status"] = "infeasible"
-    profiles.loc[0, "status"] = "unsupported"
+    profiles = profiles.astype({"why_invalid": object})
+    profiles.loc[0, ["status", "why_invalid"]] = ["unsupported", "it cannot be exported"]
     found = unmeasured(profiles)
+    assert [finding.subject["reasons"] for finding in found] == [[], ["it cannot be exported"]]
     assert [finding.subject["status"] for finding in found] == ["infeasible", "unsupported"]
     assert [finding.numbers["measurements"].value for finding in found] == [6, 1]
 

@@ -32,6 +32,23 @@ def test_candidate_is_named_by_what_differs(changes: dict[str, Any], expected: s
     assert text.candidate_name({"model": "tiny_cnn", **plain, **changes}) == expected
 
 
+@pytest.mark.parametrize(
+    ("way", "expected"),
+    [
+        (("eager", "fp32"), "eager"),
+        (("eager", "bf16"), "eager in bf16"),
+        (("onnxruntime", "int8"), "ONNX Runtime in int8"),
+        (("openvino", "fp32"), "OpenVINO"),
+    ],
+)
+def test_way_of_running_names_a_precision_below_fp32(
+    way: tuple[str, str], expected: str
+) -> None:
+    subject = {"model": "tiny_cnn", "resolution": 24, "batch_size": 1}
+    subject |= {"variant": way[0], "precision": way[1]}
+    assert text.measurement_name(subject) == f"tiny_cnn at 24 px ({expected}, batch 1)"
+
+
 def test_long_lists_count_the_rest() -> None:
     assert text.join_first(["a", "b", "c"], 3) == "a, b, c"
     assert text.join_first(["a", "b", "c"], 2, "; ") == "a; b and 1 more"

@@ -1,0 +1,137 @@
+"""The command `resomap choose`: the choice from the results of a sweep, for a device and budgets."""
+
+import json
+import shutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from resomap.config.deploy import DEPLOY_KEY, device_name
+from resomap.config.flags import apply_flags, parse_names, parse_recalls
+from resomap.config.load import SHIPPED_CONFIG, load_config
+from resomap.config.schema import Config
+from resomap.errors import ConfigError, suggest
+from resomap.text import wrap_lines
+from resomap.workflow.lifecycle import RUN_CONFIG, read_run_config
+
+if TYPE_CHECKING:
+    from resomap.analysis.decision.inputs import DeviceCosts
+
+Directory = Annotated[
+    Path, typer.Argument(help="Directory in which the sweep ran; it holds results/.")
+]
+Budget = Annotated[float | None, typer.Option(help="Budget; see config/README.md.")]
+# Exit codes, for scripts: nothing is certified, and nothing can be chosen.
+UNDECIDED, NO_CHOICE = 3, 4
+MAX_COLUMNS = 100  # longer lines are hard to read
+
+
+def choose(
+    directory: Directory = Path(),
+    device: Annotated[
+        str | None,
+        typer.Option(help="Device of system.deploy.measurements whose cost decides: pi5."),
+    ] = None,
+    configfile: Annotated[
+        list[Path] | None,
+        typer.Option(help="YAML file of the sweep, if it changed since. Repeatable."),
+    ] = None,
+    max_latency_ms: Budget = None,
+    max_peak_memory_mib: Budget = None,
+    max_model_size_mib: Budget = None,
+    max_energy_j_per_image: Budget = None,
+    max_macs: Budget = None,
+    min_accuracy: Budget = None,
+    min_balanced_accuracy: Budget = None,
+    min_localisation: Budget = None,
+    min_recall: Annotated[
+        list[str] | None,
+        typer.Option(help="Budget of a class: CLASS=0.9. Repeat it for several."),
+    ] = None,
+    alarms: Annotated[str | None, typer.Option(help="allowed or forbidden.")] = None,
+    max_failed_seeds: Annotated[int | None, typer.Option(help="Budget.")] = None,
+    accept_confounds: Annotated[
+        list[str] | None,
+        typer.Option(help="Differences between runs that may stand: device. Repeatable."),
+    ] = None,
+    attitude: Annotated[str | None, typer.Option(help="certified or frugal.")] = None,
+    margin: Annotated[
+        float | None, typer.Option(help="Accuracy that may be lost: 0.02.")
+    ] = None,
+    confidence: Annotated[float | None, typer.Option(help="Confidence level: 0.95.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print choice.json.")] = False,
+) -> None:
+    """Choose a model and a resolution from the results of a sweep, finished or not.
+
+    Flags replace the keys of the same name in the section `report` of its configuration. The
+    exit code is 0 where a candidate is chosen, 3 where it is undecided, 4 where there is none.
+    """
+    flags = dict(locals())
+    # Imported here: `check` and `status` need no statistics, which take a second to load.
+    from resomap.analysis.decision.choice import choose as choose_candidate
+    from resomap.analysis.decision.inputs import read_inputs
+    from resomap.report.text.answer import INDENT, answer_lines
+    from resomap.report.text.choice import describe_choice
+
+    for name in ("directory", "device", "configfile", "as_json"):
+        del flags[name]
+    flags["min_recall"] = parse_recalls(min_recall or ())
+    flags["accept_confounds"] = parse_names(accept_confounds or ())
+    if configfile:
+        config = load_config(SHIPPED_CONFIG, configfile)
+    else:
+        config = read_run_config(directory)
+    rules = apply_flags(config.report, flags)
+    results = directory / "results"
+    costs = None if device is None else read_device(device, config, results)
+    sweep = read_inputs(results, config, rules, costs)
+    record = choose_candidate(
+        sweep.candidates,
+        rules,
+        sweep.classes,
+        sweep.accuracies,
+        device=device,
+        exports=sweep.exports,
+    )
+    if as_json:
+        typer.echo(json.dumps(describe_choice(record), indent=1))
+    else:
+        _print_wrapped(answer_lines(record, sweep.progress), INDENT)
+    codes = {"undecided": UNDECIDED, "none": NO_CHOICE, "nothing learned": NO_CHOICE}
+    raise typer.Exit(codes.get(record["status"], 0))
+
+
+def read_device(name: str, config: Config, results: Path) -> "DeviceCosts":
+    """Return the measurements of a device; ConfigError lists those of the configuration.
+
+    Files of other devices are not read, so that a damaged one of them does not matter here.
+    """
+    from resomap.analysis.decision.inputs import DeviceCosts
+    from resomap.deploy.measurements import read_measurements
+
+    deploy = config.system.deploy
+    files = deploy.measurements if deploy else ()
+    by_name = {device_name(path): path for path in files}
+    if name not in by_name:
+        known = f"known are {', '.join(by_name)}" if by_name else "it lists no file"
+        close = suggest(name, by_name, ()) if by_name else ""
+        hint = f"; {close}" if close.startswith("did you") else ""
+        raise ConfigError(
+            f"--device {name!r} is no device of {DEPLOY_KEY}.measurements: {known}{hint}\n"
+            f"{RUN_CONFIG} has the list of the last sweep; one that changed since is read with "
+            "--configfile mine.yaml"
+        )
+    # A relative path is one from where the sweep ran.
+    path = results.parent / by_name[name]
+    return DeviceCosts(name, read_measurements([path], results)[name])
+
+
+def _print_wrapped(lines: Iterable[str], indent: int) -> None:
+    """Print lines, wrapped where a person reads them; programs get one line a statement."""
+    if sys.stdout.isatty():
+        width = min(shutil.get_terminal_size().columns, MAX_COLUMNS)
+        lines = wrap_lines(lines, width, indent)
+    typer.echo("\n".join(lines))
