@@ -5,7 +5,7 @@ usage: python -m benchmarks.int8_loss PART --work DIR
 PART      sweeps    train and export, with `snakemake deploy` as a user would
           networks  fp32 against int8 of every exported cell, from deploy.csv
           methods   every calibration method and granularity on the same networks
-          all       one after another, about an hour on one idle core
+          all       one after another
 
 Everything is kept in DIR; what is there is not trained, fetched or quantised again. The
 photographs and the weights for them are fetched as `benchmarks.photographs` does it, and are no
@@ -20,7 +20,7 @@ import sys
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby, product
 from pathlib import Path
@@ -206,7 +206,8 @@ def _count_words(text: str) -> str:
 def compare_methods(options: Namespace) -> str:
     """Return what each method and granularity loses, for every cell."""
     rows = []
-    for cell in exported_cells(options.work):
+    for every_seed in exported_cells(options.work):
+        cell = replace(every_seed, folders=every_seed.folders[: options.seeds])
         job = cell.jobs[0]
         if options.models and job.architecture.name not in options.models:
             continue
@@ -234,7 +235,8 @@ def compare_methods(options: Namespace) -> str:
             print(*rows[-1], file=sys.stderr, flush=True)
     head = ("network", "calibration", "scales", "points lost", "same answer")
     return (
-        f"The same {CALIBRATION_IMAGES} training images, in ONNX Runtime; points lost as above. "
+        f"The same {CALIBRATION_IMAGES} training images, in ONNX Runtime; points lost as above, of "
+        "as many seeds as the last column has values. "
         "The last column is what a choice may look at: the mean squared error of the logits on "
         "validation images, by seed. Entropy and percentile hold every activation of all "
         f"calibration images in memory and are left out above {LARGEST_HISTOGRAM_SIDE} px."
@@ -275,6 +277,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--target", default="deploy", help="of the sweeps: `train` only trains")
     parser.add_argument("--models", nargs="*", help="of `methods`; all by default")
+    parser.add_argument("--seeds", type=int, help="of `methods`: the first ones; else all")
     options = parser.parse_args(arguments)
     if options.part in ("sweeps", "all"):
         run_sweeps(options)
