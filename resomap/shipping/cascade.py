@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from resomap.analysis.per_image.cascades import Cascade, CascadeOutcome
     from resomap.analysis.predictions import Cell
-    from resomap.deploy.cascade_bundle import CascadeFacts, GoldenDecisions
+    from resomap.deploy.cascades.bundle import CascadeFacts, GoldenDecisions
 
 TABLE = "cascades.csv"
 CLEAR = 1e-3
@@ -43,7 +43,7 @@ class ShippedCascade:
 
     def write(self, folder: Path) -> None:
         """Write the bundle into a folder."""
-        from resomap.deploy.cascade_bundle import write_cascade
+        from resomap.deploy.cascades.bundle import write_cascade
 
         write_cascade(
             folder,
@@ -55,7 +55,7 @@ class ShippedCascade:
 
     def prove(self, folder: Path) -> list[str]:
         """Return what the networks of the bundle do differently; empty where nothing."""
-        from resomap.deploy.cascade_bundle import prove_cascade
+        from resomap.deploy.cascades.bundle import prove_cascade
 
         problems = "; ".join(prove_cascade(folder))
         return [f"{self}: it does not answer as the sweep: {problems}"] if problems else []
@@ -181,7 +181,7 @@ def _decide(
     """Return which network answers the golden images, and what."""
     import numpy as np
 
-    from resomap.deploy.cascade_bundle import GoldenDecisions
+    from resomap.deploy.cascades.bundle import GoldenDecisions
 
     numbers = _numbers(outcome, place)[rows]
     labels = np.stack([each.golden.logits.argmax(axis=1) for each in shipments])
@@ -196,7 +196,7 @@ def _describe(
     import numpy as np
 
     from resomap.analysis.statistics import accuracy_interval, difference_interval
-    from resomap.deploy.cascade_bundle import CascadeFacts, CascadeStage
+    from resomap.deploy.cascades.bundle import CascadeFacts, CascadeStage
 
     cascade, confidence = fitted.cascade, config.report.confidence
     correct, passed = outcome.correct[place], outcome.passed[0][place]

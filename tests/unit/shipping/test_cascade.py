@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from resomap.cli import app
 from resomap.deploy.bundle import changed_files
-from resomap.deploy.cascade_bundle import prove_cascade
+from resomap.deploy.cascades.bundle import prove_cascade
 from tests.exported_sweep import (
     LATENCIES,
     SMALL_SIDE,

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from resomap.analysis.statistics import Interval
-from resomap.deploy import cascade, predict
+from resomap.deploy import predict
 from resomap.deploy.bundle import (
     CARD_FILE,
     GOLDEN_FILE,
@@ -23,6 +23,7 @@ from resomap.deploy.bundle import (
     require_runtime,
     write_fingerprints,
 )
+from resomap.deploy.cascades import cascade
 from resomap.system import files
 from resomap.text import (
     format_confidence,
