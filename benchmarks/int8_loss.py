@@ -5,7 +5,7 @@ usage: python -m benchmarks.int8_loss PART --work DIR
 PART      sweeps    train and export, with `snakemake deploy` as a user would
           networks  fp32 against int8 of every exported cell, from deploy.csv
           methods   every calibration method and granularity on the same networks
-          all       one after another, about an hour on one idle core
+          all       one after another
 
 Everything is kept in DIR; what is there is not trained, fetched or quantised again. The
 photographs and the weights for them are fetched as `benchmarks.photographs` does it, and are no
@@ -13,7 +13,6 @@ part of this repository.
 """
 
 import argparse
-import csv
 import json
 import os
 import subprocess
@@ -21,7 +20,7 @@ import sys
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby, product
 from pathlib import Path
@@ -32,7 +31,9 @@ import yaml
 
 from benchmarks import photographs
 from benchmarks.harness import ROOT, markdown, module_command, protocol, put_section
+from resomap.analysis.deploy_tables import deploy_rows
 from resomap.analysis.precision_loss import PrecisionLoss, measure_loss
+from resomap.analysis.profiles import Row
 from resomap.config.load import merge
 from resomap.data.store.store import open_store
 from resomap.deploy.quantise import (
@@ -50,7 +51,7 @@ from resomap.workflow.jobs import Export
 
 PAGE = Path(__file__).with_name("int8_loss.md")
 TITLE = "# What int8 loses\n"
-CONFIDENCE = 0.95
+CONFIDENCE, MARGIN = 0.95, 0.02
 LIBRARIES = ("onnxruntime", "openvino", "timm")
 SEEDS = [0, 1, 2]
 DEPLOY = {
@@ -158,46 +159,42 @@ class ExportedCell:
 def exported_cells(work: Path) -> Iterator[ExportedCell]:
     """Yield the cells of all sweeps with their exports."""
     for name in SWEEPS:
-        found = sorted((work / name / "results" / "deploy").glob("*/*/r*/seed*/at*"))
+        records = (work / name / "results" / "deploy").glob("*/*/r*/seed*/at*/export.json")
+        found = sorted(record.parent for record in records)
         for _, folders in groupby(found, key=lambda folder: folder.parents[1]):
             yield ExportedCell(work / name, tuple(folders))
 
 
-def deploy_rows(work: Path) -> Iterator[dict[str, str]]:
-    """Yield the rows of deploy.csv of all sweeps."""
-    for name in SWEEPS:
-        with (work / name / "results/tables/deploy.csv").open(newline="") as stream:
-            yield from csv.DictReader(stream)
-
-
 def compare_networks(options: Namespace) -> str:
     """Return fp32 against int8 of every cell, in both runtimes."""
-    rows, fp32 = [], dict[str, str]()
-    for row in deploy_rows(options.work):
-        if row["precision"] == "fp32":
-            fp32 = row
-            continue
-        lost = [100 * float(row[f"accuracy_lost{end}"]) for end in ("", "_low", "_high")]
-        rows.append(
-            (
-                f"{row['model']} at {row['train_resolution']} px",
-                row["runtime"],
-                f"{row['n_seeds']} x {row['n']}",
-                *(f"{float(each['accuracy']):.3f}" for each in (fp32, row)),
-                "{:.1f} ({:.1f} to {:.1f})".format(*lost),
-                f"{100 * float(row['agreement']):.1f} %",
-                "yes" if row["certified"] == "True" else "**no**",
-                _count_words(row["granularity"]),
-                f"{float(fp32['file_mib']):.2f} to {float(row['file_mib']):.2f}",
-            )
-        )
+    rows = []
+    for cell in exported_cells(options.work):
+        records = [folder / "export.json" for folder in cell.folders]
+        # Of an unfinished sweep, too: these are the rows of its deploy.csv so far.
+        found = list(deploy_rows(records, MARGIN, CONFIDENCE))
+        rows += [_describe_pair(*pair) for pair in zip(found[::2], found[1::2], strict=True)]
     head = ("network", "runtime", "seeds x test images", "fp32", "int8", "points lost")
     head += ("same answer", "certified", "scales, by seed", "MiB")
     return (
         "Accuracy on all test images, mean over the seeds. Points lost: accuracy in fp32 less that "
         f"in int8, with its paired {100 * CONFIDENCE:.0f} % interval over seeds and images. "
-        "Certified: the upper end is below the margin of the sweep, 2 points. "
+        f"Certified: the upper end is below {100 * MARGIN:.0f} points, the margin of the sweep. "
         f"The rows are those of `results/tables/deploy.csv`.\n\n{markdown(head, rows)}"
+    )
+
+
+def _describe_pair(fp32: Row, int8: Row) -> tuple[str, ...]:
+    lost = [100 * int8[f"accuracy_lost{end}"] for end in ("", "_low", "_high")]
+    return (
+        f"{int8['model']} at {int8['train_resolution']} px",
+        int8["runtime"],
+        f"{int8['n_seeds']} x {int8['n']}",
+        *(f"{each['accuracy']:.3f}" for each in (fp32, int8)),
+        "{:.1f} ({:.1f} to {:.1f})".format(*lost),
+        f"{100 * int8['agreement']:.1f} %",
+        "yes" if int8["certified"] else "**no**",
+        _count_words(int8["granularity"]),
+        f"{fp32['file_mib']:.2f} to {int8['file_mib']:.2f}",
     )
 
 
@@ -209,8 +206,11 @@ def _count_words(text: str) -> str:
 def compare_methods(options: Namespace) -> str:
     """Return what each method and granularity loses, for every cell."""
     rows = []
-    for cell in exported_cells(options.work):
+    for every_seed in exported_cells(options.work):
+        cell = replace(every_seed, folders=every_seed.folders[: options.seeds])
         job = cell.jobs[0]
+        if options.models and job.architecture.name not in options.models:
+            continue
         name = f"{job.architecture.name} at {job.resolution} px"
         methods = CALIBRATION_METHODS if job.resolution <= LARGEST_HISTOGRAM_SIDE else MINMAX
         for method, granularity in product(methods, GRANULARITIES):
@@ -235,7 +235,8 @@ def compare_methods(options: Namespace) -> str:
             print(*rows[-1], file=sys.stderr, flush=True)
     head = ("network", "calibration", "scales", "points lost", "same answer")
     return (
-        f"The same {CALIBRATION_IMAGES} training images, in ONNX Runtime; points lost as above. "
+        f"The same {CALIBRATION_IMAGES} training images, in ONNX Runtime; points lost as above, of "
+        "as many seeds as the last column has values. "
         "The last column is what a choice may look at: the mean squared error of the logits on "
         "validation images, by seed. Entropy and percentile hold every activation of all "
         f"calibration images in memory and are left out above {LARGEST_HISTOGRAM_SIDE} px."
@@ -275,6 +276,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("part", choices=["sweeps", *PARTS, "all"])
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--target", default="deploy", help="of the sweeps: `train` only trains")
+    parser.add_argument("--models", nargs="*", help="of `methods`; all by default")
+    parser.add_argument("--seeds", type=int, help="of `methods`: the first ones; else all")
     options = parser.parse_args(arguments)
     if options.part in ("sweeps", "all"):
         run_sweeps(options)

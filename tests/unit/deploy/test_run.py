@@ -16,6 +16,7 @@ require_packages("onnx", "onnxscript", "onnxruntime")
 IMAGES = draw_images(20)
 RUN_IMAGES = RunImages(
     test=lambda: [IMAGES[:16], IMAGES[16:]],
+    selection=lambda: [IMAGES[:8]],
     labels=np.arange(20) % 5,
     sources=[f"{number}.png" for number in range(20)],
     calibration=lambda: IMAGES,
