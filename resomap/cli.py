@@ -27,7 +27,7 @@ from resomap.errors import ConfigError, ResoMapError
 from resomap.packing import measure_pack
 from resomap.parity import parity
 from resomap.plan.forecast import estimate_minutes
-from resomap.shipping import ship
+from resomap.shipping.command import ship
 from resomap.status.summary import read_status
 from resomap.status.table import status_lines
 from resomap.system.gpu_listing import Gpu, has_nvidia_device, list_gpus

@@ -129,23 +129,6 @@ def find_cell(text: str | None, results: Path, config: Config) -> "Cell":
 
 
 @dataclass(frozen=True)
-class NativeImages:
-    """Images of the store at native resolution; those of a slice are read when it is an array."""
-
-    native: "np.ndarray"
-    rows: "np.ndarray"
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, part: Any) -> Any:
-        return NativeImages(self.native, self.rows[part])
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> "np.ndarray":
-        return self.native[self.rows]
-
-
-@dataclass(frozen=True)
 class RunSource:
     """What is needed to try preprocessings on a cell: test images, labels, a network per seed."""
 
@@ -169,6 +152,7 @@ def open_run(results: Path, config: Config, cell: "Cell", resolution: int) -> Ru
     """Load the finished runs of a cell for input of `resolution`."""
     from resomap.analysis.decision.inputs import open_sweep
     from resomap.analysis.predictions import finished_runs
+    from resomap.deploy.preprocessing_parity import NativeImages
 
     _, _, seeds, runs = open_sweep(results, config)
     finished = finished_runs([cell], seeds, runs)

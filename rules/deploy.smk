@@ -65,11 +65,14 @@ rule compare_exports:
 
 
 include: "devices.smk"
+include: "preprocessing.smk"
 
 
 rule deploy:
     input:
         rules.compare_exports.output,
+        rules.tabulate_preprocessing.output,
+        rules.check_preprocessing.output,
         targets.device_files(
             CONFIG,
             "results/tables/device_costs.csv",

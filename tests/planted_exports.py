@@ -74,9 +74,12 @@ def plant_run_export(
     networks["int8"]["quantisation"] = {"granularity": "per_tensor", "calibration_images": 256}
     architecture = {"family": "custom", "name": model}
     job = {"architecture": architecture, "resolution": px, "eval_resolution": px, "seed": seed}
+    job["runtimes"] = ["onnxruntime"]
     parity = {"images": len(stored["label"]), "flips": 0, "largest_difference": 1e-6}
     record = {
         "status": "deployable",
+        "reason": None,
+        "runtimes": {},
         "job": {**job, "precisions": ["fp32", "int8"]},
         "parity": parity,
         "networks": networks,

@@ -1,5 +1,7 @@
 """A finished sweep of one small network, trained for a second and evaluated as a sweep would."""
 
+from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -53,18 +55,23 @@ def write_images(folder: Path, each: int) -> None:
                     image.putalpha(200)
                 elif index % 5 == 2 and label != 2:
                     image = image.convert("L")
+                    # The same grey values in 16 bit.
+                    if index % 10 == 2:
+                        image = Image.fromarray(np.asarray(image).astype(np.uint16) * 257)
                 elif index % 5 >= 3:
                     path = path.with_suffix(".jpg")
                 save(path, image, exif=exif)
 
 
-def write_sweep(directory: Path, each: int = 60, **changes: Any) -> Config:
-    """Write results/ of one cell with two seeds, without receipts; returns its configuration."""
+def write_sweep(
+    directory: Path, each: int = 60, *, sides: Sequence[int] = (SIDE,), **changes: Any
+) -> Config:
+    """Write results/ of a cell a side, with two seeds and no receipts; returns its configuration."""
     write_images(directory / "images", each)
     values = merge(
         shipped_values(),
         {
-            "sweep": {"models": [MODEL], "resolutions": [SIDE], "seeds": list(SEEDS)},
+            "sweep": {"models": [MODEL], "resolutions": list(sides), "seeds": list(SEEDS)},
             "data": {
                 "dataset": "folder",
                 "folder": {"path": str(directory / "images"), "masks": None, "group": None},
@@ -79,38 +86,39 @@ def write_sweep(directory: Path, each: int = 60, **changes: Any) -> Config:
     write_run_config(values, results / "run_config.yaml")
     config = read_run_config(directory)
     prepare_store(config.data, results / "data")
-    resize_store(results / "data" / "manifest.json", SIDE, config.data.filter)
+    for side in sides:
+        resize_store(results / "data" / "manifest.json", side, config.data.filter)
     store = open_store(results / "data" / "manifest.json")
-    for seed in SEEDS:
-        _write_run(results, store, config, seed)
+    for side, seed in product(sides, SEEDS):
+        _write_run(results, store, config, side, seed)
     return config
 
 
-def _write_run(results: Path, store: Store, config: Config, seed: int) -> None:
+def _write_run(results: Path, store: Store, config: Config, side: int, seed: int) -> None:
     architecture = next(model for model in config.models if model.name == MODEL)
-    run = Path(architecture.family, MODEL, f"r{SIDE}", f"seed{seed}")
+    run = Path(architecture.family, MODEL, f"r{side}", f"seed{seed}")
     torch.manual_seed(seed)
-    model = build_model(architecture, store.num_classes, SIDE)
-    train(model, store)
+    model = build_model(architecture, store.num_classes, side)
+    train(model, store, side)
     metadata = {"status": "ok", "normalisation": {"mean": store.mean, "std": store.std}}
     save_weights(
         results / "checkpoints" / run / "best.safetensors", model.state_dict(), metadata
     )
     adapter = Adapter(store, CPU, config.evaluation, config.training, seed)
-    splits = predict_modes(model, adapter, [SIDE])
+    splits = predict_modes(model, adapter, [side])
     folder = results / "runs" / run
     files.write_arrays(folder / "predictions.npz", **splits["test"])
     files.write_arrays(folder / "val_predictions.npz", **splits["val"])
-    rows = score_predictions(splits["test"], splits["val"], [SIDE], ["raw"])
+    rows = score_predictions(splits["test"], splits["val"], [side], ["raw"])
     files.write_rows(folder / "evaluation.csv", rows, table_columns("run_evaluation"))
     environment = {"torch": torch.__version__, "device": "cpu"}
     files.write_json(folder / "metrics.json", {"status": "ok", "environment": environment})
 
 
-def train(model: torch.nn.Module, store: Store) -> None:
+def train(model: torch.nn.Module, store: Store, side: int = SIDE) -> None:
     """Train by AdamW for a few epochs over the resized training images."""
     normalise = Normalise(store.mean, store.std, CPU)
-    images = torch.from_numpy(np.array(store.images("train", SIDE)))
+    images = torch.from_numpy(np.array(store.images("train", side)))
     labels = torch.from_numpy(np.array(store.labels("train")))
     optimizer = torch.optim.AdamW(model.parameters(), 0.01)
     model.train()

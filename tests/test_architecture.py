@@ -23,6 +23,7 @@ RULES = sorted((ROOT / "rules").glob("*.smk"))
 CORE = {"errors", "text", "metrics", "calibration", "system", "config"}
 # Paths, columns and states of results: plain values that every part may read.
 RESULTS_CONTRACT = {
+    "workflow.artifacts",
     "workflow.layout",
     "workflow.columns",
     "workflow.predictions",
@@ -45,16 +46,21 @@ MAY_IMPORT = {
     "report": CORE | {"workflow", "analysis"},
     "workflow.columns": set(),
     "workflow.predictions": {"config", "workflow.columns"},
+    "workflow.artifacts": {"workflow.columns"},
+    "workflow.deploy_layout": {"workflow.artifacts", "workflow.columns"},
     "workflow.layout": {
         "errors",
         "system",
+        "workflow.artifacts",
         "workflow.columns",
+        "workflow.deploy_layout",
         "workflow.predictions",
     },
-    "workflow.artifact_paths": {"workflow.layout"},
+    "workflow.artifact_paths": {"workflow.artifacts", "workflow.layout"},
     "workflow.receipts": {
         "errors",
         "system",
+        "workflow.artifacts",
         "workflow.layout",
         "workflow.artifact_paths",
         "workflow.snakemake_records",
@@ -77,8 +83,9 @@ MAY_IMPORT = {
     | {"workflow", "data", "models", "training", "profiling", "explain", "deploy"},
     "parity": CORE | {"workflow", "analysis", "data", "models", "training", "deploy"},
     "packing": CORE | {"workflow", "data", "training", "deploy"},
-    "shipping": CORE | {"workflow", "analysis", "deploy", "parity"},
     "choosing": CORE | {"workflow", "analysis", "report", "deploy"},
+    "shipping": CORE
+    | {"workflow", "analysis", "deploy", "parity", "models.published", "models.licences"},
     "cli": CORE
     | {"shipping", "packing", "choosing"}
     | {"workflow", "plan", "status", "check", "analysis", "report", "network_card", "parity"},

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from resomap.analysis.profiles import Row
+from resomap.workflow.layout import table_columns
 
 PLACE = ("family", "model", "resolution")
 TRAINING_STEP = "training_step"
@@ -24,7 +25,8 @@ def device_rows(devices: Mapping[str, Sequence[Row]], profiled: Iterable[Row]) -
             by_place.setdefault(tuple(row[name] for name in PLACE), []).append(row)
     for rows in devices.values():
         for row in sorted(rows, key=lambda each: (*_place(each), each["precision"])):
-            yield row | _beside(row, by_place.get(_place(row), ()))
+            known = row | _beside(row, by_place.get(_place(row), ()))
+            yield {name: known[name] for name in table_columns("device_costs") if name in known}
 
 
 def _place(row: Row) -> tuple[object, ...]:

@@ -6,7 +6,7 @@ labels.txt            the class of each output, one a line
 golden.npz            test images as stored and resized (uint8), and their logits
 card.md               what it is, how good, and where its evidence fails
 predict.py            classifies image files, and checks the golden images
-measure.py            measures latency on the machine that it runs on
+measure.py, prove.py  measure latency on the machine that they run on, as `pack` says
 bundle.json           the sha256 of every file above
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from resomap.deploy import measure, predict
+from resomap.deploy import measure, predict, prove
 from resomap.deploy.alternatives import missing_libraries
 from resomap.deploy.card import CardFacts, card_text
 from resomap.deploy.preprocessing import FILE, Preprocessing, write_preprocessing
@@ -30,6 +30,10 @@ MODEL_FILE, LABELS_FILE, GOLDEN_FILE, CARD_FILE = (
 )
 FINGERPRINTS_FILE = "bundle.json"
 NUM_GOLDEN = 8
+MAX_INT8_ERROR = 0.02
+"""Largest difference of an int8 logit relative to the largest one: two of 127 steps and a half.
+
+Rounding in another order moves a value by a step, and processors round in other orders."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,13 @@ class GoldenImages:
     """A few images as stored, uint8 (N, n, n, 3), and the logits (N, classes) of the network.
 
     The logits are those of the network that was trained: what runs elsewhere is compared with
-    it, and not with its own export.
+    it, and not with its own export. In int8 they are those of the export, since a quantised
+    network answers otherwise. A logit may differ by `max_error` of the largest one.
     """
 
     native: np.ndarray
     logits: np.ndarray
+    max_error: float = predict.MAX_ERROR
 
 
 def choose_golden(labels: np.ndarray, count: int = NUM_GOLDEN) -> np.ndarray:
@@ -81,12 +87,14 @@ def write_bundle(
     files.write_text(folder / LABELS_FILE, "\n".join(classes))
     images = preprocessing.resize(golden.native)
     arrays = {"native": golden.native, "images": images, "logits": golden.logits}
-    files.write_arrays(folder / GOLDEN_FILE, **arrays)
+    max_error = np.array(golden.max_error)
+    files.write_arrays(folder / GOLDEN_FILE, **arrays, max_error=max_error)
     files.write_text(folder / CARD_FILE, card_text(facts, preprocessing))
-    programs = [Path(str(module.__file__)) for module in (predict, measure)]
+    programs = [Path(str(module.__file__)) for module in (predict, measure, prove)]
     for program in programs:
         files.write_text(folder / program.name, program.read_text(encoding="utf-8"))
-    _write_fingerprints(folder, [program.name for program in programs])
+    names = (MODEL_FILE, FILE, LABELS_FILE, GOLDEN_FILE, CARD_FILE)
+    write_fingerprints(folder, [*names, *(program.name for program in programs)])
 
 
 def prove_bundle(folder: Path) -> list[str]:
@@ -94,11 +102,7 @@ def prove_bundle(folder: Path) -> list[str]:
 
     Without ONNX Runtime nothing can be proven: DataError.
     """
-    if missing_libraries(("onnxruntime",)):
-        raise DataError(
-            "onnxruntime is not installed, so that nothing proves the bundle: install with "
-            "`pip install 'resomap[deploy]'`"
-        )
+    require_runtime()
     spec = predict.load_preprocessing(folder / FILE)
     try:
         return predict.check(predict.load_network(folder), folder / GOLDEN_FILE, spec)
@@ -107,9 +111,17 @@ def prove_bundle(folder: Path) -> list[str]:
         return [f"the runtime refuses it: {str(error).partition(chr(10))[0]}"]
 
 
-def _write_fingerprints(folder: Path, programs: Sequence[str]) -> None:
-    """Write the sha256 of every file of the bundle, by which a changed one is recognised."""
-    names = (MODEL_FILE, FILE, LABELS_FILE, GOLDEN_FILE, CARD_FILE, *programs)
+def require_runtime() -> None:
+    """Raise DataError where ONNX Runtime is not installed."""
+    if missing_libraries(("onnxruntime",)):
+        raise DataError(
+            "onnxruntime is not installed, so that nothing proves the bundle: install with "
+            "`pip install 'resomap[deploy]'`"
+        )
+
+
+def write_fingerprints(folder: Path, names: Sequence[str]) -> None:
+    """Write the sha256 of the named files of a bundle, by which a changed one is recognised."""
     digests = {name: files.file_sha256(folder / name) for name in names}
     files.write_json(folder / FINGERPRINTS_FILE, digests)
 

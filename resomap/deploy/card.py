@@ -4,7 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from resomap.deploy.preprocessing import Preprocessing
-from resomap.text import format_confidence, format_count, format_interval, format_percent
+from resomap.text import (
+    format_confidence,
+    format_count,
+    format_interval,
+    format_percent,
+    format_points,
+)
 
 NOT_RECORDED = "not recorded"
 UNKNOWN_LICENCE = "not recorded: look it up where the weights were published"
@@ -30,12 +36,34 @@ class ClassScore:
 
 
 @dataclass(frozen=True)
+class Int8Loss:
+    """What int8 costs a cell: accuracy lost against fp32, with its paired interval."""
+
+    lost: float
+    low: float
+    high: float
+    agreement: float
+    seeds: int
+    images: int
+    margin: float
+    certified: bool
+
+    def verdict(self) -> str:
+        """Return whether int8 is shown to stay within the margin."""
+        margin = format_points(self.margin)
+        if self.certified:
+            return f"int8 is certified: it is shown to lose less than {margin} of accuracy"
+        return f"int8 is not certified: it is not shown to lose less than {margin} of accuracy"
+
+
+@dataclass(frozen=True)
 class CardFacts:
     """What the card of a network states.
 
-    `by_resolution` holds the accuracy for images of other sizes than it was trained with,
-    `evidence` the alarms of its explanations, `licence` that of the weights that the training
-    started from (None where it started from random ones).
+    `by_resolution` holds the accuracy for images of other sizes than it was trained with, to
+    compare with `trained_accuracy`, that of the network in training precision. `evidence` are
+    the alarms of its explanations, `licence` that of the weights that the training started from
+    (None where it is not known), `loss` what int8 costs (None in fp32).
     """
 
     cell: str
@@ -50,6 +78,8 @@ class CardFacts:
     evidence: Sequence[str] | None = None
     start: str = "random"
     licence: str | None = None
+    trained_accuracy: float | None = None
+    loss: Int8Loss | None = None
 
 
 def card_text(facts: CardFacts, preprocessing: Preprocessing) -> str:
@@ -58,7 +88,7 @@ def card_text(facts: CardFacts, preprocessing: Preprocessing) -> str:
 
 
 def _lines(facts: CardFacts, preprocessing: Preprocessing) -> Iterator[str]:
-    yield f"# {facts.cell}"
+    yield f"# {facts.cell}{', int8' if facts.loss else ''}"
     yield ""
     score = facts.score
     ends = f"{format_confidence(facts.confidence)} {format_interval(score.low, score.high, 3)}"
@@ -67,6 +97,8 @@ def _lines(facts: CardFacts, preprocessing: Preprocessing) -> Iterator[str]:
         f"{score.accuracy:.3f} ({ends}) on {format_count(score.images, 'test image')} that were "
         f"not used for training or selection; this is the network of seed {facts.seed}."
     )
+    if facts.loss is not None:
+        yield from _section("Precision", _loss_lines(facts.loss, facts.confidence))
     yield from _section("Where it is weak", _weak_lines(facts))
     yield from _section("Sizes", _size_lines(facts, preprocessing))
     yield from _section("Evidence", _evidence_lines(facts))
@@ -79,6 +111,18 @@ def _lines(facts: CardFacts, preprocessing: Preprocessing) -> Iterator[str]:
 
 def _section(title: str, lines: Sequence[str]) -> Iterator[str]:
     yield from ("", f"## {title}", "", *lines)
+
+
+def _loss_lines(loss: Int8Loss, confidence: float) -> list[str]:
+    ends = format_interval(100 * loss.low, 100 * loss.high, 1)
+    seeds, images = format_count(loss.seeds, "seed"), format_count(loss.images, "test image")
+    return [
+        f"Weights and activations are 8 bit. Against fp32 it loses {format_points(loss.lost)} of "
+        f"accuracy (paired {format_confidence(confidence)} {ends}) over {seeds} and {images}; "
+        f"{format_percent(loss.agreement)} of the answers agree.",
+        "",
+        f"**{loss.verdict()}.**",
+    ]
 
 
 def _weak_lines(facts: CardFacts) -> list[str]:
@@ -95,8 +139,12 @@ def _weak_lines(facts: CardFacts) -> list[str]:
 def _size_lines(facts: CardFacts, preprocessing: Preprocessing) -> list[str]:
     side = preprocessing.resolution
     lines = [f"The network takes {side} x {side} px; `predict.py` makes them of any image."]
+    trained = facts.trained_accuracy
+    expected = facts.score.accuracy if trained is None else trained
+    if facts.loss is not None and facts.by_resolution:
+        lines.append(f"Of the network in fp32, whose accuracy is {expected:.3f}:")
     for resolution, accuracy in sorted(facts.by_resolution.items()):
-        lost = facts.score.accuracy - accuracy
+        lost = expected - accuracy
         verdict = "fails" if lost > 0.05 else "holds"
         lines.append(
             f"- given images of {resolution} px: accuracy {accuracy:.3f}, it {verdict}"
@@ -128,5 +176,5 @@ def _recipe_lines(facts: CardFacts) -> list[str]:
 
 def _licence_line(facts: CardFacts) -> str:
     if facts.start == "random":
-        return "Trained from random weights: the licence is that of your data and of this work."
+        return "Yours: trained from random weights, on your data."
     return f"Started from {facts.start}; licence: {facts.licence or UNKNOWN_LICENCE}."

@@ -74,12 +74,9 @@ def summarise(passes: list[Json], needed: int) -> Json:
     latencies = [latency for each in rounds for latency in each["ms"]]
     p50, p90 = np.percentile(latencies, [50, 90]).tolist()
     ratios = [each["median"] / each["reference"] for each in rounds]
-    result: Json = {
-        "valid": valid,
-        "why_invalid": None if valid else "crowded",
-        "n": len(latencies),
-    }
-    result |= {"tried": len(passes), "latency_ms_p50": p50, "latency_ms_p90": p90}
+    result: Json = {"valid": valid, "why_invalid": None if valid else "crowded"}
+    result |= {"n": len(latencies), "tried": len(passes)}
+    result |= {"latency_ms_p50": p50, "latency_ms_p90": p90}
     result["latency_ms_rounds"] = [each["median"] for each in rounds]
     return result | {"ratio_to_reference": median(ratios), "ratio_rounds": ratios}
 
@@ -142,7 +139,9 @@ def main(arguments: Sequence[str]) -> int:
     record |= {"threads": options.threads, "settings": settings, "networks": networks}
     measure(networks, calls, pack["timing"], lambda: write_record(record, options.output))
     unusable = [each for each in networks if each["status"] != "ok"]
-    print(f"{options.output}: {len(networks)} networks, {len(unusable)} of them unusable")
+    disturbed = sum(not each["timing"]["valid"] for each in networks if each["timing"])
+    counts = f"{len(networks)} networks: {len(unusable)} unusable, {disturbed} disturbed"
+    print(f"{options.output}: {counts}")
     return int(bool(unusable))
 
 

@@ -117,6 +117,14 @@ class Measurement(Section):
     settings: dict[str, Any]
     networks: Annotated[tuple[MeasuredNetwork, ...], Field(min_length=1)]
 
+    @model_validator(mode="after")
+    def _check_distinct_networks(self) -> Self:
+        titles = [(each.family, each.title) for each in self.networks]
+        twice = {title for family, title in titles if titles.count((family, title)) > 1}
+        if twice:
+            raise ValueError(f"networks: {_first_names(sorted(twice))} stands there twice")
+        return self
+
 
 def read_measurements(files: Sequence[Path], results: Path) -> dict[str, list[Row]]:
     """Return the rows of every device, named after the stem of its file, in the order of `files`.

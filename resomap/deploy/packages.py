@@ -9,15 +9,17 @@ from resomap.errors import ConfigError
 
 
 def import_package(module: str) -> Any:
-    """Import a module of an optional package; ConfigError says how to install it."""
+    """Import a module of an optional package; ConfigError says what is missing."""
     # By name: the packages are extras, and mypy runs without them.
     try:
         return importlib.import_module(module)
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         package = module.partition(".")[0]
-        if error.name != package:
-            raise
-        raise ConfigError(f"{DEPLOY_KEY}: {install_hint([package])}") from error
+        if error.name == package and isinstance(error, ModuleNotFoundError):
+            raise ConfigError(f"{DEPLOY_KEY}: {install_hint([package])}") from error
+        # Such as a library of the system, or a package of its own, that it does not find.
+        reason = str(error).strip().partition("\n")[0]
+        raise ConfigError(f"{DEPLOY_KEY}: {package} cannot be imported: {reason}") from error
 
 
 def package_versions() -> dict[str, str]:

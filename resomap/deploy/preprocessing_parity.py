@@ -82,6 +82,41 @@ class PreprocessingCost:
         interval = self.lost or Interval(0.0, 0.0, 0.0, "")
         return row | interval.columns("lost") | {"interval": interval.method}
 
+    def as_table_row(self) -> dict[str, Any]:
+        """Return the row of preprocessing_parity.csv, without its cell; blanks where skipped."""
+        row: dict[str, Any] = {
+            "eval_resolution": self.resolution,
+            "preprocessing": self.name,
+            "kind": self.kind,
+            "baseline": self.baseline,
+            "n_seeds": self.seeds,
+            "n": self.images,
+            "judged": self.kind in SAME,
+            "skipped": self.skipped,
+        }
+        if self.lost is None:
+            return row
+        measured = {"flipped": self.flips, "max_logit_difference": self.max_logit_difference}
+        interval = {"interval": self.lost.method}
+        return row | measured | self.lost.columns("accuracy_lost") | interval
+
+
+@dataclass(frozen=True)
+class NativeImages:
+    """Images of the store at native resolution; those of a slice are read when it is an array."""
+
+    native: np.ndarray
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, part: Any) -> Any:
+        return NativeImages(self.native, self.rows[part])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self.native[self.rows]
+
 
 def list_alternatives(preprocessing: Preprocessing) -> list[Alternative]:
     """List every alternative to a preprocessing; the first one is the preprocessing itself."""
@@ -133,7 +168,7 @@ def _normalise(name: str, images: np.ndarray, preprocessing: Preprocessing) -> n
 
 
 def measure_preprocessing(
-    images: np.ndarray,
+    images: np.ndarray | NativeImages,
     labels: np.ndarray,
     preprocessing: Preprocessing,
     networks: Sequence[Predictor],
@@ -170,7 +205,7 @@ def measure_preprocessing(
 
 
 def _predict(
-    images: np.ndarray,
+    images: np.ndarray | NativeImages,
     preprocessing: Preprocessing,
     networks: Sequence[Predictor],
     alternatives: Sequence[Alternative],

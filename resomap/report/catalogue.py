@@ -12,13 +12,14 @@ from typing import NamedTuple
 from resomap.system.files import write_text
 
 ACCURACY, COST, EVIDENCE, DATA = "1. Accuracy", "2. Cost", "3. Evidence", "4. Data"
+DEPLOYMENT = "5. Deployment"
 
 
 class CatalogueEntry(NamedTuple):
     """A figure: its category in the report, the data it needs, and how to read it.
 
     `needs` is `groups` (of the reef), `maps` (explained runs), `files` (images from outside),
-    `devices` (drawn by the target `deploy`, on no page) or blank.
+    `deploy` (drawn by that target, on no page) or blank.
     """
 
     category: str
@@ -103,7 +104,7 @@ CATALOGUE = {
     ),
     "latency_by_device": CatalogueEntry(
         COST,
-        "devices",
+        "deploy",
         "Median latency of one image on every device whose measurements the sweep reads, beside "
         "the machine that profiles it, which may run the network otherwise: its variant stands "
         "in the title of its panel. Devices share no clock, so compare the order of the cells "
@@ -185,6 +186,14 @@ CATALOGUE = {
         "Check by eye whether the labels are right, what fills the frame, and what a "
         "smaller image would still show.",
     ),
+    "preprocessing_parity": CatalogueEntry(
+        DEPLOYMENT,
+        "deploy",
+        "A network is trained on images that were made in one way, and may run on images that "
+        "were made in another. Dots are means over seeds of one exported cell on the test "
+        "images, bars are paired intervals. Decoders are compared on the same JPEG files. "
+        "system.deploy.max_flips holds for the first group.",
+    ),
 }
 
 
@@ -196,7 +205,7 @@ def figure_names(dataset: str, explain: bool) -> tuple[str, ...]:
         "groups": dataset == "reef",
         "maps": explain,
         "files": dataset != "reef",
-        "devices": False,
+        "deploy": False,
     }
     return tuple(name for name, entry in CATALOGUE.items() if available[entry.needs])
 

@@ -20,16 +20,9 @@ from resomap.system.locks import read_lock_owner
 from resomap.system.logs import read_tail
 from resomap.workflow import jobs
 from resomap.workflow.artifact_paths import receipt_path
+from resomap.workflow.artifacts import RUN_FOLDER, Scope, Stage
 from resomap.workflow.job_params import STAGE_JOBS, build_job
-from resomap.workflow.layout import (
-    RUN_FOLDER,
-    STAGE_OF,
-    JobState,
-    Scope,
-    Stage,
-    find_state,
-    state_folder,
-)
+from resomap.workflow.layout import STAGE_OF, JobState, find_state, state_folder
 from resomap.workflow.receipts import check_content, digest_job, is_receipt_of, read_receipt
 from resomap.workflow.sweep_results import JOB_TYPES, SweepResults
 from resomap.workflow.targets import swept_models, swept_stages

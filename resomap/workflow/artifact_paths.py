@@ -8,7 +8,8 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, NamedTuple
 
-from resomap.workflow.layout import ARTIFACTS, STAGE_OF, WITHOUT_RECEIPT, Artifact, Stage
+from resomap.workflow.artifacts import Artifact, Stage
+from resomap.workflow.layout import ARTIFACTS, STAGE_OF, WITHOUT_RECEIPT
 
 FIELDS = dict.fromkeys(("resolution", "eval_resolution", "seed"), r"\d+")
 RECEIPT_SUFFIX = "_receipt"

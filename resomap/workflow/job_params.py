@@ -41,6 +41,9 @@ ENTRY_POINTS: dict[type[Job], Path] = {
     jobs.Track: SCRIPTS / "track.py",
     jobs.CompareExports: SCRIPTS / "compare_exports.py",
     jobs.CompareDevices: SCRIPTS / "compare_devices.py",
+    jobs.ComparePreprocessing: PACKAGE / "entry/compare_preprocessing.py",
+    jobs.TabulatePreprocessing: SCRIPTS / "tabulate_preprocessing.py",
+    jobs.CheckPreprocessing: SCRIPTS / "check_preprocessing.py",
 }
 STAGE_JOBS: dict[str, type[Job]] = {
     **JOB_TYPES,
@@ -51,6 +54,9 @@ STAGE_JOBS: dict[str, type[Job]] = {
     "export": jobs.Export,
     "deploy": jobs.CompareExports,
     "devices": jobs.CompareDevices,
+    "parity": jobs.ComparePreprocessing,
+    "preprocessing": jobs.TabulatePreprocessing,
+    "limits": jobs.CheckPreprocessing,
 }
 """The job type of every stage that writes a receipt."""
 
@@ -87,6 +93,8 @@ CONFIG_FIELDS: dict[str, Callable[[Config], Any]] = {
     "precisions": targets.export_precisions,
     "measurements": targets.measurement_digests,
     "runtimes": targets.export_runtimes,
+    "compared_precision": targets.compared_precision,
+    "max_flips": lambda config: config.system.deploy and config.system.deploy.max_flips,
 }
 MEMORY_TOLERANCE = 1.05
 """Drivers report the memory of one GPU differently by less than this factor."""

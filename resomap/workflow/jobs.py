@@ -190,6 +190,31 @@ class CompareDevices(Job):
     """The sha256 of the measurements of every device, by their files."""
 
 
+class ComparePreprocessing(Job):
+    """One exported cell, given test images of one resolution by other preprocessings."""
+
+    data: Data
+    data_code: str
+    architecture: Architecture
+    resolution: int
+    eval_resolution: int
+    seeds: tuple[int, ...]
+    compared_precision: DeployPrecision
+    confidence: float
+
+
+class TabulatePreprocessing(Job):
+    """The table and the figure of other preprocessings."""
+
+    confidence: float
+
+
+class CheckPreprocessing(Job):
+    """The table of other preprocessings, held to the limit of the configuration."""
+
+    max_flips: float | None
+
+
 class MeasureSteps(Job):
     """The time and memory of a training step of one model; for `resomap plan`, and for no rule."""
 

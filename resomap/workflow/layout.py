@@ -4,77 +4,19 @@ Rules spell the same paths as literals, and a test holds both equal. Paths are r
 working directory of Snakemake.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
-from string import Formatter
 from typing import Literal
 
 from resomap.system.locks import read_lock_owner
 from resomap.system.logs import last_line
 from resomap.workflow import columns, predictions
-from resomap.workflow.columns import Column, column_names
+from resomap.workflow.artifacts import RUN_FOLDER, RUN_PATH, Artifact, Stage
+from resomap.workflow.columns import column_names
+from resomap.workflow.deploy_layout import DEPLOY_ARTIFACTS, DEPLOY_STAGES
 
-Scope = Literal["sweep", "resolution", "model", "cell", "run"]
-SCOPES: dict[frozenset[str], Scope] = {
-    frozenset(): "sweep",
-    frozenset({"resolution"}): "resolution",
-    frozenset({"family", "model"}): "model",
-    frozenset({"model", "resolution"}): "cell",
-    frozenset({"family", "model", "resolution", "seed"}): "run",
-}
-RUN_PATH = "{family}/{model}/r{resolution}/seed{seed}"
-RUN_FOLDER = f"results/runs/{RUN_PATH}"
-EXPORT_PATH = f"{RUN_PATH}/at{{eval_resolution}}"
-EXPORT_FOLDER = f"results/deploy/{EXPORT_PATH}"
 STATES_FOLDER = "results/.state"
-RECEIPT_FOLDER = "results/receipts"
 WITHOUT_RECEIPT = ("identify", "sweep", "track")
 """Stages whose outputs no other job reads for their content."""
-
-
-def scope_of(pattern: str) -> Scope:
-    """Return what a path exists once for, by its wildcards; other fields number the files of one job."""
-    fields = {field for _, field, _, _ in Formatter().parse(pattern) if field}
-    return SCOPES[frozenset(fields & {"family", "model", "resolution", "seed"})]
-
-
-@dataclass(frozen=True)
-class Stage:
-    """The jobs of one rule: one job for each of `scope`, done when its output `marker` exists."""
-
-    name: str
-    rule: str
-    log: str
-    marker: str
-    jobs_per_scope: int = 1
-
-    @property
-    def scope(self) -> Scope:
-        """Return what a job exists once for."""
-        return scope_of(self.log)
-
-    @property
-    def receipt(self) -> str:
-        """Path of the receipt that a job writes last (resomap.workflow.receipts)."""
-        return f"{RECEIPT_FOLDER}/{self.log.removeprefix('logs/').removesuffix('.log')}.json"
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """One kind of file: its path, the stage or command that writes it, and its columns if it is a table."""
-
-    name: str
-    path: str
-    writer: str
-    contents: str
-    columns: tuple[Column, ...] = ()
-
-    @property
-    def scope(self) -> Scope:
-        """Return what the file exists once for."""
-        return scope_of(self.path)
-
-
 STAGES = (
     Stage("identify", "identify_data", "logs/data/identity.log", "results/data/identity.txt"),
     Stage("prepare", "prepare_data", "logs/data/prepare.log", "results/data/manifest.json"),
@@ -128,14 +70,7 @@ STAGES = (
     ),
     Stage("report", "build_report", "logs/report.log", "results/report/index.html"),
     Stage("track", "track_runs", "logs/track.log", "results/tracking.json"),
-    Stage(
-        "export",
-        "export_run",
-        f"logs/export/{EXPORT_PATH}.log",
-        f"{EXPORT_FOLDER}/export.json",
-    ),
-    Stage("deploy", "compare_exports", "logs/deploy.log", "results/tables/deploy.csv"),
-    Stage("devices", "compare_devices", "logs/devices.log", "results/tables/device_costs.csv"),
+    *DEPLOY_STAGES,
 )
 
 TABLES = {
@@ -278,10 +213,7 @@ ARTIFACTS = (
     Artifact("report", "results/report/index.html", "report", "the report"),
     Artifact("headline", "results/report/headline.txt", "report", "its first sentence"),
     Artifact("partial", "results/partial/index.html", "partial_report", "report so far"),
-    Artifact("network", f"{EXPORT_FOLDER}/{{precision}}.onnx", "export", "exported network"),
-    Artifact("export", f"{EXPORT_FOLDER}/export.json", "export", "versions and parity"),
-    Artifact("export_logits", f"{EXPORT_FOLDER}/logits.npz", "export", "its logits"),
-    *(Artifact(*values) for values in predictions.DEPLOY_FILES),
+    *DEPLOY_ARTIFACTS,
     Artifact("tracking", "results/tracking.json", "track", "MLflow id of every run"),
     *(
         Artifact(f"{stage.name}_receipt", stage.receipt, stage.name, "digests of its files")

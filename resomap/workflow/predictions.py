@@ -1,4 +1,4 @@
-"""What is stored of predictions: logits by resolution and mode, and tables of single images."""
+"""What is stored of predictions: logits by resolution and mode, tables of images and of exports."""
 
 import re
 from collections.abc import Collection
@@ -8,14 +8,9 @@ from resomap.config.deploy import ONNX_RUNTIME, RuntimeName
 from resomap.config.evaluation import EvaluationMode
 from resomap.workflow.columns import (
     CELL,
-    CROSS_CELL,
     INTERVAL,
-    LATENCY_P50,
-    LATENCY_P90,
     MODEL,
-    N_IMAGES,
     SEEDS,
-    VALID,
     Column,
     with_interval,
 )
@@ -62,68 +57,6 @@ CASCADES = (
     *with_interval(Column("gain", "0-1", "test accuracy less that of `single`")),
     Column("verdict", "", "saves, gains, nothing or open"),
 )
-DEPLOY = (
-    *CROSS_CELL,
-    Column("runtime", "", "onnxruntime or openvino"),
-    Column("precision", "", "fp32, or int8 (quantised with training images)"),
-    SEEDS,
-    N_IMAGES,
-    Column("deployable", "count", "runs with a network whose fp32 equals the one in PyTorch"),
-    Column("flips", "count", "answers of all runs that are not those in PyTorch"),
-    Column(
-        "largest_difference", "ratio", "largest difference of a logit over the range of logits"
-    ),
-    Column("agreement", "0-1", "share of the answers that are those of the exported fp32"),
-    Column("accuracy", "0-1", "mean test accuracy over the seeds"),
-    *with_interval(Column("accuracy_lost", "0-1", "accuracy in fp32 less that of the row")),
-    INTERVAL,
-    Column("certified", "bool", "deployable, and shown to lose less than the margin"),
-    Column("granularity", "", "scales of int8 weights, by run: per_channel or per_tensor"),
-    Column("calibration_images", "count", "training images that int8 ranges are taken from"),
-    Column("file_mib", "MiB", "size of the file, mean over the runs"),
-    Column("failure", "", "why runs are not deployable, each reason once"),
-)
-DEVICE_COSTS = (
-    Column("device", "", "name of its file of measurements"),
-    *MODEL,
-    Column("resolution", "px", "resolution of the images"),
-    Column("variant", "", "runtime: onnxruntime or openvino"),
-    Column("precision", "", "fp32, or int8 (quantised with training images)"),
-    Column("threads", "count", "threads of the runtime"),
-    Column("status", "", "ok, wrong answers or failed; only ok was measured"),
-    VALID,
-    Column("why_invalid", "", "what disturbed the rounds, or why there is no measurement"),
-    Column("rounds", "count", "rounds of measuring"),
-    *(LATENCY_P50, LATENCY_P90),
-    Column("ratio_to_reference", "ratio", "latency over that of a fixed workload there"),
-    Column("model_size_mib", "MiB", "size of the file"),
-    Column("peak_memory_mib", "MiB", "peak memory of the process, Python included"),
-    Column("profiled_variant", "", "how the machine that profiles the sweep ran it"),
-    Column("profiled_precision", "", "its precision there"),
-    Column("profiled_latency_ms_p50", "ms", "its median latency there"),
-    Column("latency_ratio", "ratio", "latency on the device over that one"),
-)
-_DEVICE_FIGURE = "results/figures/deploy/latency_by_device"
-DEPLOY_FILES = (
-    (
-        "deploy",
-        "results/tables/deploy.csv",
-        "deploy",
-        "exported networks against those in PyTorch",
-        DEPLOY,
-    ),
-    (
-        "device_costs",
-        "results/tables/device_costs.csv",
-        "devices",
-        "cost of exported networks on other devices, beside their profile",
-        DEVICE_COSTS,
-    ),
-    ("device_figure", f"{_DEVICE_FIGURE}.svg", "devices", "latency on every device"),
-    ("device_figure_png", f"{_DEVICE_FIGURE}.png", "devices", "that figure, as pixels"),
-    ("device_figure_data", f"{_DEVICE_FIGURE}.csv", "devices", "numbers of that figure"),
-)
-"""Name, path, stage, contents and columns of what the target `deploy` writes for a sweep."""
 PREDICTION_TABLES = {
     "confusion": (CONFUSION, "confusion matrix of every cell at its training resolution"),
     "demand": (DEMAND, "smallest resolution from which an image is right and stays right"),

@@ -4,7 +4,8 @@ import sys
 from pathlib import Path
 
 from resomap.system.files import write_text
-from resomap.workflow.layout import ARTIFACTS, Artifact
+from resomap.workflow.artifacts import Artifact
+from resomap.workflow.layout import ARTIFACTS
 
 HEAD = """# Tables
 

@@ -12,8 +12,10 @@ from resomap.config.schema import Config
 from resomap.config.sweep_checks import find_architecture
 from resomap.errors import ConfigError
 from resomap.system.files import file_sha256
+from resomap.workflow.artifacts import Stage
 from resomap.workflow.checked_files import read_json
-from resomap.workflow.layout import ARTIFACTS, STAGES, Stage, artifact
+from resomap.workflow.deploy_layout import DEPLOY_STAGES
+from resomap.workflow.layout import ARTIFACTS, STAGES, artifact
 from resomap.workflow.predictions import RAW
 from resomap.workflow.receipts import check_content
 
@@ -30,7 +32,7 @@ def swept_models(config: Config) -> tuple[Architecture, ...]:
 def swept_stages(config: Config) -> list[Stage]:
     """Return the stages that the sweep has."""
     # Exports are a target of their own.
-    absent = {"export", "deploy", "devices"}
+    absent = {stage.name for stage in DEPLOY_STAGES}
     if not config.explainability.enabled:
         absent |= {"explain", "compare"}
     if not config.mlflow.enabled:
@@ -163,6 +165,12 @@ def export_runtimes(config: Config) -> tuple[RuntimeName, ...]:
     return deploy.runtimes if deploy else (ONNX_RUNTIME,)
 
 
+def compared_precision(config: Config) -> DeployPrecision:
+    """Return the precision of the networks that are given other preprocessings."""
+    precisions = export_precisions(config)
+    return "fp32" if "fp32" in precisions else precisions[0]
+
+
 def export_files(config: Config, pattern: str, tables: Path = TABLES_FOLDER) -> list[str]:
     """Return the pattern for every run that `system.deploy` exports.
 
@@ -204,7 +212,13 @@ def _decided_cells(tables: Path) -> list[tuple[str, str, int, int]]:
         for one in named
         if one["mode"] == RAW
     ]
-    return list(dict.fromkeys([*cells, *_front(tables / "cells.csv")]))
+    cells += _front(tables / "cells.csv")
+    if not cells:
+        raise ConfigError(
+            f"{DEPLOY_KEY}.cells: chosen: no cell of the sweep has a result, so that there is "
+            "nothing to export: see results/tables/runs.csv"
+        )
+    return list(dict.fromkeys(cells))
 
 
 def _front(table: Path) -> Iterator[tuple[str, str, int, int]]:

@@ -14,14 +14,8 @@ from random import Random
 from string import Formatter
 
 from resomap.workflow.artifact_paths import locate_file
-from resomap.workflow.layout import (
-    ARTIFACTS,
-    RUN_PATH,
-    STAGES,
-    STATES_FOLDER,
-    Artifact,
-    artifact,
-)
+from resomap.workflow.artifacts import RUN_PATH, Artifact
+from resomap.workflow.layout import ARTIFACTS, STAGES, STATES_FOLDER, artifact
 from tests.faults.forked_jobs import (
     JobCommand,
     list_jobs,

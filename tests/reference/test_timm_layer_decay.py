@@ -6,9 +6,11 @@ import torch
 from resomap.models.classifier import find_classifier
 from resomap.models.registry import find_named
 from resomap.training.finetune import rate_scales
+from tests.optional_packages import require_packages
 from tests.recipes import finetune
 
-timm = pytest.importorskip("timm")
+require_packages("timm")
+import timm  # noqa: E402
 
 
 @pytest.mark.parametrize(

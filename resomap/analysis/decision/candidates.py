@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
@@ -12,7 +12,10 @@ from resomap.analysis.decision.latencies import Latency
 from resomap.analysis.precision_loss import PrecisionLoss
 from resomap.analysis.predictions import Cell, Predictions, common_seeds
 from resomap.analysis.statistics import compute_spread, crossed_error, pool_spreads
+from resomap.config.deploy import RuntimeName
 from resomap.workflow.predictions import INT8, RAW, PredictionMode
+
+RUNTIMES: tuple[RuntimeName, ...] = get_args(RuntimeName)
 
 
 @dataclass(frozen=True)
@@ -116,8 +119,8 @@ class Candidate:
 class WayToRun:
     """A measured way of running a model at one resolution; `variant` is None for the first.
 
-    `is_int8` is that of the network which was measured, and `is_exported` whether a runtime ran
-    it.
+    `is_int8` is that of the network which was measured, and `runtime` what ran it, if it was not
+    PyTorch.
     """
 
     variant: str | None
@@ -126,20 +129,28 @@ class WayToRun:
     device: str | None = None
     energy_rounds: tuple[float, ...] = ()
     is_int8: bool = False
-    is_exported: bool = False
+    runtime: RuntimeName | None = None
+
+
+class RefusedWay(NamedTuple):
+    """A runtime and a precision in which a cell does not answer as it should at a resolution."""
+
+    cell: Cell
+    eval_resolution: int
+    runtime: RuntimeName | None
+    is_int8: bool
 
 
 @dataclass(frozen=True)
 class Deployment:
     """Where costs were measured, and what is known of the exported networks.
 
-    `device` is the name of another device than the one of the profiles. `failed` are the cells,
-    with a test resolution, whose export does not answer as the trained network does. `losses`
-    are those of the int8 networks.
+    `device` is the name of another device than the one of the profiles. No cell is run in a way
+    that is among the `refused`. `losses` are those of the int8 networks.
     """
 
     device: str | None = None
-    failed: Collection[tuple[Cell, int]] = ()
+    refused: Collection[RefusedWay] = ()
     losses: Mapping[tuple[Cell, int], PrecisionLoss] = field(default_factory=dict)
 
 
@@ -201,8 +212,12 @@ def _in_every_way(
     is_int8 = candidate.mode == INT8
     # Of two precisions each has its own answers, so neither is run in a way of the other.
     own = [way for way in ways if way.is_int8 == is_int8]
-    has_failed = (candidate.cell, candidate.tested_at) in deployment.failed
-    usable = [way for way in own if not (way.is_exported and has_failed)]
+    cell, px = candidate.cell, candidate.tested_at
+    usable = [
+        way
+        for way in own
+        if RefusedWay(cell, px, way.runtime, is_int8) not in deployment.refused
+    ]
     if not usable:
         yield replace(candidate, unmeasured=_why_unmeasured(candidate, own, deployment.device))
     for way in usable:
@@ -222,7 +237,7 @@ def _why_unmeasured(
     """Return why a network without a cost cannot be chosen; None where it can."""
     is_needed = device is not None or candidate.mode == INT8
     if ways and is_needed:
-        return "an export does not answer as the trained network does"
+        return "its answers in that runtime are not proven"
     if device is not None:
         return f"not measured on {device}"
     # Without a cost an int8 network has no advantage over itself in fp32.

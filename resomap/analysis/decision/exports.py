@@ -8,10 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from resomap.analysis.accuracies import Split
+from resomap.analysis.decision.candidates import RUNTIMES, RefusedWay
 from resomap.analysis.deploy_tables import RunExport, read_export
 from resomap.analysis.precision_loss import PrecisionLoss, measure_loss
 from resomap.analysis.predictions import Cell, Predictions, Run
-from resomap.workflow.predictions import INT8, val_logits_name
+from resomap.config.deploy import OPENVINO, RuntimeName
+from resomap.config.report import Report
+from resomap.workflow.predictions import INT8, runtime_logits_name, val_logits_name
 from resomap.workflow.sweep_results import has_current_inputs, run_wildcards
 
 DEPLOYABLE = "deployable"
@@ -22,15 +25,20 @@ EXPORT_AGAIN = "run `snakemake deploy` again"
 class Exports:
     """The predictions of a sweep with the mode int8, and what its exports are worth.
 
-    `failed` are the cells, with a test resolution, that have an export which does not answer as
-    the trained network does. `losses` are those of int8. `records` has what to say of each.
+    `refused` are the runtimes in which a cell does not answer as it should, `losses` those of
+    int8, and `records` what to say of each cell.
     """
 
     val: dict[Cell, Predictions]
     test: dict[Cell, Predictions]
-    failed: set[tuple[Cell, int]] = field(default_factory=set)
+    refused: set[RefusedWay] = field(default_factory=set)
     losses: dict[tuple[Cell, int], PrecisionLoss] = field(default_factory=dict)
     records: list[dict[str, Any]] = field(default_factory=list)
+
+    def refuse(self, cell: Cell, px: int, runtime: RuntimeName, *, in_fp32: bool) -> None:
+        """Refuse int8, and perhaps fp32, of a cell in a runtime."""
+        for is_int8 in (False, True) if in_fp32 else (True,):
+            self.refused.add(RefusedWay(cell, px, runtime, is_int8))
 
 
 class ExportProblem(NamedTuple):
@@ -45,8 +53,7 @@ def read_exports(
     runs: Mapping[Cell, Sequence[Run]],
     val: Split,
     test: Split,
-    margin: float,
-    confidence: float,
+    rules: Report,
 ) -> Exports:
     """Read the exports of all finished `runs`, whose predictions are `val` and `test`.
 
@@ -57,17 +64,31 @@ def read_exports(
     for cell, predictions in test.items():
         finished = [run for run in runs[cell] if run.seed in predictions.seeds]
         for px in _exported_sizes(results, finished):
-            paths = [_record_path(results, run, px) for run in finished]
-            found = _read_cell(results, finished, paths, (val[cell], predictions))
-            record = {**cell._asdict(), "eval_resolution": px, "problem": None}
-            if isinstance(found, ExportProblem):
-                exports.records.append(record | {"problem": found.text})
-                if found.is_wrong:
-                    exports.failed.add((cell, px))
-            elif found:
-                loss = _add_int8(exports, cell, px, found, confidence)
-                exports.records.append(record | _describe(loss, margin))
+            problems = _add_cell(exports, cell, px, _read_runs(results, finished, px), rules)
+            key = {**cell._asdict(), "eval_resolution": px}
+            exports.records.extend({**key, "problem": text} for text in problems)
     return exports
+
+
+def _add_cell(
+    exports: Exports,
+    cell: Cell,
+    px: int,
+    found: list[RunExport] | ExportProblem,
+    rules: Report,
+) -> list[str]:
+    """Add what the exports of a cell are good for; returns what is wrong with them."""
+    if isinstance(found, ExportProblem):
+        for runtime in RUNTIMES if found.is_wrong else ():
+            exports.refuse(cell, px, runtime, in_fp32=True)
+        return [found.text]
+    problem = None
+    if any(INT8 in export.record["job"]["precisions"] for export in found):
+        problem = _find_int8_problem(found, exports.val[cell], exports.test[cell])
+        if problem is None:
+            _add_int8(exports, cell, px, found, rules)
+    in_openvino = _refuse_openvino(exports, cell, px, found, rules)
+    return [text for text in (problem, in_openvino) if text]
 
 
 def _exported_sizes(results: Path, runs: Sequence[Run]) -> list[int]:
@@ -83,18 +104,14 @@ def _record_path(results: Path, run: Run, px: int) -> Path:
     return results.joinpath("deploy", *run.folder.parts[-4:], f"at{px}", "export.json")
 
 
-def _read_cell(
-    results: Path,
-    runs: Sequence[Run],
-    paths: Sequence[Path],
-    splits: tuple[Predictions, Predictions],
-) -> list[RunExport] | ExportProblem | None:
-    """Return the exports of the runs of a cell with int8, or why not; None without int8."""
+def _read_runs(results: Path, runs: Sequence[Run], px: int) -> list[RunExport] | ExportProblem:
+    """Return the exports of all runs of a cell, each proven and current, or why not."""
     found = list[RunExport]()
-    for run, path in zip(runs, paths, strict=True):
+    for run in runs:
+        path = _record_path(results, run, px)
         if not (path.exists() and path.with_name("logits.npz").exists()):
             return ExportProblem(f"seed {run.seed} is not exported: {EXPORT_AGAIN}")
-        wildcards = {**run_wildcards(run.folder), "eval_resolution": path.parent.name[2:]}
+        wildcards = {**run_wildcards(run.folder), "eval_resolution": px}
         if not has_current_inputs(results, "export", **wildcards):
             return ExportProblem(
                 f"seed {run.seed} was exported from other weights or images: {EXPORT_AGAIN}"
@@ -106,25 +123,26 @@ def _read_cell(
                 f"the export of seed {run.seed} does not answer as the trained network does",
                 is_wrong=True,
             )
-    if not any(INT8 in export.record["job"]["precisions"] for export in found):
-        return None
-    for run, export in zip(runs, found, strict=True):
-        problem = _find_int8_problem(export, splits)
-        if problem:
-            return ExportProblem(f"seed {run.seed} has no network in int8: {problem}")
     return found
 
 
 def _find_int8_problem(
-    export: RunExport, splits: tuple[Predictions, Predictions]
+    exports: Sequence[RunExport], val: Predictions, test: Predictions
 ) -> str | None:
-    """Return why the int8 network of a run is not used; None where it is."""
+    """Return why the int8 networks of a cell are not used; None where they are."""
+    for seed, export in zip(test.seeds, exports, strict=True):
+        problem = _why_unusable(export, val, test)
+        if problem:
+            return f"seed {seed} has no network in int8: {problem}"
+    return None
+
+
+def _why_unusable(export: RunExport, val: Predictions, test: Predictions) -> str | None:
     record = export.record["networks"].get(INT8, {})
     if "failure" in record or INT8 not in export.logits:
         return str(record.get("failure", f"it was exported without: {EXPORT_AGAIN}"))
     if val_logits_name(INT8) not in export.logits:
         return f"an earlier version exported it, without validation images: {EXPORT_AGAIN}"
-    val, test = splits
     counts = len(export.logits[val_logits_name(INT8)]), len(export.logits[INT8])
     is_same = np.array_equal(export.logits["label"], test.labels)
     if counts != (len(val.labels), len(test.labels)) or not is_same:
@@ -132,10 +150,39 @@ def _find_int8_problem(
     return None
 
 
+def _refuse_openvino(
+    exports: Exports, cell: Cell, px: int, found: Sequence[RunExport], rules: Report
+) -> str | None:
+    """Refuse OpenVINO where it does not answer as PyTorch does; returns what is wrong there.
+
+    The accuracy in int8 is that in ONNX Runtime. OpenVINO rounds otherwise, so there int8 counts
+    only where it is shown to lose less than the margin to that.
+    """
+    proofs = [export.record.get("runtimes", {}).get(OPENVINO) for export in found]
+    failures = [proof["failures"] for proof in proofs if proof]
+    for name, unused in (("fp32", "OpenVINO"), (INT8, "OpenVINO in int8")):
+        reasons = [each[name] for each in failures if each.get(name)]
+        if reasons:
+            exports.refuse(cell, px, OPENVINO, in_fp32=name == "fp32")
+            return f"not used in {unused}: {reasons[0].splitlines()[0]}"
+    if (cell, px) not in exports.losses:
+        return None
+    there = runtime_logits_name(OPENVINO, INT8)
+    if not all(there in export.logits for export in found):
+        exports.refuse(cell, px, OPENVINO, in_fp32=False)
+        return None
+    here, lowered = (np.stack([one.logits[name] for one in found]) for name in (INT8, there))
+    loss = measure_loss(exports.test[cell].labels, here, lowered, rules.confidence)
+    if loss.is_certified(rules.margin):
+        return None
+    exports.refuse(cell, px, OPENVINO, in_fp32=False)
+    return "not used in OpenVINO in int8: it may be less accurate there"
+
+
 def _add_int8(
-    exports: Exports, cell: Cell, px: int, found: Sequence[RunExport], confidence: float
-) -> PrecisionLoss:
-    """Add the int8 networks of a cell to the predictions; returns what they lose to fp32."""
+    exports: Exports, cell: Cell, px: int, found: Sequence[RunExport], rules: Report
+) -> None:
+    """Add the int8 networks of a cell to the predictions, and what they lose to fp32."""
     fp32, int8, val_int8 = (
         np.stack([export.logits[name] for export in found])
         for name in ("fp32", INT8, val_logits_name(INT8))
@@ -143,16 +190,17 @@ def _add_int8(
     for split, logits in ((exports.val, val_int8), (exports.test, int8)):
         correct = logits.argmax(axis=2) == split[cell].labels
         split[cell] = split[cell].with_mode(INT8, px, correct)
-    loss = measure_loss(exports.test[cell].labels, fp32, int8, confidence)
+    loss = measure_loss(exports.test[cell].labels, fp32, int8, rules.confidence)
     exports.losses[cell, px] = loss
-    return loss
-
-
-def _describe(loss: PrecisionLoss, margin: float) -> dict[str, Any]:
-    return {
-        "n_seeds": loss.seeds,
-        "n": loss.images,
-        "agreement": loss.agreement,
-        "lost": asdict(loss.lost),
-        "keeps_accuracy": loss.is_certified(margin),
-    }
+    exports.records.append(
+        {
+            **cell._asdict(),
+            "eval_resolution": px,
+            "problem": None,
+            "n_seeds": loss.seeds,
+            "n": loss.images,
+            "agreement": loss.agreement,
+            "lost": asdict(loss.lost),
+            "keeps_accuracy": loss.is_certified(rules.margin),
+        }
+    )

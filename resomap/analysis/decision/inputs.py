@@ -71,7 +71,7 @@ def read_inputs(
     manifest, cells, seeds, runs = open_sweep(results, config)
     val, test = read_splits(cells, seeds, runs, manifest)
     by_cell = {cell: cell_runs(cell, seeds, runs) for cell in cells}
-    exports = read_exports(results, by_cell, val, test, rules.margin, rules.confidence)
+    exports = read_exports(results, by_cell, val, test, rules)
     profiles = model_files(cells, results / "profiles", ".json", "profile", runs.sweep)
     alarms: list[Row] = []
     # Reading all explanations takes longer than everything else.
@@ -83,7 +83,7 @@ def read_inputs(
     if device:
         measurements = list(_with_macs(device.rows, measurements))
     ways = ways_to_run(measurements, name)
-    deployment = Deployment(name, exports.failed, exports.losses)
+    deployment = Deployment(name, exports.refused, exports.losses)
     val, test = exports.val, exports.test
     return SweepInputs(
         list_candidates(val, test, ways, evidence, deployment),

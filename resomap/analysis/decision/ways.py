@@ -1,17 +1,14 @@
 """The measured ways of running a network, from the records of profiles or of another device."""
 
 from collections.abc import Iterable
-from typing import get_args
 
-from resomap.analysis.decision.candidates import WaysToRun, WayToRun
+from resomap.analysis.decision.candidates import RUNTIMES, WaysToRun, WayToRun
 from resomap.analysis.decision.latencies import Latency
 from resomap.analysis.predictions import Cell
 from resomap.analysis.profiles import VARIANT_COLUMNS, Row
-from resomap.config.deploy import RuntimeName
 from resomap.workflow.predictions import INT8
 
 COST_COLUMNS = ("peak_memory_mib", "model_size_mib", "energy_j_per_image", "macs")
-RUNTIMES: tuple[RuntimeName, ...] = get_args(RuntimeName)
 MainRows = dict[tuple[str, str], Row]
 """The first measurement of each model, by family and model."""
 
@@ -76,7 +73,7 @@ def _way(row: Row, name: str | None) -> WayToRun:
         row.get("device"),
         tuple(row.get("energy_j_per_image_rounds") or ()),
         is_int8=row["precision"] == INT8,
-        is_exported=row["variant"] in RUNTIMES,
+        runtime=row["variant"] if row["variant"] in RUNTIMES else None,
     )
 
 

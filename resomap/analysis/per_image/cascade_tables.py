@@ -132,7 +132,7 @@ def _cascade_row(
     row = {
         "kind": "cascade",
         "stages": " > ".join(map(str, stages)),
-        "thresholds": _format_thresholds(cascade),
+        "thresholds": format_thresholds(cascade),
         **accuracy_interval(test.passed[0], confidence).columns("escalated"),
         **_predictions(cascade, test.correct.shape[1], confidence),
         **cost.columns("cost_ms"),
@@ -143,7 +143,7 @@ def _cascade_row(
     return row | {"n_val": num_val, "verdict": _verdict(row, cascade, margin)}
 
 
-def _format_thresholds(cascade: Cascade) -> str:
+def format_thresholds(cascade: Cascade) -> str:
     """Return the mean threshold of each stage; a stage that answers nothing has `none`."""
     means = [threshold.mean() for threshold in cascade.thresholds]
     return ", ".join("none" if np.isinf(mean) else f"{mean:.3f}" for mean in means)

@@ -38,9 +38,10 @@ def plot_latency_by_device(costs: pd.DataFrame) -> Drawing:
         "Median latency of one image against its resolution: fp32 solid, int8 dashed. Hollow: "
         "the device was disturbed."
     )
-    panels = {name: costs[costs["device"] == name] for name in devices}
-    panels = {f"{name} ({_ways(rows)})": rows for name, rows in panels.items()}
-    panels |= _profiled_panel(costs)
+    panels = _profiled_panel(costs)
+    for name in devices:
+        measured = costs[costs["device"] == name]
+        panels[f"{name} ({_ways(measured)})"] = measured
     rows = -(-len(panels) // PANELS_PER_ROW)
     columns = min(len(panels), PANELS_PER_ROW)
     figure = new_figure(title, note, (1.5 + 3.6 * columns, 1.9 + 3.3 * rows))

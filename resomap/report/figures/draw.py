@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
+import pandas as pd
 
 from resomap.analysis.facts import Facts, read_facts
 from resomap.analysis.tables import Tables
@@ -20,6 +21,7 @@ from resomap.report.figures import (
     evidence,
     maps,
     panels,
+    preprocessing,
     reef,
 )
 from resomap.report.figures.panels import StoredImages
@@ -55,6 +57,12 @@ def draw_data_figures(
     """Write the figures that need no training; PNGs only of SVGs larger than that."""
     plots = _data_plots(facts, resolutions)
     _draw(plots, data_figure_names(facts.manifest["dataset"]), folder, png_above_bytes)
+
+
+def draw_parity(table: pd.DataFrame, folder: Path, confidence: float) -> None:
+    """Write the figure of other preprocessings, from the rows of preprocessing_parity.csv."""
+    name = "preprocessing_parity"
+    _draw({name: lambda: preprocessing.plot_preprocessing(table, confidence)}, [name], folder)
 
 
 def _draw(plots: Plots, names: Iterable[str], folder: Path, png_above_bytes: int = 0) -> None:

@@ -17,8 +17,8 @@ from resomap.analysis.tables import Tables
 from resomap.report.figures.style import INK, MUTED, Drawing, new_figure
 from resomap.report.methods import method_name
 from resomap.report.text.format import shorten_name
+from resomap.workflow.artifacts import RUN_PATH
 from resomap.workflow.checked_files import map_array, read_arrays
-from resomap.workflow.layout import RUN_PATH
 
 MAX_CLASSES = 8
 GAP = 0.16

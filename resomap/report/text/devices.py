@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from resomap.analysis.device_tables import TurnedOrder
-from resomap.text import format_count
+from resomap.text import agree, format_count
 
 
 def device_title(orders: Sequence[TurnedOrder], devices: Sequence[str]) -> str:
@@ -15,6 +15,5 @@ def device_title(orders: Sequence[TurnedOrder], devices: Sequence[str]) -> str:
     pairs = format_count(worst.pairs, "pair")
     if not worst.turned:
         return "Every device orders the cells by latency as the profile does"
-    return (
-        f"On {worst.device}, {worst.turned} of {pairs} of cells change their order of latency"
-    )
+    verb = agree(worst.turned, "changes its", "change their")
+    return f"On {worst.device}, {worst.turned} of {pairs} of cells {verb} order of latency"

@@ -222,8 +222,6 @@ def test_missing_antialias_is_named(seed):
 
 @pytest.mark.parametrize("seed", range(TRIALS))
 def test_several_faults_at_once_are_all_named(seed):
-    pytest.importorskip("cv2")
-
     def careless(images, own):
         area = RESIZE_METHODS["OpenCV linear"].apply(images, own.resolution)
         return normalise_by(area[..., ::-1], *NORMALISATIONS["0 to 1"])

@@ -12,6 +12,7 @@ from torchvision.models import resnet18
 from resomap.errors import ConfigError, ResoMapError
 from resomap.models import published as published_module
 from resomap.models.published import find_published, weight_tags
+from tests.optional_packages import require_packages
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
@@ -91,7 +92,7 @@ def test_failed_download_names_address_and_place(cache):
 @pytest.mark.parametrize("builder", ["resnet18", "timm/resnet10t"])
 def test_server_that_never_answers_is_given_up(tmp_path, monkeypatch, builder):
     if builder.startswith("timm/"):
-        pytest.importorskip("timm")
+        require_packages("timm")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(published_module, "ANSWER_SECONDS", 0.2)
@@ -131,7 +132,10 @@ def test_file_put_into_cache_is_loaded(cache):
 class TestTimm:
     @pytest.fixture(autouse=True)
     def timm(self):
-        self.library = pytest.importorskip("timm")
+        require_packages("timm")
+        import timm
+
+        self.library = timm
 
     def test_preferred_tag_and_input_are_those_of_timm(self):
         published = find_published("timm/vit_tiny_patch16_224")

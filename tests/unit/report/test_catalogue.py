@@ -7,7 +7,7 @@ CAPTIONS = Path(__file__).parents[3] / "report"
 
 def test_figure_names_depend_on_dataset_and_explanations() -> None:
     left_out = set(CATALOGUE) - set(figure_names("reef", explain=True))
-    assert left_out == {"picture_sizes", "latency_by_device"}
+    assert left_out == {"picture_sizes", "latency_by_device", "preprocessing_parity"}
     assert "picture_sizes" in figure_names("CIFAR10", explain=False)
     assert "reef_collapse" not in figure_names("folder", explain=True)
     assert "explanations" not in figure_names("reef", explain=False)

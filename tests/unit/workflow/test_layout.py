@@ -13,6 +13,7 @@ from resomap.analysis.tables import Tables
 from resomap.data.sources.open import REEF_FACTS
 from resomap.training.tally import METRIC_NAMES
 from resomap.workflow import columns, layout
+from resomap.workflow.artifacts import RUN_FOLDER, scope_of
 from resomap.workflow.tables_page import tables_page
 
 ROOT = Path(__file__).parents[3]
@@ -72,7 +73,7 @@ def test_outputs_of_a_rule_equal_artifacts_of_its_stage(rules, stage):
 def test_train_rule_keeps_state_in_the_state_folder():
     fields = ("family", "model", "resolution", "seed")
     wildcards = {field: f"{{wildcards.{field}}}" for field in fields}
-    run_folder = Path(layout.RUN_FOLDER.format(**wildcards))
+    run_folder = Path(RUN_FOLDER.format(**wildcards))
     rule = (ROOT / "rules/train.smk").read_text(encoding="utf-8")
     assert f' --state {layout.state_folder(run_folder)}"' in rule
 
@@ -111,8 +112,8 @@ def test_tables_page_is_up_to_date():
         ("results/data/r{resolution}/{split}.npy", "resolution"),
         ("results/agreement/{family}/{model}.csv", "model"),
         ("results/model_summaries/{model}/r{resolution}/summary.txt", "cell"),
-        (f"{layout.RUN_FOLDER}/explanations/{{method}}.npz", "run"),
+        (f"{RUN_FOLDER}/explanations/{{method}}.npz", "run"),
     ],
 )
 def test_scope_follows_from_wildcards(pattern, scope):
-    assert layout.scope_of(pattern) == scope
+    assert scope_of(pattern) == scope

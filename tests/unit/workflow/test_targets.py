@@ -6,6 +6,7 @@ from resomap.config.load import build_config, merge
 from resomap.errors import ConfigError
 from resomap.system.files import write_json, write_rows
 from resomap.workflow import targets
+from resomap.workflow.deploy_layout import DEPLOY_STAGES
 
 
 def test_run_files_start_with_expensive_resolution(config):
@@ -92,7 +93,8 @@ def test_stages_and_jobs_follow_what_is_enabled(defaults, change, absent, jobs):
     config = build_config(merge(defaults, change))
     names = {stage.name for stage in targets.swept_stages(config)}
     # Exports are a target of their own.
-    others = {stage.name for stage in targets.STAGES} - names - {"export", "deploy", "devices"}
+    exports = {stage.name for stage in DEPLOY_STAGES}
+    others = {stage.name for stage in targets.STAGES} - names - exports
     assert others == absent
     assert targets.count_jobs(config) == jobs
 
@@ -165,3 +167,42 @@ def test_adapted_choice_cannot_be_exported(defaults, tmp_path):
     write_decision(tmp_path, choice=candidate("tiny_cnn", 24, 48, mode="finetune"))
     with pytest.raises(ConfigError, match=r"adapted to other images \(finetune\)"):
         targets.export_files(deploy_config(defaults, "chosen"), EXPORT, tmp_path)
+
+
+def test_measurements_are_checked_for_existence_and_digested(defaults, tmp_path):
+    values = {"runtimes": ["onnxruntime"], "precisions": ["fp32"], "cells": "all"}
+    paths = [tmp_path / f"{name}.json" for name in ("pi5", "jetson", "laptop")]
+    values |= {"max_flips": None, "measurements": list(map(str, paths))}
+    config = build_config(merge(defaults, {"system": {"deploy": values}}))
+    paths[1].write_text("{}")
+    with pytest.raises(ConfigError) as error:
+        targets.measurement_files(config)
+    for path, missing in zip(paths, (True, False, True), strict=True):
+        assert (f"there is no file {path}" in str(error.value)) == missing
+    for path in paths:
+        path.write_text("{}")
+    assert targets.device_files(config, "table.csv") == ["table.csv"]
+    before = targets.measurement_digests(config)
+    paths[0].write_text("{} ")
+    after = targets.measurement_digests(config)
+    assert [before[path] == after[path] for path in map(str, paths)] == [False, True, True]
+
+
+def test_without_measurements_nothing_about_devices_is_made(defaults):
+    assert targets.device_files(build_config(defaults), "table.csv") == []
+    assert targets.device_files(deploy_config(defaults, "all"), "table.csv") == []
+
+
+def test_sweep_without_any_result_has_nothing_to_export(defaults, tmp_path):
+    write_decision(tmp_path)
+    write_rows(tmp_path / "cells.csv", [], ("family", "model", "resolution"))
+    with pytest.raises(ConfigError, match=r"cells: chosen: no cell of the sweep has a result"):
+        targets.export_files(deploy_config(defaults, "chosen"), EXPORT, tmp_path)
+
+
+def test_exports_are_proven_in_the_configured_runtimes(defaults, config):
+    assert targets.export_runtimes(config) == ("onnxruntime",)
+    deploy = {"deploy": {"runtimes": ["openvino"], "precisions": ["int8"], "cells": "all"}}
+    deploy["deploy"] |= {"max_flips": None, "measurements": []}
+    changed = build_config(merge(defaults, {"system": deploy}))
+    assert targets.export_runtimes(changed) == ("openvino",)

@@ -11,6 +11,7 @@ from resomap.analysis.decision.candidates import (
     Candidate,
     CellEvidence,
     Deployment,
+    RefusedWay,
     WayToRun,
     cheapest_ways,
     list_candidates,
@@ -155,7 +156,7 @@ def runtime_ways(px: int, fp32: float | None, int8: float | None) -> list[WayToR
     for is_int8, milliseconds in ((False, fp32), (True, int8)):
         if milliseconds is not None:
             name, cost = "onnxruntime", latency(milliseconds)
-            found.append(WayToRun(name, cost, {}, is_int8=is_int8, is_exported=True))
+            found.append(WayToRun(name, cost, {}, is_int8=is_int8, runtime="onnxruntime"))
     return found
 
 
@@ -202,14 +203,13 @@ def test_network_in_int8_without_a_cost_is_never_chosen() -> None:
 
 
 def test_network_whose_export_answers_wrongly_is_run_in_pytorch_alone() -> None:
-    place = Cell("custom", "net", 48), 48
+    cell = Cell("custom", "net", 48)
+    refused = {RefusedWay(cell, 48, "onnxruntime", is_int8) for is_int8 in (False, True)}
     found = exported_candidates(
-        Deployment(failed={place}), at48=(30.0, 10.0), at96=(60.0, 20.0)
+        Deployment(refused=refused), at48=(30.0, 10.0), at96=(60.0, 20.0)
     )
     assert [key for key in found if key[0] == 48] == [(48, "raw", None), (48, "int8", None)]
-    assert found[48, "int8", None].unmeasured == (
-        "an export does not answer as the trained network does"
-    )
+    assert found[48, "int8", None].unmeasured == "its answers in that runtime are not proven"
     assert (96, "int8", "onnxruntime") in found
 
 

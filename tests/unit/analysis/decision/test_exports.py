@@ -1,6 +1,7 @@
 """Exports of a sweep: when int8 becomes a mode of its predictions, and what it loses."""
 
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from resomap.analysis.predictions import Cell, cell_runs
 from resomap.system.files import file_sha256, read_arrays, read_json, write_arrays, write_json
 from resomap.workflow.lifecycle import read_run_config
 from resomap.workflow.receipts import _sha256
-from tests.planted_exports import plant_accuracies, plant_int8
+from tests.planted_exports import plant_accuracies, plant_int8, plant_logits
 from tests.recorded_sweeps import RecordedDirectory, small_sweep
+from tests.synthetic import report_rules
 
 CELL, SEEDS = Cell("custom", "tiny_cnn", 24), (0, 1)
 FP32 = {("tiny_cnn", 24): 0.9, ("tiny_cnn", 48): 0.95}
@@ -35,7 +37,8 @@ def read(results: Path, margin: float = 0.02) -> Exports:
     manifest, cells, seeds, runs = open_sweep(results, config)
     val, test = read_splits(cells, seeds, runs, manifest)
     by_cell = {cell: cell_runs(cell, seeds, runs) for cell in cells}
-    return read_exports(results, by_cell, val, test, margin, 0.95)
+    rules = report_rules(margin=margin)
+    return read_exports(results, by_cell, val, test, rules)
 
 
 def test_int8_is_a_mode_with_its_own_accuracy_on_each_split(results: Path) -> None:
@@ -104,7 +107,8 @@ def test_unusable_export_is_named_and_adds_no_mode(
     exports = read(results)
     assert ("int8", 24) not in exports.val[CELL].by_mode()
     assert problem in exports.records[0]["problem"]
-    assert exports.failed == ({(CELL, 24)} if fails else set())
+    refused = {(CELL, 24, *way) for way in product(("onnxruntime", "openvino"), (False, True))}
+    assert exports.refused == (refused if fails else set())
     assert exports.losses == {}
 
 
@@ -132,7 +136,7 @@ def test_export_of_earlier_weights_is_stale(results: Path, is_current: bool) -> 
     val, test = read_splits(cells, seeds, runs, manifest)
     by_cell = {cell: cell_runs(cell, seeds, runs) for cell in cells}
     write_receipt(results, f"train/{run}.json", {}, written)
-    exports = read_exports(results, by_cell, val, test, 0.02, 0.95)
+    exports = read_exports(results, by_cell, val, test, report_rules())
     assert (("int8", 24) in exports.val[CELL].by_mode()) is is_current
     problem = exports.records[0]["problem"]
     assert (problem is None) is is_current
@@ -147,3 +151,48 @@ def test_sweep_without_int8_has_nothing_to_say(results: Path) -> None:
         record["job"]["precisions"] = ["fp32"]
         write_json(path, record)
     assert read(results).records == []
+
+
+def prove_in_openvino(results: Path, int8: float | None, failures: dict[str, str]) -> None:
+    """Add the proof in OpenVINO of both seeds, where int8 has this accuracy on test images."""
+    for seed in SEEDS:
+        path = results / f"deploy/custom/tiny_cnn/r24/seed{seed}/at24/export.json"
+        record = read_json(path)
+        record["runtimes"] = {"openvino": {"failures": failures if seed else {}}}
+        write_json(path, record)
+        arrays = read_arrays(path.with_name("logits.npz"))
+        if int8 is not None:
+            arrays["openvino_int8"] = plant_logits(4000, int8, seed)
+        write_arrays(path.with_name("logits.npz"), **arrays)
+
+
+@pytest.mark.parametrize(
+    ("int8", "failures", "refused", "problem"),
+    [
+        (0.85, {}, (), None),
+        (0.849, {}, (), None),
+        (0.80, {}, (True,), "not used in OpenVINO in int8: it may be less accurate there"),
+        (None, {"int8": "it cannot\nrun"}, (True,), "not used in OpenVINO in int8: it cannot"),
+        (None, {"fp32": "it differs"}, (False, True), "not used in OpenVINO: it differs"),
+    ],
+    ids=["equal", "within the margin", "less accurate", "int8 fails", "fp32 fails"],
+)
+def test_openvino_is_refused_where_it_does_not_answer_as_proven(
+    results: Path,
+    int8: float | None,
+    failures: dict[str, str],
+    refused: tuple[bool, ...],
+    problem: str | None,
+) -> None:
+    prove_in_openvino(results, int8, failures)
+    exports = read(results)
+    assert exports.refused == {(CELL, 24, "openvino", is_int8) for is_int8 in refused}
+    assert [one["problem"] for one in exports.records] == [None, problem][: 1 + bool(problem)]
+    # In ONNX Runtime the network in int8 stays a candidate.
+    assert ("int8", 24) in exports.val[CELL].by_mode()
+
+
+def test_int8_in_openvino_needs_a_proof_there(results: Path) -> None:
+    exports = read(results)
+    assert exports.refused == {(CELL, 24, "openvino", True)}
+    assert [one["problem"] for one in exports.records] == [None]
