@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -51,3 +53,12 @@ def test_killed_process_is_a_lack_of_memory(monkeypatch, tmp_path, status):
     monkeypatch.setattr(memory.subprocess, "run", lambda *_, **__: ended)
     with pytest.raises(MemoryError):
         runtime_peaks("openvino", tmp_path / "a.onnx", (1, 3, 8, 8), 1)
+
+
+def test_process_that_measures_memory_loads_no_torch():
+    # Its pages would come and go during the passes, and its import takes seconds.
+    code = "import sys, resomap.deploy.runtimes.memory; print('torch' in sys.modules)"
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.split() == ["False"]
