@@ -262,7 +262,7 @@ def compare_methods(options: Namespace) -> str:
     return (
         f"The same {CALIBRATION_IMAGES} training images, in ONNX Runtime; points lost as above, of "
         "as many seeds as the last column has values. In int8: all that the runtime computes so, "
-        "or products alone, which are convolutions and products of matrices. "
+        "or products alone, which are convolutions and products of matrices, with their ReLU. "
         "The last column is what a choice may look at: the mean squared error of the logits on "
         "validation images, by seed. Entropy and percentile hold every activation of all "
         f"calibration images in memory and are left out above {LARGEST_HISTOGRAM_SIDE} px."

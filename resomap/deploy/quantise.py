@@ -25,7 +25,8 @@ GRANULARITIES = ("per_channel", "per_tensor")
 ALL_OPERATORS = "all"
 OPERATORS: dict[str, list[str] | None] = {
     ALL_OPERATORS: None,
-    "products": ["Conv", "ConvTranspose", "Gemm", "MatMul"],
+    # ReLU and its clipped form, as they vanish in the scale of the convolution before them.
+    "products": ["Conv", "ConvTranspose", "Gemm", "MatMul", "Relu", "Clip"],
 }
 """What computes in int8: all that the runtime can, or convolutions and products of matrices."""
 

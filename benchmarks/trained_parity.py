@@ -1,0 +1,177 @@
+"""Parity of trained networks beside PyTorch's own rounding: a section of benchmarks/deploy.md.
+
+usage: python -m benchmarks.trained_parity [--models efficientnet_b1 ...] --work DIR
+
+DIR keeps the training and a record of every network; what is there is not computed again.
+"""
+
+import argparse
+import copy
+import os
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmarks.deploy import IMAGES, SIDES, TITLE, calibrate_norms, read_batches
+from benchmarks.harness import ROOT, markdown, protocol, put_section
+from benchmarks.reef_sweeps import SmallSweep, reef_values
+from resomap.config.sweep_checks import find_architecture
+from resomap.data.store.store import open_store
+from resomap.deploy.export import export_network
+from resomap.deploy.network_parity import LOGIT_TOLERANCE, compare_logits, prove_parity
+from resomap.models.registry import build_model
+from resomap.system.files import read_json, write_json
+from resomap.training.checkpoint import load_weights
+
+SECTION = "Parity of trained networks"
+MODELS = ("efficientnet_b1", "efficientnet_v2_s")
+TRAINED_SIDE = 64
+EPOCHS = 4
+REEF = {"train": 1600, "val": 400, "test": IMAGES}
+RANDOM = "random"
+TRAINED = "trained"
+NOTE = """\
+Trained: {epochs} epochs of {train} reef images in batches of {batch} ({steps} steps) at {side} px, the
+shipped recipe otherwise, the epoch with the smallest validation loss. Random: as above, for
+comparison. Every row: {images} reef test images, resized to the side; the largest difference of a
+logit over the range of all logits, and in brackets the images beyond {tolerance:g}. Accuracy is that
+of PyTorch in float32 on these images. The last three columns are three pairs: the proof (export in
+ONNX Runtime against PyTorch, both float32), PyTorch in float32 against PyTorch in float64, and the
+export against PyTorch in float64.
+"""
+HEAD = (
+    *("network", "weights", "px", "accuracy", "flips", "proven"),
+    *("export, PyTorch", "PyTorch, float64", "export, float64"),
+)
+
+
+def open_reef(work: Path, model: str) -> SmallSweep:
+    """Return the sweep of a network, whose data all networks share in `work`."""
+    values = reef_values(SIDES, 1, REEF, model, training={"epochs": EPOCHS})
+    return SmallSweep(work / "reef", values)
+
+
+def open_trained(sweep: SmallSweep, model: str) -> nn.Module:
+    """Return a network with the best weights of its training."""
+    architecture = find_architecture(sweep.config.models, model)
+    keys = {"family": architecture.family, "model": model}
+    files = sweep.train({**keys, "resolution": str(TRAINED_SIDE), "seed": "0"})
+    state, _ = load_weights(files["weights"])
+    network = build_model(architecture, open_store(sweep.file("manifest")).num_classes)
+    network.load_state_dict(state)
+    return network.eval()
+
+
+def open_random(sweep: SmallSweep, model: str) -> nn.Module:
+    """Return a network with random weights, and statistics of BatchNorm from the reef."""
+    torch.manual_seed(0)
+    store = open_store(sweep.file("manifest"))
+    network = build_model(find_architecture(sweep.config.models, model), store.num_classes)
+    calibrate_norms(network, store)
+    return network
+
+
+OPENERS = {TRAINED: open_trained, RANDOM: open_random}
+
+
+def prove_side(network: nn.Module, sweep: SmallSweep, name: str, side: int) -> dict[str, Any]:
+    """Return the parity of an export at one side, and how float64 differs from both."""
+    store = open_store(sweep.file("manifest"))
+    batches = partial(read_batches, store, "test", side)
+    content = export_network(network, side, name).content
+    sources = [str(row) for row in range(IMAGES)]
+    parity = prove_parity(network, content, batches, name, sources)
+    exact = compute_exact(network, batches())
+    labels = np.asarray(store.labels("test"))
+    pairs = {
+        "proof": (parity.reference, parity.exported),
+        "torch": (exact, parity.reference),
+        "export": (exact, parity.exported),
+    }
+    differences = {each: compare_logits(*pair).differences for each, pair in pairs.items()}
+    return {
+        "px": side,
+        "accuracy": float((parity.reference.argmax(axis=1) == labels).mean()),
+        "parity": parity.record(),
+        "differences": {each: values.tolist() for each, values in differences.items()},
+    }
+
+
+@torch.inference_mode()
+def compute_exact(network: nn.Module, batches: Iterator[np.ndarray]) -> np.ndarray:
+    """Return the logits of a copy of the network in float64."""
+    exact = copy.deepcopy(network).double().eval()
+    return np.concatenate([exact(torch.from_numpy(each).double()).numpy() for each in batches])
+
+
+def table_rows(records: Sequence[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
+    """Yield a row per network, kind of weights and side."""
+    for record in records:
+        for cell in record["cells"]:
+            parity = cell["parity"]
+            yield (
+                *(record["model"], record["weights"], str(cell["px"])),
+                *(f"{cell['accuracy']:.3f}", str(parity["flips"])),
+                "yes" if parity["deployable"] else "**no**",
+                *(_describe(np.array(each)) for each in cell["differences"].values()),
+            )
+
+
+def _describe(differences: np.ndarray) -> str:
+    beyond = int((~(differences <= LOGIT_TOLERANCE)).sum())
+    return f"{differences.max():.0e} ({beyond})"
+
+
+def write_section(out: Path, records: Sequence[dict[str, Any]], load: float) -> None:
+    """Write the section from the records."""
+    batch = records[0]["batch_size"]
+    note = NOTE.format(
+        epochs=EPOCHS,
+        train=REEF["train"],
+        batch=batch,
+        steps=EPOCHS * (REEF["train"] // batch),
+        side=TRAINED_SIDE,
+        images=IMAGES,
+        tolerance=LOGIT_TOLERANCE,
+    )
+    head = protocol("cpu", 1, load, ("onnx", "onnxruntime")).partition(" Rounds")[0]
+    text = f"{head}\n\n{note}\n{markdown(HEAD, table_rows(records))}"
+    put_section(out, TITLE, SECTION, text)
+
+
+def main() -> None:
+    """Prove the networks that the folder has no record of, and write the section."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--models", nargs="+", default=MODELS)
+    parser.add_argument("--weights", nargs="+", choices=OPENERS, default=list(OPENERS))
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "deploy.md")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    load, records = os.getloadavg()[0], []
+    for model in options.models:
+        sweep = open_reef(options.work, model)
+        sweep.prepare()
+        for weights in options.weights:
+            record = options.work / f"{model}-{weights}.json"
+            if not record.exists():
+                network = OPENERS[weights](sweep, model)
+                name = f"{model} with {weights} weights"
+                cells = [prove_side(network, sweep, name, side) for side in SIDES]
+                found = {"model": model, "weights": weights, "cells": cells}
+                found["batch_size"] = sweep.config.training.batch_size
+                write_json(record, found)
+                print(record, flush=True)
+            records.append(read_json(record))
+    write_section(options.out, records, load)
+
+
+if __name__ == "__main__":
+    main()
