@@ -72,7 +72,7 @@ def open_random(sweep: SmallSweep, model: str) -> nn.Module:
     torch.manual_seed(0)
     store = open_store(sweep.file("manifest"))
     network = build_model(find_architecture(sweep.config.models, model), store.num_classes)
-    calibrate_norms(network, store)
+    calibrate_norms(network, read_batches(store, "train", SIDES[0]))
     return network
 
 
