@@ -2,7 +2,7 @@
 
 usage: python -m benchmarks.trained_parity [--models efficientnet_b1 ...] --work DIR
 
-DIR keeps the training and a record of every network; what is there is not computed again.
+DIR keeps the training and a record of every network and side; what is there is not computed again.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import copy
 import os
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from resomap.training.checkpoint import load_weights
 SECTION = "Parity of trained networks"
 MODELS = ("efficientnet_b1", "efficientnet_v2_s")
 TRAINED_SIDE = 64
-EPOCHS = 4
+EPOCHS, BATCH_SIZE = 2, 16
 REEF = {"train": 1600, "val": 400, "test": IMAGES}
 RANDOM = "random"
 TRAINED = "trained"
@@ -52,7 +53,9 @@ HEAD = (
 
 def open_reef(work: Path, model: str) -> SmallSweep:
     """Return the sweep of a network, whose data all networks share in `work`."""
-    values = reef_values(SIDES, 1, REEF, model, training={"epochs": EPOCHS})
+    values = reef_values(
+        SIDES, 1, REEF, model, training={"epochs": EPOCHS, "batch_size": BATCH_SIZE}
+    )
     return SmallSweep(work / "reef", values)
 
 
@@ -112,14 +115,13 @@ def compute_exact(network: nn.Module, batches: Iterator[np.ndarray]) -> np.ndarr
 def table_rows(records: Sequence[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
     """Yield a row per network, kind of weights and side."""
     for record in records:
-        for cell in record["cells"]:
-            parity = cell["parity"]
-            yield (
-                *(record["model"], record["weights"], str(cell["px"])),
-                *(f"{cell['accuracy']:.3f}", str(parity["flips"])),
-                "yes" if parity["deployable"] else "**no**",
-                *(_describe(np.array(each)) for each in cell["differences"].values()),
-            )
+        parity = record["parity"]
+        yield (
+            *(record["model"], record["weights"], str(record["px"])),
+            *(f"{record['accuracy']:.3f}", str(parity["flips"])),
+            "yes" if parity["deployable"] else "**no**",
+            *(_describe(np.array(each)) for each in record["differences"].values()),
+        )
 
 
 def _describe(differences: np.ndarray) -> str:
@@ -129,12 +131,11 @@ def _describe(differences: np.ndarray) -> str:
 
 def write_section(out: Path, records: Sequence[dict[str, Any]], load: float) -> None:
     """Write the section from the records."""
-    batch = records[0]["batch_size"]
     note = NOTE.format(
         epochs=EPOCHS,
         train=REEF["train"],
-        batch=batch,
-        steps=EPOCHS * (REEF["train"] // batch),
+        batch=BATCH_SIZE,
+        steps=EPOCHS * (REEF["train"] // BATCH_SIZE),
         side=TRAINED_SIDE,
         images=IMAGES,
         tolerance=LOGIT_TOLERANCE,
@@ -151,23 +152,21 @@ def main() -> None:
     )
     parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--weights", nargs="+", choices=OPENERS, default=list(OPENERS))
+    parser.add_argument("--sides", nargs="+", type=int, default=SIDES)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "deploy.md")
     options = parser.parse_args()
     torch.set_num_threads(1)
     load, records = os.getloadavg()[0], []
-    for model in options.models:
+    for model, weights in product(options.models, options.weights):
         sweep = open_reef(options.work, model)
         sweep.prepare()
-        for weights in options.weights:
-            record = options.work / f"{model}-{weights}.json"
+        network = OPENERS[weights](sweep, model)
+        for side in options.sides:
+            record = options.work / f"{model}-{weights}-{side}.json"
             if not record.exists():
-                network = OPENERS[weights](sweep, model)
-                name = f"{model} with {weights} weights"
-                cells = [prove_side(network, sweep, name, side) for side in SIDES]
-                found = {"model": model, "weights": weights, "cells": cells}
-                found["batch_size"] = sweep.config.training.batch_size
-                write_json(record, found)
+                found = prove_side(network, sweep, f"{model} with {weights} weights", side)
+                write_json(record, {"model": model, "weights": weights, **found})
                 print(record, flush=True)
             records.append(read_json(record))
     write_section(options.out, records, load)
