@@ -125,7 +125,7 @@ def table_rows(records: Sequence[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
             *(record["model"], record["weights"], str(record["px"])),
             *(f"{record['accuracy']:.3f}", str(parity["flips"])),
             "yes" if parity["deployable"] else "**no**",
-            *(_describe(np.array(each)) for each in map(record["differences"].get, PAIRS)),
+            *(_describe(np.array(record["differences"][each])) for each in PAIRS),
         )
 
 
