@@ -19,6 +19,9 @@ def join_parts(parts: Sequence[Path], table: Path) -> pd.DataFrame:
     columns = list(table_columns("preprocessing_parity"))
     rows = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
     rows["judged"] = rows["judged"].astype(bool)
+    # The parts are listed as they were made, the largest images first.
+    cell = ["family", "model", "train_resolution", "eval_resolution"]
+    rows = rows.sort_values(cell, kind="stable", ignore_index=True)
     with replacing(table) as temporary:
         rows[columns].to_csv(temporary, index=False, lineterminator="\n")
     return rows

@@ -245,6 +245,13 @@ def test_unknown_cell_and_sweep_without_exports_are_refused(directory, tmp_path)
     assert "run `snakemake deploy`" in result.stderr
 
 
+def test_folder_that_is_a_file_is_refused_in_one_line(directory, tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    result = run_pack(directory, "--output", str(tmp_path / "taken"))
+    assert result.exit_code == 1
+    assert result.stderr == f"error: {tmp_path / 'taken'}: File exists\n"
+
+
 def test_seed_that_is_not_deployable_is_replaced_by_the_next(directory, tmp_path):
     other = tmp_path / "sweep"
     shutil.copytree(directory / "results", other / "results")
