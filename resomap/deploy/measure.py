@@ -138,7 +138,7 @@ def main(arguments: Sequence[str]) -> int:
     measure(networks, calls, pack["timing"], lambda: write_record(record, options.output))
     unusable = sum(each["status"] != "ok" for each in networks)
     crowded = sum(not each["timing"]["valid"] for each in networks if each["timing"])
-    print(f"{options.output}: {len(networks)} networks: {unusable} unusable, {crowded} crowded")
+    print(f"{options.output}: {unusable} of {len(networks)} unusable, {crowded} crowded")
     return int(bool(unusable))
 
 

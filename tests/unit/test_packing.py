@@ -181,7 +181,7 @@ def test_file_that_the_runtime_refuses_is_a_failed_network(directory, pack, tmp_
     reseal(folder, f"models/{model.name}")
     result = measure(folder, "--output", str(tmp_path / "pi5.json"))
     assert result.returncode == 1
-    assert "2 networks: 1 unusable, " in result.stdout
+    assert "1 of 2 unusable, " in result.stdout
     # Its digest is that of no network of the sweep.
     with pytest.raises(ConfigError, match="stale"):
         read_measurements([tmp_path / "pi5.json"], directory / "results")
