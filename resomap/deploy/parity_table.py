@@ -79,8 +79,9 @@ def _describe_faithful(results: Sequence[PreprocessingCost]) -> str:
 def _describe_worst(result: PreprocessingCost, confidence: float) -> str:
     assert result.lost is not None
     ends = format_interval(100 * result.lost.low, 100 * result.lost.high, 1)
+    kind = "" if result.kind == result.name else f" ({result.kind})"
     return (
-        f"{result.name} ({result.kind}) changes {format_percent(result.flips)} of the answers and "
+        f"{result.name}{kind} changes {format_percent(result.flips)} of the answers and "
         f"loses {format_points(result.lost.mean)} ({format_confidence(confidence)} {ends})."
     )
 

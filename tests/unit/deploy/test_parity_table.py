@@ -26,6 +26,8 @@ def test_sentence_has_the_worst_of_each_group():
         "OpenCV linear (no antialias) changes 25 % of the answers and loses 20 points" in text
     )
     assert "BGR for RGB (colour order) changes 50 %" in text
+    swapped = replace(BGR, name="rows and columns swapped", kind="rows and columns swapped")
+    assert describe_costs([swapped], 0.95).startswith("rows and columns swapped changes 50 %")
     worse = replace(SAME, flips=0.03)
     assert "torch bilinear antialias changes most answers: 3 %" in describe_costs([worse], 0.9)
     assert describe_costs([OWN, SKIPPED], 0.9) == ""
