@@ -54,3 +54,5 @@ def test_complaint_has_size_path_share_and_limit():
     assert excess_line(LINEAR, 0.01) == (
         "24 px: OpenCV linear changes 25 % of the answers, above 1 %"
     )
+    close = excess_line(replace(LINEAR, flips=0.0125), 0.01)
+    assert close == "24 px: OpenCV linear changes 1.25 % of the answers, above 1 %"
