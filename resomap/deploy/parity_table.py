@@ -7,7 +7,6 @@ from resomap.text import (
     align_columns,
     format_confidence,
     format_count,
-    format_exact_percent,
     format_interval,
     format_number,
     format_percent,
@@ -93,7 +92,7 @@ def _harm(result: PreprocessingCost) -> tuple[float, float]:
 
 def excess_line(result: PreprocessingCost, max_flips: float) -> str:
     """Return the complaint about a preprocessing that changes too many answers."""
-    flips, limit = format_exact_percent(result.flips), format_exact_percent(max_flips)
+    flips, limit = f"{100 * result.flips:.3g} %", f"{100 * max_flips:.3g} %"
     return (
         f"{result.resolution} px: {result.name} changes {flips} of the answers, above {limit}"
     )
