@@ -36,8 +36,8 @@ def measure_pack(
 
     Copy it there and run `python measure.py`, which needs Python, numpy and onnxruntime.
     """
-    from resomap.deploy.measurements import read_exports, sweep_identity
-    from resomap.deploy.pack import write_pack
+    from resomap.deploy.measurements import read_exports
+    from resomap.deploy.pack import sweep_identity, write_pack
 
     config, results = read_run_config(directory), directory / "results"
     records = _of_sweep(read_exports(results), config)

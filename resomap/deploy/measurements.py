@@ -20,14 +20,12 @@ from resomap.config.deploy import (
     check_device_names,
     device_name,
 )
-from resomap.config.load import read_yaml
 from resomap.config.types import Section
-from resomap.deploy.measure import SCHEMA
 from resomap.errors import ConfigError
 from resomap.workflow.checked_files import read_json
 
 Row = dict[str, Any]
-KIND = "resomap measurement"
+KIND, SCHEMA = "resomap measurement", 2
 KEY = f"{DEPLOY_KEY}.measurements"
 MEASURED, UNMEASURED = "ok", "unmeasured"
 MOST_NAMES, MIB = 5, 2**20
@@ -140,7 +138,7 @@ def read_measurements(files: Sequence[Path], results: Path) -> dict[str, list[Ro
         raise ConfigError(f"{KEY}: {error}") from None
     if not files:
         return {}
-    exports, sweep = read_exports(results), sweep_identity(results)
+    exports, images = read_exports(results), images_digest(results)
     problems, rows = list[str](), dict[str, list[Row]]()
     for path in files:
         try:
@@ -148,7 +146,7 @@ def read_measurements(files: Sequence[Path], results: Path) -> dict[str, list[Ro
         except ConfigError as error:
             problems.append(str(error))
             continue
-        found = list(_mismatches(measurement, exports, sweep))
+        found = list(_mismatches(measurement, exports, images))
         problems += [f"{KEY}: {path}: {each}" for each in found]
         rows[device_name(path)] = list(_rows(measurement, device_name(path)))
     if problems:
@@ -192,16 +190,12 @@ def _refused(path: Path, reason: str) -> ConfigError:
     return ConfigError(f"{KEY}: {path}: {reason}")
 
 
-def sweep_identity(results: Path) -> SweepIdentity:
-    """Return what tells this sweep from others; it stays when networks are trained again."""
+def images_digest(results: Path) -> str:
+    """Return the digest of a sweep's images; it stays when networks are trained again."""
     manifest = read_json(results / "data" / "manifest.json")
-    described = {name: manifest[name] for name in ("classes", "native_resolution", "splits")}
-    config = results / "run_config.yaml"
-    return SweepIdentity(title=_read_title(config), images=record_digest(described))
-
-
-def _read_title(config: Path) -> str:
-    return str((read_yaml(config).get("experiment") or {}).get("name") or "ResoMap")
+    return record_digest(
+        {name: manifest[name] for name in ("classes", "native_resolution", "splits")}
+    )
 
 
 class ExportKey(NamedTuple):
@@ -247,10 +241,10 @@ def exported_networks(record: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def _mismatches(
     measurement: Measurement,
     exports: Mapping[ExportKey, Mapping[str, Any]],
-    sweep: SweepIdentity,
+    images: str,
 ) -> Iterator[str]:
     """Yield why a measurement is not of the networks that the sweep exports now, or is partial."""
-    if measurement.sweep.images != sweep.images:
+    if measurement.sweep.images != images:
         yield (
             f"it measured networks of another sweep ({measurement.sweep.title!r}, with other "
             "images): measure the pack of this one"

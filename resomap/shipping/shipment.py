@@ -116,7 +116,7 @@ def open_shipment(
     import numpy as np
 
     from resomap.deploy.bundle import MAX_INT8_ERROR, GoldenImages, choose_golden
-    from resomap.deploy.measurements import sweep_identity
+    from resomap.deploy.pack import sweep_identity
 
     rows = choose_golden(source.labels) if rows is None else rows
     exported = model or _find_export(results, run, precision)

@@ -5,6 +5,7 @@ import pytest
 
 from resomap.analysis.decision.ways import ways_to_run
 from resomap.analysis.predictions import Cell
+from resomap.deploy import measure, measurements
 from resomap.deploy.measurements import read_measurements
 from resomap.errors import ConfigError
 from tests.device_files import (
@@ -241,3 +242,8 @@ def test_network_with_wrong_answers_has_no_latency(results, record, tmp_path):
 
 def test_no_files_need_no_sweep(tmp_path):
     assert read_measurements([], tmp_path / "none") == {}
+
+
+def test_program_writes_the_schema_that_is_read():
+    # Apart, since the program on the device imports nothing of the package.
+    assert measure.SCHEMA == measurements.SCHEMA
