@@ -106,10 +106,12 @@ def _open_networks(results: Path, records: Records) -> "Iterator[PackedNetwork]"
     from resomap.deploy.pack import PackedNetwork, choose_clear
     from resomap.workflow.checked_files import read_arrays
     from resomap.workflow.receipts import check_content
+    from resomap.workflow.sweep_results import check_export_inputs
 
     store = open_store(results / "data" / "manifest.json")
     for key, record in records.items():
         folder = key.folder(results)
+        check_export_inputs(results, key.run, key.resolution)
         logits = read_arrays(folder / "logits.npz")
         normalised = _normalise_as_trained(store, results, key)
         # The network in fp32 is compared with what it was exported from.
