@@ -55,10 +55,15 @@ class NetworkIdentity(Section):
     bytes: Count
 
     @property
+    def is_foreign_size(self) -> bool:
+        """Return whether its images have another size than those of its training."""
+        return self.resolution != self.train_resolution
+
+    @property
     def title(self) -> str:
         """Return cell, seed and precision, for messages."""
         trained = f"{self.model}@{self.train_resolution}"
-        at = "" if self.resolution == self.train_resolution else f" at {self.resolution} px"
+        at = f" at {self.resolution} px" if self.is_foreign_size else ""
         return f"{trained}{at} seed {self.seed} {self.precision}"
 
 
@@ -129,7 +134,8 @@ def read_measurements(files: Sequence[Path], results: Path) -> dict[str, list[Ro
 
     A row has the shape of a record of a profile: `resolution` is that of the test images,
     `variant` the runtime, `device` the name. There is one row for each model, resolution and
-    precision, since cost does not depend on weights. ConfigError has a line for each problem of
+    precision, since cost does not depend on weights. `unusable` are the resolutions of training
+    of the networks that fail there or answer wrongly. ConfigError has a line for each problem of
     each file; `results` is the folder of the sweep.
     """
     try:
@@ -280,16 +286,15 @@ def _first_names(names: Sequence[str], separator: str = ", ") -> str:
 
 def _rows(measurement: Measurement, device: str) -> Iterator[Row]:
     """Yield a row for each model, test resolution and precision."""
-    # Networks trained at that very resolution first: the others differ in weights alone.
-    ordered = sorted(
-        measurement.networks, key=lambda each: each.train_resolution != each.resolution
-    )
-    seen = set[tuple[str, str, int, str]]()
-    for each in ordered:
+    groups: dict[tuple[str, str, int, str], list[MeasuredNetwork]] = {}
+    for each in measurement.networks:
         key = (each.family, each.model, each.resolution, each.precision)
-        if key not in seen:
-            seen.add(key)
-            yield _row(each, measurement, device)
+        groups.setdefault(key, []).append(each)
+    for networks in groups.values():
+        # The one trained at that very resolution first: the others differ in weights alone.
+        networks.sort(key=lambda each: (each.status != MEASURED, each.is_foreign_size))
+        unusable = [each.train_resolution for each in networks if each.status != MEASURED]
+        yield {**_row(networks[0], measurement, device), "unusable": unusable}
 
 
 def _row(network: MeasuredNetwork, measurement: Measurement, device: str) -> Row:
