@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib.metadata import version
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -42,7 +42,7 @@ def describe_device(runtime: str) -> Json:
     device: Json = {"processor": processor, "cores": os.cpu_count()}
     device |= {"machine": platform.machine(), "system": platform.platform()}
     device |= {"python": platform.python_version(), "numpy": np.__version__}
-    return {**device, runtime: version(runtime)}
+    return {**device, runtime: import_module(runtime).__version__}
 
 
 def repeat(call: Call, seconds: float, repetitions: int) -> list[float]:
@@ -120,8 +120,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--output", type=Path, default=FOLDER / "measurement.json")
     options = parser.parse_args(arguments)
     try:
-        pack = prove.read_pack()
-    except (OSError, ValueError) as error:
+        pack, device = prove.read_pack(), describe_device(options.runtime)
+    except (ImportError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     networks, matrix = [], np.random.default_rng(0).normal(size=(128, 128))
@@ -134,7 +134,7 @@ def main(arguments: Sequence[str]) -> int:
     # einsum, because matmul takes every core.
     calls.append(lambda: lambda: np.einsum("ij,jk->ik", matrix, matrix))
     record = {"kind": "resomap measurement", "schema": SCHEMA, "sweep": pack["sweep"]}
-    record |= {"device": describe_device(options.runtime), "runtime": options.runtime}
+    record |= {"device": device, "runtime": options.runtime}
     settings = {"session": prove.SETTINGS[options.runtime], "timing": pack["timing"]}
     record |= {"threads": options.threads, "settings": settings, "networks": networks}
     measure(networks, calls, pack["timing"], lambda: write_record(record, options.output))
