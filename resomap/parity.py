@@ -55,7 +55,9 @@ def parity(
     max_flips: Annotated[
         float | None,
         typer.Option(
-            min=0, max=1, help="Share of answers that may change. Default: system.deploy."
+            min=0,
+            max=1,
+            help="Share of answers that may change. Default: system.deploy.max_flips.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

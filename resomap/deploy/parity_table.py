@@ -14,7 +14,14 @@ from resomap.text import (
 )
 
 OTHER_RESIZES = ("another filter", "no antialias", "nearest pixel", "half-pixel shift")
-HEAD = ("preprocessing", "what differs", "answers changed", "points lost", "interval", "logits")
+HEAD = (
+    "preprocessing",
+    "what differs",
+    "answers changed",
+    "points lost",
+    "interval",
+    "logits differ by",
+)
 
 
 def parity_lines(
@@ -35,13 +42,15 @@ def _row(result: PreprocessingCost) -> tuple[str, ...]:
     if result.lost is None:
         return (result.name, result.kind, f"- ({result.skipped})", "-", "-", "-")
     low, high = 100 * result.lost.low, 100 * result.lost.high
+    largest = result.max_logit_difference
+    is_itself = result.kind == "reference"  # equal by definition, on all images
     return (
         result.name,
         result.kind,
         format_percent(result.flips),
         format_number(100 * result.lost.mean, 1),
-        format_interval(low, high, 1),
-        f"{result.max_logit_difference:.2g}",
+        "-" if is_itself else format_interval(low, high, 1),
+        f"{largest:.2g}" if largest < 100 else f"{largest:.0f}",
     )
 
 

@@ -131,10 +131,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(arguments: Sequence[str]) -> int:
     """Print the difference, or null, and the peak memory, as JSON; return the exit code."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
-    parser.add_argument("file", help="a network in pack.json, such as models/NAME.onnx")
+    networks = json.loads((FOLDER / "pack.json").read_text(encoding="utf-8"))["networks"]
+    parser.add_argument("file", choices=[each["file"] for each in networks])
     add_options(parser)
     options = parser.parse_args(arguments)
-    networks = json.loads((FOLDER / "pack.json").read_text(encoding="utf-8"))["networks"]
     network = next(each for each in networks if each["file"] == options.file)
     import_module(options.runtime)
     before = memory_mib("VmRSS")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from resomap.analysis.predictions import Cell, Run
     from resomap.deploy.card import CardFacts, ClassScore, Int8Loss
 
-FIRES = "fires"
+FIRES, UNKNOWN = "fires", "unknown"
 RECIPE_KEYS = ("epochs", "batch_size", "precision")
 
 
@@ -141,7 +141,8 @@ def _score_classes(
 
 def _read_alarms(table: Path, cell: "Cell") -> list[str] | None:
     """Return the alarms of a cell that fire; None where its evidence was not examined."""
-    rows = [row for row in _rows(table) if _is_of(row, cell)]
+    # Unknown is what no image that is predicted correctly could tell.
+    rows = [row for row in _rows(table) if _is_of(row, cell) and row["state"] != UNKNOWN]
     if not rows:
         return None
     firing = [row for row in rows if row["state"] == FIRES]

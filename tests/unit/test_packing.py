@@ -181,7 +181,7 @@ def test_file_that_the_runtime_refuses_is_a_failed_network(directory, pack, tmp_
     reseal(folder, f"models/{model.name}")
     result = measure(folder, "--output", str(tmp_path / "pi5.json"))
     assert result.returncode == 1
-    assert "2 networks: 1 unusable, " in result.stdout
+    assert "1 of 2 unusable, " in result.stdout
     # Its digest is that of no network of the sweep.
     with pytest.raises(ConfigError, match="stale"):
         read_measurements([tmp_path / "pi5.json"], directory / "results")
@@ -254,6 +254,13 @@ def test_unknown_cell_and_sweep_without_exports_are_refused(directory, tmp_path)
     result = run_pack(other, "--output", str(tmp_path / "out"))
     assert result.exit_code == 1
     assert "run `snakemake deploy`" in result.stderr
+
+
+def test_folder_that_is_a_file_is_refused_in_one_line(directory, tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    result = run_pack(directory, "--output", str(tmp_path / "taken"))
+    assert result.exit_code == 1
+    assert result.stderr == f"error: {tmp_path / 'taken'}: File exists\n"
 
 
 def test_seed_that_is_not_deployable_is_replaced_by_the_next(directory, tmp_path):

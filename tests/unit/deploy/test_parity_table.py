@@ -41,6 +41,13 @@ def test_table_has_a_row_of_each_path_and_a_block_of_each_size():
     assert len(lines) == 2 * 4 + 5
 
 
+def test_reference_has_no_interval_and_large_differences_no_exponent():
+    results = [OWN, replace(BGR, max_logit_difference=246.1)]
+    _, _, own, other, *_ = parity_lines(results, 0.95, "tiny_cnn at 24 px")
+    assert own.split()[-2:] == ["-", "0"]
+    assert other.split()[-1] == "246"
+
+
 def test_complaint_has_size_path_share_and_limit():
     assert excess_line(LINEAR, 0.01) == (
         "24 px: OpenCV linear changes 25 % of the answers, above 1 %"

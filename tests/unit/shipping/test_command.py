@@ -104,6 +104,31 @@ def test_card_names_alarms_that_fire(directory, tmp_path):
     assert {*digests, "bundle.json"} == {each.name for each in (tmp_path / "out").iterdir()}
 
 
+def test_card_does_not_call_unknown_evidence_good(directory, tmp_path):
+    table = directory / "results" / "tables" / "alarms.csv"
+    with table.open("w", newline="") as stream:
+        columns = ("family", "model", "resolution", "group", "accuracy", "share", "state")
+        row = ("custom", MODEL, str(SIDE), "broad", "0.5", "", "unknown")
+        csv.writer(stream).writerows([columns, row])
+    result = run_ship(directory, "--output", str(tmp_path / "out"))
+    table.unlink()
+    assert result.exit_code == 0, result.output
+    card = (tmp_path / "out" / "card.md").read_text()
+    assert "No alarm" not in card
+    assert "Not examined" in card
+
+
+@pytest.mark.parametrize("inner", ["", "out"])
+def test_folder_that_is_a_file_is_refused_in_one_line(directory, tmp_path, inner):
+    (tmp_path / "taken").write_text("mine")
+    output = tmp_path / "taken" / inner
+    result = run_ship(directory, "--output", str(output))
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"error: {output}: ")
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
 def exported(directory, seed=0):
     return directory / f"results/deploy/custom/{MODEL}/r{SIDE}/seed{seed}/at{SIDE}"
 
