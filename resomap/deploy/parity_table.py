@@ -7,6 +7,7 @@ from resomap.text import (
     align_columns,
     format_confidence,
     format_count,
+    format_exact_percent,
     format_interval,
     format_number,
     format_percent,
@@ -79,8 +80,9 @@ def _describe_faithful(results: Sequence[PreprocessingCost]) -> str:
 def _describe_worst(result: PreprocessingCost, confidence: float) -> str:
     assert result.lost is not None
     ends = format_interval(100 * result.lost.low, 100 * result.lost.high, 1)
+    kind = "" if result.kind == result.name else f" ({result.kind})"
     return (
-        f"{result.name} ({result.kind}) changes {format_percent(result.flips)} of the answers and "
+        f"{result.name}{kind} changes {format_percent(result.flips)} of the answers and "
         f"loses {format_points(result.lost.mean)} ({format_confidence(confidence)} {ends})."
     )
 
@@ -91,7 +93,7 @@ def _harm(result: PreprocessingCost) -> tuple[float, float]:
 
 def excess_line(result: PreprocessingCost, max_flips: float) -> str:
     """Return the complaint about a preprocessing that changes too many answers."""
-    flips, limit = format_percent(result.flips), format_percent(max_flips)
+    flips, limit = format_exact_percent(result.flips), format_exact_percent(max_flips)
     return (
         f"{result.resolution} px: {result.name} changes {flips} of the answers, above {limit}"
     )

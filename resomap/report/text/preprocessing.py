@@ -4,6 +4,7 @@ from resomap.analysis.findings.finding import Estimate, Finding
 from resomap.text import (
     format_confidence,
     format_count,
+    format_exact_percent,
     format_interval,
     format_percent,
     format_points,
@@ -44,9 +45,9 @@ def limit_line(finding: Finding, max_flips: float) -> str:
     answers = format_count(flipped.n or 0, "answer")
     return (
         f"{_cell(finding)}: {finding.subject['preprocessing']} changes "
-        f"{format_percent(flipped.value)} of {answers} and loses "
+        f"{format_exact_percent(flipped.value)} of {answers} and loses "
         f"{format_points(lost.value)} of accuracy; system.deploy.max_flips allows "
-        f"{format_percent(max_flips)}"
+        f"{format_exact_percent(max_flips)}"
     )
 
 
