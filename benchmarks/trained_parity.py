@@ -1,6 +1,6 @@
 """Parity of trained networks beside PyTorch's own rounding: a section of benchmarks/deploy.md.
 
-usage: python -m benchmarks.trained_parity [--models efficientnet_b1 ...] --work DIR
+usage: python -m benchmarks.trained_parity [--models efficientnet_b1 ...] [--sides 64 ...] --work DIR
 
 DIR keeps the training and a record of every network and side; what is there is not computed again.
 """
@@ -117,6 +117,11 @@ def compute_exact(network: nn.Module, batches: Iterator[np.ndarray]) -> np.ndarr
     return np.concatenate([exact(torch.from_numpy(each).double()).numpy() for each in batches])
 
 
+def record_path(work: Path, model: str, weights: str, side: int) -> Path:
+    """Return the file of a record."""
+    return work / f"{model}-{weights}-{side}.json"
+
+
 def table_rows(records: Sequence[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
     """Yield a row per network, kind of weights and side."""
     for record in records:
@@ -151,30 +156,30 @@ def write_section(out: Path, records: Sequence[dict[str, Any]], load: float) -> 
 
 
 def main() -> None:
-    """Prove the networks that the folder has no record of, and write the section."""
+    """Prove the networks that the folder has no record of, and write a section of all records."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--models", nargs="+", default=MODELS)
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
     parser.add_argument("--weights", nargs="+", choices=OPENERS, default=list(OPENERS))
     parser.add_argument("--sides", nargs="+", type=int, default=SIDES)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "deploy.md")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    load, records = os.getloadavg()[0], []
+    load = os.getloadavg()[0]
     for model, weights in product(options.models, options.weights):
         sweep = open_reef(options.work, model)
         sweep.prepare()
         network = OPENERS[weights](sweep, model)
         for side in options.sides:
-            record = options.work / f"{model}-{weights}-{side}.json"
+            record = record_path(options.work, model, weights, side)
             if not record.exists():
                 found = prove_side(network, sweep, f"{model} with {weights} weights", side)
                 write_json(record, {"model": model, "weights": weights, **found})
                 print(record, flush=True)
-            records.append(read_json(record))
-    write_section(options.out, records, load)
+    paths = [record_path(options.work, *each) for each in product(MODELS, OPENERS, SIDES)]
+    write_section(options.out, [read_json(path) for path in paths if path.exists()], load)
 
 
 if __name__ == "__main__":
