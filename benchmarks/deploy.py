@@ -9,7 +9,7 @@ benchmarks/deploy.md is written from all files in DIR.
 import argparse
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -99,15 +99,15 @@ def read_batches(store: Store, split: str, side: int) -> Iterator[np.ndarray]:
 
 
 @torch.no_grad()
-def calibrate_norms(network: nn.Module, store: Store) -> None:
-    """Set the statistics of BatchNorm to those of training images: random ones overflow."""
+def calibrate_norms(network: nn.Module, batches: Iterable[np.ndarray]) -> None:
+    """Set the statistics of BatchNorm to those of images: with random weights maps overflow."""
     norms = [each for each in network.modules() if isinstance(each, nn.BatchNorm2d)]
     if norms:
         momenta = [norm.momentum for norm in norms]
         for norm in norms:
             norm.momentum = None
         network.train()
-        for images in read_batches(store, "train", SIDES[0]):
+        for images in batches:
             network(torch.from_numpy(images))
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
@@ -120,7 +120,7 @@ def measure_network(name: str, store: Store, profiling: Profiling) -> dict[str, 
     config = build_config(reef_values(SIDES, 1, {}))
     architecture = find_architecture(config.models, name)
     network = build_model(architecture, store.num_classes)
-    calibrate_norms(network, store)
+    calibrate_norms(network, read_batches(store, "train", SIDES[0]))
     runtimes = {each: describe_runtime(each, 1) for each in ("onnxruntime", "openvino")}
     load = os.getloadavg()[0]
     with TemporaryDirectory() as folder:

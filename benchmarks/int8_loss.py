@@ -20,7 +20,7 @@ import sys
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from functools import cached_property
 from itertools import groupby, product
 from pathlib import Path
@@ -37,9 +37,11 @@ from resomap.analysis.profiles import Row
 from resomap.config.load import merge
 from resomap.data.store.store import open_store
 from resomap.deploy.quantise import (
+    ALL_OPERATORS,
     CALIBRATION_IMAGES,
     CALIBRATION_METHODS,
     GRANULARITIES,
+    OPERATORS,
     quantise_once,
 )
 from resomap.deploy.run import RunImages
@@ -76,7 +78,7 @@ REEF = {
 }
 REEF_LARGER = {
     "experiment": {"name": "int8 on the reef, larger"},
-    "sweep": {"models": ["mobilenet_v3_small"], "resolutions": [96], "seeds": SEEDS},
+    "sweep": {"models": ["tiny_cnn"], "resolutions": [96], "seeds": SEEDS},
 }
 # The head alone is trained, so that the backbone is the published one to the bit.
 PHOTOGRAPHS = {
@@ -93,6 +95,32 @@ SOURCE = "photographs-source"
 """Folder of the fetched photographs and weights."""
 LARGEST_HISTOGRAM_SIDE = 96
 MINMAX = ("minmax",)
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to quantise a network: what computes in int8, with which ranges and scales."""
+
+    operators: str
+    method: str
+    granularity: str
+
+    def quantise(self, exported: bytes, calibration: np.ndarray) -> bytes:
+        """Return the int8 network of an export."""
+        model = quantise_once(
+            exported, calibration, self.granularity, self.operators, self.method
+        )
+        content: bytes = model.SerializeToString()
+        return content
+
+
+def list_ways(resolution: int) -> list[Way]:
+    """Return the ways that are compared at a resolution, the shipped ones first."""
+    ways = [Way(*each) for each in product(OPERATORS, MINMAX, GRANULARITIES)]
+    if resolution <= LARGEST_HISTOGRAM_SIDE:
+        histograms = [each for each in CALIBRATION_METHODS if each not in MINMAX]
+        ways += [Way(ALL_OPERATORS, *each) for each in product(histograms, GRANULARITIES)]
+    return ways
 
 
 def sweep_values(name: str, work: Path) -> dict[str, Any]:
@@ -212,47 +240,45 @@ def compare_methods(options: Namespace) -> str:
         if options.models and job.architecture.name not in options.models:
             continue
         name = f"{job.architecture.name} at {job.resolution} px"
-        methods = CALIBRATION_METHODS if job.resolution <= LARGEST_HISTOGRAM_SIDE else MINMAX
-        for method, granularity in product(methods, GRANULARITIES):
-            folder = (
-                options.work / "methods" / f"{name}-{method}-{granularity}".replace(" ", "-")
-            )
+        for way in list_ways(job.resolution):
+            words = name.split() + list(astuple(way))
+            folder = options.work / "methods" / "-".join(words)
             quantised = [
-                _quantise_seed(cell, seed, method, granularity, folder)
-                for seed in range(len(cell.folders))
+                _quantise_seed(cell, seed, way, folder) for seed in range(len(cell.folders))
             ]
             loss = cell.loss(np.stack([each["logits"] for each in quantised]))
             errors = [float(each["validation_mse"]) for each in quantised]
             lost = [100 * each for each in (loss.lost.mean, loss.lost.low, loss.lost.high)]
             rows.append(
                 (
-                    *(name, method, granularity),
+                    *(name, *astuple(way)),
                     "{:.1f} ({:.1f} to {:.1f})".format(*lost),
                     f"{100 * loss.agreement:.1f} %",
                     ", ".join(f"{error:.2g}" for error in errors),
                 )
             )
             print(*rows[-1], file=sys.stderr, flush=True)
-    head = ("network", "calibration", "scales", "points lost", "same answer")
+    head = ("network", "in int8", "calibration", "scales", "points lost", "same answer")
     return (
         f"The same {CALIBRATION_IMAGES} training images, in ONNX Runtime; points lost as above, of "
-        "as many seeds as the last column has values. "
+        "as many seeds as the last column has values. In int8: all that the runtime computes so, "
+        "or products alone, which are convolutions and products of matrices, with their ReLU. "
         "The last column is what a choice may look at: the mean squared error of the logits on "
-        "validation images, by seed. Entropy and percentile hold every activation of all "
+        "validation images, by seed. Entropy as ONNX Runtime ships it, with as many bins as levels, "
+        "clips nothing: its rows are those of minmax. It and percentile hold every activation of all "
         f"calibration images in memory and are left out above {LARGEST_HISTOGRAM_SIDE} px."
         f"\n\n{markdown((*head, 'validation error'), rows)}"
     )
 
 
 def _quantise_seed(
-    cell: ExportedCell, seed: int, method: str, granularity: str, folder: Path
+    cell: ExportedCell, seed: int, way: Way, folder: Path
 ) -> dict[str, np.ndarray]:
     """Return test logits and validation error of one quantisation, kept in `folder`."""
     kept = folder / f"{seed}.npz"
     if not kept.exists():
         images, exported = cell.images(seed), (cell.folders[seed] / "fp32.onnx").read_bytes()
-        model = quantise_once(exported, images.calibration(), granularity, method)
-        session = open_session(model.SerializeToString())
+        session = open_session(way.quantise(exported, images.calibration()))
         validation = [images.validation()]
         expected = compute_logits(open_session(exported), validation)
         error = np.square(compute_logits(session, validation) - expected).mean()

@@ -85,6 +85,20 @@ class SmallSweep:
 
     def run(self) -> "SmallSweep":
         """Prepare, resize, train, evaluate and profile, as the rules do; nothing twice."""
+        self.prepare()
+        for cell in self.cells:
+            for seed in self.config.sweep.seeds:
+                keys = {
+                    name: str(each) for name, each in (*cell._asdict().items(), ("seed", seed))
+                }
+                self.train(keys)
+                if not self.file("run_evaluation", **keys).exists():
+                    self.evaluate(keys)
+        self._profile(self.file("manifest"))
+        return self
+
+    def prepare(self) -> None:
+        """Write the images at the sizes of the sweep."""
         write_run_config(self.values, self.file("run_config"))
         manifest, config = self.file("manifest"), self.config
         sizes = tuple(sorted(config.sweep.resolutions))
@@ -96,31 +110,25 @@ class SmallSweep:
             job = build_job(config, jobs.ResizeData, resolution=str(px))
             if not self.file("resized", resolution=px, split="test").exists():
                 resize_data.main(job, manifest, threads=1)
-        for cell in self.cells:
-            for seed in config.sweep.seeds:
-                self._train_and_evaluate(cell, seed, manifest)
-        self._profile(manifest)
-        return self
 
-    def file(self, name: str, **wildcards: Any) -> Path:
-        """Return the path of an artifact."""
-        return self.path / artifact(name).path.format(**wildcards)
-
-    def _train_and_evaluate(self, cell: Cell, seed: int, manifest: Path) -> None:
-        keys = {name: str(value) for name, value in (*cell._asdict().items(), ("seed", seed))}
+    def train(self, keys: Mapping[str, str]) -> dict[str, Path]:
+        """Train a run, unless it is trained; return its files."""
         names = ("weights", "metrics", "history", "timing")
         outputs = {name: self.file(name, **keys) for name in names}
         if not outputs["metrics"].exists():
             train.main(
                 build_job(self.config, jobs.Train, **keys),
-                manifest,
+                self.file("manifest"),
                 **outputs,
                 state=state_folder(outputs["metrics"].parent),
                 runtime=self.config.system.training,
                 threads=1,
             )
-        if not self.file("run_evaluation", **keys).exists():
-            self.evaluate(keys)
+        return outputs
+
+    def file(self, name: str, **wildcards: Any) -> Path:
+        """Return the path of an artifact."""
+        return self.path / artifact(name).path.format(**wildcards)
 
     def evaluate(
         self, keys: Mapping[str, str], weights: Path | None = None, folder: Path | None = None

@@ -22,6 +22,13 @@ CALIBRATION_METHODS = {"minmax": "MinMax", "entropy": "Entropy", "percentile": "
 """Ways to take the range of an activation from images, and their names in ONNX Runtime."""
 GRANULARITIES = ("per_channel", "per_tensor")
 """Whether each output channel of a weight has a scale of its own."""
+ALL_OPERATORS = "all"
+OPERATORS: dict[str, list[str] | None] = {
+    ALL_OPERATORS: None,
+    # ReLU and its clipped form, as they vanish in the scale of the convolution before them.
+    "products": ["Conv", "ConvTranspose", "Gemm", "MatMul", "Relu", "Clip"],
+}
+"""What computes in int8: all that the runtime can, or convolutions and products of matrices."""
 
 
 class QuantisationError(ResoMapError):
@@ -105,11 +112,15 @@ def _logits(content: bytes, images: np.ndarray) -> np.ndarray:
 
 
 def quantise_once(
-    exported: bytes, calibration: np.ndarray, granularity: str, method: str = CALIBRATION_METHOD
+    exported: bytes,
+    calibration: np.ndarray,
+    granularity: str,
+    operators: str = ALL_OPERATORS,
+    method: str = CALIBRATION_METHOD,
 ) -> Any:
     """Return the model quantised in one way; QuantisationError with the reason of the runtime."""
     try:
-        return _quantise_file(exported, calibration, granularity, method)
+        return _quantise_file(exported, calibration, granularity, operators, method)
     # Its quantiser raises errors of any type, and a disk without space is none of its own.
     except OSError:
         raise
@@ -121,7 +132,7 @@ def quantise_once(
 
 
 def _quantise_file(
-    exported: bytes, calibration: np.ndarray, granularity: str, method: str
+    exported: bytes, calibration: np.ndarray, granularity: str, operators: str, method: str
 ) -> Any:
     """Return the quantised model; its convolutions and products compute in int8."""
     onnx = import_package("onnx")
@@ -139,6 +150,7 @@ def _quantise_file(
             quantised,
             _ImageReader(calibration),
             quant_format=quantization.QuantFormat.QDQ,
+            op_types_to_quantize=OPERATORS[operators],
             per_channel=granularity == "per_channel",
             activation_type=quantization.QuantType.QInt8,
             weight_type=quantization.QuantType.QInt8,

@@ -222,6 +222,17 @@ def test_openvino_measures_the_same_pack(directory, pack, tmp_path):
     assert rows[0]["status"] == "ok", result.stdout
 
 
+def test_runtime_that_is_not_installed_is_named_in_one_line(pack, tmp_path):
+    blocked = 'raise ModuleNotFoundError("No module named \'openvino\'", name="openvino")'
+    (tmp_path / "openvino.py").write_text(blocked)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    output = ("--output", str(tmp_path / "out.json"))
+    result = measure(pack, "--runtime", "openvino", *output, env=environment)
+    assert result.returncode == 1
+    assert result.stderr == "error: No module named 'openvino'\n"
+    assert not (tmp_path / "out.json").exists()
+
+
 def test_network_of_another_training_is_stale(directory, pack, tmp_path):
     assert measure(pack, "--output", str(tmp_path / "pi5.json")).returncode == 0
     other = shutil.copytree(directory / "results", tmp_path / "results")
