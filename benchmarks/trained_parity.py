@@ -38,13 +38,16 @@ RANDOM = "random"
 TRAINED = "trained"
 NOTE = """\
 Trained: {epochs} epochs of {train} reef images in batches of {batch} ({steps} steps) at {side} px, the
-shipped recipe otherwise, the epoch with the smallest validation loss. Random: random weights, with
-the statistics of BatchNorm of training images at {side} px, much as in the section above. Every row:
-{images} reef test images, resized to the side; the largest difference of a logit over the range of all
-logits, and in brackets the images beyond {tolerance:g}. Accuracy is that of PyTorch in float32 on
-these images (chance: .125). The last three columns are three pairs: the proof (export in ONNX Runtime
-against PyTorch, both float32), PyTorch in float32 against PyTorch in float64, and the export against
-PyTorch in float64.
+shipped recipe otherwise, the epoch with the smallest validation loss. Every row: {images} reef test
+images, resized to the side; the largest difference of a logit over the range of all logits, and in
+brackets the images beyond {tolerance:g}. Accuracy is that of PyTorch in float32 on these images
+(chance: .125). The last three columns are three pairs: the proof (export in ONNX Runtime against
+PyTorch, both float32), PyTorch in float32 against PyTorch in float64, and the export against PyTorch
+in float64.
+"""
+RANDOM_NOTE = """\
+Random: random weights, with the statistics of BatchNorm of training images at {side} px, much as in
+the section above.
 """
 HEAD = (
     *("network", "weights", "px", "accuracy", "flips", "proven"),
@@ -141,7 +144,8 @@ def _describe(differences: np.ndarray) -> str:
 
 def write_section(out: Path, records: Sequence[dict[str, Any]], load: float) -> None:
     """Write the section from the records."""
-    note = NOTE.format(
+    has_random = any(record["weights"] == RANDOM for record in records)
+    note = (NOTE + RANDOM_NOTE if has_random else NOTE).format(
         epochs=EPOCHS,
         train=REEF["train"],
         batch=BATCH_SIZE,

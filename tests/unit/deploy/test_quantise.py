@@ -1,5 +1,8 @@
 import numpy as np
 import pytest
+import torch
+from torch import nn
+from torch.nn import functional
 
 from resomap.deploy import quantise
 from resomap.deploy.export import export_network, read_record
@@ -15,6 +18,29 @@ require_packages("onnx", "onnxscript", "onnxruntime")
 
 def logits_of(content, images):
     return compute_logits(open_session(content), [images])
+
+
+class Gated(nn.Module):
+    """A convolution, SiLU and a classifier."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv2d(3, 8, 3)
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, images):
+        return self.head(functional.silu(self.conv(images)).mean((2, 3)))
+
+
+def operators_between(graph):
+    """Return the kinds of nodes that read only what was quantised."""
+    dequantised = {each.output[0] for each in graph.node if each.op_type == "DequantizeLinear"}
+    return {
+        each.op_type
+        for each in graph.node
+        if each.op_type != "DequantizeLinear" and set(each.input) <= dequantised
+    }
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +86,20 @@ def test_granularity_with_the_smaller_error_is_taken(quantised):
     errors = record["validation_mse"]
     assert errors.keys() == {"per_channel", "per_tensor"}
     assert record["granularity"] == min(errors, key=errors.get)
+
+
+def test_activations_between_products_alone_stay_in_float32():
+    exported = export_network(Gated(), SIDE, "gated").content
+    images = draw_images(8)
+    int8 = {
+        each: operators_between(
+            quantise.quantise_once(exported, images, "per_channel", each).graph
+        )
+        for each in quantise.OPERATORS
+    }
+    assert {"Conv", "Sigmoid", "Mul"} <= int8["all"]
+    assert "Conv" in int8["products"]
+    assert int8["products"].isdisjoint({"Sigmoid", "Mul"})
 
 
 def test_same_images_give_the_same_bytes(exported, quantised):
