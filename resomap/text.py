@@ -57,11 +57,6 @@ def format_percent(share: float) -> str:
     return "less than 0.01 %" if share < 0.5 else "more than 99.99 %"
 
 
-def format_exact_percent(share: float) -> str:
-    """Return a share in three significant digits, to stand beside a limit: `1.25 %`."""
-    return f"{100 * share:.3g} %"
-
-
 def format_points(difference: float) -> str:
     """Return a difference of two accuracies in points of a hundred: `1 point`, `2.5 points`."""
     number = f"{100 * difference:.1f}".removesuffix(".0").replace("-", MINUS)
