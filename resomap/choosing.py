@@ -66,8 +66,9 @@ def choose(
 ) -> None:
     """Choose a model and a resolution from the results of a sweep, finished or not.
 
-    Flags replace the keys of the same name in the section `report` of its configuration. The
-    exit code is 0 where a candidate is chosen, 3 where it is undecided, 4 where there is none.
+    Flags replace the keys of the same name in the section `report` of its
+    configuration. The exit code is 0 where a candidate is chosen, 3 where it is
+    undecided, 4 where there is none.
     """
     flags = dict(locals())
     # Imported here: `check` and `status` need no statistics, which take a second to load.

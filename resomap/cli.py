@@ -146,11 +146,17 @@ def _load_run_config() -> Config:
 
 @contextmanager
 def _printed_errors() -> Iterator[None]:
-    """Print a ResoMapError without a traceback, and exit with code 1."""
+    """Print errors that a user can correct without a traceback, and exit with code 1."""
     try:
         yield
     except ResoMapError as error:
         typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    except OSError as error:
+        # One that names no file is no mistake in a path.
+        if error.filename is None:
+            raise
+        typer.echo(f"error: {error.filename}: {error.strerror}", err=True)
         raise typer.Exit(1) from None
 
 

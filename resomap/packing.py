@@ -36,8 +36,8 @@ def measure_pack(
 
     Copy it there and run `python measure.py`, which needs Python, numpy and onnxruntime.
     """
-    from resomap.deploy.measurements import read_exports, sweep_identity
-    from resomap.deploy.pack import write_pack
+    from resomap.deploy.measurements import read_exports
+    from resomap.deploy.pack import sweep_identity, write_pack
 
     config, results = read_run_config(directory), directory / "results"
     records = _of_sweep(read_exports(results), config)
@@ -106,10 +106,12 @@ def _open_networks(results: Path, records: Records) -> "Iterator[PackedNetwork]"
     from resomap.deploy.pack import PackedNetwork, choose_clear
     from resomap.workflow.checked_files import read_arrays
     from resomap.workflow.receipts import check_content
+    from resomap.workflow.sweep_results import check_export_inputs
 
     store = open_store(results / "data" / "manifest.json")
     for key, record in records.items():
         folder = key.folder(results)
+        check_export_inputs(results, key.run, key.resolution)
         logits = read_arrays(folder / "logits.npz")
         normalised = _normalise_as_trained(store, results, key)
         # The network in fp32 is compared with what it was exported from.

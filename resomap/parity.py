@@ -11,6 +11,7 @@ import typer
 from resomap.config.schema import Config
 from resomap.errors import ConfigError, DataError, suggest
 from resomap.workflow.lifecycle import read_run_config
+from resomap.workflow.predictions import RAW
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +55,9 @@ def parity(
     max_flips: Annotated[
         float | None,
         typer.Option(
-            min=0, max=1, help="Share of answers that may change. Default: system.deploy."
+            min=0,
+            max=1,
+            help="Share of answers that may change. Default: system.deploy.max_flips.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -85,6 +88,10 @@ def parity(
         typer.echo(json.dumps([each.as_row() for each in results], indent=1))
     else:
         typer.echo("\n".join(parity_lines(results, config.report.confidence, str(chosen))))
+    # What did not run has not kept to any limit.
+    skipped = {each.name: each.skipped for each in results if each.skipped}
+    for name in (each for each in path or () if each in skipped):
+        raise ConfigError(f"--path: {name} was not measured: {skipped[name]}")
     limit = _allowed_flips(max_flips, config)
     excess = [] if limit is None else exceeding(results, limit, path or ())
     for each in excess:
@@ -123,6 +130,13 @@ def find_cell(text: str | None, results: Path, config: Config) -> "Cell":
                 f"{table}: nothing is chosen there; name a cell: {', '.join(by_name)}"
             )
         text = f"{choice['model']}@{choice['resolution']}"
+        side, mode = choice["eval_resolution"], choice["mode"]
+        if (side, mode) != (choice["resolution"], RAW):
+            adapted = "" if mode == RAW else f" ({mode})"
+            raise ConfigError(
+                f"{table}: the choice is {text}, given images of {side} px{adapted}; this command "
+                f"takes networks as trained: name a cell, such as {text}"
+            )
     if text not in by_name:
         raise ConfigError(f"{text!r} is no cell of this sweep; {suggest(text, by_name)}")
     return by_name[text]

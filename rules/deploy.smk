@@ -50,7 +50,7 @@ rule compare_exports:
     log:
         "logs/deploy.log",
     conda:
-        "../envs/torch.yaml"
+        "../envs/report.yaml"
     resources:
         **request.cpu_job(minutes=30),
     params:

@@ -6,7 +6,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from resomap.deploy.measurements import record_digest, sweep_identity
+from resomap.deploy.measurements import record_digest
+from resomap.deploy.pack import sweep_identity
 
 Cell = tuple[str, str, int]
 """Family, model and resolution of images."""

@@ -60,7 +60,8 @@ class TurnedOrder(NamedTuple):
 def turned_orders(costs: pd.DataFrame) -> list[TurnedOrder]:
     """Return for each device how many pairs of cells in fp32 change their order of latency.
 
-    `costs` is device_costs.csv. Pairs are of what was measured without disturbance.
+    `costs` is device_costs.csv. Pairs are of what the device measured without disturbance; the
+    profile's own disturbances are not in that table.
     """
     usable = costs[(costs["precision"] == "fp32") & (costs["valid"] == True)]  # noqa: E712
     usable = usable.dropna(subset=["latency_ms_p50", "profiled_latency_ms_p50"])

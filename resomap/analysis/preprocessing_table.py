@@ -19,6 +19,13 @@ def join_parts(parts: Sequence[Path], table: Path) -> pd.DataFrame:
     columns = list(table_columns("preprocessing_parity"))
     rows = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
     rows["judged"] = rows["judged"].astype(bool)
+    # The parts are listed as they were made: of all models, the largest images first.
+    models = list(dict.fromkeys(rows["model"]))
+    rows = rows.sort_values(
+        ["model", "train_resolution", "eval_resolution"],
+        key=lambda column: column.map(models.index) if column.name == "model" else column,
+        kind="stable",
+    )
     with replacing(table) as temporary:
         rows[columns].to_csv(temporary, index=False, lineterminator="\n")
     return rows

@@ -6,7 +6,8 @@ labels.txt            the class of each output, one a line
 golden.npz            test images as stored and resized (uint8), and their logits
 card.md               what it is, how good, and where its evidence fails
 predict.py            classifies image files, and checks the golden images
-measure.py, prove.py  measure latency on the machine that they run on, as `pack` says
+measure.py, prove.py  measure latency on the machine that they run on
+pack.json             what they read, as in a pack of one network (`pack`)
 bundle.json           the sha256 of every file above
 """
 
@@ -68,10 +69,10 @@ def write_bundle(
     classes: Sequence[str],
     golden: GoldenImages,
     facts: CardFacts,
-) -> None:
+) -> list[str]:
     """Write the bundle of the network `model` (.onnx) into `folder`; earlier files are replaced.
 
-    DataError where the model is missing, or the logits are not of these classes.
+    Returns the names of its files, bundle.json aside. DataError where the model is missing, or the logits are not of these classes.
     """
     if not model.is_file():
         raise DataError(f"{model} is missing: export the network first")
@@ -93,8 +94,10 @@ def write_bundle(
     programs = [Path(str(module.__file__)) for module in (predict, measure, prove)]
     for program in programs:
         files.write_text(folder / program.name, program.read_text(encoding="utf-8"))
-    names = (MODEL_FILE, FILE, LABELS_FILE, GOLDEN_FILE, CARD_FILE)
-    write_fingerprints(folder, [*names, *(program.name for program in programs)])
+    names = [MODEL_FILE, FILE, LABELS_FILE, GOLDEN_FILE, CARD_FILE]
+    names += [program.name for program in programs]
+    write_fingerprints(folder, names)
+    return names
 
 
 def prove_bundle(folder: Path) -> list[str]:

@@ -13,6 +13,8 @@ from resomap.text import (
 )
 
 NOT_RECORDED = "not recorded"
+MAX_LOSS = 0.05
+"""Of accuracy, up to which a network holds at another size."""
 UNKNOWN_LICENCE = "not recorded: look it up where the weights were published"
 
 
@@ -97,6 +99,7 @@ def _lines(facts: CardFacts, preprocessing: Preprocessing) -> Iterator[str]:
         f"{score.accuracy:.3f} ({ends}) on {format_count(score.images, 'test image')} that were "
         f"not used for training or selection; this is the network of seed {facts.seed}."
     )
+    yield from _baseline_lines(facts)
     if facts.loss is not None:
         yield from _section("Precision", _loss_lines(facts.loss, facts.confidence))
     yield from _section("Where it is weak", _weak_lines(facts))
@@ -107,6 +110,18 @@ def _lines(facts: CardFacts, preprocessing: Preprocessing) -> Iterator[str]:
     yield from _section("Licence of the weights", [_licence_line(facts)])
     versions = [f"- {name} {version}" for name, version in sorted(facts.versions.items())]
     yield from _section("Versions", versions)
+
+
+def _baseline_lines(facts: CardFacts) -> Iterator[str]:
+    """Yield a warning where the network may be no better than one constant answer."""
+    frequent = max((each.images for each in facts.classes), default=0)
+    majority = frequent / max(facts.score.images, 1)
+    if facts.score.low <= majority:
+        yield ""
+        yield (
+            "**It is not shown to beat the majority class: always answering that scores "
+            f"{majority:.3f}.**"
+        )
 
 
 def _section(title: str, lines: Sequence[str]) -> Iterator[str]:
@@ -137,24 +152,26 @@ def _weak_lines(facts: CardFacts) -> list[str]:
 
 
 def _size_lines(facts: CardFacts, preprocessing: Preprocessing) -> list[str]:
-    side = preprocessing.resolution
+    side, limit = preprocessing.resolution, format_points(MAX_LOSS)
     lines = [f"The network takes {side} x {side} px; `predict.py` makes them of any image."]
     trained = facts.trained_accuracy
     expected = facts.score.accuracy if trained is None else trained
-    if facts.loss is not None and facts.by_resolution:
-        lines.append(f"Of the network in fp32, whose accuracy is {expected:.3f}:")
+    if facts.by_resolution:
+        network = "The trained network in fp32" if facts.loss else "The trained network"
+        lines += ["", f"{network}, accuracy {expected:.3f}, with inputs of other sizes:", ""]
     for resolution, accuracy in sorted(facts.by_resolution.items()):
         lost = expected - accuracy
-        verdict = "fails" if lost > 0.05 else "holds"
-        lines.append(
-            f"- given images of {resolution} px: accuracy {accuracy:.3f}, it {verdict}"
-        )
+        verdict = f"fails: more than {limit} lower" if lost > MAX_LOSS else "holds"
+        lines.append(f"- {resolution} px: accuracy {accuracy:.3f}, it {verdict}")
     return lines
 
 
 def _evidence_lines(facts: CardFacts) -> list[str]:
     if facts.evidence is None:
-        return ["Not examined: the sweep has no explanations of this network."]
+        return [
+            "Not examined: the sweep has no explanations of this network, or too few that can be "
+            "judged."
+        ]
     alarms = [f"- {alarm}" for alarm in facts.evidence]
     return alarms or ["No alarm: where it was examined, its evidence lies on the object."]
 

@@ -3,8 +3,8 @@
 python measure.py [--threads N] [--runtime openvino] [--output pi5.json]
 
 First every network must answer its golden images as recorded (prove.py). Then all are timed in
-rounds, in random order, beside a fixed reference. Copy the output back to the sweep, under the
-name of the device. It needs numpy, the runtime, and the files that pack.json lists.
+rounds, in random order, beside a fixed reference. It needs numpy, the runtime, and the files
+that pack.json lists. Copy the output back to the sweep, under the name of the device.
 """
 
 import argparse
@@ -17,12 +17,15 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib.metadata import version
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
+try:
+    import numpy as np
+except ImportError as error:
+    sys.exit(f"error: {error}: run `pip install numpy onnxruntime`")
 
 SCHEMA, FOLDER = 2, Path(__file__).resolve().parent
 # As in the profiles of a sweep: below this CPU share other processes kept this one off the CPU,
@@ -39,10 +42,10 @@ def describe_device(runtime: str) -> Json:
     for line in info.read_text(errors="replace").splitlines() if info.exists() else ():
         if line.startswith(("model name", "Model")):
             processor = line.partition(":")[2].strip()
-    device: Json = {"processor": processor, "cores": os.cpu_count()}
-    device |= {"machine": platform.machine(), "system": platform.platform()}
-    device |= {"python": platform.python_version(), "numpy": np.__version__}
-    return {**device, runtime: version(runtime)}
+    facts: Json = {"processor": processor, "cores": os.cpu_count(), "numpy": np.__version__}
+    facts |= {"machine": platform.machine(), "system": platform.platform()}
+    facts["python"] = platform.python_version()
+    return {**facts, runtime: import_module(runtime).__version__}
 
 
 def repeat(call: Call, seconds: float, repetitions: int) -> list[float]:
@@ -119,31 +122,28 @@ def main(arguments: Sequence[str]) -> int:
     prove.add_options(parser)
     parser.add_argument("--output", type=Path, default=FOLDER / "measurement.json")
     options = parser.parse_args(arguments)
-    try:
-        pack = prove.read_pack()
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    pack, device = prove.read_pack(), describe_device(options.runtime)
     networks, matrix = [], np.random.default_rng(0).normal(size=(128, 128))
-    calls: list[Callable[[], Call]] = []
+    calls: list[Any] = [partial(prove.open_call, each, options) for each in pack["networks"]]
     for each in pack["networks"]:
         identity = {**each["identity"], "sha256": pack["files"][each["file"]], "timing": None}
         networks.append({**identity, **prove.prove_apart(each, options)})
         print(f"{each['file']}: {networks[-1]['why'] or 'answers as recorded'}", flush=True)
-        calls.append(partial(prove.open_call, each, options))
     # einsum, because matmul takes every core.
     calls.append(lambda: lambda: np.einsum("ij,jk->ik", matrix, matrix))
     record = {"kind": "resomap measurement", "schema": SCHEMA, "sweep": pack["sweep"]}
-    record |= {"device": describe_device(options.runtime), "runtime": options.runtime}
+    record |= {"device": device, "runtime": options.runtime, "threads": options.threads}
     settings = {"session": prove.SETTINGS[options.runtime], "timing": pack["timing"]}
-    record |= {"threads": options.threads, "settings": settings, "networks": networks}
+    record |= {"settings": settings, "networks": networks}
     measure(networks, calls, pack["timing"], lambda: write_record(record, options.output))
-    unusable = [each for each in networks if each["status"] != "ok"]
-    disturbed = sum(not each["timing"]["valid"] for each in networks if each["timing"])
-    counts = f"{len(networks)} networks: {len(unusable)} unusable, {disturbed} disturbed"
-    print(f"{options.output}: {counts}")
+    unusable = sum(each["status"] != "ok" for each in networks)
+    crowded = sum(not each["timing"]["valid"] for each in networks if each["timing"])
+    print(f"{options.output}: {unusable} of {len(networks)} unusable, {crowded} crowded")
     return int(bool(unusable))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except Exception as error:  # of the folder, of the output, or a package is missing
+        sys.exit(f"error: {error}")

@@ -20,14 +20,12 @@ from resomap.config.deploy import (
     check_device_names,
     device_name,
 )
-from resomap.config.load import read_yaml
 from resomap.config.types import Section
-from resomap.deploy.measure import SCHEMA
 from resomap.errors import ConfigError
 from resomap.workflow.checked_files import read_json
 
 Row = dict[str, Any]
-KIND = "resomap measurement"
+KIND, SCHEMA = "resomap measurement", 2
 KEY = f"{DEPLOY_KEY}.measurements"
 MEASURED, UNMEASURED = "ok", "unmeasured"
 MOST_NAMES, MIB = 5, 2**20
@@ -57,10 +55,15 @@ class NetworkIdentity(Section):
     bytes: Count
 
     @property
+    def is_foreign_size(self) -> bool:
+        """Return whether its images have another size than those of its training."""
+        return self.resolution != self.train_resolution
+
+    @property
     def title(self) -> str:
         """Return cell, seed and precision, for messages."""
         trained = f"{self.model}@{self.train_resolution}"
-        at = "" if self.resolution == self.train_resolution else f" at {self.resolution} px"
+        at = f" at {self.resolution} px" if self.is_foreign_size else ""
         return f"{trained}{at} seed {self.seed} {self.precision}"
 
 
@@ -131,7 +134,8 @@ def read_measurements(files: Sequence[Path], results: Path) -> dict[str, list[Ro
 
     A row has the shape of a record of a profile: `resolution` is that of the test images,
     `variant` the runtime, `device` the name. There is one row for each model, resolution and
-    precision, since cost does not depend on weights. ConfigError has a line for each problem of
+    precision, since cost does not depend on weights. `unusable` are the resolutions of training
+    of the networks that fail there or answer wrongly. ConfigError has a line for each problem of
     each file; `results` is the folder of the sweep.
     """
     try:
@@ -140,7 +144,7 @@ def read_measurements(files: Sequence[Path], results: Path) -> dict[str, list[Ro
         raise ConfigError(f"{KEY}: {error}") from None
     if not files:
         return {}
-    exports, sweep = read_exports(results), sweep_identity(results)
+    exports, images = read_exports(results), images_digest(results)
     problems, rows = list[str](), dict[str, list[Row]]()
     for path in files:
         try:
@@ -148,7 +152,7 @@ def read_measurements(files: Sequence[Path], results: Path) -> dict[str, list[Ro
         except ConfigError as error:
             problems.append(str(error))
             continue
-        found = list(_mismatches(measurement, exports, sweep))
+        found = list(_mismatches(measurement, exports, images))
         problems += [f"{KEY}: {path}: {each}" for each in found]
         rows[device_name(path)] = list(_rows(measurement, device_name(path)))
     if problems:
@@ -192,16 +196,12 @@ def _refused(path: Path, reason: str) -> ConfigError:
     return ConfigError(f"{KEY}: {path}: {reason}")
 
 
-def sweep_identity(results: Path) -> SweepIdentity:
-    """Return what tells this sweep from others; it stays when networks are trained again."""
+def images_digest(results: Path) -> str:
+    """Return the digest of a sweep's images; it stays when networks are trained again."""
     manifest = read_json(results / "data" / "manifest.json")
-    described = {name: manifest[name] for name in ("classes", "native_resolution", "splits")}
-    config = results / "run_config.yaml"
-    return SweepIdentity(title=_read_title(config), images=record_digest(described))
-
-
-def _read_title(config: Path) -> str:
-    return str((read_yaml(config).get("experiment") or {}).get("name") or "ResoMap")
+    return record_digest(
+        {name: manifest[name] for name in ("classes", "native_resolution", "splits")}
+    )
 
 
 class ExportKey(NamedTuple):
@@ -247,10 +247,10 @@ def exported_networks(record: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def _mismatches(
     measurement: Measurement,
     exports: Mapping[ExportKey, Mapping[str, Any]],
-    sweep: SweepIdentity,
+    images: str,
 ) -> Iterator[str]:
     """Yield why a measurement is not of the networks that the sweep exports now, or is partial."""
-    if measurement.sweep.images != sweep.images:
+    if measurement.sweep.images != images:
         yield (
             f"it measured networks of another sweep ({measurement.sweep.title!r}, with other "
             "images): measure the pack of this one"
@@ -286,16 +286,15 @@ def _first_names(names: Sequence[str], separator: str = ", ") -> str:
 
 def _rows(measurement: Measurement, device: str) -> Iterator[Row]:
     """Yield a row for each model, test resolution and precision."""
-    # Networks trained at that very resolution first: the others differ in weights alone.
-    ordered = sorted(
-        measurement.networks, key=lambda each: each.train_resolution != each.resolution
-    )
-    seen = set[tuple[str, str, int, str]]()
-    for each in ordered:
+    groups: dict[tuple[str, str, int, str], list[MeasuredNetwork]] = {}
+    for each in measurement.networks:
         key = (each.family, each.model, each.resolution, each.precision)
-        if key not in seen:
-            seen.add(key)
-            yield _row(each, measurement, device)
+        groups.setdefault(key, []).append(each)
+    for networks in groups.values():
+        # The one trained at that very resolution first: the others differ in weights alone.
+        networks.sort(key=lambda each: (each.status != MEASURED, each.is_foreign_size))
+        unusable = [each.train_resolution for each in networks if each.status != MEASURED]
+        yield {**_row(networks[0], measurement, device), "unusable": unusable}
 
 
 def _row(network: MeasuredNetwork, measurement: Measurement, device: str) -> Row:

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from resomap.config.load import read_yaml
 from resomap.config.schema import Profiling
 from resomap.deploy.bundle import choose_golden
-from resomap.deploy.measurements import NetworkIdentity, SweepIdentity
+from resomap.deploy.measurements import NetworkIdentity, SweepIdentity, images_digest
 from resomap.system import files
 
 PACK_FILE, SCHEMA = "pack.json", 1
@@ -37,6 +38,13 @@ class PackedNetwork:
     std: Sequence[float]
     images: np.ndarray
     logits: np.ndarray
+
+
+def sweep_identity(results: Path) -> SweepIdentity:
+    """Return what distinguishes this sweep from others, for pack.json."""
+    experiment = read_yaml(results / "run_config.yaml").get("experiment") or {}
+    title = str(experiment.get("name") or "ResoMap")
+    return SweepIdentity(title=title, images=images_digest(results))
 
 
 def choose_clear(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:

@@ -14,7 +14,14 @@ from resomap.text import (
 )
 
 OTHER_RESIZES = ("another filter", "no antialias", "nearest pixel", "half-pixel shift")
-HEAD = ("preprocessing", "what differs", "answers changed", "points lost", "interval", "logits")
+HEAD = (
+    "preprocessing",
+    "what differs",
+    "answers changed",
+    "points lost",
+    "interval",
+    "logits differ by",
+)
 
 
 def parity_lines(
@@ -35,13 +42,15 @@ def _row(result: PreprocessingCost) -> tuple[str, ...]:
     if result.lost is None:
         return (result.name, result.kind, f"- ({result.skipped})", "-", "-", "-")
     low, high = 100 * result.lost.low, 100 * result.lost.high
+    largest = result.max_logit_difference
+    is_itself = result.kind == "reference"  # equal by definition, on all images
     return (
         result.name,
         result.kind,
         format_percent(result.flips),
         format_number(100 * result.lost.mean, 1),
-        format_interval(low, high, 1),
-        f"{result.max_logit_difference:.2g}",
+        "-" if is_itself else format_interval(low, high, 1),
+        f"{largest:.2g}" if largest < 100 else f"{largest:.0f}",
     )
 
 
@@ -70,8 +79,9 @@ def _describe_faithful(results: Sequence[PreprocessingCost]) -> str:
 def _describe_worst(result: PreprocessingCost, confidence: float) -> str:
     assert result.lost is not None
     ends = format_interval(100 * result.lost.low, 100 * result.lost.high, 1)
+    kind = "" if result.kind == result.name else f" ({result.kind})"
     return (
-        f"{result.name} ({result.kind}) changes {format_percent(result.flips)} of the answers and "
+        f"{result.name}{kind} changes {format_percent(result.flips)} of the answers and "
         f"loses {format_points(result.lost.mean)} ({format_confidence(confidence)} {ends})."
     )
 
@@ -82,7 +92,7 @@ def _harm(result: PreprocessingCost) -> tuple[float, float]:
 
 def excess_line(result: PreprocessingCost, max_flips: float) -> str:
     """Return the complaint about a preprocessing that changes too many answers."""
-    flips, limit = format_percent(result.flips), format_percent(max_flips)
+    flips, limit = f"{100 * result.flips:.3g} %", f"{100 * max_flips:.3g} %"
     return (
         f"{result.resolution} px: {result.name} changes {flips} of the answers, above {limit}"
     )

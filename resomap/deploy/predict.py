@@ -1,19 +1,19 @@
-"""Predict the class of images with the network in this folder.
+"""Predict the class of images with the network in this folder, by numpy, Pillow and onnxruntime.
 
 python predict.py IMAGE...    one line per image: file, class, probability (tab-separated)
 python predict.py --check     prove that this machine answers as the training machine did
-
-It needs numpy, Pillow, onnxruntime and the files beside it.
 """
 
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image, ImageOps
+try:
+    import numpy as np
+    from PIL import Image, ImageOps
+except ImportError as error:
+    sys.exit(f"error: {error}: run `pip install numpy pillow onnxruntime`")
 
 CHOSEN_KEYS = ("background", "bit_depth", "aspect", "sides", "filter", "padding", "mean", "std")
 # This program does these in one way only; a file with another value needs another program.
@@ -63,8 +63,6 @@ def _scale_to_8_bit(stored: Image.Image, bits: int) -> Image.Image:
 def make_square(image: Image.Image, side: int, spec: dict[str, Any]) -> Image.Image:
     """Return the image as side x side pixels by one antialiased resize of Pillow."""
     (width, height), resampling = image.size, Image.Resampling[spec["filter"].upper()]
-    if (width, height) == (side, side):
-        return image
     if spec["aspect"] == "squash":
         return image.resize((side, side), resampling)
     if spec["aspect"] == "center_crop":
@@ -124,7 +122,7 @@ def check(network: Any, golden: Path, spec: dict[str, Any]) -> list[str]:
     return problems
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Classify the files in `arguments`, or check the bundle; return the exit code."""
     folder, problems = Path(__file__).resolve().parent, list[str]()
     spec, network = load_preprocessing(folder / "preprocessing.json"), load_network(folder)
@@ -135,15 +133,17 @@ def main(arguments: Sequence[str]) -> int:
     for name in arguments if "--check" not in arguments else ():
         try:
             logits = run(network, resize(decode(Path(name), spec), spec)[None], spec)[0]
+            probability = 1 / np.exp(logits - logits.max()).sum()
+            print(f"{name}\t{labels[int(logits.argmax())]}\t{probability:.4f}")
         except Exception as error:  # of any decoder; one bad image does not hide the others
-            problems.append(f"{name}: {error}")
-            continue
-        probability = 1 / np.exp(logits - logits.max()).sum()
-        print(f"{name}\t{labels[int(logits.argmax())]}\t{probability:.4f}")
+            problems.append(f"{name}: {getattr(error, 'strerror', None) or error}")
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     return int(bool(problems))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]) if sys.argv[1:] else __doc__)
+    try:
+        sys.exit(main(sys.argv[1:]) if sys.argv[1:] else __doc__)
+    except Exception as error:  # a file of the bundle or a package is missing or damaged
+        sys.exit(f"error: {error}")

@@ -230,9 +230,11 @@ def _compare(
     confidence: float,
 ) -> PreprocessingCost:
     answers, expected = logits.argmax(axis=-1), baseline.argmax(axis=-1)
+    # Of NaN, argmax is the first one, the same on both sides.
+    changed = (answers != expected) | np.isnan(logits).any(axis=-1)
     return replace(
         result,
-        flips=float((answers != expected).mean()),
+        flips=float(changed.mean()),
         lost=difference_interval(expected == labels, answers == labels, confidence),
         max_logit_difference=float(np.abs(logits - baseline).max()),
     )

@@ -2,8 +2,7 @@
 
 python prove.py FILE [--threads N] [--runtime openvino]    FILE as in pack.json
 
-measure.py runs this for every network, each in a process of its own: a crash ends that process
-alone, and its peak memory is that of the network. It needs numpy and the runtime.
+measure.py starts it for each network, since one may crash. It needs numpy and the runtime.
 """
 
 import argparse
@@ -20,10 +19,11 @@ from typing import Any
 import numpy as np
 
 FOLDER = Path(__file__).resolve().parent
-# Largest difference of a logit, over the range of all. Kernels of int8 round and saturate
-# differently from processor to processor, so there the classes are what has to agree.
+# Largest difference of a logit over the range of all; processors round int8 differently.
 LIMITS = {"fp32": 1e-4, "int8": 0.1}
 OPENVINO = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}
+OPENVINO |= {"ENABLE_CPU_PINNING": False, "CPU_DENORMALS_OPTIMIZATION": False}
+PROVIDERS = ["CPUExecutionProvider"]
 # Idle threads would otherwise spin, and take the processor from what is measured next.
 ONNXRUNTIME = {"session.intra_op.allow_spinning": "0", "session.set_denormal_as_zero": "0"}
 SETTINGS = {"onnxruntime": ONNXRUNTIME, "openvino": OPENVINO}
@@ -31,12 +31,14 @@ Network = Callable[[np.ndarray], np.ndarray]
 
 
 def open_network(path: Path, runtime: str, threads: int) -> Network:
-    """Return the network as a function of images; without `threads` it would take every core."""
+    """Return the network as a function of one image; without `threads` it would take every core."""
     if runtime == "openvino":
         import openvino
 
+        model = openvino.Core().read_model(path)
+        model.reshape([1, *list(model.input(0).partial_shape)[1:]])  # any number is slower
         settings = {**OPENVINO, "INFERENCE_NUM_THREADS": threads}
-        compiled = openvino.Core().compile_model(str(path), "CPU", settings)
+        compiled = openvino.Core().compile_model(model, "CPU", settings)
         return lambda images: np.asarray(compiled(images)[0])
     import onnxruntime
 
@@ -45,9 +47,7 @@ def open_network(path: Path, runtime: str, threads: int) -> Network:
     options.log_severity_level = 3
     for key, value in ONNXRUNTIME.items():
         options.add_session_config_entry(key, value)
-    session = onnxruntime.InferenceSession(
-        str(path), options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(str(path), options, providers=PROVIDERS)
     name = session.get_inputs()[0].name
     return lambda images: np.asarray(session.run(None, {name: images})[0])
 
@@ -90,8 +90,7 @@ def find_difference(run: Network, network: dict[str, Any]) -> str | None:
     error = float(np.abs(logits - expected).max() / np.ptp(expected))
     flips = int((logits.argmax(axis=1) != expected.argmax(axis=1)).sum())
     limit = LIMITS[network["precision"]]
-    # NaN compares false.
-    agree = error <= limit and not flips
+    agree = error <= limit and not flips  # NaN compares false
     found = f"{flips} of {len(images)} classes differ, and logits by {error:.1e} of their range"
     return None if agree else f"{found} (at most {limit:g})"
 
@@ -108,8 +107,9 @@ def prove_apart(network: dict[str, Any], options: argparse.Namespace) -> dict[st
     flags = ["--threads", str(options.threads), "--runtime", options.runtime]
     command = [sys.executable, __file__, network["file"], *flags]
     child = subprocess.run(command, capture_output=True, text=True, check=False)
-    if child.stdout.strip():
-        result = json.loads(child.stdout.splitlines()[-1])
+    # A runtime may print, too, and crash after that.
+    if printed := re.findall(r'^{"why".*', child.stdout, re.MULTILINE):
+        result = json.loads(printed[-1])
         return {"status": "wrong answers" if result["why"] else "unmeasured", **result}
     reasons = [f"exit code {child.returncode}", *child.stderr.strip().splitlines()]
     return {"status": "failed", "why": reasons[-1], "peak_memory_mib": None}
@@ -131,10 +131,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(arguments: Sequence[str]) -> int:
     """Print the difference, or null, and the peak memory, as JSON; return the exit code."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
-    parser.add_argument("file", help="a network in pack.json, such as models/NAME.onnx")
+    networks = json.loads((FOLDER / "pack.json").read_text(encoding="utf-8"))["networks"]
+    parser.add_argument("file", choices=[each["file"] for each in networks])
     add_options(parser)
     options = parser.parse_args(arguments)
-    networks = json.loads((FOLDER / "pack.json").read_text(encoding="utf-8"))["networks"]
     network = next(each for each in networks if each["file"] == options.file)
     import_module(options.runtime)
     before = memory_mib("VmRSS")

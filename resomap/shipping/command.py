@@ -45,8 +45,9 @@ def ship(
 ) -> None:
     """Write the bundle of a trained network: model, preprocessing, labels, card and programs.
 
-    It is written only if the exported network answers as the trained one on its golden images,
-    in int8 as the quantised one did when it was exported. A cascade is a bundle of several.
+    It is written only if the exported network answers as the trained one on its
+    golden images, in int8 as the quantised one did when it was exported.
+    A cascade is a bundle of several.
     """
     _check_options(model, precision, cascade)
     config, results = read_run_config(directory), directory / "results"

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from resomap.config.deploy import ONNX_RUNTIME
 from resomap.config.schema import Config
 from resomap.config.sweep_checks import find_architecture
 from resomap.errors import ConfigError, DataError
 from resomap.workflow.checked_files import read_arrays, read_json
-from resomap.workflow.predictions import RAW, logits_name, stored_logits
+from resomap.workflow.predictions import INT8, RAW, logits_name, stored_logits
 from resomap.workflow.receipts import check_content
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from resomap.analysis.predictions import Cell, Run
     from resomap.deploy.card import CardFacts, ClassScore, Int8Loss
 
-FIRES = "fires"
+FIRES, UNKNOWN = "fires", "unknown"
 RECIPE_KEYS = ("epochs", "batch_size", "precision")
 
 
@@ -93,8 +94,9 @@ def _read_loss(results: Path, config: Config, cell: "Cell") -> "Int8Loss":
     from resomap.deploy.card import Int8Loss
 
     table, side = results / "tables" / "deploy.csv", str(cell.resolution)
-    wanted = (*cell[:2], side, side, "int8")
-    names = ("family", "model", "train_resolution", "eval_resolution", "precision")
+    # A bundle runs in ONNX Runtime, and another runtime rounds otherwise.
+    wanted = (*cell[:2], side, side, ONNX_RUNTIME, INT8)
+    names = ("family", "model", "train_resolution", "eval_resolution", "runtime", "precision")
     for row in _rows(table):
         if tuple(row[name] for name in names) == wanted and row["accuracy_lost"]:
             lost, low, high = (
@@ -111,8 +113,8 @@ def _read_loss(results: Path, config: Config, cell: "Cell") -> "Int8Loss":
                 certified=row["certified"] == "True",
             )
     raise DataError(
-        f"{table}: it does not say what int8 costs {cell}: run `snakemake deploy` with int8 in "
-        "system.deploy.precisions"
+        f"{table}: it does not say what int8 costs {cell}: run `snakemake deploy` with "
+        f"{ONNX_RUNTIME} in system.deploy.runtimes and {INT8} in system.deploy.precisions"
     )
 
 
@@ -139,7 +141,8 @@ def _score_classes(
 
 def _read_alarms(table: Path, cell: "Cell") -> list[str] | None:
     """Return the alarms of a cell that fire; None where its evidence was not examined."""
-    rows = [row for row in _rows(table) if _is_of(row, cell)]
+    # Unknown is what no image that is predicted correctly could tell.
+    rows = [row for row in _rows(table) if _is_of(row, cell) and row["state"] != UNKNOWN]
     if not rows:
         return None
     firing = [row for row in rows if row["state"] == FIRES]

@@ -12,6 +12,7 @@ from resomap.parity import RunSource
 from resomap.shipping.facts import read_facts
 from resomap.workflow.checked_files import read_arrays, read_json
 from resomap.workflow.receipts import check_content
+from resomap.workflow.sweep_results import check_export_inputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,10 +51,15 @@ class Shipment:
 
     def write(self, folder: Path) -> None:
         """Write the bundle into a folder."""
-        from resomap.deploy.bundle import GOLDEN_FILE, MODEL_FILE, write_bundle
-        from resomap.deploy.pack import describe_network, write_list
+        from resomap.deploy.bundle import (
+            GOLDEN_FILE,
+            MODEL_FILE,
+            write_bundle,
+            write_fingerprints,
+        )
+        from resomap.deploy.pack import PACK_FILE, describe_network, write_list
 
-        write_bundle(
+        names = write_bundle(
             folder,
             model=self.model,
             preprocessing=self.preprocessing,
@@ -64,6 +70,7 @@ class Shipment:
         spec = self.preprocessing
         entry = describe_network(self._identify(), MODEL_FILE, GOLDEN_FILE, spec.mean, spec.std)
         write_list(folder, [entry], self.sweep, self.profiling)
+        write_fingerprints(folder, [*names, PACK_FILE])
 
     def _identify(self) -> "NetworkIdentity":
         from resomap.deploy.measurements import NetworkIdentity
@@ -116,7 +123,7 @@ def open_shipment(
     import numpy as np
 
     from resomap.deploy.bundle import MAX_INT8_ERROR, GoldenImages, choose_golden
-    from resomap.deploy.measurements import sweep_identity
+    from resomap.deploy.pack import sweep_identity
 
     rows = choose_golden(source.labels) if rows is None else rows
     exported = model or _find_export(results, run, precision)
@@ -153,6 +160,7 @@ def _find_export(results: Path, run: "Run", precision: DeployPrecision) -> Path:
             f"{path} is missing: run `snakemake deploy` with {precision} in "
             f"system.deploy.precisions{other}"
         )
+    check_export_inputs(results, run.folder, run.cell.resolution)
     check_content(path)
     if path.stat().st_size == 0:
         record = read_json(folder / "export.json")
@@ -167,9 +175,11 @@ def _recorded_logits(
     exported: Path, precision: DeployPrecision, labels: "np.ndarray"
 ) -> "np.ndarray":
     """Return the logits (N, classes) of all test images, as the network gave them on export."""
+    import numpy as np
+
     path = exported.with_name("logits.npz")
     stored = read_arrays(path)
-    if precision not in stored or not (stored["label"] == labels).all():
+    if precision not in stored or not np.array_equal(stored["label"], labels):
         raise DataError(
             f"{path}: it has no {precision} logits of these test images: delete it and run "
             "`snakemake deploy` again"

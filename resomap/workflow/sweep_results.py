@@ -142,6 +142,17 @@ def has_current_inputs(results: Path, stage: str, **wildcards: Any) -> bool:
     return all(_is_written_so(results, name, digest) for name, digest in receipt.inputs.items())
 
 
+def check_export_inputs(results: Path, run_folder: Path, px: int) -> None:
+    """Raise DataError where a run was exported from weights or images that have changed since."""
+    wildcards = {**run_wildcards(run_folder), "eval_resolution": px}
+    if not has_current_inputs(results, "export", **wildcards):
+        run = Path(*run_folder.parts[-4:])
+        raise DataError(
+            f"{results / 'deploy' / run / f'at{px}'}: exported from other weights or images: run "
+            "`snakemake deploy` again"
+        )
+
+
 def _is_written_so(results: Path, name: str, digest: str) -> bool:
     """Return whether the receipt of the file `name` inside `results` has this digest."""
     located = locate_file(results / name)

@@ -181,7 +181,7 @@ def test_file_that_the_runtime_refuses_is_a_failed_network(directory, pack, tmp_
     reseal(folder, f"models/{model.name}")
     result = measure(folder, "--output", str(tmp_path / "pi5.json"))
     assert result.returncode == 1
-    assert "2 networks: 1 unusable, " in result.stdout
+    assert "1 of 2 unusable, " in result.stdout
     # Its digest is that of no network of the sweep.
     with pytest.raises(ConfigError, match="stale"):
         read_measurements([tmp_path / "pi5.json"], directory / "results")
@@ -222,6 +222,17 @@ def test_openvino_measures_the_same_pack(directory, pack, tmp_path):
     assert rows[0]["status"] == "ok", result.stdout
 
 
+def test_runtime_that_is_not_installed_is_named_in_one_line(pack, tmp_path):
+    blocked = 'raise ModuleNotFoundError("No module named \'openvino\'", name="openvino")'
+    (tmp_path / "openvino.py").write_text(blocked)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    output = ("--output", str(tmp_path / "out.json"))
+    result = measure(pack, "--runtime", "openvino", *output, env=environment)
+    assert result.returncode == 1
+    assert result.stderr == "error: No module named 'openvino'\n"
+    assert not (tmp_path / "out.json").exists()
+
+
 def test_network_of_another_training_is_stale(directory, pack, tmp_path):
     assert measure(pack, "--output", str(tmp_path / "pi5.json")).returncode == 0
     other = shutil.copytree(directory / "results", tmp_path / "results")
@@ -243,6 +254,13 @@ def test_unknown_cell_and_sweep_without_exports_are_refused(directory, tmp_path)
     result = run_pack(other, "--output", str(tmp_path / "out"))
     assert result.exit_code == 1
     assert "run `snakemake deploy`" in result.stderr
+
+
+def test_folder_that_is_a_file_is_refused_in_one_line(directory, tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    result = run_pack(directory, "--output", str(tmp_path / "taken"))
+    assert result.exit_code == 1
+    assert result.stderr == f"error: {tmp_path / 'taken'}: File exists\n"
 
 
 def test_seed_that_is_not_deployable_is_replaced_by_the_next(directory, tmp_path):

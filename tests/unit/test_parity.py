@@ -106,6 +106,17 @@ def test_wrong_names_are_refused_in_one_line(directory, arguments, words):
     assert len(result.stderr.strip().splitlines()) == 1
 
 
+def test_named_preprocessing_that_cannot_run_here_is_no_success(directory, monkeypatch):
+    monkeypatch.setattr(
+        "resomap.deploy.preprocessing_parity.missing_libraries",
+        lambda needs: [name for name in needs if name == "cv2"],
+    )
+    arguments = (directory, f"{MODEL}@{SIDE}", "--images", "10", "--path", "OpenCV area")
+    result = run_parity(*arguments)
+    assert result.exit_code == 1
+    assert "--path: OpenCV area was not measured: cv2 not installed" in result.stderr
+
+
 def test_size_that_a_network_cannot_take_is_refused():
     network = nn.Sequential(nn.Conv2d(3, 2, 11), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     predict = as_predictor(network.eval(), "wide", 16)
@@ -132,9 +143,9 @@ def test_cell_is_the_chosen_one_by_default(directory):
     tables = directory / "results" / "tables"
     tables.mkdir()
     try:
-        (tables / "choice.json").write_text(
-            json.dumps({"choice": {"family": "custom", "model": MODEL, "resolution": SIDE}})
-        )
+        choice = {"family": "custom", "model": MODEL, "resolution": SIDE}
+        choice |= {"eval_resolution": SIDE, "mode": "raw"}
+        (tables / "choice.json").write_text(json.dumps({"choice": choice}))
         config = read_run_config(directory)
         assert find_cell(None, directory / "results", config) == Cell("custom", MODEL, SIDE)
     finally:

@@ -106,24 +106,26 @@ def _record_path(results: Path, run: Run, px: int) -> Path:
 
 def _read_runs(results: Path, runs: Sequence[Run], px: int) -> list[RunExport] | ExportProblem:
     """Return the exports of all runs of a cell, each proven and current, or why not."""
-    found = list[RunExport]()
+    found, problems = list[RunExport](), list[ExportProblem]()
     for run in runs:
         path = _record_path(results, run, px)
-        if not (path.exists() and path.with_name("logits.npz").exists()):
-            return ExportProblem(f"seed {run.seed} is not exported: {EXPORT_AGAIN}")
         wildcards = {**run_wildcards(run.folder), "eval_resolution": px}
-        if not has_current_inputs(results, "export", **wildcards):
-            return ExportProblem(
-                f"seed {run.seed} was exported from other weights or images: {EXPORT_AGAIN}"
-            )
-        found.append(read_export(path))
-    for run, export in zip(runs, found, strict=True):
-        if export.record["status"] != DEPLOYABLE:
-            return ExportProblem(
-                f"the export of seed {run.seed} does not answer as the trained network does",
-                is_wrong=True,
-            )
-    return found
+        if not (path.exists() and path.with_name("logits.npz").exists()):
+            text = f"seed {run.seed} is not exported: {EXPORT_AGAIN}"
+            problems.append(ExportProblem(text))
+        elif not has_current_inputs(results, "export", **wildcards):
+            text = f"seed {run.seed} was exported from other weights or images: {EXPORT_AGAIN}"
+            problems.append(ExportProblem(text))
+        else:
+            found.append(read_export(path))
+            if found[-1].record["status"] != DEPLOYABLE:
+                text = (
+                    f"the export of seed {run.seed} does not answer as the trained network does"
+                )
+                problems.append(ExportProblem(text, is_wrong=True))
+    # What is wrong weighs more than what is missing: its runtimes are refused.
+    problems.sort(key=lambda problem: not problem.is_wrong)
+    return problems[0] if problems else found
 
 
 def _find_int8_problem(

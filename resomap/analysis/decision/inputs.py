@@ -14,7 +14,7 @@ from resomap.analysis.decision.candidates import (
 )
 from resomap.analysis.decision.confounds import run_facts
 from resomap.analysis.decision.exports import read_exports
-from resomap.analysis.decision.ways import ways_to_run
+from resomap.analysis.decision.ways import refused_ways, ways_to_run
 from resomap.analysis.predictions import (
     Cell,
     Run,
@@ -79,11 +79,12 @@ def read_inputs(
         alarms = _read_alarms(cells, seeds, runs, manifest, test, rules.confidence)
     evidence = cell_evidence(cells, seeds, runs, alarms)
     measurements = list(read_records(profiles, "cells"))
-    name = device.name if device else None
+    name, refused = (device.name if device else None), exports.refused
     if device:
         measurements = list(_with_macs(device.rows, measurements))
+        refused = refused | refused_ways(device.rows)
     ways = ways_to_run(measurements, name)
-    deployment = Deployment(name, exports.refused, exports.losses)
+    deployment = Deployment(name, refused, exports.losses)
     val, test = exports.val, exports.test
     return SweepInputs(
         list_candidates(val, test, ways, evidence, deployment),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from resomap.analysis.decision.candidates import RUNTIMES, WaysToRun, WayToRun
+from resomap.analysis.decision.candidates import RUNTIMES, RefusedWay, WaysToRun, WayToRun
 from resomap.analysis.decision.latencies import Latency
 from resomap.analysis.predictions import Cell
 from resomap.analysis.profiles import VARIANT_COLUMNS, Row
@@ -87,6 +87,20 @@ def _costs(row: Row) -> dict[str, float | None]:
     # Of repetitions on a CPU the largest is compared with a budget; earlier profiles have one.
     highest = row.get("peak_memory_mib_highest")
     return costs if highest is None else {**costs, "peak_memory_mib": highest}
+
+
+def refused_ways(measurements: Iterable[Row]) -> set[RefusedWay]:
+    """Return the networks that fail on another device or answer wrongly there.
+
+    Another network of the model may have been measured at the same cost.
+    """
+    refused = set()
+    for row in measurements:
+        for trained in row["unusable"]:
+            cell = Cell(row["family"], row["model"], trained)
+            is_int8 = row["precision"] == INT8
+            refused.add(RefusedWay(cell, row["resolution"], row["variant"], is_int8))
+    return refused
 
 
 def main_latencies(ways: WaysToRun) -> dict[Cell, Latency]:

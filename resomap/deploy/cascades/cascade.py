@@ -12,8 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-from PIL import Image
+try:
+    import numpy as np
+    from PIL import Image
+except ImportError as error:
+    sys.exit(f"error: {error}: run `pip install numpy pillow onnxruntime`")
 
 from resomap.deploy import predict
 
@@ -99,7 +102,7 @@ def main(arguments: Sequence[str]) -> int:
         try:
             found = classify(Path(name), stages)
         except Exception as error:  # of any decoder; one bad image does not hide the others
-            problems.append(f"{name}: {error}")
+            problems.append(f"{name}: {getattr(error, 'strerror', None) or error}")
             continue
         print(f"{name}\t{labels[found.label]}\t{found.probability:.4f}\t{found.number}")
     for problem in problems:
@@ -108,4 +111,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]) if sys.argv[1:] else __doc__)
+    try:
+        sys.exit(main(sys.argv[1:]) if sys.argv[1:] else __doc__)
+    except Exception as error:  # a file of the bundle or a package is missing or damaged
+        sys.exit(f"error: {error}")

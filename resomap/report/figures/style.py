@@ -162,8 +162,15 @@ def group_handles(groups: Sequence[str]) -> list[Line2D]:
 
 def legend_below(figure: Any, handles: Sequence[Any], labels: Sequence[str]) -> None:
     """Draw a legend below all axes, in as many columns as fit into the width of the figure."""
-    columns = min(len(handles), int(figure.get_figwidth() / 1.5))
-    figure.legend(list(handles), list(labels), loc="outside lower center", ncols=columns)
+    most = min(len(handles), int(figure.get_figwidth() / 1.5))
+    for columns in range(most, 0, -1):
+        legend = figure.legend(
+            list(handles), list(labels), loc="outside lower center", ncols=columns
+        )
+        # Long names take more than their share of the width.
+        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            break
+        legend.remove()
 
 
 def resolution_axis(

@@ -44,9 +44,9 @@ def limit_line(finding: Finding, max_flips: float) -> str:
     answers = format_count(flipped.n or 0, "answer")
     return (
         f"{_cell(finding)}: {finding.subject['preprocessing']} changes "
-        f"{format_percent(flipped.value)} of {answers} and loses "
+        f"{100 * flipped.value:.3g} % of {answers} and loses "
         f"{format_points(lost.value)} of accuracy; system.deploy.max_flips allows "
-        f"{format_percent(max_flips)}"
+        f"{100 * max_flips:.3g} %"
     )
 
 

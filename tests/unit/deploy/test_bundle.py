@@ -212,8 +212,9 @@ def test_card_states_accuracy_weak_classes_sizes_and_licence():
     assert "0.874" in text
     assert "- fine: 72 % of 30 test images" in text
     assert "coarse: " not in text
-    assert "images of 16 px: accuracy 0.500, it fails" in text
-    assert "images of 32 px: accuracy 0.900, it holds" in text
+    assert "- 16 px: accuracy 0.500, it fails: more than 5 points lower\n" in text
+    assert "- 32 px: accuracy 0.900, it holds\n" in text
+    assert "majority" not in text
     assert "evidence off the object" in text
     assert "Yours: trained from random weights" in text
     assert "int8" not in text
@@ -235,3 +236,12 @@ def test_programs_of_the_bundle_are_short_and_import_little():
             if line.startswith(("import ", "from ")) and "in this folder" not in line
         }
         assert imported <= allowed
+
+
+@pytest.mark.parametrize(("low", "warned"), [(0.333, True), (0.34, False)])
+def test_card_of_a_network_that_may_answer_one_class_only_says_so(low, warned):
+    from tests.unit.deploy.test_preprocessing import describe
+
+    text = card_text(replace(FACTS, score=Score(0.4, low, 0.5, 90)), describe())
+    # Both classes have 30 of 90 test images.
+    assert ("always answering that scores 0.333" in text) == warned

@@ -1,8 +1,14 @@
 import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from resomap.deploy import measure
+from resomap.deploy import measure, predict, prove
+from resomap.deploy.cascades import cascade
 
 TIMING = {"rounds": 5, "round_seconds": 0.0, "warmup_seconds": 0.0}
 
@@ -101,3 +107,52 @@ def test_record_replaces_an_earlier_one_whole(tmp_path):
     measure.write_record({"networks": [{"status": "unmeasured"}]}, output)
     assert json.loads(output.read_text())["complete"] is False
     assert list(tmp_path.iterdir()) == [output]
+
+
+@pytest.mark.parametrize(
+    ("module", "packages"),
+    [
+        (measure, "numpy onnxruntime"),
+        (predict, "numpy pillow onnxruntime"),
+        (cascade, "numpy pillow onnxruntime"),
+    ],
+)
+def test_program_without_numpy_names_what_to_install(tmp_path, module, packages):
+    program = Path(shutil.copy(module.__file__, tmp_path))
+    command = [sys.executable, "-S", str(program), "x.png"]  # without site-packages
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr == (f"error: No module named 'numpy': run `pip install {packages}`\n")
+
+
+def run_in_pack(folder, *arguments):
+    (folder / "pack.json").write_text(
+        json.dumps({"files": {}, "networks": [], "sweep": {}, "timing": TIMING})
+    )
+    for module in (measure, prove):
+        shutil.copy(module.__file__, folder)
+    command = [sys.executable, str(folder / "measure.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_missing_runtime_is_one_line_before_anything_is_measured(tmp_path, monkeypatch):
+    (tmp_path / "openvino.py").write_text("raise ImportError('no OpenVINO here')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    result = run_in_pack(tmp_path, "--runtime", "openvino")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == "error: no OpenVINO here\n"
+
+
+def test_output_that_cannot_be_written_is_one_line(tmp_path):
+    output = tmp_path / "none" / "pi5.json"
+    result = run_in_pack(tmp_path, "--output", str(output))
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ")
+    assert str(output) in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_device_has_the_version_of_a_runtime_that_another_package_installed(monkeypatch):
+    # onnxruntime-gpu and others install the module onnxruntime, and no package of that name.
+    monkeypatch.setitem(sys.modules, "onnxruntime", SimpleNamespace(__version__="1.2.3"))
+    assert measure.describe_device("onnxruntime")["onnxruntime"] == "1.2.3"

@@ -1,10 +1,12 @@
 import copy
 import json
+import shutil
 
 import pytest
 
-from resomap.analysis.decision.ways import ways_to_run
+from resomap.analysis.decision.ways import refused_ways, ways_to_run
 from resomap.analysis.predictions import Cell
+from resomap.deploy import measure, measurements
 from resomap.deploy.measurements import read_measurements
 from resomap.errors import ConfigError
 from tests.device_files import (
@@ -239,5 +241,33 @@ def test_network_with_wrong_answers_has_no_latency(results, record, tmp_path):
     assert sum(len(ways) for ways in ways_to_run([rows[1]]).values()) == 0
 
 
+@pytest.mark.parametrize("wrong", [24, 48])
+def test_wrong_answers_of_one_network_do_not_hide_behind_another(
+    results, record, tmp_path, wrong
+):
+    # Trained at 24 px and given images of 48 px, it costs what the one trained there costs.
+    other = planted_network(LARGE, "fp32", 4.0) | {"train_resolution": 24}
+    folder = results / "deploy/custom/tiny_cnn/r24/seed0/at48"
+    folder.mkdir()
+    shutil.copy(folder.parents[2] / "r48/seed0/at48/export.json", folder)
+    networks = [*record["networks"], other]
+    for each in networks:
+        if (each["train_resolution"], each["resolution"]) == (wrong, 48):
+            each |= {"status": "wrong answers", "why": "2 differ", "timing": None}
+    path = write_measurement(tmp_path / "pi5.json", {**record, "networks": networks})
+    rows = read_measurements([path], results)["pi5"]
+    row = next(each for each in rows if (each["resolution"], each["precision"]) == (48, "fp32"))
+    assert (row["latency_ms_p50"], row["unusable"]) == (4.0, [wrong])
+    cell = Cell("custom", "tiny_cnn", wrong)
+    assert (cell, 48, "onnxruntime", False) in refused_ways(rows)
+    good = Cell("custom", "tiny_cnn", 72 - wrong)
+    assert (good, 48, "onnxruntime", False) not in refused_ways(rows)
+
+
 def test_no_files_need_no_sweep(tmp_path):
     assert read_measurements([], tmp_path / "none") == {}
+
+
+def test_program_writes_the_schema_that_is_read():
+    # Apart, since the program on the device imports nothing of the package.
+    assert measure.SCHEMA == measurements.SCHEMA

@@ -26,6 +26,8 @@ def test_sentence_has_the_worst_of_each_group():
         "OpenCV linear (no antialias) changes 25 % of the answers and loses 20 points" in text
     )
     assert "BGR for RGB (colour order) changes 50 %" in text
+    swapped = replace(BGR, name="rows and columns swapped", kind="rows and columns swapped")
+    assert describe_costs([swapped], 0.95).startswith("rows and columns swapped changes 50 %")
     worse = replace(SAME, flips=0.03)
     assert "torch bilinear antialias changes most answers: 3 %" in describe_costs([worse], 0.9)
     assert describe_costs([OWN, SKIPPED], 0.9) == ""
@@ -41,7 +43,16 @@ def test_table_has_a_row_of_each_path_and_a_block_of_each_size():
     assert len(lines) == 2 * 4 + 5
 
 
+def test_reference_has_no_interval_and_large_differences_no_exponent():
+    results = [OWN, replace(BGR, max_logit_difference=246.1)]
+    _, _, own, other, *_ = parity_lines(results, 0.95, "tiny_cnn at 24 px")
+    assert own.split()[-2:] == ["-", "0"]
+    assert other.split()[-1] == "246"
+
+
 def test_complaint_has_size_path_share_and_limit():
     assert excess_line(LINEAR, 0.01) == (
         "24 px: OpenCV linear changes 25 % of the answers, above 1 %"
     )
+    close = excess_line(replace(LINEAR, flips=0.0125), 0.01)
+    assert close == "24 px: OpenCV linear changes 1.25 % of the answers, above 1 %"

@@ -94,6 +94,18 @@ def test_flips_and_lost_points_are_those_counted_by_hand():
         pytest.fail("BGR was not compared")
 
 
+def test_answers_that_are_no_numbers_count_as_changed():
+    images = np.zeros((4, 8, 8, 3), np.uint8)
+    results = measure_preprocessing(
+        images,
+        np.zeros(4, int),
+        describe(),
+        [lambda batch: np.full((len(batch), 3), np.nan, np.float32)],
+        0.9,
+    )
+    assert {each.flips for each in results if each.skipped is None} == {1.0}
+
+
 def test_alternative_whose_library_is_missing_is_listed_with_the_reason(monkeypatch):
     monkeypatch.setattr(
         "resomap.deploy.preprocessing_parity.missing_libraries",

@@ -125,6 +125,22 @@ def test_tables_of_cells_are_joined_and_drawn(tmp_path, capsys):
     assert len(table.read_text().splitlines()) == 1
 
 
+def test_cells_are_listed_by_model_and_size_in_whatever_order_they_were_made(tmp_path):
+    cells = [("tiny_cnn", 48), ("007", 48), ("tiny_cnn", 24), ("007", 24)]
+    parts = tuple(
+        write_part(tmp_path / f"{model}{side}.csv", {}, model=model, train_resolution=side)
+        for model, side in cells
+    )
+    job = TabulatePreprocessing(code="", confidence=CONFIDENCE)
+    table = tmp_path / "table.csv"
+    tabulate_preprocessing.main(job, parts=parts, table=table, figures=tmp_path / "figures")
+    with table.open(newline="") as stream:
+        found = [(row["model"], int(row["train_resolution"])) for row in csv.DictReader(stream)]
+    assert list(dict.fromkeys(found)) == [
+        *(("tiny_cnn", 24), ("tiny_cnn", 48), ("007", 24), ("007", 48)),
+    ]
+
+
 def test_limit_lists_every_cell_that_exceeds_it(tmp_path):
     flips = {"torch bilinear antialias": 0.03, "JPEG by OpenCV": None, "BGR for RGB": 0.9}
     table, record = write_part(tmp_path / "table.csv", flips), tmp_path / "limits.json"

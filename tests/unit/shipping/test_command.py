@@ -12,7 +12,9 @@ from resomap.cli import app
 from resomap.config.start import Start
 from resomap.deploy.measurements import read_measurements
 from resomap.shipping.facts import describe_start
+from resomap.system.files import file_sha256, write_json
 from resomap.workflow.lifecycle import read_run_config
+from resomap.workflow.receipts import _sha256
 from tests.exported_sweep import write_exported_sweep
 from tests.optional_packages import require_packages
 from tests.small_sweep import CLASSES, MODEL, SIDE
@@ -99,7 +101,32 @@ def test_card_names_alarms_that_fire(directory, tmp_path):
     assert "- fine: 80" not in card
     assert "other" not in card.split("## Evidence")[1].split("##")[0]
     digests = json.loads((tmp_path / "out" / "bundle.json").read_text())
-    assert set(digests) >= {"model.onnx", "predict.py", "measure.py", "card.md"}
+    assert {*digests, "bundle.json"} == {each.name for each in (tmp_path / "out").iterdir()}
+
+
+def test_card_does_not_call_unknown_evidence_good(directory, tmp_path):
+    table = directory / "results" / "tables" / "alarms.csv"
+    with table.open("w", newline="") as stream:
+        columns = ("family", "model", "resolution", "group", "accuracy", "share", "state")
+        row = ("custom", MODEL, str(SIDE), "broad", "0.5", "", "unknown")
+        csv.writer(stream).writerows([columns, row])
+    result = run_ship(directory, "--output", str(tmp_path / "out"))
+    table.unlink()
+    assert result.exit_code == 0, result.output
+    card = (tmp_path / "out" / "card.md").read_text()
+    assert "No alarm" not in card
+    assert "Not examined" in card
+
+
+@pytest.mark.parametrize("inner", ["", "out"])
+def test_folder_that_is_a_file_is_refused_in_one_line(directory, tmp_path, inner):
+    (tmp_path / "taken").write_text("mine")
+    output = tmp_path / "taken" / inner
+    result = run_ship(directory, "--output", str(output))
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"error: {output}: ")
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert (tmp_path / "taken").read_text() == "mine"
 
 
 def exported(directory, seed=0):
@@ -153,6 +180,79 @@ def test_certified_int8_is_called_so(damaged, tmp_path):
     result = run_ship(damaged, *options)
     assert (result.exit_code, result.stderr) == (0, "")
     assert "**int8 is certified" in (tmp_path / "out" / "card.md").read_text()
+
+
+def test_loss_of_int8_is_that_in_the_runtime_of_the_bundle(damaged, tmp_path):
+    table = damaged / "results/tables/deploy.csv"
+    head, *rows = table.read_text().splitlines()
+    row = row_of_int8(damaged)
+    other = {**row, "runtime": "openvino", "accuracy_lost": "0.5", "accuracy_lost_high": "0.6"}
+    table.write_text("\n".join([head, ",".join(other.values()), *rows]) + "\n")
+    options = ["--output", str(tmp_path / "out"), "--precision", "int8"]
+    assert run_ship(damaged, *options).exit_code == 0
+    high = 100 * float(row["accuracy_lost_high"])
+    card = (tmp_path / "out" / "card.md").read_text()
+    assert f"to {high:.1f})".replace("-", "\N{MINUS SIGN}") in card
+    assert "60.0" not in card
+    table.write_text("\n".join([head, ",".join(other.values())]) + "\n")
+    result = run_ship(damaged, *options)
+    assert result.exit_code == 1
+    assert "onnxruntime in system.deploy.runtimes" in result.stderr
+
+
+def write_receipt(results, name, inputs, *paths):
+    outputs = {
+        str(path.relative_to(results)): [path.stat().st_size, file_sha256(path)]
+        for path in paths
+    }
+    body = {"job": ["0" * 64, "0" * 64], "inputs": inputs, "outputs": outputs}
+    write_json(results / "receipts" / name, {**body, "sha256": _sha256(body)})
+
+
+@pytest.mark.parametrize("command", [("ship", CELL, "--precision", "int8"), ("measure-pack",)])
+def test_export_of_earlier_images_or_weights_is_refused(damaged, tmp_path, command):
+    results, folder = damaged / "results", exported(damaged)
+    manifest = results / "data/manifest.json"
+    prepared = [each for each in manifest.parent.iterdir() if each.is_file()]
+    write_receipt(results, "data/prepare.json", {}, *prepared)
+    receipt = f"export/custom/{MODEL}/r{SIDE}/seed0/at{SIDE}.json"
+    options = ["--directory", str(damaged), "--output", str(tmp_path / "out")]
+    for digest, code in ((file_sha256(manifest), 0), ("1" * 64, 1)):
+        write_receipt(results, receipt, {"data/manifest.json": digest}, *folder.iterdir())
+        result = CliRunner().invoke(app, [*command, *options])
+        assert result.exit_code == code, result.output
+    assert "exported from other weights or images" in result.stderr
+    assert "run `snakemake deploy` again" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_logits_of_no_images_are_not_those_of_the_sweep(damaged):
+    path = exported(damaged) / "logits.npz"
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    for labels in (arrays["label"][:0], arrays["label"][:-1], 1 + arrays["label"]):
+        np.savez(path, **{**arrays, "label": labels})
+        result = run_ship(damaged, "--precision", "int8")
+        assert result.exit_code == 1
+        assert "no int8 logits of these test images" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"eval_resolution": 48}, f"{CELL}, given images of 48 px"),
+        ({"mode": "finetune"}, f"{CELL}, given images of {SIDE} px (finetune)"),
+    ],
+)
+def test_choice_that_is_no_network_as_trained_is_not_replaced_by_one(damaged, change, words):
+    choice = {"family": "custom", "model": MODEL, "resolution": SIDE}
+    choice |= {"mode": "raw", "eval_resolution": SIDE, **change}
+    (damaged / "results/tables/choice.json").write_text(json.dumps({"choice": choice}))
+    for command in ("ship", "parity"):
+        result = CliRunner().invoke(app, [command, "--directory", str(damaged)])
+        assert result.exit_code == 1
+        assert words in result.stderr
+        assert f"name a cell, such as {CELL}" in result.stderr
 
 
 def test_int8_network_of_another_run_is_refused(damaged, tmp_path):

@@ -112,6 +112,14 @@ def test_unusable_export_is_named_and_adds_no_mode(
     assert exports.losses == {}
 
 
+def test_wrong_export_is_refused_beside_one_that_is_missing(results: Path) -> None:
+    damage_record(status="not deployable")(results)
+    (results / EXPORT.replace("seed1", "seed0") / "export.json").unlink()
+    exports = read(results)
+    assert "seed 1 does not answer as the trained" in exports.records[0]["problem"]
+    assert (CELL, 24, "onnxruntime", False) in exports.refused
+
+
 def write_receipt(
     results: Path, name: str, inputs: dict[str, str], outputs: dict[str, Any]
 ) -> None:

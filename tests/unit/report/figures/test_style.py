@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from resomap.report.figures.style import latency_axis, model_style
+from resomap.report.figures.style import dot_handle, latency_axis, legend_below, model_style
 
 
 def test_models_have_distinct_styles() -> None:
@@ -27,3 +27,13 @@ def test_latency_axis_has_ticks_on_every_range(
     ticks = np.asarray(axes.get_xticks())
     shown = [tick for tick in ticks if limits[0] <= tick <= limits[1]]
     assert [axes.xaxis.get_major_formatter()(tick) for tick in shown] == labels
+
+
+@pytest.mark.parametrize(("letters", "columns"), [(10, 5), (24, 2), (200, 1)])
+def test_legend_has_as_many_columns_as_fit_into_the_figure(letters, columns):
+    figure = Figure(figsize=(9.5, 4), layout="constrained")
+    handles = [dot_handle("black") for _ in range(5)]
+    legend_below(figure, handles, ["n" * letters] * 5)
+    (legend,) = figure.legends
+    assert legend._ncols == columns
+    assert columns == 1 or legend.get_window_extent().width <= figure.bbox.width
