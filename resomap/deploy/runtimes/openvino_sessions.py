@@ -1,6 +1,7 @@
 """Networks compiled by OpenVINO with fixed settings, and what they compute."""
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,9 @@ def openvino_record(threads: int = 1) -> dict[str, Any]:
     return {"version": version("openvino"), **settings}
 
 
+# One for the life of the process: each core gives the thread another stack for signals, and takes
+# it away with itself. After two of them a signal handler would run on memory that is gone.
+@cache
 def _core() -> Any:
     return import_package("openvino").Core()
 
