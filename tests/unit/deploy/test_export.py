@@ -113,6 +113,7 @@ def test_fork_can_train_after_an_export():
     # In a process of its own, whose first backward pass comes after the export.
     code = """
 import os, torch
+torch.set_num_threads(1)  # as in a fork of a profile, which has no worker threads
 from resomap.deploy.export import export_network
 from tests.exported_networks import SIDE, build_convolutional
 network = build_convolutional()
@@ -126,6 +127,6 @@ if child == 0:
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
     )
     assert run.stdout.split() == ["7"]
