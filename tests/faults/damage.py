@@ -15,6 +15,7 @@ from string import Formatter
 
 from resomap.workflow.artifact_paths import locate_file
 from resomap.workflow.artifacts import RUN_PATH, Artifact
+from resomap.workflow.deploy_layout import DEPLOY_STAGES
 from resomap.workflow.layout import ARTIFACTS, STAGES, STATES_FOLDER, artifact
 from tests.faults.forked_jobs import (
     JobCommand,
@@ -40,7 +41,9 @@ STAGED = tuple(
     )
 )
 """Results of a training that was killed before it published them."""
-KINDS = (*ARTIFACTS, *STAGED)
+EXPORTS = {stage.name for stage in DEPLOY_STAGES}
+KINDS = (*(kind for kind in ARTIFACTS if kind.writer not in EXPORTS), *STAGED)
+"""Every kind of file of a sweep; those of the target `deploy` are in tests/workflow/test_deploy.py."""
 NOT_WRITTEN = ("check",)
 """Kinds that the reef has not: a page about the user's images, which no job reads."""
 NOT_READ = ("summary", "summary_text", "report", "headline", "partial", "tracking")
@@ -210,7 +213,7 @@ def _remove_later_results(sweep: Sweep, kind: Artifact, left_out: tuple[str, ...
     names = [stage.name for stage in STAGES]
     first = names.index(kind.writer) + 1 if kind.writer in names else len(names)
     for stage in STAGES[first:]:
-        if stage.name not in ("sweep", *left_out):
+        if stage.name not in ("sweep", *EXPORTS, *left_out):
             (sweep.path / stage.marker.format(**RUN)).unlink(missing_ok=True)
 
 

@@ -23,6 +23,7 @@ from snakemake.cli import main as snakemake_main
 
 from resomap.cli import app
 from resomap.config.load import load_config
+from resomap.workflow.deploy_layout import DEPLOY_STAGES
 from resomap.workflow.job_params import sweep_file
 from resomap.workflow.layout import STAGES
 from tests.faults.sweep import Ended, Sweep
@@ -284,7 +285,7 @@ def remove_from(
     """Remove the marker of one job of the stage `first`, and of every later one but `kept`."""
     names = [stage.name for stage in STAGES]
     for stage in STAGES[names.index(first) :]:
-        if stage.name not in ("sweep", "track", "export", "deploy", "devices", *kept):
+        if stage.name not in ("sweep", "track", *kept) and stage not in DEPLOY_STAGES:
             (sweep.path / stage.marker.format(**wildcards)).unlink(missing_ok=True)
 
 
