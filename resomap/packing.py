@@ -36,11 +36,11 @@ def measure_pack(
 
     Copy it there and run `python measure.py`, which needs Python, numpy and onnxruntime.
     """
-    from resomap.deploy.measurements import read_exports
+    from resomap.deploy.measurements import read_export_records
     from resomap.deploy.pack import sweep_identity, write_pack
 
     config, results = read_run_config(directory), directory / "results"
-    records = _of_sweep(read_exports(results), config)
+    records = _of_sweep(read_export_records(results), config)
     if not records:
         raise DataError(f"{results / 'deploy'}: no network is exported: run `snakemake deploy`")
     chosen = _choose(records, cell or ())

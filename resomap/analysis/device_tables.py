@@ -7,10 +7,10 @@ from typing import NamedTuple
 import pandas as pd
 
 from resomap.analysis.profiles import Row
+from resomap.config.variants import TRAINING_STEP
 from resomap.workflow.layout import table_columns
 
 PLACE = ("family", "model", "resolution")
-TRAINING_STEP = "training_step"
 
 
 def device_rows(devices: Mapping[str, Sequence[Row]], profiled: Iterable[Row]) -> Iterator[Row]:

@@ -72,7 +72,8 @@ def write_bundle(
 ) -> list[str]:
     """Write the bundle of the network `model` (.onnx) into `folder`; earlier files are replaced.
 
-    Returns the names of its files, bundle.json aside. DataError where the model is missing, or the logits are not of these classes.
+    Returns the names of its files, bundle.json aside. DataError where the model is missing, or the
+    logits are not of these classes.
     """
     if not model.is_file():
         raise DataError(f"{model} is missing: export the network first")

@@ -12,7 +12,6 @@ from resomap.text import (
     format_points,
 )
 
-NOT_RECORDED = "not recorded"
 MAX_LOSS = 0.05
 """Of accuracy, up to which a network holds at another size."""
 UNKNOWN_LICENCE = "not recorded: look it up where the weights were published"

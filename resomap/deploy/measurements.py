@@ -144,7 +144,7 @@ def read_measurements(files: Sequence[Path], results: Path) -> dict[str, list[Ro
         raise ConfigError(f"{KEY}: {error}") from None
     if not files:
         return {}
-    exports, images = read_exports(results), images_digest(results)
+    exports, images = read_export_records(results), images_digest(results)
     problems, rows = list[str](), dict[str, list[Row]]()
     for path in files:
         try:
@@ -228,7 +228,7 @@ class ExportKey(NamedTuple):
         return results / "deploy" / self.run / f"at{self.resolution}"
 
 
-def read_exports(results: Path) -> dict[ExportKey, dict[str, Any]]:
+def read_export_records(results: Path) -> dict[ExportKey, dict[str, Any]]:
     """Return the record of every exported run of a sweep, `export.json`."""
     exports = {}
     for path in results.glob("deploy/*/*/r*/seed*/at*/export.json"):

@@ -272,12 +272,12 @@ class PreprocessingName:
 
     @property
     def known(self) -> bool:
-        """Whether the input equals that preprocessing, up to rounding."""
+        """Return whether the input equals that preprocessing, up to rounding."""
         return self.distance <= ALIKE
 
     @property
     def matches(self) -> bool:
-        """Whether the input is that of the training, up to rounding."""
+        """Return whether the input is that of the training, up to rounding."""
         return self.known and not set(self.kinds) - set(SAME)
 
     def __str__(self) -> str:

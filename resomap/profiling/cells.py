@@ -43,8 +43,8 @@ class CellMeasurement:
     """Measurements of a cell.
 
     `status` is ok, infeasible (does not fit into memory) or unsupported (this machine cannot
-    run it, for the reason `why_unsupported`). `highest_peak_bytes` is the largest of its repetitions, and `cold` is timed with an
-    empty cache, on CUDA at batch size 1 only.
+    run it, for the reason `why_unsupported`). `highest_peak_bytes` is the largest of its
+    repetitions, and `cold` is timed with an empty cache, on CUDA at batch size 1 only.
     """
 
     status: str = "ok"

@@ -6,6 +6,7 @@ from resomap.analysis.decision.candidates import RUNTIMES, RefusedWay, WaysToRun
 from resomap.analysis.decision.latencies import Latency
 from resomap.analysis.predictions import Cell
 from resomap.analysis.profiles import VARIANT_COLUMNS, Row
+from resomap.config.variants import TRAINING_STEP
 from resomap.workflow.predictions import INT8
 
 COST_COLUMNS = ("peak_memory_mib", "model_size_mib", "energy_j_per_image", "macs")
@@ -28,7 +29,7 @@ def ways_to_run(
     ways: dict[Cell, list[WayToRun]] = {}
     for row in rows:
         measured = row["batch_size"] == 1 and row.get("latency_ms_p50") is not None
-        infers = measured and row["variant"] != "training_step"
+        infers = measured and row["variant"] != TRAINING_STEP
         of_model = main.get((row["family"], row["model"]))
         if infers and _is_comparable(row, of_model):
             cell = Cell(row["family"], row["model"], row["resolution"])
