@@ -14,6 +14,7 @@ from PIL import Image
 from resomap.analysis.facts import Facts
 from resomap.report.catalogue import CATALOGUE
 from resomap.report.figures.style import CHOSEN, GRID, INK, MUTED, PAPER
+from resomap.report.scripts import embed_data, security_policy
 from resomap.report.text.data import dataset_facts
 from resomap.report.text.format import format_mebibytes, format_three_digits
 from resomap.text import format_milliseconds, format_points
@@ -51,7 +52,8 @@ class PageFigure(NamedTuple):
 
 def render(template: str, page: dict[str, Any]) -> str:
     """Render one of the templates; text is escaped."""
-    return _environment().get_template(template).render(page)
+    without_scripts: dict[str, Any] = {"scripts": [], "data_blocks": {}}
+    return _environment().get_template(template).render(without_scripts | page)
 
 
 def _environment() -> jinja2.Environment:
@@ -70,6 +72,8 @@ def _environment() -> jinja2.Environment:
     environment.filters["digits"] = format_three_digits
     environment.filters["mib"] = format_mebibytes
     environment.filters["unbroken"] = _keep_ranges_unbroken
+    environment.filters["security_policy"] = security_policy
+    environment.filters["embed_data"] = embed_data
     return environment
 
 

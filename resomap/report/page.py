@@ -20,6 +20,7 @@ from resomap.config.report import Report
 from resomap.report import markup
 from resomap.report.catalogue import COST, DATA, figure_names
 from resomap.report.protocol import protocol, provenance
+from resomap.report.scripts import read_scripts
 from resomap.report.tables import cell_table, variant_table
 from resomap.report.text import accuracy, cascades, cost, data, demand, evidence, limits
 from resomap.report.text.format import candidate_size
@@ -61,6 +62,8 @@ def build_page(
         "limits": page_limits(tables, facts),
         "protocol": protocol(tables, manifest, training, report, seeds),
         "provenance": provenance(tables, manifest, code),
+        "scripts": read_scripts(),
+        "data_blocks": {},
     }
     return markup.render("index.html.j2", page)
 

@@ -19,6 +19,7 @@ ENVIRONMENTS = {
     ),
     "report": (
         *("pandas", "numpy", "scipy", "matplotlib", "seaborn", "jinja2", "pydantic", "pillow"),
+        "altair",
     ),
     "tracking": ("mlflow", "sqlalchemy", "numpy", "pydantic", "tqdm"),
 }
