@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-SCRIPTS = ("javascript/page.js",)
+SCRIPTS = ("javascript/page.js", "javascript/print.js")
 """Files of this package, in the order in which the page runs them."""
 
 
