@@ -22,7 +22,7 @@ from tests.page_checks import (
     unseen_texts,
     visible_controls,
 )
-from tests.pages import HOSTILE_NAMES, hostile_files, write_hostile_page, write_hostile_results
+from tests.pages import HOSTILE_NAMES, hostile_files, write_hostile_page
 from tests.synthetic import Sweep
 
 SWEEP = Sweep(
