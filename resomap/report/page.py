@@ -63,7 +63,7 @@ def build_page(
         "protocol": protocol(tables, manifest, training, report, seeds),
         "provenance": provenance(tables, manifest, code),
         "scripts": read_scripts(),
-        "data_blocks": {},
+        "data_blocks": {"answer": tables.answer},
     }
     return markup.render("index.html.j2", page)
 

@@ -11,7 +11,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-SCRIPTS = ("javascript/page.js",)
+SCRIPTS = (
+    "javascript/page.js",
+    "javascript/answer_table.js",
+    "javascript/distributions.js",
+    "javascript/contrasts.js",
+    "javascript/budgets.js",
+    "javascript/ranking.js",
+    "javascript/choose.js",
+)
 """Files of this package, in the order in which the page runs them."""
 
 
