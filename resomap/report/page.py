@@ -18,6 +18,12 @@ from resomap.analysis.tables import Tables
 from resomap.config import schema, training
 from resomap.config.report import Report
 from resomap.report import markup
+from resomap.report.candidates import (
+    candidate_table,
+    candidate_words,
+    csv_link,
+    shown_verdicts,
+)
 from resomap.report.catalogue import COST, DATA, figure_names
 from resomap.report.protocol import protocol, provenance
 from resomap.report.scripts import read_scripts
@@ -45,6 +51,7 @@ def build_page(
     """Build the report as HTML with all figures, styles and numbers inside."""
     manifest = facts.manifest
     missing = limit_findings.missing_runs(tables.runs)
+    candidates = candidate_table(tables)
     page = {
         "experiment": experiment.title,
         "choice": tables.choice,
@@ -57,13 +64,16 @@ def build_page(
         "variants": variant_table(tables.profiles),
         "data_category": DATA,
         "data": markup.data_section(facts),
+        "candidates": candidates,
+        "candidate_verdicts": shown_verdicts(candidates),
+        "candidate_csv": csv_link(tables.candidates),
         "cells": cell_table(tables),
         "energy": len(tables.energy) > 0,
         "limits": page_limits(tables, facts),
         "protocol": protocol(tables, manifest, training, report, seeds),
         "provenance": provenance(tables, manifest, code),
         "scripts": read_scripts(),
-        "data_blocks": {},
+        "data_blocks": {"candidates": candidate_words()},
     }
     return markup.render("index.html.j2", page)
 

@@ -11,7 +11,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-SCRIPTS = ("javascript/page.js",)
+SCRIPTS = (
+    "javascript/page.js",
+    "javascript/tables.js",
+    "javascript/candidates.js",
+)
 """Files of this package, in the order in which the page runs them."""
 
 
