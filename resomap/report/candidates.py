@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from resomap.analysis.tables import Tables
-from resomap.report.text.verdicts import (
+from resomap.report.text.page.verdicts import (
     REASONS,
     VERDICTS,
     verdict_name,

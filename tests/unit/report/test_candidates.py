@@ -11,7 +11,7 @@ import pytest
 
 from resomap.analysis.tables import Tables, read_tables
 from resomap.report.candidates import candidate_table, csv_link, shown_verdicts
-from resomap.report.text.verdicts import REASONS, VERDICTS, verdict_reason
+from resomap.report.text.page.verdicts import REASONS, VERDICTS, verdict_reason
 from tests.synthetic import Sweep, aggregate
 
 SWEEP = Sweep(
@@ -60,7 +60,9 @@ def test_run_that_never_began_is_listed_as_waiting(tmp_path: Path) -> None:
 
 
 def test_excluded_candidate_has_the_reason_of_the_rule(tables: Tables) -> None:
-    excluded = tables.candidates.assign(verdict="excluded", reason="p90 latency 8 ms is above 2 ms")
+    excluded = tables.candidates.assign(
+        verdict="excluded", reason="p90 latency 8 ms is above 2 ms"
+    )
     rows = candidate_table(replace(tables, candidates=excluded))
     assert rows[0]["reason"] == "p90 latency 8 ms is above 2 ms"
     assert rows[0]["verdict_name"] == "excluded"
