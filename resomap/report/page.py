@@ -15,7 +15,8 @@ from resomap.report.candidates import (
     csv_link,
     shown_verdicts,
 )
-from resomap.report.catalogue import COST, DATA, figure_names
+from resomap.report.catalogue import CLASSES, COST, DATA, figure_names
+from resomap.report.classes import classes_section
 from resomap.report.finding_lines import finding_lines
 from resomap.report.protocol import protocol, provenance
 from resomap.report.scripts import read_scripts
@@ -51,6 +52,8 @@ def build_page(
         "categories": markup.categories(figures, names),
         "cost_category": COST,
         "variants": variant_table(tables.profiles),
+        "classes_category": CLASSES,
+        "classes": classes_section(tables, facts, report.confidence),
         "data_category": DATA,
         "data": markup.data_section(facts),
         "candidates": candidates,

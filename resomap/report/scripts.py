@@ -15,6 +15,7 @@ SCRIPTS = (
     "javascript/page.js",
     "javascript/tables.js",
     "javascript/candidates.js",
+    "javascript/classes.js",
 )
 """Files of this package, in the order in which the page runs them."""
 

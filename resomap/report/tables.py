@@ -1,26 +1,32 @@
-"""Two tables of the page: further scores of cells, and the variants in which a network was run."""
+"""The two tables of the page: all cells, and the variants in which a network was run."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
+from resomap.analysis.findings.baseline import beats_majority
 from resomap.analysis.profiles import VARIANT_COLUMNS, best_throughput_rows, main_variant_rows
 from resomap.analysis.tables import Tables
 from resomap.report.text.format import variant_name
+from resomap.workflow.predictions import RAW
 
 CELL_KEYS = ["model", "resolution"]
 MEASUREMENT_KEYS = ["family", "model", "resolution", "batch_size"]
+VERDICTS = {"within": "within the margin", "worse": "worse", "open": "open"}
 STATUSES = {"infeasible": "does not fit", "unsupported": "unsupported"}
 CALIBRATION = ("ece", "ece_null", "ece_null_p95")
 SHOWN_COLUMNS = ("latency_ms_p50", "latency_ms_low", "latency_ms_high", "peak_memory_mib")
 
 
 def cell_table(tables: Tables) -> list[dict[str, Any]]:
-    """Return one row per cell as trained: its further scores and its throughput."""
+    """Return one row per cell: its scores, its cost, and its verdict against the best cell."""
     scores = ["balanced_accuracy", "macro_f1", "train_seconds", *CALIBRATION]
     energy = main_variant_rows(tables.energy, tables.profiles)
     columns = [
         tables.runs.groupby(CELL_KEYS, as_index=False)[scores].mean(),
+        # MACs of an image are the same in every measurement of a cell.
+        tables.profiles.drop_duplicates(CELL_KEYS)[[*CELL_KEYS, "macs"]],
         best_throughput_rows(tables.profiles)[[*CELL_KEYS, "inference_images_per_second"]],
         # At the batch size that takes the least.
         energy.groupby(CELL_KEYS, as_index=False)["energy_j_per_image"].min(),
@@ -30,7 +36,34 @@ def cell_table(tables: Tables) -> list[dict[str, Any]]:
         rows = rows.merge(more, on=CELL_KEYS, how="left")
     # None for NaN, which the template can test.
     plain = rows.astype(object).where(rows.notna(), None)
-    return plain.to_dict("records")
+    return [row | {"verdict": _verdict(tables, row)} for row in plain.to_dict("records")]
+
+
+def _verdict(tables: Tables, row: Mapping[Any, Any]) -> str:
+    """Return what was decided about a cell."""
+    choice = tables.choice
+    if choice["choice"] is None and row["n_seeds"] and not beats_majority(row):
+        return "not learned"
+    if _is_cell(choice["choice"], row):
+        return "undecided, taken" if choice["status"] == "undecided" else "chosen"
+    if _is_cell(choice["best"], row):
+        return "best"
+    for comparison in choice["comparisons"]:
+        if _is_cell(comparison, row):
+            return VERDICTS[comparison["verdict"]]
+    if any(_is_cell(excluded, row) for excluded in choice["excluded"]):
+        return "excluded"
+    is_own = (tables.runs["model"] == row["model"]) & (
+        tables.runs["resolution"] == row["resolution"]
+    )
+    return ", ".join(tables.runs.loc[is_own, "status"].unique())
+
+
+def _is_cell(cell: Mapping[str, Any] | None, row: Mapping[Any, Any]) -> bool:
+    """Return whether a record of the choice is about the cell of a row, as trained."""
+    if cell is None or cell["mode"] != RAW or cell["eval_resolution"] != cell["resolution"]:
+        return False
+    return all(cell[name] == row[name] for name in CELL_KEYS)
 
 
 def variant_table(profiles: pd.DataFrame) -> dict[str, Any]:

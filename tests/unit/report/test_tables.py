@@ -34,6 +34,18 @@ def test_cells_have_best_throughput_and_least_energy(tables: Tables) -> None:
         assert row[name] == pytest.approx(batches.loc[("eager", 32), name])
 
 
+def test_cells_have_verdict_of_choice(tables: Tables) -> None:
+    verdicts = {(row["model"], row["resolution"]): row["verdict"] for row in cell_table(tables)}
+    assert verdicts["simple_cnn", 96] == "chosen"
+    assert verdicts["tiny_cnn", 96] == "open"
+    assert verdicts["tiny_cnn", 24] == "worse"
+
+
+def test_undecided_choice_is_taken_until_decided(tables: Tables) -> None:
+    undecided = replace(tables, choice=tables.choice | {"status": "undecided"})
+    assert "undecided, taken" in [row["verdict"] for row in cell_table(undecided)]
+
+
 def test_variants_of_a_batch_stand_side_by_side(tables: Tables) -> None:
     table = variant_table(tables.profiles)
     assert table["variants"] == ["eager", "compiled", "training step"]
@@ -82,3 +94,12 @@ def test_protocol_has_precision_of_cost_and_idle_power(tables: Tables) -> None:
 def test_protocol_marks_what_was_not_measured(tables: Tables) -> None:
     bare = replace(tables, profiles=tables.profiles[:0], energy=tables.energy[:0])
     assert cost_protocol(bare) == ("not measured", "not measured")
+
+
+def test_cell_at_majority_class_is_not_learned(tmp_path: Path) -> None:
+    aggregate(tmp_path, Sweep(test=64, val=32, explained=0))
+    tables = read_tables(tmp_path / "tables")
+    cells = tables.cells.assign(accuracy_low=[0.1, 0.1, 0.2, 0.2, 0.2, 0.2])
+    choice = tables.choice | {"status": "none", "choice": None, "best": None, "comparisons": []}
+    rows = cell_table(replace(tables, cells=cells, choice=choice))
+    assert [row["verdict"] for row in rows][:3] == ["not learned", "not learned", "ok"]
