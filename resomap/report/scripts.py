@@ -19,6 +19,9 @@ SCRIPTS = (
     "javascript/budgets.js",
     "javascript/ranking.js",
     "javascript/choose.js",
+    "javascript/tables.js",
+    "javascript/candidates.js",
+    "javascript/classes.js",
 )
 """Files of this package, in the order in which the page runs them."""
 
