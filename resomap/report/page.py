@@ -19,6 +19,7 @@ from resomap.config import schema, training
 from resomap.config.report import Report
 from resomap.report import markup
 from resomap.report.catalogue import COST, DATA, figure_names
+from resomap.report.charts.draw import draw_charts
 from resomap.report.protocol import protocol, provenance
 from resomap.report.scripts import read_scripts
 from resomap.report.tables import cell_table, variant_table
@@ -45,6 +46,9 @@ def build_page(
     """Build the report as HTML with all figures, styles and numbers inside."""
     manifest = facts.manifest
     missing = limit_findings.missing_runs(tables.runs)
+    names = figure_names(manifest["dataset"], explain)
+    categories = markup.categories(figures, names)
+    shown = [figure for of_category in categories.values() for figure in of_category]
     page = {
         "experiment": experiment.title,
         "choice": tables.choice,
@@ -52,7 +56,7 @@ def build_page(
         "missing": [limits.missing_sentence(finding) for finding in missing],
         "rules": report,
         "findings": page_findings(tables, facts, report.confidence),
-        "categories": markup.categories(figures, figure_names(manifest["dataset"], explain)),
+        "categories": categories,
         "cost_category": COST,
         "variants": variant_table(tables.profiles),
         "data_category": DATA,
@@ -63,7 +67,7 @@ def build_page(
         "protocol": protocol(tables, manifest, training, report, seeds),
         "provenance": provenance(tables, manifest, code),
         "scripts": read_scripts(),
-        "data_blocks": {},
+        "data_blocks": {"charts": draw_charts(tables, shown, report.confidence)},
     }
     return markup.render("index.html.j2", page)
 

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-SCRIPTS = ("javascript/page.js",)
+VEGA = ("vendor/vega.min.js", "vendor/vega-lite.min.js", "vendor/vega-interpreter.js")
+CHARTS = ("javascript/chart_reading.js", "javascript/charts.js")
+SCRIPTS = ("javascript/page.js", *VEGA, *CHARTS)
 """Files of this package, in the order in which the page runs them."""
 
 
