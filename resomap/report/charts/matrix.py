@@ -20,7 +20,7 @@ TABLE_COLUMNS = (
 )
 COLUMNS = (
     ChartColumn("model", "model"),
-    ChartColumn("mode", "mode"),
+    ChartColumn("adapted", "mode"),
     ChartColumn("train_resolution", "trained at", "px"),
     ChartColumn("eval_resolution", "tested at", "px"),
     interval_column("accuracy", "test accuracy", "accuracy"),
@@ -45,10 +45,13 @@ def matrix_chart(tables: Tables) -> InteractiveChart | None:
         domain=(lowest, 1.0),
         framed="datum.train_resolution === datum.eval_resolution",
     )
+    rows = plain_rows(matrix, TABLE_COLUMNS)
+    for row in rows:
+        row["adapted"] = mode_name(row["mode"])
     return InteractiveChart(
         matrix_note(majority),
         marks,
-        plain_rows(matrix, TABLE_COLUMNS),
+        rows,
         COLUMNS,
         _selectors(tables),
         resolution="train_resolution",

@@ -72,7 +72,9 @@ resomap.chartReading = (function () {
     const shown = chart.columns.filter(({ field }) =>
       chart.rows.some((row) => !isBlank(row[field]) && row[field] !== false));
     const head = element("tr");
-    for (const { label } of shown) head.append(element("th", { scope: "col" }, label));
+    for (const column of shown) {
+      head.append(element("th", { scope: "col", class: alignment(column) }, column.label));
+    }
     const body = element("tbody");
     for (const row of chart.rows) {
       const line = element("tr");
@@ -83,8 +85,11 @@ resomap.chartReading = (function () {
     return element("table", {}, caption, element("thead", {}, head), body);
   }
 
+  const alignment = (column) => (column.form === "text" ? "text" : null);
+
   function makeCell(row, column) {
-    const cell = resomap.element("td", {}, write(row[column.field], column.form));
+    const text = write(row[column.field], column.form);
+    const cell = resomap.element("td", { class: alignment(column) }, text);
     const interval = writeInterval(row, column);
     if (interval) cell.append(" ", resomap.element("small", {}, interval));
     return cell;

@@ -134,13 +134,8 @@
   }
 
   // Return the marks that arrow keys step through, in the order of their rows.
-  function marksOf(group) {
-    const found = [];
-    for (const mark of group.items || []) {
-      if (mark.name === "points_marks") found.push(...mark.items);
-      else for (const item of mark.items || []) if (item.items) found.push(...marksOf(item));
-    }
-    return found;
+  function marksOf(scene) {
+    return scene.name === "points_marks" ? scene.items : (scene.items || []).flatMap(marksOf);
   }
 
   // Step through the marks by arrow keys; Enter opens the cell, Escape ends reading.
