@@ -16,6 +16,7 @@ from resomap.report.candidates import (
     shown_verdicts,
 )
 from resomap.report.catalogue import CLASSES, COST, DATA, figure_names
+from resomap.report.charts.draw import draw_charts
 from resomap.report.classes import classes_section
 from resomap.report.finding_lines import finding_lines
 from resomap.report.protocol import protocol, provenance
@@ -42,6 +43,8 @@ def build_page(
     missing = limit_findings.missing_runs(tables.runs)
     candidates = candidate_table(tables)
     names = figure_names(manifest["dataset"], explain)
+    categories = markup.categories(figures, names)
+    shown = [figure for of_category in categories.values() for figure in of_category]
     page = {
         "experiment": experiment.title,
         "choice": tables.choice,
@@ -49,7 +52,7 @@ def build_page(
         "missing": [limits.missing_sentence(finding) for finding in missing],
         "rules": report,
         "findings": finding_lines(tables, facts, names),
-        "categories": markup.categories(figures, names),
+        "categories": categories,
         "cost_category": COST,
         "variants": variant_table(tables.profiles),
         "classes_category": CLASSES,
@@ -65,7 +68,11 @@ def build_page(
         "protocol": protocol(tables, manifest, training, report, seeds),
         "provenance": provenance(tables, manifest, code),
         "scripts": read_scripts(),
-        "data_blocks": {"answer": tables.answer, "candidates": candidate_words()},
+        "data_blocks": {
+            "answer": tables.answer,
+            "candidates": candidate_words(),
+            "charts": draw_charts(tables, shown, report.confidence),
+        },
     }
     return markup.render("index.html.j2", page)
 

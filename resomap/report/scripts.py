@@ -11,18 +11,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-SCRIPTS = (
-    "javascript/page.js",
+VEGA = ("vendor/vega.min.js", "vendor/vega-lite.min.js", "vendor/vega-interpreter.js")
+RULE = (
     "javascript/answer_table.js",
     "javascript/distributions.js",
     "javascript/contrasts.js",
     "javascript/budgets.js",
     "javascript/ranking.js",
     "javascript/choose.js",
-    "javascript/tables.js",
-    "javascript/candidates.js",
-    "javascript/classes.js",
 )
+CHARTS = ("javascript/chart_reading.js", "javascript/charts.js")
+TABLES = ("javascript/tables.js", "javascript/candidates.js", "javascript/classes.js")
+SCRIPTS = ("javascript/page.js", *VEGA, *RULE, *CHARTS, *TABLES)
 """Files of this package, in the order in which the page runs them."""
 
 

@@ -25,7 +25,7 @@ from resomap.analysis.tables import Tables, read_tables
 from resomap.report.catalogue import figure_names
 from resomap.report.finding_lines import FindingLine, finding_lines
 from resomap.report.page import page_limits
-from resomap.report.text import accuracy, choice, cost, data, evidence, limits
+from resomap.report.text import accuracy, charts, choice, cost, data, evidence, limits
 from resomap.report.text.choice_title import choice_title
 from tests.dataset_facts import copy_row
 from tests.synthetic import Sweep, aggregate
@@ -358,5 +358,30 @@ def test_limits_page(tables: Tables, facts: Facts, snapshot: Any) -> None:
         "sweep": page_limits(tables, facts),
         "all": [limits.limit_sentence(finding) for finding in findings],
         "missing": [limits.missing_sentence(finding) for finding in missing],
+    }
+    assert page(sections) == snapshot
+
+
+def test_charts_page(snapshot: Any) -> None:
+    sections = {
+        "label": charts.chart_label("A title"),
+        "table": [charts.table_summary(1), charts.table_summary(1204)],
+        "pointer": charts.POINTER,
+        "trade-off": [
+            charts.trade_off_note(0.95, "chosen"),
+            charts.trade_off_note(0.9, None),
+            charts.OTHER_LIMITS,
+        ],
+        "accuracy": [
+            charts.accuracy_note(0.95, 0.125, is_drawn=drawn) for drawn in (True, False)
+        ],
+        "matrix": charts.matrix_note(0.125),
+        "cost": charts.cost_note(),
+        "agreement": [charts.agreement_note(normalised=normal) for normal in (True, False)],
+        "names": [
+            *map(charts.mode_name, ("raw", "bn", "finetune")),
+            charts.failing_name("Saliency", []),
+            charts.failing_name("Saliency", [24, 48]),
+        ],
     }
     assert page(sections) == snapshot

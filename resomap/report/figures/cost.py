@@ -12,7 +12,7 @@ from resomap.analysis.findings.cost import (
     steepest_latency,
     time_breakdown,
 )
-from resomap.analysis.profiles import best_throughput_rows, main_variant_rows, single_image_rows
+from resomap.analysis.profiles import best_throughput_rows, single_image_rows
 from resomap.analysis.tables import Tables
 from resomap.report.figures.style import (
     BLUE,
@@ -50,6 +50,8 @@ STAGE_STYLES = {
     "forward": ("network", BLUE),
 }
 MAX_BREAKDOWN_MODELS = 6
+CELL_KEYS = ["family", "model", "resolution"]
+LATENCY_ENDS = ["latency_ms_low", "latency_ms_high"]
 Row = dict[Any, Any]
 
 
@@ -58,12 +60,12 @@ def plot_accuracy_by_cost(tables: Tables, confidence: float) -> Drawing:
 
     The Pareto front is dashed and the chosen cell is ringed.
     """
-    title, data = choice_title(tables.choice), _accuracy_and_latency(tables)
+    title, data = choice_title(tables.choice), trade_off_points(tables)
     if data.empty:
         return draw_nothing(title, "No finished cell has a measured latency.", data)
     note = (
         f"Test accuracy with {100 * confidence:g} % intervals against the median latency of "
-        "one image. Numbers: resolution in px."
+        "one image, with 95 % intervals. Numbers: resolution in px."
     )
     figure = new_figure(title, note, (9.5, 5.6))
     axes = figure.subplots()
@@ -78,13 +80,19 @@ def plot_accuracy_by_cost(tables: Tables, confidence: float) -> Drawing:
     latency_axis(axes, "median latency of one image (ms)")
     axes.set_ylabel("test accuracy")
     mark_majority(axes, tables.cells)
-    _cost_legend(axes, _choice_label(tables.choice), has_front=len(front) > 1)
+    _cost_legend(axes, choice_label(tables.choice), has_front=len(front) > 1)
     return Drawing(figure, title, data)
 
 
-def _accuracy_and_latency(tables: Tables) -> pd.DataFrame:
+def trade_off_points(tables: Tables) -> pd.DataFrame:
+    """Return the finished cells with a latency, and the choice where it is none of them.
+
+    `on_front` says which no other dominates, and `chosen` which is the choice.
+    """
     cells, choice = tables.cells, tables.choice["choice"]
     measured = cells[(cells["n_seeds"] > 0) & cells["latency_ms_p50"].notna()].copy()
+    singles = single_image_rows(tables.profiles)[[*CELL_KEYS, *LATENCY_ENDS]]
+    measured = measured.merge(singles, on=CELL_KEYS, how="left")
     measured["label"] = measured["resolution"].astype(str)
     measured["chosen"] = [_is_cell(choice, row) for row in measured.to_dict("records")]
     if choice and choice["latency_ms_p50"] is not None and not measured["chosen"].any():
@@ -138,6 +146,8 @@ def _draw_model(axes: Axes, rows: pd.DataFrame, style: dict[str, str]) -> None:
     draw_interval(
         axes, rows["latency_ms_p50"], rows, "accuracy", label=label, linewidth=1.2, **style
     )
+    ends = (rows[name] for name in LATENCY_ENDS)
+    axes.hlines(rows["accuracy"], *ends, color=style["color"], linewidth=2.6)
     for row in rows.to_dict("records"):
         point = (row["latency_ms_p50"], row["accuracy"])
         # Further away from the chosen cell, whose ring is wider than a dot.
@@ -160,8 +170,8 @@ def _mark_choice(axes: Axes, chosen: pd.DataFrame, *, decided: bool) -> None:
     )
 
 
-def _choice_label(choice: dict[str, Any]) -> str | None:
-    """Return what the ring marks; None where no cell is chosen."""
+def choice_label(choice: dict[str, Any]) -> str | None:
+    """Return what the ring marks: `chosen`; None where no cell is chosen."""
     if choice["choice"] is None:
         return None
     label = "used until decided" if choice["status"] == "undecided" else "chosen"
@@ -170,12 +180,12 @@ def _choice_label(choice: dict[str, Any]) -> str | None:
     return f"{label} (provisional)" if choice["provisional"] else label
 
 
-def _cost_legend(axes: Axes, choice_label: str | None, *, has_front: bool) -> None:
+def _cost_legend(axes: Axes, chosen_label: str | None, *, has_front: bool) -> None:
     handles, labels = axes.get_legend_handles_labels()
-    if choice_label is not None:
+    if chosen_label is not None:
         ring = {"markersize": 14, "markerfacecolor": "none", "markeredgecolor": CHOSEN}
         handles.append(dot_handle(CHOSEN, linestyle="none", markeredgewidth=2, **ring))
-        labels.append(choice_label)
+        labels.append(chosen_label)
     if has_front:
         handles.append(dot_handle(MUTED, marker="", linewidth=1.4, linestyle="--"))
         labels.append("best trade-offs (Pareto front)")
@@ -188,9 +198,8 @@ def plot_cost_by_resolution(tables: Tables) -> Drawing:
     singles, batches = single_image_rows(profiles), best_throughput_rows(profiles)
     steepest = steepest_latency(latency_of_models(profiles, tables.cost))
     title = latency_title(steepest, measured=len(singles) > 0)
-    data = main_variant_rows(profiles, profiles)
     if singles.empty:
-        return draw_nothing(title, "No latency was measured.", data)
+        return draw_nothing(title, "No latency was measured.", profiles)
     note = (
         "Left: latency of one image: median, 95 % interval between rounds of measuring (thick) "
         "and 90th percentile (bar above). Right: images per second at the fastest batch size. "
@@ -210,7 +219,8 @@ def plot_cost_by_resolution(tables: Tables) -> Drawing:
     _finish_cost(latency, resolutions, "latency of one image (ms)")
     _finish_cost(throughput, resolutions, "images per second")
     latency.legend(loc="upper left")
-    return Drawing(figure, title, data)
+    # Every variant: the chart of the page shows them all.
+    return Drawing(figure, title, profiles)
 
 
 def _draw_latency(axes: Axes, rows: pd.DataFrame, style: dict[str, str], shift: float) -> None:
