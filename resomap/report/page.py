@@ -19,11 +19,11 @@ from resomap.config import schema, training
 from resomap.config.report import Report
 from resomap.report import markup
 from resomap.report.catalogue import COST, DATA, figure_names
+from resomap.report.first_screen import TRADE_OFF, first_screen_data, first_screen_page
 from resomap.report.protocol import protocol, provenance
 from resomap.report.scripts import read_scripts
 from resomap.report.tables import cell_table, variant_table
 from resomap.report.text import accuracy, cascades, cost, data, demand, evidence, limits
-from resomap.report.text.format import candidate_size
 
 # More models than this have no sentence of their own.
 MAX_MODELS = 4
@@ -45,14 +45,19 @@ def build_page(
     """Build the report as HTML with all figures, styles and numbers inside."""
     manifest = facts.manifest
     missing = limit_findings.missing_runs(tables.runs)
+    categories = markup.categories(figures, figure_names(manifest["dataset"], explain))
+    trade_off = next(one for one in categories[COST] if one.name == TRADE_OFF)
+    # Beside the answer, for which the sweep was run.
+    categories[COST].remove(trade_off)
     page = {
         "experiment": experiment.title,
         "choice": tables.choice,
-        "chosen_size": tables.choice["choice"] and candidate_size(tables.choice["choice"]),
+        **first_screen_page(tables, facts),
+        "trade_off": trade_off,
         "missing": [limits.missing_sentence(finding) for finding in missing],
         "rules": report,
         "findings": page_findings(tables, facts, report.confidence),
-        "categories": markup.categories(figures, figure_names(manifest["dataset"], explain)),
+        "categories": categories,
         "cost_category": COST,
         "variants": variant_table(tables.profiles),
         "data_category": DATA,
@@ -63,7 +68,7 @@ def build_page(
         "protocol": protocol(tables, manifest, training, report, seeds),
         "provenance": provenance(tables, manifest, code),
         "scripts": read_scripts(),
-        "data_blocks": {},
+        "data_blocks": first_screen_data(tables),
     }
     return markup.render("index.html.j2", page)
 

@@ -11,7 +11,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-SCRIPTS = ("javascript/page.js",)
+SCRIPTS = (
+    "javascript/page.js",
+    "javascript/format.js",
+    "javascript/first_screen.js",
+    "javascript/answer.js",
+    "javascript/controls.js",
+)
 """Files of this package, in the order in which the page runs them."""
 
 
