@@ -22,6 +22,7 @@ from resomap.analysis.cost_tables import (
     profile_rows,
     stage_rows,
 )
+from resomap.analysis.decision.answer_tables import AnswerTables, answer_tables
 from resomap.analysis.decision.candidates import list_candidates
 from resomap.analysis.decision.choice import ChoiceRecord, choose
 from resomap.analysis.decision.inputs import cell_evidence, read_splits
@@ -80,6 +81,7 @@ class Tables:
     matrix: pd.DataFrame
     knees: pd.DataFrame
     choice: ChoiceRecord
+    answer: AnswerTables
     environment: dict[str, list[Any]]
 
 
@@ -92,6 +94,7 @@ def read_tables(folder: Path) -> Tables:
     return Tables(
         **frames,
         choice=read_json(folder / "choice.json"),
+        answer=read_json(folder / "answer.json"),
         environment=read_json(folder / "environment.json"),
     )
 
@@ -110,7 +113,7 @@ def write_tables(
     explain: bool = True,
     sweep: SweepResults | None = None,
 ) -> ChoiceRecord:
-    """Write every table and environment.json into `folder`; returns the choice.
+    """Write every table, answer.json and environment.json into `folder`; returns the choice.
 
     Missing results leave blanks, and so do those that do not belong to `sweep`. Explanations are
     read only if the sweep has them (`explain`), although those of an earlier one may be there.
@@ -165,7 +168,10 @@ def write_tables(
     files.write_json(folder / "environment.json", read_environment(cells, seeds, run_folders))
     known = cell_evidence(cells, seeds, run_folders, alarms)
     candidates = list_candidates(val, test, ways, known)
-    return choose(candidates, report, manifest["classes"], accuracies)
+    choice = choose(candidates, report, manifest["classes"], accuracies)
+    answer = answer_tables(candidates, report, manifest["classes"], accuracies, choice)
+    files.write_json(folder / "answer.json", answer)
+    return choice
 
 
 def _cost_tables(

@@ -68,7 +68,7 @@ def build_page(
         "protocol": protocol(tables, manifest, training, report, seeds),
         "provenance": provenance(tables, manifest, code),
         "scripts": read_scripts(),
-        "data_blocks": first_screen_data(tables),
+        "data_blocks": {"answer": tables.answer, **first_screen_data(tables)},
     }
     return markup.render("index.html.j2", page)
 

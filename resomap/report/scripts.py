@@ -14,6 +14,12 @@ from typing import Any
 SCRIPTS = (
     "javascript/page.js",
     "javascript/format.js",
+    "javascript/answer_table.js",
+    "javascript/distributions.js",
+    "javascript/contrasts.js",
+    "javascript/budgets.js",
+    "javascript/ranking.js",
+    "javascript/choose.js",
     "javascript/first_screen.js",
     "javascript/answer.js",
     "javascript/controls.js",
