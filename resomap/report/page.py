@@ -19,6 +19,7 @@ from resomap.report.catalogue import CLASSES, COST, DATA, figure_names
 from resomap.report.charts.draw import draw_charts
 from resomap.report.classes import classes_section
 from resomap.report.finding_lines import finding_lines
+from resomap.report.first_screen import TRADE_OFF, first_screen_data, first_screen_page
 from resomap.report.protocol import protocol, provenance
 from resomap.report.scripts import read_scripts
 from resomap.report.tables import cell_table, variant_table
@@ -45,10 +46,14 @@ def build_page(
     names = figure_names(manifest["dataset"], explain)
     categories = markup.categories(figures, names)
     shown = [figure for of_category in categories.values() for figure in of_category]
+    trade_off = next(one for one in categories[COST] if one.name == TRADE_OFF)
+    # Beside the answer, for which the sweep was run.
+    categories[COST].remove(trade_off)
     page = {
         "experiment": experiment.title,
         "choice": tables.choice,
-        "chosen_size": tables.choice["choice"] and candidate_size(tables.choice["choice"]),
+        **first_screen_page(tables, facts),
+        "trade_off": trade_off,
         "missing": [limits.missing_sentence(finding) for finding in missing],
         "rules": report,
         "findings": finding_lines(tables, facts, names),
@@ -70,6 +75,7 @@ def build_page(
         "scripts": read_scripts(),
         "data_blocks": {
             "answer": tables.answer,
+            **first_screen_data(tables),
             "candidates": candidate_words(),
             "charts": draw_charts(tables, shown, report.confidence),
         },

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-VEGA = ("vendor/vega.min.js", "vendor/vega-lite.min.js", "vendor/vega-interpreter.js")
+SHARED = ("javascript/page.js", "javascript/format.js")
 RULE = (
     "javascript/answer_table.js",
     "javascript/distributions.js",
@@ -20,9 +20,12 @@ RULE = (
     "javascript/ranking.js",
     "javascript/choose.js",
 )
-CHARTS = ("javascript/chart_reading.js", "javascript/charts.js")
 TABLES = ("javascript/tables.js", "javascript/candidates.js", "javascript/classes.js")
-SCRIPTS = ("javascript/page.js", *VEGA, *RULE, *CHARTS, *TABLES)
+ANSWER = ("javascript/first_screen.js", "javascript/answer.js", "javascript/controls.js")
+# After all others: it is by far the largest, and the answer need not wait for it.
+VEGA = ("vendor/vega.min.js", "vendor/vega-lite.min.js", "vendor/vega-interpreter.js")
+CHARTS = ("javascript/chart_reading.js", "javascript/charts.js")
+SCRIPTS = (*SHARED, *RULE, *TABLES, *ANSWER, *VEGA, *CHARTS)
 """Files of this package, in the order in which the page runs them."""
 
 
