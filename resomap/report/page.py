@@ -18,7 +18,9 @@ from resomap.analysis.tables import Tables
 from resomap.config import schema, training
 from resomap.config.report import Report
 from resomap.report import markup
-from resomap.report.catalogue import COST, DATA, figure_names
+from resomap.report.browser.section import browser_section
+from resomap.report.catalogue import COST, DATA, EVIDENCE, figure_names
+from resomap.report.cell_cards import cell_cards
 from resomap.report.protocol import protocol, provenance
 from resomap.report.scripts import read_scripts
 from resomap.report.tables import cell_table, variant_table
@@ -45,6 +47,7 @@ def build_page(
     """Build the report as HTML with all figures, styles and numbers inside."""
     manifest = facts.manifest
     missing = limit_findings.missing_runs(tables.runs)
+    browser, cells = browser_section(figures), cell_table(tables)
     page = {
         "experiment": experiment.title,
         "choice": tables.choice,
@@ -57,13 +60,18 @@ def build_page(
         "variants": variant_table(tables.profiles),
         "data_category": DATA,
         "data": markup.data_section(facts),
-        "cells": cell_table(tables),
+        "cells": cells,
         "energy": len(tables.energy) > 0,
         "limits": page_limits(tables, facts),
         "protocol": protocol(tables, manifest, training, report, seeds),
         "provenance": provenance(tables, manifest, code),
         "scripts": read_scripts(),
-        "data_blocks": {},
+        "evidence_category": EVIDENCE,
+        "browser": browser.shown,
+        "data_blocks": {
+            "cell-cards": cell_cards(tables, cells, report.confidence),
+            **browser.blocks,
+        },
     }
     return markup.render("index.html.j2", page)
 

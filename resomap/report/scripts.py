@@ -11,7 +11,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-SCRIPTS = ("javascript/page.js",)
+SCRIPTS = (
+    "javascript/page.js",
+    "javascript/explanations_data.js",
+    "javascript/explanations_draw.js",
+    "javascript/explanations_view.js",
+    "javascript/explanations.js",
+    "javascript/cell_card.js",
+)
 """Files of this package, in the order in which the page runs them."""
 
 
