@@ -9,13 +9,15 @@ from resomap.analysis.tables import Tables
 from resomap.config import schema, training
 from resomap.config.report import Report
 from resomap.report import markup
+from resomap.report.browser.section import browser_section
 from resomap.report.candidates import (
     candidate_table,
     candidate_words,
     csv_link,
     shown_verdicts,
 )
-from resomap.report.catalogue import CLASSES, COST, DATA, figure_names
+from resomap.report.catalogue import CLASSES, COST, DATA, EVIDENCE, figure_names
+from resomap.report.cell_cards import cell_cards
 from resomap.report.charts.draw import draw_charts
 from resomap.report.classes import classes_section
 from resomap.report.finding_lines import finding_lines
@@ -42,6 +44,7 @@ def build_page(
     """Build the report as HTML with all figures, styles and numbers inside."""
     manifest = facts.manifest
     missing = limit_findings.missing_runs(tables.runs)
+    browser, cells = browser_section(figures), cell_table(tables)
     candidates = candidate_table(tables)
     names = figure_names(manifest["dataset"], explain)
     categories = markup.categories(figures, names)
@@ -67,17 +70,21 @@ def build_page(
         "candidates": candidates,
         "candidate_verdicts": shown_verdicts(candidates),
         "candidate_csv": csv_link(tables.candidates),
-        "cells": cell_table(tables),
+        "cells": cells,
         "energy": len(tables.energy) > 0,
         "limits": page_limits(tables, facts),
         "protocol": protocol(tables, manifest, training, report, seeds),
         "provenance": provenance(tables, manifest, code),
         "scripts": read_scripts(),
+        "evidence_category": EVIDENCE,
+        "browser": browser.shown,
         "data_blocks": {
             "answer": tables.answer,
             **first_screen_data(tables),
             "candidates": candidate_words(),
             "charts": draw_charts(tables, shown, report.confidence),
+            "cell-cards": cell_cards(tables, cells, report.confidence),
+            **browser.blocks,
         },
     }
     return markup.render("index.html.j2", page)
