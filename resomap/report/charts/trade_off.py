@@ -21,8 +21,8 @@ from resomap.report.charts.chart import (
     model_shapes,
     plain_rows,
 )
-from resomap.report.figures.cost import choice_label, trade_off_points
 from resomap.report.figures.style import CHOSEN, INK, MUTED, unique
+from resomap.report.figures.trade_off import choice_label, trade_off_points
 from resomap.report.text.charts import OTHER_LIMITS, trade_off_note
 from resomap.report.text.format import MODE_NAMES, variant_name
 from resomap.workflow.predictions import RAW
