@@ -65,7 +65,7 @@ def trade_off_chart(tables: Tables, confidence: float) -> InteractiveChart | Non
     for row in rows:
         _describe(row, tables.choice, reasons)
         if len(rows) > MAX_LABELS and not (row["on_front"] or row["chosen"]):
-            row["label"] = None
+            row["label"] = ""
     series = model_series(unique(tables.cells["model"]), unique(points["model"]))
     note = trade_off_note(confidence, choice_label(tables.choice))
     return InteractiveChart(

@@ -206,7 +206,7 @@
     place.classList.add("charted");
     if (isFigure) {
       place.prepend(element("p", { class: "claim" }, chart.title), holder);
-      place.append(foldTable(chart));
+      place.append(foldTable(chart, name, Boolean(place.querySelector("figcaption .data"))));
     } else {
       place.prepend(holder);
     }

@@ -6,6 +6,7 @@ from resomap.report.text.format import MODE_NAMES
 from resomap.text import format_confidence, format_count
 
 POINTER = "Point at a mark for its numbers. Click it for its cell."
+DOWNLOAD = "These numbers as CSV"
 OTHER_LIMITS = "Accuracy against latency, with the choice under the limits set on this page"
 LATENCY_CONFIDENCE = 0.95
 """Confidence of the intervals that profiles record, whatever that of the report."""
@@ -33,13 +34,16 @@ def trade_off_note(confidence: float, chosen_label: str | None) -> str:
     )
 
 
-def accuracy_note(confidence: float, majority: float, *, is_drawn: bool) -> str:
-    """Return how to read the chart of accuracy by resolution."""
-    baseline = f"The majority class scores {majority:.3f}"
-    line = f"{baseline} (dotted line)" if is_drawn else baseline
+def accuracy_note(confidence: float, majority: float, *, is_drawn: bool, has_runs: bool) -> str:
+    """Return how to read the chart of accuracy by resolution.
+
+    The line of the majority class is not always drawn, nor are the runs of all models.
+    """
+    runs = "single runs" if has_runs else "single runs of the model picked in the legend"
+    line = " (dotted line)" if is_drawn else ""
     return (
         f"Filled: mean over seeds, with its {format_confidence(confidence)}. Small and hollow: "
-        f"single runs. {line}."
+        f"{runs}. The majority class scores {majority:.3f}{line}."
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -196,6 +197,21 @@ def test_table_behind_a_chart_opens_by_keyboard(opened: OpenPage, path: Path) ->
     expect(fold.locator("tbody tr")).to_have_count(len(chart["rows"]))
     row = chart["rows"][0]
     expect(fold.locator("tbody tr").first).to_contain_text(f"{row['normalised']:.2f}")
+
+
+def test_figure_without_csv_link_offers_the_rows_as_csv(browser: Browser, path: Path) -> None:
+    text = re.sub(r' <a class="data" download="agreement.csv".*?</a>', "", path.read_text())
+    large = path.with_name("large.html")
+    large.write_text(text, encoding="utf-8")
+    with open_page(browser, large) as opened:
+        fold = opened.page.locator("#agreement details.numbers")
+        fold.locator("summary").click()
+        with opened.page.expect_download() as download:
+            fold.locator("a.data").click()
+        frame = pd.read_csv(download.value.path())
+        rows = block(path)["agreement"]["rows"]
+        assert frame["normalised"].tolist() == [row["normalised"] for row in rows]
+        assert opened.logged == []
 
 
 def test_legend_singles_out_a_model(opened: OpenPage) -> None:
