@@ -8,6 +8,7 @@ import pandas as pd
 
 from resomap.analysis.facts import Facts, read_facts
 from resomap.analysis.tables import Tables
+from resomap.report.browser.build import write_browser
 from resomap.report.catalogue import data_figure_names, figure_names
 from resomap.report.figures import (
     accuracy,
@@ -23,6 +24,7 @@ from resomap.report.figures import (
     panels,
     preprocessing,
     reef,
+    trade_off,
 )
 from resomap.report.figures.panels import StoredImages
 from resomap.report.figures.style import STYLE, Drawing, save_drawing
@@ -40,7 +42,10 @@ def draw_figures(
     explain: bool,
     confidence: float,
 ) -> None:
-    """Write every figure of the sweep as .svg, .png and .csv; without data, with a reason."""
+    """Write every figure of the sweep as .svg, .png and .csv; without data, with a reason.
+
+    Beside them, write the data of the page's explanation browser.
+    """
     resolutions = sorted(set(tables.cells["resolution"]))
     plots = {
         **_accuracy_plots(tables, images, confidence),
@@ -49,6 +54,7 @@ def draw_figures(
         "pictures": lambda: panels.plot_images(images, resolutions),
     }
     _draw(plots, figure_names(images.manifest["dataset"], explain), folder)
+    write_browser(tables, images, runs, folder)
 
 
 def draw_data_figures(
@@ -85,7 +91,7 @@ def _accuracy_plots(tables: Tables, images: StoredImages, confidence: float) -> 
         "groups_by_resolution": lambda: reef.plot_groups_by_resolution(tables, confidence),
         "reef_collapse": lambda: reef.plot_reef_collapse(tables, sampling_filter),
         "cascades": lambda: cascades.plot_cascades(tables),
-        "accuracy_by_cost": lambda: cost.plot_accuracy_by_cost(tables, confidence),
+        "accuracy_by_cost": lambda: trade_off.plot_accuracy_by_cost(tables, confidence),
         "cost_by_resolution": lambda: cost.plot_cost_by_resolution(tables),
         "cost_breakdown": lambda: cost.plot_cost_breakdown(tables),
     }
