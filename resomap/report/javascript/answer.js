@@ -47,9 +47,11 @@
     const code = element("code", {}, record.command);
     const button = element("button", { type: "button" }, words.copy);
     button.addEventListener("click", () => copy(code, button));
-    const lead = record.provisional_advice ? words.provisional : words.command;
+    const isProvisional = Boolean(record.provisional_advice);
+    const needed = isProvisional ? format.candidate(record.needed) : "";
+    const lead = isProvisional ? words.provisional.replace("{needed}", () => needed) : words.command;
     place.replaceChildren(`${lead} `, code, " ", button);
-    place.classList.toggle("provisional", Boolean(record.provisional_advice));
+    place.classList.toggle("provisional", isProvisional);
   }
 
   // Show a record of the choice; `isOwn` where it is that of the sweep.
