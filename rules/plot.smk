@@ -1,5 +1,6 @@
 # INPUTS   results/tables/*.csv; images and maps for the panels
-# OUTPUTS  results/figures/*.{svg,png,csv}    each figure, and the numbers in it
+# OUTPUTS  results/figures/*.{svg,png,csv}              each figure, and the numbers in it
+#          results/figures/explanation_browser.json     what the report's explanation browser shows
 from resomap.report.catalogue import CATALOGUE, figure_names
 
 FIGURES = figure_names(CONFIG.data.dataset, CONFIG.explainability.enabled)
@@ -31,6 +32,7 @@ rule plot_figures:
         others=expand(
             "results/figures/{name}.{kind}", name=FIGURES, kind=["png", "csv"]
         ),
+        browser="results/figures/explanation_browser.json",
         receipt="results/receipts/plot.json",
     log:
         "logs/plot.log",

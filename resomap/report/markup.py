@@ -41,9 +41,10 @@ CSS_COLOURS = {
 
 
 class PageFigure(NamedTuple):
-    """A figure on the page: its markup, its caption, and its data as a link."""
+    """A figure on the page: its title, its markup, its caption, and its data as a link."""
 
     name: str
+    title: str
     category: str
     markup: str
     caption: str
@@ -106,7 +107,7 @@ def _read_figure(folder: Path, name: str) -> PageFigure:
         markup = _inline_raster(folder / f"{name}.png", label)
     entry = CATALOGUE[name]
     data = _data_link(folder / f"{name}.csv")
-    return PageFigure(name, entry.category, markup, entry.caption, data)
+    return PageFigure(name, label, entry.category, markup, entry.caption, data)
 
 
 def inline_svg(svg: str, name: str, title: str) -> str:

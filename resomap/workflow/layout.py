@@ -213,6 +213,12 @@ ARTIFACTS = (
     Artifact("figure", "results/figures/{figure}.svg", "figures", "figure"),
     Artifact("figure_png", "results/figures/{figure}.png", "figures", "figure, as pixels"),
     Artifact("figure_data", "results/figures/{figure}.csv", "figures", "numbers of the figure"),
+    Artifact(
+        "explanation_browser",
+        "results/figures/explanation_browser.json",
+        "figures",
+        "images, maps and predictions that the report lets a reader browse",
+    ),
     Artifact("report", "results/report/index.html", "report", "the report"),
     Artifact("headline", "results/report/headline.txt", "report", "its first sentence"),
     Artifact("partial", "results/partial/index.html", "partial_report", "report so far"),

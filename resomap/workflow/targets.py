@@ -132,12 +132,13 @@ def run_outputs(config: Config, *stages: str) -> list[str]:
 
 
 def map_files(config: Config) -> list[str]:
-    """Return the maps of every run and method; nothing without explanations."""
+    """Return the maps and the test logits of every run; nothing without explanations."""
     if not config.explainability.enabled:
         return []
     maps = artifact("attributions").path
     methods = config.explainability.methods
-    return run_files(config, *(maps.replace("{method}", method) for method in methods))
+    patterns = [maps.replace("{method}", method) for method in methods]
+    return run_files(config, *patterns, artifact("predictions").path)
 
 
 def table_inputs(config: Config) -> list[str]:

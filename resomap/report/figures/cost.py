@@ -12,7 +12,7 @@ from resomap.analysis.findings.cost import (
     steepest_latency,
     time_breakdown,
 )
-from resomap.analysis.profiles import best_throughput_rows, main_variant_rows, single_image_rows
+from resomap.analysis.profiles import best_throughput_rows, single_image_rows
 from resomap.analysis.tables import Tables
 from resomap.report.figures.style import (
     BLUE,
@@ -41,6 +41,8 @@ STAGE_STYLES = {
     "forward": ("network", BLUE),
 }
 MAX_BREAKDOWN_MODELS = 6
+CELL_KEYS = ["family", "model", "resolution"]
+LATENCY_ENDS = ["latency_ms_low", "latency_ms_high"]
 Row = dict[Any, Any]
 
 
@@ -50,9 +52,8 @@ def plot_cost_by_resolution(tables: Tables) -> Drawing:
     singles, batches = single_image_rows(profiles), best_throughput_rows(profiles)
     steepest = steepest_latency(latency_of_models(profiles, tables.cost))
     title = latency_title(steepest, measured=len(singles) > 0)
-    data = main_variant_rows(profiles, profiles)
     if singles.empty:
-        return draw_nothing(title, "No latency was measured.", data)
+        return draw_nothing(title, "No latency was measured.", profiles)
     note = (
         "Left: latency of one image: median, 95 % interval between rounds of measuring (thick) "
         "and 90th percentile (bar above). Right: images per second at the fastest batch size. "
@@ -72,7 +73,8 @@ def plot_cost_by_resolution(tables: Tables) -> Drawing:
     _finish_cost(latency, resolutions, "latency of one image (ms)")
     _finish_cost(throughput, resolutions, "images per second")
     latency.legend(loc="upper left")
-    return Drawing(figure, title, data)
+    # Every variant: the chart of the page shows them all.
+    return Drawing(figure, title, profiles)
 
 
 def _draw_latency(axes: Axes, rows: pd.DataFrame, style: dict[str, str], shift: float) -> None:

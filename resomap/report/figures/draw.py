@@ -8,6 +8,7 @@ import pandas as pd
 
 from resomap.analysis.facts import Facts, read_facts
 from resomap.analysis.tables import Tables
+from resomap.report.browser.build import write_browser
 from resomap.report.catalogue import data_figure_names, figure_names
 from resomap.report.figures import (
     accuracy,
@@ -41,7 +42,10 @@ def draw_figures(
     explain: bool,
     confidence: float,
 ) -> None:
-    """Write every figure of the sweep as .svg, .png and .csv; without data, with a reason."""
+    """Write every figure of the sweep as .svg, .png and .csv; without data, with a reason.
+
+    Beside them, write the data of the page's explanation browser.
+    """
     resolutions = sorted(set(tables.cells["resolution"]))
     plots = {
         **_accuracy_plots(tables, images, confidence),
@@ -50,6 +54,7 @@ def draw_figures(
         "pictures": lambda: panels.plot_images(images, resolutions),
     }
     _draw(plots, figure_names(images.manifest["dataset"], explain), folder)
+    write_browser(tables, images, runs, folder)
 
 
 def draw_data_figures(

@@ -1,9 +1,9 @@
 """Panels of attribution maps: by method, by evidence on the object, and their means."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -48,6 +48,7 @@ from resomap.report.text.format import shorten_name
 from resomap.text import format_number
 from resomap.workflow.checked_tables import read_table
 
+_Item = TypeVar("_Item")
 MAX_IMAGES = 6
 MAX_PER_SIDE = 4
 OUTLINE_NOTE = " The line is the outline of the object."
@@ -218,9 +219,10 @@ def _run_to_show(tables: Tables) -> tuple[RunKeys | None, list[int]]:
     return run, list(map(int, in_turn(list(raised.astype(str).str.split()))))
 
 
-def in_turn(lists: list[list[str]]) -> list[str]:
+def in_turn(lists: Sequence[Iterable[_Item]]) -> list[_Item]:
     """Return the first of each list, then the second of each, and so on."""
-    return list(filter(None, chain.from_iterable(zip_longest(*lists))))
+    turns = chain.from_iterable(zip_longest(*lists))
+    return [item for item in turns if item is not None]
 
 
 def _evidence_of_correct_predictions(

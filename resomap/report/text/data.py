@@ -41,10 +41,10 @@ def dataset_alarms(facts: Facts) -> Iterator[str]:
     """Yield what makes numbers wrong whatever a network learns."""
     leak = findings.leak(facts)
     if leak.state == "fires":
-        pairs = "; ".join(map(_pair_of_splits, leak.parts))
+        pairs = ", ".join(map(_pair_of_splits, leak.parts))
         yield (
-            f"Leak: {_images(leak)} with the same pixels in two splits ({pairs}), "
-            f"such as {_example(leak)}. A network can memorise them."
+            f"Leak: {_images(leak)} with the same pixels in two splits: {pairs}. "
+            f"An example: {_example(leak)}. A network can memorise them."
         )
     contradiction = findings.contradiction(facts)
     if contradiction.state == "fires":
@@ -124,30 +124,36 @@ def detail_sentences(facts: Facts, resolutions: Sequence[int]) -> Iterator[str]:
     source = "of the images"
     if larger.state == "shown" and larger.numbers["share"].value > MIN_LARGER_SHARE:
         source = f"stored at {facts.native_resolution} px"
-    text = detail_title(detail).replace("the detail", f"the detail {source} (spectral energy)")
+    yield from _kept(detail, source)
     if "worst_share" in detail.numbers:
         share = format_percent(detail.numbers["worst_share"].value)
         name = shorten_name(detail.subject["worst_class"], LONGEST_NAME)
-        text += f". Least is kept of class {name}: {share} at {min(resolutions)} px"
-    yield f"{text}."
+        yield f"Least is kept of class {name}: {share} at {min(resolutions)} px."
     # The reef is drawn at its native resolution: there is nothing to upscale.
     if facts.has_files and len(facts.sizes) > 1:
         yield f"{sizes_title(findings.image_sizes(facts, resolutions))}."
 
 
+def _kept(finding: Finding, source: str) -> Iterator[str]:
+    """Yield which share of the detail each end of the sweep keeps."""
+    title = detail_title(finding).replace("the detail", f"the detail {source}")
+    # Named once: spectral energy is what detail is measured by.
+    yield f"{title}." if finding.state == "all kept" else f"{title} (spectral energy)."
+    for part in finding.parts[1:]:
+        share = format_percent(part.numbers["share"].value)
+        yield f"{part.subject['resolution']} px keeps {share} of it."
+
+
 def detail_title(finding: Finding) -> str:
-    """Return which share of the detail the ends of the sweep keep."""
+    """Return which share of the detail the smallest resolution keeps."""
     if finding.state == "all kept":
         stored_at = finding.subject["stored_at"]
         return (
             f"Every resolution of the sweep keeps all detail that is stored at {stored_at} px"
         )
-    text = ""
-    for part in finding.parts:
-        px, share = part.subject["resolution"], format_percent(part.numbers["share"].value)
-        # The first one names what is kept.
-        text += f", {px} px {share}" if text else f"{px} px keeps {share} of the detail"
-    return text
+    first = finding.parts[0]
+    share = format_percent(first.numbers["share"].value)
+    return f"{first.subject['resolution']} px keeps {share} of the detail"
 
 
 def sizes_title(finding: Finding) -> str:

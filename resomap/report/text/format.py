@@ -1,6 +1,6 @@
 """How the report names cells, methods and variants, and writes estimates and lists."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from resomap.analysis.findings.finding import Estimate
@@ -23,6 +23,10 @@ VARIANT_NAMES = {
 }
 
 
+MAX_SIZES = 3
+"""A sentence with more numbers than this needs a second reading."""
+
+
 def join_names(names: Iterable[Any]) -> str:
     """Return a list as English: `24`, `24 and 48`, `24, 48 and 96`."""
     # No comma before `and`, as in the rest of the report.
@@ -35,6 +39,13 @@ def join_first(names: list[str], most: int, separator: str = ", ") -> str:
     if len(names) <= most:
         return separator.join(names)
     return f"{separator.join(names[:most])} and {len(names) - most} more"
+
+
+def join_sizes(sizes: Sequence[int]) -> str:
+    """Return sizes as English: `24 and 48 px`, or `5 sizes from 24 to 96 px`."""
+    if len(sizes) > MAX_SIZES:
+        return f"{len(sizes)} sizes from {min(sizes)} to {max(sizes)} px"
+    return f"{join_names(sizes)} px"
 
 
 def cell_name(subject: Mapping[Any, Any]) -> str:

@@ -1,0 +1,111 @@
+"""The cards of the page: all that is known of one cell, opened from a table or a chart."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from resomap.analysis.findings.evidence import evidence_alarms
+from resomap.analysis.tables import Tables
+from resomap.report.tables import is_cell_as_trained
+from resomap.report.text import cell_card
+from resomap.report.text.evidence import alarm_sentence
+
+CELL = ["family", "model", "resolution"]
+MAX_CLASSES = 5
+"""Classes on a card, those of the lowest recall."""
+Record = dict[str, Any]
+
+
+def cell_cards(
+    tables: Tables, cells: Sequence[Mapping[Any, Any]], confidence: float
+) -> dict[str, Any]:
+    """Return the heads of the tables on a card, and a card for each of `cells` (`cell_table`)."""
+    by_cell = {
+        name: dict(iter(_plain(getattr(tables, name)).groupby(CELL, sort=False)))
+        for name in ("runs", "profiles", "classes")
+    }
+    explained = set(tables.explanations[CELL].itertuples(index=False, name=None))
+    alarms = _alarm_sentences(tables, confidence)
+    cards = []
+    for row in cells:
+        key = tuple(row[name] for name in CELL)
+        of_cell = {name: parts.get(key) for name, parts in by_cell.items()}
+        card = {name: row[name] for name in CELL}
+        card["facts"] = _facts(tables.choice, row, of_cell["runs"], confidence)
+        card["costs"] = _records(of_cell["profiles"], cell_card.cost_cells)
+        card["classes"] = _weakest_classes(of_cell["classes"])
+        card["alarms"] = alarms.get((row["model"], row["resolution"]), [])
+        cards.append(card | {"explained": key in explained})
+    return {
+        **cell_card.WORDS,
+        "cost_columns": cell_card.COST_COLUMNS,
+        "class_columns": cell_card.CLASS_COLUMNS,
+        "cards": cards,
+    }
+
+
+def _plain(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with None for blanks."""
+    return table.astype(object).where(table.notna(), None)
+
+
+def _records(table: pd.DataFrame | None, render: Any) -> list[list[str]]:
+    return [] if table is None else [render(row) for row in table.to_dict("records")]
+
+
+def _facts(
+    choice: Mapping[str, Any],
+    row: Mapping[Any, Any],
+    runs: pd.DataFrame | None,
+    confidence: float,
+) -> list[tuple[str, str]]:
+    """Return name and text of what is known of a cell."""
+    failed = []
+    if runs is not None:
+        ended = runs[runs["status"] != "ok"]
+        columns = ["seed", "status", "reason"]
+        failed = [
+            (seed, status, reason or "")
+            for seed, status, reason in ended[columns].itertuples(index=False, name=None)
+        ]
+    return [
+        ("Verdict", _verdict(choice, row)),
+        ("Test accuracy", cell_card.accuracy_text(row, "accuracy", "n_test", confidence)),
+        (
+            "Validation accuracy",
+            cell_card.accuracy_text(row, "val_accuracy", "n_val", confidence),
+        ),
+        ("Seeds", cell_card.seeds_text(int(row["n_seeds"]), failed)),
+    ]
+
+
+def _verdict(choice: Mapping[str, Any], row: Mapping[Any, Any]) -> str:
+    """Return the verdict on a cell with the comparison or the exclusion behind it."""
+    difference, reason = None, ""
+    for comparison in choice["comparisons"]:
+        if is_cell_as_trained(comparison, row):
+            difference = comparison["difference"]
+    if row["verdict"] == "excluded":
+        excluded = [each for each in choice["excluded"] if is_cell_as_trained(each, row)]
+        reason = excluded[0]["reason"]
+    return cell_card.verdict_text(row["verdict"], difference, reason)
+
+
+def _weakest_classes(classes: pd.DataFrame | None) -> list[list[str]]:
+    """Return the classes of the lowest recall, mean over the seeds."""
+    if classes is None:
+        return []
+    known = classes.dropna(subset=["accuracy"]).astype({"accuracy": float})
+    means = known.groupby("class", sort=False, as_index=False)[["accuracy", "n"]].mean()
+    weakest = means.sort_values("accuracy", kind="stable")[:MAX_CLASSES]
+    return _records(weakest, cell_card.class_cells)
+
+
+def _alarm_sentences(tables: Tables, confidence: float) -> dict[tuple[str, int], list[str]]:
+    """Return the sentences of the evidence alarms by model and resolution."""
+    sentences: dict[tuple[str, int], list[str]] = {}
+    for finding in evidence_alarms(tables.alarms, tables.interventions):
+        key = finding.subject["model"], finding.subject["resolution"]
+        sentences.setdefault(key, []).append(alarm_sentence(finding, confidence))
+    return sentences
