@@ -23,7 +23,7 @@
 
   function writeReasons(reasons, more) {
     const items = reasons.map((reason) => element("li", {}, format.unbroken(reason)));
-    if (more) items.push(element("li", {}, element("a", { href: "#cells" }, more)));
+    if (more) items.push(element("li", {}, element("a", { href: "#candidates" }, more)));
     find("answer-reasons").replaceChildren(...items);
     find("why-not").hidden = items.length === 0;
   }
