@@ -26,7 +26,6 @@ from resomap.report.protocol import protocol, provenance
 from resomap.report.scripts import read_scripts
 from resomap.report.tables import cell_table, variant_table
 from resomap.report.text import data, limits
-from resomap.report.text.format import candidate_size
 
 
 def build_page(

@@ -6,7 +6,7 @@ from resomap.analysis.facts import SPLITS, Facts
 from resomap.analysis.findings import data as findings
 from resomap.analysis.findings import user_files
 from resomap.analysis.findings.finding import Finding
-from resomap.report.text.format import join_names, shorten_name
+from resomap.report.text.format import join_names, name_in_text
 from resomap.report.text.listing import (
     class_counts,
     listing_sentences,
@@ -16,7 +16,6 @@ from resomap.report.text.listing import (
 )
 from resomap.text import agree, format_count, format_percent, format_ratio
 
-LONGEST_NAME = 60
 MIN_LARGER_SHARE = 0.05
 """Share of larger files up to which the stored detail stands for that of the files."""
 MAX_NAMED = 6
@@ -66,7 +65,7 @@ def _images(finding: Finding) -> str:
 
 def _example(finding: Finding) -> str:
     """Return `a.jpg (train) and b.jpg (test)`."""
-    names = {key: shorten_name(name, LONGEST_NAME) for key, name in finding.subject.items()}
+    names = {key: name_in_text(name) for key, name in finding.subject.items()}
     return (
         f"{names['first']} ({names['first_value']}) and "
         f"{names['second']} ({names['second_value']})"
@@ -109,7 +108,7 @@ def dataset_limits(facts: Facts) -> Iterator[str]:
 
 def _empty_classes(finding: Finding) -> str:
     """Return which classes have no image in a split."""
-    names = [shorten_name(name, LONGEST_NAME) for name in finding.subject["classes"]]
+    names = [name_in_text(name) for name in finding.subject["classes"]]
     count = format_count(len(names), "class")
     if len(names) > MAX_NAMED:
         names[MAX_NAMED:] = [f"{len(names) - MAX_NAMED:,} more"]
@@ -127,7 +126,7 @@ def detail_sentences(facts: Facts, resolutions: Sequence[int]) -> Iterator[str]:
     yield from _kept(detail, source)
     if "worst_share" in detail.numbers:
         share = format_percent(detail.numbers["worst_share"].value)
-        name = shorten_name(detail.subject["worst_class"], LONGEST_NAME)
+        name = name_in_text(detail.subject["worst_class"])
         yield f"Least is kept of class {name}: {share} at {min(resolutions)} px."
     # The reef is drawn at its native resolution: there is nothing to upscale.
     if facts.has_files and len(facts.sizes) > 1:
@@ -238,7 +237,7 @@ def _classes(finding: Finding) -> str:
         return f"{title}."
     ends = []
     for end in ("largest", "smallest"):
-        name = shorten_name(str(finding.subject[end]), LONGEST_NAME)
+        name = name_in_text(str(finding.subject[end]))
         ends.append(f"{name} ({finding.numbers[end].value:,})")
     return f"{title}: {' and '.join(ends)}."
 

@@ -16,38 +16,23 @@ from resomap.analysis.decision.inputs import Progress
 from resomap.analysis.facts import read_facts
 from resomap.analysis.tables import Tables, read_tables
 from resomap.cli import app
-from resomap.config import schema
-from resomap.config.load import load_config
 from resomap.report.catalogue import data_figure_names, figure_names
 from resomap.report.finding_lines import finding_lines
 from resomap.report.markup import inline_svg
-from resomap.report.page import build_page, page_limits
+from resomap.report.page import page_limits
 from resomap.report.protocol import protocol
 from resomap.report.text.answer import answer_lines
 from tests.dataset_facts import copy_row
 from tests.drawings import draw_sweep
+from tests.pages import TRAINING, page_of
 from tests.recorded_sweeps import RecordedDirectory
 from tests.synthetic import REPORT, Sweep, aggregate
-
-TRAINING = load_config(Path(__file__).parents[3] / "config").training
-
 
 SWEEP = Sweep(resolutions=(24, 48), test=80, val=40, native=48, modes=("raw", "bn"))
 
 
 def build(folder: Path, sweep: Sweep, name: str = "Reef") -> str:
-    figures = draw_sweep(folder, sweep)
-    return build_page(
-        read_tables(folder / "tables"),
-        read_facts(folder / "data"),
-        figures,
-        experiment=schema.Experiment(name=name),
-        training=TRAINING,
-        report=REPORT,
-        seeds=sweep.seeds,
-        explain=True,
-        code="c0de",
-    )
+    return page_of(folder, draw_sweep(folder, sweep), sweep, name)
 
 
 @pytest.fixture(scope="module")
