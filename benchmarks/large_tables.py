@@ -15,7 +15,7 @@ import json
 import shutil
 import sys
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import product
 from pathlib import Path
 from statistics import median
@@ -90,11 +90,12 @@ def write_sweep(folder: Path, val: int, test: int) -> None:
     _repeat_model(results)
     recorded = RecordedSweep(results, read_run_config(folder))
     for number, model in enumerate(MODELS):
-        _scale_latencies(results / "profiles" / "custom" / f"{model}.json", 1 + number / 4)
+        scale_latencies(results / "profiles" / "custom" / f"{model}.json", 1 + number / 4)
         for px, seed in product(RESOLUTIONS, SEEDS):
             key = {"family": "custom", "model": model, "resolution": px, "seed": seed}
             run = results / "runs" / "custom" / model / f"r{px}" / f"seed{seed}"
-            write_predictions(run, (number, px, seed), {"val": val, "test": test})
+            counts = {"val": val, "test": test}
+            write_predictions(run, (number, px, seed), counts, RESOLUTIONS)
             path = receipt_path(results, STAGE_OF["evaluate"], key)
             path.parent.mkdir(parents=True, exist_ok=True)
             write_receipt(path, recorded.job("evaluate", **key))
@@ -116,17 +117,22 @@ def _repeat_model(results: Path) -> None:
         shutil.copy(profiles / f"{MODELS[0]}.json", profiles / f"{model}.json")
 
 
-def _scale_latencies(path: Path, factor: float) -> None:
+def scale_latencies(path: Path, factor: float) -> None:
     """Let a model cost more by `factor`."""
     profile = json.loads(path.read_bytes())
     for cell in profile["cells"]:
-        for name in ("latency_ms_p50", "latency_ms_p90"):
+        for name in ("latency_ms_p50", "latency_ms_p90", "latency_ms_low", "latency_ms_high"):
             cell[name] *= factor
         cell["ratio_rounds"] = [factor * ratio for ratio in cell["ratio_rounds"]]
     files.write_json(path, profile)
 
 
-def write_predictions(run: Path, key: tuple[int, int, int], counts: dict[str, int]) -> None:
+def write_predictions(
+    run: Path,
+    key: tuple[int, int, int],
+    counts: dict[str, int],
+    resolutions: Sequence[int],
+) -> None:
     """Write logits of a run; larger models and resolutions saturate, as on real images."""
     number, trained, _ = key
     rng = np.random.default_rng(key)
@@ -135,7 +141,7 @@ def write_predictions(run: Path, key: tuple[int, int, int], counts: dict[str, in
         label, rows = labels(count), np.arange(count)
         difficulty = np.random.default_rng(count).normal(0, 1, count)
         arrays = {"label": label, "index": rows}
-        for mode, px in product(TRIED_MODES, RESOLUTIONS):
+        for mode, px in product(TRIED_MODES, resolutions):
             lost = abs(np.log2(px / trained)) * (0.8 if mode == "raw" else 0.2)
             logits = rng.standard_normal((count, len(CLASSES)), np.float32)
             logits[rows, label] += skill - lost + difficulty

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resomap.config.deploy import DEPLOY_KEY, device_name
-from resomap.config.flags import apply_flags, parse_names, parse_recalls
+from resomap.config.flags import apply_flags, parse_budget, parse_names, parse_recalls
 from resomap.config.load import SHIPPED_CONFIG, load_config
 from resomap.config.schema import Config
 from resomap.errors import ConfigError, suggest
@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 Directory = Annotated[
     Path, typer.Argument(help="Directory in which the sweep ran; it holds results/.")
 ]
-Budget = Annotated[float | None, typer.Option(help="Budget; see config/README.md.")]
+Budget = Annotated[
+    float | None,
+    typer.Option(
+        help="Budget, or none; see config/README.md.", parser=parse_budget, metavar="NUMBER"
+    ),
+]
 # Exit codes, for scripts: nothing is certified, and nothing can be chosen.
 UNDECIDED, NO_CHOICE = 3, 4
 MAX_COLUMNS = 100  # longer lines are hard to read
@@ -57,6 +62,18 @@ def choose(
         list[str] | None,
         typer.Option(help="Differences between runs that may stand: device. Repeatable."),
     ] = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Option(help="Model that may be chosen, all by default. Repeatable."),
+    ] = None,
+    variants: Annotated[
+        list[str] | None,
+        typer.Option(help="Way of running it: main, compiled, onnxruntime. Repeatable."),
+    ] = None,
+    modes: Annotated[
+        list[str] | None,
+        typer.Option(help="raw, bn, finetune or int8. Repeatable."),
+    ] = None,
     attitude: Annotated[str | None, typer.Option(help="certified or frugal.")] = None,
     margin: Annotated[
         float | None, typer.Option(help="Accuracy that may be lost: 0.02.")
@@ -67,17 +84,19 @@ def choose(
     """Choose a model and a resolution from the results of a sweep, finished or not.
 
     Flags replace the keys of the same name in the section `report` of its
-    configuration. The exit code is 0 where a candidate is chosen, 3 where it is
-    undecided, 4 where there is none.
+    configuration. Models, variants and modes narrow what may be chosen; the bounds
+    of budgets stay those of the whole sweep. The exit code is 0 where a candidate
+    is chosen, 3 where it is undecided, 4 where there is none.
     """
     flags = dict(locals())
     # Imported here: `check` and `status` need no statistics, which take a second to load.
     from resomap.analysis.decision.choice import choose as choose_candidate
     from resomap.analysis.decision.inputs import read_inputs
+    from resomap.analysis.decision.selection import select
     from resomap.report.text.answer import INDENT, answer_lines
     from resomap.report.text.choice import describe_choice
 
-    for name in ("directory", "device", "configfile", "as_json"):
+    for name in ("directory", "device", "configfile", "models", "variants", "modes", "as_json"):
         del flags[name]
     flags["min_recall"] = parse_recalls(min_recall or ())
     flags["accept_confounds"] = parse_names(accept_confounds or ())
@@ -96,6 +115,7 @@ def choose(
         sweep.accuracies,
         device=device,
         exports=sweep.exports,
+        selection=select(sweep.candidates, models or (), variants or (), modes or ()),
     )
     if as_json:
         typer.echo(json.dumps(describe_choice(record), indent=1))

@@ -1,6 +1,7 @@
 # INPUTS   scores, logits and explanations of every run; profile and agreement of every model
 # OUTPUTS  results/tables/*.csv                        tidy tables: one row per observation (docs/tables.md)
-#          results/tables/{choice,environment}.json    the chosen model and resolution; the machines used
+#          results/tables/choice.json                  the chosen model and resolution
+#          results/tables/{answer,environment}.json    what the page decides from; the machines used
 
 
 # Its name follows from the configuration and the code behind a set of results. So the tables,
@@ -34,6 +35,7 @@ rule aggregate_tables:
     output:
         tables=expand("results/tables/{table}.csv", table=layout.TABLES),
         choice="results/tables/choice.json",
+        answer="results/tables/answer.json",
         environment="results/tables/environment.json",
         receipt="results/receipts/aggregate.json",
     log:

@@ -20,6 +20,11 @@ def stored_images(folder: Path) -> StoredImages:
 def draw_sweep(folder: Path, sweep: Sweep, *, explain: bool = True) -> Path:
     """Write the results, tables and figures of a sweep; return the folder of the figures."""
     aggregate(folder, sweep)
+    return draw_tables(folder, explain=explain)
+
+
+def draw_tables(folder: Path, *, explain: bool = True) -> Path:
+    """Write the figures of the tables in `folder`; return the folder of the figures."""
     draw_figures(
         read_tables(folder / "tables"),
         stored_images(folder),

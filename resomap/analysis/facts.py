@@ -1,5 +1,6 @@
 """Facts about a prepared dataset, read back for figures and sentences."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ RESIZED_SIDE = {"squash": "short", "center_crop": "short", "letterbox": "long"}
 class Facts:
     """The files beside a manifest, without any array of images but the contact sheet.
 
+    `folder` holds them.
     `sizes` has `width`, `height` in px and the number of `images` of that size. `bad` has
     source and reason. `copies` has source, split, label, copy_of, copy_split, copy_label
     (labels by name) of every image that equals an earlier one. `spectrum` (1 + classes,
@@ -27,6 +29,7 @@ class Facts:
     images uint8 (k, side, side, 3) and label (k,).
     """
 
+    folder: Path
     manifest: dict[str, Any]
     sizes: pd.DataFrame
     bad: pd.DataFrame
@@ -92,6 +95,13 @@ class Facts:
         """
         return np.asarray(self.spectrum[:, min(resolution, self.native_resolution) // 2])
 
+    def test_sources(self, indices: Sequence[int]) -> list[str]:
+        """Return the files or records of test images, by their index."""
+        columns = ["split", "index", "source"]
+        images = read_table(self.folder / "pictures.csv", usecols=columns)
+        sources = images[images["split"] == "test"].set_index("index")["source"]
+        return [str(sources[index]) for index in indices]
+
     def count_test_copies_of_train(self) -> int:
         """Return the number of test images that also are in train."""
         # Copies point to the first of a set of equal images, which may be in any split. So each
@@ -116,6 +126,7 @@ def read_facts(folder: Path) -> Facts:
     for column in ("label", "copy_label"):
         copies[column] = copies[column].astype(int).map(class_names)
     return Facts(
+        folder=folder,
         manifest=manifest,
         sizes=sizes.groupby(["width", "height"]).size().reset_index(name="images"),
         bad=read_table(folder / "bad_pictures.csv", **text),

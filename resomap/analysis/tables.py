@@ -22,6 +22,8 @@ from resomap.analysis.cost_tables import (
     profile_rows,
     stage_rows,
 )
+from resomap.analysis.decision.answer_tables import AnswerTables, answer_tables
+from resomap.analysis.decision.candidate_table import candidate_rows
 from resomap.analysis.decision.candidates import list_candidates
 from resomap.analysis.decision.choice import ChoiceRecord, choose
 from resomap.analysis.decision.inputs import cell_evidence, read_splits
@@ -34,8 +36,9 @@ from resomap.analysis.evidence_tables import (
     sanity_rows,
 )
 from resomap.analysis.per_image.cascade_tables import cascade_rows
+from resomap.analysis.per_image.class_accuracy import class_accuracy_rows
 from resomap.analysis.per_image.confusion import confusion_rows
-from resomap.analysis.per_image.demand import demand_rows
+from resomap.analysis.per_image.demand import demand_rows, hard_image_rows
 from resomap.analysis.predictions import (
     Cell,
     ModelFiles,
@@ -63,7 +66,10 @@ class Tables:
     classes: pd.DataFrame
     confusion: pd.DataFrame
     demand: pd.DataFrame
+    class_accuracy: pd.DataFrame
+    hard_images: pd.DataFrame
     cascades: pd.DataFrame
+    candidates: pd.DataFrame
     profiles: pd.DataFrame
     stages: pd.DataFrame
     neighbours: pd.DataFrame
@@ -80,6 +86,7 @@ class Tables:
     matrix: pd.DataFrame
     knees: pd.DataFrame
     choice: ChoiceRecord
+    answer: AnswerTables
     environment: dict[str, list[Any]]
 
 
@@ -92,6 +99,7 @@ def read_tables(folder: Path) -> Tables:
     return Tables(
         **frames,
         choice=read_json(folder / "choice.json"),
+        answer=read_json(folder / "answer.json"),
         environment=read_json(folder / "environment.json"),
     )
 
@@ -110,7 +118,7 @@ def write_tables(
     explain: bool = True,
     sweep: SweepResults | None = None,
 ) -> ChoiceRecord:
-    """Write every table and environment.json into `folder`; returns the choice.
+    """Write every table, answer.json and environment.json into `folder`; returns the choice.
 
     Missing results leave blanks, and so do those that do not belong to `sweep`. Explanations are
     read only if the sweep has them (`explain`), although those of an earlier one may be there.
@@ -144,6 +152,8 @@ def write_tables(
         "classes": class_rows(cells, seeds, run_folders, manifest),
         "confusion": confusion_rows(cells, seeds, run_folders, manifest),
         "demand": demand_rows(test, manifest, report.confidence),
+        "class_accuracy": class_accuracy_rows(test, manifest, report.confidence),
+        "hard_images": hard_image_rows(test, manifest),
         "cascades": cascade_rows(
             {cell: latency.p50 for cell, latency in latencies.items()},
             seeds,
@@ -160,12 +170,16 @@ def write_tables(
         **evidence,
         "alarms": alarms,
     }
+    known = cell_evidence(cells, seeds, run_folders, alarms)
+    candidates = list_candidates(val, test, ways, known)
+    choice = choose(candidates, report, manifest["classes"], accuracies)
+    tables["candidates"] = candidate_rows(candidates, choice, accuracies)
     for name, rows in tables.items():
         files.write_rows(folder / f"{name}.csv", list(rows), table_columns(name))
     files.write_json(folder / "environment.json", read_environment(cells, seeds, run_folders))
-    known = cell_evidence(cells, seeds, run_folders, alarms)
-    candidates = list_candidates(val, test, ways, known)
-    return choose(candidates, report, manifest["classes"], accuracies)
+    answer = answer_tables(candidates, report, manifest["classes"], accuracies, choice)
+    files.write_json(folder / "answer.json", answer)
+    return choice
 
 
 def _cost_tables(

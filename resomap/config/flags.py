@@ -10,13 +10,19 @@ from resomap.config.messages import shorten
 from resomap.config.report import Report
 from resomap.errors import ConfigError
 
+NO_BUDGET = "none"
+"""What a flag says to take the budget of the configuration away."""
+
 
 def apply_flags(report: Report, flags: Mapping[str, Any]) -> Report:
     """Return the rules with the flags in place of their keys; None leaves a key as it is.
 
-    ConfigError names each wrong flag.
+    NO_BUDGET takes a budget of the configuration away. ConfigError names each wrong flag.
     """
-    given = {name: value for name, value in flags.items() if value is not None}
+    given: dict[str, Any] = {}
+    for name, value in flags.items():
+        if value is not None:
+            given[name] = None if value == NO_BUDGET else value
     values = report.model_dump(mode="json") | given
     try:
         return Report.model_validate_json(json.dumps(values), strict=True)
@@ -32,6 +38,11 @@ def apply_flags(report: Report, flags: Mapping[str, Any]) -> Report:
                 message += f", not {shorten(problem['input'])}"
             lines.append(f"{flag}: {message}")
         raise ConfigError("\n".join(dict.fromkeys(lines))) from None
+
+
+def parse_budget(text: str) -> float | str:
+    """Return the number of a budget, or NO_BUDGET; ValueError for anything else."""
+    return text if text == NO_BUDGET else float(text)
 
 
 def parse_names(texts: Iterable[str]) -> list[str] | None:

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from resomap.system.files import write_text
 
-ACCURACY, COST, EVIDENCE, DATA = "1. Accuracy", "2. Cost", "3. Evidence", "4. Data"
-DEPLOYMENT = "5. Deployment"
+ACCURACY, COST, EVIDENCE = "1. Accuracy", "2. Cost", "3. Evidence"
+CLASSES, DATA, DEPLOYMENT = "4. Classes", "5. Data", "6. Deployment"
 
 
 class CatalogueEntry(NamedTuple):
@@ -59,25 +59,13 @@ CATALOGUE = {
         "size of training, so a network may fail elsewhere for that reason alone: bn takes "
         "them anew from training images at the size of the test.",
     ),
-    "confusion": CatalogueEntry(
-        ACCURACY,
-        "",
-        "What a class is taken for shows what a resolution no longer separates. Shares of a "
-        "class with few test images are uncertain: results/tables/confusion.csv has the counts.",
-    ),
-    "demand": CatalogueEntry(
-        ACCURACY,
-        "",
-        "Networks of the same seed are compared image by image. An image that is wrong at a "
-        "larger resolution counts from above it, so luck at a small one does not: a network "
-        "that guesses between two classes is right in half of the cases.",
-    ),
     "accuracy_by_cost": CatalogueEntry(
         COST,
         "",
         "Test accuracy against the median latency of one image at batch size 1. The dashed "
         "steps join the cells that no other cell beats in both. A ring marks the choice, where "
-        "there is one.",
+        "there is one, and a cross a cell that a limit excludes. Hollow: the machine was "
+        "disturbed.",
     ),
     "cascades": CatalogueEntry(
         COST,
@@ -157,6 +145,19 @@ CATALOGUE = {
         "maps",
         "Objects change their position, so they blur in a mean. What stays sharp has a "
         "fixed position: a border, a watermark, a sticker.",
+    ),
+    "confusion": CatalogueEntry(
+        CLASSES,
+        "",
+        "What a class is taken for shows what a resolution no longer separates. Shares of a "
+        "class with few test images are uncertain: results/tables/confusion.csv has the counts.",
+    ),
+    "demand": CatalogueEntry(
+        CLASSES,
+        "",
+        "Networks of the same seed are compared image by image. An image that is wrong at a "
+        "larger resolution counts from above it, so luck at a small one does not: a network "
+        "that guesses between two classes is right in half of the cases.",
     ),
     "class_balance": CatalogueEntry(
         DATA,

@@ -9,7 +9,7 @@ from resomap.analysis.findings.evidence import evidence_alarms
 from resomap.analysis.tables import Tables
 from resomap.report.tables import is_cell_as_trained
 from resomap.report.text import cell_card
-from resomap.report.text.evidence import alarm_sentence
+from resomap.report.text.evidence import alarm_sentences
 
 CELL = ["family", "model", "resolution"]
 MAX_CLASSES = 5
@@ -26,7 +26,7 @@ def cell_cards(
         for name in ("runs", "profiles", "classes")
     }
     explained = set(tables.explanations[CELL].itertuples(index=False, name=None))
-    alarms = _alarm_sentences(tables, confidence)
+    alarms = _alarms_of_cells(tables)
     cards = []
     for row in cells:
         key = tuple(row[name] for name in CELL)
@@ -102,10 +102,10 @@ def _weakest_classes(classes: pd.DataFrame | None) -> list[list[str]]:
     return _records(weakest, cell_card.class_cells)
 
 
-def _alarm_sentences(tables: Tables, confidence: float) -> dict[tuple[str, int], list[str]]:
+def _alarms_of_cells(tables: Tables) -> dict[tuple[str, int], list[str]]:
     """Return the sentences of the evidence alarms by model and resolution."""
     sentences: dict[tuple[str, int], list[str]] = {}
     for finding in evidence_alarms(tables.alarms, tables.interventions):
         key = finding.subject["model"], finding.subject["resolution"]
-        sentences.setdefault(key, []).append(alarm_sentence(finding, confidence))
+        sentences.setdefault(key, []).extend(alarm_sentences(finding))
     return sentences

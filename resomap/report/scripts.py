@@ -11,14 +11,28 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-SCRIPTS = (
-    "javascript/page.js",
+SHARED = ("javascript/page.js", "javascript/format.js", "javascript/print.js")
+RULE = (
+    "javascript/answer_table.js",
+    "javascript/distributions.js",
+    "javascript/contrasts.js",
+    "javascript/budgets.js",
+    "javascript/ranking.js",
+    "javascript/choose.js",
+)
+TABLES = ("javascript/tables.js", "javascript/candidates.js", "javascript/classes.js")
+ANSWER = ("javascript/first_screen.js", "javascript/answer.js", "javascript/controls.js")
+EVIDENCE = (
     "javascript/explanations_data.js",
     "javascript/explanations_draw.js",
     "javascript/explanations_view.js",
     "javascript/explanations.js",
     "javascript/cell_card.js",
 )
+# After all others: it is by far the largest, and the answer need not wait for it.
+VEGA = ("vendor/vega.min.js", "vendor/vega-lite.min.js", "vendor/vega-interpreter.js")
+CHARTS = ("javascript/chart_reading.js", "javascript/charts.js")
+SCRIPTS = (*SHARED, *RULE, *TABLES, *ANSWER, *EVIDENCE, *VEGA, *CHARTS)
 """Files of this package, in the order in which the page runs them."""
 
 

@@ -205,6 +205,9 @@ ARTIFACTS = (
     ),
     Artifact("choice", "results/tables/choice.json", "tables", "chosen cell and its rivals"),
     Artifact(
+        "answer", "results/tables/answer.json", "tables", "what the page decides anew from"
+    ),
+    Artifact(
         "environment", "results/tables/environment.json", "tables", "machines and versions"
     ),
     Artifact("figure", "results/figures/{figure}.svg", "figures", "figure"),

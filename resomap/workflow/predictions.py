@@ -8,7 +8,10 @@ from resomap.config.deploy import ONNX_RUNTIME, RuntimeName
 from resomap.config.evaluation import EvaluationMode
 from resomap.workflow.columns import (
     CELL,
+    INDEX,
     INTERVAL,
+    LATENCY_P50,
+    LATENCY_P90,
     MODEL,
     SEEDS,
     Column,
@@ -57,10 +60,49 @@ CASCADES = (
     *with_interval(Column("gain", "0-1", "test accuracy less that of `single`")),
     Column("verdict", "", "saves, gains, nothing or open"),
 )
+CLASS_ACCURACY = (
+    *CELL,
+    Column("class", "", "name of the class"),
+    *(SEEDS, Column("n", "count", "test images of the class")),
+    *with_interval(Column("accuracy", "0-1", "share of them predicted correctly")),
+    INTERVAL,
+)
+HARD_IMAGES = (
+    *MODEL,
+    INDEX,
+    Column("class", "", "name of the class"),
+    SEEDS,
+    Column("demand", "px", "resolution from which it is right, in the seed that needs least"),
+    Column("demand_highest", "px", "the same in the seed that needs most"),
+)
+CANDIDATES = (
+    *CELL,
+    Column("eval_resolution", "px", "resolution at which it predicts"),
+    Column("mode", "", "what it was adapted by: raw (nothing), bn, finetune or int8"),
+    Column("variant", "", "the way of running it; blank for the first of the profile"),
+    SEEDS,
+    Column("n_val", "count", "validation images"),
+    *with_interval(Column("val_accuracy", "0-1", "mean validation accuracy over the seeds")),
+    Column("n", "count", "test images"),
+    *with_interval(Column("accuracy", "0-1", "mean test accuracy over the seeds")),
+    *(INTERVAL, LATENCY_P50, LATENCY_P90),
+    Column("latency_valid", "bool", "the latency is a valid measurement"),
+    Column("peak_memory_mib", "MiB", "peak memory at batch size 1"),
+    Column("model_size_mib", "MiB", "parameters and buffers; the file of an export"),
+    Column("energy_j_per_image", "J", "energy per image at batch size 1"),
+    Column("macs", "count", "multiply-accumulate operations per image"),
+    Column("verdict", "", "chosen, best, within, open, worse, excluded, slower or another"),
+    *with_interval(Column("difference", "0-1", "validation accuracy less that of the best")),
+    Column("at_most", "0-1", "largest loss to any other that the images leave possible"),
+    Column("reason", "", "why it is excluded, or has no cost"),
+)
 PREDICTION_TABLES = {
     "confusion": (CONFUSION, "confusion matrix of every cell at its training resolution"),
     "demand": (DEMAND, "smallest resolution from which an image is right and stays right"),
+    "class_accuracy": (CLASS_ACCURACY, "accuracy of every class in every cell, as trained"),
+    "hard_images": (HARD_IMAGES, "test images that need the most pixels, 200 of each model"),
     "cascades": (CASCADES, "cells that answer one after the other, or together"),
+    "candidates": (CANDIDATES, "everything that can be chosen, with its verdict"),
 }
 """Columns and contents of these tables, as in `layout.TABLES`."""
 

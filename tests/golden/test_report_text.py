@@ -18,12 +18,14 @@ from resomap.analysis.findings import cost as cost_findings
 from resomap.analysis.findings import data as data_findings
 from resomap.analysis.findings import evidence as evidence_findings
 from resomap.analysis.findings import limits as limit_findings
-from resomap.analysis.findings.agreement import agreement_finding, reference_agreement
+from resomap.analysis.findings.agreement import agreement_finding
 from resomap.analysis.findings.baseline import majority_baseline
 from resomap.analysis.findings.finding import Estimate, Finding
 from resomap.analysis.tables import Tables, read_tables
-from resomap.report.page import page_findings, page_limits
-from resomap.report.text import accuracy, choice, cost, data, evidence, limits
+from resomap.report.catalogue import figure_names
+from resomap.report.finding_lines import FindingLine, finding_lines
+from resomap.report.page import page_limits
+from resomap.report.text import accuracy, charts, choice, cost, data, evidence, limits
 from resomap.report.text.choice_title import choice_title
 from tests.dataset_facts import copy_row
 from tests.synthetic import Sweep, aggregate
@@ -69,6 +71,18 @@ def page(sections: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def findings(tables: Tables, facts: Facts, subject: str) -> list[str]:
+    """Return the line of a subject: its claim, its reasons, and its numbers."""
+    lines = finding_lines(tables, facts, figure_names("reef", explain=True))
+    (line,) = [line for line in lines if line.subject == subject]
+    return describe_line(line)
+
+
+def describe_line(line: FindingLine) -> list[str]:
+    rows = [" | ".join(row).strip(" |") for row in line.numbers]
+    return [line.claim, *line.reasons, *rows, f"figure {line.figure}", *line.evidence]
+
+
 def test_headline_page(tables: Tables, snapshot: Any) -> None:
     few: dict[str, Any] = {"seeds": (0,), "images": 100}
     undecided, seeds = [few_images(48, 0.94, 2, 0), few_images(96, 0.95, 8, 1)], (0, 1, 2, 3)
@@ -102,15 +116,19 @@ def test_headline_page(tables: Tables, snapshot: Any) -> None:
 
 
 def test_accuracy_page(tables: Tables, facts: Facts, snapshot: Any) -> None:
-    sentences = page_findings(tables, facts, 0.95)
     fires = {"model": "simple_cnn", "group": "broad", "resolution": 24, "state": "fires"}
     wrong = accuracy_findings.stripe_findings(
         tables.groups, pd.DataFrame([fires]), "simple_cnn"
     )
     models = accuracy_findings.accuracy_of_models(tables.cells, tables.knees)
     knees = [
-        accuracy.accuracy_sentence(replace(models[0], state=state))
+        " ".join(accuracy.knee_sentences(replace(models[0], state=state)))
         for state in ("below", "above", "open", "bracketed", "unknown", "not learned")
+    ]
+    flat = dict(models[0].subject) | {"climbs": False}
+    claims = [
+        accuracy.accuracy_claim(replace(models[0], subject=flat | changes))
+        for changes in ({}, {"best": 24}, {"smallest": 96})
     ]
     baseline = majority_baseline(tables.cells)
     unbeaten = replace(
@@ -129,11 +147,11 @@ def test_accuracy_page(tables: Tables, facts: Facts, snapshot: Any) -> None:
     ]
     stripes = accuracy_findings.stripe_findings(tables.groups)
     sections = {
-        "Sampling": sentences["Sampling"],
-        "wrong reason": accuracy.stripes_sentence(wrong[2], 0.95),
-        "Accuracy": sentences["Accuracy"],
+        "Accuracy": findings(tables, facts, "Accuracy"),
+        "Resolution": findings(tables, facts, "Resolution"),
+        "wrong reason": list(accuracy.stripes_sentences(wrong[2])),
         "knees": knees,
-        "Other sizes": sentences["Other sizes"],
+        "claims": claims,
         "baseline": accuracy.baseline_sentence(unbeaten),
         "titles": [
             accuracy.accuracy_title(best),
@@ -165,9 +183,12 @@ def test_cost_page(tables: Tables, facts: Facts, snapshot: Any) -> None:
     breakdown = cost_findings.time_breakdown(tables.stages)
     resize = replace(breakdown, subject={"stage": "resize"})
     sections = {
-        "Cost": page_findings(tables, facts, 0.95)["Cost"],
-        "crossover": [cost.latency_sentences(finding) for finding in crossovers],
-        "inversion": cost.inversion_sentence(inverted[0]),
+        "Cost": findings(tables, facts, "Cost"),
+        "crossover": [
+            sentence for finding in crossovers for sentence in cost.latency_sentences(finding)
+        ],
+        "inversion": [cost.inversion_claim(inverted), *cost.inversion_sentences(inverted)],
+        "inversions": cost.inversion_claim(inverted * 2),
         "titles": [
             cost.latency_title(steepest, measured=True),
             cost.latency_title(None, measured=True),
@@ -242,9 +263,7 @@ def agreement_sentences(*rows: dict[str, Any]) -> list[str]:
     """Return the title and the sentences of an agreement between 24 and 96 px."""
     table = pd.DataFrame(rows)
     finding = agreement_finding(table, "net", set())
-    references = reference_agreement(table, finding) if finding.parts else []
-    title = evidence.agreement_title(finding)
-    return [title, *evidence.agreement_sentences(finding, references)]
+    return [evidence.agreement_title(finding), *evidence.agreement_sentences(finding)]
 
 
 def test_evidence_page(tables: Tables, facts: Facts, snapshot: Any) -> None:
@@ -273,7 +292,7 @@ def test_evidence_page(tables: Tables, facts: Facts, snapshot: Any) -> None:
     ]
     run = {"model": "net", "resolution": 24, "seed": 0}
     sections = {
-        "Evidence": page_findings(tables, facts, 0.95)["Evidence"],
+        "Evidence": findings(tables, facts, "Evidence"),
         "alike": agreement_sentences(*both, row("saliency", 0.02), edge),
         "methods differ": agreement_sentences(both[0], row("integrated_gradients", 0.2)),
         "control missing": agreement_sentences(both[0]),
@@ -281,7 +300,11 @@ def test_evidence_page(tables: Tables, facts: Facts, snapshot: Any) -> None:
         "one seed": agreement_sentences(row("gradcam", None, observed=None, ceiling=None)),
         "unknown": agreement_sentences(row("gradcam", 0.5, low=24, high=24)),
         "edges": [evidence.contrast_sentence(edges_too), evidence.contrast_sentence(nowhere)],
-        "alarms": [evidence.alarm_sentence(finding, 0.95) for finding in fired],
+        "alarms": [
+            evidence.alarm_claim(fired),
+            *(sentence for one in fired for sentence in evidence.alarm_sentences(one)),
+        ],
+        "one alarm": evidence.alarm_claim(fired[:1]),
         "localisation titles": [
             evidence.localisation_title(localisation, claim)
             for claim in (contrast, edges_too, nowhere, None)
@@ -335,5 +358,30 @@ def test_limits_page(tables: Tables, facts: Facts, snapshot: Any) -> None:
         "sweep": page_limits(tables, facts),
         "all": [limits.limit_sentence(finding) for finding in findings],
         "missing": [limits.missing_sentence(finding) for finding in missing],
+    }
+    assert page(sections) == snapshot
+
+
+def test_charts_page(snapshot: Any) -> None:
+    sections = {
+        "label": charts.chart_label("A title"),
+        "table": [charts.table_summary(1), charts.table_summary(1204)],
+        "pointer": charts.POINTER,
+        "trade-off": [
+            charts.trade_off_note(0.95, "chosen"),
+            charts.trade_off_note(0.9, None),
+            charts.OTHER_LIMITS,
+        ],
+        "accuracy": [
+            charts.accuracy_note(0.95, 0.125, is_drawn=drawn) for drawn in (True, False)
+        ],
+        "matrix": charts.matrix_note(0.125),
+        "cost": charts.cost_note(),
+        "agreement": [charts.agreement_note(normalised=normal) for normal in (True, False)],
+        "names": [
+            *map(charts.mode_name, ("raw", "bn", "finetune")),
+            charts.failing_name("Saliency", []),
+            charts.failing_name("Saliency", [24, 48]),
+        ],
     }
     assert page(sections) == snapshot

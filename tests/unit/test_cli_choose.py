@@ -59,6 +59,26 @@ def test_flags_replace_the_budgets_of_the_configuration(directory: Path) -> None
     assert "p90 latency" in limited["neighbours"][-1]["reason"]
 
 
+def test_filters_narrow_what_may_be_chosen(directory: Path) -> None:
+    narrowed = record(directory, "--models", "tiny_cnn", "--modes", "raw", "--modes", "bn")
+    assert narrowed["choice"]["model"] == "tiny_cnn"
+    assert narrowed["selection"] == {
+        "models": ["tiny_cnn"],
+        "variants": [],
+        "modes": ["raw", "bn"],
+    }
+    reasons = {one["model"]: one["reason"] for one in narrowed["excluded"]}
+    assert reasons == {"simple_cnn": "its model is not selected"}
+
+
+def test_budget_of_the_configuration_is_taken_away_by_none(tmp_path: Path) -> None:
+    changes = {"report": {"max_latency_ms": 0.001}}
+    directory = RecordedDirectory(tmp_path, small_sweep(), changes).write()
+    assert record(directory)["status"] == "none"
+    free = record(directory, "--max-latency-ms", "none")
+    assert (free["rules"]["max_latency_ms"], free["excluded"]) == (None, [])
+
+
 @pytest.mark.parametrize(
     ("flags", "code", "status"),
     [
@@ -78,7 +98,8 @@ def test_exit_code_tells_the_status(
 def test_every_key_of_the_report_is_a_flag() -> None:
     command = get_command(app).commands["choose"]  # type: ignore[attr-defined]
     flags = {parameter.name for parameter in command.params}
-    assert flags - {"directory", "device", "configfile", "as_json"} == set(Report.model_fields)
+    others = {"directory", "device", "configfile", "as_json", "models", "variants", "modes"}
+    assert flags - others == set(Report.model_fields)
 
 
 def test_partial_sweep_is_read_and_named(tmp_path: Path) -> None:
@@ -141,6 +162,12 @@ def test_runs_of_another_configuration_are_left_out(tmp_path: Path) -> None:
         (("--attitude", "bold"), "--attitude: Input should be 'certified' or 'frugal', not"),
         (("--min-recall", "torpedo"), "--min-recall: expected CLASS=SHARE"),
         (("--min-recall", "torpdo=0.9"), "did you mean torpedo?"),
+        (
+            ("--models", "tiny_cn"),
+            "--models: no candidate has 'tiny_cn'; did you mean tiny_cnn?",
+        ),
+        (("--variants", "mian"), "--variants: no candidate has 'mian'; did you mean main?"),
+        (("--modes", "int8"), "--modes: no candidate has 'int8'; known are raw"),
         (
             ("--accept-confounds", "devise"),
             "--accept-confounds: unknown confound 'devise'; did you mean device?",

@@ -7,12 +7,13 @@ Model size and MACs are counted without error.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from resomap.analysis.decision.candidates import Candidate
-from resomap.analysis.decision.latencies import upper_factor
+from resomap.analysis.decision.latencies import Latency, upper_factor
+from resomap.analysis.decision.selection import EVERY_CANDIDATE, Selection
 from resomap.analysis.statistics import (
     Pool,
     accuracy_interval,
@@ -36,12 +37,16 @@ COST_BUDGETS = {
 
 @dataclass(frozen=True)
 class BudgetCheck:
-    """The rules, the one-sided level of each bound, and the classes and their seed variances."""
+    """The rules, the one-sided level of each bound, and the classes and their seed variances.
+
+    Candidates outside of the `selection` are excluded, too.
+    """
 
     rules: Report
     error: float
     classes: Sequence[str]
     pool: Pool | None
+    selection: Selection = EVERY_CANDIDATE
 
     @property
     def confidence(self) -> float:
@@ -52,16 +57,40 @@ class BudgetCheck:
 Exclusions = list[dict[str, Any]]
 
 
-def apply_budgets(
-    candidates: Sequence[Candidate], rules: Report, classes: Sequence[str] = ()
-) -> tuple[list[Candidate], Exclusions]:
-    """Split the candidates into those that keep the budgets and records of the others.
+class Bounded(NamedTuple):
+    """A measured value, and the end of its interval that has to keep a budget."""
+
+    value: float
+    bound: float
+
+
+def prepare_checks(
+    candidates: Sequence[Candidate],
+    rules: Report,
+    classes: Sequence[str] = (),
+    selection: Selection = EVERY_CANDIDATE,
+) -> BudgetCheck:
+    """Return what checks the budgets of these candidates, which share the error.
 
     ConfigError where a budget names a class that the dataset has not.
     """
     check_recall_classes(rules, classes)
     pool = pool_seed_variance(one.val_correct for one in candidates)
-    check = BudgetCheck(rules, shared_error(candidates, rules.confidence), classes, pool)
+    error = shared_error(candidates, rules.confidence)
+    return BudgetCheck(rules, error, classes, pool, selection)
+
+
+def apply_budgets(
+    candidates: Sequence[Candidate],
+    rules: Report,
+    classes: Sequence[str] = (),
+    selection: Selection = EVERY_CANDIDATE,
+) -> tuple[list[Candidate], Exclusions]:
+    """Split the candidates into those that keep the budgets and records of the others.
+
+    Those outside of the `selection` count as measured, so that bounds are the same for any of it.
+    """
+    check = prepare_checks(candidates, rules, classes, selection)
     allowed, excluded = [], []
     for candidate in candidates:
         reason = next(_reasons(candidate, check), None)
@@ -89,8 +118,9 @@ def exceeds_latency(candidate: Candidate, rules: Report, error: float) -> bool:
 
 
 def _reasons(candidate: Candidate, check: BudgetCheck) -> Iterator[str]:
-    """Yield which budgets a candidate is not shown to keep."""
-    for budget in (_failures, _accuracy, _balanced_accuracy, _recalls, _latency, _costs):
+    """Yield why a candidate cannot be chosen: first whether it is selected, then the budgets."""
+    yield from check.selection.reasons(candidate)
+    for budget in (_failures, _accuracy, _balanced_accuracy, recall_reasons, _latency, _costs):
         yield from budget(candidate, check)
     yield from _evidence(candidate, check)
 
@@ -107,12 +137,18 @@ def _accuracy(candidate: Candidate, check: BudgetCheck) -> Iterator[str]:
     """Yield that the validation accuracy is not shown to reach the budget."""
     limit = check.rules.min_accuracy
     if limit is not None:
-        interval = accuracy_interval(candidate.val_correct, check.confidence, check.pool)
-        yield from _too_low("validation accuracy", interval.mean, interval.low, limit)
+        yield from _too_low("validation accuracy", bounded_accuracy(candidate, check), limit)
 
 
-def _too_low(name: str, value: float, low: float, limit: float) -> Iterator[str]:
+def bounded_accuracy(candidate: Candidate, check: BudgetCheck) -> Bounded:
+    """Return the validation accuracy of a candidate with its lower bound."""
+    interval = accuracy_interval(candidate.val_correct, check.confidence, check.pool)
+    return Bounded(interval.mean, interval.low)
+
+
+def _too_low(name: str, measured: Bounded, limit: float) -> Iterator[str]:
     """Yield that a value, or the lower end of its interval, is below the budget."""
+    value, low = measured
     if value < limit:
         yield f"{name} {value:.3f} is below {limit:g}"
     elif low < limit:
@@ -123,18 +159,23 @@ def _balanced_accuracy(candidate: Candidate, check: BudgetCheck) -> Iterator[str
     """Yield that the balanced validation accuracy is not shown to reach the budget."""
     limit = check.rules.min_balanced_accuracy
     if limit is not None:
-        labels = candidate.val.labels
-        counts = np.bincount(labels)
-        # Each class weighs the same, however many images it has.
-        weights = len(labels) / np.count_nonzero(counts) / counts[labels]
-        interval = mean_interval(candidate.val_correct * weights, check.confidence)
-        # Where nearly all images are right, few of them show nothing about the others.
-        effective = len(labels) ** 2 / (weights**2).sum()
-        low, _ = wilson(interval.mean, effective, check.confidence)
-        yield from _too_low("balanced accuracy", interval.mean, min(interval.low, low), limit)
+        yield from _too_low("balanced accuracy", bounded_balance(candidate, check), limit)
 
 
-def _recalls(candidate: Candidate, check: BudgetCheck) -> Iterator[str]:
+def bounded_balance(candidate: Candidate, check: BudgetCheck) -> Bounded:
+    """Return the balanced validation accuracy of a candidate with its lower bound."""
+    labels = candidate.val.labels
+    counts = np.bincount(labels)
+    # Each class weighs the same, however many images it has.
+    weights = len(labels) / np.count_nonzero(counts) / counts[labels]
+    interval = mean_interval(candidate.val_correct * weights, check.confidence)
+    # Where nearly all images are right, few of them show nothing about the others.
+    effective = len(labels) ** 2 / (weights**2).sum()
+    low, _ = wilson(interval.mean, effective, check.confidence)
+    return Bounded(interval.mean, min(interval.low, low))
+
+
+def recall_reasons(candidate: Candidate, check: BudgetCheck) -> Iterator[str]:
     """Yield the classes whose recall is not shown to reach its budget."""
     for wanted in check.rules.min_recall:
         is_class = candidate.val.labels == list(check.classes).index(wanted.name)
@@ -143,8 +184,8 @@ def _recalls(candidate: Candidate, check: BudgetCheck) -> Iterator[str]:
             continue
         correct = candidate.val_correct[:, is_class]
         interval = accuracy_interval(correct, check.confidence, check.pool)
-        name = f"recall of {wanted.name}"
-        yield from _too_low(name, interval.mean, interval.low, wanted.recall)
+        measured = Bounded(interval.mean, interval.low)
+        yield from _too_low(f"recall of {wanted.name}", measured, wanted.recall)
 
 
 def _latency(candidate: Candidate, check: BudgetCheck) -> Iterator[str]:
@@ -156,15 +197,20 @@ def _latency(candidate: Candidate, check: BudgetCheck) -> Iterator[str]:
         yield "its latency was not measured"
         return
     # The 90th percentile: half of the images may exceed a budget that the median keeps.
-    p90 = candidate.latency.p90
-    highest = p90 * candidate.latency.upper_factor(check.error)
-    yield from _too_high("p90 latency", p90, highest, limit, format_milliseconds)
+    measured = bounded_latency(candidate.latency, check)
+    yield from _too_high("p90 latency", measured, limit, format_milliseconds)
+
+
+def bounded_latency(latency: Latency, check: BudgetCheck) -> Bounded:
+    """Return the p90 latency with its upper bound, ms."""
+    return Bounded(latency.p90, latency.p90 * latency.upper_factor(check.error))
 
 
 def _too_high(
-    name: str, value: float, highest: float, limit: float, form: Callable[[float], str]
+    name: str, measured: Bounded, limit: float, form: Callable[[float], str]
 ) -> Iterator[str]:
     """Yield that a value, or the upper end of its interval, is above the budget."""
+    value, highest = measured
     if value > limit:
         yield f"{name} {form(value)} is above {form(limit)}"
     elif highest > limit:
@@ -178,16 +224,25 @@ def _costs(candidate: Candidate, check: BudgetCheck) -> Iterator[str]:
     are compared. Energy is a mean over rounds, and its bound is compared.
     """
     for key, (column, name, unit) in COST_BUDGETS.items():
-        limit, value = getattr(check.rules, key), candidate.costs.get(column)
+        limit = getattr(check.rules, key)
         if limit is None:
             continue
-        if value is None:
+        measured = bounded_cost(candidate, column, check)
+        if measured is None:
             yield f"its {name} was not measured"
             continue
-        highest = value
-        if column == "energy_j_per_image":
-            highest *= upper_factor(np.log(candidate.energy_rounds), check.error)
-        yield from _too_high(name, value, highest, limit, f"{{:.4g}} {unit}".format)
+        yield from _too_high(name, measured, limit, f"{{:.4g}} {unit}".format)
+
+
+def bounded_cost(candidate: Candidate, column: str, check: BudgetCheck) -> Bounded | None:
+    """Return a cost of an image with its upper bound; None where it was not measured."""
+    value = candidate.costs.get(column)
+    if value is None:
+        return None
+    if column == "energy_j_per_image":
+        factor = upper_factor(np.log(candidate.energy_rounds), check.error)
+        return Bounded(value, value * factor)
+    return Bounded(value, value)
 
 
 def _evidence(candidate: Candidate, check: BudgetCheck) -> Iterator[str]:

@@ -22,6 +22,7 @@ from resomap.analysis.decision.comparison import Comparison, Ranking, rank_candi
 from resomap.analysis.decision.confounds import confound_records
 from resomap.analysis.decision.control import control_record
 from resomap.analysis.decision.neighbours import neighbour_records
+from resomap.analysis.decision.selection import EVERY_CANDIDATE, Selection
 from resomap.analysis.predictions import Cell, Predictions
 from resomap.config.report import Report
 from resomap.workflow.predictions import RAW
@@ -39,6 +40,7 @@ def choose(
     *,
     device: str | None = None,
     exports: Sequence[Mapping[str, Any]] = (),
+    selection: Selection = EVERY_CANDIDATE,
 ) -> ChoiceRecord:
     """Choose among the candidates within the budgets; returns plain values for choice.json.
 
@@ -52,12 +54,13 @@ def choose(
     latency the choice rests on, and `unmeasured` those that cannot be chosen without a cost.
     `accuracies` are those of the sweep, computed from the candidates when not given. `device` is
     the name of the one that costs were measured on, if it is not that of the profiles, and
-    `exports` says what the exported networks are worth; both are only recorded.
+    `exports` says what the exported networks are worth; both are only recorded. Candidates outside
+    of the `selection` are excluded as by a budget.
     """
     # In one order, whichever they come in: simulations and sums depend on it.
     candidates = sorted(candidates, key=lambda candidate: candidate.order)
     measured = [one for one in candidates if one.unmeasured is None]
-    within_budgets, excluded = apply_budgets(measured, rules, classes)
+    within_budgets, excluded = apply_budgets(measured, rules, classes, selection)
     allowed = cheapest_ways(within_budgets)
     if accuracies is None:
         val, test = (_by_cell(candidates, split) for split in ("val", "test"))
@@ -65,12 +68,13 @@ def choose(
     baseline = _compare_with_majority(candidates, allowed, accuracies)
     record: ChoiceRecord = {
         "rules": rules.model_dump(mode="json"),
+        "selection": {name: list(names) for name, names in asdict(selection).items()},
         "device": device,
         "exports": list(exports),
         "unmeasured": _unmeasured(candidates),
         "excluded": excluded,
         "baseline": baseline,
-        "provisional": _slow_and_disturbed(measured, rules),
+        "provisional": _slow_and_disturbed(measured, rules, selection),
     }
     # Of cells that learned nothing, none is worth more than another.
     if baseline is None or not baseline["allowed_above"]:
@@ -125,15 +129,8 @@ def _compare_with_majority(
     """
     if not candidates:
         return None
-    intervals = accuracies.test
-    above, cells = set(), {one.cell for one in candidates}
-    for one in candidates:
-        as_trained = intervals[one.cell, RAW, one.cell.resolution]
-        # An adapted network of many may beat the majority class by luck, so its cell has to.
-        lowest = min(as_trained.low, intervals[one.evaluated].low)
-        if lowest > one.test.majority_accuracy:
-            above.add(one.evaluated)
-    test = candidates[0].test
+    above = {one.evaluated for one in candidates if beats_majority(one, accuracies)}
+    cells, test = {one.cell for one in candidates}, candidates[0].test
     return {
         "majority_accuracy": test.majority_accuracy,
         "n_test": len(test.labels),
@@ -142,6 +139,14 @@ def _compare_with_majority(
         "allowed": len(allowed),
         "allowed_above": sum(one.evaluated in above for one in allowed),
     }
+
+
+def beats_majority(candidate: Candidate, accuracies: Accuracies) -> bool:
+    """Return whether a network is shown to beat the majority class on test images."""
+    as_trained = accuracies.test[candidate.cell, RAW, candidate.cell.resolution]
+    # An adapted network of many may beat the majority class by luck, so its cell has to.
+    lowest = min(as_trained.low, accuracies.test[candidate.evaluated].low)
+    return lowest > candidate.test.majority_accuracy
 
 
 def _by_cell(candidates: Sequence[Candidate], split: str) -> dict[Cell, Predictions]:
@@ -183,12 +188,14 @@ def _unmeasured(candidates: Sequence[Candidate]) -> Exclusions:
     return [{**one.identity, "reason": one.unmeasured} for one in candidates if one.unmeasured]
 
 
-def _slow_and_disturbed(candidates: Sequence[Candidate], rules: Report) -> Exclusions:
-    """Return the cells that an invalid latency excludes."""
+def _slow_and_disturbed(
+    candidates: Sequence[Candidate], rules: Report, selection: Selection
+) -> Exclusions:
+    """Return the cells that an invalid latency excludes, of those that are selected."""
     error = shared_error(candidates, rules.confidence)
     return [
         candidate.identity
-        for candidate in candidates
+        for candidate in filter(selection.has, candidates)
         if candidate.is_disturbed and exceeds_latency(candidate, rules, error)
     ]
 

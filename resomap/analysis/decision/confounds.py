@@ -155,6 +155,21 @@ def _differing_pairs(codes: np.ndarray) -> np.ndarray:
     )
 
 
+def confound_classes(facts: Sequence[SeedFacts]) -> list[dict[str, Any]]:
+    """Return a record per fact that differs: candidates of one class have the same values.
+
+    `classes` has the class of each candidate, and `differ` the pairs of classes that differ.
+    """
+    records = []
+    seeds = sorted({seed for of_cell in facts for seed in of_cell})
+    for name in find_confounds(facts).pairs:
+        rows, classes = np.unique(_codes(facts, seeds, name), axis=0, return_inverse=True)
+        differ = np.argwhere(np.triu(_differing_pairs(rows)))
+        record = {"name": name, "classes": classes.ravel().tolist(), "differ": differ.tolist()}
+        records.append(record)
+    return records
+
+
 def confound_records(
     confounds: Confounds, cells: Sequence[tuple[Mapping[str, Any], SeedFacts]]
 ) -> list[dict[str, Any]]:

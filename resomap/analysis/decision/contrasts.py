@@ -157,10 +157,10 @@ def contrast_cells(
     """
     reference = np.arange(len(correct)) if pooled is None else np.array(pooled)
     images = correct[0].shape[1]
-    of_cells = np.stack([values.mean(axis=0, dtype=np.float32) for values in correct])
-    image_variance = _variances_of_differences(of_cells)
-    of_seeds, within = _seed_variances(correct, seeds, image_variance)
     counts = np.array([len(values) for values in correct], float)
+    right = np.stack([values.sum(axis=0, dtype=np.int32) for values in correct])
+    image_variance = _variances_of_differences(right, counts)
+    of_seeds, within = _seed_variances(correct, seeds, image_variance)
     # Networks on the same images cannot covary below 0.
     floor = within / (2 / (1 / counts[:, None] + 1 / counts))
     scale = scales(np.array([_unit_variance(values) for values in correct]))
@@ -181,11 +181,19 @@ def _unit_variance(values: np.ndarray) -> float:
     return float(values.var(axis=1, dtype=np.float64).mean())
 
 
-def _variances_of_differences(rows: np.ndarray) -> np.ndarray:
-    """Return the variance of the mean over images of each difference of rows (K, images)."""
-    images = rows.shape[1]
-    centred = rows - rows.mean(axis=1, keepdims=True)
-    products = (centred @ centred.T).astype(float) / max(images - 1, 1) / images
+def _variances_of_differences(right: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """Return the variance of the mean over images of each difference of cells (K, K).
+
+    `right` (K, images) counts how many of `seeds` (K,) networks are right.
+    """
+    images, most = right.shape[1], int(right.max(initial=0))
+    # Sums of integers are exact in any order, so that a pair has the same variance whichever
+    # other cells are compared: the page computes with those of the whole sweep.
+    rows = right.astype("f4" if images * most**2 < 2**24 else "f8")
+    products = (rows @ rows.T).astype(float)
+    sums = right.sum(axis=1, dtype=float)
+    products -= sums[:, None] * sums / images
+    products /= seeds[:, None] * seeds * max(images - 1, 1) * images
     of_rows = np.diag(products)
     return np.maximum(of_rows[:, None] + of_rows - 2 * products, 0.0)
 
@@ -205,7 +213,7 @@ def _seed_variances(
         count[pairs] += 1
         sums[pairs] += differences
         squares[pairs] += differences**2
-        within[pairs] += _variances_of_differences(rows.astype(np.float32))
+        within[pairs] += _variances_of_differences(rows, np.ones(len(rows)))
     with np.errstate(divide="ignore", invalid="ignore"):
         within = np.where(count > 0, within / count, 0.0)
         between = np.where(count > 1, (squares - sums**2 / count) / (count - 1), np.nan)

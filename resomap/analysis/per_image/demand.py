@@ -1,4 +1,4 @@
-"""Rows of demand.csv: the resolution that each image needs.
+"""Rows of demand.csv and hard_images.csv: the resolution that each image needs.
 
 The demand of an image is the smallest resolution of the sweep at which the network trained and
 tested there predicts it correctly, as do those of the same seed at all larger resolutions.
@@ -14,6 +14,8 @@ from resomap.analysis.profiles import Row
 from resomap.analysis.statistics import accuracy_interval, pool_seed_variance
 
 NEVER = 0
+MAX_HARD_IMAGES = 200
+"""Images of each model in hard_images.csv: a table of all would grow with models times images."""
 
 
 def demand_rows(
@@ -34,6 +36,33 @@ def demand_rows(
                     needing.setdefault(name, {})[key] = demand[:, chosen] == px
     for name, values in needing.items():
         yield from _shares(name, values, confidence)
+
+
+def hard_image_rows(
+    test: Mapping[Cell, Predictions], manifest: dict[str, Any]
+) -> Iterator[Row]:
+    """Yield a row per model and test image that needs the most pixels, the neediest first.
+
+    Only images that every seed predicts correctly at the largest resolution: what no seed
+    predicts may have a wrong label, and more pixels are not known to help it.
+    """
+    for family, model in dict.fromkeys(cell[:2] for cell in test):
+        own = [each for cell, each in test.items() if cell[:2] == (family, model)]
+        demand, labels = compute_demand(own), own[0].labels
+        if len(demand):
+            lowest, highest = demand.min(axis=0), demand.max(axis=0)
+            # NEVER is the smallest value, so one such seed makes `lowest` NEVER.
+            order = np.lexsort((np.arange(len(labels)), -demand.mean(axis=0), -lowest))
+            for index in order[lowest[order] != NEVER][:MAX_HARD_IMAGES]:
+                yield {
+                    "family": family,
+                    "model": model,
+                    "index": int(index),
+                    "class": manifest["classes"][labels[index]],
+                    "n_seeds": len(demand),
+                    "demand": int(lowest[index]),
+                    "demand_highest": int(highest[index]),
+                }
 
 
 def compute_demand(cells: list[Predictions]) -> np.ndarray:

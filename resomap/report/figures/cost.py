@@ -1,4 +1,4 @@
-"""Figures of cost: accuracy against latency, cost by resolution, stages of one image."""
+"""Figures of cost: cost by resolution, and stages of one image."""
 
 from typing import Any
 
@@ -12,36 +12,27 @@ from resomap.analysis.findings.cost import (
     steepest_latency,
     time_breakdown,
 )
-from resomap.analysis.profiles import best_throughput_rows, main_variant_rows, single_image_rows
+from resomap.analysis.profiles import best_throughput_rows, single_image_rows
 from resomap.analysis.tables import Tables
 from resomap.report.figures.style import (
     BLUE,
-    CHOSEN,
     GREEN,
     INK,
-    MUTED,
     ORANGE,
     PAPER,
     PINK,
     Drawing,
     dodge,
-    dot_handle,
-    draw_interval,
     draw_nothing,
-    latency_axis,
     log_ticks,
-    mark_majority,
     model_style,
     new_figure,
     percent_axis,
     resolution_axis,
     unique,
 )
-from resomap.report.text.choice_title import choice_title
-from resomap.report.text.confounds import unaccepted
 from resomap.report.text.cost import breakdown_title, latency_title
 from resomap.text import format_milliseconds, format_percent
-from resomap.workflow.predictions import RAW
 
 STAGE_STYLES = {
     "decode": ("decode", ORANGE),
@@ -50,136 +41,9 @@ STAGE_STYLES = {
     "forward": ("network", BLUE),
 }
 MAX_BREAKDOWN_MODELS = 6
+CELL_KEYS = ["family", "model", "resolution"]
+LATENCY_ENDS = ["latency_ms_low", "latency_ms_high"]
 Row = dict[Any, Any]
-
-
-def plot_accuracy_by_cost(tables: Tables, confidence: float) -> Drawing:
-    """Plot test accuracy against the median latency of every measured cell.
-
-    The Pareto front is dashed and the chosen cell is ringed.
-    """
-    title, data = choice_title(tables.choice), _accuracy_and_latency(tables)
-    if data.empty:
-        return draw_nothing(title, "No finished cell has a measured latency.", data)
-    note = (
-        f"Test accuracy with {100 * confidence:g} % intervals against the median latency of "
-        "one image. Numbers: resolution in px."
-    )
-    figure = new_figure(title, note, (9.5, 5.6))
-    axes = figure.subplots()
-    front = data[data["on_front"]].sort_values("latency_ms_p50")
-    dashes = {"color": MUTED, "linewidth": 1.4, "linestyle": "--", "zorder": 1}
-    axes.step(front["latency_ms_p50"], front["accuracy"], where="post", **dashes)
-    models = unique(tables.cells["model"])
-    for model in unique(data["model"]):
-        _draw_model(axes, data[data["model"] == model], model_style(models, model))
-    decided = tables.choice["status"] != "undecided"
-    _mark_choice(axes, data[data["chosen"]], decided=decided)
-    latency_axis(axes, "median latency of one image (ms)")
-    axes.set_ylabel("test accuracy")
-    mark_majority(axes, tables.cells)
-    _cost_legend(axes, _choice_label(tables.choice), has_front=len(front) > 1)
-    return Drawing(figure, title, data)
-
-
-def _accuracy_and_latency(tables: Tables) -> pd.DataFrame:
-    cells, choice = tables.cells, tables.choice["choice"]
-    measured = cells[(cells["n_seeds"] > 0) & cells["latency_ms_p50"].notna()].copy()
-    measured["label"] = measured["resolution"].astype(str)
-    measured["chosen"] = [_is_cell(choice, row) for row in measured.to_dict("records")]
-    if choice and choice["latency_ms_p50"] is not None and not measured["chosen"].any():
-        added = pd.DataFrame([_choice_row(choice)])
-        measured = pd.concat([measured, added], ignore_index=True)
-    latency, accuracy = (measured[name].to_numpy() for name in ("latency_ms_p50", "accuracy"))
-    measured["on_front"] = pareto_front(latency, accuracy)
-    return measured
-
-
-def _choice_row(choice: Row) -> Row:
-    """Return the row of a choice that is no cell as trained: at another size, or adapted."""
-    interval = choice["test_accuracy"]
-    ends = {f"accuracy_{end}": interval[end] for end in ("low", "high")}
-    columns = (
-        "family",
-        "model",
-        "resolution",
-        "latency_ms_p50",
-        "latency_ms_p90",
-        "latency_valid",
-    )
-    label = str(choice["resolution"])
-    if choice["eval_resolution"] != choice["resolution"]:
-        label += f" at {choice['eval_resolution']}"
-    row = {name: choice[name] for name in columns}
-    return row | {"accuracy": interval["mean"], **ends, "label": label, "chosen": True}
-
-
-def pareto_front(cost: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
-    """Return which points (n,) no other point dominates.
-
-    A point dominates when it costs no more, is no less accurate, and is better in one of them.
-    """
-    # Row i, column j: point j against point i.
-    no_dearer, no_worse = cost[:, None] >= cost, accuracy[:, None] <= accuracy
-    better = (cost[:, None] > cost) | (accuracy[:, None] < accuracy)
-    return np.logical_not((no_dearer & no_worse & better).any(axis=1))
-
-
-def _is_cell(cell: Row | None, row: Row) -> bool:
-    if cell is None or cell["mode"] != RAW or cell["variant"]:
-        return False
-    if cell["eval_resolution"] != cell["resolution"]:
-        return False
-    return all(cell[name] == row[name] for name in ("family", "model", "resolution"))
-
-
-def _draw_model(axes: Axes, rows: pd.DataFrame, style: dict[str, str]) -> None:
-    label = rows["model"].iloc[0]
-    draw_interval(
-        axes, rows["latency_ms_p50"], rows, "accuracy", label=label, linewidth=1.2, **style
-    )
-    for row in rows.to_dict("records"):
-        point = (row["latency_ms_p50"], row["accuracy"])
-        # Further away from the chosen cell, whose ring is wider than a dot.
-        offset = (13, -15) if row["chosen"] else (7, -13)
-        axes.annotate(
-            row["label"],
-            point,
-            offset,
-            textcoords="offset points",
-            fontsize=10.5,
-            color=INK,
-        )
-
-
-def _mark_choice(axes: Axes, chosen: pd.DataFrame, *, decided: bool) -> None:
-    ring = {"s": 330, "facecolor": "none", "edgecolor": CHOSEN, "linewidth": 2.4}
-    style = "-" if decided else ":"
-    axes.scatter(
-        chosen["latency_ms_p50"], chosen["accuracy"], linestyle=style, zorder=5, **ring
-    )
-
-
-def _choice_label(choice: dict[str, Any]) -> str | None:
-    """Return what the ring marks; None where no cell is chosen."""
-    if choice["choice"] is None:
-        return None
-    label = "used until decided" if choice["status"] == "undecided" else "chosen"
-    if unaccepted(choice):
-        return f"{label} (confounded)"
-    return f"{label} (provisional)" if choice["provisional"] else label
-
-
-def _cost_legend(axes: Axes, choice_label: str | None, *, has_front: bool) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    if choice_label is not None:
-        ring = {"markersize": 14, "markerfacecolor": "none", "markeredgecolor": CHOSEN}
-        handles.append(dot_handle(CHOSEN, linestyle="none", markeredgewidth=2, **ring))
-        labels.append(choice_label)
-    if has_front:
-        handles.append(dot_handle(MUTED, marker="", linewidth=1.4, linestyle="--"))
-        labels.append("best trade-offs (Pareto front)")
-    axes.legend(handles, labels, loc="best")
 
 
 def plot_cost_by_resolution(tables: Tables) -> Drawing:
@@ -188,9 +52,8 @@ def plot_cost_by_resolution(tables: Tables) -> Drawing:
     singles, batches = single_image_rows(profiles), best_throughput_rows(profiles)
     steepest = steepest_latency(latency_of_models(profiles, tables.cost))
     title = latency_title(steepest, measured=len(singles) > 0)
-    data = main_variant_rows(profiles, profiles)
     if singles.empty:
-        return draw_nothing(title, "No latency was measured.", data)
+        return draw_nothing(title, "No latency was measured.", profiles)
     note = (
         "Left: latency of one image: median, 95 % interval between rounds of measuring (thick) "
         "and 90th percentile (bar above). Right: images per second at the fastest batch size. "
@@ -210,7 +73,8 @@ def plot_cost_by_resolution(tables: Tables) -> Drawing:
     _finish_cost(latency, resolutions, "latency of one image (ms)")
     _finish_cost(throughput, resolutions, "images per second")
     latency.legend(loc="upper left")
-    return Drawing(figure, title, data)
+    # Every variant: the chart of the page shows them all.
+    return Drawing(figure, title, profiles)
 
 
 def _draw_latency(axes: Axes, rows: pd.DataFrame, style: dict[str, str], shift: float) -> None:

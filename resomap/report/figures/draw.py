@@ -24,6 +24,7 @@ from resomap.report.figures import (
     panels,
     preprocessing,
     reef,
+    trade_off,
 )
 from resomap.report.figures.panels import StoredImages
 from resomap.report.figures.style import STYLE, Drawing, save_drawing
@@ -90,7 +91,7 @@ def _accuracy_plots(tables: Tables, images: StoredImages, confidence: float) -> 
         "groups_by_resolution": lambda: reef.plot_groups_by_resolution(tables, confidence),
         "reef_collapse": lambda: reef.plot_reef_collapse(tables, sampling_filter),
         "cascades": lambda: cascades.plot_cascades(tables),
-        "accuracy_by_cost": lambda: cost.plot_accuracy_by_cost(tables, confidence),
+        "accuracy_by_cost": lambda: trade_off.plot_accuracy_by_cost(tables, confidence),
         "cost_by_resolution": lambda: cost.plot_cost_by_resolution(tables),
         "cost_breakdown": lambda: cost.plot_cost_breakdown(tables),
     }

@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from resomap.analysis.findings.baseline import majority_baseline
+from resomap.report.text.format import without_isolates
 from resomap.system.files import replacing
 
 # The page replaces these colours by CSS variables, so that figures follow light and dark.
@@ -86,8 +87,8 @@ def new_figure(
     `compressed` moves panels of a fixed aspect together.
     """
     width, height = size
-    headings = wrap(title, int((width - 0.2) * TITLE_LETTERS_PER_INCH))
-    notes = wrap(note, int((width - 0.2) * NOTE_LETTERS_PER_INCH))
+    headings = wrap(without_isolates(title), int((width - 0.2) * TITLE_LETTERS_PER_INCH))
+    notes = wrap(without_isolates(note), int((width - 0.2) * NOTE_LETTERS_PER_INCH))
     height += TITLE_LINE * max(len(headings) - 1, 0) + NOTE_LINE * max(len(notes) - 2, 0)
     layout: Any = "compressed" if compressed else "constrained"
     figure = Figure(figsize=(width, height), layout=layout)

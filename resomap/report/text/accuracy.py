@@ -1,9 +1,8 @@
 """Findings about accuracy in words."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from resomap.analysis.findings.finding import Finding
-from resomap.report.text.format import format_estimate
 from resomap.text import agree, format_count, format_points
 from resomap.workflow.predictions import RAW
 
@@ -28,84 +27,78 @@ def baseline_sentence(finding: Finding) -> str:
     return f"{text}{above.value} of {cells} {verb} shown to beat it."
 
 
-def accuracy_sentence(finding: Finding, confidence: float | None = None) -> str:
-    """Return the accuracy of a model at both ends of the sweep, and its knee."""
+def accuracy_claim(finding: Finding | None) -> str:
+    """Return what more pixels do to the accuracy of the most accurate model."""
+    if finding is None:
+        return "No run has finished."
     subject, numbers = finding.subject, finding.numbers
-    smallest = format_estimate(numbers["smallest"], 3, confidence)
-    text = f"{subject['model']} scores {smallest} at {subject['smallest']} px"
-    if subject["largest"] != subject["smallest"]:
-        largest = format_estimate(numbers["largest"], 3)
-        text += f" and {largest} at {subject['largest']} px"
-    return f"{text}.{_knee(finding)}"
-
-
-def _knee(finding: Finding) -> str:
-    """Return the sentence about the knee after a space; nothing when unknown."""
-    if finding.state == "unknown":
-        return ""
+    model, smallest, best = subject["model"], subject["smallest"], subject["best"]
     if finding.state == "not learned":
-        majority = finding.numbers["majority"].value
-        return f" It is not shown to beat the majority class, which scores {majority:.3f}."
+        return "No cell is shown to beat the majority class."
+    if smallest == subject["largest"]:
+        return f"{model} scores {numbers['best'].value:.3f} at {best} px."
+    if best == smallest:
+        return f"{model} is most accurate at {best} px, the smallest size."
+    if not subject["climbs"]:
+        return f"{model} is most accurate at {best} px, but {smallest} px is not shown to be worse."
+    gain = format_points(numbers["best"].value - numbers["smallest"].value)
+    return f"From {smallest} to {best} px, {model} gains {gain} of accuracy."
+
+
+def knee_sentences(finding: Finding) -> Iterator[str]:
+    """Yield where the accuracy of a model is shown to level off; nothing when unknown."""
+    model = finding.subject["model"]
+    if finding.state == "unknown":
+        return
+    if finding.state == "not learned":
+        yield f"{model} is not shown to beat the majority class."
+        return
     px, above = finding.subject["knee_at_most"], finding.subject["knee_above"]
     within = f"within {format_points(finding.numbers['margin'].value)} of its best"
     # Each state names only what the sweep shows: a knee is a bracket, never a point.
     templates = {
-        "below": f"Already {px} px is shown to be {within}: the knee is at or below it.",
+        "below": (
+            f"Already at {px} px, {model} is shown to be {within}.",
+            "The knee is at or below that size.",
+        ),
         "above": (
-            f"No size below {px} px is shown to be {within}: "
-            "the sweep ends before the curve is shown to level off."
+            f"No size of {model} below {px} px is shown to be {within}.",
+            "So the sweep ends before the curve is shown to level off.",
         ),
         "open": (
-            f"From {px} px on it is shown to be {within}; no smaller size is shown to be worse."
+            f"From {px} px on, {model} is shown to be {within}.",
+            "No smaller size is shown to be worse.",
         ),
         "bracketed": (
-            f"Its knee is above {above} px and at or below {px} px, "
-            f"the first size shown to be {within}."
+            f"The knee of {model} is above {above} px and at or below {px} px.",
+            f"The latter is the first size shown to be {within}.",
         ),
     }
-    return f" {templates[finding.state]}"
+    yield " ".join(templates[finding.state])
 
 
 def accuracy_title(finding: Finding | None) -> str:
-    """Return how far the most accurate model climbs over its resolutions."""
-    if finding is None:
-        return "No run has finished"
-    subject, numbers = finding.subject, finding.numbers
-    # The most accurate model is one that has learned, if there is any.
-    if finding.state == "not learned":
-        return f"No cell is shown to beat the majority class ({numbers['majority'].value:.3f})"
-    model, best = subject["model"], f"{numbers['best'].value:.2f} at {subject['best']} px"
-    if subject["best"] == subject["smallest"]:
-        return f"{model} reaches {best}"
-    start = f"{numbers['smallest'].value:.2f} at {subject['smallest']} px"
-    # A title is a claim: a curve climbs when its smallest size is shown to be less accurate.
-    if not subject["climbs"]:
-        return f"{model}: {start}, {best}, and no difference is shown"
-    return f"{model} climbs from {start} to {best}"
+    """Return the claim about the most accurate model as a title."""
+    return accuracy_claim(finding).removesuffix(".")
 
 
-def stripes_sentence(finding: Finding, confidence: float) -> str:
-    """Return up to which resolution a model loses stripes, and from which it reads them."""
-    subject, numbers = finding.subject, finding.numbers
-    frequency = numbers["frequency"].value
-    # Lost and read leave a gap where the model is neither: nothing is claimed about it.
-    claims = []
-    if "lost" in numbers:
-        accuracy = format_estimate(numbers["lost"], 3, confidence)
-        claims.append(f"are a coin toss up to {subject['lost_to']} px, accuracy {accuracy}")
-    if "read" in numbers:
-        verb = "are read from"
+def stripes_sentences(finding: Finding) -> Iterator[str]:
+    """Yield from which resolution a model reads stripes, and up to which it loses them."""
+    subject = finding.subject
+    model, stripes = subject["model"], f"the {subject['group']} stripes"
+    if subject["read_from"] is None:
+        yield f"{model} reads {stripes} at no size of the sweep."
+    elif finding.state == "wrong reason":
         # High accuracy is not reading when the alarm fires: a sticker may give the answer.
-        if finding.state == "wrong reason":
-            verb = "are predicted correctly, but by something else, from"
-        shown = None if claims else confidence
-        accuracy = format_estimate(numbers["read"], 3, shown)
-        claims.append(f"{verb} {subject['read_from']} px, accuracy {accuracy}")
-    return (
-        f"For {subject['model']} the {subject['group']} stripes "
-        f"({frequency:g} cycles per image, Nyquist limit {2 * frequency:g} px) "
-        f"{', and '.join(claims)}."
-    )
+        yield (
+            f"From {subject['read_from']} px on, {model} predicts {stripes} correctly, "
+            "but by something else."
+        )
+    else:
+        yield f"{model} reads {stripes} from {subject['read_from']} px on."
+    # Lost and read leave a gap where the model is neither: nothing is claimed about it.
+    if subject["lost_to"] is not None:
+        yield f"Up to {subject['lost_to']} px {stripes} are a coin toss."
 
 
 def stripes_title(findings: Sequence[Finding]) -> str:
@@ -123,14 +116,14 @@ def stripes_title(findings: Sequence[Finding]) -> str:
 
 
 def sampling_theory_sentence(finding: Finding) -> str:
-    """Return what sampling theory predicts at each resolution, and what the model reaches."""
-    noun = agree(len(finding.parts), "an accuracy", "accuracies")
-    resolutions = ", ".join(str(part.subject["resolution"]) for part in finding.parts)
-    predicted = ", ".join(f"{part.numbers['predicted'].value:.2f}" for part in finding.parts)
-    reached = ", ".join(f"{part.numbers['accuracy'].value:.2f}" for part in finding.parts)
+    """Return how far the model is at most from what sampling theory predicts."""
+    distances = [
+        abs(part.numbers["accuracy"].value - part.numbers["predicted"].value)
+        for part in finding.parts
+    ]
     return (
-        f"Sampling theory alone predicts {noun} of {predicted} at {resolutions} px; "
-        f"{finding.subject['model']} reaches {reached}."
+        f"Sampling theory alone predicts the accuracy of {finding.subject['model']} to within "
+        f"{format_points(max(distances))} at every size."
     )
 
 
@@ -169,15 +162,10 @@ def transfer_title(finding: Finding) -> str:
 
 
 def transfer_sentence(finding: Finding) -> str:
-    """Return the title with the numbers of the most favourable pair of resolutions."""
-    subject, numbers = finding.subject, finding.numbers
-    return (
-        f"{transfer_title(finding)}. The most favourable of {format_count(numbers['gain'].n or 0, 'pair')}: "
-        f"{subject['model']}, trained at {subject['trained_at']} px, scores "
-        f"{format_estimate(numbers['own'], 3)} there and "
-        f"{format_estimate(numbers['elsewhere'], 3)} at {subject['tested_at']} px"
-        f"{_adapted(subject['mode'])}."
-    )
+    """Return the title as a sentence, and how many pairs of resolutions were compared."""
+    count = finding.numbers["gain"].n or 0
+    pairs, were = format_count(count, "pair"), agree(count, "was", "were")
+    return f"{transfer_title(finding)}. {pairs} of training and test size {were} compared."
 
 
 def _adapted(mode: str) -> str:

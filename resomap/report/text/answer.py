@@ -11,7 +11,7 @@ from resomap.report.text.candidate import (
     most_accurate,
     on_device,
 )
-from resomap.report.text.choice import caveats, describe_remedy, headline, other_attitude
+from resomap.report.text.choice import caveats, headline, other_attitude
 from resomap.report.text.confounds import confound_name, differing, unaccepted
 from resomap.report.text.exports import (
     export_sentences,
@@ -19,6 +19,7 @@ from resomap.report.text.exports import (
     unmeasured_sentences,
 )
 from resomap.report.text.format import candidate_name, join_first, join_names
+from resomap.report.text.page.remedy import describe_remedy
 from resomap.text import agree, format_count, format_percent, format_points
 
 ChoiceRecord = dict[str, Any]

@@ -1,8 +1,9 @@
 """Findings about cascades in words."""
 
+from collections.abc import Iterator
+
 from resomap.analysis.findings.finding import Finding
-from resomap.report.text.format import format_estimate
-from resomap.text import format_percent, format_points
+from resomap.text import format_percent
 
 TITLES = {
     "unknown": "No cascade could be made: no cell with a latency beats a cheaper one",
@@ -22,15 +23,9 @@ def cascade_title(finding: Finding) -> str:
     )
 
 
-def cascade_sentence(finding: Finding, confidence: float | None = None) -> str:
-    """Return what the best cascade saves and scores, with intervals."""
-    if finding.state != "shown":
-        return f"{TITLES[finding.state]}."
-    numbers = finding.numbers
-    return (
-        f"{cascade_title(finding)}: the share saved is "
-        f"{format_estimate(numbers['saved'], 2, confidence)}, its accuracy "
-        f"{format_estimate(numbers['accuracy'], 3)}, a difference of "
-        f"{format_points(numbers['difference'].value)}. It passes "
-        f"{format_percent(numbers['escalated'].value)} of the images on."
-    )
+def cascade_sentences(finding: Finding) -> Iterator[str]:
+    """Yield what the best cascade saves, and how many images it passes on."""
+    yield f"{cascade_title(finding)}."
+    if finding.state == "shown":
+        passed = format_percent(finding.numbers["escalated"].value)
+        yield f"It passes {passed} of the images on."

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-from resomap.analysis.decision.advice import SEEDS_FOR_IMAGES
 from resomap.report.text.candidate import (
     accuracy_interval,
     cell_facts,
@@ -13,14 +12,10 @@ from resomap.report.text.candidate import (
     on_device,
     within_budgets,
 )
-from resomap.report.text.confounds import (
-    acceptance,
-    confound_sentences,
-    differing,
-    unaccepted,
-)
+from resomap.report.text.confounds import confound_sentences, differing, unaccepted
 from resomap.report.text.exports import export_sentences, unmeasured_sentences
 from resomap.report.text.format import candidate_name, cell_name, join_first
+from resomap.report.text.page.remedy import describe_remedy
 from resomap.text import (
     agree,
     format_count,
@@ -153,34 +148,6 @@ def _undecided_headline(choice: ChoiceRecord) -> str:
         text += f"{_why_frugal(choice)}. "
         return f"{text}{cell_facts(choice['choice'], choice)}."
     return f"{text}{lower_first(cell_facts(choice['choice'], choice))}."
-
-
-def describe_remedy(needed: ChoiceRecord) -> str:
-    """Return how many seeds or images would decide an open comparison."""
-    confounds = needed["confounds"]
-    if confounds:
-        return (
-            f"No number of seeds or images certifies a cell while runs differ in "
-            f"{differing(confounds)}: train them alike, or accept it by {acceptance(confounds)}"
-        )
-    # More seeds and more images are alternatives: each alone would probably be enough.
-    ways = []
-    if needed["more_seeds"]:
-        ways.append(format_count(needed["more_seeds"], "more seed"))
-    if needed["more_images"]:
-        ways.append(format_count(needed["more_images"], "more test image"))
-    if ways:
-        return f"{' or '.join(ways)} would decide it in four cases of five"
-    return _no_remedy(needed["n_seeds"])
-
-
-def _no_remedy(seeds: int) -> str:
-    """Return what is known where nothing is advised, by the number of seeds at hand."""
-    if seeds == 1:
-        return "With one seed it is unknown how much of that is chance: train a second one"
-    if seeds < SEEDS_FOR_IMAGES:
-        return "No affordable number of seeds would probably decide it"
-    return "No affordable number of seeds or test images would probably decide it"
 
 
 def _reasons(choice: ChoiceRecord) -> Iterator[str]:

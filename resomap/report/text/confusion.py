@@ -1,7 +1,7 @@
 """Findings about confusion in words."""
 
 from resomap.analysis.findings.finding import Finding
-from resomap.report.text.format import cell_name, shorten_name
+from resomap.report.text.format import cell_name, name_in_text
 from resomap.text import format_percent
 
 
@@ -15,6 +15,6 @@ def confusion_title(finding: Finding) -> str:
     share = finding.numbers["share"]
     return (
         f"The most frequent confusion of {cell_name(subject)}: {format_percent(share.value)} of "
-        f"the {share.n:,} predictions for {shorten_name(subject['class'])} are "
-        f"{shorten_name(subject['predicted'])}"
+        f"the {share.n:,} predictions for {name_in_text(subject['class'], 22)} are "
+        f"{name_in_text(subject['predicted'], 22)}"
     )

@@ -6,7 +6,7 @@ from resomap.analysis.facts import SPLITS, Facts
 from resomap.analysis.findings import data as findings
 from resomap.analysis.findings import user_files
 from resomap.analysis.findings.finding import Finding
-from resomap.report.text.format import join_names, shorten_name
+from resomap.report.text.format import join_names, name_in_text
 from resomap.report.text.listing import (
     class_counts,
     listing_sentences,
@@ -16,7 +16,6 @@ from resomap.report.text.listing import (
 )
 from resomap.text import agree, format_count, format_percent, format_ratio
 
-LONGEST_NAME = 60
 MIN_LARGER_SHARE = 0.05
 """Share of larger files up to which the stored detail stands for that of the files."""
 MAX_NAMED = 6
@@ -41,10 +40,10 @@ def dataset_alarms(facts: Facts) -> Iterator[str]:
     """Yield what makes numbers wrong whatever a network learns."""
     leak = findings.leak(facts)
     if leak.state == "fires":
-        pairs = "; ".join(map(_pair_of_splits, leak.parts))
+        pairs = ", ".join(map(_pair_of_splits, leak.parts))
         yield (
-            f"Leak: {_images(leak)} with the same pixels in two splits ({pairs}), "
-            f"such as {_example(leak)}. A network can memorise them."
+            f"Leak: {_images(leak)} with the same pixels in two splits: {pairs}. "
+            f"An example: {_example(leak)}. A network can memorise them."
         )
     contradiction = findings.contradiction(facts)
     if contradiction.state == "fires":
@@ -66,7 +65,7 @@ def _images(finding: Finding) -> str:
 
 def _example(finding: Finding) -> str:
     """Return `a.jpg (train) and b.jpg (test)`."""
-    names = {key: shorten_name(name, LONGEST_NAME) for key, name in finding.subject.items()}
+    names = {key: name_in_text(name) for key, name in finding.subject.items()}
     return (
         f"{names['first']} ({names['first_value']}) and "
         f"{names['second']} ({names['second_value']})"
@@ -109,7 +108,7 @@ def dataset_limits(facts: Facts) -> Iterator[str]:
 
 def _empty_classes(finding: Finding) -> str:
     """Return which classes have no image in a split."""
-    names = [shorten_name(name, LONGEST_NAME) for name in finding.subject["classes"]]
+    names = [name_in_text(name) for name in finding.subject["classes"]]
     count = format_count(len(names), "class")
     if len(names) > MAX_NAMED:
         names[MAX_NAMED:] = [f"{len(names) - MAX_NAMED:,} more"]
@@ -124,30 +123,36 @@ def detail_sentences(facts: Facts, resolutions: Sequence[int]) -> Iterator[str]:
     source = "of the images"
     if larger.state == "shown" and larger.numbers["share"].value > MIN_LARGER_SHARE:
         source = f"stored at {facts.native_resolution} px"
-    text = detail_title(detail).replace("the detail", f"the detail {source} (spectral energy)")
+    yield from _kept(detail, source)
     if "worst_share" in detail.numbers:
         share = format_percent(detail.numbers["worst_share"].value)
-        name = shorten_name(detail.subject["worst_class"], LONGEST_NAME)
-        text += f". Least is kept of class {name}: {share} at {min(resolutions)} px"
-    yield f"{text}."
+        name = name_in_text(detail.subject["worst_class"])
+        yield f"Least is kept of class {name}: {share} at {min(resolutions)} px."
     # The reef is drawn at its native resolution: there is nothing to upscale.
     if facts.has_files and len(facts.sizes) > 1:
         yield f"{sizes_title(findings.image_sizes(facts, resolutions))}."
 
 
+def _kept(finding: Finding, source: str) -> Iterator[str]:
+    """Yield which share of the detail each end of the sweep keeps."""
+    title = detail_title(finding).replace("the detail", f"the detail {source}")
+    # Named once: spectral energy is what detail is measured by.
+    yield f"{title}." if finding.state == "all kept" else f"{title} (spectral energy)."
+    for part in finding.parts[1:]:
+        share = format_percent(part.numbers["share"].value)
+        yield f"{part.subject['resolution']} px keeps {share} of it."
+
+
 def detail_title(finding: Finding) -> str:
-    """Return which share of the detail the ends of the sweep keep."""
+    """Return which share of the detail the smallest resolution keeps."""
     if finding.state == "all kept":
         stored_at = finding.subject["stored_at"]
         return (
             f"Every resolution of the sweep keeps all detail that is stored at {stored_at} px"
         )
-    text = ""
-    for part in finding.parts:
-        px, share = part.subject["resolution"], format_percent(part.numbers["share"].value)
-        # The first one names what is kept.
-        text += f", {px} px {share}" if text else f"{px} px keeps {share} of the detail"
-    return text
+    first = finding.parts[0]
+    share = format_percent(first.numbers["share"].value)
+    return f"{first.subject['resolution']} px keeps {share} of the detail"
 
 
 def sizes_title(finding: Finding) -> str:
@@ -232,7 +237,7 @@ def _classes(finding: Finding) -> str:
         return f"{title}."
     ends = []
     for end in ("largest", "smallest"):
-        name = shorten_name(str(finding.subject[end]), LONGEST_NAME)
+        name = name_in_text(str(finding.subject[end]))
         ends.append(f"{name} ({finding.numbers[end].value:,})")
     return f"{title}: {' and '.join(ends)}."
 

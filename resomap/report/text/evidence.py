@@ -5,14 +5,8 @@ from typing import Any
 
 from resomap.analysis.findings.finding import Finding
 from resomap.report.methods import BASELINE_NAMES, method_name
-from resomap.report.text.format import (
-    cell_name,
-    format_estimate,
-    format_share,
-    join_names,
-    sentence_case,
-)
-from resomap.text import EN_DASH, MINUS, agree, format_count, format_number
+from resomap.report.text.format import cell_name, join_names, join_sizes, sentence_case
+from resomap.text import agree, format_count, format_number, format_percent
 
 AGREEMENT_VERDICTS = {
     "alike": "as similar as those of two seeds",
@@ -38,7 +32,7 @@ def reading_name(method: str, block: str) -> str:
     return method_name(method) + (", one block" if block == "fixed" else "")
 
 
-def agreement_sentences(finding: Finding, references: Sequence[Finding]) -> Iterator[str]:
+def agreement_sentences(finding: Finding) -> Iterator[str]:
     """Yield how similar the maps of a model are at both ends of the sweep."""
     if finding.state == "unknown":
         return
@@ -48,23 +42,12 @@ def agreement_sentences(finding: Finding, references: Sequence[Finding]) -> Iter
     )
     # The ceiling is the agreement of two seeds, so one seed has nothing to compare with.
     if finding.state == "one seed":
-        raw = ", ".join(map(_raw_agreement, finding.parts))
-        yield f"With one seed it is unknown how similar {maps} could be. Raw agreement: {raw}."
-    else:
-        claim = _agreement_claim(finding, maps)
-        # A raw correlation has no meaning without its scale, which is given once.
-        scale = "0 is the map of another image, 1 that of another seed"
-        parts = [_method_agreement(part, finding.state) for part in finding.parts]
-        yield f"{claim} ({scale}). {' '.join(parts)}"
-    if references:
-        values = [f"{_reference(one)} {_value(one, 'raw')}" for one in references]
-        yield f"Raw agreement of maps without learning: {', '.join(values)}."
-
-
-def _raw_agreement(finding: Finding) -> str:
-    """Return `Grad-CAM 0.61 (floor 0.20)`."""
-    floor = _value(finding, "floor")
-    return f"{_reading(finding)} {_value(finding, 'same_seed')} (floor {floor})"
+        yield f"With one seed it is unknown how similar {maps} could be."
+        return
+    yield f"{_agreement_claim(finding, maps)}."
+    for part in finding.parts:
+        if part.state != finding.state:
+            yield f"By {_reading(part)} they are {AGREEMENT_VERDICTS[part.state]}."
 
 
 def _agreement_claim(finding: Finding, maps: str) -> str:
@@ -84,38 +67,9 @@ def _agreement_claim(finding: Finding, maps: str) -> str:
     return f"{sentence_case(maps)} are {AGREEMENT_VERDICTS[finding.state]}, by {who}"
 
 
-def _method_agreement(finding: Finding, common: str) -> str:
-    """Return the agreement by one method, and its verdict when it differs."""
-    bounds = (
-        f"raw {_value(finding, 'observed')}, floor {_value(finding, 'floor')}, "
-        f"ceiling {_value(finding, 'ceiling')}"
-    )
-    text = f"{_reading(finding)}: {bounds}"
-    if "normalised" in finding.numbers:
-        normalised = format_estimate(finding.numbers["normalised"], confidence=0.95)
-        text = f"{_reading(finding)}: {normalised}; {bounds}"
-    if finding.state == common:
-        return f"{text}."
-    return f"{text}; {AGREEMENT_VERDICTS[finding.state]}."
-
-
 def _reading(finding: Finding) -> str:
     """Return the name of the method and block of a finding."""
     return reading_name(finding.subject["method"], finding.subject["block"])
-
-
-def _value(finding: Finding, name: str) -> str:
-    """Return one number of a finding; a dash when it is unknown."""
-    # A blank in agreement.csv: one seed has no ceiling, for example.
-    known = finding.numbers.get(name)
-    return EN_DASH if known is None else format_number(known.value)
-
-
-def _reference(finding: Finding) -> str:
-    """Return the name of maps without learning."""
-    if finding.subject["network"] == "untrained":
-        return f"an untrained network ({_reading(finding)})"
-    return BASELINE_NAMES[finding.subject["method"]]
 
 
 def agreement_title(finding: Finding) -> str:
@@ -124,89 +78,46 @@ def agreement_title(finding: Finding) -> str:
         return "Maps of two resolutions were not compared"
     subject = finding.subject
     maps = f"the maps of {subject['model']}"
-    where = f"Between {subject['smallest']} and {subject['largest']} px"
-    normalised = _values(finding, "normalised")
+    where = f"between {subject['smallest']} and {subject['largest']} px"
+    normalised = [
+        part.numbers["normalised"].value
+        for part in finding.parts
+        if "normalised" in part.numbers
+    ]
     if normalised:
-        kept = _range([100 * value for value in normalised], 0)
-        return f"{where} {maps} keep {kept} % of what two seeds share"
+        # The method by which least is left: an average would hide a method that dissents.
+        kept = format_number(100 * min(normalised), 0)
+        return f"{sentence_case(maps)} keep {kept} % or more of what two seeds share {where}"
     if finding.state != "one seed":
-        return f"{where} {maps} cannot be compared: two seeds agree no more than two images"
-    raw = _range(_values(finding, "same_seed"), 2)
-    return f"{where} {maps} agree to {raw}; one seed leaves open how well they could"
-
-
-def _values(finding: Finding, name: str) -> list[float]:
-    """Return a number of every part that has it."""
-    return [part.numbers[name].value for part in finding.parts if name in part.numbers]
-
-
-def _range(values: Sequence[float], digits: int) -> str:
-    """Return `30 to 42`, or one number when both ends read the same."""
-    ends = (f"{value:.{digits}f}" for value in (min(values), max(values)))
-    # Ends that read the same are written once.
-    return " to ".join(dict.fromkeys(ends)).replace("-", MINUS)
+        return (
+            f"{sentence_case(maps)} cannot be compared {where}: "
+            "two seeds agree no more than two images"
+        )
+    return f"How much {maps} agree {where} stays open with one seed"
 
 
 def localisation_sentence(finding: Finding) -> str:
-    """Return how much of the relevance lies on the object at both ends of the sweep."""
-    area = format_number(finding.numbers["object_area"].value)
+    """Return how much of an image the object covers, and what shares of relevance mean."""
+    area = format_percent(finding.numbers["object_area"].value)
     return (
-        f"Share of the positive relevance of {finding.subject['model']} on the object, "
-        f"relative to the best that its grid allows, {_px_range(finding)}: "
-        f"{_by_method(finding, '.2f')}. "
-        f"The object covers {area} of the image."
+        f"The object covers {area} of an image. "
+        "Shares of relevance are relative to the best that the grid of a map allows."
     )
-
-
-def _px_range(finding: Finding) -> str:
-    """Return `24 to 96 px`."""
-    ends = (str(finding.subject["smallest"]), str(finding.subject["largest"]))
-    return f"{' to '.join(dict.fromkeys(ends))} px"
-
-
-def _by_method(finding: Finding, form: str) -> str:
-    """Return `Grad-CAM 0.56 to 0.73, edge filter 0.34 to 0.50`."""
-    names = ["smallest"]
-    if finding.subject["smallest"] != finding.subject["largest"]:
-        names.append("largest")
-    texts = []
-    for part in finding.parts:
-        values = " to ".join(f"{part.numbers[name].value:{form}}" for name in names)
-        texts.append(f"{map_name(part.subject['method'])} {values}")
-    # Only after a space: a hyphen inside the name of a method stays.
-    return ", ".join(texts).replace(" -", f" {MINUS}")
 
 
 def contrast_sentence(finding: Finding) -> str:
     """Return where relevance follows the stripes that survive."""
     subject = finding.subject
-    text = (
-        "Relevance on medium minus relevance on fine objects, mean over methods: "
-        f"{_signed(finding, 'methods')}"
-    )
-    # The edge filter is the control: what it shows as well needs no network.
-    if "edge" in finding.parts[0].numbers:
-        text += f". Of an edge filter, which does not use the model: {_signed(finding, 'edge')}"
     if not subject["followed_at"]:
-        return f"{text}. At no resolution do all methods show a difference."
-    where = join_names(subject["followed_at"])
-    text += f". At {where} px the evidence follows the stripes that survive"
-    if subject["edges_at"]:
-        text += (
-            f", but at {join_names(subject['edges_at'])} px so do edges: "
-            "the images alone could put it there"
+        return (
+            "At no size do all methods put more relevance on medium objects than on fine ones."
         )
-    return f"{text}."
-
-
-def _signed(finding: Finding, name: str) -> str:
-    """Return `+0.10 at 24 px, -0.03 at 48 px`."""
-    values = []
-    for part in finding.parts:
-        # Adding 0 turns -0.0 into 0.0, which would read as a negative difference.
-        difference = round(part.numbers[name].value, 2) + 0
-        values.append(f"{difference:+.2f} at {part.subject['resolution']} px")
-    return ", ".join(values).replace("-", MINUS)
+    where = join_sizes(subject["followed_at"])
+    text = f"At {where} the evidence follows the stripes that survive."
+    if subject["edges_at"]:
+        where = join_sizes(subject["edges_at"])
+        text += f" At {where} so do edges, so the images alone could put it there."
+    return text
 
 
 def localisation_title(finding: Finding, contrast: Finding | None) -> str:
@@ -218,27 +129,17 @@ def localisation_title(finding: Finding, contrast: Finding | None) -> str:
         subject = contrast.subject
         first, *others = subject["methods"]
         who = "every method" if others else method_name(first)
-        where = join_names(subject["followed_at"])
+        where = join_sizes(subject["followed_at"])
         edges = ", as an edge filter's does" if contrast.state == "edges too" else ""
         return (
-            f"At {where} px the evidence lies on the medium stripes, "
+            f"At {where} the evidence lies on the medium stripes, "
             f"not on the fine ones, by {who}{edges}"
         )
     relevance = 100 * finding.numbers["relevance_at_largest"].value
     area = 100 * finding.numbers["area_at_largest"].value
     return (
-        f"At {finding.subject['largest']} px {relevance:.0f} % of the relevance lies on the "
+        f"At {finding.subject['largest']} px, {relevance:.0f} % of the relevance lies on the "
         f"object, which covers {area:.0f} % of the image"
-    )
-
-
-def faithfulness_sentence(finding: Finding) -> str:
-    """Return the gain of each method over a random order at both ends of the sweep."""
-    side = finding.subject["cells_per_side"]
-    return (
-        f"Insertion minus deletion of {finding.subject['model']}, relative to a random order "
-        f"({format_count(side, 'cell')} per side, {_px_range(finding)}): "
-        f"{_by_method(finding, '+.2f')}."
     )
 
 
@@ -260,30 +161,43 @@ def faithfulness_title(finding: Finding) -> str:
     return text
 
 
-def intervention_sentence(finding: Finding, confidence: float) -> str:
-    """Return how many predictions follow what was changed, at both ends of the sweep."""
-    subject, numbers = finding.subject, finding.numbers
-    text = f"{format_share(numbers['smallest'], confidence)} at {subject['smallest']} px"
-    if subject["largest"] != subject["smallest"]:
-        text += f" and {format_share(numbers['largest'])} at {subject['largest']} px"
+def intervention_sentence(finding: Finding) -> str:
+    """Return how many predictions follow what was changed, at the largest size."""
+    subject = finding.subject
+    share = format_percent(finding.numbers["largest"].value)
     return (
-        f"{sentence_case(INTERVENTIONS[subject['kind']])}, {text} of the predictions of "
-        f"{subject['model']} follow the change; by chance half of them do."
+        f"{sentence_case(INTERVENTIONS[subject['kind']])}, {share} of the predictions of "
+        f"{subject['model']} follow the change at {subject['largest']} px. "
+        "By chance half of them would."
     )
 
 
-def alarm_sentence(finding: Finding, confidence: float) -> str:
-    """Return the alarm "evidence off the object", and what interventions show."""
-    subject, numbers = finding.subject, finding.numbers
-    share = format_estimate(numbers["share"], confidence=confidence, show_n=True)
+def alarm_claim(findings: Sequence[Finding]) -> str:
+    """Return the alarm "evidence off the object", of one cell or of several."""
+    first = findings[0]
+    if len(findings) == 1:
+        return (
+            f"{cell_name(first.subject)} predicts {_group_images(first.subject)} correctly "
+            "with its evidence off the object."
+        )
+    cells = {(one.subject["model"], one.subject["resolution"]) for one in findings}
+    return (
+        f"{format_count(len(cells), 'cell')} {agree(len(cells), 'predicts', 'predict')} images "
+        "correctly with the evidence off the object."
+    )
+
+
+def alarm_sentences(finding: Finding) -> Iterator[str]:
+    """Yield one alarm, the images to look at, and what interventions show."""
+    subject = finding.subject
+    share = format_number(finding.numbers["share"].value)
+    yield (
+        f"{cell_name(subject)} predicts {_group_images(subject)} correctly, but with a share of "
+        f"{share} of its evidence on the object."
+    )
     noun = agree(len(subject["images"]), "image", "images")
-    return (
-        f"Evidence off the object: {cell_name(subject)} predicts {_group_images(subject)} "
-        f"correctly (accuracy {numbers['accuracy'].value:.2f}), "
-        f"but with {share} of its evidence on the object, "
-        "where 0 is chance and 1 all that the grids allow. "
-        f"See test {noun} {join_names(subject['images'])}. {_judgement(finding)}"
-    )
+    # Indices of images are names: they are listed, and no reader has to weigh them.
+    yield f"Look at test {noun} {join_names(subject['images'])}. {_judgement(finding)}"
 
 
 def _group_images(subject: Any) -> str:
@@ -299,12 +213,8 @@ def _judgement(finding: Finding) -> str:
     judged = finding.subject["judged"]
     if judged is None:
         return "No intervention decides it."
-    shares = [
-        f"{INTERVENTIONS[part.subject['kind']]}, "
-        f"{format_share(part.numbers['follows_rest'])} of the predictions follow the change"
-        for part in finding.parts
-    ]
-    return f"The exchange {judged}: {'; '.join(shares)}."
+    kinds = join_names(INTERVENTIONS[part.subject["kind"]] for part in finding.parts)
+    return f"The exchange {judged} ({kinds})."
 
 
 def alarm_title(finding: Finding) -> str:

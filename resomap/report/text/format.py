@@ -1,6 +1,7 @@
 """How the report names cells, methods and variants, and writes estimates and lists."""
 
-from collections.abc import Iterable, Mapping
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from resomap.analysis.findings.finding import Estimate
@@ -14,6 +15,14 @@ from resomap.text import (
 
 MODE_NAMES = {"bn": "BatchNorm recalibrated", "finetune": "fine-tuned", "int8": "int8"}
 """What was done to a network for the resolution at which it predicts."""
+# Characters that show nothing, or change the order of those around them: a name that holds them
+# would read as another name, and reorder the numbers beside it.
+_REORDERING = (0x200E, 0x200F, 0x061C, *range(0x202A, 0x202F), 0x2066, 0x2067)
+_UNSEEN = {*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *_REORDERING} - {0x09, 0x0A}
+_ESCAPES = {code: f"\\u{code:04x}" for code in sorted(_UNSEEN)}
+FIRST_STRONG_ISOLATE, POP_ISOLATE = "\u2068", "\u2069"
+# In a text they isolate a name; a name itself has no use for them, nor for tabs and new lines.
+_ESCAPES_IN_NAMES = _ESCAPES | {code: f"\\u{code:04x}" for code in (0x09, 0x0A, 0x2068, 0x2069)}
 # Variants whose key does not read well; others are shown by their key.
 VARIANT_NAMES = {
     "cuda_graph": "CUDA graph",
@@ -21,6 +30,10 @@ VARIANT_NAMES = {
     "onnxruntime": "ONNX Runtime",
     "openvino": "OpenVINO",
 }
+
+
+MAX_SIZES = 3
+"""A sentence with more numbers than this needs a second reading."""
 
 
 def join_names(names: Iterable[Any]) -> str:
@@ -35,6 +48,13 @@ def join_first(names: list[str], most: int, separator: str = ", ") -> str:
     if len(names) <= most:
         return separator.join(names)
     return f"{separator.join(names[:most])} and {len(names) - most} more"
+
+
+def join_sizes(sizes: Sequence[int]) -> str:
+    """Return sizes as English: `24 and 48 px`, or `5 sizes from 24 to 96 px`."""
+    if len(sizes) > MAX_SIZES:
+        return f"{len(sizes)} sizes from {min(sizes)} to {max(sizes)} px"
+    return f"{join_names(sizes)} px"
 
 
 def cell_name(subject: Mapping[Any, Any]) -> str:
@@ -76,13 +96,36 @@ def measurement_name(subject: Mapping[Any, Any]) -> str:
     return f"{cell_name(subject)} ({way_name(subject)}, batch {subject['batch_size']})"
 
 
+def escape_unseen(text: str) -> str:
+    """Return the text with control characters that are not seen as escapes: `\\u202e`."""
+    return text.translate(_ESCAPES)
+
+
 def shorten_name(name: str, most: int = 22) -> str:
-    """Return the name, cut in its middle when it has more than `most` characters."""
+    """Return the name, cut in its middle when it has more than `most` characters.
+
+    Control characters become escapes.
+    """
+    name = name.translate(_ESCAPES_IN_NAMES)
     if len(name) <= most:
         return name
     # The end of a path distinguishes files of one folder, its beginning the folders.
     half = most // 2
     return f"{name[: most - half - 1]}\N{HORIZONTAL ELLIPSIS}{name[-half:]}"
+
+
+def name_in_text(name: str, most: int = 60) -> str:
+    """Return a shortened name for a sentence, isolated where it is written right to left."""
+    short = shorten_name(name, most)
+    # Otherwise numbers and punctuation after the name would be drawn before it (UAX 9).
+    if {unicodedata.bidirectional(letter) for letter in short} & {"R", "AL", "AN"}:
+        return f"{FIRST_STRONG_ISOLATE}{short}{POP_ISOLATE}"
+    return short
+
+
+def without_isolates(text: str) -> str:
+    """Return the text for a drawing, whose font has no glyph for isolates."""
+    return text.replace(FIRST_STRONG_ISOLATE, "").replace(POP_ISOLATE, "")
 
 
 def sentence_case(text: str) -> str:

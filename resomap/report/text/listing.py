@@ -4,10 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from resomap.analysis.findings.finding import Finding
-from resomap.report.text.format import join_first, shorten_name
+from resomap.report.text.format import join_first, name_in_text
 from resomap.text import agree, format_count, format_percent
 
-LONGEST_NAME = 60
 MAX_CLASSES = 40
 MAX_NAMED = 8
 MOST_COVERED = 0.5
@@ -16,7 +15,7 @@ MOST_COVERED = 0.5
 
 def class_counts(images: Mapping[str, int]) -> str:
     """Return the classes with their number of images: `2 classes: ant 15, bee 15.`"""
-    names = [f"{shorten_name(name, LONGEST_NAME)} {count:,}" for name, count in images.items()]
+    names = [f"{name_in_text(name)} {count:,}" for name, count in images.items()]
     return f"{format_count(len(names), 'class')}: {join_first(names, MAX_CLASSES, ', ')}."
 
 
@@ -74,7 +73,7 @@ def range_sentences(finding: Finding) -> Iterator[str]:
     if finding.state == "shown":
         images = int(finding.numbers["images"].value)
         share = format_percent(finding.numbers["share"].value)
-        example = shorten_name(finding.subject["example"], LONGEST_NAME)
+        example = name_in_text(finding.subject["example"])
         yield (
             f"{format_count(images, 'image')} {agree(images, 'uses', 'use')} at most {share} "
             f"of the range from black to white, such as {example}."

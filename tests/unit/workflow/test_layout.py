@@ -97,7 +97,11 @@ def test_columns_agree_with_the_modules_that_compute_them():
         *(f"train_{name}" for name in METRIC_NAMES),
         *(f"val_{name}" for name in METRIC_NAMES),
     )
-    assert set(layout.TABLES) == set(Tables.__annotations__) - {"choice", "environment"}
+    assert set(layout.TABLES) == set(Tables.__annotations__) - {
+        "choice",
+        "answer",
+        "environment",
+    }
     assert not set(REEF_FACTS) & set(layout.table_columns("images"))
 
 

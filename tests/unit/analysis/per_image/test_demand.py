@@ -5,7 +5,12 @@ import pandas as pd
 import pytest
 
 from resomap.analysis.findings.demand import demand_of_model
-from resomap.analysis.per_image.demand import compute_demand, demand_rows
+from resomap.analysis.per_image.demand import (
+    MAX_HARD_IMAGES,
+    compute_demand,
+    demand_rows,
+    hard_image_rows,
+)
 from resomap.analysis.predictions import Cell, Predictions
 
 MANIFEST = {"classes": ["cat", "dog"]}
@@ -57,3 +62,29 @@ def test_finding_has_the_ends_of_the_sweep():
     assert finding.numbers["never"].value == 0.25
     assert (finding.subject["smallest"], finding.subject["largest"]) == (24, 48)
     assert (finding.numbers["smallest"].value, finding.numbers["largest"].value) == (0.5, 0.25)
+
+
+def test_hard_images_are_those_that_need_most_in_every_seed():
+    first, second = [[0, 1, 0, 0, 0], [0, 0, 0, 1, 0]], [[0, 1, 1, 0, 0], [0, 1, 1, 1, 0]]
+    cells = ladder({24: first, 48: second, 96: [[1, 1, 1, 1, 0], [1, 1, 1, 1, 1]]})
+    rows = list(hard_image_rows(cells, MANIFEST))
+    # The last image is wrong at 96 px for one seed: no size is known to be enough for it.
+    assert [(row["index"], row["demand"], row["demand_highest"]) for row in rows] == [
+        (0, 96, 96),
+        (2, 48, 48),
+        (3, 24, 96),
+        (1, 24, 48),
+    ]
+    assert [row["class"] for row in rows] == ["cat", "cat", "dog", "dog"]
+    assert {row["n_seeds"] for row in rows} == {2}
+
+
+def test_hard_images_are_at_most_two_hundred_of_a_model():
+    right = [[0] * (MAX_HARD_IMAGES + 50)]
+    cells = ladder({24: right, 48: [[1] * (MAX_HARD_IMAGES + 50)]})
+    assert len(list(hard_image_rows(cells, MANIFEST))) == MAX_HARD_IMAGES
+
+
+def test_model_without_a_common_seed_has_no_hard_images():
+    cells = ladder({24: [[1, 0]], 48: [[1, 1]]}, seeds={24: (0,), 48: (1,)})
+    assert list(hard_image_rows(cells, MANIFEST)) == []

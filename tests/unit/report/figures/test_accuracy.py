@@ -6,7 +6,7 @@ import pytest
 
 from resomap.analysis.tables import Tables, read_tables
 from resomap.report.figures.accuracy import plot_accuracy_by_resolution, plot_train_test_matrix
-from resomap.report.figures.cost import plot_accuracy_by_cost
+from resomap.report.figures.trade_off import plot_accuracy_by_cost
 from tests.drawings import note_of
 from tests.synthetic import Sweep, aggregate
 

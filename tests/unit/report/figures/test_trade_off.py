@@ -7,7 +7,7 @@ import pytest
 from matplotlib import pyplot as plt
 
 from resomap.analysis.tables import Tables, read_tables
-from resomap.report.figures.cost import pareto_front, plot_accuracy_by_cost
+from resomap.report.figures.trade_off import pareto_front, plot_accuracy_by_cost
 from tests.synthetic import Sweep, aggregate
 
 
@@ -64,3 +64,24 @@ def test_legend_names_only_what_is_drawn(tables: Tables) -> None:
         plt.close(drawing.figure)
         assert names.count("best trade-offs (Pareto front)") == count
         assert not set(names) & {"chosen", "used until decided"}
+
+
+def test_excluded_and_disturbed_cells_are_marked(tables: Tables) -> None:
+    identity = {"eval_resolution": 24, "mode": "raw", "variant": None, "reason": "too slow"}
+    cell = {"family": "custom", "model": "tiny_cnn", "resolution": 24} | identity
+    other = cell | {"mode": "bn"}
+    marked = tables.choice | {"excluded": [cell, other]}
+    disturbed = tables.cells.assign(latency_valid=False)
+    drawing = plot_accuracy_by_cost(replace(tables, choice=marked, cells=disturbed), 0.95)
+    names = [text.get_text() for text in drawing.figure.axes[0].get_legend().get_texts()]
+    plt.close(drawing.figure)
+    rows = drawing.data[drawing.data["excluded"]]
+    assert list(zip(rows["model"], rows["resolution"], strict=True)) == [("tiny_cnn", 24)]
+    assert {"excluded by a limit", "latency marked invalid"} <= set(names)
+
+
+def test_latencies_have_intervals(tables: Tables) -> None:
+    data = plot_accuracy_by_cost(tables, 0.95).data
+    plt.close("all")
+    assert (data["latency_ms_low"] < data["latency_ms_p50"]).all()
+    assert (data["latency_ms_high"] > data["latency_ms_p50"]).all()

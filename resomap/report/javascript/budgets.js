@@ -1,0 +1,123 @@
+// Why a candidate cannot be chosen: the filters and the budgets, as `analysis/decision/budgets.py`
+// and `selection.py` apply them. The bounds come from answer.json.
+"use strict";
+
+(() => {
+  const COSTS = [
+    ["max_peak_memory_mib", "peak_memory_mib", "peak memory", "MiB"],
+    ["max_model_size_mib", "model_size_mib", "model size", "MiB"],
+    ["max_energy_j_per_image", "energy_j_per_image", "energy per image", "J"],
+    ["max_macs", "macs", "number of MACs", "MACs"],
+  ];
+  const FILTERS = [
+    ["models", "model", "its model is not selected"],
+    ["variants", "selected_by", "its variant is not selected"],
+    ["modes", "mode", "its mode is not selected"],
+  ];
+
+  // Return a number with significant digits, as Python's format `.3g`.
+  function general(value, digits = 6) {
+    if (!value) return "0";
+    const [mantissa, power] = value.toExponential(digits - 1).split("e");
+    const exponent = Number(power);
+    const trim = (text) => (text.includes(".") ? text.replace(/\.?0+$/, "") : text);
+    if (exponent >= -4 && exponent < digits) {
+      return trim(value.toFixed(Math.max(digits - 1 - exponent, 0)));
+    }
+    const size = String(Math.abs(exponent)).padStart(2, "0");
+    return `${trim(mantissa)}e${exponent < 0 ? "-" : "+"}${size}`;
+  }
+
+  function milliseconds(value) {
+    return value < 100 ? `${general(value, 3)} ms` : `${value.toFixed(0)} ms`;
+  }
+
+  function tooLow(name, [value, low], limit) {
+    const measured = `${name} ${value.toFixed(3)}`;
+    if (value < limit) return `${measured} is below ${general(limit)}`;
+    if (low === null || !(low < limit)) return null;
+    return `${measured} is not shown to reach ${general(limit)} (it may be ${low.toFixed(3)})`;
+  }
+
+  function tooHigh(name, [value, highest], limit, form) {
+    const measured = `${name} ${form(value)}`;
+    if (value > limit) return `${measured} is above ${form(limit)}`;
+    if (highest === null || !(highest > limit)) return null;
+    return `${measured} is not shown to keep ${form(limit)} (it may be ${form(highest)})`;
+  }
+
+  function failures(candidate, rules) {
+    const failed = candidate.failed_seeds;
+    if (failed <= rules.max_failed_seeds) return null;
+    const total = failed + candidate.seeds.length;
+    return `${failed} of ${total} seeds diverged or did not fit in memory`;
+  }
+
+  function accuracies(candidate, rules) {
+    const { min_accuracy: lowest, min_balanced_accuracy: balanced } = rules;
+    return (
+      (lowest !== null && tooLow("validation accuracy", candidate.accuracy, lowest)) ||
+      (balanced !== null && tooLow("balanced accuracy", candidate.balanced_accuracy, balanced)) ||
+      candidate.recall
+    );
+  }
+
+  function latency(candidate, rules) {
+    const limit = rules.max_latency_ms;
+    if (limit === null) return null;
+    if (candidate.latency_ms_p90 === null) return "its latency was not measured";
+    return tooHigh("p90 latency", candidate.latency_ms_p90, limit, milliseconds);
+  }
+
+  function cost(candidate, rules, [key, column, name, unit]) {
+    const limit = rules[key];
+    if (limit === null) return null;
+    if (candidate[column] === null) return `its ${name} was not measured`;
+    return tooHigh(name, candidate[column], limit, (value) => `${general(value, 4)} ${unit}`);
+  }
+
+  function evidence(candidate, rules) {
+    if (rules.alarms === "forbidden") {
+      if (candidate.alarm === null) return "its evidence was not examined";
+      if (candidate.alarm === "fires") return "the alarm about its evidence fires";
+    }
+    const limit = rules.min_localisation;
+    if (limit === null) return null;
+    const lowest = candidate.localisation;
+    if (lowest === null) return "its localisation was not measured";
+    if (!(lowest < limit)) return null;
+    return `localisation is not shown to reach ${general(limit)} (it may be ${lowest.toFixed(2)})`;
+  }
+
+  // Return which name of a candidate is not selected; null where all are.
+  function notSelected(candidate, selection) {
+    const found = FILTERS.find(
+      ([key, column]) => selection[key].length && !selection[key].includes(candidate[column]),
+    );
+    return found ? found[2] : null;
+  }
+
+  // Return why a candidate cannot be chosen, the first reason; null where it can.
+  function reason(candidate, rules, selection) {
+    return (
+      notSelected(candidate, selection) ||
+      failures(candidate, rules) ||
+      accuracies(candidate, rules) ||
+      latency(candidate, rules) ||
+      COSTS.reduce((found, budget) => found || cost(candidate, rules, budget), null) ||
+      evidence(candidate, rules) ||
+      null
+    );
+  }
+
+  // Return whether an invalid latency keeps a selected candidate from the budget.
+  function isSlowAndDisturbed(candidate, rules, selection) {
+    return (
+      candidate.latency_valid === false &&
+      !notSelected(candidate, selection) &&
+      Boolean(latency(candidate, rules))
+    );
+  }
+
+  resomap.budgets = { reason, isSlowAndDisturbed };
+})();
