@@ -16,6 +16,7 @@ SCRIPTS = (
     "javascript/tables.js",
     "javascript/candidates.js",
     "javascript/classes.js",
+    "javascript/copy.js",
 )
 """Files of this package, in the order in which the page runs them."""
 

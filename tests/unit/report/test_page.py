@@ -17,7 +17,6 @@ from resomap.analysis.facts import read_facts
 from resomap.analysis.tables import Tables, read_tables
 from resomap.cli import app
 from resomap.config import schema
-from resomap.config.load import load_config
 from resomap.report.catalogue import data_figure_names, figure_names
 from resomap.report.finding_lines import finding_lines
 from resomap.report.markup import inline_svg
@@ -27,9 +26,10 @@ from resomap.report.text.answer import answer_lines
 from tests.dataset_facts import copy_row
 from tests.drawings import draw_sweep
 from tests.recorded_sweeps import RecordedDirectory
+from tests.sweep_config import sweep_config
 from tests.synthetic import REPORT, Sweep, aggregate
 
-TRAINING = load_config(Path(__file__).parents[3] / "config").training
+TRAINING = sweep_config(Sweep()).training
 
 
 SWEEP = Sweep(resolutions=(24, 48), test=80, val=40, native=48, modes=("raw", "bn"))
@@ -42,10 +42,7 @@ def build(folder: Path, sweep: Sweep, name: str = "Reef") -> str:
         read_facts(folder / "data"),
         figures,
         experiment=schema.Experiment(name=name),
-        training=TRAINING,
-        report=REPORT,
-        seeds=sweep.seeds,
-        explain=True,
+        config=sweep_config(sweep),
         code="c0de",
     )
 
