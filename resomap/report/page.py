@@ -82,7 +82,7 @@ def build_page(
             **first_screen_data(tables),
             "candidates": candidate_words(),
             "charts": draw_charts(tables, shown, report.confidence),
-            "cell-cards": cell_cards(tables, cells, report.confidence),
+            "cell-cards": cell_cards(tables, candidates, report.confidence),
             **browser.blocks,
         },
     }

@@ -366,14 +366,15 @@ def test_charts_page(snapshot: Any) -> None:
     sections = {
         "label": charts.chart_label("A title"),
         "table": [charts.table_summary(1), charts.table_summary(1204)],
-        "pointer": charts.POINTER,
+        "pointer": [charts.POINTER, charts.DOWNLOAD],
         "trade-off": [
             charts.trade_off_note(0.95, "chosen"),
             charts.trade_off_note(0.9, None),
             charts.OTHER_LIMITS,
         ],
         "accuracy": [
-            charts.accuracy_note(0.95, 0.125, is_drawn=drawn) for drawn in (True, False)
+            charts.accuracy_note(0.95, 0.125, is_drawn=shown, has_runs=shown)
+            for shown in (True, False)
         ],
         "matrix": charts.matrix_note(0.125),
         "cost": charts.cost_note(),
