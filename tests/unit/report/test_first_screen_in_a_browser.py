@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page
 
 from resomap.analysis.tables import read_tables
 from resomap.report.text.candidate import accuracy_interval, describe_difference
+from resomap.report.text.format import escape_unseen
 from resomap.report.text.page.first_screen import first_screen
 from resomap.system.files import write_text
 from resomap.text import format_milliseconds, format_number, format_points
@@ -124,6 +125,13 @@ def test_page_writes_numbers_as_python(page: Page) -> None:
     call = "([name, lists]) => lists.map(list => resomap.format[name](...list))"
     for name, expected in formats.items():
         assert page.evaluate(call, [name, arguments[name]]) == list(expected), name
+
+
+def test_page_escapes_unseen_characters_as_python(page: Page) -> None:
+    text = " ".join(map(chr, [*range(0x300), *range(0x600, 0x620), *range(0x2000, 0x2070)]))
+    assert page.evaluate("text => resomap.format.escapeUnseen(text)", text) == escape_unseen(
+        text
+    )
 
 
 def test_limit_changes_answer_reasons_and_command(page: Page, folder: Path) -> None:
