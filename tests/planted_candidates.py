@@ -10,7 +10,6 @@ from resomap.analysis.decision.candidates import Candidate
 from resomap.analysis.decision.latencies import Latency
 from resomap.analysis.predictions import Cell, Predictions
 
-SEEDS = (0, 1, 2)
 CLASSES = tuple(f"class{number}" for number in range(10))
 ALARMS = ("silent", "silent", "fires", None)
 
@@ -21,6 +20,8 @@ class PlantedSweep:
 
     models: int = 2
     sizes: tuple[int, ...] = (16, 32, 64)
+    seeds: tuple[int, ...] = (0, 1, 2)
+    skill: float = 0.9
     val: int = 300
     test: int = 500
     rng: int = 0
@@ -37,8 +38,9 @@ class PlantedSweep:
             for place, px in enumerate(self.sizes):
                 cell = Cell("custom", f"net{model}", px)
                 # One cell has lost a seed, and the runs of another are from another machine.
-                seeds = SEEDS[: 2 if (model, place) == (0, 0) else 3]
-                skill = 0.9 + 0.2 * model + 0.35 * place + random.normal(0, 0.08)
+                lost = int((model, place) == (0, 0) and len(self.seeds) > 1)
+                seeds = self.seeds[: len(self.seeds) - lost]
+                skill = self.skill + 0.2 * model + 0.35 * place + random.normal(0, 0.08)
                 away = self.sizes[place - 1]
                 splits = [
                     _predict(cell, away, seeds, skill, each, random)
@@ -46,7 +48,7 @@ class PlantedSweep:
                 ]
                 device = "other" if (model, place) == (1, 1) else "cpu"
                 evidence: dict[str, Any] = {
-                    "failed_seeds": len(SEEDS) - len(seeds),
+                    "failed_seeds": lost,
                     "alarm": ALARMS[int(random.integers(len(ALARMS)))],
                     "facts": {seed: {"device": device, "steps": 100} for seed in seeds},
                 }

@@ -27,11 +27,7 @@ from resomap.analysis.decision.budgets import (
 )
 from resomap.analysis.decision.candidates import Candidate
 from resomap.analysis.decision.choice import ChoiceRecord, beats_majority
-from resomap.analysis.decision.comparison import (
-    MIN_TEST_IMAGES,
-    cheaper_candidates,
-    contrast_candidates,
-)
+from resomap.analysis.decision.comparison import cheaper_candidates, contrast_candidates
 from resomap.analysis.decision.confounds import confound_classes
 from resomap.analysis.decision.contrasts import Contrasts
 from resomap.analysis.decision.selection import variant_of
@@ -65,7 +61,6 @@ def answer_tables(
         "baseline": choice["baseline"],
         "needed": choice["needed"],
         "images": _count_images(networks),
-        "min_test_images": MIN_TEST_IMAGES,
         "networks": [_network(one, check, accuracies) for one in networks],
         "candidates": [
             {"network": numbers[one.evaluated], "rank": rank, **_costs(one, check)}

@@ -14,9 +14,6 @@ from resomap.analysis.decision.latencies import shown_cheaper
 from resomap.analysis.statistics import TINY, Interval
 from resomap.workflow.predictions import RAW
 
-# With one image the variance between images is unknown.
-MIN_TEST_IMAGES = 2
-
 
 @dataclass(frozen=True)
 class Comparison:
@@ -120,8 +117,8 @@ def rank_candidates(
     validation images do both.
     """
     val = contrast_candidates(candidates, "val")
-    images = min(one.test_correct.shape[1] for one in candidates)
-    test = contrast_candidates(candidates, "test") if images >= MIN_TEST_IMAGES else None
+    has_test = min(one.test_correct.shape[1] for one in candidates) > 1
+    test = contrast_candidates(candidates, "test") if has_test else None
     cheaper = cheaper_candidates(candidates, confidence)
     error = 1 - confidence
     ranks = [one.rank for one in candidates]

@@ -27,15 +27,22 @@
     return (first, second) => counts[classes[first]][classes[second]];
   }
 
-  // Return the function that gives whether two candidates differ in a fact.
-  function differing({ classes, differ }) {
-    const pairs = new Set(differ.flatMap(([a, b]) => [`${a} ${b}`, `${b} ${a}`]));
-    return (first, second) => pairs.has(`${classes[first]} ${classes[second]}`);
+  // Return a fact that differs: the class of each candidate, and which classes differ.
+  function decodeConfound({ name, classes, differ }) {
+    const rows = [];
+    for (const [first, second] of differ) {
+      (rows[first] ??= new Set()).add(second);
+      (rows[second] ??= new Set()).add(first);
+    }
+    const differs = (first, second) => Boolean(rows[first]?.has(second));
+    return { name, classes, differs };
   }
 
   function decodeContrasts(split, answer, shared) {
     const table = answer.contrasts[split];
     const count = answer.networks.length;
+    const before = (row) => row * count - (row * (row + 1)) / 2;
+    const offsets = answer.networks.map((_, row) => before(row) - row - 1);
     return {
       means: table.means,
       unit_variance: table.unit_variance,
@@ -46,10 +53,9 @@
       shared,
       seeds: answer.networks.map((network) => network.seeds),
       asTrained: answer.networks.map((network) => network.as_trained),
+      // Return where the arrays have a pair.
       pair(first, second) {
-        const low = Math.min(first, second);
-        const high = Math.max(first, second);
-        return low * count - (low * (low + 1)) / 2 + high - low - 1;
+        return first < second ? offsets[first] + second : offsets[second] + first;
       },
     };
   }
@@ -68,7 +74,7 @@
       ...answer,
       candidates,
       contrasts,
-      confounds: answer.confounds.map(({ name, ...rest }) => ({ name, has: differing(rest) })),
+      confounds: answer.confounds.map(decodeConfound),
       isCheaper(first, second) {
         const bit = first * candidates.length + second;
         return Boolean((bits[bit >> 3] >> (bit & 7)) & 1);

@@ -1,5 +1,5 @@
-// Why a candidate cannot be chosen: the filters and the budgets, as `analysis/decision/budgets.py`
-// and `selection.py` apply them. The bounds come from answer.json.
+// Why a candidate cannot be chosen: filters and budgets, as `analysis/decision/budgets.py` and
+// `selection.py` apply them. The bounds come from answer.json.
 "use strict";
 
 (() => {
@@ -57,7 +57,8 @@
     const { min_accuracy: lowest, min_balanced_accuracy: balanced } = rules;
     return (
       (lowest !== null && tooLow("validation accuracy", candidate.accuracy, lowest)) ||
-      (balanced !== null && tooLow("balanced accuracy", candidate.balanced_accuracy, balanced)) ||
+      (balanced !== null &&
+        tooLow("balanced accuracy", candidate.balanced_accuracy, balanced)) ||
       candidate.recall
     );
   }
@@ -86,7 +87,8 @@
     const lowest = candidate.localisation;
     if (lowest === null) return "its localisation was not measured";
     if (!(lowest < limit)) return null;
-    return `localisation is not shown to reach ${general(limit)} (it may be ${lowest.toFixed(2)})`;
+    const reached = `localisation is not shown to reach ${general(limit)}`;
+    return `${reached} (it may be ${lowest.toFixed(2)})`;
   }
 
   // Return which name of a candidate is not selected; null where all are.

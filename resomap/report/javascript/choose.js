@@ -97,19 +97,26 @@
   function findConfounds(table, members, accepted) {
     const prevented = members.map(() => false);
     const names = [];
-    for (const { name, has } of table.confounds) {
+    for (const { name, classes, differs } of table.confounds) {
+      const present = [...new Set(members.map((member) => classes[member]))];
+      const found = new Set(
+        present.filter((one) => present.some((other) => differs(one, other))),
+      );
+      if (!found.size) continue;
       const isAccepted = accepted.includes(name);
-      let isFound = false;
+      names.push({ name, accepted: isAccepted });
       members.forEach((member, cell) => {
-        const differs = members.some((other) => has(member, other));
-        isFound ||= differs;
-        prevented[cell] ||= differs && !isAccepted;
+        prevented[cell] ||= !isAccepted && found.has(classes[member]);
       });
-      if (isFound) names.push({ name, accepted: isAccepted });
     }
-    const between = (first, second) =>
-      table.confounds.filter(({ has }) => has(first, second)).map(({ name }) => name);
-    return { names, prevented, between };
+    return { names, prevented };
+  }
+
+  // Return the names of the facts that two candidates differ in.
+  function confoundsBetween(table, first, second) {
+    return table.confounds
+      .filter(({ classes, differs }) => differs(classes[first], classes[second]))
+      .map(({ name }) => name);
   }
 
   function statusOf(ranking, comparisons) {
@@ -211,11 +218,11 @@
       frugal: { ...summaryOf(frugal), at_most: ranking.shownWithin[frugal] },
       runner_up: summaryOf(runnerUpOf(ranking, choice)),
       regret: regretOf(ranking, choice, rules.confidence),
-      tested_on: ranking.isTested ? "test" : "val",
+      tested_on: "test",
       comparisons: comparisons.map(({ cell, ...rest }) => ({
         ...identity(candidateOf(cell)),
         ...rest,
-        confounds: confounds.between(allowed[cell], allowed[ranking.best]),
+        confounds: confoundsBetween(table, allowed[cell], allowed[ranking.best]),
         latency_ms_p50: candidateOf(cell).latency_ms_p50,
       })),
       confounds: confounds.names,
@@ -228,9 +235,10 @@
     };
   }
 
-  // Return the record of the choice, with the fields of choice.json, for other limits than those of
-  // the sweep: budgets, `alarms`, `attitude`, `max_failed_seeds`, and lists of names by which
-  // candidates are selected. A limit that is left out is that of the sweep, and null is none.
+  // Return the record of the choice, with the fields of choice.json, for other limits than
+  // those of the sweep: budgets, `alarms`, `attitude`, `max_failed_seeds`, and lists of names
+  // that select candidates (`models`, `variants`, `modes`). A limit that is left out is that of
+  // the sweep, null is none, and an empty list selects all.
   resomap.choose = (limits = {}) => {
     const table = resomap.answerTable();
     const rules = applyLimits(table.rules, limits);

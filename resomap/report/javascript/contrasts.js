@@ -1,5 +1,6 @@
-// Differences between the accuracies of all pairs of candidates, as `analysis/decision/contrasts.py`
-// and `analysis/statistics.py` compute them. Matrices are flat arrays, row by row.
+// Differences between the accuracies of all pairs of candidates, computed as in
+// `analysis/decision/contrasts.py` and `analysis/statistics.py`. Matrices
+// are flat arrays, row by row.
 "use strict";
 
 (() => {
@@ -8,47 +9,78 @@
   const TINY = 1e-12;
   const MOST_DF = 1e9;
 
-  // Pool what seeds add to the variance of differences; null when no pair shares two seeds.
-  // `pairs` has a record per pair of the reference, `size` is the number of its cells.
-  function fitPool(pairs, size) {
-    const { df, between, alone, units } = pairs;
-    const count = df.length;
-    if (!count) return null;
-    let excess = 0;
-    let weighted = 0;
-    let squares = 0;
-    let sum = 0;
-    for (let pair = 0; pair < count; pair++) {
-      excess += df[pair] * (between[pair] - alone[pair]);
-      weighted += df[pair] * between[pair];
-      squares += df[pair] * between[pair] ** 2;
-      sum += df[pair];
-    }
-    let best = null;
-    for (const [position, power] of POWERS.entries()) {
-      const scale = units.map(([first, second]) => first ** power + second ** power);
-      let total = 0;
-      for (let pair = 0; pair < count; pair++) total += df[pair] * scale[pair];
-      const level = Math.max(excess / total, 0);
-      let misfit = position ? LIKELIER : 0;
-      for (let pair = 0; pair < count; pair++) {
-        const expected = Math.max(alone[pair] + level * scale[pair], TINY);
-        misfit += df[pair] * (Math.log(expected) + between[pair] / expected);
+  // The variances of the pairs of cells that share two seeds or more, and the sums over them.
+  class KnownPairs {
+    constructor(contrasts) {
+      const { reference, table } = contrasts;
+      const most = (reference.length * (reference.length - 1)) / 2;
+      this.size = reference.length;
+      this.count = 0;
+      for (const name of ["df", "between", "alone"]) this[name] = new Float64Array(most);
+      this.first = new Uint16Array(most);
+      this.second = new Uint16Array(most);
+      for (let later = 1; later < reference.length; later++) {
+        for (let earlier = 0; earlier < later; earlier++) {
+          const [first, second] = [reference[earlier], reference[later]];
+          if (contrasts.isKnown(first, second)) this.add(contrasts, table, first, second);
+        }
       }
-      if (!best || misfit < best.misfit) best = { misfit, level, power, total };
     }
-    // Fewer degrees of freedom where the variances are unlike.
-    const alike = (weighted ** 2 / squares) * (1 + 2 / (sum / count));
-    const effective = squares === 0 ? sum : Math.min(sum, alike);
-    // The differences of K cells are sums of K - 1 independent ones.
-    const df0 = Math.min((size - 1) / count, 1) * effective;
-    const levelVariance = (2 * weighted ** 2) / df0 / best.total ** 2;
-    return { level: best.level, power: best.power, levelVariance };
+
+    add(contrasts, table, first, second) {
+      const pair = contrasts.pair(first, second);
+      const at = this.count++;
+      this.df[at] = contrasts.shared(first, second) - 1;
+      this.between[at] = table.between[pair];
+      this.alone[at] = table.alone[pair];
+      this.first[at] = first;
+      this.second[at] = second;
+    }
+
+    sum(value) {
+      let sum = 0;
+      for (let at = 0; at < this.count; at++) sum += this.df[at] * value(at);
+      return sum;
+    }
+
+    // Return how well the excess fits as `level` times the variance of one image to a power.
+    fit(units, power) {
+      const scales = units.map((unit) => unit ** power);
+      const scale = (at) => scales[this.first[at]] + scales[this.second[at]];
+      const total = this.sum(scale);
+      const level = Math.max(this.sum((at) => this.between[at] - this.alone[at]) / total, 0);
+      const misfit = this.sum((at) => {
+        const expected = Math.max(this.alone[at] + level * scale(at), TINY);
+        return Math.log(expected) + this.between[at] / expected;
+      });
+      return { level, power, total, misfit };
+    }
+
+    // Return the degrees of freedom of the sum of all variances.
+    effectiveDf(weighted) {
+      const sum = this.sum(() => 1);
+      const squares = this.sum((at) => this.between[at] ** 2);
+      if (squares === 0) return sum;
+      return Math.min(sum, (weighted ** 2 / squares) * (1 + 2 / (sum / this.count)));
+    }
+
+    // Pool what seeds add to the variance of differences; null without a pair.
+    fitPool(units) {
+      if (!this.count) return null;
+      const fits = POWERS.map((power) => this.fit(units, power));
+      for (const other of fits.slice(1)) other.misfit += LIKELIER;
+      const best = fits.reduce((least, fit) => (fit.misfit < least.misfit ? fit : least));
+      const weighted = this.sum((at) => this.between[at]);
+      // The differences of K cells are sums of K - 1 independent ones.
+      const df = Math.min((this.size - 1) / this.count, 1) * this.effectiveDf(weighted);
+      const levelVariance = (2 * weighted ** 2) / df / best.total ** 2;
+      return { level: best.level, power: best.power, levelVariance };
+    }
   }
 
   // All differences between K candidates on one split: row minus column.
   class Contrasts {
-    // `table` has the split of answer.json, decoded, and `networks` the number of the network of
+    // `table` has a split of answer.json, decoded, and `networks` the number of the network of
     // each candidate.
     constructor(table, networks) {
       this.size = networks.length;
@@ -63,7 +95,7 @@
       const trained = [...networks.keys()].filter((cell) => table.asTrained[networks[cell]]);
       // Networks away from their size may vary far more than where they were trained.
       this.reference = trained.length > 1 ? trained : [...networks.keys()];
-      this.pool = fitPool(this.referencePairs(), this.reference.length);
+      this.pool = new KnownPairs(this).fitPool(this.units);
       this.computeErrors();
     }
 
@@ -79,21 +111,6 @@
     // Return whether two candidates share two seeds or more.
     isKnown(first, second) {
       return first !== second && this.shared(first, second) > 1;
-    }
-
-    referencePairs() {
-      const pairs = { df: [], between: [], alone: [], units: [] };
-      this.reference.forEach((second, position) => {
-        for (const first of this.reference.slice(0, position)) {
-          if (!this.isKnown(first, second)) continue;
-          const pair = this.pair(first, second);
-          pairs.df.push(this.shared(first, second) - 1);
-          pairs.between.push(this.table.between[pair]);
-          pairs.alone.push(this.table.alone[pair]);
-          pairs.units.push([this.units[first], this.units[second]]);
-        }
-      });
-      return pairs;
     }
 
     excess(first, second) {
@@ -130,7 +147,7 @@
       return parts;
     }
 
-    // Compute standard errors, degrees of freedom and what seeds add to the squares (K x K each).
+    // Compute standard errors, degrees of freedom and what seeds add to the squares (K x K).
     computeErrors() {
       const { size, pool, table } = this;
       this.errors = new Float64Array(size * size);

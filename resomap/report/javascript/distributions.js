@@ -6,8 +6,8 @@
   const PRECISION = 1e-16;
   // From so many degrees of freedom on the continued fraction loses digits.
   const NEARLY_NORMAL = 1e5;
-  // Nodes of an interpolation in 1 / df, and where its pieces begin: quantiles turn faster for few
-  // degrees of freedom.
+  // Nodes of an interpolation in 1 / df, and where its pieces begin: quantiles turn faster for
+  // few degrees of freedom.
   const NODES = 20;
   const PIECES = [0, 1 / 64, 1 / 16, 1 / 4, 1 / 2, 1];
 
@@ -102,7 +102,7 @@
     if (df > NEARLY_NORMAL) return normalTail(normalise(t, df));
     const a = df / 2;
     const square = (t * t) / df;
-    // x^a (1 - x)^(1/2) / B(a, 1/2) with x = df / (df + t^2), without cancellation for large df.
+    // x^a (1 - x)^(1/2) / B(a, 1/2) with x = df / (df + t^2): no cancellation for large df.
     const front =
       Math.exp(logGammaStep(a) - (a + 0.5) * Math.log1p(square)) *
       Math.sqrt(square / Math.PI);

@@ -1,5 +1,5 @@
-// The certificate and the comparisons with the best candidate, as `analysis/decision/certificate.py`
-// and `comparison.py` make them.
+// The certificate and the comparisons with the best candidate, made as in
+// `analysis/decision/certificate.py` and `comparison.py`.
 "use strict";
 
 (() => {
@@ -44,8 +44,8 @@
     for (const rival of rivals) {
       if (rival === cell) continue;
       const at = rival * val.size + cell;
-      const highest = val.means[rival] - val.means[cell] + quantile(val.df[at]) * val.errors[at];
-      if (highest >= 0) contenders.push(val.means[rival]);
+      const lead = val.means[rival] - val.means[cell];
+      if (lead + quantile(val.df[at]) * val.errors[at] >= 0) contenders.push(val.means[rival]);
     }
     const lead = Math.max(val.means[cell] - median(contenders), 0);
     return (other) => {
@@ -76,10 +76,8 @@
       this.isCheaper = (first, second) => table.isCheaper(members[first], members[second]);
       const networks = members.map((member) => table.candidates[member].network);
       this.val = new resomap.Contrasts(table.contrasts.val, networks);
-      this.isTested = table.images.test >= table.min_test_images;
-      this.test = this.isTested
-        ? new resomap.Contrasts(table.contrasts.test, networks)
-        : this.val;
+      // A single test image is all of one class, which no network beats: there are always more.
+      this.test = new resomap.Contrasts(table.contrasts.test, networks);
       this.ranks = members.map((member) => table.candidates[member].rank);
       this.certify(prevented);
     }
@@ -98,14 +96,12 @@
       this.shownWithin = members.map((_, cell) =>
         largestDeficit(val, cell, this.error / members.length),
       );
-      if (this.isTested) {
-        const rivals = [...members.keys()].filter(
-          (cell) => cell === this.best || this.isCheaper(cell, this.best),
-        );
-        for (const cell of this.sequence) {
-          const luck = expectedLuck(val, test, cell, rivals);
-          this.shownWithin[cell] = largestDeficit(test, cell, this.error, luck);
-        }
+      const rivals = [...members.keys()].filter(
+        (cell) => cell === this.best || this.isCheaper(cell, this.best),
+      );
+      for (const cell of this.sequence) {
+        const luck = expectedLuck(val, test, cell, rivals);
+        this.shownWithin[cell] = largestDeficit(test, cell, this.error, luck);
       }
       this.passed = 0;
       for (const cell of this.sequence) {

@@ -14,9 +14,11 @@ from playwright.sync_api import Browser, Page
 from scipy import stats
 from typer.testing import CliRunner
 
-from resomap.analysis.accuracies import compute_accuracies
+from resomap import choosing
+from resomap.analysis.accuracies import Accuracies, compute_accuracies
 from resomap.analysis.decision import inputs
 from resomap.analysis.decision.answer_tables import AnswerTables, answer_tables
+from resomap.analysis.decision.candidates import Candidate
 from resomap.analysis.decision.choice import choose
 from resomap.analysis.decision.inputs import Progress, SweepInputs, read_inputs
 from resomap.cli import app
@@ -26,7 +28,7 @@ from resomap.workflow.lifecycle import read_run_config
 from tests.browser import open_page, start_chromium
 from tests.planted_candidates import CLASSES, PlantedSweep
 from tests.recorded_sweeps import RecordedDirectory, small_sweep
-from tests.synthetic import write_tables_of
+from tests.synthetic import report_rules, write_tables_of
 
 Limits = dict[str, Any]
 # What the page leaves out of the record: it has the advice of the sweep at its own limits alone.
@@ -79,15 +81,17 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> AnsweredSweep:
     grid = RecordedDirectory(tmp_path_factory.mktemp("planted"), smallest, {"report": RULES})
     rules = read_run_config(grid.write()).report
     candidates = PlantedSweep().draw()
-    splits = (
-        {one.cell: one.val for one in candidates},
-        {one.cell: one.test for one in candidates},
-    )
-    accuracies = compute_accuracies(*splits, rules.confidence)
+    accuracies = accuracies_of(candidates, rules.confidence)
     record = choose(candidates, rules, CLASSES, accuracies)
     answer = answer_tables(candidates, rules, CLASSES, accuracies, record)
     found = SweepInputs(candidates, accuracies, CLASSES, Progress(18, 18, 0), [])
     return AnsweredSweep(grid.path, found, json.loads(json.dumps(answer, allow_nan=False)))
+
+
+def accuracies_of(candidates: Sequence[Candidate], confidence: float) -> Accuracies:
+    """Return the accuracies of the cells of candidates."""
+    val = {one.cell: one.val for one in candidates}
+    return compute_accuracies(val, {one.cell: one.test for one in candidates}, confidence)
 
 
 def straddling_limits(answer: AnswerTables, count: int) -> list[Limits]:
@@ -105,8 +109,7 @@ def straddling_limits(answer: AnswerTables, count: int) -> list[Limits]:
     for column in ("peak_memory_mib", "model_size_mib", "macs", "energy_j_per_image"):
         known = sorted({one[column][1] for one in answer["candidates"] if one[column]})
         if known:
-            suffix = column.removesuffix("")
-            limits += [{f"max_{suffix}": known[len(known) // 2]}, {f"max_{suffix}": known[0]}]
+            limits += [{f"max_{column}": known[place]} for place in (0, len(known) // 2)]
     return limits + _filters(answer)
 
 
@@ -179,7 +182,10 @@ def compare(
     page: Page, sweep: AnsweredSweep, every: Sequence[Limits], monkeypatch: pytest.MonkeyPatch
 ) -> set[tuple[str, str]]:
     """Compare the page with its commands for every limits; returns the distinct answers."""
+    config = read_run_config(sweep.directory)
+    # Read once: both take longer than everything else of an answer.
     monkeypatch.setattr(inputs, "read_inputs", lambda *_: sweep.found)
+    monkeypatch.setattr(choosing, "read_run_config", lambda _: config)
     answers = set()
     for limits, found in zip(
         every, page.evaluate("all => all.map(resomap.choose)", every), strict=True
@@ -211,6 +217,34 @@ def test_page_and_command_agree_where_limits_straddle_bounds(
         assert opened.logged == []
     assert len(limits) >= 50
     assert len(answers) >= 8
+
+
+@pytest.mark.parametrize(
+    ("shape", "status"),
+    [
+        ({"seeds": (0,)}, "chosen"),
+        ({"seeds": (0, 1), "models": 1, "sizes": (16, 64)}, "chosen"),
+        ({"test": 1, "skill": 3.0}, "nothing learned"),
+        ({"skill": -3.0}, "nothing learned"),
+        ({"models": 0}, "none"),
+        ({"models": 3, "rng": 5, "val": 2000, "test": 4000}, "chosen"),
+    ],
+    ids=["one seed", "few cells", "one test image", "nothing learned", "empty", "larger"],
+)
+def test_page_and_rule_agree_for_sweep(
+    shape: dict[str, Any], status: str, browser: Browser, tmp_path: Path
+) -> None:
+    candidates = PlantedSweep(**shape).draw()
+    rules = report_rules(max_failed_seeds=1, accept_confounds=("device",))
+    accuracies = accuracies_of(candidates, rules.confidence)
+    record = choose(candidates, rules, CLASSES, accuracies)
+    answer = answer_tables(candidates, rules, CLASSES, accuracies, record)
+    with open_page(browser, write_page(tmp_path, answer)) as opened:
+        found = opened.page.evaluate("() => resomap.choose()")
+    assert (
+        list(differences(comparable(json.loads(json.dumps(record))), comparable(found))) == []
+    )
+    assert record["status"] == status
 
 
 def test_t_quantiles_of_page_are_those_of_scipy(browser: Browser, tmp_path: Path) -> None:

@@ -61,6 +61,19 @@ def test_subset_keeps_numbers_of_all() -> None:
     assert some.interval(0, 1, 0.9) == contrasts.interval(3, 1, 0.9)
 
 
+def test_pair_has_same_variances_whichever_cells_are_compared() -> None:
+    cells, seeds = draw_cells(7, 3, 333, luck=0.2), [(0, 1, 2)] * 6 + [(0, 1)]
+    cells[6] = cells[6][:2]
+    every = contrast_cells(cells, seeds)
+    some = [6, 1, 4]
+    alone = contrast_cells([cells[one] for one in some], [seeds[one] for one in some])
+    pairs = np.ix_(some, some)
+    # The page computes with the numbers of all pairs, so they have to be the same to the bit.
+    assert (alone.image_variance == every.image_variance[pairs]).all()
+    for name in ("count", "between", "alone"):
+        assert (getattr(alone.of_seeds, name) == getattr(every.of_seeds, name)[pairs]).all()
+
+
 def test_half_widths_are_symmetric_and_grow_with_confidence() -> None:
     contrasts = contrast_cells(draw_cells(4, 2, 300), [(0, 1)] * 4)
     wide, narrow = contrasts.half_widths(0.01), contrasts.half_widths(0.1)
