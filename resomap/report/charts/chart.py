@@ -128,6 +128,7 @@ def _configure(marks: Any) -> Any:
     upright |= {"titleBaseline": "bottom", "titleY": -10}
     return (
         marks.configure(background="transparent", font=FONT, padding=4, aria=False)
+        .configure_mark(aria=False)
         .configure_axis(**axis, titleFontWeight="normal")
         .configure_axisY(**upright)
         .configure_view(stroke=None)
