@@ -9,7 +9,7 @@ import pandas as pd
 
 from resomap.report.figures.style import INK, MUTED, model_style
 from resomap.report.markup import CSS_COLOURS
-from resomap.report.text.charts import DOWNLOAD, POINTER, chart_label, table_summary
+from resomap.report.text.page.charts import DOWNLOAD, POINTER, chart_label, table_summary
 
 Row = dict[str, Any]
 ROWS = "rows"
@@ -128,6 +128,7 @@ def _configure(marks: Any) -> Any:
     upright |= {"titleBaseline": "bottom", "titleY": -10}
     return (
         marks.configure(background="transparent", font=FONT, padding=4, aria=False)
+        .configure_mark(aria=False)
         .configure_axis(**axis, titleFontWeight="normal")
         .configure_axisY(**upright)
         .configure_view(stroke=None)

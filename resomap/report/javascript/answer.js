@@ -28,17 +28,6 @@
     find("why-not").hidden = items.length === 0;
   }
 
-  // Without the clipboard, as on a page opened from a file, the text is selected instead.
-  async function copy(code, button) {
-    try {
-      await navigator.clipboard.writeText(code.textContent);
-      button.textContent = words.copied;
-    } catch {
-      getSelection().selectAllChildren(code);
-      button.textContent = words.selected;
-    }
-  }
-
   // The command that gives the same answer, and the advice that the page cannot compute.
   function writeCommand(record, isOwn) {
     const place = find("answer-command");
@@ -46,7 +35,9 @@
     if (isOwn) return;
     const code = element("code", {}, record.command);
     const button = element("button", { type: "button" }, words.copy);
-    button.addEventListener("click", () => copy(code, button));
+    button.addEventListener("click", async () => {
+      button.textContent = (await resomap.copy(code)) ? words.copied : words.selected;
+    });
     const isProvisional = Boolean(record.provisional_advice);
     const needed = isProvisional ? format.candidate(record.needed) : "";
     const lead = isProvisional ? words.provisional.replace("{needed}", () => needed) : words.command;
