@@ -9,6 +9,15 @@ SCHEMES = ("light", "dark")
 WIDTHS = (1280, 360)
 # The area of A4 inside the margins that Chromium prints with, in CSS pixels.
 PAPER = {"width": 718, "height": 1047}
+# Charts are drawn when a reader comes near them.
+VISIT_FIGURES = """
+async () => {
+  for (const figure of document.querySelectorAll("figure")) {
+    figure.scrollIntoView();
+    await new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve, 0)));
+  }
+}
+"""
 OVERFLOW = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 # Texts and figures that nobody sees: those that a screen hides on purpose are named in `hidden`.
 UNSEEN = """
@@ -18,8 +27,9 @@ UNSEEN = """
   .filter(element => !element.checkVisibility({ visibilityProperty: true }))
   .map(element => element.outerHTML.slice(0, 100))
 """
+# Names and heads of columns that are also buttons read as text where no script runs.
 CONTROLS = """
-() => [...document.querySelectorAll("button, input, select, textarea")]
+() => [...document.querySelectorAll("button:not(.sort, .cell-link), input, select, textarea")]
   .filter(control => control.checkVisibility())
   .map(control => control.outerHTML.slice(0, 100))
 """
@@ -34,6 +44,7 @@ FIGURE_HEIGHTS = """
 
 def serious_violations(page: Page) -> list[str]:
     """Return the serious and critical violations that axe-core finds, with their elements."""
+    page.evaluate(VISIT_FIGURES)
     violations: list[dict[str, Any]] = Axe().run(page).response["violations"]
     return [
         f"{violation['id']}: {node['html'][:200]} at {node['target']}"

@@ -6,16 +6,15 @@ from typing import Any
 from resomap.analysis.facts import read_facts
 from resomap.analysis.tables import read_tables
 from resomap.config import schema
-from resomap.config.load import load_config
 from resomap.report.page import build_page
 from resomap.system import files
 from resomap.workflow.checked_tables import read_table
 from resomap.workflow.layout import table_columns
 from tests.dataset_facts import copy_row
 from tests.drawings import draw_tables
-from tests.synthetic import REPORT, Sweep, write_results, write_tables_of
+from tests.sweep_config import sweep_config
+from tests.synthetic import Sweep, write_results, write_tables_of
 
-TRAINING = load_config(Path(__file__).parents[1] / "config").training
 RUNS = "window.hostile = 1"
 """What a hostile name runs where it is taken for more than text."""
 LONG = "a very long name " * 20
@@ -38,10 +37,7 @@ def page_of(
     """Return the page of the results and tables in `folder`."""
     arguments = {
         "experiment": schema.Experiment(name=name),
-        "training": TRAINING,
-        "report": REPORT,
-        "seeds": sweep.seeds,
-        "explain": True,
+        "config": sweep_config(sweep),
         "code": "c0de",
     }
     tables, facts = read_tables(folder / "tables"), read_facts(folder / "data")

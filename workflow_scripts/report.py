@@ -5,6 +5,7 @@ from pathlib import Path
 from resomap.analysis.facts import read_facts
 from resomap.analysis.tables import read_tables
 from resomap.entry.arguments import run_entry_point
+from resomap.report.method import SweepConfig
 from resomap.report.page import build_page
 from resomap.system.files import write_text
 from resomap.workflow.jobs import BuildReport
@@ -23,10 +24,17 @@ def main(
         read_facts(data.parent),
         figures,
         experiment=job.experiment,
-        training=job.training,
-        report=job.report,
-        seeds=job.seeds,
-        explain=job.explain,
+        config=SweepConfig(
+            data=job.data,
+            models=job.models,
+            resolutions=job.resolutions,
+            seeds=job.seeds,
+            training=job.training,
+            evaluation=job.evaluation,
+            explainability=job.explainability,
+            profiling=job.profiling,
+            report=job.report,
+        ),
         code=job.code,
     )
     write_text(report, page)

@@ -7,9 +7,9 @@ import pandas as pd
 
 from resomap.analysis.findings.evidence import evidence_alarms
 from resomap.analysis.tables import Tables
-from resomap.report.tables import is_cell_as_trained
-from resomap.report.text import cell_card
 from resomap.report.text.evidence import alarm_sentences
+from resomap.report.text.page import cell_card
+from resomap.workflow.predictions import RAW
 
 CELL = ["family", "model", "resolution"]
 MAX_CLASSES = 5
@@ -18,21 +18,21 @@ Record = dict[str, Any]
 
 
 def cell_cards(
-    tables: Tables, cells: Sequence[Mapping[Any, Any]], confidence: float
+    tables: Tables, candidates: Sequence[Record], confidence: float
 ) -> dict[str, Any]:
-    """Return the heads of the tables on a card, and a card for each of `cells` (`cell_table`)."""
+    """Return the words of a card, and a card for each cell; `candidates` as `candidate_table`."""
     by_cell = {
         name: dict(iter(_plain(getattr(tables, name)).groupby(CELL, sort=False)))
         for name in ("runs", "profiles", "classes")
     }
     explained = set(tables.explanations[CELL].itertuples(index=False, name=None))
-    alarms = _alarms_of_cells(tables)
+    alarms, verdicts = _alarms_of_cells(tables), _verdicts(candidates)
     cards = []
-    for row in cells:
+    for row in _plain(tables.cells).to_dict("records"):
         key = tuple(row[name] for name in CELL)
         of_cell = {name: parts.get(key) for name, parts in by_cell.items()}
-        card = {name: row[name] for name in CELL}
-        card["facts"] = _facts(tables.choice, row, of_cell["runs"], confidence)
+        card: Record = {str(name): row[name] for name in CELL}
+        card["facts"] = _facts(verdicts.get(key, ""), row, of_cell["runs"], confidence)
         card["costs"] = _records(of_cell["profiles"], cell_card.cost_cells)
         card["classes"] = _weakest_classes(of_cell["classes"])
         card["alarms"] = alarms.get((row["model"], row["resolution"]), [])
@@ -55,41 +55,31 @@ def _records(table: pd.DataFrame | None, render: Any) -> list[list[str]]:
 
 
 def _facts(
-    choice: Mapping[str, Any],
-    row: Mapping[Any, Any],
-    runs: pd.DataFrame | None,
-    confidence: float,
+    verdict: str, row: Mapping[Any, Any], runs: pd.DataFrame | None, confidence: float
 ) -> list[tuple[str, str]]:
     """Return name and text of what is known of a cell."""
     failed = []
     if runs is not None:
-        ended = runs[runs["status"] != "ok"]
-        columns = ["seed", "status", "reason"]
-        failed = [
-            (seed, status, reason or "")
-            for seed, status, reason in ended[columns].itertuples(index=False, name=None)
-        ]
-    return [
-        ("Verdict", _verdict(choice, row)),
-        ("Test accuracy", cell_card.accuracy_text(row, "accuracy", "n_test", confidence)),
-        (
-            "Validation accuracy",
-            cell_card.accuracy_text(row, "val_accuracy", "n_val", confidence),
-        ),
-        ("Seeds", cell_card.seeds_text(int(row["n_seeds"]), failed)),
-    ]
+        ended = runs.loc[runs["status"] != "ok", ["seed", "status", "reason"]]
+        for seed, status, reason in ended.itertuples(index=False, name=None):
+            failed.append((seed, status, reason or ""))
+    texts = (
+        verdict,
+        cell_card.accuracy_text(row, "accuracy", "n_test", confidence),
+        cell_card.accuracy_text(row, "val_accuracy", "n_val", confidence),
+        cell_card.seeds_text(int(row["n_seeds"]), failed),
+    )
+    return [(name, text) for name, text in zip(cell_card.FACTS, texts, strict=True) if text]
 
 
-def _verdict(choice: Mapping[str, Any], row: Mapping[Any, Any]) -> str:
-    """Return the verdict on a cell with the comparison or the exclusion behind it."""
-    difference, reason = None, ""
-    for comparison in choice["comparisons"]:
-        if is_cell_as_trained(comparison, row):
-            difference = comparison["difference"]
-    if row["verdict"] == "excluded":
-        excluded = [each for each in choice["excluded"] if is_cell_as_trained(each, row)]
-        reason = excluded[0]["reason"]
-    return cell_card.verdict_text(row["verdict"], difference, reason)
+def _verdicts(candidates: Sequence[Record]) -> dict[tuple[Any, ...], str]:
+    """Return the verdict on every cell as trained, in its way of running that ranks first."""
+    verdicts: dict[tuple[Any, ...], str] = {}
+    for row in candidates:
+        if row["mode"] == RAW and row["eval_resolution"] == row["resolution"]:
+            key = tuple(row[name] for name in CELL)
+            verdicts.setdefault(key, cell_card.verdict_text(row))
+    return verdicts
 
 
 def _weakest_classes(classes: pd.DataFrame | None) -> list[list[str]]:

@@ -6,8 +6,7 @@ from resomap.analysis.facts import Facts
 from resomap.analysis.findings import limits as limit_findings
 from resomap.analysis.findings.user_files import larger_files
 from resomap.analysis.tables import Tables
-from resomap.config import schema, training
-from resomap.config.report import Report
+from resomap.config.schema import Experiment
 from resomap.report import markup
 from resomap.report.browser.section import browser_section
 from resomap.report.candidates import (
@@ -22,6 +21,7 @@ from resomap.report.charts.draw import draw_charts
 from resomap.report.classes import classes_section
 from resomap.report.finding_lines import finding_lines
 from resomap.report.first_screen import TRADE_OFF, first_screen_data, first_screen_page
+from resomap.report.method import SweepConfig, method_section
 from resomap.report.protocol import protocol, provenance
 from resomap.report.scripts import read_scripts
 from resomap.report.tables import cell_table, variant_table
@@ -33,19 +33,17 @@ def build_page(
     facts: Facts,
     figures: Path,
     *,
-    experiment: schema.Experiment,
-    training: training.Training,
-    report: Report,
-    seeds: tuple[int, ...],
-    explain: bool,
+    experiment: Experiment,
+    config: SweepConfig,
     code: str,
 ) -> str:
     """Build the report as HTML with all figures, styles and numbers inside."""
+    report = config.report
     manifest = facts.manifest
     missing = limit_findings.missing_runs(tables.runs)
     browser, cells = browser_section(figures), cell_table(tables)
     candidates = candidate_table(tables)
-    names = figure_names(manifest["dataset"], explain)
+    names = figure_names(manifest["dataset"], config.explainability.enabled)
     categories = markup.categories(figures, names)
     shown = [figure for of_category in categories.values() for figure in of_category]
     trade_off = next(one for one in categories[COST] if one.name == TRADE_OFF)
@@ -72,8 +70,12 @@ def build_page(
         "cells": cells,
         "energy": len(tables.energy) > 0,
         "limits": page_limits(tables, facts),
-        "protocol": protocol(tables, manifest, training, report, seeds),
-        "provenance": provenance(tables, manifest, code),
+        "method": method_section(config, tables, manifest),
+        "protocol": protocol(tables, manifest, config.training, report, config.seeds),
+        "provenance": {
+            "configuration (sha256)": config.digest[:16],
+            **provenance(tables, manifest, code),
+        },
         "scripts": read_scripts(),
         "evidence_category": EVIDENCE,
         "browser": browser.shown,
@@ -82,7 +84,7 @@ def build_page(
             **first_screen_data(tables),
             "candidates": candidate_words(),
             "charts": draw_charts(tables, shown, report.confidence),
-            "cell-cards": cell_cards(tables, cells, report.confidence),
+            "cell-cards": cell_cards(tables, candidates, report.confidence),
             **browser.blocks,
         },
     }

@@ -11,7 +11,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-SHARED = ("javascript/page.js", "javascript/format.js", "javascript/print.js")
+SHARED = (
+    "javascript/page.js",
+    "javascript/format.js",
+    "javascript/copy.js",
+    "javascript/print.js",
+)
 RULE = (
     "javascript/answer_table.js",
     "javascript/distributions.js",

@@ -44,14 +44,14 @@ def _verdict(tables: Tables, row: Mapping[Any, Any]) -> str:
     choice = tables.choice
     if choice["choice"] is None and row["n_seeds"] and not beats_majority(row):
         return "not learned"
-    if is_cell_as_trained(choice["choice"], row):
+    if _is_cell(choice["choice"], row):
         return "undecided, taken" if choice["status"] == "undecided" else "chosen"
-    if is_cell_as_trained(choice["best"], row):
+    if _is_cell(choice["best"], row):
         return "best"
     for comparison in choice["comparisons"]:
-        if is_cell_as_trained(comparison, row):
+        if _is_cell(comparison, row):
             return VERDICTS[comparison["verdict"]]
-    if any(is_cell_as_trained(excluded, row) for excluded in choice["excluded"]):
+    if any(_is_cell(excluded, row) for excluded in choice["excluded"]):
         return "excluded"
     is_own = (tables.runs["model"] == row["model"]) & (
         tables.runs["resolution"] == row["resolution"]
@@ -59,7 +59,7 @@ def _verdict(tables: Tables, row: Mapping[Any, Any]) -> str:
     return ", ".join(tables.runs.loc[is_own, "status"].unique())
 
 
-def is_cell_as_trained(cell: Mapping[str, Any] | None, row: Mapping[Any, Any]) -> bool:
+def _is_cell(cell: Mapping[str, Any] | None, row: Mapping[Any, Any]) -> bool:
     """Return whether a record of the choice is about the cell of a row, as trained."""
     if cell is None or cell["mode"] != RAW or cell["eval_resolution"] != cell["resolution"]:
         return False

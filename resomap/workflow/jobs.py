@@ -289,7 +289,9 @@ class BuildReport(Job):
     models: tuple[Architecture, ...]
     resolutions: tuple[int, ...]
     seeds: tuple[int, ...]
-    explain: bool
+    evaluation: Evaluation
+    explainability: Explainability
+    profiling: Profiling
     report: Report
     tables: str
     """Digests of the job whose tables are described."""

@@ -25,8 +25,9 @@ from resomap.analysis.tables import Tables, read_tables
 from resomap.report.catalogue import figure_names
 from resomap.report.finding_lines import FindingLine, finding_lines
 from resomap.report.page import page_limits
-from resomap.report.text import accuracy, charts, choice, cost, data, evidence, limits
+from resomap.report.text import accuracy, choice, cost, data, evidence, limits
 from resomap.report.text.choice_title import choice_title
+from resomap.report.text.page import charts
 from tests.dataset_facts import copy_row
 from tests.synthetic import Sweep, aggregate
 from tests.unit.analysis.decision.test_choice import at_chance, candidate, few_images, rules
@@ -366,14 +367,15 @@ def test_charts_page(snapshot: Any) -> None:
     sections = {
         "label": charts.chart_label("A title"),
         "table": [charts.table_summary(1), charts.table_summary(1204)],
-        "pointer": charts.POINTER,
+        "pointer": [charts.POINTER, charts.DOWNLOAD],
         "trade-off": [
             charts.trade_off_note(0.95, "chosen"),
             charts.trade_off_note(0.9, None),
             charts.OTHER_LIMITS,
         ],
         "accuracy": [
-            charts.accuracy_note(0.95, 0.125, is_drawn=drawn) for drawn in (True, False)
+            charts.accuracy_note(0.95, 0.125, is_drawn=shown, has_runs=shown)
+            for shown in (True, False)
         ],
         "matrix": charts.matrix_note(0.125),
         "cost": charts.cost_note(),

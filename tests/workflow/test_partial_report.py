@@ -44,7 +44,11 @@ def test_partial_report_names_missing_runs_and_starts_none(checkout):
     before = list_files(checkout, "results/runs")
     page = partial_report(checkout)
     assert re.search(r"1 of 2 runs .*tiny_cnn at 16 px, seed 0", page)
-    assert re.search(r"tiny_cnn scores 0\.\d+ .* at 24 px", page)
+    assert re.search(r"tiny_cnn scores 0\.\d+ at 24 px\.|is shown to beat the majority", page)
+    # What is missing is said once, at the top; the table lists the cell as waiting.
+    assert page.count('class="missing"') == 1
+    assert page.index('class="missing"') < page.index('id="findings"')
+    assert '<span class="tag waiting">waiting</span>' in page
     assert list_files(checkout, "results/runs") == before
 
 

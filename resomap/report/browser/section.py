@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from resomap.report.browser.sprites import MAX_SIDE
-from resomap.report.text.explanation_browser import (
+from resomap.report.text.page.explanation_browser import (
     FILTER_MEANINGS,
     FILTERS,
     KEYS,

@@ -9,6 +9,7 @@ import pandas as pd
 from resomap.analysis.findings.baseline import majority_baseline
 from resomap.analysis.tables import Tables
 from resomap.report.charts.chart import (
+    FOCUS,
     ChartColumn,
     InteractiveChart,
     ModelSeries,
@@ -26,8 +27,10 @@ from resomap.report.charts.chart import (
     resolution_axis,
 )
 from resomap.report.figures.style import MUTED, dodge, unique
-from resomap.report.text.charts import accuracy_note
+from resomap.report.text.page.charts import accuracy_note
 
+# Of more models than this, single runs are drawn when one is singled out in the legend.
+MAX_WITH_RUNS = 4
 TABLE_COLUMNS = (
     *("family", "model", "resolution", "n_seeds", "n_test"),
     *("accuracy", "accuracy_low", "accuracy_high"),
@@ -56,7 +59,7 @@ def accuracy_chart(tables: Tables, confidence: float) -> InteractiveChart | None
     majority = majority_baseline(tables.cells).numbers["majority"].value
     is_near = _is_near(majority, rows)
     marks = _marks(series, sorted(set(cells["resolution"])), majority if is_near else None)
-    note = accuracy_note(confidence, majority, is_drawn=is_near)
+    note = accuracy_note(confidence, majority, is_drawn=is_near, has_runs=_has_runs(series))
     return InteractiveChart(note, marks, rows, COLUMNS, series=series)
 
 
@@ -93,17 +96,29 @@ def _marks(series: list[ModelSeries], resolutions: list[int], majority: float | 
         shape=alt.Shape("model:N", scale=model_shapes(series), legend=None),
         **look,
     )
-    layers = [lines, bars, _runs(x, scale, look), points]
+    runs = _runs(x, scale).encode(stroke=stroke, opacity=_opacity_of_runs(series))
+    layers = [lines, bars, runs, points]
     if majority is not None:
         layers.insert(0, _majority_line(majority, scale))
     return layer(*layers)
 
 
-def _runs(x: Any, scale: Any, look: dict[str, Any]) -> Any:
+def _has_runs(series: Sequence[ModelSeries]) -> bool:
+    """Return whether the single runs of all models have room beside their means."""
+    return len(series) <= MAX_WITH_RUNS
+
+
+def _opacity_of_runs(series: Sequence[ModelSeries]) -> Any:
+    if _has_runs(series):
+        return in_focus()
+    return alt.condition(f"datum.model === {FOCUS}", alt.value(1), alt.value(0))
+
+
+def _runs(x: Any, scale: Any) -> Any:
     """Return single runs, a little to the right of their mean."""
     marks = marks_of().mark_point(size=24, filled=False, xOffset=9, strokeWidth=1.1)
     y = alt.Y("runs:Q", title="test accuracy", scale=scale)
-    return marks.transform_flatten(["runs"]).encode(x, y, **look)
+    return marks.transform_flatten(["runs"]).encode(x, y)
 
 
 def _majority_line(majority: float, scale: Any) -> Any:

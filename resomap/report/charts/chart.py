@@ -9,7 +9,7 @@ import pandas as pd
 
 from resomap.report.figures.style import INK, MUTED, model_style
 from resomap.report.markup import CSS_COLOURS
-from resomap.report.text.charts import POINTER, chart_label, table_summary
+from resomap.report.text.page.charts import DOWNLOAD, POINTER, chart_label, table_summary
 
 Row = dict[str, Any]
 ROWS = "rows"
@@ -96,9 +96,10 @@ class InteractiveChart:
             "label": chart_label(title),
             "note": self.note,
             "hint": POINTER,
+            "download": DOWNLOAD,
             "summary": table_summary(len(self.rows)),
             "spec": specification(self.marks),
-            "rows": list(self.rows),
+            "rows": list(map(_round_numbers, self.rows)),
             "columns": [asdict(column) for column in self.columns],
             "selectors": [asdict(selector) for selector in self.selectors],
             "series": [asdict(model) for model in self.series],
@@ -106,6 +107,17 @@ class InteractiveChart:
             "square": self.square,
             "other_title": self.other_title,
         }
+
+
+def _round_numbers(row: Row) -> Row:
+    """Return a row whose numbers have six digits, more than are drawn or shown."""
+    rounded = dict(row)
+    for name, value in row.items():
+        if isinstance(value, float):
+            rounded[name] = float(f"{value:.6g}")
+        elif isinstance(value, list):
+            rounded[name] = [float(f"{one:.6g}") for one in value]
+    return rounded
 
 
 def specification(marks: Any) -> dict[str, Any]:
@@ -127,6 +139,7 @@ def _configure(marks: Any) -> Any:
     upright |= {"titleBaseline": "bottom", "titleY": -10}
     return (
         marks.configure(background="transparent", font=FONT, padding=4, aria=False)
+        .configure_mark(aria=False)
         .configure_axis(**axis, titleFontWeight="normal")
         .configure_axisY(**upright)
         .configure_view(stroke=None)

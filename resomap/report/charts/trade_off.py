@@ -23,8 +23,8 @@ from resomap.report.charts.chart import (
 )
 from resomap.report.figures.style import CHOSEN, INK, MUTED, unique
 from resomap.report.figures.trade_off import choice_label, trade_off_points
-from resomap.report.text.charts import OTHER_LIMITS, trade_off_note
 from resomap.report.text.format import MODE_NAMES, variant_name
+from resomap.report.text.page.charts import OTHER_LIMITS, trade_off_note
 from resomap.workflow.predictions import RAW
 
 # With more points than this only those of the front and the choice carry their resolution.
@@ -65,7 +65,7 @@ def trade_off_chart(tables: Tables, confidence: float) -> InteractiveChart | Non
     for row in rows:
         _describe(row, tables.choice, reasons)
         if len(rows) > MAX_LABELS and not (row["on_front"] or row["chosen"]):
-            row["label"] = None
+            row["label"] = ""
     series = model_series(unique(tables.cells["model"]), unique(points["model"]))
     note = trade_off_note(confidence, choice_label(tables.choice))
     return InteractiveChart(
@@ -123,7 +123,8 @@ def _marks(series: list[Any]) -> Any:
     across = across.encode(_latency_axis("latency_ms_low"), y, x2="latency_ms_high", **bars)
     along = marks_of().mark_rule(strokeWidth=2.2).encode(x, _low_end(y), **bars)
     along = along.encode(y2="accuracy_high")
-    return layer(_front(x, y), across, along, _points(x, y, series), _labels(x, y), _ring(x, y))
+    points, labels = _points(x, y, series), _labels(x, y)
+    return layer(_front(x, y), across, along, points, labels, _crosses(x, y), _ring(x, y))
 
 
 def _latency_axis(field: str) -> Any:
@@ -159,7 +160,7 @@ def _front(x: Any, y: Any) -> Any:
 def _points(x: Any, y: Any, series: list[Any]) -> Any:
     colours = model_colours(series)
     colour = alt.condition(
-        "datum.excluded !== null",
+        "datum.disturbed",
         alt.value("var(--paper)"),
         alt.Fill("model:N", scale=colours, legend=None),
     )
@@ -180,6 +181,13 @@ def _points(x: Any, y: Any, series: list[Any]) -> Any:
 def _labels(x: Any, y: Any) -> Any:
     look = {"dx": 9, "dy": 13, "align": "left", "fontSize": 12, "fill": follow_page(INK)}
     return marks_of().mark_text(**look).encode(x, y, text="label:N", opacity=in_focus())
+
+
+def _crosses(x: Any, y: Any) -> Any:
+    """Return a cross over each point that a limit excludes."""
+    cross = {"shape": "M-1,-1L1,1M-1,1L1,-1", "size": 80, "filled": False, "opacity": 1}
+    marks = marks_of("crosses").mark_point(**cross, stroke=follow_page(INK), strokeWidth=1.8)
+    return marks.transform_filter("datum.excluded !== null").encode(x, y)
 
 
 def _ring(x: Any, y: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,9 @@ from resomap.analysis.findings.baseline import majority_baseline
 from resomap.analysis.tables import Tables
 from resomap.config.evaluation import EvaluationMode
 from resomap.report.figures.style import (
+    INK,
     ORANGE,
+    PAPER,
     Drawing,
     dodge,
     draw_interval,
@@ -34,6 +37,9 @@ from resomap.workflow.predictions import RAW
 
 # With more models than this each family has its own panel.
 MAX_MODELS_TOGETHER = 6
+COLOURS = sns.color_palette("crest", as_cmap=True)
+# What red, green and blue add to the brightness of a colour (ITU-R BT.709).
+LUMINANCE = (0.2126, 0.7152, 0.0722)
 
 
 def plot_accuracy_by_resolution(
@@ -156,22 +162,30 @@ def _draw_matrix(axes: Axes, rows: pd.DataFrame, lowest: float) -> None:
     table = rows.pivot_table(
         index="train_resolution", columns="eval_resolution", values="accuracy"
     ).sort_index(ascending=False)
-    sns.heatmap(
-        table,
-        ax=axes,
-        annot=True,
-        fmt=".2f",
-        cmap="crest",
-        vmin=lowest,
-        vmax=1.0,
-        cbar=False,
-        annot_kws={"size": 13 if len(table) < 6 else 9},
-        linewidths=2,
+    values = np.ma.masked_invalid(table.to_numpy(float))
+    # Not seaborn's heat map: it draws the whole figure for each panel to find labels that
+    # overlap, and 16 models in two modes took 11 GiB.
+    mesh = axes.pcolormesh(
+        values, cmap=COLOURS, vmin=lowest, vmax=1.0, edgecolor="white", linewidth=2
     )
+    _write_accuracies(axes, values, mesh, 13 if len(table) < 6 else 9)
+    rows_shown, columns_shown = values.shape
+    axes.set(xlim=(0, columns_shown), ylim=(rows_shown, 0))
+    axes.set_xticks(np.arange(columns_shown) + 0.5, list(map(str, table.columns)))
+    axes.set_yticks(np.arange(rows_shown) + 0.5, list(map(str, table.index)))
+    axes.spines[:].set_visible(False)
     axes.set(xlabel="tested at (px)", ylabel="trained at (px)", aspect="equal")
     axes.tick_params(length=0, rotation=0)
     axes.grid(visible=False)
     _frame_own_resolution(axes, table)
+
+
+def _write_accuracies(axes: Axes, values: Any, mesh: Any, size: float) -> None:
+    """Write every accuracy into its cell, dark on light colours and light on dark ones."""
+    for (row, column), value in np.ma.ndenumerate(values):
+        is_light = np.dot(mesh.to_rgba(value)[:3], LUMINANCE) > 0.5
+        look = {"ha": "center", "va": "center", "color": INK if is_light else PAPER}
+        axes.text(column + 0.5, row + 0.5, f"{value:.2f}", fontsize=size, **look)
 
 
 def _label_panel(axes: Axes, *, is_lowest: bool) -> None:

@@ -23,20 +23,9 @@
 
   function writeReasons(reasons, more) {
     const items = reasons.map((reason) => element("li", {}, format.unbroken(reason)));
-    if (more) items.push(element("li", {}, element("a", { href: "#cells" }, more)));
+    if (more) items.push(element("li", {}, element("a", { href: "#candidates" }, more)));
     find("answer-reasons").replaceChildren(...items);
     find("why-not").hidden = items.length === 0;
-  }
-
-  // Without the clipboard, as on a page opened from a file, the text is selected instead.
-  async function copy(code, button) {
-    try {
-      await navigator.clipboard.writeText(code.textContent);
-      button.textContent = words.copied;
-    } catch {
-      getSelection().selectAllChildren(code);
-      button.textContent = words.selected;
-    }
   }
 
   // The command that gives the same answer, and the advice that the page cannot compute.
@@ -46,10 +35,14 @@
     if (isOwn) return;
     const code = element("code", {}, record.command);
     const button = element("button", { type: "button" }, words.copy);
-    button.addEventListener("click", () => copy(code, button));
-    const lead = record.provisional_advice ? words.provisional : words.command;
+    button.addEventListener("click", async () => {
+      button.textContent = (await resomap.copy(code)) ? words.copied : words.selected;
+    });
+    const isProvisional = Boolean(record.provisional_advice);
+    const needed = isProvisional ? format.candidate(record.needed) : "";
+    const lead = isProvisional ? words.provisional.replace("{needed}", () => needed) : words.command;
     place.replaceChildren(`${lead} `, code, " ", button);
-    place.classList.toggle("provisional", Boolean(record.provisional_advice));
+    place.classList.toggle("provisional", isProvisional);
   }
 
   // Show a record of the choice; `isOwn` where it is that of the sweep.

@@ -95,14 +95,30 @@ resomap.chartReading = (function () {
     return cell;
   }
 
+  // Return the rows as the text of a CSV file.
+  function writeCsv(rows) {
+    const names = Object.keys(rows[0]);
+    const quote = (value) => `"${String(value ?? "").replaceAll('"', '""')}"`;
+    const lines = rows.map((row) => names.map((name) => quote(row[name])).join(","));
+    return [names.join(","), ...lines, ""].join("\n");
+  }
+
+  // Return a link to the rows, for figures whose own CSV file is too large for the page.
+  function linkCsv(chart, name) {
+    const link = resomap.element("a", { class: "data", download: `${name}.csv` }, chart.download);
+    link.href = URL.createObjectURL(new Blob([writeCsv(chart.rows)], { type: "text/csv" }));
+    return link;
+  }
+
   // Return the table as a fold, which is filled when it opens: many readers never open it.
-  function foldTable(chart) {
+  function foldTable(chart, name, hasCsv) {
     const { element } = resomap;
     const fold = element("details", { class: "numbers" }, element("summary", {}, chart.summary));
     fold.addEventListener("toggle", () => {
       if (fold.children.length > 1) return;
       const region = { class: "scroll", tabindex: 0, role: "region", "aria-label": chart.title };
       fold.append(element("div", region, makeTable(chart)));
+      if (!hasCsv) fold.append(element("p", {}, linkCsv(chart, name)));
     });
     return fold;
   }

@@ -206,7 +206,7 @@
     place.classList.add("charted");
     if (isFigure) {
       place.prepend(element("p", { class: "claim" }, chart.title), holder);
-      place.append(foldTable(chart));
+      place.append(foldTable(chart, name, Boolean(place.querySelector("figcaption .data"))));
     } else {
       place.prepend(holder);
     }
@@ -229,18 +229,21 @@
 
   // The title of the figure is a claim about the limits of the configuration alone.
   function retitle() {
-    const claim = document.querySelector(`#${TRADE_OFF} > .claim`);
-    if (!claim) return;
-    const { title, other_title: otherTitle, rows } = charts[TRADE_OFF];
-    const ring = (list) => list.find((row) => row.chosen) || {};
-    const [before, now] = [ring(rows), ring(applyAnswer(rows))];
+    const chart = charts[TRADE_OFF];
+    const ring = (rows) => rows.find((row) => row.chosen) || {};
+    const [before, now] = [ring(chart.rows), ring(applyAnswer(chart.rows))];
     const names = ["model", "resolution", "eval_resolution", "latency_ms_p50"];
-    claim.textContent = names.every((name) => before[name] === now[name]) ? title : otherTitle;
+    const isSame = names.every((name) => before[name] === now[name]);
+    const title = isSame ? chart.title : chart.other_title;
+    for (const claim of document.querySelectorAll(`#${TRADE_OFF} > .claim`)) claim.textContent = title;
+    for (const plot of document.querySelectorAll(`#${TRADE_OFF} .plot`)) {
+      plot.setAttribute("aria-label", isSame ? chart.label : title);
+    }
   }
 
   resomap.listen("answer", (record) => {
     answer = record;
-    retitle();
+    if (charts[TRADE_OFF]) retitle();
     for (const redraw of redraws) redraw();
   });
 })();

@@ -141,16 +141,25 @@
     return { ...latency, may_lose: format.points(one.shown_within) };
   }
 
+  // The excluded candidates, but for other ways of running a network.
+  function excludedNetworks({ choice, best, comparisons, excluded }) {
+    const key = (one) => JSON.stringify(words.network.map((name) => one[name]));
+    const seen = new Set([choice, best, ...comparisons].filter(Boolean).map(key));
+    return excluded.filter((one) => !seen.has(key(one)) && seen.add(key(one)));
+  }
+
   // What keeps each rival from being chosen: the best, the excluded, the faster ones.
   function* rivalFacts(record) {
-    const { choice, best, excluded, comparisons } = record;
+    const { choice, best, comparisons } = record;
     if (choice && !isSame(best, choice)) {
       const latency = best.latency_ms_p50;
       const isSlower = latency !== null && latency > choice.latency_ms_p50;
       const rivalLatency = isSlower ? format.milliseconds(latency) : "";
       yield { rival: format.candidate(best), is_slower: yes(isSlower), rival_latency: rivalLatency };
     }
-    for (const one of excluded) yield { rival: format.candidate(one), reason: one.reason };
+    for (const one of excludedNetworks(record)) {
+      yield { rival: format.candidate(one), reason: one.reason };
+    }
     // The most accurate first: they are the closest rivals.
     const nearest = [...comparisons];
     nearest.sort((first, second) => second.difference.mean - first.difference.mean);

@@ -5,7 +5,8 @@
   let opened = [];
 
   addEventListener("beforeprint", () => {
-    opened = [...document.querySelectorAll("details:not([open])")];
+    // The tables behind charts are not printed: the drawings are, and the tables are long.
+    opened = [...document.querySelectorAll("details:not([open], .numbers)")];
     for (const fold of opened) fold.open = true;
   });
 

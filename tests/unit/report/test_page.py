@@ -24,9 +24,13 @@ from resomap.report.protocol import protocol
 from resomap.report.text.answer import answer_lines
 from tests.dataset_facts import copy_row
 from tests.drawings import draw_sweep
-from tests.pages import TRAINING, page_of
+from tests.pages import page_of
 from tests.recorded_sweeps import RecordedDirectory
+from tests.sweep_config import sweep_config
 from tests.synthetic import REPORT, Sweep, aggregate
+
+TRAINING = sweep_config(Sweep()).training
+
 
 SWEEP = Sweep(resolutions=(24, 48), test=80, val=40, native=48, modes=("raw", "bn"))
 

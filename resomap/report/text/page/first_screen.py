@@ -35,6 +35,8 @@ from resomap.report.text.page.sentences import (
 from resomap.text import format_count, format_milliseconds, format_points
 
 ChoiceRecord = dict[str, Any]
+NETWORK = ("family", "model", "resolution", "eval_resolution", "mode")
+"""What identifies a candidate but for the way of running it."""
 
 
 def first_screen(choice: ChoiceRecord) -> dict[str, Any]:
@@ -68,6 +70,7 @@ def first_screen_words() -> dict[str, Any]:
         "modes": MODE_NAMES,
         "variants": VARIANT_NAMES,
         "confounds": NAMES,
+        "network": NETWORK,
     }
 
 
@@ -184,13 +187,27 @@ def _rival_facts(choice: ChoiceRecord) -> Iterator[Facts]:
         yield (
             nothing | shown | {"rival_latency": format_milliseconds(latency) if slower else ""}
         )
-    for one in choice["excluded"]:
+    for one in _excluded_networks(choice):
         yield nothing | {"rival": candidate_name(one), "reason": one["reason"]}
     # The most accurate first: they are the closest rivals.
     for one in sorted(choice["comparisons"], key=lambda one: -one["difference"]["mean"]):
         name = candidate_name(one)
         if one["cheaper"] and one["verdict"] != "within" and name != candidate_name(chosen):
             yield nothing | {"rival": name} | _loss_facts(one)
+
+
+def _excluded_networks(choice: ChoiceRecord) -> Iterator[ChoiceRecord]:
+    """Yield the excluded candidates, but for other ways of running a network."""
+    within = [choice["choice"], choice["best"], *choice["comparisons"]]
+    seen = {_network(one) for one in within if one}
+    for one in choice["excluded"]:
+        if _network(one) not in seen:
+            seen.add(_network(one))
+            yield one
+
+
+def _network(candidate: ChoiceRecord) -> tuple[Any, ...]:
+    return tuple(candidate[name] for name in NETWORK)
 
 
 def _loss_facts(comparison: ChoiceRecord) -> Facts:

@@ -6,6 +6,7 @@ from resomap.report.text.format import MODE_NAMES
 from resomap.text import format_confidence, format_count
 
 POINTER = "Point at a mark for its numbers. Click it for its cell."
+DOWNLOAD = "These numbers as CSV"
 OTHER_LIMITS = "Accuracy against latency, with the choice under the limits set on this page"
 LATENCY_CONFIDENCE = 0.95
 """Confidence of the intervals that profiles record, whatever that of the report."""
@@ -22,41 +23,35 @@ def table_summary(rows: int) -> str:
 
 
 def trade_off_note(confidence: float, chosen_label: str | None) -> str:
-    """Return how to read the chart of accuracy against latency."""
+    """Return what the caption of the figure leaves open about accuracy against latency."""
     bars = "Bars: 95 % intervals."
     if confidence != LATENCY_CONFIDENCE:
         bars = f"Bars: {format_confidence(confidence)}s of the accuracy, 95 % of the latency."
     ring = f" Ring: {chosen_label}." if chosen_label else ""
-    return (
-        f"Numbers: resolution in px. {bars} Dashed: the best trade-offs.{ring} "
-        "Hollow: excluded by the limits."
-    )
+    return f"Numbers: resolution in px. {bars}{ring}"
 
 
-def accuracy_note(confidence: float, majority: float, *, is_drawn: bool) -> str:
-    """Return how to read the chart of accuracy by resolution."""
-    baseline = f"The majority class scores {majority:.3f}"
-    line = f"{baseline} (dotted line)" if is_drawn else baseline
-    return (
-        f"Filled: mean over seeds, with its {format_confidence(confidence)}. Small and hollow: "
-        f"single runs. {line}."
+def accuracy_note(confidence: float, majority: float, *, is_drawn: bool, has_runs: bool) -> str:
+    """Return what the caption of the figure leaves open about accuracy by resolution.
+
+    The line of the majority class is not always drawn, nor are the runs of all models.
+    """
+    line = " (dotted line)" if is_drawn else ""
+    note = (
+        f"Bars: {format_confidence(confidence)}s. The majority class scores "
+        f"{majority:.3f}{line}."
     )
+    return note if has_runs else f"{note} Pick a model in the legend to see its single runs."
 
 
 def matrix_note(majority: float) -> str:
-    """Return how to read the chart of training against test resolution."""
-    return (
-        "Test accuracy, mean over seeds. Framed: tested where trained. The majority class "
-        f"scores {majority:.3f}."
-    )
+    """Return what the caption of the figure leaves open about the matrix."""
+    return f"Test accuracy, mean over seeds. The majority class scores {majority:.3f}."
 
 
 def cost_note() -> str:
-    """Return how to read the chart of cost by resolution."""
-    return (
-        "Bars: 95 % intervals between rounds of measuring, often shorter than the mark. Hollow: "
-        "the machine was disturbed."
-    )
+    """Return what the caption of the figure leaves open about cost by resolution."""
+    return "Bars: 95 % intervals between rounds, which memory has not."
 
 
 def agreement_note(*, normalised: bool) -> str:

@@ -5,17 +5,9 @@ from typing import Any
 
 from resomap.analysis.findings.finding import Estimate
 from resomap.report.text.format import format_estimate, format_mebibytes, way_name
-from resomap.text import format_count, format_interval, format_milliseconds, format_points
+from resomap.text import format_count, format_milliseconds
 
-VERDICTS = {
-    "chosen": "The choice.",
-    "undecided, taken": "Taken until the choice is decided.",
-    "best": "The best on validation images.",
-    "within the margin": "Shown on test images to be within the margin of every other cell.",
-    "worse": "Shown on validation images to be worse than the best by more than the margin.",
-    "open": "Neither shown to be within the margin nor shown to be worse.",
-    "not learned": "Not shown to beat the majority class.",
-}
+FACTS = ("Verdict, as configured", "Test accuracy", "Validation accuracy", "Seeds")
 WORDS = {
     "browse": "Look at its images and maps",
     "close": "Close",
@@ -44,16 +36,10 @@ def seeds_text(count: int, failed: Sequence[tuple[int, str, str]]) -> str:
     return text
 
 
-def verdict_text(verdict: str, difference: Mapping[str, float] | None, reason: str) -> str:
-    """Return a verdict on a cell with its reason."""
-    if reason:
-        return f"Excluded: {reason}."
-    text = VERDICTS.get(verdict, f"{verdict.capitalize()}.")
-    if difference is None:
-        return text
-    mean = format_points(difference["mean"])
-    interval = format_interval(100 * difference["low"], 100 * difference["high"], 1)
-    return f"{text} Against the best, on validation images: {mean} ({interval})."
+def verdict_text(candidate: Mapping[str, Any]) -> str:
+    """Return the verdict on a row of the table of candidates, with its reason."""
+    name, reason = str(candidate["verdict_name"]), candidate["reason"]
+    return f"{name}: {reason}" if reason else name
 
 
 def cost_cells(row: Mapping[Any, Any]) -> list[str]:

@@ -61,8 +61,10 @@ MEANINGS = (
     "On the object: 0 is what chance puts there, 1 the most that the grid of the map allows. "
     "Inside the outline: the share of the positive relevance in the mask. Agreement: the rank "
     "correlation of the map with that of the same network, seed and method at the largest "
-    "resolution, on the coarser of their grids, at most {side} cells a side. Each map has a "
-    "colour scale of its own, so colours compare places within a map, not maps."
+    "resolution, on the coarser of their grids, at most {side} cells a side. Beside the images "
+    "of the strip stands the evidence on the object, mean of the methods that pass the sanity "
+    "check. Each map has a colour scale of its own, so colours compare places within a map, not "
+    "maps."
 )
 
 
