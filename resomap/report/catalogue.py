@@ -64,8 +64,7 @@ CATALOGUE = {
         "",
         "Test accuracy against the median latency of one image at batch size 1. The dashed "
         "steps join the cells that no other cell beats in both. A ring marks the choice, where "
-        "there is one, and a cross a cell that a limit excludes. Hollow: the machine was "
-        "disturbed.",
+        "there is one.",
     ),
     "cascades": CatalogueEntry(
         COST,

@@ -25,8 +25,9 @@ from resomap.analysis.tables import Tables, read_tables
 from resomap.report.catalogue import figure_names
 from resomap.report.finding_lines import FindingLine, finding_lines
 from resomap.report.page import page_limits
-from resomap.report.text import accuracy, charts, choice, cost, data, evidence, limits
+from resomap.report.text import accuracy, choice, cost, data, evidence, limits
 from resomap.report.text.choice_title import choice_title
+from resomap.report.text.page import charts
 from tests.dataset_facts import copy_row
 from tests.synthetic import Sweep, aggregate
 from tests.unit.analysis.decision.test_choice import at_chance, candidate, few_images, rules

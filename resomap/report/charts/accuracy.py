@@ -27,7 +27,7 @@ from resomap.report.charts.chart import (
     resolution_axis,
 )
 from resomap.report.figures.style import MUTED, dodge, unique
-from resomap.report.text.charts import accuracy_note
+from resomap.report.text.page.charts import accuracy_note
 
 # Of more models than this, single runs are drawn when one is singled out in the legend.
 MAX_WITH_RUNS = 4

@@ -21,8 +21,8 @@ from resomap.report.charts.chart import (
 )
 from resomap.report.charts.heat_map import heat_map
 from resomap.report.figures.style import unique
-from resomap.report.text.charts import agreement_note, failing_name
 from resomap.report.text.evidence import reading_name
+from resomap.report.text.page.charts import agreement_note, failing_name
 
 TABLE_COLUMNS = (
     *("family", "model", "method", "block", "low", "high", "n", "seed_pairs", "same_seed"),

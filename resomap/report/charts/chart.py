@@ -9,7 +9,7 @@ import pandas as pd
 
 from resomap.report.figures.style import INK, MUTED, model_style
 from resomap.report.markup import CSS_COLOURS
-from resomap.report.text.charts import DOWNLOAD, POINTER, chart_label, table_summary
+from resomap.report.text.page.charts import DOWNLOAD, POINTER, chart_label, table_summary
 
 Row = dict[str, Any]
 ROWS = "rows"

@@ -26,8 +26,8 @@ from resomap.report.charts.chart import (
     resolution_axis,
 )
 from resomap.report.figures.style import dodge, unique
-from resomap.report.text.charts import cost_note
 from resomap.report.text.format import way_name
+from resomap.report.text.page.charts import cost_note
 
 LATENCY, RATE, MEMORY = "latency", "rate", "memory"
 MEASURES = {

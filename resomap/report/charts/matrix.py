@@ -12,7 +12,7 @@ from resomap.report.charts.chart import (
 )
 from resomap.report.charts.heat_map import heat_map
 from resomap.report.figures.style import unique
-from resomap.report.text.charts import matrix_note, mode_name
+from resomap.report.text.page.charts import matrix_note, mode_name
 
 TABLE_COLUMNS = (
     *("family", "model", "train_resolution", "eval_resolution", "mode", "n_seeds", "n"),

@@ -23,8 +23,8 @@ from resomap.report.charts.chart import (
 )
 from resomap.report.figures.style import CHOSEN, INK, MUTED, unique
 from resomap.report.figures.trade_off import choice_label, trade_off_points
-from resomap.report.text.charts import OTHER_LIMITS, trade_off_note
 from resomap.report.text.format import MODE_NAMES, variant_name
+from resomap.report.text.page.charts import OTHER_LIMITS, trade_off_note
 from resomap.workflow.predictions import RAW
 
 # With more points than this only those of the front and the choice carry their resolution.

@@ -41,8 +41,6 @@ STAGE_STYLES = {
     "forward": ("network", BLUE),
 }
 MAX_BREAKDOWN_MODELS = 6
-CELL_KEYS = ["family", "model", "resolution"]
-LATENCY_ENDS = ["latency_ms_low", "latency_ms_high"]
 Row = dict[Any, Any]
 
 

@@ -89,14 +89,21 @@
 
   const sentenceCase = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
-  // Keep ranges and percentages on one line, as the template does.
+  // Control characters and marks that reorder a text, as in resomap/report/text/format.py.
+  const UNSEEN =
+    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066\u2067]/g;
+
+  const escapeUnseen = (text) =>
+    text.replace(UNSEEN, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`);
+
+  // Keep ranges and percentages on one line, and names harmless, as the template does.
   function unbroken(text) {
-    const joined = text.replace(/(?<=\d) (?=%)/g, "\u00a0");
+    const joined = escapeUnseen(text).replace(/(?<=\d) (?=%)/g, "\u00a0");
     return joined.replace(/(?<=\d)\u2013(?=\d)/g, "\u2060\u2013\u2060");
   }
 
   resomap.format = {
-    accuracy, candidate, candidateSize, count, difference, fixed, general, interval, join,
-    milliseconds, number, percent, points, sentenceCase, unbroken, whole,
+    accuracy, candidate, candidateSize, count, difference, escapeUnseen, fixed, general, interval,
+    join, milliseconds, number, percent, points, sentenceCase, unbroken, whole,
   };
 })();

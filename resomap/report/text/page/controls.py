@@ -33,8 +33,8 @@ SLIDERS = {
 """By key of `report`."""
 FILTERS = {"models": "Models", "modes": "Precision and adaptation", "variants": "Runtime"}
 ATTITUDES = {
-    "certified": "only what is shown to be good enough",
-    "frugal": "the cheapest not shown to be worse",
+    "certified": "shown to be good enough",
+    "frugal": "not shown to be worse",
 }
 
 

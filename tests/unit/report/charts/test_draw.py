@@ -11,7 +11,8 @@ from resomap.analysis.tables import Tables, read_tables
 from resomap.report.charts.draw import draw_charts
 from resomap.report.figures.accuracy import plot_accuracy_by_resolution, plot_train_test_matrix
 from resomap.report.figures.agreement import plot_agreement
-from resomap.report.figures.cost import plot_accuracy_by_cost, plot_cost_by_resolution
+from resomap.report.figures.cost import plot_cost_by_resolution
+from resomap.report.figures.trade_off import plot_accuracy_by_cost
 from resomap.report.markup import PageFigure
 from resomap.report.text.format import way_name
 from tests.synthetic import Sweep, aggregate
