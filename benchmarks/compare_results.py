@@ -54,7 +54,7 @@ KINDS = {
     "agreement": ("agreement/*",),
     "data": ("data/*",),
     "model summaries": ("model_summaries/*",),
-    "choice": ("tables/choice.json",),
+    "choice": ("tables/choice.json", "tables/answer.json"),
     "tables": ("tables/*.csv",),
     "figures": ("figures/*.csv",),
     "other": ("*",),
@@ -66,8 +66,9 @@ PROFILE_COLUMNS = (
     *("status", "macs", "flops", "num_parameters", "model_size_mib"),
 )  # fmt: skip
 DIGEST_KEYS = ("code", "data_code", "listing")
-# `cheaper` compares two latencies; the sentences of choice.json contain latencies.
-VARIABLE_KEYS = ("environment", "cheaper", "provisional", "headline", "reasons")
+# `cheaper` compares two latencies, `rank` breaks ties by them; the sentences of choice.json
+# contain latencies.
+VARIABLE_KEYS = ("environment", "cheaper", "rank", "provisional", "headline", "reasons")
 ABSENT = "absent"
 
 Renames = Mapping[str, str]

@@ -180,6 +180,9 @@ def _report_job(directory: Path) -> tuple[RecordedSweep, PartialReport]:
         experiment=config.experiment,
         data=config.data,
         training=config.training,
+        evaluation=config.evaluation,
+        explainability=config.explainability,
+        profiling=config.system.profiling,
         tables="",
         figures="",
     )

@@ -19,7 +19,7 @@ ENVIRONMENTS = {
     ),
     "report": (
         *("pandas", "numpy", "scipy", "matplotlib", "seaborn", "jinja2", "pydantic", "pillow"),
-        "altair",
+        *("altair", "markupsafe", "contourpy", "pot"),
     ),
     "tracking": ("mlflow", "sqlalchemy", "numpy", "pydantic", "tqdm"),
 }

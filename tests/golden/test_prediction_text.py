@@ -15,7 +15,7 @@ from resomap.report.text.accuracy import (
     transfer_sentence,
     transfer_title,
 )
-from resomap.report.text.cascades import cascade_sentence, cascade_title
+from resomap.report.text.cascades import cascade_sentences, cascade_title
 from resomap.report.text.confusion import confusion_title
 from resomap.report.text.demand import demand_sentence, demand_title
 from tests.synthetic import Sweep, aggregate
@@ -42,9 +42,9 @@ def test_prediction_page(tables: Tables, snapshot: Any) -> None:
         adaptation_sentence(tuned),
         *(confusion_title(replace(confusion, state=state)) for state in CONFUSIONS),
         *(demand_title(replace(demand, state=state)) for state in DEMANDS),
-        demand_sentence(demand, 0.95),
+        demand_sentence(demand),
         *(cascade_title(replace(cascade, state=state)) for state in CASCADES),
-        cascade_sentence(cascade, 0.95),
+        *cascade_sentences(cascade),
     ]
     assert "\n".join(sentences) == snapshot
 

@@ -99,7 +99,7 @@ class InteractiveChart:
             "download": DOWNLOAD,
             "summary": table_summary(len(self.rows)),
             "spec": specification(self.marks),
-            "rows": list(self.rows),
+            "rows": list(map(_round_numbers, self.rows)),
             "columns": [asdict(column) for column in self.columns],
             "selectors": [asdict(selector) for selector in self.selectors],
             "series": [asdict(model) for model in self.series],
@@ -107,6 +107,17 @@ class InteractiveChart:
             "square": self.square,
             "other_title": self.other_title,
         }
+
+
+def _round_numbers(row: Row) -> Row:
+    """Return a row whose numbers have six digits, more than are drawn or shown."""
+    rounded = dict(row)
+    for name, value in row.items():
+        if isinstance(value, float):
+            rounded[name] = float(f"{value:.6g}")
+        elif isinstance(value, list):
+            rounded[name] = [float(f"{one:.6g}") for one in value]
+    return rounded
 
 
 def specification(marks: Any) -> dict[str, Any]:

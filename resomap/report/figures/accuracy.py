@@ -182,7 +182,8 @@ def _draw_matrix(axes: Axes, rows: pd.DataFrame, lowest: float) -> None:
 
 def _write_accuracies(axes: Axes, values: Any, mesh: Any, size: float) -> None:
     """Write every accuracy into its cell, dark on light colours and light on dark ones."""
-    for (row, column), value in np.ma.ndenumerate(values):
+    for row, column in np.argwhere(~np.ma.getmaskarray(values)):
+        value = values[row, column]
         is_light = np.dot(mesh.to_rgba(value)[:3], LUMINANCE) > 0.5
         look = {"ha": "center", "va": "center", "color": INK if is_light else PAPER}
         axes.text(column + 0.5, row + 0.5, f"{value:.2f}", fontsize=size, **look)

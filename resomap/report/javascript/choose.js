@@ -287,4 +287,8 @@
     }
     return words.join(" ");
   };
+
+  // The first answer decodes megabytes, and browsers compile what runs often: it takes ten times
+  // as long as the next one, so a reader does not wait for it.
+  (window.requestIdleCallback ?? setTimeout)(() => resomap.answerTable() && resomap.choose());
 })();

@@ -1,7 +1,6 @@
 """Limits of a sweep in words."""
 
 from collections.abc import Callable
-from typing import Any
 
 from resomap.analysis.findings.finding import Finding
 from resomap.analysis.findings.limits import MIN_GRID
@@ -10,7 +9,7 @@ from resomap.report.methods import method_name
 from resomap.report.text.format import (
     cell_name,
     join_first,
-    join_names,
+    join_sizes,
     measurement_name,
 )
 from resomap.text import agree, format_count, format_percent
@@ -41,7 +40,8 @@ def missing_sentence(finding: Finding) -> str:
     """Return which runs have no number, and why."""
     runs = finding.numbers["runs"]
     what = MISSING[finding.state].format(have=agree(runs.value, "has", "have"))
-    return f"{runs.value} of {format_count(runs.n or 0, 'run')} {what}: {_runs(finding)}."
+    count = f"{runs.value} of {format_count(runs.n or 0, 'run')}"
+    return f"{count} {what}. {agree(runs.value, 'It is', 'They are')} {_runs(finding)}."
 
 
 def _runs(finding: Finding) -> str:
@@ -89,15 +89,14 @@ def _disturbed(finding: Finding) -> str:
     text = next(iter(reasons)) if len(reasons) == 1 else ", ".join(counts)
     are = agree(finding.numbers["measurements"].value, "is", "are")
     return (
-        f"{_share_of_measurements(finding)} {are} marked invalid ({text})"
-        f"{_measurements(finding)}. "
-        "Compare with care, or measure again on an idle machine."
+        f"{_share_of_measurements(finding)} {are} marked invalid ({text})."
+        f"{_measurements(finding)} Compare with care, or measure again on an idle machine."
     )
 
 
 def _unmeasured(finding: Finding) -> str:
     words, reasons = UNMEASURED[finding.subject["status"]], finding.subject["reasons"]
-    sentence = f"{_share_of_measurements(finding)} {words}{_measurements(finding)}."
+    sentence = f"{_share_of_measurements(finding)} {words}.{_measurements(finding)}"
     return f"{sentence} {join_first(reasons, MAX_NAMED, '; ')}." if reasons else sentence
 
 
@@ -107,13 +106,14 @@ def _share_of_measurements(finding: Finding) -> str:
 
 
 def _measurements(finding: Finding) -> str:
-    """Return the names of the measurements after a colon, unless they are all there are."""
+    """Return which measurement is the first, after a space; nothing where it is about all."""
     measurements = finding.numbers["measurements"]
-    # A list of everything would only be long.
     if measurements.value == measurements.n:
         return ""
-    names = [measurement_name(part.subject) for part in finding.parts]
-    return f": {join_first(names, MAX_NAMED, '; ')}"
+    first = f" The first is {measurement_name(finding.parts[0].subject)}."
+    if measurements.value == 1:
+        return first.replace("The first is", "It is")
+    return f"{first} All are marked in results/{finding.evidence}."
 
 
 def _one_seed(finding: Finding) -> str:
@@ -145,14 +145,14 @@ def _confound(finding: Finding) -> str:
 
 def _above_native(finding: Finding) -> str:
     resolutions, stored_at = finding.subject["resolutions"], finding.subject["stored_at"]
-    names = join_names(f"{px} px" for px in resolutions)
+    names = join_sizes(resolutions)
     add = agree(len(resolutions), "adds", "add")
     if finding.state == "pixels dropped":
         share = format_percent(finding.numbers["share"].value)
         keep = int(finding.numbers["keep"].value)
         return (
             f"{share} of the files have more pixels than the {stored_at} px at which images are "
-            f"stored. {names} {add} none of them: set data.native_resolution: {keep} to keep "
+            f"stored. {names} {add} none of them. Set data.native_resolution: {keep} to keep "
             "them. Until then gains there are due to the grid."
         )
     return (
@@ -163,36 +163,36 @@ def _above_native(finding: Finding) -> str:
 
 def _failed_sanity_check(finding: Finding) -> str:
     return (
-        f"{method_name(finding.subject['method'])} fails the sanity check and is greyed out: "
-        "its maps hardly change when head and last block are re-initialised. They retain "
-        f"(0 is the map of another image, 1 is no change): {_cells(finding)}."
+        f"{method_name(finding.subject['method'])} fails the sanity check and is greyed out. "
+        "Its maps hardly change when head and last block are re-initialised. "
+        f"{_worst_cell(finding, 'It retains most')}"
     )
 
 
 def _incomplete_attributions(finding: Finding) -> str:
-    largest = format_percent(finding.parts[0].numbers["value"].value)
     return (
-        "Integrated Gradients do not add up to the change of the output, by up to "
-        f"{largest}: {_cells(finding)}. Increase explainability.ig_steps to reduce the error."
+        "Integrated Gradients do not add up to the change of the output. "
+        f"{_worst_cell(finding, 'The error is largest')} "
+        "Increase explainability.ig_steps to reduce it."
     )
 
 
-def _cells(finding: Finding) -> str:
-    """Return the first cells with their values: `tiny_cnn at 24 px (0.34)`."""
-    names: list[Any] = [
-        f"{cell_name(part.subject)} ({part.numbers['value'].value:.2f})"
-        for part in finding.parts
-    ]
-    if len(names) > MAX_NAMED:
-        names[MAX_NAMED:] = [f"{len(names) - MAX_NAMED} more"]
-    return join_names(names)
+def _worst_cell(finding: Finding, claim: str) -> str:
+    """Return the cell with the largest value, and where the others are."""
+    worst = max(finding.parts, key=lambda part: part.numbers["value"].value)
+    share = format_percent(worst.numbers["value"].value)
+    text = f"{claim} in {cell_name(worst.subject)}: {share}."
+    if len(finding.parts) == 1:
+        return text
+    cells = format_count(len(finding.parts), "cell")
+    return f"{text} {cells} of results/{finding.evidence} are above the limit."
 
 
 def _coarse_maps(finding: Finding) -> str:
-    places = ", ".join(f"{px} px" for px in finding.subject["resolutions"])
+    where, grid = join_sizes(finding.subject["resolutions"]), MIN_GRID
     return (
-        f"{method_name(finding.subject['method'])} maps at {places} have fewer than "
-        f"{MIN_GRID} x {MIN_GRID} cells and are not meaningful."
+        f"{method_name(finding.subject['method'])} maps at {where} are not meaningful. "
+        f"They have fewer than {grid} x {grid} cells."
     )
 
 

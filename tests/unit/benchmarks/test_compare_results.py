@@ -198,6 +198,7 @@ def test_damaged_file_is_reported_without_traceback(compare, after):
         ("data/.lock", None),
         ("model_summaries/tiny_cnn/r24/summary.txt", "model summaries"),
         ("tables/choice.json", "choice"),
+        ("tables/answer.json", "choice"),
         ("tables/energy.csv", None),
         ("figures/mean_maps.csv", "figures"),
         ("figures/cost_breakdown.csv", None),

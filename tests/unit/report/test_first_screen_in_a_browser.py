@@ -38,8 +38,8 @@ FIXED_TIES = [0.8125, 0.0625, 0.00390625, 2.5, 0.1875, 0.5, 0.9995, 0.0005, 1e-9
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("screen")
-    figures = draw_sweep(folder, SWEEP, explain=False)
-    write_text(folder / "page.html", page_of(folder, figures, SWEEP, explain=False))
+    figures = draw_sweep(folder, SWEEP)
+    write_text(folder / "page.html", page_of(folder, figures, SWEEP))
     return folder
 
 
@@ -206,4 +206,9 @@ def test_command_is_copied_or_selected(page: Page, folder: Path) -> None:
     page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
     page.locator("#answer-command button").click()
     page.wait_for_function("getSelection().toString().startsWith('resomap choose')")
-    assert page.inner_text("#answer-command button").startswith("Selected")
+    assert page.inner_text("#answer-command button").startswith("Copied")
+    page.evaluate("document.execCommand = () => false")
+    page.locator("#answer-command button").click()
+    page.wait_for_function(
+        "document.querySelector('#answer-command button').innerText.startsWith('Selected')"
+    )

@@ -101,6 +101,13 @@ def test_option_that_is_on_is_named_and_cited(tables: Tables, manifest: dict[str
     assert "zhang2018mixup" not in entries(section(tables, manifest)["bibtex"])
 
 
+def test_sweep_without_a_run_names_no_versions(
+    tables: Tables, manifest: dict[str, Any]
+) -> None:
+    text = section(replace(tables, environment={}), manifest)["text"]
+    assert text.endswith("SciPy (Virtanen et al. 2020).")
+
+
 def test_fine_tuning_and_one_seed_are_cited(tables: Tables, manifest: dict[str, Any]) -> None:
     config = sweep_config(replace(SWEEP, seeds=(0,), modes=("raw", "finetune")))
     keys = entries(section(tables, manifest, config)["bibtex"])

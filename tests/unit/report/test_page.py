@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 
 from resomap.analysis.decision.inputs import Progress
 from resomap.analysis.facts import read_facts
+from resomap.analysis.findings.accuracy import model_in_focus
+from resomap.analysis.findings.confusion import separated_pairs
 from resomap.analysis.tables import Tables, read_tables
 from resomap.cli import app
 from resomap.report.catalogue import data_figure_names, figure_names
@@ -22,6 +24,7 @@ from resomap.report.markup import inline_svg
 from resomap.report.page import page_limits
 from resomap.report.protocol import protocol
 from resomap.report.text.answer import answer_lines
+from resomap.report.text.page.first_screen import first_screen
 from tests.dataset_facts import copy_row
 from tests.drawings import draw_sweep
 from tests.pages import page_of
@@ -100,12 +103,12 @@ def test_internal_links_have_targets(page: str) -> None:
     )
 
 
-def test_choice_is_at_top_and_end(page: str) -> None:
-    headline = re.search("<h1>(.*?)</h1>", page, re.DOTALL)[1]  # type: ignore[index]
-    assert (
-        page.index(headline) < page.index("What this sweep shows</h2>") < page.rindex(headline)
-    )
-    assert page.index("Protocol</h2>") < page.rindex(headline)
+def test_choice_comes_first_then_why_then_findings(page: str, results: Path) -> None:
+    screen = first_screen(read_tables(results / "tables").choice)
+    answer = re.search("<h1[^>]*>(.*?)</h1>", page, re.DOTALL)[1]  # type: ignore[index]
+    assert plain_text(answer).replace("\xa0", " ") == screen["answer"]
+    places = [page.index(text) for text in (answer, "Why, in full</", 'id="findings"')]
+    assert places == sorted(places)
 
 
 def test_text_from_users_is_escaped(page: str) -> None:
@@ -128,9 +131,12 @@ Triple = tuple[str, str, str]
 
 def printed_intervals(text: str) -> set[Triple]:
     """Return every number of three digits that is followed by its interval, both as printed."""
-    # Without tags and word joiners: cards, cells of tables and sentences print alike.
-    plain = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", unescape(text)).replace("\u2060", ""))
-    return set(INTERVAL.findall(plain))
+    return set(INTERVAL.findall(plain_text(text)))
+
+
+def plain_text(text: str) -> str:
+    """Return text without tags and word joiners: cards, tables and sentences print alike."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", unescape(text)).replace("\u2060", ""))
 
 
 def as_printed(row: dict[str, Any], name: str = "") -> Triple:
@@ -169,7 +175,15 @@ def intervals_of_tables(tables: Tables) -> set[Triple]:
             for name in names:
                 rows = frame.dropna(subset=[name, f"{name}_low"]).to_dict("records")
                 found |= {as_printed(row, str(name)) for row in rows}
-    return found
+    return found | intervals_of_pairs(tables)
+
+
+def intervals_of_pairs(tables: Tables) -> set[Triple]:
+    """Return the interval of every share of the pairs of classes that resolution separates."""
+    model = model_in_focus(tables)
+    pairs = separated_pairs(tables.confusion, model, REPORT.confidence) if model else []
+    shares = [part.numbers["share"] for finding in pairs for part in finding.parts]
+    return {(f"{one.value:.3f}", f"{one.low:.3f}", f"{one.high:.3f}") for one in shares}
 
 
 def test_number_has_one_interval_in_all_tables(page: str, results: Path) -> None:

@@ -265,9 +265,13 @@ def _map_libraries(methods: Iterable[str]) -> list[str]:
 
 def software_paragraph(versions: Mapping[str, str]) -> str:
     """Return the versions and the libraries."""
-    named = join_names(f"{name} {version}" for name, version in versions.items())
+    recorded = ""
+    # Before the first run ends, no environment is recorded.
+    if versions:
+        named = join_names(f"{name} {version}" for name, version in versions.items())
+        recorded = f" Versions: {named}."
     return (
         "The sweep was run by ResoMap [@resomap], a Snakemake workflow [@molder2021snakemake] "
         "over PyTorch [@paszke2019pytorch], with NumPy [@harris2020numpy] and SciPy "
-        f"[@virtanen2020scipy]. Versions: {named or 'not recorded'}."
+        f"[@virtanen2020scipy].{recorded}"
     )

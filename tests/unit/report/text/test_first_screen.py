@@ -98,7 +98,10 @@ def test_uncertified_choice_does_not_claim_a_certificate() -> None:
 
 def test_reasons_are_four_and_the_number_of_others() -> None:
     record: dict[str, Any] = deepcopy(RECORDS["excluded"])
-    record["excluded"] *= 4
+    one = record["excluded"][0]
+    record["excluded"] = [
+        one | {"resolution": px, "eval_resolution": px} for px in range(8, 16)
+    ]
     screen = first_screen(record)
     assert len(screen["reasons"]) == cases.MAX_REASONS
     assert screen["more"] == "and 4 more"
