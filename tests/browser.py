@@ -19,6 +19,8 @@ OPTIONS = (
     "--disable-sync",
     "--no-first-run",
 )
+# A page of 15 MB on a machine that does much else.
+TIMEOUT_MS = 120_000
 SIZE = {"width": 1280, "height": 800}
 
 
@@ -61,7 +63,7 @@ def open_page(browser: Browser, path: Path, **options: object) -> Iterator[OpenP
     opened.page.on("pageerror", lambda error: opened.logged.append(str(error)))
     opened.page.on("request", lambda request: opened.requested.append(request.url))
     try:
-        opened.page.goto(path.resolve().as_uri(), wait_until="load")
+        opened.page.goto(path.resolve().as_uri(), wait_until="load", timeout=TIMEOUT_MS)
         yield opened
     finally:
         context.close()

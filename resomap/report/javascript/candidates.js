@@ -73,7 +73,13 @@
     return (words.reasons[name] ?? "").replace(/\{(\w+)\}/g, (_, key) => values[key] ?? "");
   }
 
+  // Most rows keep their verdict when a slider moves, and hundreds of writes would be felt.
+  const shownIn = new Map();
+
   function mark(row, name, reason) {
+    const shown = `${name} ${reason}`;
+    if (shownIn.get(row) === shown) return;
+    shownIn.set(row, shown);
     row.dataset.verdict = name;
     row.classList.toggle("chosen", name === "chosen" || name === "taken");
     const tag = row.querySelector(".tag");
