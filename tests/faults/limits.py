@@ -39,9 +39,9 @@ STAGES_TRIED = (
     "figures",
 )
 SPARE_BYTES = 2**21
-"""More than the results of the smoke sweep lack after any stage."""
+"""What is left free at most: more than the results lack after most stages, less than figures take."""
 CAPABILITY_VERSION = 0x20080522
-ALL_SPACE = "16m"
+ALL_SPACE = "64m"
 
 
 @dataclass(frozen=True)

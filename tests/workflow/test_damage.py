@@ -16,6 +16,7 @@ from resomap.data.store.store import open_store
 from resomap.data.store.typical_jpeg import encode_typical_jpeg
 from resomap.errors import DataError
 from resomap.explain.agreement.read import read_maps
+from resomap.report.browser.section import browser_section
 from resomap.report.figures import panels
 from resomap.report.markup import categories
 from resomap.training.checkpoint import load_weights
@@ -88,6 +89,7 @@ def read_page(_: Checkout) -> None:
     read_facts(Path("results/data"))
     names = sorted(path.stem for path in Path("results/figures").glob("*.svg"))
     categories(Path("results/figures"), names)
+    browser_section(Path("results/figures"))
 
 
 READERS = (make_tables, read_store, read_all_maps, read_weights, read_page)

@@ -3,6 +3,7 @@
 "use strict";
 
 (() => {
+  const { fixed, general, milliseconds } = resomap.format;
   const COSTS = [
     ["max_peak_memory_mib", "peak_memory_mib", "peak memory", "MiB"],
     ["max_model_size_mib", "model_size_mib", "model size", "MiB"],
@@ -15,28 +16,11 @@
     ["modes", "mode", "its mode is not selected"],
   ];
 
-  // Return a number with significant digits, as Python's format `.3g`.
-  function general(value, digits = 6) {
-    if (!value) return "0";
-    const [mantissa, power] = value.toExponential(digits - 1).split("e");
-    const exponent = Number(power);
-    const trim = (text) => (text.includes(".") ? text.replace(/\.?0+$/, "") : text);
-    if (exponent >= -4 && exponent < digits) {
-      return trim(value.toFixed(Math.max(digits - 1 - exponent, 0)));
-    }
-    const size = String(Math.abs(exponent)).padStart(2, "0");
-    return `${trim(mantissa)}e${exponent < 0 ? "-" : "+"}${size}`;
-  }
-
-  function milliseconds(value) {
-    return value < 100 ? `${general(value, 3)} ms` : `${value.toFixed(0)} ms`;
-  }
-
   function tooLow(name, [value, low], limit) {
-    const measured = `${name} ${value.toFixed(3)}`;
-    if (value < limit) return `${measured} is below ${general(limit)}`;
+    const measured = `${name} ${fixed(value, 3)}`;
+    if (value < limit) return `${measured} is below ${general(limit, 6)}`;
     if (low === null || !(low < limit)) return null;
-    return `${measured} is not shown to reach ${general(limit)} (it may be ${low.toFixed(3)})`;
+    return `${measured} is not shown to reach ${general(limit, 6)} (it may be ${fixed(low, 3)})`;
   }
 
   function tooHigh(name, [value, highest], limit, form) {
@@ -87,8 +71,8 @@
     const lowest = candidate.localisation;
     if (lowest === null) return "its localisation was not measured";
     if (!(lowest < limit)) return null;
-    const reached = `localisation is not shown to reach ${general(limit)}`;
-    return `${reached} (it may be ${lowest.toFixed(2)})`;
+    const reached = `localisation is not shown to reach ${general(limit, 6)}`;
+    return `${reached} (it may be ${fixed(lowest, 2)})`;
   }
 
   // Return which name of a candidate is not selected; null where all are.

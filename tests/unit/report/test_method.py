@@ -114,6 +114,16 @@ def test_fine_tuning_and_one_seed_are_cited(tables: Tables, manifest: dict[str, 
     assert {"touvron2019fixres", "bonett2012wald"} <= keys
 
 
+def test_own_explanation_method_is_named_without_reference(
+    tables: Tables, manifest: dict[str, Any]
+) -> None:
+    config = sweep_config(SWEEP)
+    own = config.explainability.model_copy(update={"methods": ("input_x_gradient",)})
+    text = section(tables, manifest, replace(config, explainability=own))["text"]
+    assert "explained by input_x_gradient, for the output" in text
+    assert "Captum" not in text
+
+
 @pytest.mark.parametrize(
     ("builder", "key"),
     [

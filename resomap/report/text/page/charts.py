@@ -28,7 +28,7 @@ def trade_off_note(confidence: float, chosen_label: str | None) -> str:
     if confidence != LATENCY_CONFIDENCE:
         bars = f"Bars: {format_confidence(confidence)}s of the accuracy, 95 % of the latency."
     ring = f" Ring: {chosen_label}." if chosen_label else ""
-    return f"Numbers: resolution in px. {bars}{ring}"
+    return f"Numbers: resolution in px. {bars} Dashed: the best trade-offs.{ring}"
 
 
 def accuracy_note(confidence: float, majority: float, *, is_drawn: bool, has_runs: bool) -> str:

@@ -33,8 +33,8 @@ SLIDERS = {
 """By key of `report`."""
 FILTERS = {"models": "Models", "modes": "Precision and adaptation", "variants": "Runtime"}
 ATTITUDES = {
-    "certified": "shown to be good enough",
-    "frugal": "not shown to be worse",
+    "certified": "shown good enough",
+    "frugal": "not shown worse",
 }
 
 
@@ -53,7 +53,7 @@ CONTROL_WORDS = {
     "some": "{shown} of {count}",
     "none": "select at least one",
     "command": "The same answer on the command line:",
-    "provisional": "Provisional, since {needed} is open: what would decide it needs a new test. Run",
+    "provisional": "Provisional, since {needed} is not decided: what would decide it needs a new test. Run",
     "copy": "Copy",
     "copied": "Copied",
     "selected": "Selected: copy it with Ctrl+C",

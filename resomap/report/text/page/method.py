@@ -235,11 +235,11 @@ def explanation_paragraph(explainability: Explainability) -> str:
     """Return which explanations were made, and how they were tested."""
     if not explainability.enabled:
         return ""
-    named = [f"{method_name(name)} [@{METHODS[name]}]" for name in explainability.methods]
+    libraries = join_names(_map_libraries(explainability.methods) or ["our own code"])
     text = (
         f"Predictions of {format_count(explainability.images, 'test image')} were explained by "
-        f"{join_names(named)}, for the output {explainability.target}. "
-        f"Maps came from {join_names(_map_libraries(explainability.methods))}. "
+        f"{join_names(map(_cited_method, explainability.methods))}, for the output "
+        f"{explainability.target}. Maps came from {libraries}. "
         "With masks, we measured relevance mass and rank accuracy [@arras2022clevrxai] and the "
         "pointing game [@zhang2018excitation]."
     )
@@ -253,8 +253,13 @@ def explanation_paragraph(explainability: Explainability) -> str:
     return text
 
 
+def _cited_method(name: str) -> str:
+    """Return a method with its reference, which one of the user's own has not."""
+    return f"{method_name(name)} [@{METHODS[name]}]" if name in METHODS else method_name(name)
+
+
 def _map_libraries(methods: Iterable[str]) -> list[str]:
-    own = set(methods)
+    own = set(methods) & set(METHODS)
     libraries = []
     if own - CAM_LIBRARY:
         libraries.append("Captum [@kokhlikyan2020captum]")

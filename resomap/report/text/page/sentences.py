@@ -50,18 +50,18 @@ ANSWER: Cases = (
     ),
     Case(
         "undecided",
-        "{opening} for now, since {needed} is faster but not yet shown to be less than {margin} "
-        "of accuracy behind.",
+        "{opening} for now: {needed} is faster, and whether its accuracy is within {margin} is "
+        "not decided.",
     ),
     Case(
-        "status_chosen is_best",
-        "{opening}, shown to be less than {margin} of accuracy behind any other candidate"
-        "{within}{at_latency}.",
+        "status_chosen is_best faster",
+        "{opening}, the most accurate candidate{within}{at_latency}: no faster one is shown to be "
+        "within {margin} of accuracy.",
     ),
     Case(
-        "status_chosen",
-        "{opening}, the fastest candidate shown to be less than {margin} of accuracy behind any "
-        "other{within}{at_latency}.",
+        "status_chosen !is_best",
+        "{opening}, the fastest candidate{within} whose accuracy is shown to be within {margin} of "
+        "every other{at_latency}.",
     ),
     Case(
         "!latency",
@@ -99,8 +99,9 @@ CERTAINTY: tuple[Cases, ...] = (
         Case("only", "There is no other candidate to compare it with."),
         Case(
             "certified",
-            "Certified: with {confidence} confidence it loses less than {margin} to every other "
-            "candidate. Such a statement is wrong in at most {wrong} of 100 sweeps.",
+            "Certified by a test: with {confidence} confidence no other candidate is more accurate "
+            "by {margin} or more. Were the sweep repeated, at most {wrong} in 100 such statements "
+            "would be wrong.",
         ),
         Case(
             "confounded near",
@@ -116,7 +117,10 @@ CERTAINTY: tuple[Cases, ...] = (
     ),
     (
         Case("remedy is_needed", "{remedy}."),
-        Case("remedy status_chosen", "{needed} is faster, and it is open. {remedy}."),
+        Case(
+            "remedy status_chosen",
+            "{needed} is faster, but not shown to be within {margin}. {remedy}.",
+        ),
         Case("remedy", "{remedy}."),
         Case(
             "status_best faster !certified",
@@ -146,18 +150,21 @@ NUMBERS: dict[str, Cases] = {
     "Best": (Case("nothing_learned", "{best}, test accuracy {best_accuracy}"),),
     "Test accuracy": (Case("name", "{accuracy}"),),
     "Latency": (
-        Case("latency", "{latency} per image{where}, p90 {latency_p90}{invalid}"),
+        Case("latency", "median {latency} per image{where}, p90 {latency_p90}{invalid}"),
         Case("name", "not measured"),
     ),
-    "Gives up": (
-        Case("is_best", "nothing: it is the most accurate"),
+    "Accuracy given up": (
+        Case("is_best", "none: it is the most accurate"),
         Case("name", "{difference} to {best}"),
     ),
 }
 REASON: Cases = (
     Case("reason", "{rival}: {reason}."),
     Case("is_slower", "{rival}: the most accurate, but it takes {rival_latency} per image."),
-    Case("loses", "{rival}: {rival_latency} per image, but it loses {loses}."),
+    Case(
+        "loses",
+        "{rival}: {rival_latency} per image, but it loses {loses} on validation images.",
+    ),
     Case("may_lose", "{rival}: {rival_latency} per image, but it may lose up to {may_lose}."),
     Case("", "{rival}: the most accurate."),
 )
