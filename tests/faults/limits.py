@@ -66,13 +66,13 @@ def _full_disk(results: Path, rng: Random) -> Iterator[None]:
     results.rename(aside)
     results.mkdir()
     _mount("-t", "tmpfs", "-o", f"size={ALL_SPACE}", "tmpfs", str(results))
-    shutil.copytree(aside, results, dirs_exist_ok=True, copy_function=shutil.copy2)
-    shutil.rmtree(aside)
-    _mount("-o", f"remount,size={size}", str(results))
     try:
+        shutil.copytree(aside, results, dirs_exist_ok=True, copy_function=shutil.copy2)
+        shutil.rmtree(aside)
+        _mount("-o", f"remount,size={size}", str(results))
         yield
     finally:
-        aside.mkdir()
+        aside.mkdir(exist_ok=True)
         shutil.copytree(results, aside, dirs_exist_ok=True, copy_function=shutil.copy2)
         subprocess.run(["umount", "--lazy", str(results)], check=True)
         results.rmdir()

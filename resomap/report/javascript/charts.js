@@ -215,7 +215,8 @@
       observer.disconnect();
       tryToMount(place, holder, name);
     }, { rootMargin: NEAR });
-    observer.observe(holder);
+    // Not the holder: the content of a figure that is far away is not laid out.
+    observer.observe(place);
   }
 
   for (const name of Object.keys(charts)) {

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page
 from resomap.analysis.facts import read_facts
 from resomap.analysis.tables import read_tables
 from resomap.config.schema import Experiment
+from resomap.report.browser.section import FILE_NAME
 from resomap.report.catalogue import figure_names
 from resomap.report.page import build_page
 from resomap.system import files
@@ -40,6 +41,7 @@ def write_blank_figures(folder: Path) -> Path:
         files.write_text(folder / f"{name}.svg", svg)
         files.write_text(folder / f"{name}.png", "")
         files.write_text(folder / f"{name}.csv", "n\n")
+    files.write_json(folder / FILE_NAME, {"images": []})
     return folder
 
 

@@ -61,7 +61,8 @@ def show(page: Page, name: str) -> Any:
     """Scroll to a chart and return its drawing."""
     page.locator(f"#{name}").scroll_into_view_if_needed()
     plot = page.locator(f"#{name} .plot")
-    expect(plot.locator("svg")).to_be_visible()
+    # Charts are drawn when they come into view, which takes seconds on a busy machine.
+    expect(plot.locator("svg")).to_be_visible(timeout=60_000)
     return plot
 
 
