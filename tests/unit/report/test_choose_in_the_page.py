@@ -22,7 +22,7 @@ from resomap.analysis.decision.candidates import Candidate
 from resomap.analysis.decision.choice import choose
 from resomap.analysis.decision.inputs import Progress, SweepInputs, read_inputs
 from resomap.cli import app
-from resomap.report.scripts import RULE, embed_data, read_scripts
+from resomap.report.scripts import RULE, SHARED, embed_data, read_scripts
 from resomap.system.files import read_json
 from resomap.workflow.lifecycle import read_run_config
 from tests.browser import open_page, start_chromium
@@ -134,7 +134,7 @@ def _filters(answer: AnswerTables) -> list[Limits]:
 def write_page(folder: Path, answer: AnswerTables) -> Path:
     """Write a page that has the scripts of the rule and the block alone."""
     block = f'<script type="application/json" id="data-answer">{embed_data(answer)}</script>'
-    scripts_of_rule = read_scripts(("javascript/page.js", *RULE))
+    scripts_of_rule = read_scripts((*SHARED, *RULE))
     scripts = "".join(f"<script>{text}</script>" for text in scripts_of_rule)
     path = folder / "page.html"
     path.write_text(f"<!doctype html><meta charset=utf-8>{block}{scripts}", encoding="utf-8")
