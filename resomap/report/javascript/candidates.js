@@ -55,12 +55,8 @@
   });
   filterRows();
 
-  const points = (share) => {
-    const number = (100 * share).toFixed(1).replace(/\.0$/, "").replace(/^-0$/, "0");
-    const plain = number.replace("-", "\u2212");
-    return `${plain} point${plain.replace("\u2212", "") === "1" ? "" : "s"}`;
-  };
-  const one = (share) => (Math.round(1000 * share) / 10 + 0).toFixed(1).replace("-", "\u2212");
+  const { number, points } = resomap.format;
+  const one = (share) => number(100 * share, 1);
 
   function fill(name, record) {
     const { difference, shown_within: atMost } = record;

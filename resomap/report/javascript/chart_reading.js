@@ -3,7 +3,6 @@
 
 resomap.chartReading = (function () {
   const DASH = "\u2013";
-  const MINUS = "\u2212";
   // Room between the pointer and the tooltip, and between it and the edge of the window, px.
   const GAP = 14;
 
@@ -11,9 +10,8 @@ resomap.chartReading = (function () {
     text: String,
     px: (value) => `${value} px`,
     count: (value) => value.toLocaleString("en-US"),
-    accuracy: (value) => value.toFixed(3),
-    // Adding 0 turns a negative zero into zero.
-    decimals: (value) => (Number(value.toFixed(2)) + 0).toFixed(2).replace("-", MINUS),
+    accuracy: (value) => resomap.format.fixed(value, 3),
+    decimals: (value) => resomap.format.number(value, 2),
     digits: (value) =>
       value < 99.95 ? value.toPrecision(3) : Math.round(value).toLocaleString("en-US"),
     yes: (value) => (value ? "yes" : ""),

@@ -11,9 +11,7 @@ resomap.explanationView = (() => {
 
   function number(value, digits = 2) {
     if (value === null) return "–";
-    const text = value.toFixed(digits);
-    // A true minus sign, and never a negative zero.
-    return /[1-9]/.test(text) ? text.replace("-", "−") : text.replace("-", "");
+    return resomap.format.number(value, digits);
   }
 
   // Return marks and words of what is to be known of an image in a cell.
@@ -67,7 +65,7 @@ resomap.explanationView = (() => {
           { class: isLabel && "truth" },
           element("th", { scope: "row" }, name(data, top[i]), isLabel ? ` (${data.words.truth})` : ""),
           element("td", {}, bar),
-          element("td", {}, share.toFixed(3)),
+          element("td", {}, resomap.format.fixed(share, 3)),
         ),
       );
     }
