@@ -6,14 +6,17 @@ from snakemake.utils import min_version
 
 min_version("9.10")
 
-sys.path.insert(0, str(workflow.basedir))
+# A checkout needs no installation. In a module, `workflow.basedir` is the folder of the caller.
+sys.path.insert(0, str(workflow.current_basedir.get_path_or_uri(secret_free=True)))
+
+from resomap.system import workflow_files
 
 
 report: "report/workflow.rst"
 
 
 # Used with `--sdm apptainer` only; built from envs/Containerfile.
-container: f"{workflow.basedir}/resomap.sif"
+container: str(workflow_files.container_image())
 
 
 include: "rules/common.smk"

@@ -14,7 +14,9 @@ from resomap.workflow import (
 )
 from resomap.workflow.checks import network_check, recipe_checks
 
-lifecycle.use_this_interpreter(str(workflow.basedir))
+lifecycle.use_this_interpreter(
+    own_environment=bool(workflow.deployment_settings.deployment_method)
+)
 lifecycle.collect_garbage_rarely()
 
 VALUES = command_line.read_values(
@@ -22,6 +24,9 @@ VALUES = command_line.read_values(
 )
 CONFIG = build_config(VALUES)
 recipe_checks.check_decay_steps(CONFIG)
+lifecycle.show_report_of_idle_run(
+    workflow, is_current=lambda: job_params.is_report_current(CONFIG)
+)
 resources.share_gpus(CONFIG)
 request = resources.ResourceRequests(
     CONFIG,

@@ -13,18 +13,22 @@ import yaml
 
 from resomap.config.architecture import Architecture
 from resomap.config.data import Data
-from resomap.config.load import DATASET_SECTIONS, merge, read_yaml, shipped_values
+from resomap.config.load import DATASET_SECTIONS, merge, read_yaml, shipped_values, user_files
 from resomap.config.messages import section_of
 from resomap.config.schema import Config
 from resomap.errors import ConfigError
 
 CONFIGFILE_OPTIONS = ("--configfile", "--configfiles")
+CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def read_values(configfiles: Iterable[Path], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the shipped values, those of `--configfile`, and those of `--config`, merged."""
+    """Return the shipped values, those of `--configfile`, and those of `--config`, merged.
+
+    Without a file, resomap.yaml of the working directory is read if it exists.
+    """
     values = shipped_values()
-    for path in configfiles:
+    for path in user_files(configfiles):
         values = merge(values, read_yaml(path))
     return merge(values, {key: _restore(value, key) for key, value in arguments.items()})
 
@@ -36,7 +40,7 @@ def check_config_files(command: Sequence[str]) -> None:
     in Latin-1, and run the code of one with `__use_yte__`.
     """
     try:
-        groups = list(_named_files(command))
+        groups, _ = _take_config_files(command)
         if len(groups) > 1:
             raise ConfigError(
                 "--configfile is given twice, and Snakemake would use the last only: name all files "
@@ -49,19 +53,38 @@ def check_config_files(command: Sequence[str]) -> None:
         sys.exit(f"error: {error}")
 
 
-def _named_files(command: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the files after each `--configfile`."""
-    position = 1
+def put_config_files_first(arguments: Sequence[str], options: Sequence[str]) -> list[str]:
+    """Return the arguments of Snakemake with `options` and one `--configfile` before the others.
+
+    Snakemake takes every word after `--configfile` for a file, and the last `--configfile` only.
+    Here it may be repeated, as in the other commands, and a target may follow its file.
+    """
+    groups, others = _take_config_files(arguments)
+    files, targets = list[str](), list[str]()
+    for words in groups:
+        files += words[:1]
+        for word in words[1:]:
+            (files if Path(word).suffix in CONFIG_SUFFIXES else targets).append(word)
+    named = ["--configfile", *files] if groups else []
+    # An option with one value ends the list of files.
+    return [*named, *options, *targets, *others]
+
+
+def _take_config_files(command: Sequence[str]) -> tuple[list[list[str]], list[str]]:
+    """Return the words after each `--configfile`, and all other words."""
+    groups, others, position = list[list[str]](), list[str](), 0
     while position < len(command):
         option, equals, value = command[position].partition("=")
         position += 1
         if option not in CONFIGFILE_OPTIONS:
+            others.append(command[position - 1])
             continue
-        files = [value] if equals else []
+        words = [value] if equals else []
         while not equals and position < len(command) and not command[position].startswith("-"):
-            files.append(command[position])
+            words.append(command[position])
             position += 1
-        yield files
+        groups.append(words)
+    return groups, others
 
 
 def _restore(value: Any, key: str) -> Any:

@@ -10,8 +10,9 @@ from resomap.config.schema import Config
 from resomap.data.sources.listing import Listing
 from resomap.data.sources.user_files import list_images, listing_digest
 from resomap.errors import ConfigError
+from resomap.system.workflow_files import PACKAGE
 from resomap.text import format_count
-from resomap.workflow.code_digest import PACKAGE, digest_code
+from resomap.workflow.code_digest import digest_code
 
 USER_FILES_VARIABLE = "RESOMAP_FILES"
 DATA_ENTRY_POINTS = (

@@ -11,10 +11,11 @@ from resomap.config.schema import Config
 from resomap.config.sweep_checks import find_architecture
 from resomap.errors import ConfigError, DataError
 from resomap.system.gpus import largest_memory_mib
+from resomap.system.workflow_files import PACKAGE
 from resomap.workflow import jobs, targets
 from resomap.workflow.artifact_paths import receipt_path
 from resomap.workflow.checked_files import read_json
-from resomap.workflow.code_digest import PACKAGE, combine_code, digest_code, digest_own_code
+from resomap.workflow.code_digest import combine_code, digest_code, digest_own_code
 from resomap.workflow.data_digest import data_settings, digest_data_code, digest_user_files
 from resomap.workflow.jobs import Job
 from resomap.workflow.layout import STAGE_OF, artifact

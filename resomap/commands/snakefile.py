@@ -1,0 +1,10 @@
+"""The command `resomap snakefile`: the path of the workflow, for Snakemake itself."""
+
+import typer
+
+
+def snakefile() -> None:
+    """Print the path of the Snakefile: `snakemake -s $(resomap snakefile)`."""
+    from resomap.system.workflow_files import snakefile as path_of_snakefile
+
+    typer.echo(path_of_snakefile())
