@@ -9,14 +9,8 @@ min_version("9.10")
 # A checkout needs no installation. In a module, `workflow.basedir` is the folder of the caller.
 sys.path.insert(0, str(workflow.current_basedir.get_path_or_uri(secret_free=True)))
 
-from resomap.system import workflow_files
-
 
 report: "report/workflow.rst"
-
-
-# Used with `--sdm apptainer` only; built from envs/Containerfile.
-container: str(workflow_files.container_image())
 
 
 include: "rules/common.smk"
@@ -33,7 +27,7 @@ include: "rules/deploy.smk"
 
 
 rule all:
-    default_target: True
+    default_target: workflow.modifier.is_main_snakefile()
     input:
         targets.table_inputs(CONFIG),  # by name: else one that is deleted would stay away
         rules.report.input,
@@ -42,11 +36,13 @@ rule all:
 
 onstart:
     driver.watch_cluster(workflow)
-    notes = network_check.check_networks(CONFIG)
-    lifecycle.write_run_config(VALUES)
+    notes = network_check.check_networks(CONFIG, file_in(RESULTS, "checked_networks"))
+    lifecycle.write_run_config(VALUES, file_in(RESULTS, "run_config"))
     cores = workflow.resource_settings.cores or 1
     on_cluster = request.on_cluster()  # its queue decides how long it takes
-    minutes = None if on_cluster else forecast.estimate_minutes(CONFIG, cores)
+    minutes = (
+        None if on_cluster else forecast.estimate_minutes(CONFIG, cores, RESULTS)
+    )
     print(
         lifecycle.start_message(CONFIG, minutes, cores),
         *recipe_checks.recipe_warnings(CONFIG),
@@ -57,7 +53,6 @@ onstart:
 
 
 onsuccess:
-    lifecycle.clear_finished_states()
-    lifecycle.sweep_leftovers()
-    if job_params.is_report_current(CONFIG):
-        print(lifecycle.end_message(), flush=True)
+    lifecycle.clean_up(RESULTS)
+    if job_params.is_report_current(CONFIG, RESULTS):
+        print(lifecycle.end_message(RESULTS), flush=True)

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from heapq import heapreplace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from resomap.config.architecture import Architecture
 from resomap.config.schema import Config, Explainability, Profiling, Runtime
 from resomap.config.training import Training
 from resomap.config.variants import RUNTIME_VARIANTS
+from resomap.workflow.artifact_paths import RESULTS_FOLDER
 from resomap.workflow.resources import gpus_per_job, planned_cells, read_plan
 from resomap.workflow.targets import swept_models
 
@@ -69,13 +71,16 @@ class Capacity:
         return "GPU" if self.on_gpus else "core"
 
 
-def estimate_minutes(config: Config, cores: int) -> float | None:
+def estimate_minutes(
+    config: Config, cores: int, results: Path = RESULTS_FOLDER
+) -> float | None:
     """Return the wall minutes of the whole sweep, by its plan; None where it has none.
 
     `cores` is the number of jobs that run at once on a CPU. On GPUs it is that of the plan.
     """
-    capacity = planned_capacity(config, cores)
-    cells = {(cell["model"], cell["resolution"]): cell for cell in planned_cells(config)}
+    capacity = planned_capacity(config, cores, results)
+    planned = planned_cells(config, results)
+    cells = {(cell["model"], cell["resolution"]): cell for cell in planned}
     models = [model.name for model in swept_models(config)]
     swept = set(itertools.product(models, config.sweep.resolutions))
     # A plan of other models or resolutions would leave some out.
@@ -93,11 +98,13 @@ def estimate_minutes(config: Config, cores: int) -> float | None:
     return _sweep_seconds(jobs, capacity) / 60
 
 
-def planned_capacity(config: Config, cores: int) -> Capacity | None:
+def planned_capacity(
+    config: Config, cores: int, results: Path = RESULTS_FOLDER
+) -> Capacity | None:
     """Return the jobs that run at once: on GPUs as in the plan; None without a plan."""
     if not gpus_per_job(config):
         return Capacity(cores, False, None)
-    totals = read_plan().get("totals", {})
+    totals = read_plan(results).get("totals", {})
     return Capacity(totals["workers"], True, None) if totals.get("unit") == "GPU" else None
 
 

@@ -1,6 +1,6 @@
-"""The configuration of a Snakemake call: the files and the values that its command line names.
+"""The configuration of a Snakemake call, and where its results go.
 
-They are read here and not taken from Snakemake, which keeps the last of two equal keys silently,
+The files and values of the command line are read here and not taken from Snakemake, which keeps the last of two equal keys silently,
 and turns every number within `--config 'training={epochs: 2}'` into text.
 """
 
@@ -22,13 +22,40 @@ CONFIGFILE_OPTIONS = ("--configfile", "--configfiles")
 CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
 
 
-def read_values(configfiles: Iterable[Path], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the shipped values, those of `--configfile`, and those of `--config`, merged.
+def read_call(workflow: Any, module_config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the merged values of this call of Snakemake.
 
-    Without a file, resomap.yaml of the working directory is read if it exists.
+    For a module they are those of its `config:` on top of the shipped ones; the files and values
+    of the command line belong to the workflow that uses it.
     """
+    if not workflow.modifier.is_main_snakefile():
+        own = {key: value for key, value in module_config.items() if key != "pathvars"}
+        return read_values([], own)
+    settings = workflow.config_settings
+    return read_values(user_files(settings.configfiles), settings.config)
+
+
+def results_folder(workflow: Any) -> Path:
+    """Return the folder of the results: `results`, below the `prefix:` of a module."""
+    # Snakemake has no public name for the prefix; this is how it changes every path of a rule.
+    place = Path(workflow.modifier.path_modifier.replace_prefix("results/plan.json"))
+    if workflow.is_main_process and _renames_results(workflow):
+        print(
+            f"note: ResoMap writes to {place.parent}: its module takes `prefix:`, not pathvars",
+            file=sys.stderr,
+        )
+    return place.parent
+
+
+def _renames_results(workflow: Any) -> bool:
+    pathvars = getattr(workflow, "pathvars", None)  # since Snakemake 9.12
+    return pathvars is not None and pathvars.get("results") != "results"
+
+
+def read_values(configfiles: Iterable[Path], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the shipped values, those of `configfiles`, and those of `--config`, merged."""
     values = shipped_values()
-    for path in user_files(configfiles):
+    for path in configfiles:
         values = merge(values, read_yaml(path))
     return merge(values, {key: _restore(value, key) for key, value in arguments.items()})
 

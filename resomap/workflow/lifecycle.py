@@ -21,10 +21,9 @@ from resomap.system.files import TEMPORARY_NAME, write_text
 from resomap.system.locks import try_lock
 from resomap.system.workflow_files import PACKAGE, import_folder
 from resomap.text import format_count
+from resomap.workflow.artifact_paths import file_in
 from resomap.workflow.layout import STATES_FOLDER, artifact
 
-REPORT = Path(artifact("report").path)
-HEADLINE = Path(artifact("headline").path)
 RUN_CONFIG = Path(artifact("run_config").path)
 GC_THRESHOLD = 50_000
 
@@ -90,21 +89,24 @@ def start_message(config: Config, minutes: float | None = None, cores: int = 1) 
     return f"{message}; by its plan it takes about {duration} on {format_count(cores, 'core')}"
 
 
-def end_message(report: Path = REPORT, headline: Path = HEADLINE) -> str:
+def end_message(results: Path) -> str:
     """Return the path of the report and its first sentence; nothing while there is no report."""
+    report, headline = file_in(results, "report"), file_in(results, "headline")
     if not (report.exists() and headline.exists()):
         return ""
     return f"Report: {report.resolve()}\n{headline.read_text(encoding='utf-8').strip()}"
 
 
-def show_report_of_idle_run(workflow: Any, is_current: Callable[[], bool]) -> None:
+def show_report_of_idle_run(
+    workflow: Any, results: Path, is_current: Callable[[], bool]
+) -> None:
     """Print at the end where the report is, if `is_current`, and nothing was to be done."""
 
     # `onsuccess` runs only after jobs.
     def show() -> None:
         was_built = workflow.scheduler is not None and not workflow.dryrun
         if was_built and not len(workflow.dag) and is_current():
-            print(end_message(), flush=True)
+            print(end_message(results), flush=True)
 
     if workflow.is_main_process:
         atexit.register(show)
@@ -137,7 +139,13 @@ def read_run_config(directory: Path) -> Config:
         raise ConfigError(f"{path} was written by another version: {error}") from error
 
 
-def sweep_leftovers(folder: Path = Path("results")) -> None:
+def clean_up(results: Path) -> None:
+    """Remove what a finished sweep needs no more: states of its trainings, temporary files."""
+    clear_finished_states(results / Path(STATES_FOLDER).name)
+    sweep_leftovers(results)
+
+
+def sweep_leftovers(folder: Path) -> None:
     """Remove the temporary files of killed writers, once no job of the sweep writes any more.
 
     Those of states and of the partial report stay: a training or a report may be running beside.
@@ -149,7 +157,7 @@ def sweep_leftovers(folder: Path = Path("results")) -> None:
             path.unlink(missing_ok=True)
 
 
-def clear_finished_states(folder: Path = Path(STATES_FOLDER)) -> None:
+def clear_finished_states(folder: Path) -> None:
     """Remove the states of trainings whose results are published, except of those still running."""
     cleared = folder / "cleared"
     for fingerprint in sorted(folder.glob("train/**/done/fingerprint.txt")):

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from resomap.config.load import build_config, load_user_config, shipped_values
+from resomap.config.load import build_config, load_user_config, shipped_values, user_files
 from resomap.errors import ConfigError
 from resomap.workflow.command_line import (
     check_config_files,
@@ -132,9 +132,8 @@ def test_config_files_stand_before_targets(given, passed):
 
 def test_resomap_yaml_is_read_where_no_file_is_given(tmp_path, monkeypatch, overlay):
     monkeypatch.chdir(tmp_path)
-    assert read_values([], {})["training"] == shipped_values()["training"]
+    assert user_files([]) == []
     Path("resomap.yaml").write_text("training: {epochs: 5}\n")
-    assert read_values([], {})["training"]["epochs"] == 5
+    assert user_files([]) == [Path("resomap.yaml")]
     assert load_user_config().training.epochs == 5
     assert load_user_config([overlay]).training.epochs == 3
-    assert read_values([overlay], {})["training"]["epochs"] == 3

@@ -49,11 +49,11 @@ def test_report_is_named_where_nothing_is_to_be_done(
 ):
     at_exit = []
     monkeypatch.setattr("atexit.register", at_exit.append)
-    monkeypatch.setattr(lifecycle, "end_message", lambda: "Report: here")
+    monkeypatch.setattr(lifecycle, "end_message", lambda results: f"Report: {results}")
     workflow = SimpleNamespace(
         is_main_process=True, scheduler=object(), dryrun=dryrun, dag=[None] * jobs
     )
-    lifecycle.show_report_of_idle_run(workflow, lambda: is_current)
+    lifecycle.show_report_of_idle_run(workflow, Path("here"), lambda: is_current)
     at_exit[0]()
     assert capsys.readouterr().out == ("Report: here\n" if shown else "")
 
@@ -74,11 +74,11 @@ def test_start_message_has_grid_and_estimate(config):
 
 
 def test_end_message_has_report_and_headline(tmp_path):
-    report, headline = tmp_path / "index.html", tmp_path / "headline.txt"
-    assert lifecycle.end_message(report, headline) == ""
-    report.write_text("<html>")
-    headline.write_text("Take 48 px.\n")
-    assert lifecycle.end_message(report, headline) == f"Report: {report}\nTake 48 px."
+    report, headline = (tmp_path / "report" / name for name in ("index.html", "headline.txt"))
+    assert lifecycle.end_message(tmp_path) == ""
+    write_text(report, "<html>")
+    write_text(headline, "Take 48 px.\n")
+    assert lifecycle.end_message(tmp_path) == f"Report: {report}\nTake 48 px."
 
 
 def test_run_config_is_plain_yaml(tmp_path, defaults):
