@@ -152,14 +152,6 @@ def format_estimate(
     return f"{text} ({interval}{n})"
 
 
-def format_share(estimate: Estimate, confidence: float | None = None) -> str:
-    """Return a share with its interval and n: `96 % (88-100 %, n = 24)`."""
-    assert estimate.low is not None and estimate.high is not None
-    ends = format_interval(100 * estimate.low, 100 * estimate.high, 0)
-    interval = f"{interval_name(confidence)}{ends} %"
-    return f"{format_percent(estimate.value)} ({interval}, n = {estimate.n})"
-
-
 def format_latency(estimate: Estimate) -> str:
     """Return a latency, `2.31 ms`."""
     return format_milliseconds(estimate.value)
