@@ -17,6 +17,7 @@ from resomap.report.figures.style import (
     latency_axis,
     new_figure,
 )
+from resomap.report.figures.trade_off import pareto_front
 from resomap.report.text.cascades import cascade_title
 
 LOOKS = {
@@ -53,9 +54,13 @@ def plot_cascades(tables: Tables) -> Drawing:
 
 
 def _label_cells(axes: Axes, cells: pd.DataFrame) -> None:
+    """Name the cells that no other beats in both: a cascade is compared with them."""
+    if cells.empty:
+        return
+    costs, accuracies = (cells[name].to_numpy() for name in ("latency_ms_p50", "accuracy"))
     # At the left, since a cascade costs more than its first cell.
     place = {"xytext": (-6, 5), "textcoords": "offset points", "ha": "right"}
-    for row in cells.to_dict("records"):
+    for row in cells[pareto_front(costs, accuracies)].to_dict("records"):
         name = f"{row['model']}@{row['resolution']}"
         point = (row["latency_ms_p50"], row["accuracy"])
         axes.annotate(name, point, fontsize=9, color=INK, path_effects=HALO, **place)
