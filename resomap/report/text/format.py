@@ -10,7 +10,6 @@ from resomap.text import (
     format_interval,
     format_milliseconds,
     format_number,
-    format_percent,
 )
 
 MODE_NAMES = {"bn": "BatchNorm recalibrated", "finetune": "fine-tuned", "int8": "int8"}
