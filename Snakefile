@@ -27,7 +27,7 @@ include: "rules/deploy.smk"
 
 
 rule all:
-    default_target: workflow.modifier.is_main_snakefile()
+    default_target: not IS_MODULE
     input:
         targets.table_inputs(CONFIG),  # by name: else one that is deleted would stay away
         rules.report.input,
@@ -36,20 +36,20 @@ rule all:
 
 onstart:
     driver.watch_cluster(workflow)
-    notes = network_check.check_networks(CONFIG, file_in(RESULTS, "checked_networks"))
+    notes = network_check.check_networks(
+        CONFIG, file_in(RESULTS, "checked_networks")
+    )
     lifecycle.write_run_config(VALUES, file_in(RESULTS, "run_config"))
     cores = workflow.resource_settings.cores or 1
     on_cluster = request.on_cluster()  # its queue decides how long it takes
     minutes = (
         None if on_cluster else forecast.estimate_minutes(CONFIG, cores, RESULTS)
     )
-    print(
-        lifecycle.start_message(CONFIG, minutes, cores),
-        *recipe_checks.recipe_warnings(CONFIG),
-        *notes,
-        sep="\n",
-        flush=True,
-    )
+    start = lifecycle.start_message(CONFIG, minutes, cores)
+    warnings = recipe_checks.recipe_warnings(CONFIG)
+    print(start, *warnings, *notes, sep="\n", flush=True)
+    if not IS_MODULE:  # else what is printed is the business of the caller
+        progress.show_progress(CONFIG, workflow)
 
 
 onsuccess:

@@ -4,6 +4,7 @@ from shlex import quote
 from resomap.cluster import driver, nodes
 from resomap.config.load import build_config
 from resomap.plan import forecast
+from resomap.status import progress
 from resomap.system import workflow_files
 from resomap.workflow import (
     command_line,
@@ -23,6 +24,8 @@ lifecycle.use_this_interpreter(
 )
 lifecycle.collect_garbage_rarely()
 
+# Another workflow uses this one; known while the rules are read.
+IS_MODULE = not workflow.modifier.is_main_snakefile()
 VALUES = command_line.read_call(workflow, config)
 CONFIG = build_config(VALUES)
 # Below the `prefix:` where another workflow uses this one as a module. Snakemake puts it before the
