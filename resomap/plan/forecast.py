@@ -76,12 +76,12 @@ def estimate_minutes(
 ) -> float | None:
     """Return the wall minutes of the whole sweep, by its plan; None where it has none.
 
-    `cores` is the number of jobs that run at once on a CPU. On GPUs it is that of the plan.
+    `cores` jobs run at once on a CPU, and on GPUs as many as in the plan.
     """
     capacity = planned_capacity(config, cores, results)
     planned = planned_cells(config, results)
     cells = {(cell["model"], cell["resolution"]): cell for cell in planned}
-    models = [model.name for model in swept_models(config)]
+    models = (model.name for model in swept_models(config))
     swept = set(itertools.product(models, config.sweep.resolutions))
     # A plan of other models or resolutions would leave some out.
     if capacity is None or not swept <= set(cells):
@@ -98,9 +98,7 @@ def estimate_minutes(
     return _sweep_seconds(jobs, capacity) / 60
 
 
-def planned_capacity(
-    config: Config, cores: int, results: Path = RESULTS_FOLDER
-) -> Capacity | None:
+def planned_capacity(config: Config, cores: int, results: Path) -> Capacity | None:
     """Return the jobs that run at once: on GPUs as in the plan; None without a plan."""
     if not gpus_per_job(config):
         return Capacity(cores, False, None)

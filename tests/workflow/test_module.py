@@ -48,6 +48,11 @@ use rule * from own as own_*
 onstart:
     fish.onstart()
     own.onstart()
+
+
+onsuccess:
+    fish.onsuccess()
+    own.onsuccess()
 """
 TINY = {"models": ["tiny_cnn"], "resolutions": [16], "seeds": [0]}
 
