@@ -88,6 +88,7 @@ MAY_IMPORT = {
     | {"workflow", "plan", "status", "check", "analysis", "report", "network_card"}
     | {"shipping", "data", "training", "deploy"},
     "cli": {"commands", "errors"},
+    "cli_page": {"cli", "system"},
     "workflow_scripts": CORE
     | {"workflow", "analysis", "report", "mlflow_copy", "entry.arguments"}
     | {"deploy.measurements"},
@@ -108,6 +109,7 @@ DRIVER = (
     "shipping",
     "commands",
     "cli",
+    "cli_page",
 )
 HEAVY = ("torch", "torchvision", "captum")
 # What the command line needs only once a command runs: `resomap --help` starts without them.
