@@ -38,12 +38,12 @@ COMMANDS = {
 class PlainErrors(TyperGroup):
     """A group of commands that prints wrong usage in two plain lines, without a box."""
 
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
-        """Run the command line; without `standalone_mode` errors are raised."""
-        if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **extra)
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the command line; with `standalone_mode=False` errors are raised."""
+        if not extra.get("standalone_mode", True):
+            return super().main(*args, **extra)
         try:
-            code = super().main(*args, standalone_mode=False, **extra)
+            code = super().main(*args, **{**extra, "standalone_mode": False})
         except typer.Abort:
             typer.echo("stopped", err=True)
             sys.exit(1)

@@ -51,7 +51,7 @@ def commands_page() -> str:
 
 
 def _section(name: str, function: Any, parameters: list[Any]) -> Iterator[str]:
-    text, _, example = inspect.getdoc(function).partition(EXAMPLE)
+    text, _, example = str(inspect.getdoc(function)).partition(EXAMPLE)
     yield f"\n### resomap {name}\n\n```\n{example.strip()}\n```\n\n{text.strip()}\n"
     rows = [_row(each) for each in parameters if each.name != "help"]
     if rows:
