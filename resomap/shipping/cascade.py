@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from resomap.config.schema import Config
 from resomap.errors import ConfigError, DataError, suggest
-from resomap.parity import open_run
+from resomap.shipping.runs import open_run
 from resomap.shipping.shipment import Shipment, choose_run, open_shipment
 
 if TYPE_CHECKING:
