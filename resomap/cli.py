@@ -13,15 +13,27 @@ from resomap.commands.check import check
 from resomap.commands.choose import choose
 from resomap.commands.compare import compare
 from resomap.commands.devices import devices
+from resomap.commands.init import init
 from resomap.commands.measure_pack import measure_pack
 from resomap.commands.models import models
 from resomap.commands.parity import parity
 from resomap.commands.plan import plan
 from resomap.commands.ship import ship
 from resomap.commands.status import status
+from resomap.commands.try_images import try_images
 from resomap.errors import ResoMapError
 
-COMMANDS = (check, plan, status, choose, compare, models, parity, ship, measure_pack, devices)
+COMMANDS = {
+    "init": init,
+    "try": try_images,
+    **{
+        each.__name__.replace("_", "-"): each
+        for each in (
+            *(check, plan, status, choose, compare),
+            *(models, parity, ship, measure_pack, devices),
+        )
+    },
+}
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -47,5 +59,5 @@ def printed_errors() -> Iterator[None]:
         raise typer.Exit(1) from None
 
 
-for _command in COMMANDS:
-    app.command()(printed_errors()(_command))
+for _name, _command in COMMANDS.items():
+    app.command(_name)(printed_errors()(_command))

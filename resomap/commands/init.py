@@ -60,13 +60,15 @@ def init(
     Example: resomap init photos --margin 0.03
     """
     flags = dict(locals())
-    from resomap.suggest.answers import read_answers, show_command
+    from resomap.commands.choose import print_wrapped
+    from resomap.report.text.answer import INDENT
+    from resomap.suggest.settings import read_settings, show_command
     from resomap.suggest.written import result_lines, run_command, write_sweep
     from resomap.suggest.yaml_file import refuse_overwriting
 
     refuse_overwriting(output, force=force)
-    answers = read_answers(flags)
+    settings = read_settings(flags)
     command = show_command("init", flags)
-    suggestion = write_sweep(answers, output, command, lambda line: typer.echo(line, err=True))
-    typer.echo("\n".join(result_lines(suggestion, output)))
-    typer.echo(f"{'Next':<12}{run_command(output)}")
+    suggestion = write_sweep(settings, output, command, lambda line: typer.echo(line, err=True))
+    last = f"{'Next':<{INDENT}}{run_command(output)}"
+    print_wrapped([*result_lines(suggestion, output), last], INDENT)

@@ -1,5 +1,6 @@
 """The command `resomap try`: from images to a report and an answer in a few minutes."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -45,10 +46,16 @@ def try_images(
     Example: resomap try photos --minutes 10
     """
     flags = dict(locals())
-    from resomap.suggest.answers import read_answers, show_command
+    from resomap.commands.choose import print_wrapped
+    from resomap.report.text.answer import INDENT
     from resomap.suggest.attempt import Attempt, run_attempt
+    from resomap.suggest.settings import read_settings, show_command
 
-    answers = read_answers(flags)
-    attempt = Attempt(answers, output, show_command("try", flags), force=force)
-    code = run_attempt(attempt, show=typer.echo, open_report=not no_open)
+    settings = read_settings(flags)
+    attempt = Attempt(settings, output, show_command("try", flags), force=force)
+
+    def show(lines: Iterable[str]) -> None:
+        print_wrapped(lines, INDENT)
+
+    code = run_attempt(attempt, show, open_report=not no_open)
     raise typer.Exit(code)

@@ -5,7 +5,7 @@ import shlex
 import subprocess
 import sys
 import webbrowser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -14,10 +14,9 @@ from typing import Any
 from resomap.config.load import SHIPPED_CONFIG
 from resomap.config.schema import Config
 from resomap.plan.measure import plan_sweep
-from resomap.report.text.answer import answer_lines
+from resomap.report.text.answer import INDENT, answer_lines
 from resomap.report.text.page.remedy import describe_remedy
-from resomap.suggest.answers import Answers
-from resomap.suggest.describe import INDENT
+from resomap.suggest.settings import UserSettings
 from resomap.suggest.written import (
     is_written_by,
     read_given_up,
@@ -29,15 +28,15 @@ from resomap.suggest.yaml_file import refuse_overwriting
 from resomap.text import format_duration
 from resomap.workflow.lifecycle import REPORT, read_run_config
 
-Show = Callable[[str], Any]
+Show = Callable[[Iterable[str]], None]
 INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """The answers of the user, the file of the sweep, and the command that was called."""
+    """The settings of the user, the file of the sweep, and the command that was called."""
 
-    answers: Answers
+    settings: UserSettings
     output: Path
     command: str
     force: bool
@@ -50,10 +49,9 @@ def run_attempt(attempt: Attempt, show: Show, *, open_report: bool) -> int:
     prepared = monotonic()
     code = run_sweep(attempt.output)
     if code:
-        show(f"The sweep did not finish. The same command continues it: {attempt.command}")
+        show([f"The sweep did not finish. The same command continues it: {attempt.command}"])
         return code
-    for line in outcome_lines(attempt, prepared - began, monotonic() - prepared):
-        show(line)
+    show(outcome_lines(attempt, prepared - began, monotonic() - prepared))
     if open_report and can_show_browser():
         webbrowser.open(REPORT.resolve().as_uri())
     return 0
@@ -62,18 +60,17 @@ def run_attempt(attempt: Attempt, show: Show, *, open_report: bool) -> int:
 def prepare(attempt: Attempt, show: Show) -> None:
     """Write the file of the sweep and its plan, unless this command has written it before."""
     if is_written_by(attempt.output, attempt.command) and not attempt.force:
-        show(f"continues the sweep of {attempt.output}")
+        show([f"Continues the sweep of {attempt.output}"])
         return
     refuse_overwriting(attempt.output, force=attempt.force)
 
     def log(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    suggestion = write_sweep(attempt.answers, attempt.output, attempt.command, log)
+    suggestion = write_sweep(attempt.settings, attempt.output, attempt.command, log)
     # The sweep reads the plan: its start and its progress name the time that is left.
     plan_sweep(suggestion.config, None, None, None, log)
-    for line in result_lines(suggestion, attempt.output):
-        show(line)
+    show(result_lines(suggestion, attempt.output))
 
 
 def run_sweep(output: Path) -> int:
@@ -96,7 +93,7 @@ def outcome_lines(attempt: Attempt, prepared: float, swept: float) -> Iterator[s
     yield f"{'Report':<{INDENT}}{REPORT.resolve()}"
     yield from answer_lines(record, progress)
     yield from _undecided(attempt, record)
-    budget = f"{attempt.answers.minutes:g} min"
+    budget = f"{attempt.settings.minutes:g} min"
     yield (
         f"{'Time':<{INDENT}}{format_duration(prepared + swept)} of {budget}: "
         f"{format_duration(prepared)} to look and measure, {format_duration(swept)} to train, "
@@ -127,7 +124,7 @@ def _undecided(attempt: Attempt, record: dict[str, Any]) -> Iterator[str]:
     if needed:
         reasons.append(f"{describe_remedy(needed)}.")
     for number, reason in enumerate(reasons):
-        yield f"{'' if number else 'Not decided':<{INDENT}}{reason}"
+        yield f"{'' if number else 'Undecided':<{INDENT}}{reason}"
     if reasons:
         yield f"{'Next':<{INDENT}}{next_command(attempt, needed)}"
 

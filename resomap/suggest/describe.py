@@ -5,11 +5,12 @@ from dataclasses import replace
 from functools import partial
 
 from resomap.analysis.decision.outlook import SweepSize, detectable_difference
+from resomap.report.text.answer import INDENT
 from resomap.report.text.format import join_names
 from resomap.report.text.listing import class_counts
-from resomap.suggest.answers import PRETRAINED, RANDOM
 from resomap.suggest.grid import Grid
 from resomap.suggest.seeds import WORTHWHILE
+from resomap.suggest.settings import PRETRAINED, RANDOM
 from resomap.suggest.suggestion import Suggestion
 from resomap.text import (
     agree,
@@ -19,8 +20,6 @@ from resomap.text import (
     format_points,
 )
 
-INDENT = 12
-"""Columns of the names of the parts."""
 MOST_TEST_IMAGES = 1_000_000
 
 
@@ -29,7 +28,7 @@ def suggestion_lines(suggestion: Suggestion, size: str) -> Iterator[str]:
     parts = (
         ("Images", _images(suggestion)),
         ("Models", _models(suggestion)),
-        ("Resolutions", iter([f"{describe_sides(suggestion)}."])),
+        ("Resolution", iter([f"{describe_sides(suggestion)}."])),
         ("Training", _training(suggestion)),
         ("Seeds", _seeds(suggestion)),
         ("Given up", given_up(suggestion)),
@@ -152,7 +151,7 @@ def given_up(suggestion: Suggestion) -> Iterator[str]:
     if parts:
         whole = format_duration(suggestion.wanted_seconds)
         yield (
-            f"For {suggestion.answers.minutes:g} minutes: {'; '.join(parts)}. The wanted sweep "
+            f"For {suggestion.settings.minutes:g} minutes: {'; '.join(parts)}. The wanted sweep "
             f"would take about {whole}."
         )
 

@@ -27,9 +27,7 @@ def suggest_resolutions(
     most = min(native, most)
     held = [side for side in SIDES if side <= most] or [most]
     least = PUBLISHED_SIDE if pretrained else 0
-    enough = (
-        side for side in held if side >= least and kept.get(side, 0.0) >= ENOUGH_DETAIL
-    )
+    enough = (side for side in held if side >= least and kept.get(side, 0.0) >= ENOUGH_DETAIL)
     largest = next(enough, held[-1])
     # Each second side: about half of the pixels of a row, and a quarter of the cost.
     below = held[: held.index(largest) + 1][::-2]

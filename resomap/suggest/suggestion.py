@@ -12,13 +12,13 @@ from resomap.config.load import build_config, merge, shipped_values
 from resomap.config.report import Report
 from resomap.config.schema import Config
 from resomap.errors import ConfigError
-from resomap.suggest.answers import PRETRAINED, RANDOM, Answers
 from resomap.suggest.estimate import MeasuredCells, measure
 from resomap.suggest.find_images import data_section, find_images
 from resomap.suggest.grid import Fixed, Grid, fit_grid, smallest_grid
 from resomap.suggest.recipe import suggest_batch_size, suggest_epochs
 from resomap.suggest.resolutions import LARGEST_ON_CPU, suggest_resolutions
 from resomap.suggest.seeds import suggest_seeds
+from resomap.suggest.settings import PRETRAINED, RANDOM, UserSettings
 from resomap.suggest.summary import SIDES, DatasetSummary, summarise
 from resomap.suggest.values import sweep_values
 from resomap.suggest.weights import PREFERRED, models_at_hand, suggest_random
@@ -38,7 +38,7 @@ class Suggestion:
     the models whose published weights lie on this machine.
     """
 
-    answers: Answers
+    settings: UserSettings
     summary: DatasetSummary
     values: dict[str, Any]
     config: Config
@@ -59,32 +59,32 @@ class Suggestion:
         return SweepSize(grid.cells, grid.seeds, self.summary.val, self.summary.test)
 
 
-def suggest_sweep(answers: Answers, log: Log) -> Suggestion:
-    """Return the suggestion for the images of the user, whose sweep fits `answers.minutes`.
+def suggest_sweep(settings: UserSettings, log: Log) -> Suggestion:
+    """Return the suggestion for the images of the user, whose sweep fits `settings.minutes`.
 
     The minutes begin with this call. ConfigError where no sweep fits, or an answer is wrong.
     """
     began = monotonic()
-    data = merge(_find_data(answers), answers.own.get("data", {}))
+    data = merge(_find_data(settings), settings.own.get("data", {}))
     log(f"reading the images of {data.get('path', data['dataset'])}")
     summary = summarise(data_section(data), os.cpu_count() or 1)
     if summary.bad:
         data = {"on_bad_image": "skip"} | data
-    at_hand, start, models = _choose_models(answers, summary)
-    wanted = _wanted_grid(answers, summary, models, start)
-    base = {"data": data, **_report_values(answers)}
+    at_hand, start, models = _choose_models(settings, summary)
+    wanted = _wanted_grid(settings, summary, models, start)
+    base = {"data": data, **_report_values(settings)}
     batch_size = suggest_batch_size(summary.train) if summary.kept else None
 
     def values_of(grid: Grid) -> dict[str, Any]:
         swept = sweep_values(grid, batch_size, start)
-        return merge(merge(base, swept), answers.own)
+        return merge(merge(base, swept), settings.own)
 
     measured = measure(build_config(values_of(wanted)), log)
-    left = 60 * answers.minutes - (monotonic() - began)
-    grid = _fit(answers, wanted, measured, left)
+    left = 60 * settings.minutes - (monotonic() - began)
+    grid = _fit(settings, wanted, measured, left)
     values = values_of(grid)
     return Suggestion(
-        answers,
+        settings,
         summary,
         values,
         build_config(values),
@@ -97,21 +97,21 @@ def suggest_sweep(answers: Answers, log: Log) -> Suggestion:
     )
 
 
-def _find_data(answers: Answers) -> Mapping[str, Any]:
-    own = answers.own.get("data", {})
-    if answers.images is None and own:
+def _find_data(settings: UserSettings) -> Mapping[str, Any]:
+    own = settings.own.get("data", {})
+    if settings.images is None and own:
         return {}
-    return find_images(answers.images)
+    return find_images(settings.images)
 
 
 def _choose_models(
-    answers: Answers, summary: DatasetSummary
+    settings: UserSettings, summary: DatasetSummary
 ) -> tuple[tuple[str, ...], Any, list[str]]:
     """Return the models at hand, the initial weights, and the models of the sweep."""
-    start, models = answers.given("training", "start"), answers.given("sweep", "models")
+    start, models = settings.given("training", "start"), settings.given("sweep", "models")
     if not summary.kept:  # the reef is known to suit the shipped networks
         return (), start or RANDOM, models or list(shipped_values()["sweep"]["models"])
-    known = build_config(answers.own).models
+    known = build_config(settings.own).models
     at_hand = tuple(models_at_hand(known)) if start in (None, PRETRAINED) else ()
     if start is None:
         named = set(models or at_hand)
@@ -126,16 +126,16 @@ def _choose_models(
 
 
 def _wanted_grid(
-    answers: Answers, summary: DatasetSummary, models: list[str], start: Any
+    settings: UserSettings, summary: DatasetSummary, models: list[str], start: Any
 ) -> Grid:
     """Return the grid without a limit of time."""
-    sides = answers.given("sweep", "resolutions") or _suggest_sides(summary, start)
-    epochs = answers.given("training", "epochs")
+    sides = settings.given("sweep", "resolutions") or _suggest_sides(summary, start)
+    epochs = settings.given("training", "epochs")
     if epochs is None and summary.kept:
         epochs = suggest_epochs(summary.train, pretrained=start != RANDOM)
-    rules = _rules(answers)
+    rules = _rules(settings)
     size = SweepSize(len(models) * len(sides), 1, summary.val, summary.test)
-    seeds = answers.given_seeds() or suggest_seeds(size, rules.margin, rules.confidence)
+    seeds = settings.given_seeds() or suggest_seeds(size, rules.margin, rules.confidence)
     epochs = epochs or shipped_values()["training"]["epochs"]
     return Grid(tuple(models), tuple(sorted(sides)), seeds, epochs)
 
@@ -149,24 +149,24 @@ def _suggest_sides(summary: DatasetSummary, start: Any) -> list[int]:
     return suggest_resolutions(summary.native, summary.kept, most, pretrained=pretrained)
 
 
-def _rules(answers: Answers) -> Report:
-    return build_config(merge(_report_values(answers), answers.own)).report
+def _rules(settings: UserSettings) -> Report:
+    return build_config(merge(_report_values(settings), settings.own)).report
 
 
-def _report_values(answers: Answers) -> dict[str, Any]:
+def _report_values(settings: UserSettings) -> dict[str, Any]:
     """Return the section `report` with the flags; nothing where none is given."""
-    flags = {"margin": answers.margin, "max_latency_ms": answers.max_latency_ms}
+    flags = {"margin": settings.margin, "max_latency_ms": settings.max_latency_ms}
     given = {name: value for name, value in flags.items() if value is not None}
     return {"report": given} if given else {}
 
 
-def _fit(answers: Answers, wanted: Grid, measured: MeasuredCells, seconds: float) -> Grid:
+def _fit(settings: UserSettings, wanted: Grid, measured: MeasuredCells, seconds: float) -> Grid:
     """Return the nearest grid that fits; ConfigError with the minutes that the smallest takes."""
     fixed = Fixed(
-        models=bool(answers.given("sweep", "models")),
-        resolutions=bool(answers.given("sweep", "resolutions")),
-        seeds=bool(answers.given_seeds()),
-        epochs=bool(answers.given("training", "epochs")),
+        models=bool(settings.given("sweep", "models")),
+        resolutions=bool(settings.given("sweep", "resolutions")),
+        seeds=bool(settings.given_seeds()),
+        epochs=bool(settings.given("training", "epochs")),
     )
     grid = fit_grid(wanted, fixed, measured.seconds, seconds)
     if grid is not None:
@@ -174,9 +174,9 @@ def _fit(answers: Answers, wanted: Grid, measured: MeasuredCells, seconds: float
     smallest = measured.seconds(smallest_grid(wanted, fixed, measured.seconds))
     if isinf(smallest):
         raise ConfigError("no cell of the sweep fits into the memory of this machine")
-    spent = 60 * answers.minutes - seconds
+    spent = 60 * settings.minutes - seconds
     needed = ceil((smallest + spent) / 60)
     raise ConfigError(
-        f"--minutes {answers.minutes:g}: the smallest sweep of these images takes about "
+        f"--minutes {settings.minutes:g}: the smallest sweep of these images takes about "
         f"{format_duration(smallest)} on this machine: give --minutes {needed}"
     )

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from resomap.check import check_recipe, check_size
 from resomap.errors import ConfigError
-from resomap.suggest.answers import PRETRAINED, Answers
-from resomap.suggest.describe import INDENT, comments, given_up, suggestion_lines
+from resomap.report.text.answer import INDENT
+from resomap.suggest.describe import comments, given_up, suggestion_lines
+from resomap.suggest.settings import PRETRAINED, UserSettings
 from resomap.suggest.suggestion import Log, Suggestion, suggest_sweep
 from resomap.suggest.yaml_file import write_suggestion
 from resomap.text import format_count
@@ -16,12 +17,12 @@ GIVEN_UP = "Given up: "
 """Begin of the comment with what the time leaves out."""
 
 
-def write_sweep(answers: Answers, output: Path, command: str, log: Log) -> Suggestion:
+def write_sweep(settings: UserSettings, output: Path, command: str, log: Log) -> Suggestion:
     """Suggest a sweep for the images of the user and write it to `output`.
 
     ConfigError where no sweep fits the time, or the suggestion would be refused by a sweep.
     """
-    suggestion = suggest_sweep(answers, log)
+    suggestion = suggest_sweep(settings, log)
     check_suggestion(suggestion)
     head = "\n".join(file_head(suggestion, output, command))
     write_suggestion(output, suggestion.values, comments(suggestion), head)

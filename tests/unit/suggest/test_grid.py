@@ -72,9 +72,9 @@ def test_given_parts_are_kept():
     fixed = Fixed(models=True, resolutions=True, seeds=True, epochs=True)
     grids = set(smaller_grids(WANTED, fixed))
     assert {grid.quick for grid in grids} == {False, True}
-    assert {
-        (grid.models, grid.resolutions, grid.seeds, grid.epochs) for grid in grids
-    } == {(WANTED.models, WANTED.resolutions, WANTED.seeds, WANTED.epochs)}
+    assert {(grid.models, grid.resolutions, grid.seeds, grid.epochs) for grid in grids} == {
+        (WANTED.models, WANTED.resolutions, WANTED.seeds, WANTED.epochs)
+    }
 
 
 def test_smallest_grid_is_the_cheapest_of_all():

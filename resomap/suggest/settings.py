@@ -15,8 +15,8 @@ PRETRAINED, RANDOM = "pretrained", "random"
 
 
 @dataclass(frozen=True)
-class Answers:
-    """The answers of a user; None or nothing where a suggestion is wanted.
+class UserSettings:
+    """The settings of a user; None or nothing where a suggestion is wanted.
 
     `minutes` is the time that the sweep may take, and `own` holds the values of the user's own
     files, which are kept as they are.
@@ -72,14 +72,14 @@ def parse_sides(words: Sequence[str] | None) -> list[int]:
     return sorted({int(side) for side in sides})
 
 
-def read_answers(flags: Mapping[str, Any]) -> Answers:
-    """Return the answers from the flags of a command, and from the files of --configfile."""
+def read_settings(flags: Mapping[str, Any]) -> UserSettings:
+    """Return the settings from the flags of a command, and from the files of --configfile."""
     own: dict[str, Any] = {}
     for path in flags["configfile"] or ():
         own = merge(own, read_yaml(path))
     if own:
         build_config(own)  # the user's mistakes, before anything is measured
-    return Answers(
+    return UserSettings(
         flags["images"],
         flags["minutes"],
         split_words(flags["models"]),
