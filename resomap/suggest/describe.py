@@ -180,6 +180,8 @@ def _cost(suggestion: Suggestion, size: str) -> Iterator[str]:
         f"About {format_duration(suggestion.seconds)} with {jobs} at once, by steps measured on "
         f"this machine and with a margin: {size.removeprefix('sweep: ')}."
     )
+    if suggestion.was_busy:
+        yield "Other work slowed the measured steps: on an idle machine it takes less."
 
 
 def comments(suggestion: Suggestion) -> dict[str, str]:

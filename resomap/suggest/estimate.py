@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import inf
 
+import numpy as np
+
 from resomap.config.load import build_config, merge
 from resomap.config.schema import Config
 from resomap.plan.forecast import Capacity, CellRecord, ImageCounts, forecast_sweep
@@ -15,6 +17,7 @@ from resomap.plan.measure import (
     measurement_jobs,
     resolve_capacity,
 )
+from resomap.plan.table import BUSY_RATIO
 from resomap.suggest.grid import Grid
 from resomap.suggest.values import QUICK
 from resomap.workflow.targets import swept_models
@@ -40,6 +43,16 @@ class MeasuredCells:
         measured = dict(zip(grid.models, rows, strict=True))
         totals = forecast_sweep(self.vary(grid), measured, self.images, self.capacity)
         return MARGIN * float(totals["sweep_seconds"])
+
+    @property
+    def was_busy(self) -> bool:
+        """Return whether steps took much longer than the CPU worked on them."""
+        if self.capacity.on_gpus:
+            return False
+        cells = [record for sides in self.records.values() for record in sides.values()]
+        steps = [record["step_seconds"] for record in cells if record["status"] == "ok"]
+        wall, cpu = np.sum(steps, axis=0) if steps else (0.0, 0.0)
+        return bool(wall > BUSY_RATIO * cpu)
 
     def _cells(self, model: str, grid: Grid) -> list[CellRecord]:
         return [self.records[model][side] for side in grid.resolutions]

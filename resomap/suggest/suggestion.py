@@ -35,7 +35,8 @@ class Suggestion:
     """What is suggested, and what the reasons for it are made from.
 
     `wanted` is the grid without a limit of time, `grid` the one that fits it. `at_hand` holds
-    the models whose published weights lie on this machine.
+    the models whose published weights lie on this machine. `was_busy` is whether other work
+    made the measured steps slower.
     """
 
     settings: UserSettings
@@ -48,6 +49,7 @@ class Suggestion:
     seconds: float
     wanted_seconds: float
     workers: int
+    was_busy: bool = False
 
     @property
     def start(self) -> Any:
@@ -69,7 +71,7 @@ def suggest_sweep(settings: UserSettings, log: Log) -> Suggestion:
     log(f"reading the images of {data.get('path', data['dataset'])}")
     summary = summarise(data_section(data), os.cpu_count() or 1)
     if summary.bad:
-        data = {"on_bad_image": "skip"} | data
+        data.setdefault("on_bad_image", "skip")
     at_hand, start, models = _choose_models(settings, summary)
     wanted = _wanted_grid(settings, summary, models, start)
     base = {"data": data, **_report_values(settings)}
@@ -94,6 +96,7 @@ def suggest_sweep(settings: UserSettings, log: Log) -> Suggestion:
         measured.seconds(grid),
         measured.seconds(wanted),
         measured.capacity.workers,
+        measured.was_busy,
     )
 
 
