@@ -194,11 +194,13 @@ def test_driver_never_loads_torch():
 
 @pytest.mark.parametrize("words", [["--help"], ["status", "--help"]], ids=" ".join)
 def test_help_of_commands_loads_no_slow_module(words):
+    # Newer versions of typer load pydantic themselves to describe the options of one command.
+    unwanted = set(NOT_FOR_HELP) - ({"pydantic"} if len(words) > 1 else set())
     program = (
         "import sys\n"
         "from resomap.cli import app\n"
         f"app({words}, standalone_mode=False)\n"
-        f"print('loaded', *sorted({set(NOT_FOR_HELP)} & set(sys.modules)))"
+        f"print('loaded', *sorted({unwanted} & set(sys.modules)))"
     )
     shown = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
