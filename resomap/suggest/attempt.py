@@ -5,7 +5,7 @@ import shlex
 import subprocess
 import sys
 import webbrowser
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -131,17 +131,25 @@ def _undecided(attempt: Attempt, record: dict[str, Any]) -> Iterator[str]:
 
 def next_command(attempt: Attempt, needed: dict[str, Any] | None) -> str:
     """Return the commands that write and run the sweep without this limit of time."""
-    words = shlex.split(attempt.command)
-    words[1] = "init"
-    kept = list[str]()
-    skip = False
-    for word in words:
-        skip, dropped = word == "--minutes", skip
-        if not skip and not dropped:
-            kept.append(word)
-    if needed and needed.get("more_seeds") and "--seeds" not in kept:
-        kept += ["--seeds", str(needed["n_seeds"] + needed["more_seeds"])]
-    return f"{shlex.join([*kept, '--force'])} && {run_command(attempt.output)}"
+    replaced = {"--minutes"}
+    seeds = list[str]()
+    if needed and needed.get("more_seeds"):
+        replaced.add("--seeds")
+        seeds = ["--seeds", str(needed["n_seeds"] + needed["more_seeds"])]
+    words = _without_options(shlex.split(attempt.command)[2:], replaced)
+    init = shlex.join(["resomap", "init", *words, *seeds, "--force"])
+    return f"{init} && {run_command(attempt.output)}"
+
+
+def _without_options(words: Sequence[str], options: Collection[str]) -> Iterator[str]:
+    """Yield the words of a command without these options and their values."""
+    position = 0
+    while position < len(words):
+        if words[position] in options:
+            position += 2
+        else:
+            yield words[position]
+            position += 1
 
 
 def can_show_browser() -> bool:
