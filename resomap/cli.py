@@ -19,21 +19,28 @@ from resomap.commands.models import models
 from resomap.commands.parity import parity
 from resomap.commands.plan import plan
 from resomap.commands.ship import ship
+from resomap.commands.show import show
 from resomap.commands.status import status
 from resomap.commands.try_images import try_images
 from resomap.errors import ResoMapError
 
-COMMANDS = {
-    "init": init,
-    "try": try_images,
-    **{
-        each.__name__.replace("_", "-"): each
-        for each in (
-            *(check, plan, status, choose, compare),
-            *(models, parity, ship, measure_pack, devices),
-        )
-    },
-}
+COMMANDS = (
+    init,
+    try_images,
+    check,
+    plan,
+    status,
+    show,
+    choose,
+    compare,
+    models,
+    parity,
+    ship,
+    measure_pack,
+    devices,
+)
+# `try` is a word of Python.
+NAMES = {try_images: "try"}
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -59,5 +66,5 @@ def printed_errors() -> Iterator[None]:
         raise typer.Exit(1) from None
 
 
-for _name, _command in COMMANDS.items():
-    app.command(_name)(printed_errors()(_command))
+for _command in COMMANDS:
+    app.command(NAMES.get(_command))(printed_errors()(_command))

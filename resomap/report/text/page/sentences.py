@@ -25,7 +25,7 @@ GUESS = "always answering the most frequent class, which scores {majority}"
 PHRASES: dict[str, Cases] = {
     "where": (Case("device", " on {device}"),),
     "invalid": (Case("latency_invalid", " (marked invalid)"),),
-    "measured": (Case("latency", "{latency} per image{where}{invalid}"),),
+    "measured": (Case("latency", "{latency} per image{where}"),),
     "at_latency": (Case("measured", ", at {measured}"),),
     "within": (Case("excluded", " within the limits"),),
     "opening": (Case("weakened name", "{weakened}: use {name}"), Case("name", "Use {name}")),
