@@ -40,7 +40,7 @@ COMMANDS = (
     devices,
 )
 # `try` is a word of Python.
-NAMES = {try_images: "try"}
+NAMES: dict[object, str] = {try_images: "try"}
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
