@@ -18,10 +18,23 @@ from resomap.commands.models import models
 from resomap.commands.parity import parity
 from resomap.commands.plan import plan
 from resomap.commands.ship import ship
+from resomap.commands.show import show
 from resomap.commands.status import status
 from resomap.errors import ResoMapError
 
-COMMANDS = (check, plan, status, choose, compare, models, parity, ship, measure_pack, devices)
+COMMANDS = (
+    check,
+    plan,
+    status,
+    show,
+    choose,
+    compare,
+    models,
+    parity,
+    ship,
+    measure_pack,
+    devices,
+)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
