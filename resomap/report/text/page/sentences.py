@@ -128,7 +128,8 @@ CERTAINTY: tuple[Cases, ...] = (
     ),
     (
         Case(
-            "name !only", "Compared on {compared_on}, with {seeds} (one training each) per candidate."
+            "name !only",
+            "Compared on {compared_on}, with {seeds} (one training each) per candidate.",
         ),
         Case("images", "Measured on {images} and {seeds}."),
     ),
