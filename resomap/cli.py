@@ -16,6 +16,7 @@ from resomap.commands.check import check
 from resomap.commands.choose import choose
 from resomap.commands.compare import compare
 from resomap.commands.devices import devices
+from resomap.commands.init import init
 from resomap.commands.measure_pack import measure_pack
 from resomap.commands.models import models
 from resomap.commands.parity import parity
@@ -23,16 +24,19 @@ from resomap.commands.plan import plan
 from resomap.commands.ship import ship
 from resomap.commands.show import show
 from resomap.commands.status import status
+from resomap.commands.try_images import try_images
 from resomap.errors import ResoMapError
 
 # Of click, of which newer versions of typer have a copy of their own.
 UsageError: Any = typer.BadParameter.__base__
 COMMANDS = {
-    "Before a sweep": (check, plan, models, devices),
-    "While it runs": (status, show),
-    "From its results": (choose, compare),
-    "For another device": (parity, measure_pack, ship),
+    "Start": {"init": init, "try": try_images},
+    "Before a sweep": {"check": check, "plan": plan, "models": models, "devices": devices},
+    "While it runs": {"status": status, "show": show},
+    "From its results": {"choose": choose, "compare": compare},
+    "For another device": {"parity": parity, "measure-pack": measure_pack, "ship": ship},
 }
+"""The commands by name, in the groups of `resomap --help`."""
 
 
 class PlainErrors(TyperGroup):
@@ -88,5 +92,5 @@ def printed_errors() -> Iterator[None]:
 
 
 for _panel, _commands in COMMANDS.items():
-    for _command in _commands:
-        app.command(rich_help_panel=_panel)(printed_errors()(_command))
+    for _name, _command in _commands.items():
+        app.command(_name, rich_help_panel=_panel)(printed_errors()(_command))

@@ -44,8 +44,7 @@ def commands_page() -> str:
     parts = [HEAD]
     for panel, functions in COMMANDS.items():
         parts.append(f"\n## {panel}\n")
-        for function in functions:
-            name = function.__name__.replace("_", "-")
+        for name, function in functions.items():
             parts += _section(name, function, by_name[name].params)
     return "".join(parts)
 
@@ -60,7 +59,7 @@ def _section(name: str, function: Any, parameters: list[Any]) -> Iterator[str]:
 
 def _row(parameter: Any) -> str:
     is_option = parameter.param_type_name == "option"
-    name = parameter.opts[0] if is_option else parameter.metavar
+    name = parameter.opts[0] if is_option else parameter.metavar or parameter.name.upper()
     if is_option and not parameter.is_flag:
         name += f" {parameter.metavar or parameter.name.upper()}"
     return f"| `{name}` | {parameter.help} |\n"

@@ -84,8 +84,10 @@ MAY_IMPORT = {
     "entry": CORE
     | {"workflow", "data", "models", "training", "profiling", "explain", "deploy"},
     "shipping": CORE | {"workflow", "analysis", "data", "models", "training", "deploy"},
+    "suggest": CORE
+    | {"workflow", "plan", "check", "analysis", "report", "data", "models.published"},
     "commands": CORE
-    | {"workflow", "plan", "status", "check", "analysis", "report", "network_card"}
+    | {"workflow", "plan", "status", "check", "analysis", "report", "network_card", "suggest"}
     | {"shipping", "data", "training", "deploy"},
     "cli": {"commands", "errors"},
     "cli_page": {"cli", "system"},
@@ -105,6 +107,7 @@ DRIVER = (
     "analysis",
     "report",
     "check",
+    "suggest",
     "text",
     "shipping",
     "commands",

@@ -189,7 +189,7 @@ def choose(
     if as_json:
         typer.echo(json.dumps(describe_choice(record), indent=1))
     else:
-        _print_wrapped(answer_lines(record, sweep.progress), INDENT)
+        print_wrapped(answer_lines(record, sweep.progress), INDENT)
     codes = {"undecided": UNDECIDED, "none": NO_CHOICE, "nothing learned": NO_CHOICE}
     raise typer.Exit(codes.get(record["status"], 0))
 
@@ -221,7 +221,7 @@ def read_device(name: str, config: "Config", results: Path) -> "DeviceCosts":
     return DeviceCosts(name, read_measurements([path], results)[name])
 
 
-def _print_wrapped(lines: Iterable[str], indent: int) -> None:
+def print_wrapped(lines: Iterable[str], indent: int) -> None:
     """Print lines, wrapped where a person reads them; programs get one line a statement."""
     if sys.stdout.isatty():
         width = min(shutil.get_terminal_size().columns, MAX_COLUMNS)

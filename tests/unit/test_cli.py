@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from resomap.cli import COMMANDS, app, resomap
 
-FUNCTIONS = [function for functions in COMMANDS.values() for function in functions]
+FUNCTIONS = {name: function for group in COMMANDS.values() for name, function in group.items()}
 LONGEST_LINE = 78
 """Of a docstring: longer ones are broken on a terminal of 80 columns."""
 
@@ -20,10 +20,9 @@ def run(*arguments: str, **environment: str):
     return CliRunner().invoke(app, list(arguments), prog_name="resomap", env=settings)
 
 
-@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda each: each.__name__)
-def test_help_of_command_ends_with_an_example_that_is_valid(function):
-    name = function.__name__.replace("_", "-")
-    example = inspect.getdoc(function).splitlines()[-1]
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_help_of_command_ends_with_an_example_that_is_valid(name):
+    example = inspect.getdoc(FUNCTIONS[name]).splitlines()[-1]
     assert example.startswith(f"Example: resomap {name}")
     _, _, *arguments = shlex.split(example.removeprefix("Example: "))
     get_command(app).commands[name].make_context(name, arguments)
@@ -33,7 +32,9 @@ def test_help_of_command_ends_with_an_example_that_is_valid(function):
     assert max(map(len, shown.output.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("function", [resomap, *FUNCTIONS], ids=lambda each: each.__name__)
+@pytest.mark.parametrize(
+    "function", [resomap, *FUNCTIONS.values()], ids=lambda each: each.__name__
+)
 def test_help_fits_a_terminal_and_its_first_line_is_a_sentence(function):
     first, *others = inspect.getdoc(function).splitlines()
     assert first.endswith(".")
@@ -45,7 +46,7 @@ def test_help_names_every_command_and_the_exit_codes():
     assert "Exit codes: 0 done, 1 a mistake or a failed check, 2 wrong usage." in shown
     for panel, functions in COMMANDS.items():
         assert f" {panel} " in shown
-        assert all(f" {each.__name__.replace('_', '-')} " in shown for each in functions)
+        assert all(f" {name} " in shown for name in functions)
 
 
 @pytest.mark.parametrize(
