@@ -7,17 +7,14 @@ import typer
 
 
 def run(context: typer.Context) -> None:
-    """Run the sweep in this directory with Snakemake, and write the report.
+    """Run the sweep in this directory by Snakemake, up to its report.
 
-    Without --configfile it uses resomap.yaml of this directory if there is one, else the shipped
-    example. Targets and every option of Snakemake are passed on:
+    Without --configfile it uses resomap.yaml of this directory, else the shipped
+    example. Targets (train, evaluate, profile, explain, tables, figures, report, a
+    file) and every option of Snakemake are passed on; `snakemake --help` lists
+    them. The exit code is that of Snakemake.
 
-    resomap run
-    resomap run -n
-    resomap run train --cores 4
-    resomap run --configfile mine.yaml --workflow-profile slurm
-
-    The exit code is that of Snakemake.
+    Example: resomap run train --cores 4
     """
     from resomap.system.workflow_files import snakefile
     from resomap.workflow.command_line import put_config_files_first
@@ -25,4 +22,4 @@ def run(context: typer.Context) -> None:
     options = put_config_files_first(context.args, ["--snakefile", str(snakefile())])
     # Replaces this process, so that signals and the exit code are Snakemake's own. -P: else a
     # `types.py` in this directory would be imported in place of Python's.
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "snakemake", *options])  # noqa: S606 - a list, no shell
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "snakemake", *options])  # noqa: S606

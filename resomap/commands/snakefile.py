@@ -4,7 +4,10 @@ import typer
 
 
 def snakefile() -> None:
-    """Print the path of the Snakefile: `snakemake -s $(resomap snakefile)`."""
+    """Print the path of the workflow, for Snakemake itself or a `module` of yours.
+
+    Example: snakemake -s $(resomap snakefile) -n
+    """
     from resomap.system.workflow_files import snakefile as path_of_snakefile
 
     typer.echo(path_of_snakefile())

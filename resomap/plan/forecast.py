@@ -81,8 +81,11 @@ def estimate_minutes(
     capacity = planned_capacity(config, cores, results)
     planned = planned_cells(config, results)
     cells = {(cell["model"], cell["resolution"]): cell for cell in planned}
-    models = (model.name for model in swept_models(config))
-    swept = set(itertools.product(models, config.sweep.resolutions))
+    swept = set(
+        itertools.product(
+            [each.name for each in swept_models(config)], config.sweep.resolutions
+        )
+    )
     # A plan of other models or resolutions would leave some out.
     if capacity is None or not swept <= set(cells):
         return None

@@ -19,9 +19,9 @@ def alarm_lines(findings: Sequence[Finding]) -> list[str]:
             place = sizes.setdefault((subject["model"], subject["group"]), [])
             place.append(str(subject["resolution"]))
     for (model, group), resolutions in sizes.items():
-        images = "" if group == "all" else f", {group} images"
+        images = "" if group == "all" else f", on {group} images"
         lines.append(
-            f"Evidence off the object: {model} at {join_names(resolutions)} px{images}"
+            f"Looks beside the object: {model} at {join_names(resolutions)} px{images}"
         )
     return lines
 

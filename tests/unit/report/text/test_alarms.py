@@ -16,14 +16,14 @@ def test_alarms_of_one_model_and_group_share_a_line() -> None:
         evidence("net", 24, "medium"),
     ]
     assert alarm_lines(findings) == [
-        "Evidence off the object: net at 24 and 48 px, fine images",
-        "Evidence off the object: net at 24 px, medium images",
+        "Looks beside the object: net at 24 and 48 px, on fine images",
+        "Looks beside the object: net at 24 px, on medium images",
     ]
 
 
 def test_images_without_groups_are_not_named() -> None:
     assert alarm_lines([evidence("net", 24, "all")]) == [
-        "Evidence off the object: net at 24 px"
+        "Looks beside the object: net at 24 px"
     ]
 
 

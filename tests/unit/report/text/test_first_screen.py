@@ -86,7 +86,7 @@ def test_answer_that_rests_on_an_invalid_latency_is_provisional() -> None:
 
 def test_certainty_of_certified_choice_names_confidence_images_and_seeds() -> None:
     text = " ".join(first_screen(RECORDS["chosen"])["certainty"])
-    for part in ("95 % confidence", "4,000 test images", "3 seeds", "at most 5 in 100"):
+    for part in ("95 % confidence", "4,000 test images", "3 seeds", "5 in 100"):
         assert part in text
 
 
