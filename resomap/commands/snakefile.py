@@ -4,9 +4,11 @@ import typer
 
 
 def snakefile() -> None:
-    """Print the path of the workflow, for Snakemake itself or a `module` of yours.
+    """Print the path of the workflow, for Snakemake or a `module` statement.
 
-    Example: snakemake -s $(resomap snakefile) -n
+    `snakemake -s $(resomap snakefile)` does what `resomap run` does.
+
+    Example: resomap snakefile
     """
     from resomap.system.workflow_files import snakefile as path_of_snakefile
 

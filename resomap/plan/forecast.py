@@ -31,8 +31,7 @@ OPTIMIZER_STATES = 3
 # Equal to constants of training.autosave and data.loading.placement, which load torch.
 AUTOSAVE_SHARE = 0.02
 RESIDENT_SHARE = 0.5
-# Between what the smoke sweep took on two shared cores, 27 s and about 90 s (one run each).
-# Preparing a large dataset takes longer.
+# Between the 27 s and about 90 s of the smoke sweep on two shared cores (one run each).
 OTHER_SECONDS = 45
 """Start of Snakemake, preparation of the images, summaries, tables, figures and report."""
 EXPORT_SECONDS = 8
@@ -81,11 +80,8 @@ def estimate_minutes(
     capacity = planned_capacity(config, cores, results)
     planned = planned_cells(config, results)
     cells = {(cell["model"], cell["resolution"]): cell for cell in planned}
-    swept = set(
-        itertools.product(
-            [each.name for each in swept_models(config)], config.sweep.resolutions
-        )
-    )
+    names = [model.name for model in swept_models(config)]
+    swept = set(itertools.product(names, config.sweep.resolutions))
     # A plan of other models or resolutions would leave some out.
     if capacity is None or not swept <= set(cells):
         return None

@@ -5,6 +5,7 @@ A checkout has them at its root, and a wheel in the folder `shipped` of the pack
 """
 
 import hashlib
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +23,12 @@ def workflow_folder(package: Path = PACKAGE) -> Path:
 def snakefile() -> Path:
     """Return the path of the Snakefile."""
     return workflow_folder() / "Snakefile"
+
+
+def snakemake_command() -> list[str]:
+    """Return the command that starts the Snakemake of this Python."""
+    # -P: else a file such as `types.py` in the working directory is imported in place of Python's.
+    return [sys.executable, "-P", "-m", "snakemake"]
 
 
 def container_image(package: Path = PACKAGE) -> Path:

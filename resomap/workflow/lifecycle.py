@@ -24,6 +24,7 @@ from resomap.text import format_count
 from resomap.workflow.artifact_paths import file_in
 from resomap.workflow.layout import STATES_FOLDER, artifact
 
+REPORT = Path(artifact("report").path)
 RUN_CONFIG = Path(artifact("run_config").path)
 GC_THRESHOLD = 50_000
 
