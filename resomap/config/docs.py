@@ -1,4 +1,4 @@
-"""Generate config/README.md from the types and the shipped files.
+"""Generate config/README.md and config/schema.json from the types and the shipped files.
 
 Run `python -m resomap.config.docs config`.
 """
@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from resomap.config.architecture import Architecture
+from resomap.config.json_schema import config_schema
 from resomap.config.load import read_yaml
 from resomap.config.messages import section_of
 from resomap.config.schema import CONFIG_FILES, Config
@@ -32,6 +33,13 @@ sweep: {models: [resnet18], resolutions: [64, 128]}
 `resomap check --configfile mine.yaml` checks it, and `snakemake --configfile mine.yaml` runs it.
 `presets/` holds such files, with the cost of each. Unknown keys are refused. YAML reads `1e-3` as
 text: write `0.001`.
+
+`schema.json` describes such a file for editors. With the YAML extension of VS Code, and other editors that use
+yaml-language-server, this first line of it gives completion, and marks unknown keys:
+
+```yaml
+# yaml-language-server: $schema=config/schema.json
+```
 
 This page is generated from `resomap/config/` and the files beside it
 (`python -m resomap.config.docs config`).
@@ -120,3 +128,4 @@ def _bounds(metadata: Any) -> str:
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     write_text(folder / "README.md", config_readme(folder))
+    write_text(folder / "schema.json", config_schema())
