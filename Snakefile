@@ -27,7 +27,6 @@ include: "rules/deploy.smk"
 
 
 rule all:
-    default_target: not IS_MODULE
     input:
         targets.table_inputs(CONFIG),  # by name: else one that is deleted would stay away
         rules.report.input,

@@ -15,7 +15,7 @@ from resomap.config.architecture import Architecture
 from resomap.config.data import Data
 from resomap.config.load import DATASET_SECTIONS, merge, read_yaml, shipped_values, user_files
 from resomap.config.messages import section_of
-from resomap.config.schema import Config
+from resomap.config.schema import CONFIG_FILES, Config
 from resomap.errors import ConfigError
 
 CONFIGFILE_OPTIONS = ("--configfile", "--configfiles")
@@ -33,6 +33,21 @@ def read_call(workflow: Any, module_config: Mapping[str, Any]) -> dict[str, Any]
         return read_values([], own)
     settings = workflow.config_settings
     return read_values(user_files(settings.configfiles), settings.config)
+
+
+def add_deployed_files(
+    module_config: Mapping[str, Any], folder: Path = Path("config")
+) -> dict[str, Any]:
+    """Return `module_config` on top of the other files of `folder`, where they exist.
+
+    `snakedeploy` copies all eight files, and the Snakefile that it writes names one of them.
+    """
+    values: dict[str, Any] = {}
+    for name in CONFIG_FILES:
+        path = folder / f"{name}.yaml"
+        if path.exists():
+            values = merge(values, read_yaml(path))
+    return merge(values, module_config)
 
 
 def results_folder(workflow: Any) -> Path:
