@@ -86,6 +86,7 @@ MAY_IMPORT = {
     "parity": CORE | {"workflow", "analysis", "data", "models", "training", "deploy"},
     "packing": CORE | {"workflow", "data", "training", "deploy"},
     "choosing": CORE | {"workflow", "analysis", "report", "deploy"},
+    "library": CORE | {"workflow", "analysis", "report"},
     "shipping": CORE
     | {"workflow", "analysis", "deploy", "parity", "models.published", "models.licences"},
     "cli": CORE
@@ -112,6 +113,7 @@ DRIVER = (
     "shipping",
     "packing",
     "choosing",
+    "library",
     "cli",
 )
 HEAVY = ("torch", "torchvision", "captum")
