@@ -199,11 +199,12 @@ class Timing:
 
     @property
     def interval_ms(self) -> tuple[float | None, float | None]:
-        """Ends of the 95 % interval of the median latency."""
+        """Ends of the 95 % interval of the median latency, both positive."""
         middle, error = self.percentile_ms(50), self.relative_error
         if middle is None or error is None:
             return None, None
-        return middle * (1 - error), middle * (1 + error)
+        # As a ratio: on a disturbed machine the error exceeds 1, and no latency is negative.
+        return middle / (1 + error), middle * (1 + error)
 
     @property
     def cpu_share(self) -> float | None:

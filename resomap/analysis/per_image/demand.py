@@ -53,7 +53,10 @@ def hard_image_rows(
             lowest, highest = demand.min(axis=0), demand.max(axis=0)
             # NEVER is the smallest value, so one such seed makes `lowest` NEVER.
             order = np.lexsort((np.arange(len(labels)), -demand.mean(axis=0), -lowest))
-            for index in order[lowest[order] != NEVER][:MAX_HARD_IMAGES]:
+            # What the smallest resolution suffices for needs no more pixels than any other image.
+            smallest = min(each.cell.resolution for each in own)
+            needy = order[~np.isin(lowest[order], (NEVER, smallest))]
+            for index in needy[:MAX_HARD_IMAGES]:
                 yield {
                     "family": family,
                     "model": model,

@@ -1,5 +1,7 @@
 """The figure of cascades and ensembles beside the single cells."""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -16,7 +18,9 @@ from resomap.report.figures.style import (
     draw_nothing,
     latency_axis,
     new_figure,
+    unique,
 )
+from resomap.report.figures.trade_off import pareto_front
 from resomap.report.text.cascades import cascade_title
 
 LOOKS = {
@@ -24,6 +28,10 @@ LOOKS = {
     "other cascade": {"color": MUTED, "marker": "D", "markerfacecolor": "none"},
     "ensemble": {"color": GREEN, "marker": "s"},
 }
+NAME_PLACES: tuple[dict[str, Any], ...] = (
+    {"xytext": (-6, 5), "textcoords": "offset points", "ha": "right"},
+    {"xytext": (6, -13), "textcoords": "offset points", "ha": "left"},
+)
 
 
 def plot_cascades(tables: Tables) -> Drawing:
@@ -53,11 +61,16 @@ def plot_cascades(tables: Tables) -> Drawing:
 
 
 def _label_cells(axes: Axes, cells: pd.DataFrame) -> None:
-    # At the left, since a cascade costs more than its first cell.
-    place = {"xytext": (-6, 5), "textcoords": "offset points", "ha": "right"}
-    for row in cells.to_dict("records"):
+    """Name the cells that no other beats in both: a cascade is compared with them."""
+    if cells.empty:
+        return
+    costs, accuracies = (cells[name].to_numpy() for name in ("latency_ms_p50", "accuracy"))
+    models = unique(cells["model"])
+    for row in cells[pareto_front(costs, accuracies)].to_dict("records"):
         name = f"{row['model']}@{row['resolution']}"
         point = (row["latency_ms_p50"], row["accuracy"])
+        # Two models of nearly equal cells would be named one over the other.
+        place = NAME_PLACES[models.index(row["model"]) % len(NAME_PLACES)]
         axes.annotate(name, point, fontsize=9, color=INK, path_effects=HALO, **place)
 
 

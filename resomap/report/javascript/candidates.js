@@ -100,7 +100,7 @@
   }
 
   // The verdicts that the page shows for the values of the sliders.
-  resomap.listen("answer", (record) => {
+  resomap.listenAfterPaint("answer", (record) => {
     const found = verdictsOf(record);
     const other = record.choice ? "slower" : "not learned";
     for (const [key, row] of rowOf) {

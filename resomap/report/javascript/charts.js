@@ -242,7 +242,7 @@
     }
   }
 
-  resomap.listen("answer", (record) => {
+  resomap.listenAfterPaint("answer", (record) => {
     answer = record;
     if (charts[TRADE_OFF]) retitle();
     for (const redraw of redraws) redraw();

@@ -26,6 +26,22 @@ const resomap = {
   listen(name, react) {
     document.addEventListener(`resomap:${name}`, (event) => react(event.detail));
   },
+
+  // As `listen`, but after the next paint, and once for what was announced before it: what a
+  // drag of a slider redraws must not delay the sentence of the answer.
+  listenAfterPaint(name, react) {
+    let latest;
+    let isPlanned = false;
+    const run = () => {
+      isPlanned = false;
+      react(latest);
+    };
+    resomap.listen(name, (detail) => {
+      latest = detail;
+      if (!isPlanned) requestAnimationFrame(() => setTimeout(run));
+      isPlanned = true;
+    });
+  },
 };
 
 // Styles show or hide what needs scripts by this class.

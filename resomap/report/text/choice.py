@@ -249,14 +249,13 @@ def _cheaper_cells(choice: ChoiceRecord) -> Iterator[str]:
         ]
         # The most accurate first: they are the closest rivals.
         cells.sort(key=lambda one: -one["difference"]["mean"])
-        named = [
-            f"{candidate_name(one)}, {describe_difference(one['difference'])}" for one in cells
-        ]
-        names = "; ".join(named[:MAX_NAMED])
-        if len(named) > MAX_NAMED:
-            names += f"; {len(named) - MAX_NAMED} more"
-        if named:
-            yield f"Cheaper than the best and {words.format(margin=margin)}: {names}."
+        if not cells:
+            continue
+        nearest = f"{candidate_name(cells[0])}, {describe_difference(cells[0]['difference'])}"
+        others = ""
+        if len(cells) > 1:
+            others = f"{format_count(len(cells), 'cell')}, the closest of them "
+        yield f"Cheaper than the best and {words.format(margin=margin)}: {others}{nearest}."
 
 
 def caveats(choice: ChoiceRecord) -> Iterator[str]:

@@ -10,7 +10,6 @@ from resomap.text import (
     format_interval,
     format_milliseconds,
     format_number,
-    format_percent,
 )
 
 MODE_NAMES = {"bn": "BatchNorm recalibrated", "finetune": "fine-tuned", "int8": "int8"}
@@ -150,14 +149,6 @@ def format_estimate(
     interval = interval_name(confidence) + format_interval(estimate.low, estimate.high, digits)
     n = f", n = {estimate.n}" if show_n else ""
     return f"{text} ({interval}{n})"
-
-
-def format_share(estimate: Estimate, confidence: float | None = None) -> str:
-    """Return a share with its interval and n: `96 % (88-100 %, n = 24)`."""
-    assert estimate.low is not None and estimate.high is not None
-    ends = format_interval(100 * estimate.low, 100 * estimate.high, 0)
-    interval = f"{interval_name(confidence)}{ends} %"
-    return f"{format_percent(estimate.value)} ({interval}, n = {estimate.n})"
 
 
 def format_latency(estimate: Estimate) -> str:

@@ -118,8 +118,15 @@ def test_interval_is_students_t_over_rounds():
     # t(4, .975) = 2.776, standard deviation .1581, n = 5, median 1.2
     error = 2.776 * 0.15811 / 5**0.5 / 1.2
     assert timing.relative_error == pytest.approx(error, rel=1e-3)
-    ends = 1.2 * (1 - timing.relative_error), 1.2 * (1 + timing.relative_error)
+    ends = 1.2 / (1 + timing.relative_error), 1.2 * (1 + timing.relative_error)
     assert timing.interval_ms == pytest.approx(ends)
+
+
+def test_interval_of_a_disturbed_measurement_stays_positive():
+    timing = Timing(passes=rounds(1.0, 20.0))
+    low, high = timing.interval_ms
+    assert timing.relative_error > 1
+    assert 0 < low < timing.percentile_ms(50) < high
 
 
 def test_drift_between_rounds_counts_and_noise_within_does_not():

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from resomap.analysis.facts import read_facts
 from resomap.analysis.tables import read_tables
@@ -199,12 +199,13 @@ def test_other_answer_marks_the_choice_and_the_excluded(page: Page) -> None:
     first, second = (page.locator(f"{TABLE} tbody tr").nth(place) for place in (0, 1))
     assert "chosen" in (first.get_attribute("class") or "")
     page.evaluate(ANSWER, 1)
-    assert first.get_attribute("data-verdict") == "excluded"
+    expect(second).to_have_attribute("data-verdict", "chosen")
+    expect(first).to_have_attribute("data-verdict", "excluded")
     # A reason may hold the name of a class: it is text, whatever stands in it.
-    assert "above <b>2</b> ms" in first.inner_text()
+    expect(first).to_contain_text("above <b>2</b> ms")
     assert "chosen" not in (first.get_attribute("class") or "")
     assert second.get_attribute("data-verdict") == "chosen"
-    options = page.locator("#candidate-verdict option").all_inner_texts()
+    options = page.locator("#candidate-verdict option").all_text_contents()
     assert {"all", "chosen", "excluded"} <= set(options)
 
 

@@ -21,4 +21,4 @@ def alarm_line(finding: Finding) -> str:
             f"{subject['larger']} px as at {subject['resolution']} px"
         )
     group = "" if subject["group"] == "all" else f"{subject['group']} "
-    return f"Evidence off the object: {cell_name(subject)} on {group}images it predicts right"
+    return f"Evidence off the object: {cell_name(subject)}, {group}images"

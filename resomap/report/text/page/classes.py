@@ -51,7 +51,7 @@ def pairs_sentence(
 def images_sentence(count: int, resolutions: Sequence[int]) -> str:
     """Return what the list of images holds."""
     if not count:
-        return "No image is known to need a certain size."
+        return "No image is known to need more pixels than the smallest size has."
     return (
         "Every seed predicts these test images correctly at "
         f"{resolutions[-1]} px. The size named is the smallest from which they stay correct. "

@@ -79,7 +79,6 @@ def test_estimates_have_interval_and_n() -> None:
     named = text.format_estimate(estimate, 2, confidence=0.95, show_n=True)
     assert named == "0.98 (95 % interval 0.98–0.99, n = 400)"
     assert text.format_estimate(Estimate(0.984)) == "0.98"
-    assert text.format_share(Estimate(0.96, 0.88, 1.0, 24)) == "96 % (88–100 %, n = 24)"
 
 
 def test_long_names_are_cut_in_the_middle() -> None:
