@@ -2,30 +2,34 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
-from resomap.config.messages import shorten
-from resomap.config.report import Report
 from resomap.errors import ConfigError
+
+if TYPE_CHECKING:
+    from resomap.config.report import Report
 
 NO_BUDGET = "none"
 """What a flag says to take the budget of the configuration away."""
 
 
-def apply_flags(report: Report, flags: Mapping[str, Any]) -> Report:
+def apply_flags(report: "Report", flags: Mapping[str, Any]) -> "Report":
     """Return the rules with the flags in place of their keys; None leaves a key as it is.
 
     NO_BUDGET takes a budget of the configuration away. ConfigError names each wrong flag.
     """
+    # Imported here: the command line reads this module to start, and pydantic takes a while.
+    from pydantic import ValidationError
+
+    from resomap.config.messages import shorten
+
     given: dict[str, Any] = {}
     for name, value in flags.items():
         if value is not None:
             given[name] = None if value == NO_BUDGET else value
     values = report.model_dump(mode="json") | given
     try:
-        return Report.model_validate_json(json.dumps(values), strict=True)
+        return type(report).model_validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
         lines = []
         for problem in error.errors():

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from resomap.analysis.decision.inputs import open_sweep as read_sweep
+from resomap.analysis.decision.inputs import read_sweep
 from resomap.analysis.facts import read_facts
 from resomap.analysis.predictions import Cell, Run, RunFolders, read_run_arrays, sweep_runs
 from resomap.analysis.tables import Tables, read_tables, write_tables

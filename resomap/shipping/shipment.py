@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from resomap.config.deploy import DeployPrecision
 from resomap.config.schema import Config, Profiling
 from resomap.errors import ConfigError, DataError
-from resomap.parity import RunSource
 from resomap.shipping.facts import read_facts
+from resomap.shipping.runs import RunSource
 from resomap.workflow.checked_files import read_arrays, read_json
 from resomap.workflow.receipts import check_content
 from resomap.workflow.sweep_results import check_export_inputs

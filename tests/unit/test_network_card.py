@@ -136,10 +136,10 @@ def test_tag_of_weights_names_a_model():
 
 def test_list_without_timm_says_how_to_install_it(monkeypatch):
     names = registered_names("torchvision")
-    for module in ("resomap.config.library_names", "resomap.cli"):
-        monkeypatch.setattr(
-            f"{module}.registered_names", lambda library: names if library != "timm" else ()
-        )
+    monkeypatch.setattr(
+        "resomap.config.library_names.registered_names",
+        lambda library: names if library != "timm" else (),
+    )
     listed = CliRunner().invoke(app, ["models", "maxvit"])
     assert (listed.exit_code, listed.stdout) == (0, "torchvision/maxvit_t\n")
     assert "timm is not installed: install it with" in listed.stderr

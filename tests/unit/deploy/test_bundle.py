@@ -21,7 +21,7 @@ from resomap.deploy.bundle import (
 from resomap.deploy.card import CardFacts, ClassScore, Score, card_text
 from resomap.errors import DataError
 from resomap.models.registry import build_model
-from resomap.parity import open_run
+from resomap.shipping.runs import open_run
 from resomap.training.checkpoint import load_weights
 from tests.optional_packages import require_packages
 from tests.small_sweep import CLASSES, MODEL, SEEDS, SIDE, write_sweep

@@ -10,7 +10,7 @@ from resomap.analysis.predictions import Cell
 from resomap.deploy.preprocessing_parity import measure_preprocessing
 from resomap.entry import compare_preprocessing
 from resomap.errors import ResoMapError
-from resomap.parity import open_run
+from resomap.shipping.runs import open_run
 from resomap.system.files import write_rows
 from resomap.workflow.jobs import (
     CheckPreprocessing,

@@ -7,8 +7,9 @@ from typer.testing import CliRunner
 
 from resomap.analysis.predictions import Cell
 from resomap.cli import app
+from resomap.commands.parity import TOO_MANY_FLIPS
 from resomap.errors import ConfigError
-from resomap.parity import TOO_MANY_FLIPS, as_predictor, find_cell, open_run
+from resomap.shipping.runs import as_predictor, find_cell, open_run
 from resomap.workflow.lifecycle import read_run_config
 from tests.small_sweep import MODEL, NATIVE, SEEDS, SIDE, write_sweep
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from resomap.config.schema import Config
+from resomap.commands.options import SweepDirectory
 from resomap.errors import ConfigError, DataError, suggest
 from resomap.text import format_count
-from resomap.workflow.lifecycle import read_run_config
 
 if TYPE_CHECKING:
+    from resomap.config.schema import Config
     from resomap.data.store.store import Store
     from resomap.deploy.measurements import ExportKey
     from resomap.deploy.pack import PackedNetwork
@@ -27,9 +27,7 @@ def measure_pack(
             "are exported."
         ),
     ] = None,
-    directory: Annotated[
-        Path, typer.Option(help="Directory in which the sweep ran; it holds results/.")
-    ] = Path(),
+    directory: SweepDirectory = Path(),
     output: Annotated[Path, typer.Option(help="Folder of the pack.")] = Path("measure-pack"),
 ) -> None:
     """Write a folder that measures the cost of the exported networks on another device.
@@ -38,6 +36,7 @@ def measure_pack(
     """
     from resomap.deploy.measurements import read_export_records
     from resomap.deploy.pack import sweep_identity, write_pack
+    from resomap.workflow.lifecycle import read_run_config
 
     config, results = read_run_config(directory), directory / "results"
     records = _of_sweep(read_export_records(results), config)
@@ -56,7 +55,7 @@ def measure_pack(
     typer.echo(f"{output}: {number}; on the device: `python measure.py --output NAME.json`")
 
 
-def _of_sweep(records: Records, config: Config) -> Records:
+def _of_sweep(records: Records, config: "Config") -> Records:
     """Select the exports of the sweep as configured; others are of an earlier, wider one."""
     sweep = config.sweep
     return {

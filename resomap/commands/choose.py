@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resomap.config.deploy import DEPLOY_KEY, device_name
 from resomap.config.flags import apply_flags, parse_budget, parse_names, parse_recalls
-from resomap.config.load import SHIPPED_CONFIG, load_config
-from resomap.config.schema import Config
 from resomap.errors import ConfigError, suggest
 from resomap.text import wrap_lines
-from resomap.workflow.lifecycle import RUN_CONFIG, read_run_config
 
 if TYPE_CHECKING:
     from resomap.analysis.decision.inputs import DeviceCosts
+    from resomap.config.schema import Config
 
 Directory = Annotated[
     Path, typer.Argument(help="Directory in which the sweep ran; it holds results/.")
@@ -89,12 +86,13 @@ def choose(
     is chosen, 3 where it is undecided, 4 where there is none.
     """
     flags = dict(locals())
-    # Imported here: `check` and `status` need no statistics, which take a second to load.
     from resomap.analysis.decision.choice import choose as choose_candidate
     from resomap.analysis.decision.inputs import read_inputs
     from resomap.analysis.decision.selection import select
+    from resomap.config.load import SHIPPED_CONFIG, load_config
     from resomap.report.text.answer import INDENT, answer_lines
     from resomap.report.text.choice import describe_choice
+    from resomap.workflow.lifecycle import read_run_config
 
     for name in ("directory", "device", "configfile", "models", "variants", "modes", "as_json"):
         del flags[name]
@@ -125,13 +123,15 @@ def choose(
     raise typer.Exit(codes.get(record["status"], 0))
 
 
-def read_device(name: str, config: Config, results: Path) -> "DeviceCosts":
+def read_device(name: str, config: "Config", results: Path) -> "DeviceCosts":
     """Return the measurements of a device; ConfigError lists those of the configuration.
 
     Files of other devices are not read, so that a damaged one of them does not matter here.
     """
     from resomap.analysis.decision.inputs import DeviceCosts
+    from resomap.config.deploy import DEPLOY_KEY, device_name
     from resomap.deploy.measurements import read_measurements
+    from resomap.workflow.lifecycle import RUN_CONFIG
 
     deploy = config.system.deploy
     files = deploy.measurements if deploy else ()

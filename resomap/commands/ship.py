@@ -3,16 +3,15 @@
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from resomap.config.deploy import DeployPrecision
+from resomap.commands.options import SweepDirectory
 from resomap.errors import ConfigError, DataError
-from resomap.parity import find_cell, open_run
-from resomap.shipping.cascade import open_cascade
-from resomap.shipping.shipment import INT8, choose_run, open_shipment
-from resomap.workflow.lifecycle import read_run_config
+
+# `config.deploy` has this type too; importing it would load pydantic for every command.
+Precision = Literal["fp32", "int8"]
 
 
 def ship(
@@ -23,14 +22,12 @@ def ship(
             "'tiny_cnn@24 > tiny_cnn@48'. Default: the choice, or the cascade that saves most."
         ),
     ] = None,
-    directory: Annotated[
-        Path, typer.Option(help="Directory in which the sweep ran; it holds results/.")
-    ] = Path(),
+    directory: SweepDirectory = Path(),
     model: Annotated[
         Path | None, typer.Option(help="Exported network (.onnx). Default: that of the sweep.")
     ] = None,
     precision: Annotated[
-        DeployPrecision, typer.Option(help="fp32, or int8 as the sweep has quantised it.")
+        Precision, typer.Option(help="fp32, or int8 as the sweep has quantised it.")
     ] = "fp32",
     cascade: Annotated[
         bool, typer.Option("--cascade", help="Ship a cascade of results/tables/cascades.csv.")
@@ -49,6 +46,11 @@ def ship(
     golden images, in int8 as the quantised one did when it was exported.
     A cascade is a bundle of several.
     """
+    from resomap.shipping.cascade import open_cascade
+    from resomap.shipping.runs import find_cell, open_run
+    from resomap.shipping.shipment import choose_run, open_shipment
+    from resomap.workflow.lifecycle import read_run_config
+
     _check_options(model, precision, cascade)
     config, results = read_run_config(directory), directory / "results"
     if cascade:
@@ -69,13 +71,13 @@ def ship(
         typer.echo(f"warning: {shipment.facts.cell}: {loss.verdict()}", err=True)
 
 
-def _check_options(model: Path | None, precision: DeployPrecision, cascade: bool) -> None:
-    if cascade and (model is not None or precision == INT8):
+def _check_options(model: Path | None, precision: Precision, cascade: bool) -> None:
+    if cascade and (model is not None or precision == "int8"):
         raise ConfigError(
             "--cascade: the accuracy of a cascade is known for the networks of the sweep in fp32: "
             "leave out --model and --precision"
         )
-    if model is not None and precision == INT8:
+    if model is not None and precision == "int8":
         raise ConfigError(
             "--model: the answers of an int8 network are recorded for that of the sweep only: "
             "leave out --model, or --precision int8"

@@ -1,16 +1,12 @@
-"""The command `resomap parity`: other preprocessings than that of the training, and their cost."""
+"""Finished runs of a cell, loaded for images of a resolution: test images, labels, networks."""
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from resomap.config.schema import Config
 from resomap.errors import ConfigError, DataError, suggest
-from resomap.workflow.lifecycle import read_run_config
 from resomap.workflow.predictions import RAW
 
 if TYPE_CHECKING:
@@ -21,106 +17,16 @@ if TYPE_CHECKING:
     from resomap.data.store.store import Store
     from resomap.deploy.preprocessing import Preprocessing
 
-TOO_MANY_FLIPS = 3
 BATCH = 128
-SMALLEST, LARGEST = 8, 4096
-
-
-def parity(
-    cell: Annotated[
-        str | None,
-        typer.Argument(
-            help="Model and its training resolution: tiny_cnn@48. Default: the choice."
-        ),
-    ] = None,
-    directory: Annotated[
-        Path, typer.Option(help="Directory in which the sweep ran; it holds results/.")
-    ] = Path(),
-    resolution: Annotated[
-        list[int] | None,
-        typer.Option(
-            min=SMALLEST, max=LARGEST, help="Side in pixels of the network's input. Repeatable."
-        ),
-    ] = None,
-    images: Annotated[
-        int | None, typer.Option(min=2, help="Number of test images. Default: all.")
-    ] = None,
-    path: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A preprocessing of the table that will run; --max-flips holds for these. "
-            "Repeatable. Default: all that mean to do what the training did."
-        ),
-    ] = None,
-    max_flips: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=1,
-            help="Share of answers that may change. Default: system.deploy.max_flips.",
-        ),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Compare the preprocessing of the training with others, by the answers that they change.
-
-    The exit code is 3 where more answers change than --max-flips allows.
-    """
-    from resomap.deploy.parity_table import excess_line, parity_lines
-    from resomap.deploy.preprocessing_parity import exceeding, measure_preprocessing
-
-    config = read_run_config(directory)
-    chosen = find_cell(cell, directory / "results", config)
-    results = []
-    for side in resolution or (chosen.resolution,):
-        source = open_run(directory / "results", config, chosen, side)
-        _check_names(path or (), source.preprocessing)
-        if images:
-            source = source.sample(images)
-        results += measure_preprocessing(
-            source.images,
-            source.labels,
-            source.preprocessing,
-            source.networks,
-            config.report.confidence,
-        )
-    if as_json:
-        typer.echo(json.dumps([each.as_row() for each in results], indent=1))
-    else:
-        typer.echo("\n".join(parity_lines(results, config.report.confidence, str(chosen))))
-    # What did not run has not kept to any limit.
-    skipped = {each.name: each.skipped for each in results if each.skipped}
-    for name in (each for each in path or () if each in skipped):
-        raise ConfigError(f"--path: {name} was not measured: {skipped[name]}")
-    limit = _allowed_flips(max_flips, config)
-    excess = [] if limit is None else exceeding(results, limit, path or ())
-    for each in excess:
-        typer.echo(f"error: {excess_line(each, limit or 0.0)}", err=True)
-    if excess:
-        raise typer.Exit(TOO_MANY_FLIPS)
-
-
-def _allowed_flips(flag: float | None, config: Config) -> float | None:
-    deploy = getattr(config.system, "deploy", None)
-    return flag if flag is not None else getattr(deploy, "max_flips", None)
-
-
-def _check_names(names: Sequence[str], preprocessing: "Preprocessing") -> None:
-    from resomap.deploy.preprocessing_parity import list_alternatives
-
-    known = [each.name for each in list_alternatives(preprocessing)]
-    wrong = [f"{name!r} ({suggest(name, known)})" for name in names if name not in known]
-    if wrong:
-        raise ConfigError(f"--path: unknown preprocessing {', '.join(wrong)}")
 
 
 def find_cell(text: str | None, results: Path, config: Config) -> "Cell":
     """Return the cell of `tiny_cnn@48`, or the chosen one; ConfigError lists those of the sweep."""
-    from resomap.analysis.decision.inputs import open_sweep
+    from resomap.analysis.decision.inputs import read_sweep
     from resomap.workflow.checked_files import read_json
 
     by_name = {
-        f"{each.model}@{each.resolution}": each for each in open_sweep(results, config)[1]
+        f"{each.model}@{each.resolution}": each for each in read_sweep(results, config)[1]
     }
     if text is None:
         table = results / "tables" / "choice.json"
@@ -164,11 +70,11 @@ class RunSource:
 
 def open_run(results: Path, config: Config, cell: "Cell", resolution: int) -> RunSource:
     """Load the finished runs of a cell for input of `resolution`."""
-    from resomap.analysis.decision.inputs import open_sweep
+    from resomap.analysis.decision.inputs import read_sweep
     from resomap.analysis.predictions import finished_runs
     from resomap.deploy.preprocessing_parity import NativeImages
 
-    _, _, seeds, runs = open_sweep(results, config)
+    _, _, seeds, runs = read_sweep(results, config)
     finished = finished_runs([cell], seeds, runs)
     if not finished:
         raise DataError(f"{cell}: no run of this sweep is finished in {runs.folder}")

@@ -1,0 +1,14 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+OverlayFiles = Annotated[
+    list[Path] | None,
+    typer.Option(help="YAML file with your changes to config/. Repeat it for several files."),
+]
+SweepDirectory = Annotated[
+    Path, typer.Option(help="Directory in which the sweep ran; it holds results/.")
+]

@@ -1,0 +1,43 @@
+"""The command `resomap plan`: time and cost of a sweep before it starts."""
+
+from typing import Annotated
+
+import typer
+
+from resomap.commands.options import OverlayFiles
+
+
+def plan(
+    configfile: OverlayFiles = None,
+    gpus: Annotated[
+        int | None,
+        typer.Option(help="Number of GPUs for the sweep. Default: the GPUs of this machine."),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(help="Number of parallel jobs on a CPU. Default: the number of cores."),
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(help="Price per GPU hour, or per core hour on a CPU.")
+    ] = None,
+) -> None:
+    """Estimate time and cost of the sweep from training steps measured on this machine.
+
+    Each cell is measured once; later calls reuse the measurements.
+    """
+    from resomap.analysis.decision.outlook import SweepSize
+    from resomap.config.load import SHIPPED_CONFIG, load_config
+    from resomap.plan.measure import plan_sweep
+    from resomap.plan.table import plan_lines
+    from resomap.report.text.outlook import describe_outlook
+
+    config = load_config(SHIPPED_CONFIG, configfile or [])
+    # Progress goes to stderr, so that the plan can be piped.
+    estimate = plan_sweep(config, gpus, jobs, rate, lambda line: typer.echo(line, err=True))
+    size = SweepSize(
+        cells=len(config.sweep.models) * len(config.sweep.resolutions),
+        seeds=len(config.sweep.seeds),
+        val=estimate["images"]["val"],
+        test=estimate["images"]["test"],
+    )
+    typer.echo("\n".join([*plan_lines(estimate), *describe_outlook(size, config.report)]))
