@@ -1,9 +1,13 @@
 """Pages for people are true: generated pages, commands, links, paths, presets."""
 
+import ast
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+import yaml
+from typer.main import get_command
 
 from resomap.cli import app
 from resomap.config.docs import config_readme
@@ -19,6 +23,11 @@ MANUAL = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 PAGES = [*MANUAL, CONFIG / "README.md", *sorted((ROOT / "docs").glob("*/*.md"))]
+SNAKEFILES = "cluster.md"
+"""The page whose YAML is a profile of Snakemake."""
+EXCERPT = "..."
+"""What stands in a block that leaves lines out; such a block is not checked."""
+COMMANDS = get_command(app).commands
 LONGEST_README = 800
 """Words outside of code blocks: a reader decides in two minutes."""
 
@@ -124,3 +133,56 @@ def test_tests_named_in_security_page_exist():
     )
     assert len(named) > 20
     assert [name for name in named if f"def {name}(" not in tests] == []
+
+
+def blocks(page: Path, *languages: str) -> list[str]:
+    """Return the code blocks of a page in some languages, without those that are excerpts."""
+    text = page.read_text(encoding="utf-8")
+    pattern = rf"^```(?:{'|'.join(languages)})\n(.*?)^```"
+    found = re.findall(pattern, text, re.MULTILINE | re.DOTALL)
+    return [block for block in found if EXCERPT not in block]
+
+
+def resomap_names(block: str) -> list[tuple[str, str]]:
+    """Return module and name of everything that Python code imports from the package."""
+    return [
+        (node.module, alias.name)
+        for node in ast.walk(ast.parse(block))
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0
+        for alias in node.names
+        if node.module.split(".")[0] == "resomap"
+    ]
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in MANUAL if page.name != "CONTRIBUTING.md"], ids=id_of
+)
+def test_python_on_page_compiles_and_imports_what_exists(page):
+    for block in blocks(page, "python"):
+        for module, name in resomap_names(block):
+            assert hasattr(import_module(module), name), f"{module}.{name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=id_of)
+def test_yaml_on_page_is_a_valid_configuration(page, tmp_path):
+    for number, block in enumerate(blocks(page, "yaml")):
+        if page.name in (SNAKEFILES, "CONTRIBUTING.md"):
+            assert yaml.safe_load(block)
+            continue
+        overlay = tmp_path / f"{number}.yaml"
+        overlay.write_text(block, encoding="utf-8")
+        load_config(CONFIG, [overlay])
+
+
+@pytest.mark.parametrize("page", MANUAL, ids=id_of)
+def test_flags_of_commands_on_page_exist(page):
+    _, code = words_and_code(page)
+    for name, rest in re.findall(
+        r"(?:^|[ /`$])resomap ([a-z-]+)((?: [^\n;|&#`]*)?)", code, re.M
+    ):
+        command = COMMANDS.get(name)
+        # `resomap run` passes what it does not know on to Snakemake.
+        if command is None or command.context_settings.get("ignore_unknown_options"):
+            continue
+        known = {"--help", *(flag for each in command.params for flag in each.opts)}
+        assert set(re.findall(r"(?<!\S)--[\w-]+", rest)) <= known, f"resomap {name}{rest}"
