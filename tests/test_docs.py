@@ -2,6 +2,7 @@
 
 import ast
 import re
+import runpy
 from importlib import import_module
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from resomap.cli import app
 from resomap.config.docs import config_readme
 from resomap.config.load import RENAMED, load_config
 from resomap.config.schema import Config
+from resomap.library.sweep_data import SweepData
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "config"
@@ -23,6 +25,8 @@ MANUAL = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 PAGES = [*MANUAL, CONFIG / "README.md", *sorted((ROOT / "docs").glob("*/*.md"))]
+BIBLIOGRAPHY = ROOT / "resomap/report/citations.bib"
+MAX_SCREEN_BYTES = 200_000
 SNAKEFILES = "cluster.md"
 """The page whose YAML is a profile of Snakemake."""
 EXCERPT = "..."
@@ -186,3 +190,36 @@ def test_flags_of_commands_on_page_exist(page):
             continue
         known = {"--help", *(flag for each in command.params for flag in each.opts)}
         assert set(re.findall(r"(?<!\S)--[\w-]+", rest)) <= known, f"resomap {name}{rest}"
+
+
+def test_sources_of_methods_are_in_the_bibliography():
+    keys = re.findall(r"^@\w+{(\w+),", BIBLIOGRAPHY.read_text(encoding="utf-8"), re.MULTILINE)
+    text = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
+    cited = re.findall(r"([A-Z][a-z]+)(?: et al\.| and [A-Z][a-z]+)? (\d{4})", text)
+    assert len(cited) > 10
+    missing = [
+        (name, year)
+        for name, year in cited
+        if not any(key.startswith(f"{name.lower()}{year}") for key in keys)
+    ]
+    assert missing == []
+
+
+def test_included_sections_exist():
+    hook = runpy.run_path(str(ROOT / "docs/hooks/include.py"))
+    pages = [page for page in MANUAL if "<!-- include:" in page.read_text(encoding="utf-8")]
+    assert {page.name for page in pages} == {"configuration.md", "trust.md"}
+    for page in pages:
+        assert "<!-- include:" not in hook["on_page_markdown"](page.read_text(encoding="utf-8"))
+
+
+def test_screens_of_the_report_are_small():
+    screens = sorted((ROOT / "docs/figures").glob("report_*.png"))
+    assert len(screens) >= 5
+    assert [screen.name for screen in screens if screen.stat().st_size > MAX_SCREEN_BYTES] == []
+
+
+def test_library_page_names_every_member():
+    text = (ROOT / "docs/library.md").read_text(encoding="utf-8")
+    members = {name for name in vars(SweepData) if not name.startswith("_")}
+    assert [name for name in sorted(members) if not re.search(rf"`{name}[(`]", text)] == []
