@@ -44,13 +44,10 @@ onstart:
     cores = workflow.resource_settings.cores or 1
     on_cluster = request.on_cluster()  # its queue decides how long it takes
     minutes = None if on_cluster else forecast.estimate_minutes(CONFIG, cores)
-    print(
-        lifecycle.start_message(CONFIG, minutes, cores),
-        *recipe_checks.recipe_warnings(CONFIG),
-        *notes,
-        sep="\n",
-        flush=True,
-    )
+    start = lifecycle.start_message(CONFIG, minutes, cores)
+    warnings = recipe_checks.recipe_warnings(CONFIG)
+    print(start, *warnings, *notes, sep="\n", flush=True)
+    progress.show_progress(CONFIG, workflow)
 
 
 onsuccess:

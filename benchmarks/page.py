@@ -46,7 +46,7 @@ Chromium {version}, headless, {width} x {height} px, a new browser each round; t
 page cache. The memory is the sum of the proportional set sizes of all processes of Chromium, one
 second after the page has loaded; other browsers on the machine, which share libraries, lower it.
 An answer is the time from a call or an input event to the changed answer, for {trials} limits a
-round. All times are wall times, and grow with the load of the machine.
+round; the chart and the table of candidates follow after the next paint. All times are wall times, and grow with the load of the machine.
 """
 PAINTS = """
 () => Object.fromEntries(performance.getEntriesByType("paint").map(e => [e.name, e.startTime]))

@@ -154,6 +154,13 @@ def _check_size(config: Config, source: Source, side: int) -> tuple[str, list[st
     ]
 
 
+def check_size(config: Config) -> tuple[str, list[str]]:
+    """Return the size of the sweep as a line, and an error if the disk has too little space."""
+    source = open_source(config.data, download=config.data.download)
+    side = choose_native_resolution(config.data, source, STORE_FOLDER)
+    return _check_size(config, source, side)
+
+
 def count_store_bytes(config: Config, source: Source) -> int:
     """Return the disk space of the images, at native resolution and at every other, in bytes."""
     side = choose_native_resolution(config.data, source, STORE_FOLDER)

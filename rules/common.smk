@@ -2,6 +2,7 @@
 from resomap.cluster import driver, nodes
 from resomap.config.load import build_config
 from resomap.plan import forecast
+from resomap.status import progress
 from resomap.workflow import (
     command_line,
     data_digest,

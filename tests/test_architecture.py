@@ -85,10 +85,13 @@ MAY_IMPORT = {
     | {"workflow", "data", "models", "training", "profiling", "explain", "deploy"},
     "shipping": CORE | {"workflow", "analysis", "data", "models", "training", "deploy"},
     "library": CORE | {"workflow", "analysis", "report"},
+    "suggest": CORE
+    | {"workflow", "plan", "check", "analysis", "report", "data", "models.published"},
     "commands": CORE
-    | {"workflow", "plan", "status", "check", "analysis", "report", "network_card"}
+    | {"workflow", "plan", "status", "check", "analysis", "report", "network_card", "suggest"}
     | {"shipping", "data", "training", "deploy"},
     "cli": {"commands", "errors"},
+    "cli_page": {"cli", "system"},
     "workflow_scripts": CORE
     | {"workflow", "analysis", "report", "mlflow_copy", "entry.arguments"}
     | {"deploy.measurements"},
@@ -105,11 +108,13 @@ DRIVER = (
     "analysis",
     "report",
     "check",
+    "suggest",
     "text",
     "shipping",
     "library",
     "commands",
     "cli",
+    "cli_page",
 )
 HEAVY = ("torch", "torchvision", "captum")
 # What the command line needs only once a command runs: `resomap --help` starts without them.

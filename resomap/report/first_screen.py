@@ -10,7 +10,7 @@ from resomap.analysis.findings import evidence as evidence_findings
 from resomap.analysis.findings.finding import Finding
 from resomap.analysis.tables import Tables
 from resomap.report.controls import STEPS, filters, sliders
-from resomap.report.text.page.alarms import alarm_line
+from resomap.report.text.page.alarms import alarm_lines
 from resomap.report.text.page.controls import ATTITUDES, CONTROL_WORDS
 from resomap.report.text.page.first_screen import first_screen, first_screen_words
 
@@ -21,7 +21,7 @@ TRADE_OFF = "accuracy_by_cost"
 
 def first_screen_page(tables: Tables, facts: Facts) -> dict[str, Any]:
     """Return the parts of the first screen, but for its picture."""
-    alarms = [alarm_line(finding) for finding in _alarms(tables, facts)]
+    alarms = alarm_lines(list(_alarms(tables, facts)))
     rules = tables.choice["rules"]
     return {
         "answer": first_screen(tables.choice),

@@ -33,8 +33,8 @@ def find_snakemake(folder: Path = SNAKEMAKE_FOLDER) -> SnakemakeState:
 def _runs_snakemake(process: Path, directory: Path) -> bool:
     try:
         command = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
-        # `snakemake`, which is `python snakemake`, or `python -m snakemake`
-        named = any(Path(word).name == "snakemake" for word in command[:3])
+        # `snakemake`, which is `python snakemake`, or `python -P -m snakemake`
+        named = any(Path(word).name == "snakemake" for word in command[:4])
         return named and (process / "cwd").readlink() == directory
     except OSError:  # the process of another user, or one that has ended
         return False

@@ -1,24 +1,27 @@
 """The progress of a sweep, read from files: no job is started and no file is written."""
 
 import time
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from resomap.cluster.queue import HeldJob, read_held_jobs
 from resomap.config.schema import Config
 from resomap.status.jobs import TIMED_STAGES, JobKey, JobStatus, read_jobs
+from resomap.status.remaining import (
+    RemainingWork,
+    TimeKey,
+    estimate_work,
+    planned_seconds,
+    recorded_seconds,
+)
 from resomap.status.snakemake_files import SnakemakeState, find_snakemake
 from resomap.system.files import read_json
 from resomap.workflow.layout import JobState
-from resomap.workflow.resources import planned_cells
-from resomap.workflow.snakemake_records import read_record
 
-SHORTEST_SECONDS = 0.5
-"""Shorter than any job. Of a cluster's jobs, Snakemake 9.27 records the end as the start too."""
 UNFINISHED: tuple[JobState, ...] = (
     "stale",
     "running",
@@ -27,27 +30,6 @@ UNFINISHED: tuple[JobState, ...] = (
     "interrupted",
     "waiting",
 )
-
-
-class TimeKey(NamedTuple):
-    """Stage, model and resolution: the jobs that take about the same time."""
-
-    stage: str
-    model: str
-    resolution: int
-
-
-@dataclass(frozen=True)
-class RemainingWork:
-    """The jobs that are not done: `seconds` one after the other, and how many are estimated from what.
-
-    `planned` jobs are estimated from a plan, `averaged` ones from finished jobs; `unknown` ones are not.
-    """
-
-    seconds: float
-    planned: int
-    averaged: int
-    unknown: int
 
 
 @dataclass(frozen=True)
@@ -76,7 +58,7 @@ class SweepStatus:
         seconds = {}
         for stage in TIMED_STAGES:
             for job in self.select(stage, "done"):
-                duration = _duration(job)
+                duration = recorded_seconds(job.stage, job.output)
                 if duration is not None:
                     seconds[job.stage, job.key] = duration
         return seconds
@@ -101,24 +83,11 @@ class SweepStatus:
     @cached_property
     def remaining(self) -> RemainingWork:
         """Return the estimate for jobs that are not done."""
-        planned, averages = planned_seconds(self.config), self._averages()
-        known = averages | planned
-        seconds, counts = 0.0, Counter[str]()
+        unfinished = []
         for job in self.select("", *UNFINISHED):
-            key = TimeKey(job.stage, job.key.model, job.key.resolution)
-            expected = known.get(key, 0.0)
-            if job.state == "running":
-                expected -= self.now - job.since
-            # A job that takes longer than estimated must not shorten the rest. What an
-            # interrupted training has saved is not known from outside, so not subtracted.
-            seconds += max(0.0, expected)
-            if key in planned:
-                counts["planned"] += 1
-            elif key in averages:
-                counts["averaged"] += 1
-            else:
-                counts["unknown"] += 1
-        return RemainingWork(seconds, counts["planned"], counts["averaged"], counts["unknown"])
+            elapsed = self.now - job.since if job.state == "running" else 0.0
+            unfinished.append((TimeKey(job.stage, job.key.model, job.key.resolution), elapsed))
+        return estimate_work(unfinished, planned_seconds(self.config), self._averages())
 
     def _averages(self) -> dict[TimeKey, float]:
         durations = defaultdict[TimeKey, list[float]](list)
@@ -134,29 +103,3 @@ def read_status(config: Config) -> SweepStatus:
     snakemake = find_snakemake()
     held = tuple(read_held_jobs())
     return SweepStatus(config, snakemake, read_jobs(config, snakemake), held=held)
-
-
-def _duration(job: JobStatus) -> float | None:
-    """Return the seconds of a job; of a training as it measured them, over all its tries."""
-    if job.stage == "train":
-        return float(read_json(job.output.with_name("timing.json"))["train_seconds"])
-    # Snakemake's record has the last try only; timing.json adds up all tries of a training.
-    record = read_record(str(job.output))
-    if not record:
-        return None
-    seconds = float(record["endtime"] - record["starttime"])
-    return seconds if seconds > SHORTEST_SECONDS else None
-
-
-def planned_seconds(config: Config) -> dict[TimeKey, float]:
-    """Return the planned seconds of a job, if `resomap plan` planned these trainings."""
-    return dict(_planned_seconds(config))
-
-
-def _planned_seconds(config: Config) -> Iterator[tuple[TimeKey, float]]:
-    for cell in planned_cells(config):
-        seconds = {"train": cell["wall_seconds"], **cell["other_wall_seconds"]}
-        for stage, value in seconds.items():
-            # A profile is one job for all resolutions of a model.
-            resolution = -1 if stage == "profile" else cell["resolution"]
-            yield TimeKey(stage, cell["model"], resolution), value

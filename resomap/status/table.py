@@ -8,7 +8,8 @@ from typing import TypeVar, get_args
 
 from resomap.cluster.queue import describe_held_jobs
 from resomap.status.jobs import TIMED_STAGES, JobKey, JobStatus, has_saved_state, read_progress
-from resomap.status.summary import RemainingWork, SweepStatus
+from resomap.status.remaining import RemainingWork
+from resomap.status.summary import SweepStatus
 from resomap.system.logs import last_line
 from resomap.text import align_columns, format_count, format_duration
 from resomap.workflow.layout import JobState

@@ -369,8 +369,8 @@ def test_charts_page(snapshot: Any) -> None:
         "table": [charts.table_summary(1), charts.table_summary(1204)],
         "pointer": [charts.POINTER, charts.DOWNLOAD],
         "trade-off": [
-            charts.trade_off_note(0.95, "chosen"),
-            charts.trade_off_note(0.9, None),
+            charts.trade_off_note(0.95, "chosen", disturbed=True),
+            charts.trade_off_note(0.9, None, disturbed=False),
             charts.OTHER_LIMITS,
         ],
         "accuracy": [

@@ -41,11 +41,16 @@ class Outlook:
 
 def foresee(size: SweepSize, margin: float, confidence: float) -> Outlook:
     """Simulate sweeps of this size, and certify the most accurate cell of each."""
-    error = 1 - confidence
     variance, df = _pair_variance(size)
-    quantiles = stats.t.isf(error, df) + stats.t.isf(1 - POWER, df)
-    answered = _chance_of_answer(size, variance, df, margin, error)
-    return Outlook(float(quantiles * np.sqrt(variance)), answered)
+    answered = _chance_of_answer(size, variance, df, margin, 1 - confidence)
+    return Outlook(detectable_difference(size, confidence), answered)
+
+
+def detectable_difference(size: SweepSize, confidence: float) -> float:
+    """Return the difference of two cells that is detected in 4 of 5 sweeps of this size."""
+    variance, df = _pair_variance(size)
+    quantiles = stats.t.isf(1 - confidence, df) + stats.t.isf(1 - POWER, df)
+    return float(quantiles * np.sqrt(variance))
 
 
 def _pair_variance(size: SweepSize) -> tuple[float, float]:

@@ -67,7 +67,8 @@ def trade_off_chart(tables: Tables, confidence: float) -> InteractiveChart | Non
         if len(rows) > MAX_LABELS and not (row["on_front"] or row["chosen"]):
             row["label"] = ""
     series = model_series(unique(tables.cells["model"]), unique(points["model"]))
-    note = trade_off_note(confidence, choice_label(tables.choice))
+    is_disturbed = any(row["disturbed"] for row in rows)
+    note = trade_off_note(confidence, choice_label(tables.choice), disturbed=is_disturbed)
     return InteractiveChart(
         note, _marks(series), rows, COLUMNS, series=series, other_title=OTHER_LIMITS
     )
@@ -130,7 +131,7 @@ def _marks(series: list[Any]) -> Any:
 def _latency_axis(field: str) -> Any:
     axis = alt.Axis(format="~g", grid=False, tickCount=6)
     scale = alt.Scale(type="log", nice=False, padding=26)
-    title = "median latency of one image (ms)"
+    title = "median latency of one image (ms, logarithmic)"
     return alt.X(f"{field}:Q", title=title, scale=scale, axis=axis)
 
 

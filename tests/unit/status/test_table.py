@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from resomap.cli import app
 from resomap.cluster.queue import parse_held_jobs
+from resomap.commands.status import redraw
 from resomap.config.schema import Config
 from resomap.status.jobs import JobKey, read_jobs
 from resomap.status.summary import SweepStatus, read_status
@@ -176,3 +177,21 @@ def test_command_loads_no_slow_module(tmp_path):
         check=True,
     )
     assert shown.stdout.splitlines()[-1].split() == ["loaded"]
+
+
+def test_watch_prints_each_change_until_snakemake_ends(config, defaults, traces, monkeypatch):
+    write_text(Path("results/run_config.yaml"), yaml.safe_dump(defaults))
+    states = iter(["here", "here", "none"])
+    monkeypatch.setattr("resomap.status.summary.find_snakemake", lambda: next(states))
+    text = run_status("--watch", "0.2")
+    assert text.startswith("0 ")
+    assert [text.count(f"Snakemake is {word}running.") for word in ("", "not ")] == [1, 1]
+
+
+def test_watch_on_a_terminal_shows_the_last_view(capsys):
+    redraw(iter(["first", "second"]))
+    assert capsys.readouterr().out.strip() == "second"
+
+
+def test_seconds_without_watch_are_refused():
+    assert run_status("3") == "1 error: 3 seconds between two views need --watch\n"

@@ -22,13 +22,14 @@ def table_summary(rows: int) -> str:
     return f"The numbers as a table ({format_count(rows, 'row')})"
 
 
-def trade_off_note(confidence: float, chosen_label: str | None) -> str:
+def trade_off_note(confidence: float, chosen_label: str | None, *, disturbed: bool) -> str:
     """Return what the caption of the figure leaves open about accuracy against latency."""
     bars = "Bars: 95 % intervals."
     if confidence != LATENCY_CONFIDENCE:
         bars = f"Bars: {format_confidence(confidence)}s of the accuracy, 95 % of the latency."
     ring = f" Ring: {chosen_label}." if chosen_label else ""
-    return f"Numbers: resolution in px. {bars} Dashed: the best trade-offs.{ring}"
+    hollow = " Hollow: measured on a busy machine." if disturbed else ""
+    return f"Numbers: resolution in px. {bars} Dashed: the best trade-offs.{ring}{hollow}"
 
 
 def accuracy_note(confidence: float, majority: float, *, is_drawn: bool, has_runs: bool) -> str:

@@ -24,8 +24,8 @@ REMEDIES = (
         "one_seed",
         "With one seed it is unknown how much of that is chance: train a second one",
     ),
-    Case("few_seeds", "No affordable number of seeds would probably decide it"),
-    Case("", "No affordable number of seeds or test images would probably decide it"),
+    Case("few_seeds", "More seeds would probably not decide it"),
+    Case("", "More seeds or test images would probably not decide it"),
 )
 
 

@@ -25,7 +25,7 @@ GUESS = "always answering the most frequent class, which scores {majority}"
 PHRASES: dict[str, Cases] = {
     "where": (Case("device", " on {device}"),),
     "invalid": (Case("latency_invalid", " (marked invalid)"),),
-    "measured": (Case("latency", "{latency} per image{where}{invalid}"),),
+    "measured": (Case("latency", "{latency} per image{where}"),),
     "at_latency": (Case("measured", ", at {measured}"),),
     "within": (Case("excluded", " within the limits"),),
     "opening": (Case("weakened name", "{weakened}: use {name}"), Case("name", "Use {name}")),
@@ -60,8 +60,8 @@ ANSWER: Cases = (
     ),
     Case(
         "status_chosen !is_best",
-        "{opening}, the fastest candidate{within} whose accuracy is shown to be within {margin} of "
-        "every other{at_latency}.",
+        "{opening}, the fastest candidate{within} whose accuracy is shown to be at most {margin} "
+        "below every other{at_latency}.",
     ),
     Case(
         "!latency",
@@ -99,9 +99,8 @@ CERTAINTY: tuple[Cases, ...] = (
         Case("only", "There is no other candidate to compare it with."),
         Case(
             "certified",
-            "Certified by a test: with {confidence} confidence no other candidate is more accurate "
-            "by {margin} or more. Were the sweep repeated, at most {wrong} in 100 such statements "
-            "would be wrong.",
+            "Certified with {confidence} confidence: no other candidate is more accurate by "
+            "{margin} or more. At most {wrong} in 100 sweeps would certify something wrong.",
         ),
         Case(
             "confounded near",
@@ -128,13 +127,17 @@ CERTAINTY: tuple[Cases, ...] = (
         ),
     ),
     (
-        Case("name !only", "Compared on {compared_on} and {seeds}."),
+        Case(
+            "name !only",
+            "Compared on {compared_on}, with {seeds} (one training each) per candidate.",
+        ),
         Case("images", "Measured on {images} and {seeds}."),
     ),
     (
         Case(
             "disturbed",
-            "Latencies that this rests on are marked invalid: measure again on an idle machine.",
+            "Provisional, since the machine was busy while latencies were measured: measure them "
+            "again on an idle one.",
         ),
     ),
     (
@@ -155,7 +158,7 @@ NUMBERS: dict[str, Cases] = {
     ),
     "Accuracy given up": (
         Case("is_best", "none: it is the most accurate"),
-        Case("name", "{difference} to {best}"),
+        Case("name", "{difference} against {best}"),
     ),
 }
 REASON: Cases = (
@@ -165,6 +168,10 @@ REASON: Cases = (
         "loses",
         "{rival}: {rival_latency} per image, but it loses {loses} on validation images.",
     ),
-    Case("may_lose", "{rival}: {rival_latency} per image, but it may lose up to {may_lose}."),
+    Case(
+        "may_lose",
+        "{rival}: {rival_latency} per image, but it may be up to {may_lose} "
+        "less accurate than another.",
+    ),
     Case("", "{rival}: the most accurate."),
 )

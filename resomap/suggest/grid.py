@@ -1,0 +1,109 @@
+"""The grid of a sweep that fits a time: what is given up first where the whole one does not."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
+from math import log2
+
+FEWEST_EPOCHS = 4
+# What a missing part of the wanted sweep costs, in the order in which it is given up.
+QUICK_PENALTY = 1.0
+SEED_PENALTY = 1.0
+ONE_SEED_PENALTY = 6.0
+"""In addition: one seed leaves the spread between seeds unknown."""
+EPOCHS_PENALTY = 3.0
+"""For half of the epochs."""
+MODEL_PENALTY, RESOLUTION_PENALTY = 5.0, 5.0
+LARGEST_PENALTY = 3.0
+"""In addition, for the largest resolution, which keeps the detail."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The size of a sweep; `quick` has fewer explained images, and no recalibration of BatchNorm."""
+
+    models: tuple[str, ...]
+    resolutions: tuple[int, ...]
+    seeds: int
+    epochs: int
+    quick: bool = False
+
+    @property
+    def cells(self) -> int:
+        """Return the number of (model, resolution)."""
+        return len(self.models) * len(self.resolutions)
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """Which parts of a grid may not be reduced, because the user gave them."""
+
+    models: bool = False
+    resolutions: bool = False
+    seeds: bool = False
+    epochs: bool = False
+
+
+def fit_grid(
+    wanted: Grid, fixed: Fixed, seconds_of: Callable[[Grid], float], seconds: float
+) -> Grid | None:
+    """Return the grid nearest to the wanted one that takes at most `seconds`; None without one."""
+    # In this order, so that few of them are estimated. Of equally near ones, the smaller sweep.
+    nearest = sorted(
+        smaller_grids(wanted, fixed),
+        key=lambda grid: (penalty(wanted, grid), grid.cells * grid.seeds),
+    )
+    return next((grid for grid in nearest if seconds_of(grid) <= seconds), None)
+
+
+def smallest_grid(wanted: Grid, fixed: Fixed, seconds_of: Callable[[Grid], float]) -> Grid:
+    """Return the cheapest grid that still compares two cells."""
+    grids = list(smaller_grids(wanted, fixed))
+    fewest = min((grid.seeds, grid.epochs, not grid.quick) for grid in grids)
+    shortest = [grid for grid in grids if (grid.seeds, grid.epochs, not grid.quick) == fewest]
+    return min(shortest, key=seconds_of)
+
+
+def smaller_grids(wanted: Grid, fixed: Fixed) -> Iterator[Grid]:
+    """Yield the wanted grid and all that lack some of it, with two cells where it has two."""
+    models = [wanted.models] if fixed.models else list(_prefixes(wanted.models))
+    sides = [wanted.resolutions]
+    if not fixed.resolutions:
+        sides = list(_subsets(wanted.resolutions))
+    seeds = [wanted.seeds] if fixed.seeds else range(1, wanted.seeds + 1)
+    epochs = [wanted.epochs] if fixed.epochs else epoch_choices(wanted.epochs)
+    for parts in product(models, sides, seeds, epochs, (False, True)):
+        grid = Grid(*parts)
+        if grid.cells >= min(2, wanted.cells):
+            yield grid
+
+
+def _prefixes(names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    return (names[:count] for count in range(len(names), 0, -1))
+
+
+def _subsets(sides: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    for count in range(len(sides), 0, -1):
+        yield from combinations(sides, count)
+
+
+def epoch_choices(epochs: int) -> Sequence[int]:
+    """Return numbers of epochs from the wanted one down to the fewest, a third less each."""
+    choices = [epochs]
+    while choices[-1] > FEWEST_EPOCHS:
+        choices.append(max(FEWEST_EPOCHS, choices[-1] * 2 // 3))
+    return choices
+
+
+def penalty(wanted: Grid, grid: Grid) -> float:
+    """Return how much of the wanted grid is given up."""
+    total = QUICK_PENALTY * (grid.quick and not wanted.quick)
+    total += SEED_PENALTY * (wanted.seeds - grid.seeds)
+    if grid.seeds == 1 < wanted.seeds:
+        total += ONE_SEED_PENALTY
+    total += EPOCHS_PENALTY * log2(wanted.epochs / grid.epochs)
+    total += MODEL_PENALTY * (len(wanted.models) - len(grid.models))
+    total += RESOLUTION_PENALTY * (len(wanted.resolutions) - len(grid.resolutions))
+    if grid.resolutions[-1] < wanted.resolutions[-1]:
+        total += LARGEST_PENALTY
+    return total
