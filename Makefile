@@ -1,6 +1,7 @@
 # make run    the whole sweep and its report            make test   the tests
 # make check  lint, types, formatting, documentation   make report Snakemake's own report
 # make faults the whole campaign of faults, in hours, and docs/reliability.md; make test runs a part
+# make release   wheel and source archive in dist/, checked; uploads nothing
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
@@ -8,7 +9,7 @@ READY := $(VENV)/.resomap-ready
 TESTS ?= tests
 ARGS ?=
 
-.PHONY: run test faults check report lock clean
+.PHONY: run test faults check report lock release clean
 .DEFAULT_GOAL := run
 
 $(READY): envs/requirements.lock pyproject.toml envs/setup.sh
@@ -30,7 +31,7 @@ check: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/snakefmt --check Snakefile rules
+	@$(BIN)/snakefmt --check Snakefile workflow/Snakefile rules
 	@$(BIN)/snakemake --lint
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir $(VENV)/site
 
@@ -42,6 +43,9 @@ lock: $(READY)
 	@PATH="$(BIN):$$PATH" uv pip compile -q --universal --python-version 3.11 --all-extras --generate-hashes \
 		--no-annotate --no-header pyproject.toml -o envs/requirements.lock
 	@$(BIN)/python -m resomap.system.conda_files envs
+
+release: $(READY)
+	@PATH="$(BIN):$$PATH" sh envs/release.sh $(VENV)
 
 clean:
 	rm -rf results logs .snakemake

@@ -37,7 +37,7 @@ text: write `0.001`.
 `schema.json` describes such a file for editors. With the YAML extension of VS Code, and other editors that use
 yaml-language-server, this first line of it gives completion, and marks unknown keys:
 
-```yaml
+```
 # yaml-language-server: $schema=config/schema.json
 ```
 

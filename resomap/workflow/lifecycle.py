@@ -136,7 +136,8 @@ def read_recorded_config(results: Path) -> Config:
     path = results / RUN_CONFIG.name
     if not path.exists():
         raise ConfigError(
-            f"{path}: not found: no sweep ran in this directory; give the one that holds results/"
+            f"{path}: not found: no sweep ran in this directory; give the one that holds results/, "
+            "and where another workflow uses ResoMap as a module, call its onstart (docs/module.md)"
         )
     values = read_yaml(path)
     try:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -122,3 +124,18 @@ def test_pathvars_of_the_caller_are_named_and_not_used(project):
     (project / "other.smk").write_text(pathvars + (project / "Snakefile").read_text())
     planned = snakemake(project, "-n", "--snakefile", "other.smk")
     assert "ResoMap writes to own/results: its module takes `prefix:`" in planned
+
+
+def test_deployed_workflow_uses_all_eight_files(tmp_path):
+    """As `snakedeploy` 0.17.1 leaves it: the files of config/, and a module with one of them."""
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    (tmp_path / "config/sweep.yaml").write_text(yaml.safe_dump({"sweep": TINY}))
+    (tmp_path / "workflow").mkdir()
+    (tmp_path / "workflow/Snakefile").write_text(
+        'configfile: "config/config.yaml"\n\n'
+        f'module resomap:\n    snakefile: "{ROOT}/workflow/Snakefile"\n    config: config\n\n'
+        "use rule * from resomap\n"
+    )
+    planned = snakemake(tmp_path, "-n", "--quiet", "rules")
+    assert re.search(r"^train_run +1$", planned, re.MULTILINE)
+    assert re.search(r"^build_report +1$", planned, re.MULTILINE)
