@@ -18,7 +18,6 @@ $(READY): envs/requirements.lock pyproject.toml envs/setup.sh
 
 run: $(READY)
 	@$(BIN)/snakemake $(ARGS)
-	@echo "Report: $(CURDIR)/results/report/index.html"
 
 test: $(READY)
 	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not faults" $(TESTS) $(ARGS)
