@@ -85,7 +85,8 @@ MAY_IMPORT = {
     | {"workflow", "data", "models", "training", "profiling", "explain", "deploy"},
     "shipping": CORE | {"workflow", "analysis", "data", "models", "training", "deploy"},
     "suggest": CORE
-    | {"workflow", "plan", "check", "analysis", "report", "data", "models.published"},
+    | {"workflow", "plan", "check", "analysis", "report", "data", "models.published"}
+    | {"models.shapes", "training.finetune"},
     "commands": CORE
     | {"workflow", "plan", "status", "check", "analysis", "report", "network_card", "suggest"}
     | {"shipping", "data", "training", "deploy"},

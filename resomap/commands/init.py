@@ -34,6 +34,8 @@ MaxLatency = Annotated[
 Output = Annotated[Path, typer.Option(help="File to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite the file.")]
 
+MINUTES = 240.0
+
 
 def init(
     images: Images = None,
@@ -46,7 +48,7 @@ def init(
     max_latency_ms: MaxLatency = None,
     minutes: Annotated[
         float, typer.Option(help="Time that the sweep may take on this machine.")
-    ] = 240,
+    ] = MINUTES,
     configfile: OverlayFiles = None,
     output: Output = Path("resomap.yaml"),
     force: Force = False,
@@ -68,7 +70,7 @@ def init(
 
     refuse_overwriting(output, force=force)
     settings = read_settings(flags)
-    command = show_command("init", flags)
+    command = show_command("init", flags, MINUTES)
     suggestion = write_sweep(settings, output, command, lambda line: typer.echo(line, err=True))
     last = f"{'Next':<{INDENT}}{run_command(output)}"
     print_wrapped([*result_lines(suggestion, output), last], INDENT)

@@ -20,10 +20,12 @@ from resomap.commands.init import (
 )
 from resomap.commands.options import OverlayFiles
 
+MINUTES = 10.0
+
 
 def try_images(
     images: Images = None,
-    minutes: Annotated[float, typer.Option(help="Minutes until the report.")] = 10,
+    minutes: Annotated[float, typer.Option(help="Minutes until the report.")] = MINUTES,
     models: Models = None,
     resolutions: Resolutions = None,
     seeds: Seeds = None,
@@ -52,7 +54,7 @@ def try_images(
     from resomap.suggest.settings import read_settings, show_command
 
     settings = read_settings(flags)
-    attempt = Attempt(settings, output, show_command("try", flags), force=force)
+    attempt = Attempt(settings, output, show_command("try", flags, MINUTES), force=force)
 
     def show(lines: Iterable[str]) -> None:
         print_wrapped(lines, INDENT)
