@@ -4,10 +4,13 @@ Neither this module nor those of the subcommands import more than typer and the 
 at their top, so that `resomap --help` starts at once: what a command needs, it imports itself.
 """
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from resomap.commands.check import check
 from resomap.commands.choose import choose
@@ -24,30 +27,52 @@ from resomap.commands.status import status
 from resomap.commands.try_images import try_images
 from resomap.errors import ResoMapError
 
-COMMANDS = (
-    init,
-    try_images,
-    check,
-    plan,
-    status,
-    show,
-    choose,
-    compare,
-    models,
-    parity,
-    ship,
-    measure_pack,
-    devices,
-)
-# `try` is a word of Python.
-NAMES: dict[object, str] = {try_images: "try"}
+# Of click, of which newer versions of typer have a copy of their own.
+UsageError: Any = typer.BadParameter.__base__
+COMMANDS = {
+    "Start": {"init": init, "try": try_images},
+    "Before a sweep": {"check": check, "plan": plan, "models": models, "devices": devices},
+    "While it runs": {"status": status, "show": show},
+    "From its results": {"choose": choose, "compare": compare},
+    "For another device": {"parity": parity, "measure-pack": measure_pack, "ship": ship},
+}
+"""The commands by name, in the groups of `resomap --help`."""
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+class PlainErrors(TyperGroup):
+    """A group of commands that prints wrong usage in two plain lines, without a box."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the command line; with `standalone_mode=False` errors are raised."""
+        if not extra.get("standalone_mode", True):
+            return super().main(*args, **extra)
+        try:
+            code = super().main(*args, **{**extra, "standalone_mode": False})
+        except typer.Abort:
+            typer.echo("stopped", err=True)
+            sys.exit(1)
+        except UsageError as error:
+            message = error.format_message()
+            # Blank where no command was given, and its help was printed instead.
+            if message:
+                path = error.ctx.command_path if error.ctx else "resomap"
+                typer.echo(f"error: {message}\n`{path} --help` shows how it is used", err=True)
+            sys.exit(error.exit_code)
+        sys.exit(code or 0)
+
+
+app = typer.Typer(cls=PlainErrors, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 @app.callback()
 def resomap() -> None:
-    """Find the model and the input resolution for your images and your budget."""
+    """Find the model and the input resolution for your images and your budget.
+
+    Exit codes: 0 done, 1 a mistake or a failed check, 2 wrong usage. `choose` and
+    `parity` have codes of their own for what they find: see their help.
+
+    Example: resomap check --configfile mine.yaml
+    """
 
 
 @contextmanager
@@ -66,5 +91,6 @@ def printed_errors() -> Iterator[None]:
         raise typer.Exit(1) from None
 
 
-for _command in COMMANDS:
-    app.command(NAMES.get(_command))(printed_errors()(_command))
+for _panel, _commands in COMMANDS.items():
+    for _name, _command in _commands.items():
+        app.command(_name, rich_help_panel=_panel)(printed_errors()(_command))

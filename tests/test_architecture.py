@@ -91,6 +91,7 @@ MAY_IMPORT = {
     | {"workflow", "plan", "status", "check", "analysis", "report", "network_card", "suggest"}
     | {"shipping", "data", "training", "deploy"},
     "cli": {"commands", "errors"},
+    "cli_page": {"cli", "system"},
     "workflow_scripts": CORE
     | {"workflow", "analysis", "report", "mlflow_copy", "entry.arguments"}
     | {"deploy.measurements"},
@@ -112,6 +113,7 @@ DRIVER = (
     "shipping",
     "commands",
     "cli",
+    "cli_page",
 )
 HEAVY = ("torch", "torchvision", "captum")
 # What the command line needs only once a command runs: `resomap --help` starts without them.

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from resomap.cli import app
+from resomap.cli_page import commands_page
 from resomap.config.docs import config_readme
 from resomap.config.load import RENAMED, load_config
 from resomap.config.schema import Config
@@ -51,6 +52,11 @@ def test_config_readme_equals_generated_page():
     assert page == made, "run `python -m resomap.config.docs config`"
 
 
+def test_commands_page_equals_generated_page():
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert page == commands_page(), "run `python -m resomap.cli_page docs/commands.md`"
+
+
 def test_config_readme_names_every_key():
     page = (CONFIG / "README.md").read_text(encoding="utf-8")
     for section, field in Config.model_fields.items():
@@ -86,8 +92,9 @@ def test_commands_on_page_exist(page):
     known = {
         r"make (\w+)": set(re.findall(r"^(\w+):", makefile, re.MULTILINE)),
         r"snakemake (?:-n )?([a-z]\w*)(?=\s|$)": set(re.findall(r"^rule (\w+):", rules, re.M)),
-        r"resomap ([a-z]+)(?=\s|$)": {
-            command.name or command.callback.__name__ for command in app.registered_commands
+        r"resomap ([a-z][a-z-]*)(?=\s|$)": {
+            (command.name or command.callback.__name__).replace("_", "-")
+            for command in app.registered_commands
         },
     }
     for pattern, names in known.items():

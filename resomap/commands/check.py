@@ -12,9 +12,11 @@ from resomap.commands.options import OverlayFiles
 
 
 def check(configfile: OverlayFiles = None) -> None:
-    """Check the configuration, the environment, the disk space and every image.
+    """Check the configuration, the packages, the disk and every image.
 
     The exit code is 1 if anything is wrong. Nothing is trained.
+
+    Example: resomap check --configfile mine.yaml
     """
     from resomap.check import check_data, check_recipe
     from resomap.config.load import SHIPPED_CONFIG, load_config

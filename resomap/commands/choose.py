@@ -5,7 +5,7 @@ import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,14 +18,19 @@ if TYPE_CHECKING:
     from resomap.config.schema import Config
 
 Directory = Annotated[
-    Path, typer.Argument(help="Directory in which the sweep ran; it holds results/.")
+    Path,
+    typer.Argument(metavar="DIR", help="Directory in which the sweep ran; it holds results/."),
 ]
-Budget = Annotated[
-    float | None,
-    typer.Option(
-        help="Budget, or none; see config/README.md.", parser=parse_budget, metavar="NUMBER"
-    ),
-]
+BUDGETS, CANDIDATES, DECISION = "Budgets", "What may be chosen", "How it is decided"
+
+
+def _budget(limit: str) -> Any:
+    """Return the option of a budget; `limit` describes it."""
+    return typer.Option(
+        help=limit, parser=parse_budget, metavar="NUMBER", rich_help_panel=BUDGETS
+    )
+
+
 # Exit codes, for scripts: nothing is certified, and nothing can be chosen.
 UNDECIDED, NO_CHOICE = 3, 4
 MAX_COLUMNS = 100  # longer lines are hard to read
@@ -35,55 +40,121 @@ def choose(
     directory: Directory = Path(),
     device: Annotated[
         str | None,
-        typer.Option(help="Device of system.deploy.measurements whose cost decides: pi5."),
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=CANDIDATES,
+            help="Device of system.deploy.measurements whose cost decides: pi5.",
+        ),
     ] = None,
     configfile: Annotated[
         list[Path] | None,
-        typer.Option(help="YAML file of the sweep, if it changed since. Repeatable."),
+        typer.Option(
+            metavar="FILE", help="YAML file of the sweep, if it changed since. Repeatable."
+        ),
     ] = None,
-    max_latency_ms: Budget = None,
-    max_peak_memory_mib: Budget = None,
-    max_model_size_mib: Budget = None,
-    max_energy_j_per_image: Budget = None,
-    max_macs: Budget = None,
-    min_accuracy: Budget = None,
-    min_balanced_accuracy: Budget = None,
-    min_localisation: Budget = None,
+    max_latency_ms: Annotated[
+        float | None, _budget("Largest p90 latency of one image, in ms.")
+    ] = None,
+    max_peak_memory_mib: Annotated[
+        float | None, _budget("Largest peak memory for one image, in MiB.")
+    ] = None,
+    max_model_size_mib: Annotated[
+        float | None, _budget("Largest size of the weights, in MiB.")
+    ] = None,
+    max_energy_j_per_image: Annotated[
+        float | None, _budget("Most energy for an image, in joules.")
+    ] = None,
+    max_macs: Annotated[
+        float | None, _budget("Most multiply-accumulates for an image.")
+    ] = None,
+    min_accuracy: Annotated[float | None, _budget("Lowest validation accuracy: 0.9.")] = None,
+    min_balanced_accuracy: Annotated[
+        float | None, _budget("Lowest balanced accuracy: 0.9.")
+    ] = None,
+    min_localisation: Annotated[
+        float | None, _budget("Lowest share of the evidence on the object: 0.5.")
+    ] = None,
     min_recall: Annotated[
         list[str] | None,
-        typer.Option(help="Budget of a class: CLASS=0.9. Repeat it for several."),
+        typer.Option(
+            metavar="CLASS=RECALL",
+            rich_help_panel=BUDGETS,
+            help="Lowest recall of a class: eel=0.9. Repeatable.",
+        ),
     ] = None,
-    alarms: Annotated[str | None, typer.Option(help="allowed or forbidden.")] = None,
-    max_failed_seeds: Annotated[int | None, typer.Option(help="Budget.")] = None,
+    alarms: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORD",
+            rich_help_panel=BUDGETS,
+            help="allowed or forbidden: an alarm about the evidence.",
+        ),
+    ] = None,
+    max_failed_seeds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="NUMBER", rich_help_panel=BUDGETS, help="Most seeds without a result."
+        ),
+    ] = None,
     accept_confounds: Annotated[
         list[str] | None,
-        typer.Option(help="Differences between runs that may stand: device. Repeatable."),
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=DECISION,
+            help="Difference between runs that may stand: device. Repeatable.",
+        ),
     ] = None,
     models: Annotated[
         list[str] | None,
-        typer.Option(help="Model that may be chosen, all by default. Repeatable."),
+        typer.Option(
+            metavar="MODEL",
+            rich_help_panel=CANDIDATES,
+            help="Model that may be chosen, all by default. Repeatable.",
+        ),
     ] = None,
     variants: Annotated[
         list[str] | None,
-        typer.Option(help="Way of running it: main, compiled, onnxruntime. Repeatable."),
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=CANDIDATES,
+            help="Way of running it: main, compiled, onnxruntime. Repeatable.",
+        ),
     ] = None,
     modes: Annotated[
         list[str] | None,
-        typer.Option(help="raw, bn, finetune or int8. Repeatable."),
+        typer.Option(
+            metavar="MODE",
+            rich_help_panel=CANDIDATES,
+            help="raw, bn, finetune or int8. Repeatable.",
+        ),
     ] = None,
-    attitude: Annotated[str | None, typer.Option(help="certified or frugal.")] = None,
+    attitude: Annotated[
+        str | None,
+        typer.Option(metavar="WORD", rich_help_panel=DECISION, help="certified or frugal."),
+    ] = None,
     margin: Annotated[
-        float | None, typer.Option(help="Accuracy that may be lost: 0.02.")
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            rich_help_panel=DECISION,
+            help="Accuracy that may be lost: 0.02.",
+        ),
     ] = None,
-    confidence: Annotated[float | None, typer.Option(help="Confidence level: 0.95.")] = None,
+    confidence: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", rich_help_panel=DECISION, help="Confidence level: 0.95."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print choice.json.")] = False,
 ) -> None:
-    """Choose a model and a resolution from the results of a sweep, finished or not.
+    """Choose a model and a resolution from the results of a sweep.
 
-    Flags replace the keys of the same name in the section `report` of its
-    configuration. Models, variants and modes narrow what may be chosen; the bounds
-    of budgets stay those of the whole sweep. The exit code is 0 where a candidate
-    is chosen, 3 where it is undecided, 4 where there is none.
+    The sweep may be unfinished. Flags replace the keys of the same name in the
+    section `report` of its configuration; `none` takes a budget away. Models,
+    variants and modes narrow what may be chosen; the bounds of budgets stay those
+    of the whole sweep. The exit code is 0 where a candidate is chosen, 3 where it
+    is undecided, 4 where there is none.
+
+    Example: resomap choose --max-latency-ms 2 --min-accuracy 0.9
     """
     flags = dict(locals())
     from resomap.analysis.decision.choice import choose as choose_candidate

@@ -8,14 +8,24 @@ import typer
 
 
 def compare(
-    first: Annotated[Path, typer.Argument(help="Directory of a sweep.")],
-    second: Annotated[Path, typer.Argument(help="Directory of the other sweep.")],
+    first: Annotated[Path, typer.Argument(metavar="FIRST", help="Directory of a sweep.")],
+    second: Annotated[
+        Path, typer.Argument(metavar="SECOND", help="Directory of the other sweep.")
+    ],
     confidence: Annotated[
-        float | None, typer.Option(help="Confidence level. Default: that of the first sweep.")
+        float | None,
+        typer.Option(
+            metavar="SHARE", help="Confidence level. Default: that of the first sweep."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Compare two sweeps of the same test images: what differs, and by how much."""
+    """Compare two sweeps of the same test images, cell by cell.
+
+    It states what differs between them, and by how much.
+
+    Example: resomap compare ~/sweeps/first ~/sweeps/second
+    """
     from resomap.analysis.sweep_comparison import compare_sweeps, read_runs
     from resomap.config.flags import apply_flags
     from resomap.report.text.comparison import comparison_lines

@@ -9,7 +9,10 @@ if TYPE_CHECKING:
 
 
 def devices() -> None:
-    """List the GPUs of this machine and the jobs that lease them."""
+    """List the GPUs of this machine and the jobs that lease them.
+
+    Example: resomap devices
+    """
     from resomap.system.gpu_listing import list_gpus
 
     gpus = list_gpus()

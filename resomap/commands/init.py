@@ -53,11 +53,12 @@ def init(
     output: Output = Path("resomap.yaml"),
     force: Force = False,
 ) -> None:
-    """Look at your images and write a configuration for them, with reasons, cost and outlook.
+    """Look at your images and write a configuration for them.
 
-    Decodes every image and measures a training step of every cell on this machine. What
-    a flag or a file of --configfile gives is kept. Nothing is trained or downloaded, and
-    nothing is asked.
+    It prints the reasons, the cost, and the difference that the sweep can detect.
+    Every image is decoded, and a training step of every cell is measured on this
+    machine. What a flag or a file of --configfile gives is kept. Nothing is
+    trained or downloaded, and there is no prompt.
 
     Example: resomap init photos --margin 0.03
     """

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from resomap.commands.completion import complete_cells
 from resomap.commands.options import SweepDirectory
 from resomap.errors import ConfigError, DataError, suggest
 from resomap.text import format_count
@@ -23,16 +24,23 @@ def measure_pack(
     cell: Annotated[
         list[str] | None,
         typer.Argument(
+            metavar="CELL",
+            autocompletion=complete_cells,
             help="Model and its training resolution: tiny_cnn@48. Repeatable. Default: all that "
-            "are exported."
+            "are exported.",
         ),
     ] = None,
     directory: SweepDirectory = Path(),
-    output: Annotated[Path, typer.Option(help="Folder of the pack.")] = Path("measure-pack"),
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the pack.")] = Path(
+        "measure-pack"
+    ),
 ) -> None:
-    """Write a folder that measures the cost of the exported networks on another device.
+    """Write a folder that measures the networks on another device.
 
-    Copy it there and run `python measure.py`, which needs Python, numpy and onnxruntime.
+    Copy it there and run `python measure.py`, which needs Python, numpy and
+    onnxruntime. `resomap choose --device NAME` reads what it measured.
+
+    Example: resomap measure-pack tiny_cnn@48 --output pack
     """
     from resomap.deploy.measurements import read_export_records
     from resomap.deploy.pack import sweep_identity, write_pack

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from resomap.commands.completion import complete_models
 from resomap.commands.options import OverlayFiles
 from resomap.errors import ConfigError
 from resomap.text import format_count
@@ -14,17 +15,25 @@ CARD_SIDES = (64, 128, 224)
 def models(
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[PATTERN]", help="A name, part of one, or a pattern with *."),
+        typer.Argument(
+            metavar="PATTERN",
+            autocompletion=complete_models,
+            help="A name, part of one, or a pattern with *.",
+        ),
     ] = None,
     resolutions: Annotated[
         list[int] | None,
-        typer.Option(help="Sides in pixels, at which one model is described: 64 128 224."),
+        typer.Option(
+            metavar="SIDE", help="Sides in pixels, at which one model is described: 64 128 224."
+        ),
     ] = None,
     configfile: OverlayFiles = None,
 ) -> None:
-    """List the models that can be built, or describe one at several resolutions.
+    """List the models that can be built, or describe one.
 
     Parameters and multiply-accumulates are those of a classifier of 1000 classes.
+
+    Example: resomap models resnet18 --resolutions 64 128
     """
     from resomap.config.library_names import (
         INSTALL_TIMM,

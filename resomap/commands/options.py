@@ -7,8 +7,12 @@ import typer
 
 OverlayFiles = Annotated[
     list[Path] | None,
-    typer.Option(help="YAML file with your changes to config/. Repeat it for several files."),
+    typer.Option(
+        metavar="FILE",
+        help="YAML file with your changes to config/. Repeat it for several files.",
+    ),
 ]
 SweepDirectory = Annotated[
-    Path, typer.Option(help="Directory in which the sweep ran; it holds results/.")
+    Path,
+    typer.Option(metavar="DIR", help="Directory in which the sweep ran; it holds results/."),
 ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from resomap.commands.completion import complete_cells
 from resomap.commands.options import SweepDirectory
 from resomap.errors import ConfigError, suggest
 
@@ -22,24 +23,31 @@ def parity(
     cell: Annotated[
         str | None,
         typer.Argument(
-            help="Model and its training resolution: tiny_cnn@48. Default: the choice."
+            metavar="CELL",
+            autocompletion=complete_cells,
+            help="Model and its training resolution: tiny_cnn@48. Default: the choice.",
         ),
     ] = None,
     directory: SweepDirectory = Path(),
     resolution: Annotated[
         list[int] | None,
         typer.Option(
-            min=SMALLEST, max=LARGEST, help="Side in pixels of the network's input. Repeatable."
+            min=SMALLEST,
+            max=LARGEST,
+            metavar="SIDE",
+            help="Side in pixels of the network's input. Repeatable.",
         ),
     ] = None,
     images: Annotated[
-        int | None, typer.Option(min=2, help="Number of test images. Default: all.")
+        int | None,
+        typer.Option(min=2, metavar="NUMBER", help="Number of test images. Default: all."),
     ] = None,
     path: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="NAME",
             help="A preprocessing of the table that will run; --max-flips holds for these. "
-            "Repeatable. Default: all that mean to do what the training did."
+            "Repeatable. Default: all that mean to do what the training did.",
         ),
     ] = None,
     max_flips: Annotated[
@@ -47,14 +55,18 @@ def parity(
         typer.Option(
             min=0,
             max=1,
+            metavar="SHARE",
             help="Share of answers that may change. Default: system.deploy.max_flips.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Compare the preprocessing of the training with others, by the answers that they change.
+    """Count the answers that another preprocessing would change.
 
+    The preprocessing of the training is compared with that of other libraries.
     The exit code is 3 where more answers change than --max-flips allows.
+
+    Example: resomap parity tiny_cnn@48 --images 200 --max-flips 0.01
     """
     from resomap.deploy.parity_table import excess_line, parity_lines
     from resomap.deploy.preprocessing_parity import exceeding, measure_preprocessing

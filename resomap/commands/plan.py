@@ -11,19 +11,29 @@ def plan(
     configfile: OverlayFiles = None,
     gpus: Annotated[
         int | None,
-        typer.Option(help="Number of GPUs for the sweep. Default: the GPUs of this machine."),
+        typer.Option(
+            metavar="NUMBER",
+            help="Number of GPUs for the sweep. Default: the GPUs of this machine.",
+        ),
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(help="Number of parallel jobs on a CPU. Default: the number of cores."),
+        typer.Option(
+            metavar="NUMBER",
+            help="Number of parallel jobs on a CPU. Default: the number of cores.",
+        ),
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(help="Price per GPU hour, or per core hour on a CPU.")
+        float | None,
+        typer.Option(metavar="PRICE", help="Price per GPU hour, or per core hour on a CPU."),
     ] = None,
 ) -> None:
-    """Estimate time and cost of the sweep from training steps measured on this machine.
+    """Estimate time and cost of a sweep before it starts.
 
-    Each cell is measured once; later calls reuse the measurements.
+    The estimate is made from training steps measured on this machine. Each cell
+    is measured once; later calls reuse the measurements.
+
+    Example: resomap plan --configfile mine.yaml --gpus 2 --rate 1.5
     """
     from resomap.analysis.decision.outlook import SweepSize
     from resomap.config.load import SHIPPED_CONFIG, load_config

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from resomap.commands.completion import complete_cells
 from resomap.commands.options import SweepDirectory
 from resomap.errors import ConfigError, DataError
 
@@ -18,13 +19,18 @@ def ship(
     cell: Annotated[
         str | None,
         typer.Argument(
+            metavar="CELL",
+            autocompletion=complete_cells,
             help="Model and its training resolution: tiny_cnn@48; with --cascade its stages: "
-            "'tiny_cnn@24 > tiny_cnn@48'. Default: the choice, or the cascade that saves most."
+            "'tiny_cnn@24 > tiny_cnn@48'. Default: the choice, or the cascade that saves most.",
         ),
     ] = None,
     directory: SweepDirectory = Path(),
     model: Annotated[
-        Path | None, typer.Option(help="Exported network (.onnx). Default: that of the sweep.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Exported network (.onnx). Default: that of the sweep."
+        ),
     ] = None,
     precision: Annotated[
         Precision, typer.Option(help="fp32, or int8 as the sweep has quantised it.")
@@ -34,17 +40,22 @@ def ship(
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option(help="Folder of the bundle. Default: bundle/MODEL@RESOLUTION."),
+        typer.Option(
+            metavar="DIR", help="Folder of the bundle. Default: bundle/MODEL@RESOLUTION."
+        ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Seed of the run. Default: the first.")
+        int | None, typer.Option(metavar="SEED", help="Seed of the run. Default: the first.")
     ] = None,
 ) -> None:
-    """Write the bundle of a trained network: model, preprocessing, labels, card and programs.
+    """Write a trained network as a folder that needs no torch.
 
+    This bundle holds the model, its preprocessing, labels, a card and programs.
     It is written only if the exported network answers as the trained one on its
     golden images, in int8 as the quantised one did when it was exported.
     A cascade is a bundle of several.
+
+    Example: resomap ship tiny_cnn@48 --output bundle/reef
     """
     from resomap.shipping.cascade import open_cascade
     from resomap.shipping.runs import find_cell, open_run

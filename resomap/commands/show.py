@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from resomap.commands.completion import complete_runs
 from resomap.commands.options import SweepDirectory
 
 
@@ -13,6 +14,7 @@ def show(
         str,
         typer.Argument(
             metavar="RUN",
+            autocompletion=complete_runs,
             help="Folder of the run, or enough of it: custom/tiny_cnn/r48/seed0, tiny_cnn/r48/seed0.",
         ),
     ],
@@ -22,7 +24,12 @@ def show(
         typer.Option("--command", help="Print only the shell command of its training."),
     ] = False,
 ) -> None:
-    """Show a run: its recipe, scores, environment, time, files, and how to run it again."""
+    """Show one run: recipe, scores, environment, time and files.
+
+    It ends with the command that trains this run again.
+
+    Example: resomap show tiny_cnn/r48/seed0
+    """
     from resomap.status.find_run import find_run
     from resomap.status.run_record import describe_run, training_command
 

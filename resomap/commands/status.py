@@ -23,7 +23,7 @@ def status(
     seconds: Annotated[
         float | None,
         typer.Argument(
-            metavar="[SECONDS]",
+            metavar="SECONDS",
             min=SHORTEST_SECONDS,
             help=f"With --watch: seconds between two views, {DEFAULT_SECONDS:g} by default.",
             show_default=False,
@@ -34,9 +34,12 @@ def status(
     ] = False,
     configfile: OverlayFiles = None,
 ) -> None:
-    """Show the progress of the sweep in this directory, running or not.
+    """Show the progress of the sweep in this directory.
 
-    Without --configfile it shows the sweep that ran here last. Nothing is started or changed.
+    Without --configfile it shows the sweep that ran here last, running or not.
+    Nothing is started or changed.
+
+    Example: resomap status --watch 10
     """
     if seconds is not None and not watch:
         raise ConfigError(f"{seconds:g} seconds between two views need --watch")

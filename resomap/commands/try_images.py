@@ -38,12 +38,12 @@ def try_images(
     force: Force = False,
     no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser.")] = False,
 ) -> None:
-    """Compare models and resolutions on your images in ten minutes, and open the report.
+    """Go from your images to a report and an answer in ten minutes.
 
-    A sweep that fits the time is written to resomap.yaml and run in this directory. The
-    same command again continues one that was interrupted. The end names what the time
-    was too short for, and the command that decides it. The exit code is 0 also where
-    nothing is decided.
+    A sweep that fits the time is written to resomap.yaml and run in this
+    directory. The same command again continues one that was interrupted. The end
+    names what the time was too short for, and the command that decides it. The
+    exit code is 0 also where nothing is decided.
 
     Example: resomap try photos --minutes 10
     """
