@@ -5,7 +5,7 @@ at their top, so that `resomap --help` starts at once: what a command needs, it 
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,7 +29,7 @@ from resomap.errors import ResoMapError
 
 # Of click, of which newer versions of typer have a copy of their own.
 UsageError: Any = typer.BadParameter.__base__
-COMMANDS = {
+COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Start": {"init": init, "try": try_images},
     "Before a sweep": {"check": check, "plan": plan, "models": models, "devices": devices},
     "While it runs": {"status": status, "show": show},

@@ -76,7 +76,8 @@ def prepare(attempt: Attempt, show: Show) -> None:
 def run_sweep(output: Path) -> int:
     """Run the packaged workflow in this directory with every core; return its exit code."""
     snakefile = SHIPPED_CONFIG.parent / "Snakefile"
-    command = [sys.executable, "-m", "snakemake", "-s", str(snakefile), "--cores", "all"]
+    # -P: else a `types.py` in this directory would be imported in place of Python's.
+    command = [sys.executable, "-P", "-m", "snakemake", "-s", str(snakefile), "--cores", "all"]
     with subprocess.Popen([*command, "--configfile", str(output)]) as process:
         try:
             return process.wait()
