@@ -6,7 +6,14 @@
 set -eu
 venv=$1 python=$2
 if [ ! -x "$venv/bin/python" ]; then
-    echo "resomap: creating the environment $venv with $($python --version)"
+    version=$("$python" --version 2>/dev/null) || version="not found"
+    # As requires-python in pyproject.toml: pip would only say that no version of a package fits.
+    if ! "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then
+        echo "error: ResoMap needs Python 3.11 to 3.13, and $python is: $version" >&2
+        echo "name another one: make run PYTHON=python3.12" >&2
+        exit 1
+    fi
+    echo "resomap: creating the environment $venv with $version"
     "$python" -m venv "$venv" 2>/dev/null || uv venv -q --python "$python" "$venv"
 fi
 if command -v uv >/dev/null 2>&1; then

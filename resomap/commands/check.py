@@ -5,10 +5,15 @@ import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
+from typing import TYPE_CHECKING
 
 import typer
 
 from resomap.commands.options import OverlayFiles
+
+if TYPE_CHECKING:
+    from resomap.config.schema import Config
 
 
 def check(configfile: OverlayFiles = None) -> None:
@@ -35,6 +40,7 @@ def check(configfile: OverlayFiles = None) -> None:
     for line in _describe_environment(gpus_per_job(config)):
         typer.echo(line)
     notes, problems = check_recipe(config)
+    problems = [*_device_problems(config), *problems]
     lines, errors = check_data(config, os.cpu_count() or 1)
     for line in [*recipe_warnings(config), *notes, *lines]:
         typer.echo(line)
@@ -42,6 +48,19 @@ def check(configfile: OverlayFiles = None) -> None:
         typer.echo(f"error: {error}", err=True)
     if problems or errors:
         raise typer.Exit(1)
+
+
+def _device_problems(config: "Config") -> list[str]:
+    """Return what is wrong with the device of the configuration on this machine."""
+    from resomap.system.gpu_listing import has_nvidia_device
+
+    # The machine that submits to a cluster often has no GPU.
+    if config.system.device != "cuda" or has_nvidia_device() or which("sbatch"):
+        return []
+    return [
+        "config/system.yaml: system.device: cuda, but this machine has no NVIDIA GPU: use auto "
+        "or cpu"
+    ]
 
 
 def _describe_environment(num_gpus: int) -> Iterator[str]:

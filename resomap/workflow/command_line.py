@@ -43,8 +43,11 @@ def check_config_files(command: Sequence[str]) -> None:
                 "after one: --configfile a.yaml b.yaml"
             )
         for path in groups[0] if groups else ():
-            if Path(path).exists():  # else it is a target, or Snakemake names it
-                read_yaml(Path(path))
+            if not Path(path).exists():
+                raise ConfigError(
+                    f"{path}: there is no such file; targets stand before --configfile"
+                )
+            read_yaml(Path(path))
     except ConfigError as error:
         sys.exit(f"error: {error}")
 

@@ -47,7 +47,19 @@ def test_check_refuses_invalid_configuration_in_three_lines(check, text, message
 def test_check_names_missing_overlay():
     result = CliRunner().invoke(app, ["check", "--configfile", "nowhere.yaml"])
     assert result.exit_code == 1
-    assert "nowhere.yaml" in result.output
+    assert result.output == "error: nowhere.yaml: cannot be read: No such file or directory\n"
+
+
+@pytest.mark.parametrize(("program", "code"), [(None, 1), ("/usr/bin/sbatch", 0)])
+def test_check_refuses_cuda_without_a_gpu_except_where_a_cluster_is(
+    check, monkeypatch, program, code
+):
+    monkeypatch.setattr("resomap.system.gpu_listing.has_nvidia_device", lambda: False)
+    monkeypatch.setattr("resomap.commands.check.which", lambda name: program)
+    result = check("system: {device: cuda}\n")
+    assert result.exit_code == code
+    problem = "error: config/system.yaml: system.device: cuda, but this machine has no NVIDIA"
+    assert (problem in result.output) == bool(code)
 
 
 @pytest.fixture

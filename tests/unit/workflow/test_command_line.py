@@ -76,7 +76,6 @@ def test_wrong_argument_names_its_value():
         ["snakemake", "--cores", "1"],
         ["snakemake", "--configfile", "{mine}", "--cores", "1"],
         ["snakemake", "--configfiles={mine}"],
-        ["snakemake", "--configfile", "{mine}", "nowhere.yaml"],
     ],
 )
 def test_readable_files_pass_the_check(overlay, command):
@@ -99,6 +98,11 @@ def test_unreadable_file_ends_the_call_with_its_name(tmp_path, content, message,
     path.write_bytes(content)
     with pytest.raises(SystemExit, match=f"error: {path}.*{message}"):
         check_config_files(["snakemake", *option.format(path).split()])
+
+
+def test_missing_file_is_refused(overlay):
+    with pytest.raises(SystemExit, match=r"error: nowhere.yaml: there is no such file"):
+        check_config_files(["snakemake", "--configfile", str(overlay), "nowhere.yaml"])
 
 
 def test_second_configfile_option_is_refused(overlay):
