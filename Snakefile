@@ -6,14 +6,11 @@ from snakemake.utils import min_version
 
 min_version("9.10")
 
-sys.path.insert(0, str(workflow.basedir))
+# A checkout needs no installation. In a module, `workflow.basedir` is the folder of the caller.
+sys.path.insert(0, str(workflow.current_basedir.get_path_or_uri(secret_free=True)))
 
 
 report: "report/workflow.rst"
-
-
-# Used with `--sdm apptainer` only; built from envs/Containerfile.
-container: f"{workflow.basedir}/resomap.sif"
 
 
 include: "rules/common.smk"
@@ -30,7 +27,7 @@ include: "rules/deploy.smk"
 
 
 rule all:
-    default_target: True
+    default_target: not IS_MODULE
     input:
         targets.table_inputs(CONFIG),  # by name: else one that is deleted would stay away
         rules.report.input,
@@ -39,19 +36,23 @@ rule all:
 
 onstart:
     driver.watch_cluster(workflow)
-    notes = network_check.check_networks(CONFIG)
-    lifecycle.write_run_config(VALUES)
+    notes = network_check.check_networks(
+        CONFIG, file_in(RESULTS, "checked_networks")
+    )
+    lifecycle.write_run_config(VALUES, file_in(RESULTS, "run_config"))
     cores = workflow.resource_settings.cores or 1
     on_cluster = request.on_cluster()  # its queue decides how long it takes
-    minutes = None if on_cluster else forecast.estimate_minutes(CONFIG, cores)
+    minutes = (
+        None if on_cluster else forecast.estimate_minutes(CONFIG, cores, RESULTS)
+    )
     start = lifecycle.start_message(CONFIG, minutes, cores)
     warnings = recipe_checks.recipe_warnings(CONFIG)
     print(start, *warnings, *notes, sep="\n", flush=True)
-    progress.show_progress(CONFIG, workflow)
+    if not IS_MODULE:  # else what is printed is the business of the caller
+        progress.show_progress(CONFIG, workflow)
 
 
 onsuccess:
-    lifecycle.clear_finished_states()
-    lifecycle.sweep_leftovers()
-    if job_params.is_report_current(CONFIG):
-        print(lifecycle.end_message(), flush=True)
+    lifecycle.clean_up(RESULTS)
+    if job_params.is_report_current(CONFIG, RESULTS):
+        print(lifecycle.end_message(RESULTS), flush=True)

@@ -21,8 +21,10 @@ from resomap.commands.measure_pack import measure_pack
 from resomap.commands.models import models
 from resomap.commands.parity import parity
 from resomap.commands.plan import plan
+from resomap.commands.run import run
 from resomap.commands.ship import ship
 from resomap.commands.show import show
+from resomap.commands.snakefile import snakefile
 from resomap.commands.status import status
 from resomap.commands.try_images import try_images
 from resomap.errors import ResoMapError
@@ -32,6 +34,7 @@ UsageError: Any = typer.BadParameter.__base__
 COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Start": {"init": init, "try": try_images},
     "Before a sweep": {"check": check, "plan": plan, "models": models, "devices": devices},
+    "Run it": {"run": run, "snakefile": snakefile},
     "While it runs": {"status": status, "show": show},
     "From its results": {"choose": choose, "compare": compare},
     "For another device": {"parity": parity, "measure-pack": measure_pack, "ship": ship},
@@ -91,6 +94,11 @@ def printed_errors() -> Iterator[None]:
         raise typer.Exit(1) from None
 
 
+# What `run` does not know belongs to Snakemake.
+PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
 for _panel, _commands in COMMANDS.items():
     for _name, _command in _commands.items():
-        app.command(_name, rich_help_panel=_panel)(printed_errors()(_command))
+        _settings = PASSED_ON if _command is run else None
+        _register = app.command(_name, rich_help_panel=_panel, context_settings=_settings)
+        _register(printed_errors()(_command))

@@ -19,7 +19,7 @@ rule identify_sweep:
     conda:
         "../envs/report.yaml"
     shell:
-        "rm -f results/sweep/{wildcards.stage}-*.txt &&"
+        f"rm -f {FOLDER}/sweep/{{wildcards.stage}}-*.txt &&"
         " echo {wildcards.digest} > {output:q} 2> {log:q}"
 
 
@@ -53,10 +53,10 @@ rule aggregate_tables:
         " --receipt {output.receipt:q}"
         " --triggers {resources.triggers:q}"
         " --data {input.data:q}"
-        " --runs results/runs"
-        " --profiles results/profiles"
-        " --agreement results/agreement"
-        " --tables results/tables"
+        f" --runs {FOLDER}/runs"
+        f" --profiles {FOLDER}/profiles"
+        f" --agreement {FOLDER}/agreement"
+        f" --tables {FOLDER}/tables"
         " > {log:q} 2>&1"
 
 

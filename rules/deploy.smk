@@ -42,8 +42,8 @@ rule export_run:
 
 rule compare_exports:
     input:
-        records=job_params.export_inputs(CONFIG, f"{EXPORT}/export.json"),
-        logits=job_params.export_inputs(CONFIG, f"{EXPORT}/logits.npz"),
+        records=job_params.export_inputs(CONFIG, f"{EXPORT}/export.json", RESULTS),
+        logits=job_params.export_inputs(CONFIG, f"{EXPORT}/logits.npz", RESULTS),
     output:
         table="results/tables/deploy.csv",
         receipt="results/receipts/deploy.json",

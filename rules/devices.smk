@@ -9,7 +9,7 @@ DEVICE_FIGURE = "results/figures/deploy/latency_by_device"
 rule compare_devices:
     input:
         measurements=targets.measurement_files(CONFIG),
-        records=job_params.export_inputs(CONFIG, f"{EXPORT}/export.json"),
+        records=job_params.export_inputs(CONFIG, f"{EXPORT}/export.json", RESULTS),
         profiles=targets.model_files(CONFIG, "results/profiles/{family}/{model}.json"),
     output:
         table="results/tables/device_costs.csv",
@@ -33,7 +33,7 @@ rule compare_devices:
         "python -m workflow_scripts.compare_devices"
         " --job {params.job:q}"
         " --receipt {output.receipt:q}"
-        " --profiles results/profiles"
+        f" --profiles {FOLDER}/profiles"
         " --table {output.table:q}"
         " --figure {output.figure:q}"
         " > {log:q} 2>&1"

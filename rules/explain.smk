@@ -85,7 +85,7 @@ rule compare_explanations:
         " --job {params.job:q}"
         " --receipt {output.receipt:q}"
         " --data {input.data:q}"
-        " --runs results/runs"
+        f" --runs {FOLDER}/runs"
         " --agreement {output.agreement:q}"
         " > {log:q} 2>&1"
 

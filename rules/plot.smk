@@ -46,10 +46,10 @@ rule plot_figures:
         "python -m workflow_scripts.plot"
         " --job {params.job:q}"
         " --receipt {output.receipt:q}"
-        " --tables results/tables"
-        " --data results/data"
-        " --runs results/runs"
-        " --figures results/figures"
+        f" --tables {FOLDER}/tables"
+        f" --data {FOLDER}/data"
+        f" --runs {FOLDER}/runs"
+        f" --figures {FOLDER}/figures"
         " > {log:q} 2>&1"
 
 

@@ -45,7 +45,7 @@ rule compare_preprocessing:
 
 rule tabulate_preprocessing:
     input:
-        parts=job_params.export_inputs(CONFIG, f"results/deploy/{PARITY}.csv"),
+        parts=job_params.export_inputs(CONFIG, f"results/deploy/{PARITY}.csv", RESULTS),
     output:
         table="results/tables/preprocessing_parity.csv",
         svg=report(
@@ -71,7 +71,7 @@ rule tabulate_preprocessing:
         " --receipt {output.receipt:q}"
         " --parts {input.parts:q}"
         " --table {output.table:q}"
-        " --figures results/figures/deploy"
+        f" --figures {FOLDER}/figures/deploy"
         " > {log:q} 2>&1"
 
 

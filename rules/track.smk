@@ -29,7 +29,7 @@ rule track_runs:
         "python -m workflow_scripts.track"
         " --job {params.job:q}"
         " --triggers {resources.triggers:q}"
-        " --runs results/runs"
+        f" --runs {FOLDER}/runs"
         " --tracked {output.tracked:q}"
         " > {log:q} 2>&1"
 

@@ -12,7 +12,7 @@
 
 rule train_run:
     input:
-        start=targets.start_files(CONFIG),
+        start=local(targets.start_files(CONFIG)),
         identity="results/data/identity.txt",
         data=ancient("results/data/manifest.json"),
         native=ancient(targets.native_files(CONFIG)),
@@ -49,7 +49,7 @@ rule train_run:
         " --metrics {output.metrics:q}"
         " --history {output.history:q}"
         " --timing {output.timing:q}"
-        " --state results/.state/train/{wildcards.family}/{wildcards.model}/r{wildcards.resolution}/seed{wildcards.seed}"
+        f" --state {FOLDER}/.state/train/{{wildcards.family}}/{{wildcards.model}}/r{{wildcards.resolution}}/seed{{wildcards.seed}}"
         " --runtime {resources.machine:q}"
         " --threads {threads}"
         " > {log:q} 2>&1"

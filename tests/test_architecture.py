@@ -321,12 +321,21 @@ def test_rule_and_entry_point_have_the_same_arguments(body):
 
 
 def test_shell_commands_quote_their_values():
-    # Threads are a number; wildcards match names of models, which are letters, digits and `_`.
+    # Threads are a number; wildcards match names of models, which are letters, digits and `_`. The
+    # folder of the results is a part of an f-string, quoted where it is defined.
+    allowed = {"threads", "wildcards", "FOLDER"}
     for rule, body in work_rules():
-        command = re.search(r'    shell:\n((?: {8}".*"\n)+)', body)[1]
+        command = re.search(r'    shell:\n((?: {8}f?".*"\n)+)', body)[1]
         values = re.findall(r"(?<!\{)\{([^{}]+)\}", command)
         unquoted = [value for value in values if not value.endswith(":q")]
-        assert {value.partition(".")[0] for value in unquoted} <= {"threads", "wildcards"}, rule
+        assert {value.partition(".")[0] for value in unquoted} <= allowed, rule
+
+
+def test_shell_commands_write_below_the_folder_of_a_module():
+    # Snakemake puts the prefix of a module before the paths of files, not into commands.
+    for rule, body in work_rules():
+        command = re.search(r'    shell:\n((?: {8}f?".*"\n)+)', body)[1]
+        assert not re.search(r'[ "]results[/"]', command), rule
 
 
 def test_lock_files_name_no_host():

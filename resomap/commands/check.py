@@ -24,14 +24,14 @@ def check(configfile: OverlayFiles = None) -> None:
     Example: resomap check --configfile mine.yaml
     """
     from resomap.check import check_data, check_recipe
-    from resomap.config.load import SHIPPED_CONFIG, load_config
+    from resomap.config.load import load_user_config
     from resomap.plan.forecast import estimate_minutes
     from resomap.workflow.checks.recipe_checks import recipe_warnings
     from resomap.workflow.data_digest import read_user_files
     from resomap.workflow.lifecycle import start_message
     from resomap.workflow.resources import gpus_per_job
 
-    config = load_config(SHIPPED_CONFIG, configfile or [])
+    config = load_user_config(configfile)
     # Before the first line: a missing folder leaves nothing else to check.
     read_user_files(config)
     cores = os.cpu_count() or 1

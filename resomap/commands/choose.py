@@ -160,7 +160,7 @@ def choose(
     from resomap.analysis.decision.choice import choose as choose_candidate
     from resomap.analysis.decision.inputs import read_inputs
     from resomap.analysis.decision.selection import select
-    from resomap.config.load import SHIPPED_CONFIG, load_config
+    from resomap.config.load import load_user_config
     from resomap.report.text.answer import INDENT, answer_lines
     from resomap.report.text.choice import describe_choice
     from resomap.workflow.lifecycle import read_run_config
@@ -169,10 +169,7 @@ def choose(
         del flags[name]
     flags["min_recall"] = parse_recalls(min_recall or ())
     flags["accept_confounds"] = parse_names(accept_confounds or ())
-    if configfile:
-        config = load_config(SHIPPED_CONFIG, configfile)
-    else:
-        config = read_run_config(directory)
+    config = load_user_config(configfile) if configfile else read_run_config(directory)
     rules = apply_flags(config.report, flags)
     results = directory / "results"
     costs = None if device is None else read_device(device, config, results)

@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 
-from resomap.commands.options import OverlayFiles
-
 Images = Annotated[
     Path | None,
     typer.Argument(
@@ -31,6 +29,12 @@ Margin = Annotated[float | None, typer.Option(help="Accuracy that may be lost. D
 MaxLatency = Annotated[
     float | None, typer.Option(help="Latency that the choice may have, in milliseconds.")
 ]
+OwnFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="YAML file whose keys are kept as they are. Repeat it for several files."
+    ),
+]
 Output = Annotated[Path, typer.Option(help="File to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite the file.")]
 
@@ -49,7 +53,7 @@ def init(
     minutes: Annotated[
         float, typer.Option(help="Time that the sweep may take on this machine.")
     ] = MINUTES,
-    configfile: OverlayFiles = None,
+    configfile: OwnFiles = None,
     output: Output = Path("resomap.yaml"),
     force: Force = False,
 ) -> None:

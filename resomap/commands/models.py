@@ -42,7 +42,7 @@ def models(
         only_name,
         registered_names,
     )
-    from resomap.config.load import SHIPPED_CONFIG, load_config
+    from resomap.config.load import load_user_config
 
     # `--resolutions 64 128`: the first belongs to the option, the others follow as words.
     sides = [*(resolutions or []), *(int(word) for word in words or () if word.isdecimal())]
@@ -52,7 +52,7 @@ def models(
     if min(sides, default=1) < 1:
         raise ConfigError(f"--resolutions: {min(sides)} is no side in pixels")
     pattern = patterns[0] if patterns else "*"
-    known = load_config(SHIPPED_CONFIG, configfile or []).models
+    known = load_user_config(configfile).models
     model = find_model(pattern, known)
     names = [] if model else matching_names(pattern, known)
     if sides and names:

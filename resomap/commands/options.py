@@ -9,7 +9,8 @@ OverlayFiles = Annotated[
     list[Path] | None,
     typer.Option(
         metavar="FILE",
-        help="YAML file with your changes to config/. Repeat it for several files.",
+        help="YAML file with your changes to config/. Repeat it for several files. Default: "
+        "resomap.yaml, if this directory has it.",
     ),
 ]
 SweepDirectory = Annotated[

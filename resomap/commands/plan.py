@@ -36,12 +36,12 @@ def plan(
     Example: resomap plan --configfile mine.yaml --gpus 2 --rate 1.5
     """
     from resomap.analysis.decision.outlook import SweepSize
-    from resomap.config.load import SHIPPED_CONFIG, load_config
+    from resomap.config.load import load_user_config
     from resomap.plan.measure import plan_sweep
     from resomap.plan.table import plan_lines
     from resomap.report.text.outlook import describe_outlook
 
-    config = load_config(SHIPPED_CONFIG, configfile or [])
+    config = load_user_config(configfile)
     # Progress goes to stderr, so that the plan can be piped.
     estimate = plan_sweep(config, gpus, jobs, rate, lambda line: typer.echo(line, err=True))
     size = SweepSize(

@@ -96,12 +96,12 @@ def _print_changes(views: Iterator[str]) -> None:
 
 def _load_config(configfile: list[Path] | None) -> "Config":
     """Return the given configuration, or the one that the last sweep wrote into this directory."""
-    from resomap.config.load import SHIPPED_CONFIG, load_config
+    from resomap.config.load import load_user_config
     from resomap.workflow.lifecycle import RUN_CONFIG, read_run_config
 
     # The overlays of the last sweep are not repeated here, so its merged copy is read.
     if configfile or not RUN_CONFIG.exists():
-        return load_config(SHIPPED_CONFIG, configfile or [])
+        return load_user_config(configfile)
     try:
         return read_run_config(Path())
     except ConfigError as error:

@@ -14,11 +14,11 @@ from resomap.commands.init import (
     MaxLatency,
     Models,
     Output,
+    OwnFiles,
     Resolutions,
     Seeds,
     Start,
 )
-from resomap.commands.options import OverlayFiles
 
 MINUTES = 10.0
 
@@ -33,7 +33,7 @@ def try_images(
     start: Start = None,
     margin: Margin = None,
     max_latency_ms: MaxLatency = None,
-    configfile: OverlayFiles = None,
+    configfile: OwnFiles = None,
     output: Output = Path("resomap.yaml"),
     force: Force = False,
     no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser.")] = False,

@@ -17,6 +17,7 @@ from resomap.config.schema import CONFIG_FILES, Config
 from resomap.config.sweep_checks import add_builders, sweep_problems, unknown_models
 from resomap.config.title import name_experiment
 from resomap.errors import ConfigError
+from resomap.system.workflow_files import workflow_folder
 
 # Keys of the predecessor's files and of earlier versions: type of their value, and new key.
 RENAMED: dict[str, tuple[type, str]] = {
@@ -45,7 +46,9 @@ RENAMED: dict[str, tuple[type, str]] = {
 DATASET_SECTIONS = ("folder", "csv", "torchvision", "reef")
 
 
-SHIPPED_CONFIG = Path(__file__).parents[2] / "config"
+SHIPPED_CONFIG = workflow_folder() / "config"
+USER_CONFIG = Path("resomap.yaml")
+"""Read by every command that no other file is given to; `resomap init` writes it."""
 MAX_FILE_BYTES = 2**20
 # Aliases may repeat values without end: nine lines of nine aliases each make 9 ** 9 values.
 MAX_VALUES = 20_000
@@ -168,6 +171,17 @@ def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]
         else:
             merged[key] = value
     return merged
+
+
+def load_user_config(overlays: Iterable[Path] | None = None) -> Config:
+    """Load the shipped files with `overlays` on top, by default resomap.yaml of this directory."""
+    return load_config(SHIPPED_CONFIG, user_files(overlays or ()))
+
+
+def user_files(overlays: Iterable[Path]) -> list[Path]:
+    """Return `overlays`; where there are none, resomap.yaml of this directory if it exists."""
+    files = list(overlays)
+    return files or [path for path in (USER_CONFIG,) if path.exists()]
 
 
 def load_config(directory: Path, overlays: Iterable[Path] = ()) -> Config:

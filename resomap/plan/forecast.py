@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from heapq import heapreplace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from resomap.config.architecture import Architecture
 from resomap.config.schema import Config, Explainability, Profiling, Runtime
 from resomap.config.training import Training
 from resomap.config.variants import RUNTIME_VARIANTS
+from resomap.workflow.artifact_paths import RESULTS_FOLDER
 from resomap.workflow.resources import gpus_per_job, planned_cells, read_plan
 from resomap.workflow.targets import swept_models
 
@@ -29,8 +31,7 @@ OPTIMIZER_STATES = 3
 # Equal to constants of training.autosave and data.loading.placement, which load torch.
 AUTOSAVE_SHARE = 0.02
 RESIDENT_SHARE = 0.5
-# Between what the smoke sweep took on two shared cores, 27 s and about 90 s (one run each).
-# Preparing a large dataset takes longer.
+# Between the 27 s and about 90 s of the smoke sweep on two shared cores (one run each).
 OTHER_SECONDS = 45
 """Start of Snakemake, preparation of the images, summaries, tables, figures and report."""
 EXPORT_SECONDS = 8
@@ -69,15 +70,18 @@ class Capacity:
         return "GPU" if self.on_gpus else "core"
 
 
-def estimate_minutes(config: Config, cores: int) -> float | None:
+def estimate_minutes(
+    config: Config, cores: int, results: Path = RESULTS_FOLDER
+) -> float | None:
     """Return the wall minutes of the whole sweep, by its plan; None where it has none.
 
-    `cores` is the number of jobs that run at once on a CPU. On GPUs it is that of the plan.
+    `cores` jobs run at once on a CPU, and on GPUs as many as in the plan.
     """
-    capacity = planned_capacity(config, cores)
-    cells = {(cell["model"], cell["resolution"]): cell for cell in planned_cells(config)}
-    models = [model.name for model in swept_models(config)]
-    swept = set(itertools.product(models, config.sweep.resolutions))
+    capacity = planned_capacity(config, cores, results)
+    planned = planned_cells(config, results)
+    cells = {(cell["model"], cell["resolution"]): cell for cell in planned}
+    names = [model.name for model in swept_models(config)]
+    swept = set(itertools.product(names, config.sweep.resolutions))
     # A plan of other models or resolutions would leave some out.
     if capacity is None or not swept <= set(cells):
         return None
@@ -93,11 +97,11 @@ def estimate_minutes(config: Config, cores: int) -> float | None:
     return _sweep_seconds(jobs, capacity) / 60
 
 
-def planned_capacity(config: Config, cores: int) -> Capacity | None:
+def planned_capacity(config: Config, cores: int, results: Path) -> Capacity | None:
     """Return the jobs that run at once: on GPUs as in the plan; None without a plan."""
     if not gpus_per_job(config):
         return Capacity(cores, False, None)
-    totals = read_plan().get("totals", {})
+    totals = read_plan(results).get("totals", {})
     return Capacity(totals["workers"], True, None) if totals.get("unit") == "GPU" else None
 
 

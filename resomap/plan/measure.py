@@ -33,8 +33,9 @@ from resomap.plan.forecast import (
 from resomap.system.files import read_json, write_json
 from resomap.system.gpu_listing import list_gpus, visible_gpus
 from resomap.system.gpus import largest_memory_mib
+from resomap.system.workflow_files import PACKAGE
 from resomap.text import format_count
-from resomap.workflow.code_digest import PACKAGE, combine_code, digest_code
+from resomap.workflow.code_digest import combine_code, digest_code
 from resomap.workflow.jobs import MeasureSteps
 from resomap.workflow.lifecycle import use_this_interpreter
 from resomap.workflow.resources import PLAN, gpus_per_job, plan_settings
@@ -185,7 +186,7 @@ def measure_cells_of_model(
 
 
 def _measure(job: MeasureSteps) -> None:
-    use_this_interpreter(str(PACKAGE.parent))
+    use_this_interpreter()
     paths = [_record_path(job, resolution) for resolution in job.resolutions]
     options = ["--job", job.to_json(), "--cells", *map(str, paths), "--threads", str(THREADS)]
     start = _children_seconds()

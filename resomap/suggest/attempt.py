@@ -11,7 +11,6 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from resomap.config.load import SHIPPED_CONFIG
 from resomap.config.schema import Config
 from resomap.plan.measure import plan_sweep
 from resomap.report.text.answer import INDENT, answer_lines
@@ -25,6 +24,7 @@ from resomap.suggest.written import (
     write_sweep,
 )
 from resomap.suggest.yaml_file import refuse_overwriting
+from resomap.system.workflow_files import snakefile, snakemake_command
 from resomap.text import format_duration
 from resomap.workflow.lifecycle import REPORT, read_run_config
 
@@ -75,9 +75,7 @@ def prepare(attempt: Attempt, show: Show) -> None:
 
 def run_sweep(output: Path) -> int:
     """Run the packaged workflow in this directory with every core; return its exit code."""
-    snakefile = SHIPPED_CONFIG.parent / "Snakefile"
-    # -P: else a `types.py` in this directory would be imported in place of Python's.
-    command = [sys.executable, "-P", "-m", "snakemake", "-s", str(snakefile), "--cores", "all"]
+    command = [*snakemake_command(), "--snakefile", str(snakefile()), "--cores", "all"]
     with subprocess.Popen([*command, "--configfile", str(output)]) as process:
         try:
             return process.wait()

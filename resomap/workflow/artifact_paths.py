@@ -9,9 +9,10 @@ from string import Formatter
 from typing import Any, NamedTuple
 
 from resomap.workflow.artifacts import Artifact, Stage
-from resomap.workflow.layout import ARTIFACTS, STAGE_OF, WITHOUT_RECEIPT
+from resomap.workflow.layout import ARTIFACTS, STAGE_OF, WITHOUT_RECEIPT, artifact
 
 FIELDS = dict.fromkeys(("resolution", "eval_resolution", "seed"), r"\d+")
+RESULTS_FOLDER = Path("results")
 RECEIPT_SUFFIX = "_receipt"
 
 
@@ -47,14 +48,19 @@ def receipt_path(results: Path, stage: Stage, wildcards: Mapping[str, Any]) -> P
     return results / stage.receipt.format(**wildcards).removeprefix("results/")
 
 
+def file_in(results: Path, name: str, **wildcards: Any) -> Path:
+    """Return the path of an artifact below the folder `results`."""
+    return results / artifact(name).path.format(**wildcards).removeprefix("results/")
+
+
 @cache
 def _patterns() -> dict[str, list[tuple[re.Pattern[str], Artifact]]]:
     """Return the pattern of every artifact, by the ending of its name."""
     patterns: dict[str, list[tuple[re.Pattern[str], Artifact]]] = {}
-    for artifact in ARTIFACTS:
-        if artifact.writer in STAGE_OF and artifact.writer not in WITHOUT_RECEIPT:
-            pattern = re.compile(rf"(?:(?P<results>.*)/)?{_path_pattern(artifact.path)}")
-            patterns.setdefault(Path(artifact.path).suffix, []).append((pattern, artifact))
+    for each in ARTIFACTS:
+        if each.writer in STAGE_OF and each.writer not in WITHOUT_RECEIPT:
+            pattern = re.compile(rf"(?:(?P<results>.*)/)?{_path_pattern(each.path)}")
+            patterns.setdefault(Path(each.path).suffix, []).append((pattern, each))
     return patterns
 
 
@@ -72,19 +78,19 @@ def locate_file(path: Path) -> FileLocation | None:
     """Return which artifact a path is; None for files that no job with a receipt writes."""
     # The run of a path is in its last folders, whatever folder holds the results.
     text = path.as_posix()
-    for pattern, artifact in _patterns().get(path.suffix, ()):
+    for pattern, each in _patterns().get(path.suffix, ()):
         match = pattern.fullmatch(text)
         if match:
             fields = match.groupdict()
-            return FileLocation(Path(fields.pop("results") or "."), artifact, fields)
+            return FileLocation(Path(fields.pop("results") or "."), each, fields)
     return None
 
 
 def _list_outputs(stage: Stage, wildcards: Mapping[str, str], job: Any) -> Iterator[str]:
     """Yield the path, inside results/, of every file that the job `job` of a stage writes."""
-    for artifact in ARTIFACTS:
-        if artifact.writer == stage.name and not artifact.name.endswith(RECEIPT_SUFFIX):
-            yield from _expand(artifact.path.removeprefix("results/"), wildcards, job)
+    for each in ARTIFACTS:
+        if each.writer == stage.name and not each.name.endswith(RECEIPT_SUFFIX):
+            yield from _expand(each.path.removeprefix("results/"), wildcards, job)
 
 
 def _expand(pattern: str, wildcards: Mapping[str, str], job: Any) -> Iterator[str]:

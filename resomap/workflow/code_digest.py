@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from resomap.config.architecture import Architecture, is_own
+from resomap.system.workflow_files import PACKAGE
 
-PACKAGE = Path(__file__).parents[1]
 # Modules that carry values and compute none: an edit here changes the fields of a job or nothing.
 EXCLUDED_FROM_DIGEST = {
     "errors",
@@ -24,6 +24,7 @@ EXCLUDED_FROM_DIGEST = {
     "system.gpus",
     "system.locks",
     "system.logs",
+    "system.workflow_files",
     "config.types",
     "config.architecture",
     "config.library_names",

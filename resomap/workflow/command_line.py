@@ -1,6 +1,6 @@
-"""The configuration of a Snakemake call: the files and the values that its command line names.
+"""The configuration of a Snakemake call, and where its results go.
 
-They are read here and not taken from Snakemake, which keeps the last of two equal keys silently,
+The files and values of the command line are read here and not taken from Snakemake, which keeps the last of two equal keys silently,
 and turns every number within `--config 'training={epochs: 2}'` into text.
 """
 
@@ -13,16 +13,47 @@ import yaml
 
 from resomap.config.architecture import Architecture
 from resomap.config.data import Data
-from resomap.config.load import DATASET_SECTIONS, merge, read_yaml, shipped_values
+from resomap.config.load import DATASET_SECTIONS, merge, read_yaml, shipped_values, user_files
 from resomap.config.messages import section_of
 from resomap.config.schema import Config
 from resomap.errors import ConfigError
 
 CONFIGFILE_OPTIONS = ("--configfile", "--configfiles")
+CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
+
+
+def read_call(workflow: Any, module_config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the merged values of this call of Snakemake.
+
+    For a module they are those of its `config:` on top of the shipped ones; the files and values
+    of the command line belong to the workflow that uses it.
+    """
+    if not workflow.modifier.is_main_snakefile():
+        own = {key: value for key, value in module_config.items() if key != "pathvars"}
+        return read_values([], own)
+    settings = workflow.config_settings
+    return read_values(user_files(settings.configfiles), settings.config)
+
+
+def results_folder(workflow: Any) -> Path:
+    """Return the folder of the results: `results`, below the `prefix:` of a module."""
+    # Snakemake has no public name for the prefix; this is how it changes every path of a rule.
+    place = Path(workflow.modifier.path_modifier.replace_prefix("results/plan.json"))
+    if workflow.is_main_process and _renames_results(workflow):
+        print(
+            f"note: ResoMap writes to {place.parent}: its module takes `prefix:`, not pathvars",
+            file=sys.stderr,
+        )
+    return place.parent
+
+
+def _renames_results(workflow: Any) -> bool:
+    pathvars = getattr(workflow, "pathvars", None)  # since Snakemake 9.12
+    return pathvars is not None and pathvars.get("results") != "results"
 
 
 def read_values(configfiles: Iterable[Path], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the shipped values, those of `--configfile`, and those of `--config`, merged."""
+    """Return the shipped values, those of `configfiles`, and those of `--config`, merged."""
     values = shipped_values()
     for path in configfiles:
         values = merge(values, read_yaml(path))
@@ -36,7 +67,7 @@ def check_config_files(command: Sequence[str]) -> None:
     in Latin-1, and run the code of one with `__use_yte__`.
     """
     try:
-        groups = list(_named_files(command))
+        groups, _ = _take_config_files(command)
         if len(groups) > 1:
             raise ConfigError(
                 "--configfile is given twice, and Snakemake would use the last only: name all files "
@@ -52,19 +83,38 @@ def check_config_files(command: Sequence[str]) -> None:
         sys.exit(f"error: {error}")
 
 
-def _named_files(command: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the files after each `--configfile`."""
-    position = 1
+def put_config_files_first(arguments: Sequence[str], options: Sequence[str]) -> list[str]:
+    """Return the arguments of Snakemake with `options` and one `--configfile` before the others.
+
+    Snakemake takes every word after `--configfile` for a file, and the last `--configfile` only.
+    Here it may be repeated, as in the other commands, and a target may follow its file.
+    """
+    groups, others = _take_config_files(arguments)
+    files, targets = list[str](), list[str]()
+    for words in groups:
+        files += words[:1]
+        for word in words[1:]:
+            (files if Path(word).suffix in CONFIG_SUFFIXES else targets).append(word)
+    named = ["--configfile", *files] if groups else []
+    # An option with one value ends the list of files.
+    return [*named, *options, *targets, *others]
+
+
+def _take_config_files(command: Sequence[str]) -> tuple[list[list[str]], list[str]]:
+    """Return the words after each `--configfile`, and all other words."""
+    groups, others, position = list[list[str]](), list[str](), 0
     while position < len(command):
         option, equals, value = command[position].partition("=")
         position += 1
         if option not in CONFIGFILE_OPTIONS:
+            others.append(command[position - 1])
             continue
-        files = [value] if equals else []
+        words = [value] if equals else []
         while not equals and position < len(command) and not command[position].startswith("-"):
-            files.append(command[position])
+            words.append(command[position])
             position += 1
-        yield files
+        groups.append(words)
+    return groups, others
 
 
 def _restore(value: Any, key: str) -> Any:

@@ -10,10 +10,12 @@ from resomap.config.schema import Config
 from resomap.data.sources.listing import Listing
 from resomap.data.sources.user_files import list_images, listing_digest
 from resomap.errors import ConfigError
+from resomap.system.workflow_files import PACKAGE
 from resomap.text import format_count
-from resomap.workflow.code_digest import PACKAGE, digest_code
+from resomap.workflow.code_digest import digest_code
 
 USER_FILES_VARIABLE = "RESOMAP_FILES"
+MAX_SHARED = 8
 DATA_ENTRY_POINTS = (
     PACKAGE / "entry" / "prepare_data.py",
     PACKAGE / "entry" / "resize_data.py",
@@ -75,10 +77,12 @@ def read_user_files(config: Config) -> UserFiles | None:
     # A million files take seconds to list, and each job of Snakemake reads the Snakefile again:
     # an environment variable shares the answer with all of them.
     shared = json.loads(os.environ.get(USER_FILES_VARIABLE, "{}"))
-    if shared.get("data") != key:
-        shared = {"data": key, "files": _list_user_files(config)}
+    if key not in shared:
+        # Of several, since a workflow may use this one as a module more than once.
+        kept = list(shared.items())[1 - MAX_SHARED :]
+        shared = {**dict(kept), key: _list_user_files(config)}
         os.environ[USER_FILES_VARIABLE] = json.dumps(shared)
-    return UserFiles(*shared["files"]) if shared["files"] else None
+    return UserFiles(*shared[key]) if shared[key] else None
 
 
 def _list_user_files(config: Config) -> UserFiles | None:

@@ -11,10 +11,11 @@ from resomap.config.schema import Config
 from resomap.config.sweep_checks import find_architecture
 from resomap.errors import ConfigError, DataError
 from resomap.system.gpus import largest_memory_mib
+from resomap.system.workflow_files import PACKAGE
 from resomap.workflow import jobs, targets
-from resomap.workflow.artifact_paths import receipt_path
+from resomap.workflow.artifact_paths import RESULTS_FOLDER, file_in, receipt_path
 from resomap.workflow.checked_files import read_json
-from resomap.workflow.code_digest import PACKAGE, combine_code, digest_code, digest_own_code
+from resomap.workflow.code_digest import combine_code, digest_code, digest_own_code
 from resomap.workflow.data_digest import data_settings, digest_data_code, digest_user_files
 from resomap.workflow.jobs import Job
 from resomap.workflow.layout import STAGE_OF, artifact
@@ -100,10 +101,13 @@ MEMORY_TOLERANCE = 1.05
 """Drivers report the memory of one GPU differently by less than this factor."""
 
 
-def job_params(config: Config) -> Callable[[type[Job]], Callable[[Any], str]]:
+def job_params(
+    config: Config, results: Path = RESULTS_FOLDER
+) -> Callable[[type[Job]], Callable[[Any], str]]:
     """Return the function `job` of the rules: `job(jobs.Train)` is a params function.
 
     The params function fills the fields that `Train` declares and returns the canonical JSON.
+    `results` is the folder of the results.
     """
 
     # Snakemake calls a params function for each job while it builds the DAG, and records the value: a
@@ -111,15 +115,19 @@ def job_params(config: Config) -> Callable[[type[Job]], Callable[[Any], str]]:
     def job(job_type: type[Job]) -> Callable[[Any], str]:
         # One string: of several params Snakemake compares the values and not the names, so that
         # `epochs: 3 -> 32` goes unnoticed where another param is 32 already.
-        return lambda wildcards: build_job(config, job_type, **dict(wildcards)).to_json()
+        return lambda wildcards: build_job(
+            config, job_type, results=results, **dict(wildcards)
+        ).to_json()
 
     return job
 
 
-def build_job(config: Config, job_type: type[Job], **wildcards: str) -> Job:
+def build_job(
+    config: Config, job_type: type[Job], *, results: Path = RESULTS_FOLDER, **wildcards: str
+) -> Job:
     """Return the job of `job_type` for these wildcards (model, resolution, seed as text)."""
     values = {
-        field: _field_value(config, job_type, field, wildcards)
+        field: _field_value(config, job_type, field, wildcards, results)
         for field in job_type.model_fields
     }
     return job_type(**values)
@@ -131,14 +139,14 @@ def sweep_file(config: Config, stage: str) -> str:
     return artifact("sweep").path.format(stage=stage, digest=digest)
 
 
-def is_report_current(config: Config) -> bool:
+def is_report_current(config: Config, results: Path) -> bool:
     """Return whether the existing report is that of the sweep as configured now."""
-    return _is_current(config, "report")
+    return _is_current(config, "report", results)
 
 
-def _is_current(config: Config, stage: str) -> bool:
+def _is_current(config: Config, stage: str, results: Path) -> bool:
     """Return whether the results of a stage of the whole sweep are of this configuration."""
-    path = receipt_path(Path("results"), STAGE_OF[stage], {})
+    path = receipt_path(results, STAGE_OF[stage], {})
     try:
         receipt = read_receipt(path)
     except DataError:
@@ -147,7 +155,7 @@ def _is_current(config: Config, stage: str) -> bool:
     return receipt is not None and is_receipt_of(path, receipt, expected)
 
 
-def export_inputs(config: Config, pattern: str) -> Callable[[Any], list[str]]:
+def export_inputs(config: Config, pattern: str, results: Path) -> Callable[[Any], list[str]]:
     """Return an input function: the pattern for every run that is exported.
 
     It raises ConfigError where the exported cells are those of a decision that does not exist
@@ -156,18 +164,18 @@ def export_inputs(config: Config, pattern: str) -> Callable[[Any], list[str]]:
 
     def inputs(_: Any) -> list[str]:
         deploy = config.system.deploy
-        if deploy and deploy.cells == "chosen" and not _is_current(config, "tables"):
+        if deploy and deploy.cells == "chosen" and not _is_current(config, "tables", results):
             raise ConfigError(
                 f"{DEPLOY_KEY}.cells: chosen: the sweep as configured now has no decision yet: "
                 "run `snakemake` first, then `snakemake deploy`, or set cells: all"
             )
-        return targets.export_files(config, pattern)
+        return targets.export_files(config, pattern, results / "tables")
 
     return inputs
 
 
 def _field_value(
-    config: Config, job_type: type[Job], field: str, wildcards: dict[str, str]
+    config: Config, job_type: type[Job], field: str, wildcards: dict[str, str], results: Path
 ) -> Any:
     match field:
         case "code":
@@ -176,7 +184,7 @@ def _field_value(
         case "architecture":
             return _architecture(config, wildcards)
         case "retry_reason":
-            return _retry_reason(config, wildcards)
+            return _retry_reason(config, wildcards, results)
         case "resolution" | "eval_resolution" | "seed":
             return int(wildcards[field])
         case "recipes":
@@ -227,12 +235,12 @@ def _architecture(config: Config, wildcards: dict[str, str]) -> Architecture:
     return architecture
 
 
-def _retry_reason(config: Config, wildcards: dict[str, str]) -> str:
+def _retry_reason(config: Config, wildcards: dict[str, str], results: Path) -> str:
     """Return the reason of the last training of the run, or a new one if it would fit now.
 
     A run that did not fit stays a result until the device has more memory.
     """
-    path = Path(artifact("metrics").path.format(**wildcards))
+    path = file_in(results, "metrics", **wildcards)
     if not path.exists():
         return ""
     try:

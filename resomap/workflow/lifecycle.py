@@ -1,10 +1,12 @@
 """What happens around the jobs of one invocation of Snakemake: environment, messages, clean-up."""
 
+import atexit
 import gc
 import json
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,23 +19,47 @@ from resomap.config.schema import Config
 from resomap.errors import ConfigError
 from resomap.system.files import TEMPORARY_NAME, write_text
 from resomap.system.locks import try_lock
+from resomap.system.workflow_files import PACKAGE, import_folder
 from resomap.text import format_count
+from resomap.workflow.artifact_paths import file_in
 from resomap.workflow.layout import STATES_FOLDER, artifact
 
 REPORT = Path(artifact("report").path)
-HEADLINE = Path(artifact("headline").path)
 RUN_CONFIG = Path(artifact("run_config").path)
 GC_THRESHOLD = 50_000
 
 
-def use_this_interpreter(basedir: str) -> None:
-    """Let jobs find the Python and the package that run Snakemake; a conda environment still wins."""
+def use_this_interpreter(own_environment: bool = False) -> None:
+    """Let jobs find the Python and the package that run Snakemake; a conda environment still wins.
+
+    `own_environment`: jobs run in an environment of conda, or in a container. ConfigError where
+    the working directory holds other code of this name, which jobs would run.
+    """
+    _check_no_other_code(Path.cwd())
     # Without activation of its environment `python` would be another interpreter than that
     # of `.venv/bin/snakemake`.
-    path = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-    os.environ["PATH"] = os.pathsep.join(path)
-    python_path = filter(None, [basedir, os.environ.get("PYTHONPATH")])
-    os.environ["PYTHONPATH"] = os.pathsep.join(python_path)
+    _put_first("PATH", str(Path(sys.executable).parent), os.defpath)
+    folder = import_folder(own_environment)
+    if folder is not None:
+        _put_first("PYTHONPATH", str(folder))
+
+
+def _check_no_other_code(directory: Path) -> None:
+    # `python -m` looks into the working directory first. The digests of jobs are of this code.
+    if (directory / "resomap" / "__init__.py").exists() and not PACKAGE.samefile(
+        directory / "resomap"
+    ):
+        raise ConfigError(
+            f"{directory}: holds a ResoMap of its own, and this is the one in {PACKAGE.parent}: run "
+            "it in another directory, or use the Snakefile and the environment of the checkout"
+        )
+
+
+def _put_first(variable: str, folder: str, default: str = "") -> None:
+    """Put `folder` before the others of a search path in the environment, once."""
+    others = os.environ.get(variable, default).split(os.pathsep)
+    kept = [each for each in others if each not in ("", folder)]
+    os.environ[variable] = os.pathsep.join([folder, *kept])
 
 
 def collect_garbage_rarely() -> None:
@@ -64,11 +90,27 @@ def start_message(config: Config, minutes: float | None = None, cores: int = 1) 
     return f"{message}; by its plan it takes about {duration} on {format_count(cores, 'core')}"
 
 
-def end_message(report: Path = REPORT, headline: Path = HEADLINE) -> str:
+def end_message(results: Path) -> str:
     """Return the path of the report and its first sentence; nothing while there is no report."""
+    report, headline = file_in(results, "report"), file_in(results, "headline")
     if not (report.exists() and headline.exists()):
         return ""
     return f"Report: {report.resolve()}\n{headline.read_text(encoding='utf-8').strip()}"
+
+
+def show_report_of_idle_run(
+    workflow: Any, results: Path, is_current: Callable[[], bool]
+) -> None:
+    """Print at the end where the report is, if `is_current`, and nothing was to be done."""
+
+    # `onsuccess` runs only after jobs.
+    def show() -> None:
+        was_built = workflow.scheduler is not None and not workflow.dryrun
+        if was_built and not len(workflow.dag) and is_current():
+            print(end_message(results), flush=True)
+
+    if workflow.is_main_process:
+        atexit.register(show)
 
 
 def write_run_config(values: dict[str, Any], path: Path = RUN_CONFIG) -> None:
@@ -98,7 +140,13 @@ def read_run_config(directory: Path) -> Config:
         raise ConfigError(f"{path} was written by another version: {error}") from error
 
 
-def sweep_leftovers(folder: Path = Path("results")) -> None:
+def clean_up(results: Path) -> None:
+    """Remove what a finished sweep needs no more: states of its trainings, temporary files."""
+    clear_finished_states(results / Path(STATES_FOLDER).name)
+    sweep_leftovers(results)
+
+
+def sweep_leftovers(folder: Path) -> None:
     """Remove the temporary files of killed writers, once no job of the sweep writes any more.
 
     Those of states and of the partial report stay: a training or a report may be running beside.
@@ -110,7 +158,7 @@ def sweep_leftovers(folder: Path = Path("results")) -> None:
             path.unlink(missing_ok=True)
 
 
-def clear_finished_states(folder: Path = Path(STATES_FOLDER)) -> None:
+def clear_finished_states(folder: Path) -> None:
     """Remove the states of trainings whose results are published, except of those still running."""
     cleared = folder / "cleared"
     for fingerprint in sorted(folder.glob("train/**/done/fingerprint.txt")):

@@ -20,6 +20,7 @@ from resomap.errors import DataError
 from resomap.system.files import read_json
 from resomap.system.gpu_listing import has_nvidia_device
 from resomap.system.gpus import SLOTS_VARIABLE
+from resomap.workflow.artifact_paths import RESULTS_FOLDER, file_in
 from resomap.workflow.data_digest import data_settings, read_user_files
 from resomap.workflow.layout import artifact
 from resomap.workflow.targets import swept_models
@@ -61,6 +62,7 @@ class ResourceRequests:
     config: Config
     on_cluster: Callable[[], bool]
     site_limits: Callable[[str, int], Limits] = lambda rule, gpus: Limits()
+    results: Path = RESULTS_FOLDER
 
     def cores(self, most: int) -> Callable[..., int]:
         """Return `most`, and on a cluster no more than a node of the rule's partition has."""
@@ -184,13 +186,13 @@ class ResourceRequests:
     def _plan(self) -> Mapping[tuple[str, str], dict[str, Any]]:
         return {
             (cell["model"], str(cell["resolution"])): cell
-            for cell in planned_cells(self.config)
+            for cell in planned_cells(self.config, self.results)
         }
 
 
-def planned_cells(config: Config) -> list[dict[str, Any]]:
+def planned_cells(config: Config, results: Path = RESULTS_FOLDER) -> list[dict[str, Any]]:
     """Return the cells of results/plan.json that fit, if it is a plan of these trainings."""
-    plan = read_plan()
+    plan = read_plan(results)
     if plan.get("settings") != plan_settings(config):
         return []
     swept = {model.name: model.model_dump(mode="json") for model in swept_models(config)}
@@ -201,15 +203,16 @@ def planned_cells(config: Config) -> list[dict[str, Any]]:
     ]
 
 
-def read_plan() -> dict[str, Any]:
+def read_plan(results: Path = RESULTS_FOLDER) -> dict[str, Any]:
     """Return the plan; empty without one, or with one that is damaged."""
-    if not PLAN.exists():
+    path = file_in(results, "plan")
+    if not path.exists():
         return {}
     try:
-        return dict(read_json(PLAN))
+        return dict(read_json(path))
     except (DataError, TypeError, ValueError):
         print(
-            f"warning: {PLAN} is damaged and not used: run `resomap plan` again",
+            f"warning: {path} is damaged and not used: run `resomap plan` again",
             file=sys.stderr,
         )
         return {}

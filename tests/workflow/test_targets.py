@@ -14,6 +14,13 @@ def test_file_target_runs_only_what_it_needs(checkout):
     assert json.loads((checkout.path / RUN / "metrics.json").read_text())["status"] == "ok"
     assert not (checkout.path / "results/profiles").exists()
     assert not (checkout.path / "results/data/r16").exists()
+    # The terminal has a line for the training; Snakemake's own messages are in its log.
+    assert re.search(
+        r"^tiny_cnn 24 px seed 0: 0\.\d{3}, \d+ s; 1 of 1 training$", run.stdout, re.M
+    )
+    (log,) = (checkout.path / ".snakemake/log").glob("*.log")
+    assert "Finished jobid" in log.read_text()
+    assert "Finished jobid" not in run.stderr
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_init_writes_a_valid_file_with_reasons(init, photos, tmp_path):
         "random weights, since no pretrained ones lie on this machine",
         "of the detail that the images hold",
         "in four cases of five",
-        "Next       resomap run --configfile resomap.yaml",
+        "Next       resomap run\n",
     ):
         assert words in result.output
 

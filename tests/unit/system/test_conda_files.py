@@ -14,7 +14,7 @@ from resomap.system.conda_files import (
     locked_versions,
     write_environments,
 )
-from resomap.workflow.code_digest import PACKAGE
+from resomap.system.workflow_files import PACKAGE
 
 ROOT = PACKAGE.parent
 ENVS = ROOT / "envs"

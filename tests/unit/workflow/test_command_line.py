@@ -2,9 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from resomap.config.load import build_config, shipped_values
+from resomap.config.load import build_config, load_user_config, shipped_values, user_files
 from resomap.errors import ConfigError
-from resomap.workflow.command_line import check_config_files, read_values
+from resomap.workflow.command_line import (
+    check_config_files,
+    put_config_files_first,
+    read_values,
+)
 
 
 @pytest.fixture
@@ -108,3 +112,32 @@ def test_missing_file_is_refused(overlay):
 def test_second_configfile_option_is_refused(overlay):
     with pytest.raises(SystemExit, match="--configfile is given twice"):
         check_config_files(["snakemake", *["--configfile", str(overlay)] * 2])
+
+
+@pytest.mark.parametrize(
+    ("given", "passed"),
+    [
+        (["train", "-n"], ["-s", "S", "train", "-n"]),
+        (
+            ["--configfile", "a.yaml", "train", "--cores", "2"],
+            ["--configfile", "a.yaml", "-s", "S", "train", "--cores", "2"],
+        ),
+        (
+            ["--configfile=a.yaml", "report", "--configfile", "b.yml", "c.json", "-n"],
+            ["--configfile", "a.yaml", "b.yml", "c.json", "-s", "S", "report", "-n"],
+        ),
+        (["--configfile", "mine"], ["--configfile", "mine", "-s", "S"]),
+        (["-n", "--configfile"], ["--configfile", "-s", "S", "-n"]),
+    ],
+)
+def test_config_files_stand_before_targets(given, passed):
+    assert put_config_files_first(given, ["-s", "S"]) == passed
+
+
+def test_resomap_yaml_is_read_where_no_file_is_given(tmp_path, monkeypatch, overlay):
+    monkeypatch.chdir(tmp_path)
+    assert user_files([]) == []
+    Path("resomap.yaml").write_text("training: {epochs: 5}\n")
+    assert user_files([]) == [Path("resomap.yaml")]
+    assert load_user_config().training.epochs == 5
+    assert load_user_config([overlay]).training.epochs == 3

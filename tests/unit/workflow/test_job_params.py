@@ -164,7 +164,7 @@ def test_chosen_cells_need_a_decision_of_this_configuration(defaults, tmp_path, 
     deploy |= {"max_flips": None, "measurements": []}
     config = build_config(merge(defaults, {"system": {"deploy": deploy}}))
     with pytest.raises(ConfigError, match="has no decision yet: run `snakemake` first"):
-        job_params.export_inputs(config, "{model}")(None)
+        job_params.export_inputs(config, "{model}", Path("results"))(None)
 
 
 def test_export_job_follows_precisions_and_not_other_keys(defaults):

@@ -3,23 +3,59 @@ import os
 import sys
 from collections import OrderedDict
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
 import yaml
 
 from resomap.config.load import build_config
+from resomap.errors import ConfigError
 from resomap.system.files import write_text
+from resomap.system.workflow_files import PACKAGE
 from resomap.workflow import lifecycle
 
 
 def test_jobs_find_this_python_and_package(monkeypatch):
+    root = str(PACKAGE.parent)
     monkeypatch.setenv("PATH", "/bin")
     monkeypatch.setenv("PYTHONPATH", "/theirs")
-    lifecycle.use_this_interpreter("/repo")
+    for _ in range(2):  # as of two modules of one workflow
+        lifecycle.use_this_interpreter()
     assert os.environ["PATH"].split(os.pathsep) == [str(Path(sys.executable).parent), "/bin"]
-    assert os.environ["PYTHONPATH"].split(os.pathsep) == ["/repo", "/theirs"]
+    assert os.environ["PYTHONPATH"].split(os.pathsep) == [root, "/theirs"]
     monkeypatch.delenv("PYTHONPATH")
-    lifecycle.use_this_interpreter("/repo")
-    assert os.environ["PYTHONPATH"] == "/repo"
+    lifecycle.use_this_interpreter()
+    assert os.environ["PYTHONPATH"] == root
+
+
+def test_other_code_in_the_working_directory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_text(tmp_path / "resomap" / "__init__.py", "")
+    with pytest.raises(ConfigError, match="holds a ResoMap of its own"):
+        lifecycle.use_this_interpreter()
+
+
+@pytest.mark.parametrize(
+    ("dryrun", "jobs", "is_current", "shown"),
+    [
+        (False, 0, True, True),
+        (False, 3, True, False),  # `onsuccess` has printed it
+        (True, 0, True, False),
+        (False, 0, False, False),
+    ],
+)
+def test_report_is_named_where_nothing_is_to_be_done(
+    dryrun, jobs, is_current, shown, monkeypatch, capsys
+):
+    at_exit = []
+    monkeypatch.setattr("atexit.register", at_exit.append)
+    monkeypatch.setattr(lifecycle, "end_message", lambda results: f"Report: {results}")
+    workflow = SimpleNamespace(
+        is_main_process=True, scheduler=object(), dryrun=dryrun, dag=[None] * jobs
+    )
+    lifecycle.show_report_of_idle_run(workflow, Path("here"), lambda: is_current)
+    at_exit[0]()
+    assert capsys.readouterr().out == ("Report: here\n" if shown else "")
 
 
 def test_garbage_is_collected_rarely(monkeypatch):
@@ -38,11 +74,11 @@ def test_start_message_has_grid_and_estimate(config):
 
 
 def test_end_message_has_report_and_headline(tmp_path):
-    report, headline = tmp_path / "index.html", tmp_path / "headline.txt"
-    assert lifecycle.end_message(report, headline) == ""
-    report.write_text("<html>")
-    headline.write_text("Take 48 px.\n")
-    assert lifecycle.end_message(report, headline) == f"Report: {report}\nTake 48 px."
+    report, headline = (tmp_path / "report" / name for name in ("index.html", "headline.txt"))
+    assert lifecycle.end_message(tmp_path) == ""
+    write_text(report, "<html>")
+    write_text(headline, "Take 48 px.\n")
+    assert lifecycle.end_message(tmp_path) == f"Report: {report}\nTake 48 px."
 
 
 def test_run_config_is_plain_yaml(tmp_path, defaults):
