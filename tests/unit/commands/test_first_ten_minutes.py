@@ -63,9 +63,9 @@ def test_page_shows_what_init_prints_and_writes(tiles):
 
 def test_page_shows_the_lines_of_a_try():
     lines = shown_output("resomap try tiles")
-    labels = [line[:INDENT].strip() for line in lines]
-    answer = next(place for place, line in enumerate(lines) if line.startswith("Report "))
-    # The headline of the answer has no label.
-    assert set(labels[:answer] + labels[answer + 2 :]) <= LABELS
     assert lines[:5] == shown_output("resomap init tiles")[:5]
+    report = next(place for place, line in enumerate(lines) if line.startswith("Report "))
+    # The headline of the answer, below the path of the report, has no label.
+    labels = [line[:INDENT].strip() for line in lines[report + 2 :]]
+    assert set(labels) <= LABELS
     assert labels[-1] == "Time"
