@@ -15,7 +15,7 @@ from benchmarks.cascade_worlds import CONFIDENCE, MARGIN, WORLDS, World, predict
 from benchmarks.decision_trials import Rate
 from benchmarks.harness import markdown, part_parser, run_parts
 from benchmarks.reef_sweeps import SmallSweep, reef_values, write_striped_fish
-from resomap.analysis.decision.inputs import open_sweep
+from resomap.analysis.decision.inputs import read_sweep
 from resomap.analysis.per_image.cascade_tables import cascade_rows
 from resomap.analysis.profiles import Row
 
@@ -129,7 +129,7 @@ def reef(counts: Mapping[str, int]) -> dict[str, Any]:
 
 def table_of(sweep: SmallSweep) -> list[Row]:
     """Return the rows of cascades.csv by multiply-accumulates, then by latency."""
-    _, _, seeds, folders = open_sweep(sweep.results, sweep.config)
+    _, _, seeds, folders = read_sweep(sweep.results, sweep.config)
     rows = []
     milliseconds = "ms" if all(sweep.costs("valid").values()) else "ms, crowded"
     for name, column in (("MACs", "macs"), (milliseconds, "latency_ms_p50")):

@@ -22,7 +22,7 @@ import yaml
 from benchmarks.harness import ROOT, markdown, part_parser, run_parts, shipped_config
 from resomap.analysis.decision.choice import choose
 from resomap.analysis.decision.contrasts import Contrasts, contrast_cells
-from resomap.analysis.decision.inputs import open_sweep, read_inputs, read_splits
+from resomap.analysis.decision.inputs import read_inputs, read_splits, read_sweep
 from resomap.analysis.predictions import Cell
 from resomap.config.load import merge
 from resomap.config.schema import Config
@@ -102,7 +102,7 @@ def digits_config(*changes: dict[str, Any]) -> Config:
 
 def read_fresh(results: Path) -> FreshSeeds:
     """Read the seeds that the choice has not seen, on validation and test images at once."""
-    manifest, cells, seeds, runs = open_sweep(results, digits_config(FRESH))
+    manifest, cells, seeds, runs = read_sweep(results, digits_config(FRESH))
     splits = read_splits(cells, seeds, runs, manifest)
     known = [cell for cell in cells if all(cell in split for split in splits)]
     correct = [
@@ -129,7 +129,7 @@ def run_digits(options: Namespace, work: Path) -> str:
     )
     fresh = read_fresh(results)
     counts = {
-        name: part["count"] for name, part in open_sweep(results, config)[0]["splits"].items()
+        name: part["count"] for name, part in read_sweep(results, config)[0]["splits"].items()
     }
     trained = sorted({int(count) for count in fresh.contrasts.seeds})
     note = NOTE.format(

@@ -28,7 +28,7 @@ from benchmarks.workflow import run_program
 from resomap.analysis.accuracies import Split, compute_accuracies
 from resomap.analysis.decision.candidates import CellEvidence, WaysToRun, list_candidates
 from resomap.analysis.decision.choice import choose
-from resomap.analysis.decision.inputs import open_sweep, read_splits
+from resomap.analysis.decision.inputs import read_splits, read_sweep
 from resomap.analysis.decision.ways import ways_to_run
 from resomap.analysis.predictions import model_files
 from resomap.analysis.profiles import read_records
@@ -190,7 +190,7 @@ def run_decision(options: Namespace, work: Path) -> str:
     """Time the decision on some of the runs; return the section."""
     folder = prepare(work, options.val, options.test)
     config = read_run_config(folder)
-    manifest, cells, seeds, runs = open_sweep(folder / "results", config)
+    manifest, cells, seeds, runs = read_sweep(folder / "results", config)
     splits = read_splits(cells, seeds, runs, manifest)
     profiles = model_files(cells, folder / "results" / "profiles", ".json", "profile", None)
     ways = ways_to_run(read_records(profiles, "cells"))

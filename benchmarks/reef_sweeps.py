@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from resomap.analysis.decision.inputs import open_sweep
+from resomap.analysis.decision.inputs import read_sweep
 from resomap.analysis.predictions import Cell, Run, finished_runs
 from resomap.analysis.profiles import read_records
 from resomap.config.data import Reef
@@ -75,12 +75,12 @@ class SmallSweep:
     @cached_property
     def cells(self) -> list[Cell]:
         """The cells, smallest first."""
-        return open_sweep(self.results, self.config)[1]
+        return read_sweep(self.results, self.config)[1]
 
     @cached_property
     def runs(self) -> list[Run]:
         """The finished runs, cell by cell."""
-        _, cells, seeds, folders = open_sweep(self.results, self.config)
+        _, cells, seeds, folders = read_sweep(self.results, self.config)
         return finished_runs(cells, seeds, folders)
 
     def run(self) -> "SmallSweep":

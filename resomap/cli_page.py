@@ -14,7 +14,7 @@ from resomap.system.files import write_text
 EXAMPLE = "Example: "
 HEAD = """# Commands
 
-```
+```bash
 resomap --help
 resomap check --help
 ```

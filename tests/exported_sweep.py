@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
-from resomap.analysis.decision.inputs import open_sweep
+from resomap.analysis.decision.inputs import read_sweep
 from resomap.analysis.per_image.cascade_tables import cascade_rows
 from resomap.config.load import build_config, merge, shipped_values
 from resomap.config.schema import Config
@@ -89,7 +89,7 @@ def write_profile(results: Path, sides: Sequence[int]) -> None:
 def write_cascades(results: Path) -> None:
     """Write cascades.csv as the tables of the sweep have it, by the latencies of LATENCIES."""
     config = read_run_config(results.parent)
-    _, cells, seeds, runs = open_sweep(results, config)
+    _, cells, seeds, runs = read_sweep(results, config)
     costs = {cell: LATENCIES[cell.resolution] for cell in cells}
     rows = cascade_rows(costs, seeds, runs, config.report.margin, config.report.confidence)
     files.write_rows(results / "tables" / "cascades.csv", list(rows), table_columns("cascades"))

@@ -84,6 +84,7 @@ MAY_IMPORT = {
     "entry": CORE
     | {"workflow", "data", "models", "training", "profiling", "explain", "deploy"},
     "shipping": CORE | {"workflow", "analysis", "data", "models", "training", "deploy"},
+    "library": CORE | {"workflow", "analysis", "report"},
     "suggest": CORE
     | {"workflow", "plan", "check", "analysis", "report", "data", "models.published"}
     | {"models.shapes", "training.finetune"},
@@ -111,6 +112,7 @@ DRIVER = (
     "suggest",
     "text",
     "shipping",
+    "library",
     "commands",
     "cli",
     "cli_page",

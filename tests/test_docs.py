@@ -1,15 +1,21 @@
 """Pages for people are true: generated pages, commands, links, paths, presets."""
 
+import ast
 import re
+import runpy
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+import yaml
+from typer.main import get_command
 
 from resomap.cli import app
 from resomap.cli_page import commands_page
 from resomap.config.docs import config_readme
 from resomap.config.load import RENAMED, load_config
 from resomap.config.schema import Config
+from resomap.library.sweep_data import SweepData
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "config"
@@ -20,6 +26,13 @@ MANUAL = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 PAGES = [*MANUAL, CONFIG / "README.md", *sorted((ROOT / "docs").glob("*/*.md"))]
+BIBLIOGRAPHY = ROOT / "resomap/report/citations.bib"
+MAX_SCREEN_BYTES = 200_000
+SNAKEFILES = "cluster.md"
+"""The page whose YAML is a profile of Snakemake."""
+EXCERPT = "..."
+"""What stands in a block that leaves lines out; such a block is not checked."""
+COMMANDS = get_command(app).commands
 LONGEST_README = 800
 """Words outside of code blocks: a reader decides in two minutes."""
 
@@ -131,3 +144,89 @@ def test_tests_named_in_security_page_exist():
     )
     assert len(named) > 20
     assert [name for name in named if f"def {name}(" not in tests] == []
+
+
+def blocks(page: Path, *languages: str) -> list[str]:
+    """Return the code blocks of a page in some languages, without those that are excerpts."""
+    text = page.read_text(encoding="utf-8")
+    pattern = rf"^```(?:{'|'.join(languages)})\n(.*?)^```"
+    found = re.findall(pattern, text, re.MULTILINE | re.DOTALL)
+    return [block for block in found if EXCERPT not in block]
+
+
+def resomap_names(block: str) -> list[tuple[str, str]]:
+    """Return module and name of everything that Python code imports from the package."""
+    return [
+        (node.module, alias.name)
+        for node in ast.walk(ast.parse(block))
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0
+        for alias in node.names
+        if node.module.split(".")[0] == "resomap"
+    ]
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in MANUAL if page.name != "CONTRIBUTING.md"], ids=id_of
+)
+def test_python_on_page_compiles_and_imports_what_exists(page):
+    for block in blocks(page, "python"):
+        for module, name in resomap_names(block):
+            assert hasattr(import_module(module), name), f"{module}.{name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=id_of)
+def test_yaml_on_page_is_a_valid_configuration(page, tmp_path):
+    for number, block in enumerate(blocks(page, "yaml")):
+        if page.name in (SNAKEFILES, "CONTRIBUTING.md"):
+            assert yaml.safe_load(block)
+            continue
+        overlay = tmp_path / f"{number}.yaml"
+        overlay.write_text(block, encoding="utf-8")
+        load_config(CONFIG, [overlay])
+
+
+@pytest.mark.parametrize("page", MANUAL, ids=id_of)
+def test_flags_of_commands_on_page_exist(page):
+    _, code = words_and_code(page)
+    for name, rest in re.findall(
+        r"(?:^|[ /`$])resomap ([a-z-]+)((?: [^\n;|&#`]*)?)", code, re.M
+    ):
+        command = COMMANDS.get(name)
+        # `resomap run` passes what it does not know on to Snakemake.
+        if command is None or command.context_settings.get("ignore_unknown_options"):
+            continue
+        known = {"--help", *(flag for each in command.params for flag in each.opts)}
+        assert set(re.findall(r"(?<!\S)--[\w-]+", rest)) <= known, f"resomap {name}{rest}"
+
+
+def test_sources_of_methods_are_in_the_bibliography():
+    keys = re.findall(r"^@\w+{(\w+),", BIBLIOGRAPHY.read_text(encoding="utf-8"), re.MULTILINE)
+    text = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
+    cited = re.findall(r"([A-Z][a-z]+)(?: et al\.| and [A-Z][a-z]+)? (\d{4})", text)
+    assert len(cited) > 10
+    missing = [
+        (name, year)
+        for name, year in cited
+        if not any(key.startswith(f"{name.lower()}{year}") for key in keys)
+    ]
+    assert missing == []
+
+
+def test_included_sections_exist():
+    hook = runpy.run_path(str(ROOT / "docs/hooks/include.py"))
+    pages = [page for page in MANUAL if "<!-- include:" in page.read_text(encoding="utf-8")]
+    assert {page.name for page in pages} == {"configuration.md", "trust.md"}
+    for page in pages:
+        assert "<!-- include:" not in hook["on_page_markdown"](page.read_text(encoding="utf-8"))
+
+
+def test_screens_of_the_report_are_small():
+    screens = sorted((ROOT / "docs/figures").glob("report_*.png"))
+    assert len(screens) >= 5
+    assert [screen.name for screen in screens if screen.stat().st_size > MAX_SCREEN_BYTES] == []
+
+
+def test_library_page_names_every_member():
+    text = (ROOT / "docs/library.md").read_text(encoding="utf-8")
+    members = {name for name in vars(SweepData) if not name.startswith("_")}
+    assert [name for name in sorted(members) if not re.search(rf"`{name}[(`]", text)] == []

@@ -176,12 +176,11 @@ def read_predictions(
     cell: Cell, seeds: Sequence[int], runs: RunFolders, manifest: dict[str, Any], split: str
 ) -> Predictions | None:
     """Read the predictions of a cell on `split` (val or test); None when no run finished."""
-    name = "predictions.npz" if split == "test" else f"{split}_predictions.npz"
     finished = finished_runs([cell], seeds, runs)
     if not finished:
         return None
     count = manifest["splits"][split]["count"]
-    stored = [_read_run(run.folder / name, cell.resolution, count) for run in finished]
+    stored = [read_run_arrays(run, split, count) for run in finished]
     correct: dict[int, np.ndarray] = {}
     adapted: dict[tuple[PredictionMode, int], np.ndarray] = {}
     # Fine-tuning may have run out of memory in some of the runs.
@@ -202,9 +201,14 @@ def read_predictions(
     )
 
 
-def _read_run(path: Path, resolution: int, count: int) -> dict[str, np.ndarray]:
-    """Read the predictions of one run; DataError unless they are of all `count` images."""
-    arrays, name = read_arrays(path), logits_name(resolution)
+def read_run_arrays(run: Run, split: str, count: int) -> dict[str, np.ndarray]:
+    """Return the predictions of one run on `split` (val or test): label, index and logits.
+
+    DataError unless they are of all `count` images of the split.
+    """
+    file = "predictions.npz" if split == "test" else f"{split}_predictions.npz"
+    path = run.folder / file
+    arrays, name = read_arrays(path), logits_name(run.cell.resolution)
     shapes = [len(arrays[key]) for key in ("label", name) if key in arrays]
     if shapes != [count, count]:
         raise DataError(

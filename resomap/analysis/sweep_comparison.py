@@ -10,7 +10,7 @@ import numpy as np
 
 from resomap.analysis.accuracies import Split
 from resomap.analysis.decision.confounds import SeedFacts
-from resomap.analysis.decision.inputs import facts_by_seed, open_sweep, read_split
+from resomap.analysis.decision.inputs import facts_by_seed, read_split, read_sweep
 from resomap.analysis.predictions import Cell, Predictions, cell_runs, common_seeds
 from resomap.analysis.run_tables import read_environment
 from resomap.analysis.statistics import (
@@ -59,7 +59,7 @@ class RecordedRuns:
 def read_runs(directory: Path, config: Config) -> RecordedRuns:
     """Read the finished runs of the sweep in `directory`."""
     results = directory / "results"
-    manifest, cells, seeds, runs = open_sweep(results, config)
+    manifest, cells, seeds, runs = read_sweep(results, config)
     facts = [facts_by_seed(cell_runs(cell, seeds, runs)) for cell in cells]
     images, others = _read_images(results / "data" / "pictures.csv")
     return RecordedRuns(

@@ -1,5 +1,6 @@
 """How a cell is recommended: margin, confidence, budgets and accepted confounds of `report`."""
 
+from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field
@@ -37,6 +38,19 @@ def _check_confound(name: str) -> str:
     return name
 
 
+@dataclass(frozen=True)
+class CostBudget:
+    """A budget on a cost of one image: its column of profiles.csv, its name and its unit.
+
+    A key of `Report` that is annotated with one is a budget everywhere: in the choice, in the
+    page, and as a flag of `resomap choose` once the command lists it.
+    """
+
+    column: str
+    name: str
+    unit: str
+
+
 class ClassRecall(Section):
     """A class, and how many of its images a recommended cell must find."""
 
@@ -65,13 +79,19 @@ class Report(Section):
     max_latency_ms: PositiveFloat | None
     """Budget: largest p90 latency at batch size 1 that a recommended cell may have, in
     milliseconds; null for none."""
-    max_peak_memory_mib: PositiveFloat | None
+    max_peak_memory_mib: Annotated[
+        PositiveFloat | None, CostBudget("peak_memory_mib", "peak memory", "MiB")
+    ]
     """Budget: largest peak memory at batch size 1, in MiB; null for none."""
-    max_model_size_mib: PositiveFloat | None
+    max_model_size_mib: Annotated[
+        PositiveFloat | None, CostBudget("model_size_mib", "model size", "MiB")
+    ]
     """Budget: largest size of the parameters and buffers, in MiB; null for none."""
-    max_energy_j_per_image: PositiveFloat | None
+    max_energy_j_per_image: Annotated[
+        PositiveFloat | None, CostBudget("energy_j_per_image", "energy per image", "J")
+    ]
     """Budget: largest energy per image at batch size 1, in joules; null for none."""
-    max_macs: PositiveFloat | None
+    max_macs: Annotated[PositiveFloat | None, CostBudget("macs", "number of MACs", "MACs")]
     """Budget: largest number of multiply-accumulates per image; null for none."""
     min_accuracy: Fraction | None
     """Budget: smallest validation accuracy that a recommended cell may have; null for none."""
@@ -92,3 +112,16 @@ class Report(Section):
     """Differences between runs that do not prevent a certificate, by name: batch_size,
     batchnorm_batch, steps, images_seen, learning_rate, schedule, recipe, precision, data,
     filter, crop, start, code, torch, torchvision, resomap, device, latency_device."""
+
+
+def _cost_budgets() -> dict[str, CostBudget]:
+    """Return the budgets on costs, by their key."""
+    budgets = {}
+    for key, field in Report.model_fields.items():
+        for entry in field.metadata:
+            if isinstance(entry, CostBudget):
+                budgets[key] = entry
+    return budgets
+
+
+COST_BUDGETS = _cost_budgets()

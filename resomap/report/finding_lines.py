@@ -29,8 +29,9 @@ MAX_ALARMS = 6
 class FindingLine:
     """One line of the findings: its claim, and what it opens to.
 
-    `reasons` are sentences, `numbers` the rows of a small table. `figure` is the name of the
-    figure that shows it, and `evidence` the files of results/ that hold its numbers.
+    `reasons` are sentences, `numbers` the rows of a small table, `findings` the values that both
+    are written from. `figure` is the name of the figure that shows it, and `evidence` the files
+    of results/ that hold its numbers.
     """
 
     subject: str
@@ -38,6 +39,7 @@ class FindingLine:
     is_alarm: bool = False
     reasons: list[str] = field(default_factory=list)
     numbers: list[NumberRow] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
     figure: str = ""
     evidence: list[str] = field(default_factory=list)
 
@@ -48,6 +50,7 @@ class FindingLine:
         rows: Callable[[Finding], Iterable[NumberRow]] | None = None,
     ) -> None:
         """Add what a finding says; the first sentence of the line becomes its claim."""
+        self.findings.append(finding)
         texts = [text for text in sentences if text != self.claim]
         if texts and not self.claim:
             self.claim = texts.pop(0)

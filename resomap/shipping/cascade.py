@@ -121,7 +121,7 @@ def _find_row(text: str | None, table: Path) -> dict[str, Any]:
 
 def _fit(row: dict[str, Any], results: Path, config: Config) -> _FittedCascade:
     """Set the thresholds of a cascade as the tables did; DataError where they differ from it."""
-    from resomap.analysis.decision.inputs import open_sweep
+    from resomap.analysis.decision.inputs import read_sweep
     from resomap.analysis.decision.ways import main_latencies, ways_to_run
     from resomap.analysis.per_image.answers import read_answers
     from resomap.analysis.per_image.cascade_tables import TOLERANCE_SHARE, format_thresholds
@@ -129,7 +129,7 @@ def _fit(row: dict[str, Any], results: Path, config: Config) -> _FittedCascade:
     from resomap.analysis.predictions import model_files
     from resomap.analysis.profiles import read_records
 
-    _, cells, seeds, runs = open_sweep(results, config)
+    _, cells, seeds, runs = read_sweep(results, config)
     profiles = model_files(cells, results / "profiles", ".json", "profile", runs.sweep)
     latencies = main_latencies(ways_to_run(read_records(profiles, "cells")))
     by_name = {f"{cell.model}@{cell.resolution}": cell for cell in cells}

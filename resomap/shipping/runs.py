@@ -22,11 +22,11 @@ BATCH = 128
 
 def find_cell(text: str | None, results: Path, config: Config) -> "Cell":
     """Return the cell of `tiny_cnn@48`, or the chosen one; ConfigError lists those of the sweep."""
-    from resomap.analysis.decision.inputs import open_sweep
+    from resomap.analysis.decision.inputs import read_sweep
     from resomap.workflow.checked_files import read_json
 
     by_name = {
-        f"{each.model}@{each.resolution}": each for each in open_sweep(results, config)[1]
+        f"{each.model}@{each.resolution}": each for each in read_sweep(results, config)[1]
     }
     if text is None:
         table = results / "tables" / "choice.json"
@@ -70,11 +70,11 @@ class RunSource:
 
 def open_run(results: Path, config: Config, cell: "Cell", resolution: int) -> RunSource:
     """Load the finished runs of a cell for input of `resolution`."""
-    from resomap.analysis.decision.inputs import open_sweep
+    from resomap.analysis.decision.inputs import read_sweep
     from resomap.analysis.predictions import finished_runs
     from resomap.deploy.preprocessing_parity import NativeImages
 
-    _, _, seeds, runs = open_sweep(results, config)
+    _, _, seeds, runs = read_sweep(results, config)
     finished = finished_runs([cell], seeds, runs)
     if not finished:
         raise DataError(f"{cell}: no run of this sweep is finished in {runs.folder}")

@@ -125,7 +125,15 @@ def read_run_config(directory: Path) -> Config:
 
     ConfigError where none ran there, or one of another version of ResoMap.
     """
-    path = directory / RUN_CONFIG
+    return read_recorded_config(directory / RUN_CONFIG.parent)
+
+
+def read_recorded_config(results: Path) -> Config:
+    """Return the configuration of the last sweep whose results are in the folder `results`.
+
+    ConfigError where there is none, or one of another version of ResoMap.
+    """
+    path = results / RUN_CONFIG.name
     if not path.exists():
         raise ConfigError(
             f"{path}: not found: no sweep ran in this directory; give the one that holds results/"

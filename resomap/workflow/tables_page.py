@@ -4,10 +4,11 @@ import sys
 from pathlib import Path
 
 from resomap.system.files import write_text
+from resomap.workflow.artifact_paths import RECEIPT_SUFFIX
 from resomap.workflow.artifacts import Artifact
 from resomap.workflow.layout import ARTIFACTS
 
-HEAD = """# Tables
+HEAD = """# Tables and files
 
 ```python
 import pandas as pd
@@ -19,6 +20,7 @@ print(cells[["model", "resolution", "accuracy", "accuracy_low", "accuracy_high"]
 Every CSV file of a sweep, with the unit and meaning of each column. A blank cell is a missing value: the
 run has no such number. `results/tables/` has the tables of the whole sweep, one row per observation; the
 others belong to the data or to one run. `results/figures/*.csv` hold the numbers of their figure.
+The last section lists the files that are no tables.
 
 This page is generated from `resomap/workflow/layout.py` (`python -m resomap.workflow.tables_page
 docs/tables.md`), and a test keeps it up to date.
@@ -26,10 +28,23 @@ docs/tables.md`), and a test keeps it up to date.
 
 
 def tables_page() -> str:
-    """Return the page: the tables of the sweep first, then those of the data and of the runs."""
+    """Return the page: the tables of the sweep, then those of data and runs, then other files."""
     tables = [artifact for artifact in ARTIFACTS if artifact.columns]
     tables.sort(key=lambda table: table.writer != "tables")
-    return HEAD + "".join(_section(table) for table in tables)
+    return HEAD + "".join(_section(table) for table in tables) + _other_files()
+
+
+def _other_files() -> str:
+    """Return the section of the files that are no tables, receipts aside."""
+    others = [
+        artifact
+        for artifact in ARTIFACTS
+        if not artifact.columns and not artifact.name.endswith(RECEIPT_SUFFIX)
+    ]
+    rows = [f"| `{each.path}` | {each.writer} | {each.contents} |\n" for each in others]
+    return "\n## Other files\n\n| file | written by | contents |\n|---|---|---|\n" + "".join(
+        rows
+    )
 
 
 def _section(table: Artifact) -> str:

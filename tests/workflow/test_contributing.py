@@ -1,5 +1,6 @@
 """The recipes of CONTRIBUTING.md, applied as they stand there, work in one small sweep."""
 
+import json
 import os
 import re
 import subprocess
@@ -16,7 +17,16 @@ from tests.workflow.conftest import ROOT, Checkout
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 LONGEST_PAGE = 700
 """Words, those of the code included."""
-RECIPES = ["A model", "An attribution method", "A metric", "A table column", "A figure"]
+RECIPES = [
+    "A model",
+    "An attribution method",
+    "A metric",
+    "A table column",
+    "A figure",
+    "A constraint",
+]
+GENERATED = ("config/README.md", "docs/", "report/", "resomap/models/models.yaml", "mine.yaml")
+"""What the commands of the page make, and the overlay of this test."""
 OVERLAY = {
     "sweep": {"models": ["two_stages"], "resolutions": [16], "seeds": [0]},
     "explainability": {"methods": ["input_x_gradient"]},
@@ -75,6 +85,9 @@ def run_page_commands(folder: Path) -> None:
 def swept(copy_to, tmp_path_factory) -> Checkout:
     """A checkout with all recipes and the results of one run."""
     checkout = copy_to(tmp_path_factory.mktemp("contributing") / "resomap")
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org"]
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "before"]):
+        subprocess.run([*git, *words], cwd=checkout.path, check=True)
     for blocks in read_recipes().values():
         for block in blocks:
             block.apply(checkout.path)
@@ -151,3 +164,41 @@ def test_figure_is_drawn_and_in_the_report(swept):
     assert "Interruptions do not count." in page
     caption = swept.path / "report/training_time.rst"
     assert caption.read_text(encoding="utf-8") == "Interruptions do not count.\n"
+
+
+def choose(swept: Checkout, *flags: str) -> subprocess.CompletedProcess:
+    program = "from resomap.cli import app; app()"
+    return subprocess.run(
+        [sys.executable, "-c", program, "choose", "--json", *flags],
+        cwd=swept.path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_constraint_excludes_a_candidate_and_reaches_page_and_documentation(swept):
+    (excluded,) = json.loads(choose(swept, "--max-parameters", "1").stdout)["excluded"]
+    assert excluded["reason"].startswith("number of parameters ")
+    assert excluded["reason"].endswith(" parameters is above 1 parameters")
+    assert json.loads(choose(swept, "--max-parameters", "1e9").stdout)["excluded"] == []
+    answer = json.loads((swept.path / "results/tables/answer.json").read_text())
+    assert answer["cost_budgets"][-1]["key"] == "max_parameters"
+    assert answer["candidates"][0]["num_parameters"][0] > 1
+    page = (swept.path / "config/README.md").read_text(encoding="utf-8")
+    assert "`report.max_parameters`" in page
+
+
+def test_recipes_change_no_other_file(swept):
+    listed = subprocess.run(
+        ["git", "status", "--porcelain"],
+        cwd=swept.path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    changed = {line[3:] for line in listed.stdout.splitlines()}
+    of_recipes = {block.file for blocks in read_recipes().values() for block in blocks}
+    others = {path for path in changed - of_recipes if not path.startswith(GENERATED)}
+    assert of_recipes <= changed
+    assert others == set()

@@ -16,7 +16,6 @@ import numpy as np
 
 from resomap.analysis.accuracies import Accuracies, Evaluated
 from resomap.analysis.decision.budgets import (
-    COST_BUDGETS,
     BudgetCheck,
     bounded_accuracy,
     bounded_balance,
@@ -31,7 +30,7 @@ from resomap.analysis.decision.comparison import cheaper_candidates, contrast_ca
 from resomap.analysis.decision.confounds import confound_classes
 from resomap.analysis.decision.contrasts import Contrasts
 from resomap.analysis.decision.selection import variant_of
-from resomap.config.report import Report
+from resomap.config.report import COST_BUDGETS, Report
 
 AnswerTables = dict[str, Any]
 
@@ -58,6 +57,7 @@ def answer_tables(
     cheaper = cheaper_candidates(candidates, rules.confidence)
     return {
         "rules": choice["rules"],
+        "cost_budgets": [{"key": key, **asdict(cost)} for key, cost in COST_BUDGETS.items()],
         "baseline": choice["baseline"],
         "needed": choice["needed"],
         "images": _count_images(networks),
@@ -118,9 +118,9 @@ def _costs(candidate: Candidate, check: BudgetCheck) -> dict[str, Any]:
         "latency_ms_p90": latency and _known(bounded_latency(latency, check)),
         "latency_valid": latency and latency.valid,
     }
-    for column, _, _ in COST_BUDGETS.values():
-        bounded = bounded_cost(candidate, column, check)
-        record[column] = bounded and _known(bounded)
+    for cost in COST_BUDGETS.values():
+        bounded = bounded_cost(candidate, cost.column, check)
+        record[cost.column] = bounded and _known(bounded)
     return record
 
 

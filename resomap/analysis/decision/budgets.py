@@ -21,18 +21,10 @@ from resomap.analysis.statistics import (
     pool_seed_variance,
     wilson,
 )
-from resomap.config.report import Report
+from resomap.config.report import COST_BUDGETS, Report
 from resomap.config.sweep_checks import check_recall_classes
 from resomap.text import format_milliseconds
 from resomap.workflow.predictions import INT8
-
-COST_BUDGETS = {
-    "max_peak_memory_mib": ("peak_memory_mib", "peak memory", "MiB"),
-    "max_model_size_mib": ("model_size_mib", "model size", "MiB"),
-    "max_energy_j_per_image": ("energy_j_per_image", "energy per image", "J"),
-    "max_macs": ("macs", "number of MACs", "MACs"),
-}
-"""By key: the column of profiles.csv, what it is, and its unit."""
 
 
 @dataclass(frozen=True)
@@ -223,15 +215,15 @@ def _costs(candidate: Candidate, check: BudgetCheck) -> Iterator[str]:
     Model size and MACs are counted, and peak memory is the largest of its repetitions: points
     are compared. Energy is a mean over rounds, and its bound is compared.
     """
-    for key, (column, name, unit) in COST_BUDGETS.items():
+    for key, cost in COST_BUDGETS.items():
         limit = getattr(check.rules, key)
         if limit is None:
             continue
-        measured = bounded_cost(candidate, column, check)
+        measured = bounded_cost(candidate, cost.column, check)
         if measured is None:
-            yield f"its {name} was not measured"
+            yield f"its {cost.name} was not measured"
             continue
-        yield from _too_high(name, measured, limit, f"{{:.4g}} {unit}".format)
+        yield from _too_high(cost.name, measured, limit, f"{{:.4g}} {cost.unit}".format)
 
 
 def bounded_cost(candidate: Candidate, column: str, check: BudgetCheck) -> Bounded | None:

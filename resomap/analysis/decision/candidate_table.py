@@ -5,11 +5,11 @@ from typing import Any
 
 from resomap.analysis.accuracies import Accuracies
 from resomap.analysis.decision.candidates import Candidate
-from resomap.analysis.decision.ways import COST_COLUMNS
 from resomap.analysis.profiles import Row
 
 IDENTITY = ("family", "model", "resolution", "eval_resolution", "mode", "variant")
 """Columns that identify a candidate in a record and in the table."""
+COST_COLUMNS = ("peak_memory_mib", "model_size_mib", "energy_j_per_image", "macs")
 ChoiceRecord = dict[str, Any]
 Verdicts = dict[tuple[Any, ...], Row]
 

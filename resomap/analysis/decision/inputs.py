@@ -68,7 +68,7 @@ def read_inputs(
     Costs are those of the profiles, or of `device`. Networks in int8 join where runs are exported
     so. DataError where its images were not prepared yet.
     """
-    manifest, cells, seeds, runs = open_sweep(results, config)
+    manifest, cells, seeds, runs = read_sweep(results, config)
     val, test = read_splits(cells, seeds, runs, manifest)
     by_cell = {cell: cell_runs(cell, seeds, runs) for cell in cells}
     exports = read_exports(results, by_cell, val, test, rules)
@@ -124,7 +124,7 @@ def _read_alarms(
     return list(alarm_rows(test, runs, manifest, sanity, exchanges, confidence))
 
 
-def open_sweep(
+def read_sweep(
     results: Path, config: Config
 ) -> tuple[dict[str, Any], list[Cell], list[int], RunFolders]:
     """Return the manifest, the cells, the seeds and the runs of a sweep.

@@ -6,10 +6,10 @@ from resomap.analysis.decision.candidates import RUNTIMES, RefusedWay, WaysToRun
 from resomap.analysis.decision.latencies import Latency
 from resomap.analysis.predictions import Cell
 from resomap.analysis.profiles import VARIANT_COLUMNS, Row
+from resomap.config.report import COST_BUDGETS
 from resomap.config.variants import TRAINING_STEP
 from resomap.workflow.predictions import INT8
 
-COST_COLUMNS = ("peak_memory_mib", "model_size_mib", "energy_j_per_image", "macs")
 MainRows = dict[tuple[str, str], Row]
 """The first measurement of each model, by family and model."""
 
@@ -84,7 +84,7 @@ def _latency(row: Row) -> Latency:
 
 
 def _costs(row: Row) -> dict[str, float | None]:
-    costs = {name: row.get(name) for name in COST_COLUMNS}
+    costs = {cost.column: row.get(cost.column) for cost in COST_BUDGETS.values()}
     # Of repetitions on a CPU the largest is compared with a budget; earlier profiles have one.
     highest = row.get("peak_memory_mib_highest")
     return costs if highest is None else {**costs, "peak_memory_mib": highest}

@@ -4,12 +4,6 @@
 
 (() => {
   const { fixed, general, milliseconds } = resomap.format;
-  const COSTS = [
-    ["max_peak_memory_mib", "peak_memory_mib", "peak memory", "MiB"],
-    ["max_model_size_mib", "model_size_mib", "model size", "MiB"],
-    ["max_energy_j_per_image", "energy_j_per_image", "energy per image", "J"],
-    ["max_macs", "macs", "number of MACs", "MACs"],
-  ];
   const FILTERS = [
     ["models", "model", "its model is not selected"],
     ["variants", "selected_by", "its variant is not selected"],
@@ -54,7 +48,7 @@
     return tooHigh("p90 latency", candidate.latency_ms_p90, limit, milliseconds);
   }
 
-  function cost(candidate, rules, [key, column, name, unit]) {
+  function cost(candidate, rules, { key, column, name, unit }) {
     const limit = rules[key];
     if (limit === null) return null;
     if (candidate[column] === null) return `its ${name} was not measured`;
@@ -84,13 +78,14 @@
   }
 
   // Return why a candidate cannot be chosen, the first reason; null where it can.
-  function reason(candidate, rules, selection) {
+  // `costs` are the budgets on costs that answer.json lists.
+  function reason(candidate, rules, selection, costs) {
     return (
       notSelected(candidate, selection) ||
       failures(candidate, rules) ||
       accuracies(candidate, rules) ||
       latency(candidate, rules) ||
-      COSTS.reduce((found, budget) => found || cost(candidate, rules, budget), null) ||
+      costs.reduce((found, budget) => found || cost(candidate, rules, budget), null) ||
       evidence(candidate, rules) ||
       null
     );

@@ -4,24 +4,21 @@
 (() => {
   const POWER = 0.8;
   const FILTERS = ["models", "variants", "modes"];
-  const BUDGETS = [
-    "max_latency_ms",
-    "max_peak_memory_mib",
-    "max_model_size_mib",
-    "max_energy_j_per_image",
-    "max_macs",
-    "min_accuracy",
-    "min_balanced_accuracy",
-    "min_localisation",
-  ];
-  const KEYS = [...BUDGETS, "alarms", "max_failed_seeds", "attitude"];
+  const FLOORS = ["min_accuracy", "min_balanced_accuracy", "min_localisation"];
+
+  // Return the keys of the limits, in the order of the flags of the command.
+  function limitKeys(table) {
+    const costs = table.cost_budgets.map((budget) => budget.key);
+    return ["max_latency_ms", ...costs, ...FLOORS, "alarms", "max_failed_seeds", "attitude"];
+  }
 
   // Return the rules of the sweep with the limits in their place; null is no budget.
-  function applyLimits(sweep, limits) {
-    const rules = { ...sweep };
+  function applyLimits(table, limits) {
+    const rules = { ...table.rules };
+    const keys = limitKeys(table);
     for (const [key, value] of Object.entries(limits)) {
       if (FILTERS.includes(key) || value === undefined) continue;
-      if (!KEYS.includes(key)) throw new Error(`${key} is no key of limits`);
+      if (!keys.includes(key)) throw new Error(`${key} is no key of limits`);
       rules[key] = value;
     }
     return rules;
@@ -54,7 +51,12 @@
     const within = [];
     const excluded = [];
     table.candidates.forEach((candidate, position) => {
-      const reason = resomap.budgets.reason(candidate, rules, selection);
+      const reason = resomap.budgets.reason(
+        candidate,
+        rules,
+        selection,
+        table.cost_budgets,
+      );
       if (reason) excluded.push({ ...identity(candidate), reason });
       else within.push(position);
     });
@@ -241,7 +243,7 @@
   // the sweep, null is none, and an empty list selects all.
   resomap.choose = (limits = {}) => {
     const table = resomap.answerTable();
-    const rules = applyLimits(table.rules, limits);
+    const rules = applyLimits(table, limits);
     const selection = selected(limits);
     const { allowed, excluded } = applyBudgets(table, rules, selection);
     const isAbove = (position) => table.candidates[position].beats_majority;
@@ -274,10 +276,11 @@
 
   // Return the command that gives the same answer: `resomap choose --max-latency-ms 3.1`.
   resomap.chooseCommand = (limits = {}) => {
-    const sweep = resomap.answerTable().rules;
+    const table = resomap.answerTable();
+    const sweep = table.rules;
     const words = ["resomap", "choose"];
     const flag = (key) => `--${key.replaceAll("_", "-")}`;
-    for (const key of KEYS) {
+    for (const key of limitKeys(table)) {
       const value = limits[key];
       if (value === undefined || value === sweep[key]) continue;
       words.push(flag(key), value === null ? "none" : String(value));

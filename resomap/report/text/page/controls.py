@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from resomap.config.report import COST_BUDGETS
 from resomap.report.text.format import MODE_NAMES, variant_name
 from resomap.workflow.predictions import RAW
 
@@ -18,7 +19,7 @@ class SliderWords(NamedTuple):
     is_floor: bool = False
 
 
-SLIDERS = {
+_SLIDERS = {
     "max_latency_ms": SliderWords("Latency at most (p90)", "ms", "latency_ms_p90"),
     "max_peak_memory_mib": SliderWords("Peak memory at most", "MiB", "peak_memory_mib"),
     "max_model_size_mib": SliderWords("Model size at most", "MiB", "model_size_mib"),
@@ -29,6 +30,11 @@ SLIDERS = {
         "Energy per image at most", "mJ", "energy_j_per_image", 1e-3
     ),
     "max_macs": SliderWords("MACs at most", "millions", "macs", 1e6),
+}
+SLIDERS = _SLIDERS | {
+    key: SliderWords(f"{cost.name[0].upper()}{cost.name[1:]} at most", cost.unit, cost.column)
+    for key, cost in COST_BUDGETS.items()
+    if key not in _SLIDERS
 }
 """By key of `report`."""
 FILTERS = {"models": "Models", "modes": "Precision and adaptation", "variants": "Runtime"}

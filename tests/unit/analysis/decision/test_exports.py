@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from resomap.analysis.decision.exports import Exports, read_exports
-from resomap.analysis.decision.inputs import open_sweep, read_splits
+from resomap.analysis.decision.inputs import read_splits, read_sweep
 from resomap.analysis.deploy_tables import deploy_rows
 from resomap.analysis.predictions import Cell, cell_runs
 from resomap.system.files import file_sha256, read_arrays, read_json, write_arrays, write_json
@@ -34,7 +34,7 @@ def results(tmp_path: Path) -> Path:
 
 def read(results: Path, margin: float = 0.02) -> Exports:
     config = read_run_config(results.parent)
-    manifest, cells, seeds, runs = open_sweep(results, config)
+    manifest, cells, seeds, runs = read_sweep(results, config)
     val, test = read_splits(cells, seeds, runs, manifest)
     by_cell = {cell: cell_runs(cell, seeds, runs) for cell in cells}
     rules = report_rules(margin=margin)
@@ -139,7 +139,7 @@ def test_export_of_earlier_weights_is_stale(results: Path, is_current: bool) -> 
     write_receipt(results, f"export/{run}/at24.json", {checkpoint: weights}, outputs)
     written = {checkpoint: [1, now]}
     config = read_run_config(results.parent)
-    manifest, cells, seeds, runs = open_sweep(results, config)
+    manifest, cells, seeds, runs = read_sweep(results, config)
     # The training itself is current: its receipt is not compared with a recipe here.
     val, test = read_splits(cells, seeds, runs, manifest)
     by_cell = {cell: cell_runs(cell, seeds, runs) for cell in cells}
