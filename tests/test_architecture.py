@@ -86,7 +86,8 @@ MAY_IMPORT = {
     "shipping": CORE | {"workflow", "analysis", "data", "models", "training", "deploy"},
     "library": CORE | {"workflow", "analysis", "report"},
     "suggest": CORE
-    | {"workflow", "plan", "check", "analysis", "report", "data", "models.published"},
+    | {"workflow", "plan", "check", "analysis", "report", "data", "models.published"}
+    | {"models.shapes", "training.finetune"},
     "commands": CORE
     | {"workflow", "plan", "status", "check", "analysis", "report", "network_card", "suggest"}
     | {"shipping", "data", "training", "deploy"},

@@ -262,7 +262,9 @@ def wilson(
     z = t_quantile((1 - confidence) / 2, df)
     centre = (mean + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * math.sqrt(mean * (1 - mean) / count + z**2 / (4 * count**2))
-    return float(max(centre - half, 0.0)), float(min(centre + half, 1.0))
+    # The interval contains the proportion, which rounding would leave out at 0 and 1.
+    low, high = min(centre - half, mean), max(centre + half, mean)
+    return float(max(low, 0.0)), float(min(high, 1.0))
 
 
 def t_quantile(error: float, df: float) -> float:

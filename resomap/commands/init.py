@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 
-from resomap.commands.options import OverlayFiles
-
 Images = Annotated[
     Path | None,
     typer.Argument(
@@ -31,8 +29,16 @@ Margin = Annotated[float | None, typer.Option(help="Accuracy that may be lost. D
 MaxLatency = Annotated[
     float | None, typer.Option(help="Latency that the choice may have, in milliseconds.")
 ]
+OwnFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="YAML file whose keys are kept as they are. Repeat it for several files."
+    ),
+]
 Output = Annotated[Path, typer.Option(help="File to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite the file.")]
+
+MINUTES = 240.0
 
 
 def init(
@@ -46,8 +52,8 @@ def init(
     max_latency_ms: MaxLatency = None,
     minutes: Annotated[
         float, typer.Option(help="Time that the sweep may take on this machine.")
-    ] = 240,
-    configfile: OverlayFiles = None,
+    ] = MINUTES,
+    configfile: OwnFiles = None,
     output: Output = Path("resomap.yaml"),
     force: Force = False,
 ) -> None:
@@ -69,7 +75,7 @@ def init(
 
     refuse_overwriting(output, force=force)
     settings = read_settings(flags)
-    command = show_command("init", flags)
+    command = show_command("init", flags, MINUTES)
     suggestion = write_sweep(settings, output, command, lambda line: typer.echo(line, err=True))
     last = f"{'Next':<{INDENT}}{run_command(output)}"
     print_wrapped([*result_lines(suggestion, output), last], INDENT)

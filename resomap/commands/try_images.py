@@ -14,16 +14,18 @@ from resomap.commands.init import (
     MaxLatency,
     Models,
     Output,
+    OwnFiles,
     Resolutions,
     Seeds,
     Start,
 )
-from resomap.commands.options import OverlayFiles
+
+MINUTES = 10.0
 
 
 def try_images(
     images: Images = None,
-    minutes: Annotated[float, typer.Option(help="Minutes until the report.")] = 10,
+    minutes: Annotated[float, typer.Option(help="Minutes until the report.")] = MINUTES,
     models: Models = None,
     resolutions: Resolutions = None,
     seeds: Seeds = None,
@@ -31,7 +33,7 @@ def try_images(
     start: Start = None,
     margin: Margin = None,
     max_latency_ms: MaxLatency = None,
-    configfile: OverlayFiles = None,
+    configfile: OwnFiles = None,
     output: Output = Path("resomap.yaml"),
     force: Force = False,
     no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser.")] = False,
@@ -52,7 +54,7 @@ def try_images(
     from resomap.suggest.settings import read_settings, show_command
 
     settings = read_settings(flags)
-    attempt = Attempt(settings, output, show_command("try", flags), force=force)
+    attempt = Attempt(settings, output, show_command("try", flags, MINUTES), force=force)
 
     def show(lines: Iterable[str]) -> None:
         print_wrapped(lines, INDENT)

@@ -169,7 +169,7 @@ def missing_parts(wanted: Grid, grid: Grid) -> list[str]:
     if grid.epochs < wanted.epochs:
         parts.append(f"{grid.epochs} of {format_count(wanted.epochs, 'epoch')}")
     if grid.quick:
-        parts.append("few explained images, and no recalibrated BatchNorm")
+        parts.append("few explained images, no recalibrated BatchNorm, no cost of training")
     return parts
 
 

@@ -88,10 +88,10 @@ def _subsets(sides: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
 
 
 def epoch_choices(epochs: int) -> Sequence[int]:
-    """Return numbers of epochs from the wanted one down to the fewest, a third less each."""
+    """Return numbers of epochs from the wanted one down to the fewest, a fifth less each."""
     choices = [epochs]
     while choices[-1] > FEWEST_EPOCHS:
-        choices.append(max(FEWEST_EPOCHS, choices[-1] * 2 // 3))
+        choices.append(max(FEWEST_EPOCHS, choices[-1] * 4 // 5))
     return choices
 
 

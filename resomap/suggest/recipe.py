@@ -42,12 +42,17 @@ def suggest_epochs(train: int, *, pretrained: bool) -> int:
     return min(max(epochs, FEWEST_EPOCHS), MOST_EPOCHS)
 
 
-def recipe_of(start: Any, epochs: int) -> dict[str, Any]:
-    """Return the keys of `training` beside epochs and batch size, for a start and so many epochs."""
-    recipe: dict[str, Any] = {} if start == "random" else {"start": start, **FINE_TUNING}
+def recipe_of(start: Any, epochs: int, *, freeze_bn: bool = True) -> dict[str, Any]:
+    """Return the keys of `training` beside epochs and batch size, for a start and so many epochs.
+
+    `freeze_bn` is whether any network has BatchNorm, whose statistics are then kept.
+    """
+    if start == "random":
+        return {"schedule": {"warmup_epochs": 0.0}} if epochs == 1 else {}
+    finetune = FINE_TUNING["finetune"] | {"freeze_bn": freeze_bn}
+    recipe = {"start": start, **FINE_TUNING, "finetune": finetune}
     # A warm-up, or a frozen first epoch, must not be longer than the training.
     if epochs == 1:
         recipe["schedule"] = {"warmup_epochs": 0.0}
-        if "finetune" in recipe:
-            recipe["finetune"] = {"freeze": "backbone"}
+        recipe["finetune"] = {"freeze": "backbone"}
     return recipe

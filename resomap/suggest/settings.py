@@ -93,13 +93,14 @@ def read_settings(flags: Mapping[str, Any]) -> UserSettings:
     )
 
 
-def show_command(name: str, flags: Mapping[str, Any]) -> str:
+def show_command(name: str, flags: Mapping[str, Any], default_minutes: float) -> str:
     """Return the command with the flags that are given, to be repeated."""
     words = ["resomap", name]
     if flags.get("images") is not None:
         words.append(str(flags["images"]))
     for flag, value in flags.items():
-        if flag in NOT_REPEATED or value is None or value == []:
+        is_default = flag == "minutes" and value == default_minutes
+        if flag in NOT_REPEATED or is_default or value is None or value == []:
             continue
         for each in value if isinstance(value, list) else [value]:
             number = f"{each:g}" if isinstance(each, float) else str(each)

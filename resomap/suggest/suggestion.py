@@ -21,9 +21,10 @@ from resomap.suggest.seeds import suggest_seeds
 from resomap.suggest.settings import PRETRAINED, RANDOM, UserSettings
 from resomap.suggest.summary import SIDES, DatasetSummary, summarise
 from resomap.suggest.values import sweep_values
-from resomap.suggest.weights import PREFERRED, models_at_hand, suggest_random
+from resomap.suggest.weights import PREFERRED, any_batch_norm, models_at_hand, suggest_random
 from resomap.text import format_duration
 from resomap.workflow.resources import gpus_per_job
+from resomap.workflow.targets import swept_models
 
 MOST_DOWNLOADED = 3
 """Models that are suggested where pretrained weights are wanted and none are here."""
@@ -75,10 +76,11 @@ def suggest_sweep(settings: UserSettings, log: Log) -> Suggestion:
     at_hand, start, models = _choose_models(settings, summary)
     wanted = _wanted_grid(settings, summary, models, start)
     base = {"data": data, **_report_values(settings)}
+    freeze_bn = start == RANDOM or _has_batch_norm(settings, wanted)
     batch_size = suggest_batch_size(summary.train) if summary.kept else None
 
     def values_of(grid: Grid) -> dict[str, Any]:
-        swept = sweep_values(grid, batch_size, start)
+        swept = sweep_values(grid, batch_size, start, freeze_bn=freeze_bn)
         return merge(merge(base, swept), settings.own)
 
     measured = measure(build_config(values_of(wanted)), log)
@@ -141,6 +143,12 @@ def _wanted_grid(
     seeds = settings.given_seeds() or suggest_seeds(size, rules.margin, rules.confidence)
     epochs = epochs or shipped_values()["training"]["epochs"]
     return Grid(tuple(models), tuple(sorted(sides)), seeds, epochs)
+
+
+def _has_batch_norm(settings: UserSettings, grid: Grid) -> bool:
+    sweep = {"sweep": {"models": list(grid.models)}}
+    networks = swept_models(build_config(merge(sweep, settings.own)))
+    return any_batch_norm(networks, grid.resolutions[0])
 
 
 def _suggest_sides(summary: DatasetSummary, start: Any) -> list[int]:

@@ -14,17 +14,20 @@ QUICK: dict[str, Any] = {
         "faithfulness": {"images": 8, "bandwidths": [6, 12]},
         "sanity": {"images": 4},
     },
+    "system": {"profiling": {"variants": ["eager"]}},
 }
-"""Sections of a quick sweep: networks as trained, and few explained images."""
+"""Sections of a quick sweep: networks as trained, few explained images, no cost of training."""
 
 
-def sweep_values(grid: Grid, batch_size: int | None, start: Any) -> dict[str, Any]:
+def sweep_values(
+    grid: Grid, batch_size: int | None, start: Any, *, freeze_bn: bool = True
+) -> dict[str, Any]:
     """Return the sections `sweep`, `training` and those of a quick sweep."""
     training = {"start": start} if start != "random" else {}
     training |= {"epochs": grid.epochs}
     # The shipped one suits the reef.
     training |= {"batch_size": batch_size} if batch_size else {}
-    training |= recipe_of(start, grid.epochs)
+    training |= recipe_of(start, grid.epochs, freeze_bn=freeze_bn)
     values: dict[str, Any] = {
         "sweep": {
             "models": list(grid.models),

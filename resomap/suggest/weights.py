@@ -3,11 +3,12 @@
 import importlib
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 
 from resomap.config.architecture import Architecture
 from resomap.config.library_names import registered_names
-from resomap.errors import ResoMapError
+from resomap.errors import ConfigError, ResoMapError
 
 PREFERRED = (
     *("mobilenet_v3_small", "resnet18", "efficientnet_b0", "mobilenet_v3_large"),
@@ -32,6 +33,18 @@ def models_at_hand(known: Iterable[Architecture]) -> list[str]:
     names = list(_find_at_hand(known))
     order = {name: place for place, name in enumerate(PREFERRED)}
     return sorted(names, key=lambda name: (order.get(name, len(order)), name))[:MOST_MODELS]
+
+
+def any_batch_norm(networks: Iterable[Architecture], resolution: int) -> bool:
+    """Return whether a network has BatchNorm; also where none of them can be built."""
+    from resomap.models.shapes import ShapesBySide
+    from resomap.training.finetune import is_batch_norm
+
+    try:
+        modules = [ShapesBySide(each).at(resolution).modules() for each in networks]
+    except ConfigError:  # the check of networks names it
+        return True
+    return any(map(is_batch_norm, chain.from_iterable(modules)))
 
 
 def _find_at_hand(known: Iterable[Architecture]) -> Iterator[str]:

@@ -13,6 +13,8 @@ from resomap.suggest.suggestion import Log, Suggestion, suggest_sweep
 from resomap.suggest.yaml_file import write_suggestion
 from resomap.text import format_count
 
+OWN_FILE = Path("resomap.yaml")
+"""File that `resomap run` reads by itself."""
 GIVEN_UP = "Given up: "
 """Begin of the comment with what the time leaves out."""
 
@@ -69,6 +71,8 @@ def is_written_by(path: Path, command: str) -> bool:
 
 def run_command(output: Path) -> str:
     """Return the command that runs the sweep of a file."""
+    if output == OWN_FILE:
+        return "resomap run"
     return f"resomap run --configfile {shlex.quote(str(output))}"
 
 

@@ -33,6 +33,13 @@ def test_interval_contains_mean_and_stays_in_range(
     assert interval.mean - 1e-12 <= interval.high <= 1
 
 
+@given(st.sampled_from([0.0, 1.0]), st.integers(1, 10_000), st.floats(0.5, 0.99))
+def test_interval_of_all_or_none_contains_it_exactly(mean, count, confidence):
+    # By one rounding error less, the error bar of a perfect network had a negative length.
+    low, high = wilson(mean, count, confidence)
+    assert low <= mean <= high
+
+
 @settings(deadline=None)
 @given(MATRICES, st.floats(0.5, 0.9))
 def test_more_confidence_is_wider(correct: np.ndarray, confidence: float) -> None:

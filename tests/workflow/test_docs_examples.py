@@ -14,7 +14,10 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
-WITHOUT_EXAMPLE = {"index.md", "LOG.md", "gallery.md", "methods.md", "trust.md"}
+WITHOUT_EXAMPLE = {
+    *("index.md", "LOG.md", "configuration.md"),
+    *("gallery.md", "methods.md", "trust.md"),
+}
 PAGES = sorted(
     page for page in (ROOT / "docs").glob("*.md") if page.name not in WITHOUT_EXAMPLE
 )

@@ -3,33 +3,14 @@
 import pytest
 from typer.testing import CliRunner
 
+from resomap.check import CheckResult
 from resomap.cli import app
 from resomap.config.load import SHIPPED_CONFIG, load_config
-from resomap.plan.forecast import Capacity
-from resomap.plan.measure import count_images
-from resomap.suggest import suggestion
-from resomap.suggest.estimate import MeasuredCells
+from resomap.suggest import suggestion, written
 from tests.image_files import write_classes
+from tests.planted_steps import measure_nothing
 
-RECORD = {
-    "status": "ok",
-    "step_seconds": [0.1, 0.1],
-    "val_image_seconds": [0.002, 0.002],
-    "save_seconds": [0.1, 0.1],
-    "startup_seconds": [4.0, 4.0],
-    "end_seconds": [0.5, 0.5],
-    "micro_batch": None,
-    "weights_bytes": 100,
-    "optimizer_bytes": 200,
-}
 CLASSES = {"cat": 50, "dog": 40, "eel": 30}
-
-
-def measure_nothing(config, log):
-    """Return the same planted step for every cell."""
-    sides = dict.fromkeys(config.sweep.resolutions, RECORD)
-    records = dict.fromkeys(config.sweep.models, sides)
-    return MeasuredCells(config, records, count_images(config), Capacity(2, False, None))
 
 
 @pytest.fixture
@@ -68,7 +49,7 @@ def test_init_writes_a_valid_file_with_reasons(init, photos, tmp_path):
         "random weights, since no pretrained ones lie on this machine",
         "of the detail that the images hold",
         "in four cases of five",
-        "Next       resomap run --configfile resomap.yaml",
+        "Next       resomap run\n",
     ):
         assert words in result.output
 
@@ -146,6 +127,21 @@ def test_init_without_images_suggests_the_shipped_sweep_of_the_reef(init, tmp_pa
     config = load_config(SHIPPED_CONFIG, [tmp_path / "resomap.yaml"])
     assert config.data.dataset == "reef"
     assert config.sweep.models == ("tiny_cnn", "simple_cnn")
+
+
+@pytest.mark.parametrize(
+    ("model", "frozen"), [("resnet18", True), ("torchvision/vit_b_16", False)]
+)
+def test_init_freezes_batch_norm_where_a_network_has_it(
+    init, photos, tmp_path, monkeypatch, model, frozen
+):
+    monkeypatch.setattr(written, "check_recipe", lambda config: CheckResult([], []))
+    (tmp_path / "backbone.pth").write_bytes(b"weights")
+    words = ["--models", model, "--resolutions", "32", "--start", "backbone.pth"]
+    result = init("photos", *words)
+    assert result.exit_code == 0, result.output
+    config = load_config(SHIPPED_CONFIG, [tmp_path / "resomap.yaml"])
+    assert config.training.finetune.freeze_bn == frozen
 
 
 def test_init_starts_from_weights_that_lie_on_the_machine(init, photos, tmp_path):
