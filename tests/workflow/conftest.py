@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.optional_packages import require_packages
+
 ROOT = Path(__file__).parents[2]
 SMOKE = "config/presets/smoke.yaml"
 TIMEOUT_SECONDS = 600
@@ -142,3 +144,20 @@ def finished_copy(finished: Checkout, tmp_path: Path) -> Checkout:
     """A copy of the finished checkout, with its file times, for a test to change."""
     shutil.copytree(finished.path, tmp_path / "resomap", copy_function=shutil.copy2)
     return Checkout(tmp_path / "resomap")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a wheel and of the source archive that it is built from."""
+    require_packages("hatchling")
+    folder = tmp_path_factory.mktemp("dist")
+    checkout = copy_repository(tmp_path_factory.mktemp("source"))
+    _build(checkout.path, folder, "sdist")
+    shutil.unpack_archive(next(folder.glob("*.tar.gz")), folder)
+    _build(next(path for path in folder.iterdir() if path.is_dir()), folder, "wheel")
+    return folder
+
+
+def _build(source: Path, folder: Path, target: str) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder)]
+    subprocess.run(command, cwd=source, check=True, capture_output=True)

@@ -1,17 +1,18 @@
-"""`resomap try` from a folder of images to the report and the answer, and its continuation."""
+"""A stranger installs the wheel and goes from images to the report and the answer."""
 
 import os
 import subprocess
-import sys
+import sysconfig
+import venv
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.image_files import write_classes
+from resomap.report.text.answer import INDENT
+from tests.ten_minutes_page import LABELS, draw_images, shown_output
 
-ROOT = Path(__file__).parents[2]
 # A few seconds of training: what is tested is the way, not the answer.
 SMALL = {
     "explainability": {"enabled": False},
@@ -26,26 +27,42 @@ SMALL = {
     },
 }
 FLAGS = ["--models", "tiny_cnn", "--resolutions", "16,24", "--seeds", "1", "--epochs", "2"]
+TRY = ["try", "tiles", "--minutes", "240", *FLAGS, "--configfile", "small.yaml"]
 Run = Callable[..., subprocess.CompletedProcess]
 
 
 @pytest.fixture(scope="module")
-def try_images(tmp_path_factory) -> Run:
-    """Run `resomap try` on 298 images, two damaged ones and their notes."""
-    folder = tmp_path_factory.mktemp("try")
-    write_classes(folder / "photos", {"cat": 150, "dog": 150}, width=28, height=24)
-    for name in ("cat/0007.png", "dog/0008.png"):
-        (folder / "photos" / name).write_bytes(b"not an image")
-        (folder / "photos" / name).with_suffix(".xml").write_text("<a/>", encoding="utf-8")
+def installed(built, tmp_path_factory) -> Path:
+    """The command `resomap` of a new environment with the wheel.
+
+    Its other packages are those of this environment, which takes no minutes of downloads;
+    `make release` installs them as well.
+    """
+    folder = tmp_path_factory.mktemp("stranger")
+    venv.create(folder, with_pip=True, symlinks=True)
+    site = next(folder.glob("lib/python*/site-packages"))
+    (site / "others.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
+    wheel = next(built.glob("*.whl"))
+    pip = [folder / "bin" / "python", "-m", "pip", "install", "-q", "--no-deps", "--no-index"]
+    subprocess.run([*pip, wheel], check=True, capture_output=True)
+    return folder / "bin" / "resomap"
+
+
+@pytest.fixture(scope="module")
+def resomap(installed, tmp_path_factory) -> Run:
+    """Run the command in a folder with the images of the page and nothing else."""
+    folder = tmp_path_factory.mktemp("photos")
     (folder / "small.yaml").write_text(yaml.safe_dump(SMALL), encoding="utf-8")
-    command = [sys.executable, "-c", "from resomap.cli import app; app()", "try", "photos"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TORCH_HOME": str(folder / "none")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        draw_images()
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
     def run(*words: str) -> subprocess.CompletedProcess:
         return subprocess.run(
-            [*command, "--minutes", "240", *FLAGS, "--configfile", "small.yaml", *words],
+            [installed, *words],
             cwd=folder,
-            env=environment,
+            env=environment | {"TORCH_HOME": str(folder / "none"), "COLUMNS": "88"},
             capture_output=True,
             text=True,
             timeout=600,
@@ -55,19 +72,40 @@ def try_images(tmp_path_factory) -> Run:
     return run
 
 
-def test_try_ends_in_an_answer_and_the_same_command_continues(try_images):
-    first = try_images()
-    assert first.returncode == 0, first.stdout + first.stderr
-    for words in ("Damaged: 2 files", "Cost       About ", "Report     ", "Time       "):
-        assert words in first.stdout
-    # Noise of two classes has nothing to learn.
-    assert "Nothing was learned" in first.stdout
-    report = next(line for line in first.stdout.splitlines() if line.startswith("Report "))
+@pytest.fixture(scope="module")
+def tried(resomap) -> subprocess.CompletedProcess:
+    return resomap(*TRY)
+
+
+def labels(lines: list[str]) -> set[str]:
+    """Return what opens the lines that have a label."""
+    return {line[:INDENT].strip() for line in lines if line[INDENT - 1 : INDENT] == " "}
+
+
+def test_stranger_gets_from_the_wheel_to_the_answer(resomap, tried):
+    assert tried.returncode == 0, tried.stdout + tried.stderr
+    assert "Traceback" not in tried.stdout + tried.stderr
+    looked, _, answered = tried.stdout.partition("Written    resomap.yaml\n")
+    page = shown_output("resomap try tiles")
+    # How the images were understood, word for word.
+    assert looked.splitlines()[:5] == page[:5]
+    assert {"Cost", "Seeds", "Training"} <= labels(looked.splitlines()) <= LABELS
+    report = next(line for line in answered.splitlines() if line.startswith("Report "))
     assert Path(report.split(maxsplit=1)[1]).is_file()
-    again = try_images()
+    assert answered.splitlines()[-1].startswith("Time ")
+    # The chosen cell is the same in both answers.
+    chosen = resomap("choose")
+    assert chosen.returncode in (0, 3), chosen.stderr
+    assert " ".join(chosen.stdout.split())[:60] in " ".join(answered.split())
+
+
+@pytest.mark.usefixtures("tried")
+def test_same_command_continues_and_another_is_refused(resomap):
+    again = resomap(*TRY)
     assert again.returncode == 0, again.stdout + again.stderr
     assert again.stdout.startswith("Continues the sweep of resomap.yaml")
     assert "Nothing to be done" in again.stdout + again.stderr
-    other = try_images("--margin", "0.05")
+    other = resomap(*TRY, "--margin", "0.05")
     assert other.returncode == 1
     assert "error: resomap.yaml exists: give --force" in other.stderr
+    assert resomap("run", "-n").returncode == 0

@@ -10,29 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.optional_packages import require_packages
-
-require_packages("hatchling")
-
 ROOT = Path(__file__).parents[2]
 AT_ROOT = ("rules", "config", "profiles", "report")
 ENVIRONMENTS = ("report.yaml", "torch.yaml", "tracking.yaml")
-
-
-@pytest.fixture(scope="module")
-def built(copy_to, tmp_path_factory) -> Path:
-    """The folder of a wheel and of the source archive that it is built from."""
-    folder = tmp_path_factory.mktemp("dist")
-    checkout = copy_to(tmp_path_factory.mktemp("source"))
-    build(checkout.path, folder, "sdist")
-    shutil.unpack_archive(next(folder.glob("*.tar.gz")), folder)
-    build(next(path for path in folder.iterdir() if path.is_dir()), folder, "wheel")
-    return folder
-
-
-def build(source: Path, folder: Path, target: str) -> None:
-    command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder)]
-    subprocess.run(command, cwd=source, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")

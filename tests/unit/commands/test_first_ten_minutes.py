@@ -1,8 +1,5 @@
 """The outputs on docs/first-ten-minutes.md are those of the commands, durations aside."""
 
-import re
-from pathlib import Path
-
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -11,32 +8,7 @@ from resomap.cli import app
 from resomap.report.text.answer import INDENT
 from resomap.suggest import suggestion
 from tests.planted_steps import measure_nothing
-
-PAGE = Path(__file__).parents[3] / "docs" / "first-ten-minutes.md"
-DURATION = re.compile(r"\d[\d.,]* (s|min|h)\b")
-LABELS = {
-    *("Images", "Models", "Resolution", "Training", "Seeds", "Given up", "Cost", "Written"),
-    *("Report", "How sure", "Gives up", "Runner-up", "Why not", "Open", "Otherwise"),
-    *("Excluded", "Caution", "Sweep", "Undecided", "Next", "Time", ""),
-}
-
-
-def blocks(language: str) -> list[str]:
-    """Return the code blocks of a language on the page."""
-    text = PAGE.read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-
-
-def shown_output(command: str) -> list[str]:
-    """Return what the page shows below a command."""
-    block = next(each for each in blocks("text") if each.startswith(f"$ {command}"))
-    return block.splitlines()[1:]
-
-
-def masked(lines: list[str]) -> list[str]:
-    """Return lines without what depends on the machine."""
-    fixed = [line for line in lines if "Other work slowed" not in line]
-    return [DURATION.sub("# s", line) for line in fixed]
+from tests.ten_minutes_page import LABELS, blocks, draw_images, masked, shown_output
 
 
 @pytest.fixture
@@ -46,8 +18,7 @@ def tiles(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
     monkeypatch.setattr(suggestion, "measure", measure_nothing)
-    (drawing,) = blocks("python")
-    exec(compile(drawing, str(PAGE), "exec"), {})
+    draw_images()
     return tmp_path
 
 
