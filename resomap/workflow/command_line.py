@@ -1,7 +1,8 @@
 """The configuration of a Snakemake call, and where its results go.
 
-The files and values of the command line are read here and not taken from Snakemake, which keeps the last of two equal keys silently,
-and turns every number within `--config 'training={epochs: 2}'` into text.
+The files and values of the command line are read here and not taken from Snakemake, which keeps
+the last of two equal keys silently, and turns every number within
+`--config 'training={epochs: 2}'` into text.
 """
 
 import sys
