@@ -127,9 +127,9 @@ def _detectable(suggestion: Suggestion, grid: Grid) -> float:
 
 def _what_detects(suggestion: Suggestion) -> str:
     """Return the seeds, or the test images, that detect the margin."""
-    rules, size = suggestion.config.report, suggestion.size(suggestion.wanted)
+    rules, size = suggestion.config.report, suggestion.size(suggestion.full)
     detect = partial(detectable_difference, confidence=rules.confidence)
-    if suggestion.grid.seeds < suggestion.wanted.seeds and detect(size) <= rules.margin:
+    if suggestion.grid.seeds < suggestion.full.seeds and detect(size) <= rules.margin:
         return format_count(size.seeds, "seed")
     images = images_to_detect(size, rules.margin, rules.confidence)
     return f"about {images:,} test images" if images else "no number of test images"
@@ -146,28 +146,28 @@ def images_to_detect(size: SweepSize, margin: float, confidence: float) -> int |
 
 
 def given_up(suggestion: Suggestion) -> Iterator[str]:
-    """Yield what the time leaves out of the wanted sweep; nothing where it leaves nothing out."""
-    parts = missing_parts(suggestion.wanted, suggestion.grid)
+    """Yield what the time leaves out of the full sweep; nothing where it leaves nothing out."""
+    parts = missing_parts(suggestion.full, suggestion.grid)
     if parts:
-        whole = format_duration(suggestion.wanted_seconds)
+        whole = format_duration(suggestion.full_seconds)
         yield (
-            f"For {suggestion.settings.minutes:g} minutes: {'; '.join(parts)}. The wanted sweep "
+            f"For {suggestion.settings.minutes:g} minutes: {'; '.join(parts)}. The full sweep "
             f"would take about {whole}."
         )
 
 
-def missing_parts(wanted: Grid, grid: Grid) -> list[str]:
-    """Return what a grid lacks of the wanted one, part by part."""
+def missing_parts(full: Grid, grid: Grid) -> list[str]:
+    """Return what a grid lacks of the full one, part by part."""
     parts = list[str]()
-    models = [name for name in wanted.models if name not in grid.models]
-    sides = [f"{side} px" for side in wanted.resolutions if side not in grid.resolutions]
+    models = [name for name in full.models if name not in grid.models]
+    sides = [f"{side} px" for side in full.resolutions if side not in grid.resolutions]
     for names in (models, sides):
         if names:
             parts.append(f"without {join_names(names)}")
-    if grid.seeds < wanted.seeds:
-        parts.append(f"{grid.seeds} of {format_count(wanted.seeds, 'seed')}")
-    if grid.epochs < wanted.epochs:
-        parts.append(f"{grid.epochs} of {format_count(wanted.epochs, 'epoch')}")
+    if grid.seeds < full.seeds:
+        parts.append(f"{grid.seeds} of {format_count(full.seeds, 'seed')}")
+    if grid.epochs < full.epochs:
+        parts.append(f"{grid.epochs} of {format_count(full.epochs, 'epoch')}")
     if grid.quick:
         parts.append("few explained images, no recalibrated BatchNorm, no cost of training")
     return parts

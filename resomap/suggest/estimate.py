@@ -31,7 +31,7 @@ Four sweeps on a busy machine took 1.3 to 1.8 times the estimate (docs/LOG.md).
 
 @dataclass(frozen=True)
 class MeasuredCells:
-    """Measured steps of every cell of the wanted grid, and what a forecast needs beside them."""
+    """Measured steps of every cell of the full grid, and what a forecast needs beside them."""
 
     config: Config
     records: dict[str, dict[int, CellRecord]]

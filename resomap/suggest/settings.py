@@ -16,7 +16,7 @@ PRETRAINED, RANDOM = "pretrained", "random"
 
 @dataclass(frozen=True)
 class UserSettings:
-    """The settings of a user; None or nothing where a suggestion is wanted.
+    """The settings of a user; None or nothing where a value is to be suggested.
 
     `minutes` is the time that the sweep may take, and `own` holds the values of the user's own
     files, which are kept as they are.

@@ -27,7 +27,7 @@ from resomap.workflow.resources import gpus_per_job
 from resomap.workflow.targets import swept_models
 
 MOST_DOWNLOADED = 3
-"""Models that are suggested where pretrained weights are wanted and none are here."""
+"""Models that are suggested where pretrained weights are requested and none are here."""
 Log = Callable[[str], None]
 
 
@@ -35,7 +35,7 @@ Log = Callable[[str], None]
 class Suggestion:
     """What is suggested, and what the reasons for it are made from.
 
-    `wanted` is the grid without a limit of time, `grid` the one that fits it. `at_hand` holds
+    `full` is the grid without a limit of time, `grid` the one that fits it. `at_hand` holds
     the models whose published weights lie on this machine. `was_busy` is whether other work
     made the measured steps slower.
     """
@@ -44,11 +44,11 @@ class Suggestion:
     summary: DatasetSummary
     values: dict[str, Any]
     config: Config
-    wanted: Grid
+    full: Grid
     grid: Grid
     at_hand: tuple[str, ...]
     seconds: float
-    wanted_seconds: float
+    full_seconds: float
     workers: int
     was_busy: bool = False
 
@@ -74,29 +74,29 @@ def suggest_sweep(settings: UserSettings, log: Log) -> Suggestion:
     if summary.bad:
         data.setdefault("on_bad_image", "skip")
     at_hand, start, models = _choose_models(settings, summary)
-    wanted = _wanted_grid(settings, summary, models, start)
+    full = _full_grid(settings, summary, models, start)
     base = {"data": data, **_report_values(settings)}
-    freeze_bn = start == RANDOM or _has_batch_norm(settings, wanted)
+    freeze_bn = start == RANDOM or _has_batch_norm(settings, full)
     batch_size = suggest_batch_size(summary.train) if summary.kept else None
 
     def values_of(grid: Grid) -> dict[str, Any]:
         swept = sweep_values(grid, batch_size, start, freeze_bn=freeze_bn)
         return merge(merge(base, swept), settings.own)
 
-    measured = measure(build_config(values_of(wanted)), log)
+    measured = measure(build_config(values_of(full)), log)
     left = 60 * settings.minutes - (monotonic() - began)
-    grid = _fit(settings, wanted, measured, left)
+    grid = _fit(settings, full, measured, left)
     values = values_of(grid)
     return Suggestion(
         settings,
         summary,
         values,
         build_config(values),
-        wanted,
+        full,
         grid,
         at_hand,
         measured.seconds(grid),
-        measured.seconds(wanted),
+        measured.seconds(full),
         measured.capacity.workers,
         measured.was_busy,
     )
@@ -130,7 +130,7 @@ def _choose_models(
     raise ConfigError("--start: a file holds the weights of one network: name it by --models")
 
 
-def _wanted_grid(
+def _full_grid(
     settings: UserSettings, summary: DatasetSummary, models: list[str], start: Any
 ) -> Grid:
     """Return the grid without a limit of time."""
@@ -171,7 +171,7 @@ def _report_values(settings: UserSettings) -> dict[str, Any]:
     return {"report": given} if given else {}
 
 
-def _fit(settings: UserSettings, wanted: Grid, measured: MeasuredCells, seconds: float) -> Grid:
+def _fit(settings: UserSettings, full: Grid, measured: MeasuredCells, seconds: float) -> Grid:
     """Return the nearest grid that fits; ConfigError with the minutes that the smallest takes."""
     fixed = Fixed(
         models=bool(settings.given("sweep", "models")),
@@ -179,10 +179,10 @@ def _fit(settings: UserSettings, wanted: Grid, measured: MeasuredCells, seconds:
         seeds=bool(settings.given_seeds()),
         epochs=bool(settings.given("training", "epochs")),
     )
-    grid = fit_grid(wanted, fixed, measured.seconds, seconds)
+    grid = fit_grid(full, fixed, measured.seconds, seconds)
     if grid is not None:
         return grid
-    smallest = measured.seconds(smallest_grid(wanted, fixed, measured.seconds))
+    smallest = measured.seconds(smallest_grid(full, fixed, measured.seconds))
     if isinf(smallest):
         raise ConfigError("no cell of the sweep fits into the memory of this machine")
     spent = 60 * settings.minutes - seconds

@@ -16,7 +16,7 @@ from tests.optional_packages import require_packages
 
 ROOT = Path(__file__).parents[2]
 SMOKE = "config/presets/smoke.yaml"
-TIMEOUT_SECONDS = 600
+TIMEOUT_SECONDS = 1500
 # It passes the check before the first job, which runs without images, and fails in its training.
 BROKEN_NETWORK = """
 def _broken(num_classes: int) -> nn.Module:

@@ -1,4 +1,4 @@
-"""The grid that fits a time: in the time, near to what is wanted, and never without a comparison."""
+"""The grid that fits a time: in the time, near to the full grid, and never without a comparison."""
 
 import itertools
 from math import inf

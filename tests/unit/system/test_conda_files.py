@@ -20,6 +20,8 @@ ROOT = PACKAGE.parent
 ENVS = ROOT / "envs"
 PACKAGES = ("resomap", "workflow_scripts")
 INDIRECT = {"tensorboard"}  # imported by torch.utils.tensorboard, and not by this repository
+# Every `import resomap.something` runs it, and it imports nothing until a reader of results calls it.
+LIBRARY = ROOT / "resomap/library/opening.py"
 
 
 def imports_of(path: Path) -> Iterator[str]:
@@ -47,7 +49,7 @@ def files_of(name: str) -> list[Path]:
 
 def third_party(module: str) -> set[str]:
     """Return the third-party packages that running `module` can import, at any depth."""
-    found, waiting, seen = set[str](), files_of(module), set[Path]()
+    found, waiting, seen = set[str](), files_of(module), {LIBRARY}
     while waiting:
         path = waiting.pop()
         if path not in seen:

@@ -5,6 +5,7 @@ Each was first observed between two nodes and a real NFS server (docs/notes/shar
 
 import errno
 import fcntl
+import glob
 import os
 import shutil
 import sys
@@ -269,6 +270,10 @@ def negative_cache(monkeypatch):
 
         return refreshed
 
+    # Python 3.13 keeps the scandir of pathlib's globs apart from that of `os`.
+    globber = getattr(glob, "_Globber", None)
+    if globber is not None:
+        monkeypatch.setattr(globber, "scandir", staticmethod(listing(scandir)))
     for name, double in (
         ("stat", remembered),
         ("scandir", listing(scandir)),
