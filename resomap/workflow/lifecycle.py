@@ -1,6 +1,7 @@
 """What happens around the jobs of one invocation of Snakemake: environment, messages, clean-up."""
 
 import atexit
+import filecmp
 import gc
 import json
 import os
@@ -46,13 +47,25 @@ def use_this_interpreter(own_environment: bool = False) -> None:
 
 def _check_no_other_code(directory: Path) -> None:
     # `python -m` looks into the working directory first. The digests of jobs are of this code.
-    if (directory / "resomap" / "__init__.py").exists() and not PACKAGE.samefile(
-        directory / "resomap"
-    ):
+    other = directory / "resomap"
+    if (other / "__init__.py").exists() and not _is_same_code(PACKAGE, other):
         raise ConfigError(
             f"{directory}: holds a ResoMap of its own, and this is the one in {PACKAGE.parent}: run "
             "it in another directory, or use the Snakefile and the environment of the checkout"
         )
+
+
+def _is_same_code(first: Path, second: Path) -> bool:
+    """Return whether two packages are one folder, or equal file by file."""
+    if first.samefile(second):
+        return True
+    names, others = (
+        {path.relative_to(folder) for path in folder.rglob("*.py")}
+        for folder in (first, second)
+    )
+    return names == others and all(
+        filecmp.cmp(first / name, second / name, shallow=False) for name in names
+    )
 
 
 def _put_first(variable: str, folder: str, default: str = "") -> None:

@@ -1,5 +1,6 @@
 import gc
 import os
+import shutil
 import sys
 from collections import OrderedDict
 from pathlib import Path
@@ -26,6 +27,17 @@ def test_jobs_find_this_python_and_package(monkeypatch):
     monkeypatch.delenv("PYTHONPATH")
     lifecycle.use_this_interpreter()
     assert os.environ["PYTHONPATH"] == root
+
+
+def test_same_code_in_the_working_directory_is_no_other(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", os.environ["PATH"])
+    monkeypatch.setenv("PYTHONPATH", "")
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(PACKAGE, tmp_path / "resomap", ignore=shutil.ignore_patterns("*.pyc"))
+    lifecycle.use_this_interpreter()
+    (tmp_path / "resomap/text.py").write_text("")
+    with pytest.raises(ConfigError, match="holds a ResoMap of its own"):
+        lifecycle.use_this_interpreter()
 
 
 def test_other_code_in_the_working_directory_is_refused(tmp_path, monkeypatch):
