@@ -25,7 +25,10 @@ RECIPES = [
     "A figure",
     "A constraint",
 ]
-GENERATED = ("config/README.md", "docs/", "report/", "resomap/models/models.yaml", "mine.yaml")
+GENERATED = (
+    *("config/README.md", "config/schema.json", "docs/", "report/"),
+    *("resomap/models/models.yaml", "mine.yaml"),
+)
 """What the commands of the page make, and the overlay of this test."""
 OVERLAY = {
     "sweep": {"models": ["two_stages"], "resolutions": [16], "seeds": [0]},
