@@ -21,8 +21,8 @@ def read_rows(checkout: Checkout, name: str) -> list[dict[str, str]]:
 
 
 def run(checkout: Checkout, *arguments: str, overlay: dict[str, Any] | None = None) -> str:
-    """Run Snakemake, which must succeed, and return its output."""
-    done = checkout.snakemake(*arguments, overlay=overlay)
+    """Run Snakemake, which must succeed, and return its output with every job."""
+    done = checkout.snakemake("--printshellcmds", *arguments, overlay=overlay)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
