@@ -271,7 +271,7 @@ def negative_cache(monkeypatch):
         return refreshed
 
     # Python 3.13 keeps the scandir of pathlib's globs apart from that of `os`.
-    globber = getattr(glob, "_Globber", None)
+    globber = getattr(glob, "_StringGlobber", None)
     if globber is not None:
         monkeypatch.setattr(globber, "scandir", staticmethod(listing(scandir)))
     for name, double in (
