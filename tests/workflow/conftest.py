@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,7 +154,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
     checkout = copy_repository(tmp_path_factory.mktemp("source"))
     _build(checkout.path, folder, "sdist")
-    shutil.unpack_archive(next(folder.glob("*.tar.gz")), folder)
+    # Python 3.13 warns without a filter, and early versions of 3.11 have none.
+    options = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+    shutil.unpack_archive(next(folder.glob("*.tar.gz")), folder, **options)
     _build(next(path for path in folder.iterdir() if path.is_dir()), folder, "wheel")
     return folder
 
