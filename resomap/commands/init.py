@@ -76,6 +76,6 @@ def init(
     refuse_overwriting(output, force=force)
     settings = read_settings(flags)
     command = show_command("init", flags, MINUTES)
-    suggestion = write_sweep(settings, output, command, lambda line: typer.echo(line, err=True))
+    written = write_sweep(settings, output, command, lambda line: typer.echo(line, err=True))
     last = f"{'Next':<{INDENT}}{run_command(output)}"
-    print_wrapped([*result_lines(suggestion, output), last], INDENT)
+    print_wrapped([*result_lines(written, output), last], INDENT)

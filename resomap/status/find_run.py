@@ -63,10 +63,10 @@ def read_run_key(name: str) -> JobKey:
 def _is_named(name: str, text: str) -> bool:
     """Return whether `text` is this run: whole parts of its folder in order, or its words."""
     key = read_run_key(name)
-    wanted = " ".join(text.strip("/ ").split())
+    named = " ".join(text.strip("/ ").split())
     short = f"{key.model}@{key.resolution}"
     words = (str(key), f"{key.model} {key.resolution}", short, f"{short} seed {key.seed}")
-    return f"/{wanted}/" in f"/{name}/" or wanted in words
+    return f"/{named}/" in f"/{name}/" or named in words
 
 
 def _some(names: Iterable[str]) -> str:

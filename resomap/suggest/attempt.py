@@ -67,10 +67,10 @@ def prepare(attempt: Attempt, show: Show) -> None:
     def log(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    suggestion = write_sweep(attempt.settings, attempt.output, attempt.command, log)
+    written = write_sweep(attempt.settings, attempt.output, attempt.command, log)
     # The sweep reads the plan: its start and its progress name the time that is left.
-    plan_sweep(suggestion.config, None, None, None, log)
-    show(result_lines(suggestion, attempt.output))
+    plan_sweep(written.suggestion.config, None, None, None, log)
+    show(result_lines(written, attempt.output))
 
 
 def run_sweep(output: Path) -> int:

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from resomap.check import check_recipe, check_size
 from resomap.errors import ConfigError
@@ -19,26 +20,37 @@ GIVEN_UP = "Given up: "
 """Begin of the comment with what the time leaves out."""
 
 
-def write_sweep(settings: UserSettings, output: Path, command: str, log: Log) -> Suggestion:
+class Written(NamedTuple):
+    """A suggestion that was written, and the size of its sweep as a line."""
+
+    suggestion: Suggestion
+    size: str
+
+
+def write_sweep(settings: UserSettings, output: Path, command: str, log: Log) -> Written:
     """Suggest a sweep for the images of the user and write it to `output`.
 
     ConfigError where no sweep fits the time, or the suggestion would be refused by a sweep.
     """
     suggestion = suggest_sweep(settings, log)
-    check_suggestion(suggestion)
+    size = check_suggestion(suggestion)
     head = "\n".join(file_head(suggestion, output, command))
     write_suggestion(output, suggestion.values, comments(suggestion), head)
-    return suggestion
+    return Written(suggestion, size)
 
 
-def check_suggestion(suggestion: Suggestion) -> None:
-    """Raise ConfigError for what `resomap check` would refuse; nothing is downloaded."""
-    _, problems = check_size(suggestion.config)
+def check_suggestion(suggestion: Suggestion) -> str:
+    """Return the size of the sweep as a line; nothing is downloaded.
+
+    ConfigError for what `resomap check` would refuse.
+    """
+    size, problems = check_size(suggestion.config)
     downloads = suggestion.start == PRETRAINED
     if not (downloads and set(suggestion.grid.models) - set(suggestion.at_hand)):
         problems += check_recipe(suggestion.config).errors
     if problems:
         raise ConfigError("\n".join(problems))
+    return size
 
 
 def file_head(suggestion: Suggestion, output: Path, command: str) -> Iterator[str]:
@@ -76,8 +88,7 @@ def run_command(output: Path) -> str:
     return f"resomap run --configfile {shlex.quote(str(output))}"
 
 
-def result_lines(suggestion: Suggestion, output: Path) -> Iterator[str]:
-    """Yield the decisions, the file and the next command."""
-    size, _ = check_size(suggestion.config)
-    yield from suggestion_lines(suggestion, size)
+def result_lines(written: Written, output: Path) -> Iterator[str]:
+    """Yield the decisions and the file."""
+    yield from suggestion_lines(written.suggestion, written.size)
     yield f"{'Written':<{INDENT}}{output}"

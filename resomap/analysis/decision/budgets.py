@@ -169,15 +169,15 @@ def bounded_balance(candidate: Candidate, check: BudgetCheck) -> Bounded:
 
 def recall_reasons(candidate: Candidate, check: BudgetCheck) -> Iterator[str]:
     """Yield the classes whose recall is not shown to reach its budget."""
-    for wanted in check.rules.min_recall:
-        is_class = candidate.val.labels == list(check.classes).index(wanted.name)
+    for budget in check.rules.min_recall:
+        is_class = candidate.val.labels == list(check.classes).index(budget.name)
         if not is_class.any():
-            yield f"recall of {wanted.name} is unknown: no validation image has that class"
+            yield f"recall of {budget.name} is unknown: no validation image has that class"
             continue
         correct = candidate.val_correct[:, is_class]
         interval = accuracy_interval(correct, check.confidence, check.pool)
         measured = Bounded(interval.mean, interval.low)
-        yield from _too_low(f"recall of {wanted.name}", measured, wanted.recall)
+        yield from _too_low(f"recall of {budget.name}", measured, budget.recall)
 
 
 def _latency(candidate: Candidate, check: BudgetCheck) -> Iterator[str]:
