@@ -95,6 +95,11 @@ class Sweep:
         """Return the output of the last Snakemake."""
         return (self.path / "snakemake.log").read_text()
 
+    def log(self) -> str:
+        """Return the log of the last Snakemake: all its messages, of which the terminal has few."""
+        logs = (self.path / ".snakemake/log").glob("*.snakemake.log")
+        return max(logs, key=lambda path: path.name).read_text()
+
     def copy(self, path: Path) -> "Sweep":
         """Copy the directory with its file times."""
         shutil.copytree(self.path, path, copy_function=shutil.copy2, symlinks=True)

@@ -18,9 +18,10 @@ def local(slurm, tmp_path_factory) -> Sweep:
 
 @pytest.fixture(scope="module")
 def submitted(slurm, tmp_path_factory) -> tuple[Sweep, str]:
-    """A planned sweep on the cluster, and the output of Snakemake."""
+    """A planned sweep on the cluster, and the log of Snakemake."""
     sweep = Sweep(tmp_path_factory.mktemp("cluster"), slurm).write(OVERLAY).plan()
-    return sweep, sweep.run()
+    sweep.run()
+    return sweep, sweep.log()
 
 
 def test_cluster_sweep_has_the_tables_of_a_local_one(local, submitted):
@@ -28,8 +29,8 @@ def test_cluster_sweep_has_the_tables_of_a_local_one(local, submitted):
 
 
 def test_jobs_side_by_side_have_different_gpus(submitted):
-    sweep, output = submitted
-    jobs = {int(number) for number in re.findall(r"SLURM jobid (\d+)", output)}
+    sweep, log = submitted
+    jobs = {int(number) for number in re.findall(r"SLURM jobid (\d+)", log)}
     allocations = [
         allocation
         for allocation in sweep.slurm.allocations()
@@ -48,11 +49,11 @@ def test_jobs_side_by_side_have_different_gpus(submitted):
 
 
 def test_short_jobs_share_an_allocation(submitted):
-    sweep, output = submitted
-    assert output.count("Group job small") == 1
-    assert output.count("Finished jobid") == 26
-    assert output.count("submitted with SLURM jobid") == 14
-    (number,) = re.findall(r"group_small\S*/(\d+)\.log", output)
+    sweep, log = submitted
+    assert log.count("Group job small") == 1
+    assert log.count("Finished jobid") == 26
+    assert log.count("submitted with SLURM jobid") == 14
+    (number,) = re.findall(r"group_small\S*/(\d+)\.log", log)
     group = sweep.slurm.ended()[number]
     # Eight jobs one after another, of six minutes or more each, on one core.
     assert int(group["TimeLimit"]) >= 8 * 6

@@ -14,7 +14,6 @@ from playwright.sync_api import Browser, Page
 from scipy import stats
 from typer.testing import CliRunner
 
-from resomap import choosing
 from resomap.analysis.accuracies import Accuracies, compute_accuracies
 from resomap.analysis.decision import inputs
 from resomap.analysis.decision.answer_tables import AnswerTables, answer_tables
@@ -24,7 +23,7 @@ from resomap.analysis.decision.inputs import Progress, SweepInputs, read_inputs
 from resomap.cli import app
 from resomap.report.scripts import RULE, SHARED, embed_data, read_scripts
 from resomap.system.files import read_json
-from resomap.workflow.lifecycle import read_run_config
+from resomap.workflow import lifecycle
 from tests.browser import open_page, start_chromium
 from tests.planted_candidates import CLASSES, PlantedSweep
 from tests.recorded_sweeps import RecordedDirectory, small_sweep
@@ -68,7 +67,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> AnsweredSweep:
     directory = recorded.write()
     results = directory / "results"
     write_tables_of(results, sweep, read_json(results / "data" / "manifest.json"))
-    config = read_run_config(directory)
+    config = lifecycle.read_run_config(directory)
     found = read_inputs(results, config, config.report)
     return AnsweredSweep(directory, found, read_json(results / "tables" / "answer.json"))
 
@@ -79,7 +78,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> AnsweredSweep:
     # Of its files only the configuration is read.
     smallest = small_sweep(resolutions=(24,), seeds=(0,), val=8, test=8)
     grid = RecordedDirectory(tmp_path_factory.mktemp("planted"), smallest, {"report": RULES})
-    rules = read_run_config(grid.write()).report
+    rules = lifecycle.read_run_config(grid.write()).report
     candidates = PlantedSweep().draw()
     accuracies = accuracies_of(candidates, rules.confidence)
     record = choose(candidates, rules, CLASSES, accuracies)
@@ -183,10 +182,10 @@ def compare(
     page: Page, sweep: AnsweredSweep, every: Sequence[Limits], monkeypatch: pytest.MonkeyPatch
 ) -> set[tuple[str, str]]:
     """Compare the page with its commands for every limits; returns the distinct answers."""
-    config = read_run_config(sweep.directory)
+    config = lifecycle.read_run_config(sweep.directory)
     # Read once: both take longer than everything else of an answer.
     monkeypatch.setattr(inputs, "read_inputs", lambda *_: sweep.found)
-    monkeypatch.setattr(choosing, "read_run_config", lambda _: config)
+    monkeypatch.setattr(lifecycle, "read_run_config", lambda _: config)
     answers = set()
     for limits, found in zip(
         every, page.evaluate("all => all.map(resomap.choose)", every), strict=True
