@@ -87,7 +87,7 @@ MAY_IMPORT = {
     "library": CORE | {"workflow", "analysis", "report"},
     "suggest": CORE
     | {"workflow", "plan", "check", "analysis", "report", "data", "models.published"}
-    | {"models.shapes", "training.finetune"},
+    | {"models.shapes", "training.finetune", "training.initial_weights"},
     "commands": CORE
     | {"workflow", "plan", "status", "check", "analysis", "report", "network_card", "suggest"}
     | {"shipping", "data", "training", "deploy"},

@@ -190,6 +190,7 @@ def comments(suggestion: Suggestion) -> dict[str, str]:
         "data.path": describe_splits(suggestion),
         "data.dataset": "drawn here" if not suggestion.summary.kept else "",
         "data.masks": "the objects, for the explanations",
+        "data.filter": "by which the images of the weights were resized",
         "data.on_bad_image": _describe_bad(suggestion.summary.bad),
         "sweep.models": describe_start(suggestion),
         "sweep.resolutions": _shares(suggestion),
@@ -198,6 +199,8 @@ def comments(suggestion: Suggestion) -> dict[str, str]:
         "report.margin": "accuracy that may be lost",
         "report.max_latency_ms": "p90 latency of one image",
     }
+    if "filter" in suggestion.settings.own.get("data", {}):
+        del texts["data.filter"]  # the user's own, for reasons that are not known
     return {key: text for key, text in texts.items() if text}
 
 

@@ -1,7 +1,7 @@
 """A suggested configuration for a dataset: decide, measure the steps, and fit the time."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, isinf
 from time import monotonic
@@ -21,7 +21,14 @@ from resomap.suggest.seeds import suggest_seeds
 from resomap.suggest.settings import PRETRAINED, RANDOM, UserSettings
 from resomap.suggest.summary import SIDES, DatasetSummary, summarise
 from resomap.suggest.values import sweep_values
-from resomap.suggest.weights import PREFERRED, any_batch_norm, models_at_hand, suggest_random
+from resomap.suggest.weights import (
+    PREFERRED,
+    agreed_filter,
+    any_batch_norm,
+    check_given_start,
+    models_at_hand,
+    suggest_random,
+)
 from resomap.text import format_duration
 from resomap.workflow.resources import gpus_per_job
 from resomap.workflow.targets import swept_models
@@ -68,6 +75,7 @@ def suggest_sweep(settings: UserSettings, log: Log) -> Suggestion:
     The minutes begin with this call. ConfigError where no sweep fits, or an answer is wrong.
     """
     began = monotonic()
+    _check_start(settings)
     data = merge(_find_data(settings), settings.own.get("data", {}))
     log(f"reading the images of {data.get('path', data['dataset'])}")
     summary = summarise(data_section(data), os.cpu_count() or 1)
@@ -75,7 +83,8 @@ def suggest_sweep(settings: UserSettings, log: Log) -> Suggestion:
         data.setdefault("on_bad_image", "skip")
     at_hand, start, models = _choose_models(settings, summary)
     full = _full_grid(settings, summary, models, start)
-    base = {"data": data, **_report_values(settings)}
+    base = {"data": {**data, **_filter_values(settings, full, start)}}
+    base |= _report_values(settings)
     freeze_bn = start == RANDOM or _has_batch_norm(settings, full)
     batch_size = suggest_batch_size(summary.train) if summary.kept else None
 
@@ -100,6 +109,29 @@ def suggest_sweep(settings: UserSettings, log: Log) -> Suggestion:
         measured.capacity.workers,
         measured.was_busy,
     )
+
+
+def _check_start(settings: UserSettings) -> None:
+    """Refuse a file of weights that does not fit, before images are read and steps measured."""
+    start, models = settings.given("training", "start"), settings.given("sweep", "models")
+    if start in (None, RANDOM, PRETRAINED) or not models:
+        return
+    # Every network can be built for the largest suggested resolution.
+    sides = settings.given("sweep", "resolutions") or [LARGEST_ON_CPU]
+    check_given_start(_with_start(settings, models, start), min(sides))
+
+
+def _with_start(settings: UserSettings, models: Sequence[str], start: Any) -> Config:
+    """Return the configuration of the user with these models and initial weights."""
+    values = {"sweep": {"models": list(models)}, "training": {"start": start}}
+    return build_config(merge(settings.own, values))
+
+
+def _filter_values(settings: UserSettings, grid: Grid, start: Any) -> dict[str, str]:
+    """Return `filter` where all weights agree on another than the shipped one."""
+    config = _with_start(settings, grid.models, start)
+    agreed = agreed_filter(swept_models(config), config.training.start)
+    return {} if agreed in (None, config.data.filter) else {"filter": agreed}
 
 
 def _find_data(settings: UserSettings) -> Mapping[str, Any]:

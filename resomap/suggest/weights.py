@@ -8,7 +8,10 @@ from pathlib import Path
 
 from resomap.config.architecture import Architecture
 from resomap.config.library_names import registered_names
+from resomap.config.schema import Config
+from resomap.config.start import Start
 from resomap.errors import ConfigError, ResoMapError
+from resomap.workflow.targets import start_files, swept_models
 
 PREFERRED = (
     *("mobilenet_v3_small", "resnet18", "efficientnet_b0", "mobilenet_v3_large"),
@@ -45,6 +48,31 @@ def any_batch_norm(networks: Iterable[Architecture], resolution: int) -> bool:
     except ConfigError:  # the check of networks names it
         return True
     return any(map(is_batch_norm, chain.from_iterable(modules)))
+
+
+def agreed_filter(networks: Iterable[Architecture], start: Start) -> str | None:
+    """Return the filter by which the images of all weights were resized.
+
+    None where they differ, or where those of a network name none.
+    """
+    from resomap.training.initial_weights import expected_input
+
+    try:
+        filters = {expected_input(start, each).interpolation for each in networks}
+    except ResoMapError:  # the check of the start names it
+        return None
+    return filters.pop() if len(filters) == 1 else None
+
+
+def check_given_start(config: Config, resolution: int) -> None:
+    """Raise ConfigError where the weights of a file do not fit the networks of the sweep."""
+    from resomap.training.initial_weights import check_start
+
+    start_files(config)
+    start, networks = config.training.start, swept_models(config)
+    problems = check_start(start, networks, resolution, config.data.filter).problems
+    if problems:
+        raise ConfigError("\n".join(problems))
 
 
 def _find_at_hand(known: Iterable[Architecture]) -> Iterator[str]:

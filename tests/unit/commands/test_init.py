@@ -1,11 +1,16 @@
 """`resomap init` writes a valid configuration and its reasons, from measurements that are planted."""
 
+from pathlib import Path
+
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from resomap.check import CheckResult
 from resomap.cli import app
-from resomap.config.load import SHIPPED_CONFIG, load_config
+from resomap.config.load import SHIPPED_CONFIG, build_config, load_config
+from resomap.config.sweep_checks import find_architecture
+from resomap.models.registry import build_model
 from resomap.suggest import suggestion, written
 from tests.image_files import write_classes
 from tests.planted_steps import measure_nothing
@@ -136,6 +141,7 @@ def test_init_freezes_batch_norm_where_a_network_has_it(
     init, photos, tmp_path, monkeypatch, model, frozen
 ):
     monkeypatch.setattr(written, "check_recipe", lambda config: CheckResult([], []))
+    monkeypatch.setattr(suggestion, "check_given_start", lambda config, resolution: None)
     (tmp_path / "backbone.pth").write_bytes(b"weights")
     words = ["--models", model, "--resolutions", "32", "--start", "backbone.pth"]
     result = init("photos", *words)
@@ -154,3 +160,37 @@ def test_init_starts_from_weights_that_lie_on_the_machine(init, photos, tmp_path
     # The file is damaged, and a sweep would stop at it.
     assert result.exit_code == 1
     assert "cannot be read as torchvision IMAGENET1K_V1 of resnet18" in result.output
+
+
+def write_backbone(path: Path, separator: str = ".") -> None:
+    """Write random weights of tiny_cnn, with another separator in their names."""
+    model = build_model(find_architecture(build_config({}).models, "tiny_cnn"), 3, 32)
+    weights = {name.replace(".", separator): each for name, each in model.state_dict().items()}
+    torch.save(weights, path)
+
+
+def test_init_refuses_weights_of_other_names_before_it_reads_images(
+    init, photos, tmp_path, monkeypatch
+):
+    write_backbone(tmp_path / "weights.pth", "_")
+    monkeypatch.setattr(suggestion, "summarise", lambda *each: pytest.fail("it read images"))
+    result = init("photos", "--models", "tiny_cnn", "--start", "weights.pth")
+    assert result.exit_code == 1
+    assert "map names by training.start.rename" in result.output
+
+
+@pytest.mark.parametrize(
+    ("own", "expected", "reason"),
+    [("", "bicubic", True), ("data: {filter: lanczos}\n", "lanczos", False)],
+)
+def test_init_resizes_as_the_images_of_the_weights_were(
+    init, photos, tmp_path, own, expected, reason
+):
+    write_backbone(tmp_path / "weights.pth")
+    start = "training: {start: {file: weights.pth, interpolation: bicubic}}\n"
+    (tmp_path / "mine.yaml").write_text(own + start, encoding="utf-8")
+    result = init("photos", "--models", "tiny_cnn", "--configfile", "mine.yaml")
+    assert result.exit_code == 0, result.output
+    written_file = tmp_path / "resomap.yaml"
+    assert load_config(SHIPPED_CONFIG, [written_file]).data.filter == expected
+    assert ("# by which" in written_file.read_text(encoding="utf-8")) == reason
