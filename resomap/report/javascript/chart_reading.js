@@ -96,7 +96,10 @@ resomap.chartReading = (function () {
   // Return the rows as the text of a CSV file.
   function writeCsv(rows) {
     const names = Object.keys(rows[0]);
-    const quote = (value) => `"${String(value ?? "").replaceAll('"', '""')}"`;
+    // A spreadsheet would compute a name of the user that begins like a formula. Numbers are kept.
+    const isFormula = (value) => typeof value === "string" && /^[=+\-@\t\r]/.test(value);
+    const text = (value) => `${isFormula(value) ? "'" : ""}${value ?? ""}`;
+    const quote = (value) => `"${text(value).replaceAll('"', '""')}"`;
     const lines = rows.map((row) => names.map((name) => quote(row[name])).join(","));
     return [names.join(","), ...lines, ""].join("\n");
   }

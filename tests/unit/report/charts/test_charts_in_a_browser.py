@@ -206,7 +206,8 @@ def test_table_behind_a_chart_opens_by_keyboard(opened: OpenPage, path: Path) ->
 def test_figure_without_csv_link_offers_the_rows_as_csv(browser: Browser, path: Path) -> None:
     text = re.sub(r' <a class="data" download="agreement.csv".*?</a>', "", path.read_text())
     large = path.with_name("large.html")
-    large.write_text(text, encoding="utf-8")
+    # A name that a spreadsheet would compute.
+    large.write_text(text.replace('"simple_cnn"', '"=1+1"'), encoding="utf-8")
     with open_page(browser, large) as opened:
         fold = opened.page.locator("#agreement details.numbers")
         fold.locator("summary").click()
@@ -215,6 +216,8 @@ def test_figure_without_csv_link_offers_the_rows_as_csv(browser: Browser, path: 
         frame = pd.read_csv(download.value.path())
         rows = block(path)["agreement"]["rows"]
         assert frame["normalised"].tolist() == [row["normalised"] for row in rows]
+        names = {"tiny_cnn": "tiny_cnn", "simple_cnn": "'=1+1"}
+        assert frame["model"].tolist() == [names[row["model"]] for row in rows]
         assert opened.logged == []
 
 
