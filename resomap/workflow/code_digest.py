@@ -4,6 +4,7 @@ import ast
 import hashlib
 import io
 import platform
+import re
 import tokenize
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -66,6 +67,8 @@ IGNORED_TOKENS = {
     tokenize.ENCODING,
     tokenize.ENDMARKER,
 }
+IMPORT = re.compile(r"^\d+ ((?:from|import) .+)$", re.MULTILINE)
+"""An import in the canonical source; of a file that ruff accepts it is a line of its own."""
 STATEMENT_BREAKS = (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
 LIBRARIES = ("torch", "torchvision", "captum", "numpy")
 OPTIONAL_LIBRARIES = ("timm",)
@@ -119,7 +122,9 @@ def _imported_files(path: Path) -> list[Path]:
 @cache  # most entry points reach the same files
 def _imported_names(source: str) -> frozenset[str]:
     names: list[str] = []
-    for node in ast.walk(ast.parse(source)):
+    # Every start of Snakemake reads all files: to parse their imports alone halves the time.
+    for statement in IMPORT.findall(canonical_source(source)):
+        node = ast.parse(statement).body[0]
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:

@@ -1,3 +1,4 @@
+import ast
 import io
 import sys
 import tokenize
@@ -9,6 +10,7 @@ import pytest
 
 from resomap.workflow.code_digest import (
     EXCLUDED_FROM_DIGEST,
+    IMPORT,
     PACKAGE,
     canonical_source,
     describe_environment,
@@ -150,6 +152,16 @@ def test_split_f_string_is_joined(monkeypatch):
 def test_every_name_and_operator_is_kept(path):
     source = path.read_text(encoding="utf-8")
     assert names_and_operators(canonical_source(source)) == names_and_operators(source)
+
+
+def test_imports_of_the_canonical_source_are_all():
+    for path in (*PACKAGE.rglob("*.py"), *(PACKAGE.parent / "workflow_scripts").glob("*.py")):
+        source = path.read_text(encoding="utf-8")
+        nodes = ast.walk(ast.parse(source))
+        found = [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+        statements = IMPORT.findall(canonical_source(source))
+        parsed = [ast.parse(statement).body[0] for statement in statements]
+        assert sorted(map(ast.unparse, parsed)) == sorted(map(ast.unparse, found)), path
 
 
 def names_and_operators(source: str) -> list[str]:
