@@ -19,8 +19,9 @@ $(READY): envs/requirements.lock pyproject.toml envs/setup.sh
 run: $(READY)
 	@$(BIN)/snakemake $(ARGS)
 
+# Three workers for two cores, since the tests of the cluster mostly wait.
 test: $(READY)
-	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not faults" $(TESTS) $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder -m "not faults" $(TESTS) $(ARGS)
 
 faults: $(READY)
 	@$(BIN)/python -m pytest -n 2 -m faults $(TESTS)

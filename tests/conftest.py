@@ -73,7 +73,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     gc.unfreeze()  # else bindings complain about objects that are left at the end
 
 
+LONGEST_FIRST = ("tests/cluster", "tests/workflow")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # A long module at the end would leave the other workers without work.
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST_FIRST))
     if not torch.cuda.is_available():
         for item in items:
             if item.get_closest_marker("gpu"):
