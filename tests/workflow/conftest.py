@@ -1,5 +1,6 @@
 """A checkout for every workflow test, so that its edits do not touch this one."""
 
+import fcntl
 import os
 import re
 import shutil
@@ -8,7 +9,9 @@ import sys
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import yaml
@@ -49,13 +52,8 @@ class Checkout:
         self, *arguments: str, overlay: dict | None = None, smoke: bool = True
     ) -> subprocess.CompletedProcess:
         """Run Snakemake with `arguments`, the smoke preset, and `overlay` on top."""
-        files = [SMOKE] if smoke else []
-        if overlay:
-            (self.path / "mine.yaml").write_text(yaml.safe_dump(overlay), encoding="utf-8")
-            files.append("mine.yaml")
         command = [str(Path(sys.executable).parent / "snakemake"), *arguments]
-        if files:
-            command += ["--configfile", *files]
+        command += self._configfiles(overlay, smoke=smoke)
         environment = {
             name: value for name, value in os.environ.items() if name != "PYTHONPATH"
         }
@@ -69,16 +67,50 @@ class Checkout:
             check=False,
         )
 
-    def planned_jobs(self, overlay: dict | None = None, target: str = "all") -> dict[str, int]:
-        """Return the jobs of each rule that a dry run would start, without the target itself."""
-        dry = self.snakemake("-n", target, "--quiet", "rules", overlay=overlay)
-        assert dry.returncode == 0, dry.stdout + dry.stderr
-        counts = dict(
-            re.findall(r"^(\w+)\s+(\d+)$", dry.stdout + dry.stderr, flags=re.MULTILINE)
-        )
+    def planned_jobs(
+        self, overlay: dict | None = None, target: str = "all", *, fork: bool = False
+    ) -> dict[str, int]:
+        """Return the jobs of each rule that a dry run would start, without the target itself.
+
+        With `fork`, by `dry_run`.
+        """
+        run = self.dry_run if fork else partial(self.snakemake, "-n")
+        dry = run(target, "--quiet", "rules", overlay=overlay)
+        output = dry.stdout + dry.stderr
+        assert dry.returncode == 0, output
+        counts = dict(re.findall(r"^(\w+)\s+(\d+)$", output, flags=re.MULTILINE))
         return {
             rule: int(count) for rule, count in counts.items() if rule not in (target, "total")
         }
+
+    def dry_run(
+        self, *arguments: str, overlay: dict | None = None
+    ) -> subprocess.CompletedProcess:
+        """Make a dry run in a fork of this process, which has Snakemake and the package loaded.
+
+        It takes a sixth of the time of a process of its own. Edits of the package in this
+        checkout need one.
+        """
+        # Here, as the campaign of faults imports this file.
+        from tests.faults.forked_jobs import run_forked, snakemake_main
+
+        _preload()
+        words = ["-n", *arguments, *self._configfiles(overlay, smoke=True)]
+
+        def call() -> None:
+            sys.argv = ["snakemake", *words]
+            snakemake_main(words)
+
+        code, output = run_forked(self.path, call, "dry_run.log")
+        return subprocess.CompletedProcess(words, code, output, "")
+
+    def _configfiles(self, overlay: dict | None, *, smoke: bool) -> list[str]:
+        """Write the overlay and return the option that names it and the smoke preset."""
+        files = [SMOKE] if smoke else []
+        if overlay:
+            (self.path / "mine.yaml").write_text(yaml.safe_dump(overlay), encoding="utf-8")
+            files.append("mine.yaml")
+        return ["--configfile", *files] if files else []
 
     def status(self) -> str:
         """Return what `resomap status` prints."""
@@ -103,6 +135,15 @@ class Checkout:
         """Add lines at the end of `file`."""
         path = self.path / file
         path.write_text(f"{path.read_text(encoding='utf-8')}\n{text}\n", encoding="utf-8")
+
+
+@cache
+def _preload() -> None:
+    from tests.faults.forked_jobs import preload
+    from tests.faults.sweep import new_sweep
+
+    with TemporaryDirectory() as folder:
+        preload(new_sweep(Path(folder) / "resomap"))
 
 
 def copy_repository(target: Path) -> Checkout:
@@ -133,11 +174,26 @@ def copy_to() -> Callable[[Path], Checkout]:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """A checkout with the results of the smoke sweep, which tests must not change."""
-    checkout = copy_repository(tmp_path_factory.mktemp("finished") / "resomap")
-    run = checkout.snakemake()
+    """A checkout with the results of the smoke sweep, which tests must not change.
+
+    The sweep runs once for all workers of pytest; each has a copy.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with (shared / "finished.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "finished").exists():
+            _run_smoke_sweep(shared / "unfinished").rename(shared / "finished")
+    path = tmp_path_factory.mktemp("finished") / "resomap"
+    shutil.copytree(shared / "finished", path, copy_function=shutil.copy2)
+    return Checkout(path)
+
+
+def _run_smoke_sweep(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)  # of a worker whose sweep failed
+    run = copy_repository(folder).snakemake()
     assert run.returncode == 0, run.stdout + run.stderr
-    return checkout
+    return folder
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -31,6 +31,7 @@ from workflow_scripts import aggregate
 RUN = "custom/tiny_cnn/r24/seed0"
 OTHER_RUN = "custom/tiny_cnn/r16/seed0"
 Damage = Callable[[Path, Path], None]
+Reader = Callable[[Checkout], None]
 
 
 def empty(path: Path, _: Path) -> None:
@@ -92,7 +93,7 @@ def read_page(_: Checkout) -> None:
     browser_section(Path("results/figures"))
 
 
-READERS = (make_tables, read_store, read_all_maps, read_weights, read_page)
+READERS: tuple[Reader, ...] = (make_tables, read_store, read_all_maps, read_weights, read_page)
 NOT_READ = ("summary", "summary_text", "report", "headline")
 """Files for people, which no other job reads."""
 KINDS = [
@@ -142,26 +143,38 @@ def other_file(path: Path) -> Path:
     )
 
 
-@pytest.mark.parametrize("damage", [empty, truncate, flip_bit, take_other])
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_damaged_file_is_an_error_that_names_it(sweep, kind, damage: Damage):
-    path = Path(kind.path.format(**FIELDS, resolution="24"))
+def errors_after(
+    path: Path, damage: Damage, readers: Sequence[Reader], sweep: Checkout
+) -> dict[Reader, str]:
+    """Return what readers of a damaged file raise; the file is restored afterwards."""
+    forget_reads()
     content, times = path.read_bytes(), path.stat()
-    named = []
+    errors = {}
     try:
         damage(path, other_file(path))
         assert path.read_bytes() != content
         # Also where the time of the last change is set back.
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-        for read in READERS:
+        for read in readers:
             try:
                 read(sweep)
             except DataError as error:
-                named.append(str(error))
+                errors[read] = str(error)
     finally:
         path.write_bytes(content)
-    assert named, f"{path}: no reader complained"
-    assert set(named) == {f"{path} is damaged: delete it and run again"}
+    return errors
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_damaged_file_is_an_error_that_names_it(sweep, kind):
+    path = Path(kind.path.format(**FIELDS, resolution="24"))
+    message = f"{path} is damaged: delete it and run again"
+    errors = errors_after(path, take_other, READERS, sweep)
+    assert errors, f"{path}: no reader complained"
+    assert set(errors.values()) == {message}
+    # The readers that did not complain do not read the file.
+    for damage in (empty, truncate, flip_bit):
+        assert errors_after(path, damage, list(errors), sweep) == errors, damage.__name__
 
 
 def test_undamaged_files_are_read(sweep):
@@ -206,7 +219,7 @@ def test_damaged_receipt_is_an_error_that_names_it(sweep, damage: Damage):
 def test_damaged_metrics_count_as_missing(finished_copy, content):
     path = finished_copy.path / f"results/runs/{RUN}/metrics.json"
     path.write_text(content)
-    dry = finished_copy.snakemake("-n", "--quiet", "rules")
+    dry = finished_copy.dry_run("--quiet", "rules")
     text = dry.stdout + dry.stderr
     assert dry.returncode == 0, text
     assert f"warning: results/runs/{RUN}/metrics.json is damaged" in text

@@ -42,8 +42,8 @@ def test_table_survives_a_limit_that_fails_the_target(checkout, max_flips):
 
 
 def test_exports_are_compared_held_to_the_limit_and_no_part_of_a_sweep(finished):
-    assert finished.planned_jobs() == {}
-    planned = finished.planned_jobs(deploying(0.0), target="deploy")
+    assert finished.planned_jobs(fork=True) == {}
+    planned = finished.planned_jobs(deploying(0.0), target="deploy", fork=True)
     assert planned == {
         "export_run": 2,
         "compare_exports": 1,
@@ -51,7 +51,7 @@ def test_exports_are_compared_held_to_the_limit_and_no_part_of_a_sweep(finished)
         "tabulate_preprocessing": 1,
         "check_preprocessing": 1,
     }
-    assert finished.planned_jobs(deploying(0.0)) == {}
+    assert finished.planned_jobs(deploying(0.0), fork=True) == {}
 
 
 def copy_checkout(checkout, folder):

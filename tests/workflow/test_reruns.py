@@ -73,7 +73,7 @@ CODE_EDITS = {
 
 
 def test_finished_sweep_has_nothing_to_do(finished_copy):
-    assert finished_copy.planned_jobs() == {}
+    assert finished_copy.planned_jobs(fork=True) == {}
     again = finished_copy.snakemake()
     assert again.returncode == 0
     assert "Nothing to be done" in again.stdout + again.stderr
@@ -81,7 +81,7 @@ def test_finished_sweep_has_nothing_to_do(finished_copy):
 
 @pytest.mark.parametrize(("overlay", "expected"), CONFIG_EDITS.values(), ids=CONFIG_EDITS)
 def test_config_edit_reruns_exactly(finished_copy, overlay, expected):
-    assert finished_copy.planned_jobs(overlay) == expected
+    assert finished_copy.planned_jobs(overlay, fork=True) == expected
 
 
 @pytest.mark.parametrize(("file", "text", "expected"), CODE_EDITS.values(), ids=CODE_EDITS)
@@ -93,15 +93,15 @@ def test_code_edit_reruns_exactly(finished_copy, file, text, expected):
 def test_deleted_image_arrays_retrain_nothing(finished_copy):
     shutil.rmtree(finished_copy.path / "results/data/r24")
     (finished_copy.path / "results/data/native.npy").unlink()
-    assert finished_copy.planned_jobs() == {}
+    assert finished_copy.planned_jobs(fork=True) == {}
 
 
 def test_touched_manifest_reruns_nothing(finished_copy):
     os.utime(finished_copy.path / "results/data/manifest.json")
-    assert finished_copy.planned_jobs() == {}
+    assert finished_copy.planned_jobs(fork=True) == {}
 
 
 def test_deleted_result_reruns_its_job_only(finished_copy):
     run = "results/runs/custom/tiny_cnn/r24/seed0"
     (finished_copy.path / run / "evaluation.csv").unlink()
-    assert finished_copy.planned_jobs(target="evaluate") == {"evaluate_run": 1}
+    assert finished_copy.planned_jobs(target="evaluate", fork=True) == {"evaluate_run": 1}

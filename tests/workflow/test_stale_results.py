@@ -110,7 +110,7 @@ def test_weakened_trigger_with_stale_results_is_an_error_that_names_it(finished_
     assert "belong to another configuration" in text
     assert "`--rerun-triggers mtime`" in text
     # Without the flag the same command makes them again.
-    assert finished_copy.planned_jobs(RATE)["train_run"] == 2
+    assert finished_copy.planned_jobs(RATE, fork=True)["train_run"] == 2
 
 
 def test_touch_keeps_results_after_a_change_of_code_only(finished_copy):
@@ -128,11 +128,11 @@ def test_touch_keeps_results_after_a_change_of_code_only(finished_copy):
 def test_deleted_receipt_reruns_its_job(finished_copy):
     receipts = finished_copy.path / "results/receipts"
     (receipts / "evaluate/custom/tiny_cnn/r24/seed0.json").unlink()
-    jobs = finished_copy.planned_jobs()
+    jobs = finished_copy.planned_jobs(fork=True)
     assert (jobs.get("evaluate_run"), jobs.get("train_run")) == (1, None)
 
 
 def test_moved_directory_has_nothing_to_do(finished_copy, tmp_path):
     moved = tmp_path / "elsewhere"
     finished_copy.path.rename(moved)
-    assert Checkout(Path(moved)).planned_jobs() == {}
+    assert Checkout(Path(moved)).planned_jobs(fork=True) == {}

@@ -27,12 +27,12 @@ def test_file_target_runs_only_what_it_needs(checkout):
     "target", ["train", "evaluate", "profile", "explain", "tables", "figures", "report"]
 )
 def test_named_target_is_complete_after_a_sweep(finished, target):
-    dry = finished.snakemake("-n", target)
+    dry = finished.dry_run(target)
     assert "Nothing to be done" in dry.stdout + dry.stderr, dry.stdout + dry.stderr
 
 
 def test_cores_and_gpus_are_accepted(finished):
-    dry = finished.snakemake("-n", "--cores", "4", "--resources", "gpu=1")
+    dry = finished.dry_run("--cores", "4", "--resources", "gpu=1")
     assert dry.returncode == 0
     assert "Nothing to be done" in dry.stdout + dry.stderr
 
@@ -89,7 +89,7 @@ def test_snakemake_report_has_the_figures(finished):
     ],
 )
 def test_wrong_config_stops_before_any_job(checkout, overlay, message):
-    run = checkout.snakemake("-n", overlay=overlay)
+    run = checkout.dry_run(overlay=overlay)
     output = (run.stdout + run.stderr).splitlines()
     of_snakemake = ("Config file", "Using workflow", "  File", "ConfigError in")
     ours = [line for line in output if not line.startswith(of_snakemake)]

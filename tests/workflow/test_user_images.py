@@ -98,7 +98,7 @@ def test_other_files_in_the_folder_rerun_nothing(digits_copy):
 def test_unusable_folder_stops_the_dry_run(checkout, tmp_path, classes, message):
     if classes:
         write_classes(tmp_path / "images", classes)
-    dry = checkout.snakemake("-n", overlay=folder_overlay(tmp_path / "images"))
+    dry = checkout.dry_run(overlay=folder_overlay(tmp_path / "images"))
     assert dry.returncode != 0
     assert message in dry.stdout + dry.stderr
     assert "Traceback" not in dry.stdout + dry.stderr
