@@ -1,23 +1,29 @@
 """The smoke sweep through a real SLURM: the tables of a local sweep, and a GPU for each job."""
 
 import re
+import subprocess
+from collections.abc import Iterator
 
 import pytest
 
 from tests.cluster.conftest import Sweep
 
-OVERLAY = {"sweep": {"seeds": [0, 1]}}
+# Two trainings, so that two GPUs have a job each.
+OVERLAY = {"sweep": {"resolutions": [16, 24], "seeds": [0]}}
 
 
 @pytest.fixture(scope="module")
-def local(slurm, tmp_path_factory) -> Sweep:
+def local(slurm, tmp_path_factory) -> Iterator[tuple[Sweep, subprocess.Popen]]:
+    """A local sweep that runs beside that on the cluster."""
     sweep = Sweep(tmp_path_factory.mktemp("local"), slurm).write(OVERLAY)
-    sweep.run(local=True)
-    return sweep
+    snakemake = sweep.start(local=True)
+    yield sweep, snakemake
+    snakemake.terminate()  # where a test failed before its end
+    snakemake.wait()
 
 
 @pytest.fixture(scope="module")
-def submitted(slurm, tmp_path_factory) -> tuple[Sweep, str]:
+def submitted(slurm, local, tmp_path_factory) -> tuple[Sweep, str]:
     """A planned sweep on the cluster, and the log of Snakemake."""
     sweep = Sweep(tmp_path_factory.mktemp("cluster"), slurm).write(OVERLAY).plan()
     sweep.run()
@@ -25,7 +31,9 @@ def submitted(slurm, tmp_path_factory) -> tuple[Sweep, str]:
 
 
 def test_cluster_sweep_has_the_tables_of_a_local_one(local, submitted):
-    assert submitted[0].results() == local.results()
+    sweep, snakemake = local
+    sweep.finish(snakemake)
+    assert submitted[0].results() == sweep.results()
 
 
 def test_jobs_side_by_side_have_different_gpus(submitted):
@@ -51,12 +59,12 @@ def test_jobs_side_by_side_have_different_gpus(submitted):
 def test_short_jobs_share_an_allocation(submitted):
     sweep, log = submitted
     assert log.count("Group job small") == 1
-    assert log.count("Finished jobid") == 26
-    assert log.count("submitted with SLURM jobid") == 14
+    assert log.count("Finished jobid") == 20
+    assert log.count("submitted with SLURM jobid") == 12
     (number,) = re.findall(r"group_small\S*/(\d+)\.log", log)
     group = sweep.slurm.ended()[number]
-    # Eight jobs one after another, of six minutes or more each, on one core.
-    assert int(group["TimeLimit"]) >= 8 * 6
+    # Four jobs one after another, of six minutes or more each, on one core.
+    assert int(group["TimeLimit"]) >= 4 * 6
     assert group["Tres"].startswith("cpu=1,")
 
 
