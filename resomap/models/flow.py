@@ -2,14 +2,14 @@
 
 import copy
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from resomap.models.maps import MapLayout, ModuleOutput, find_layouts
 
@@ -42,7 +42,8 @@ def trace(
 
     Shapes only: the pass runs on a copy on the meta device, and `model` is unchanged.
     """
-    return trace_shapes(meta_copy(model), resolution, batch_size, training=training)
+    shapes = _without_decompositions(meta_copy(model))
+    return trace_shapes(shapes, resolution, batch_size, training=training)
 
 
 def trace_shapes(
@@ -80,9 +81,51 @@ def meta_copy(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model, {id(tensor): tensor.to("meta") for tensor in tensors})
 
 
+def _without_decompositions(shapes: nn.Module) -> nn.Module:
+    """Make common modules of a network on the meta device return a tensor of their shape alone.
+
+    torch decomposes these modules there, and imports its compiler for the first of them, which
+    takes two to three CPU seconds of a process. Returns the network.
+    """
+    for module in shapes.modules():
+        # Not of a subclass, whose forward pass may be another.
+        shape_only = SHAPES.get(type(module))
+        if shape_only is not None:
+            module.forward = partial(shape_only, module)  # type: ignore[method-assign]
+    return shapes
+
+
+def _keep_shape(module: Any, features: Tensor) -> Tensor:
+    # Blocks are found by which tensors modules pass on, so a tensor is new where it is new.
+    return features if getattr(module, "inplace", False) else torch.empty_like(features)
+
+
+def _pool(module: Any, features: Tensor) -> Tensor:
+    size = module.output_size
+    sides = size if isinstance(size, tuple) else (size, size)
+    kept = zip(sides, features.shape[-2:], strict=True)
+    return features.new_empty(
+        (*features.shape[:-2], *(given if side is None else side for side, given in kept))
+    )
+
+
+def _project(module: Any, features: Tensor) -> Tensor:
+    # A network that takes one size only is recognised by its error for any other.
+    if features.shape[-1] != module.in_features:
+        raise ValueError(f"expected {module.in_features} features, found {features.shape[-1]}")
+    return features.new_empty((*features.shape[:-1], module.out_features))
+
+
+SHAPES: dict[type[nn.Module], Callable[[Any, Tensor], Tensor]] = {
+    **dict.fromkeys((nn.BatchNorm2d, nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish), _keep_shape),
+    nn.AdaptiveAvgPool2d: _pool,
+    nn.Linear: _project,
+}
+
+
 def trace_structure(model: nn.Module, resolution: int) -> list[Call]:
     """Return the calls at STRUCTURE_SIDE, or at `resolution` where the network refuses that."""
-    shapes = meta_copy(model)
+    shapes = _without_decompositions(meta_copy(model))
     # Networks that take one size only refuse every other, in errors of any type.
     with suppress(Exception):
         return trace_shapes(shapes, STRUCTURE_SIDE)

@@ -9,7 +9,7 @@ from torch import nn
 from resomap.config.architecture import Architecture
 from resomap.models.inspect import find_layer, token_layouts
 from resomap.models.maps import MapLayout
-from resomap.models.registry import padded_side
+from resomap.models.registry import is_bound_to_size, padded_side
 from resomap.models.shapes import build_shapes
 
 
@@ -42,7 +42,9 @@ def find_read_layers(
         return ReadLayers()
     rule = find_layer(model, resolution, layer)[0]
     # Chosen at the smallest resolution of the sweep, so that every run reads the same block.
-    smallest = build_shapes(architecture, smallest_resolution)
+    smallest = model
+    if is_bound_to_size(architecture):
+        smallest = build_shapes(architecture, smallest_resolution)
     fixed = find_layer(smallest, smallest_resolution, layer)[0]
     share = resolution / padded_side(architecture, resolution)
     return ReadLayers(rule, fixed, token_layouts(model, resolution, (rule, fixed)), share)

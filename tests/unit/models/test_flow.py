@@ -1,5 +1,9 @@
 """Blocks and Grad-CAM layers of networks whose modules have other names than the shipped ones."""
 
+import subprocess
+import sys
+from textwrap import dedent
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -125,3 +129,38 @@ def test_trace_returns_calls_in_the_order_of_the_pass():
         8,
         None,
     ]
+
+
+def test_trace_has_the_shapes_of_a_pass():
+    model = nn.Sequential(
+        *(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(inplace=True), nn.Hardswish()),
+        *(nn.AdaptiveAvgPool2d((None, 2)), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+        *(nn.Linear(6, 4), nn.SiLU()),
+    ).eval()
+    expected, features = [], torch.zeros(2, 3, 11, 11)
+    for layer in model:
+        features = layer(features)
+        expected.append(features.shape)
+    calls = trace(model, 11, batch_size=2)
+    assert [call.output.shape for call in calls[:-1]] == expected
+    assert calls[1].output is calls[2].output
+
+
+def test_trace_raises_for_a_size_that_a_linear_layer_refuses():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 4))
+    assert trace(model, 8)[-1].output.shape == (1, 4)
+    with pytest.raises(ValueError, match="192"):
+        trace(model, 9)
+
+
+def test_tracing_a_custom_network_does_not_import_the_compiler():
+    script = """
+        import sys
+        from resomap.models.custom import SimpleCNN
+        from resomap.models.inspect import find_layer, top_modules
+        model = SimpleCNN(4, channels=[8, 16])
+        find_layer(model, 16, "auto")
+        top_modules(model, 16)
+        sys.exit("torch._dynamo" in sys.modules)
+    """
+    subprocess.run([sys.executable, "-c", dedent(script)], check=True, timeout=120)
