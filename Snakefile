@@ -47,6 +47,7 @@ onstart:
     start = lifecycle.start_message(CONFIG, minutes, cores)
     warnings = recipe_checks.recipe_warnings(CONFIG)
     print(start, *warnings, *notes, sep="\n", flush=True)
+    lifecycle.start_job_server(workflow)
     if not IS_MODULE:  # else what is printed is the business of the caller
         progress.show_progress(CONFIG, workflow)
 

@@ -11,12 +11,14 @@ from typing import Any, get_args
 
 from resomap.config.types import Section
 from resomap.errors import ResoMapError, Stopped
+from resomap.system import quick_exit
 from resomap.system.interrupts import STOPPED
 from resomap.system.os_errors import describe_system_error
 from resomap.workflow.jobs import Job
 from resomap.workflow.receipts import writing_receipt
 
 
+@quick_exit.ending_quickly()
 def run_entry_point(main: Callable[..., None]) -> None:
     """Call `main` with its arguments from the command line, and print errors without a traceback.
 

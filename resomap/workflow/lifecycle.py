@@ -18,6 +18,7 @@ import yaml
 from resomap.config.load import build_config, read_yaml
 from resomap.config.schema import Config
 from resomap.errors import ConfigError
+from resomap.system import job_server
 from resomap.system.files import TEMPORARY_NAME, write_text
 from resomap.system.locks import try_lock
 from resomap.system.workflow_files import PACKAGE, import_folder
@@ -43,6 +44,16 @@ def use_this_interpreter(own_environment: bool = False) -> None:
     folder = import_folder(own_environment)
     if folder is not None:
         _put_first("PYTHONPATH", str(folder))
+
+
+def start_job_server(workflow: Any) -> None:
+    """Start a server that runs jobs without importing PyTorch each time, where jobs run here.
+
+    Not on a cluster, nor where jobs run in an environment of conda or in a container.
+    """
+    runs_elsewhere = workflow.non_local_exec or workflow.remote_exec
+    if not runs_elsewhere and not workflow.deployment_settings.deployment_method:
+        job_server.start_job_server()
 
 
 def _check_no_other_code(directory: Path) -> None:
