@@ -53,7 +53,8 @@ def start_job_server(workflow: Any) -> None:
     """
     runs_elsewhere = workflow.non_local_exec or workflow.remote_exec
     if not runs_elsewhere and not workflow.deployment_settings.deployment_method:
-        job_server.start_job_server()
+        with suppress(OSError):  # without it, jobs import PyTorch themselves
+            job_server.start_job_server()
 
 
 def _check_no_other_code(directory: Path) -> None:
