@@ -109,24 +109,33 @@ def cell_costs(count: int = 15) -> np.ndarray:
 
 
 def make_candidates(
-    val: np.ndarray, test: np.ndarray, latencies: Sequence[Latency] | None = None
+    val: Sequence[np.ndarray],
+    test: Sequence[np.ndarray],
+    latencies: Sequence[Latency] | None = None,
 ) -> list[Candidate]:
-    """Build candidates from correctness (K, seeds, N) on both splits."""
-    count, seeds, _ = val.shape
+    """Build candidates from correctness on both splits, (seeds, N) for each of the K cells."""
     if latencies is None:
-        latencies = [Latency(cost, cost, True) for cost in cell_costs(count)]
+        latencies = [Latency(cost, cost, True) for cost in cell_costs(len(val))]
     candidates = []
-    for number in range(count):
-        model, position = divmod(number, len(RESOLUTIONS))
-        cell = Cell("simulated", f"model{model}", RESOLUTIONS[position])
+    for number, cell in enumerate(grid_cells(len(val))):
         both = [
             Predictions(
-                cell, tuple(range(seeds)), _labels(values), {cell.resolution: values}, values
+                cell,
+                tuple(range(len(values))),
+                _labels(values),
+                {cell.resolution: values},
+                values,
             )
             for values in (val[number], test[number])
         ]
         candidates.append(Candidate(*both, latencies[number]))
     return candidates
+
+
+def grid_cells(count: int = 15) -> list[Cell]:
+    """Return the cells of simulated models at every resolution."""
+    places = (divmod(number, len(RESOLUTIONS)) for number in range(count))
+    return [Cell("simulated", f"model{model}", RESOLUTIONS[place]) for model, place in places]
 
 
 def _labels(values: np.ndarray) -> np.ndarray:

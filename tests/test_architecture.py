@@ -88,9 +88,10 @@ MAY_IMPORT = {
     "suggest": CORE
     | {"workflow", "plan", "check", "analysis", "report", "data", "models.published"}
     | {"models.shapes", "training.finetune", "training.initial_weights"},
+    "rounds": CORE | {"workflow", "analysis", "report", "status"},
     "commands": CORE
     | {"workflow", "plan", "status", "check", "analysis", "report", "network_card", "suggest"}
-    | {"shipping", "data", "training", "deploy"},
+    | {"rounds", "shipping", "data", "training", "deploy"},
     "cli": {"commands", "errors"},
     "cli_page": {"cli", "system"},
     "workflow_scripts": CORE

@@ -26,7 +26,8 @@ from resomap.analysis.decision.answer_tables import AnswerTables, answer_tables
 from resomap.analysis.decision.candidate_table import candidate_rows
 from resomap.analysis.decision.candidates import list_candidates
 from resomap.analysis.decision.choice import ChoiceRecord, choose
-from resomap.analysis.decision.inputs import cell_evidence, read_splits
+from resomap.analysis.decision.inputs import cell_evidence, count_progress, read_splits
+from resomap.analysis.decision.looks import read_looks
 from resomap.analysis.decision.ways import main_latencies, ways_to_run
 from resomap.analysis.evidence_tables import (
     agreement_rows,
@@ -172,7 +173,9 @@ def write_tables(
     }
     known = cell_evidence(cells, seeds, run_folders, alarms)
     candidates = list_candidates(val, test, ways, known)
-    choice = choose(candidates, report, manifest["classes"], accuracies)
+    progress = count_progress(cells, seeds, run_folders, known)
+    looks = read_looks(runs.parent, progress.finished + progress.failed)
+    choice = choose(candidates, report, manifest["classes"], accuracies, looks=looks)
     tables["candidates"] = candidate_rows(candidates, choice, accuracies)
     for name, rows in tables.items():
         files.write_rows(folder / f"{name}.csv", list(rows), table_columns(name))

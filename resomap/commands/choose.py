@@ -182,6 +182,7 @@ def choose(
         device=device,
         exports=sweep.exports,
         selection=select(sweep.candidates, models or (), variants or (), modes or ()),
+        looks=sweep.looks,
     )
     if as_json:
         typer.echo(json.dumps(describe_choice(record), indent=1))

@@ -26,6 +26,7 @@ from resomap.report.protocol import protocol, provenance
 from resomap.report.scripts import read_scripts
 from resomap.report.tables import cell_table, variant_table
 from resomap.report.text import data, limits
+from resomap.report.text.page.rounds import round_rows, rounds_sentences
 
 
 def build_page(
@@ -54,6 +55,7 @@ def build_page(
         "choice": tables.choice,
         **first_screen_page(tables, facts),
         "trade_off": trade_off,
+        "rounds": rounds_section(tables),
         "missing": [limits.missing_sentence(finding) for finding in missing],
         "rules": report,
         "findings": finding_lines(tables, facts, names),
@@ -89,6 +91,15 @@ def build_page(
         },
     }
     return markup.render("index.html.j2", page)
+
+
+def rounds_section(tables: Tables) -> dict[str, object]:
+    """Return what the page shows of the rounds; empty where the grid was planned at once."""
+    record = tables.choice["rounds"]
+    if not record:
+        return {}
+    sentences = rounds_sentences(tables.choice, len(tables.runs))
+    return {"sentences": list(sentences), "rows": round_rows(record)}
 
 
 def page_limits(tables: Tables, facts: Facts) -> list[str]:

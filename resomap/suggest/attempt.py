@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import subprocess
 import sys
 import webbrowser
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -24,12 +23,11 @@ from resomap.suggest.written import (
     write_sweep,
 )
 from resomap.suggest.yaml_file import refuse_overwriting
-from resomap.system.workflow_files import snakefile, snakemake_command
+from resomap.system.snakemake_call import call_snakemake
 from resomap.text import format_duration
 from resomap.workflow.lifecycle import REPORT, read_run_config
 
 Show = Callable[[Iterable[str]], None]
-INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ def run_attempt(attempt: Attempt, show: Show, *, open_report: bool) -> int:
     began = monotonic()
     prepare(attempt, show)
     prepared = monotonic()
-    code = run_sweep(attempt.output)
+    code = call_snakemake(["--cores", "all", "--configfile", str(attempt.output)])
     if code:
         show([f"The sweep did not finish. The same command continues it: {attempt.command}"])
         return code
@@ -71,18 +69,6 @@ def prepare(attempt: Attempt, show: Show) -> None:
     # The sweep reads the plan: its start and its progress name the time that is left.
     plan_sweep(written.suggestion.config, None, None, None, log)
     show(result_lines(written, attempt.output))
-
-
-def run_sweep(output: Path) -> int:
-    """Run the packaged workflow in this directory with every core; return its exit code."""
-    command = [*snakemake_command(), "--snakefile", str(snakefile()), "--cores", "all"]
-    with subprocess.Popen([*command, "--configfile", str(output)]) as process:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            # Ctrl-C reaches Snakemake as well, which saves the state of running trainings.
-            process.wait()
-            return INTERRUPTED
 
 
 def outcome_lines(attempt: Attempt, prepared: float, swept: float) -> Iterator[str]:
@@ -112,6 +98,7 @@ def decide(config: Config) -> tuple[dict[str, Any], Any]:
         sweep.classes,
         sweep.accuracies,
         exports=sweep.exports,
+        looks=sweep.looks,
     )
     return record, sweep.progress
 

@@ -99,6 +99,13 @@ def check_config_files(command: Sequence[str]) -> None:
         sys.exit(f"error: {error}")
 
 
+def config_files(arguments: Sequence[str]) -> list[Path]:
+    """Return the files that `--configfile` names among the arguments of Snakemake."""
+    groups, _ = _take_config_files(arguments)
+    files, _ = _split_words(groups)
+    return list(map(Path, files))
+
+
 def put_config_files_first(arguments: Sequence[str], options: Sequence[str]) -> list[str]:
     """Return the arguments of Snakemake with `options` and one `--configfile` before the others.
 
@@ -106,14 +113,20 @@ def put_config_files_first(arguments: Sequence[str], options: Sequence[str]) -> 
     Here it may be repeated, as in the other commands, and a target may follow its file.
     """
     groups, others = _take_config_files(arguments)
+    files, targets = _split_words(groups)
+    named = ["--configfile", *files] if groups else []
+    # An option with one value ends the list of files.
+    return [*named, *options, *targets, *others]
+
+
+def _split_words(groups: Iterable[Sequence[str]]) -> tuple[list[str], list[str]]:
+    """Return the files and the targets among the words after each `--configfile`."""
     files, targets = list[str](), list[str]()
     for words in groups:
         files += words[:1]
         for word in words[1:]:
             (files if Path(word).suffix in CONFIG_SUFFIXES else targets).append(word)
-    named = ["--configfile", *files] if groups else []
-    # An option with one value ends the list of files.
-    return [*named, *options, *targets, *others]
+    return files, targets
 
 
 def _take_config_files(command: Sequence[str]) -> tuple[list[list[str]], list[str]]:

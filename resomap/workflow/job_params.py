@@ -10,6 +10,7 @@ from resomap.config.deploy import DEPLOY_KEY
 from resomap.config.schema import Config
 from resomap.config.sweep_checks import find_architecture
 from resomap.errors import ConfigError, DataError
+from resomap.system.files import file_sha256
 from resomap.system.gpus import largest_memory_mib
 from resomap.system.workflow_files import PACKAGE
 from resomap.workflow import jobs, targets
@@ -189,6 +190,9 @@ def _field_value(
             return int(wildcards[field])
         case "recipes":
             return _recipes(config)
+        case "rounds":
+            path = file_in(results, "rounds")
+            return file_sha256(path) if path.exists() else ""
         case "tables":
             return str(digest_job(build_job(config, jobs.Aggregate)))
         case "figures":

@@ -266,6 +266,8 @@ class Aggregate(SweepJob):
 
     explain: bool
     report: Report
+    rounds: str
+    """Digest of rounds.json, whose looks share the error; blank without rounds."""
 
 
 class Plot(Job):

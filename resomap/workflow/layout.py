@@ -101,6 +101,7 @@ ARTIFACTS = (
     Artifact("run_config", "results/run_config.yaml", "snakemake", "merged configuration"),
     Artifact("checked_networks", "results/checked_networks.json", "snakemake", "its networks"),
     Artifact("plan", "results/plan.json", "resomap plan", "estimated time, memory and cost"),
+    Artifact("rounds", "results/rounds.json", "resomap run --until-settled", "its rounds"),
     Artifact("check", "results/check.html", "resomap check", "findings about the images"),
     Artifact("identity", "results/data/identity.txt", "identify", "digest of data and code"),
     Artifact("manifest", "results/data/manifest.json", "prepare", "contents of the store"),

@@ -195,7 +195,7 @@ class Simulation:
         """Return the errors of the differences of a cell (draws,) in future sweeps."""
         contrasts = self.ranking.test if test else self.ranking.val
         factor = future.images_factor if test else 1.0
-        images, total = _future_image_variance(contrasts, future.seeds, factor)
+        images, total = future_image_variance(contrasts, future.seeds, factor)
         images, total, alone = images[cell], total[cell], contrasts.of_seeds.alone[cell]
         true = self.draws.seed_variance
         true = true + true[np.arange(len(cell)), cell][:, None]
@@ -227,7 +227,7 @@ def _future_estimate(
     return np.maximum(true + kept * (estimated - true), 0.0)
 
 
-def _future_image_variance(
+def future_image_variance(
     contrasts: Contrasts, seeds: int, factor: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return what images add to the variance of future differences, and the seeds (K, K)."""

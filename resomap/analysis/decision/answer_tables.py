@@ -60,6 +60,7 @@ def answer_tables(
         "cost_budgets": [{"key": key, **asdict(cost)} for key, cost in COST_BUDGETS.items()],
         "baseline": choice["baseline"],
         "needed": choice["needed"],
+        "error_share": choice["error_share"],
         "images": _count_images(networks),
         "networks": [_network(one, check, accuracies) for one in networks],
         "candidates": [

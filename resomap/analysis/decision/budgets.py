@@ -6,7 +6,8 @@ Model size and MACs are counted without error.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,12 +78,16 @@ def apply_budgets(
     rules: Report,
     classes: Sequence[str] = (),
     selection: Selection = EVERY_CANDIDATE,
+    error: float | None = None,
 ) -> tuple[list[Candidate], Exclusions]:
     """Split the candidates into those that keep the budgets and records of the others.
 
     Those outside of the `selection` count as measured, so that bounds are the same for any of it.
+    `error` is the level of each bound, by default the share of each of them.
     """
     check = prepare_checks(candidates, rules, classes, selection)
+    if error is not None:
+        check = replace(check, error=error)
     allowed, excluded = [], []
     for candidate in candidates:
         reason = next(_reasons(candidate, check), None)
@@ -91,6 +96,15 @@ def apply_budgets(
         else:
             excluded.append({**candidate.identity, "reason": reason})
     return allowed, excluded
+
+
+def cost_reasons(candidates: Sequence[Candidate], rules: Report) -> list[str | None]:
+    """Return why each candidate exceeds a budget on costs, None where it keeps them.
+
+    Only costs are read, so that networks which are not trained yet can be judged.
+    """
+    check = BudgetCheck(rules, shared_error(candidates, rules.confidence), (), None)
+    return [next(chain(_latency(one, check), _costs(one, check)), None) for one in candidates]
 
 
 def shared_error(candidates: Sequence[Candidate], confidence: float) -> float:

@@ -21,6 +21,7 @@ from resomap.analysis.decision.candidates import Candidate, cheapest_ways
 from resomap.analysis.decision.comparison import Comparison, Ranking, rank_candidates
 from resomap.analysis.decision.confounds import confound_records
 from resomap.analysis.decision.control import control_record
+from resomap.analysis.decision.looks import ONE_LOOK, Looks
 from resomap.analysis.decision.neighbours import neighbour_records
 from resomap.analysis.decision.selection import EVERY_CANDIDATE, Selection
 from resomap.analysis.predictions import Cell, Predictions
@@ -41,6 +42,7 @@ def choose(
     device: str | None = None,
     exports: Sequence[Mapping[str, Any]] = (),
     selection: Selection = EVERY_CANDIDATE,
+    looks: Looks = ONE_LOOK,
 ) -> ChoiceRecord:
     """Choose among the candidates within the budgets; returns plain values for choice.json.
 
@@ -55,7 +57,8 @@ def choose(
     `accuracies` are those of the sweep, computed from the candidates when not given. `device` is
     the name of the one that costs were measured on, if it is not that of the profiles, and
     `exports` says what the exported networks are worth; both are only recorded. Candidates outside
-    of the `selection` are excluded as by a budget.
+    of the `selection` are excluded as by a budget. `looks` says which part of the error the tests
+    may spend, and what the sweep ran in rounds.
     """
     # In one order, whichever they come in: simulations and sums depend on it.
     candidates = sorted(candidates, key=lambda candidate: candidate.order)
@@ -70,6 +73,7 @@ def choose(
         "rules": rules.model_dump(mode="json"),
         "selection": {name: list(names) for name, names in asdict(selection).items()},
         "device": device,
+        **looks.record,
         "exports": list(exports),
         "unmeasured": _unmeasured(candidates),
         "excluded": excluded,
@@ -79,7 +83,9 @@ def choose(
     # Of cells that learned nothing, none is worth more than another.
     if baseline is None or not baseline["allowed_above"]:
         return record | _no_choice(candidates, baseline, accuracies)
-    ranking = rank_candidates(allowed, rules.margin, rules.confidence, rules.accept_confounds)
+    ranking = rank_candidates(
+        allowed, rules.margin, rules.confidence, rules.accept_confounds, looks.error_share
+    )
     comparisons = ranking.comparisons()
     record["provisional"] += _disturbed_rivals(ranking, comparisons)
     record["control"] = control_record(candidates, rules.confidence)
@@ -94,7 +100,7 @@ def _decision(
 ) -> ChoiceRecord:
     """Return the fields of the record that follow from the comparisons."""
     rules, excluded = record["rules"], record["excluded"]
-    status = _status(ranking, comparisons)
+    status = answer_status(ranking, comparisons)
     certified = ranking.certificate.certified
     standing = ranking.best if certified is None else certified
     frugal = _frugal(ranking, comparisons)
@@ -211,7 +217,7 @@ def _disturbed_rivals(ranking: Ranking, comparisons: Sequence[Comparison]) -> Ex
     ]
 
 
-def _status(ranking: Ranking, comparisons: Sequence[Comparison]) -> str:
+def answer_status(ranking: Ranking, comparisons: Sequence[Comparison]) -> str:
     """Return what the certificate and the comparisons show."""
     certified = ranking.certificate.certified
     if certified is not None and certified != ranking.best:

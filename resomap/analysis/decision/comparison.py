@@ -37,8 +37,9 @@ class Comparison:
 class Ranking:
     """All candidates compared with each other, by their position.
 
-    `cheaper` (K, K) is where the row is shown to cost less than the column. `error` is the
-    one-sided level of the certificate.
+    `cheaper` (K, K) is where the row is shown to cost less than the column. `confidence` is that
+    of intervals, and `error` the one-sided level of the tests, smaller where several looks at a
+    growing sweep share it.
     """
 
     candidates: tuple[Candidate, ...]
@@ -47,6 +48,7 @@ class Ranking:
     cheaper: np.ndarray
     certificate: Certificate
     margin: float
+    confidence: float
     error: float
     confounds: Confounds
 
@@ -81,7 +83,7 @@ class Ranking:
             verdict = "within"
         return Comparison(
             candidate=self.candidates[cell],
-            difference=self.val.interval(cell, self.best, 1 - self.error),
+            difference=self.val.interval(cell, self.best, self.confidence),
             shown_within=float(self.certificate.shown_within[cell]),
             verdict=verdict,
             cheaper=bool(self.cheaper[cell, self.best]),
@@ -107,6 +109,7 @@ def rank_candidates(
     margin: float,
     confidence: float,
     accepted: Iterable[str] = (),
+    error_share: float = 1.0,
 ) -> Ranking:
     """Compare every candidate with every other, and certify the cheapest within the margin.
 
@@ -114,19 +117,28 @@ def rank_candidates(
     certified, nor are int8 networks that may lose the margin to themselves in fp32.
 
     Validation images select the sequence of cells, test images certify it; without test images
-    validation images do both.
+    validation images do both. `error_share` is the part of the error that this look at the sweep
+    may spend (`looks`).
     """
     val = contrast_candidates(candidates, "val")
     has_test = min(one.test_correct.shape[1] for one in candidates) > 1
     test = contrast_candidates(candidates, "test") if has_test else None
     cheaper = cheaper_candidates(candidates, confidence)
-    error = 1 - confidence
+    error = (1 - confidence) * error_share
     ranks = [one.rank for one in candidates]
     confounds = find_confounds([one.facts for one in candidates], accepted)
     prevented = confounds.prevents(len(candidates)) | _may_lose(candidates, margin)
     certificate = certify(val, test, ranks, cheaper, margin, error, prevented)
     return Ranking(
-        tuple(candidates), val, test or val, cheaper, certificate, margin, error, confounds
+        tuple(candidates),
+        val,
+        test or val,
+        cheaper,
+        certificate,
+        margin,
+        confidence,
+        error,
+        confounds,
     )
 
 

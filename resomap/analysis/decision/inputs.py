@@ -1,6 +1,6 @@
 """What the decision reads of a sweep: predictions, costs and evidence of every cell."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from resomap.analysis.decision.candidates import (
 )
 from resomap.analysis.decision.confounds import run_facts
 from resomap.analysis.decision.exports import read_exports
+from resomap.analysis.decision.looks import ONE_LOOK, Looks, read_looks
 from resomap.analysis.decision.ways import refused_ways, ways_to_run
 from resomap.analysis.predictions import (
     Cell,
@@ -58,6 +59,7 @@ class SweepInputs:
     classes: tuple[str, ...]
     progress: Progress
     exports: list[dict[str, Any]]
+    looks: Looks = ONE_LOOK
 
 
 def read_inputs(
@@ -86,16 +88,28 @@ def read_inputs(
     ways = ways_to_run(measurements, name)
     deployment = Deployment(name, refused, exports.losses)
     val, test = exports.val, exports.test
+    progress = count_progress(cells, seeds, runs, evidence)
     return SweepInputs(
         list_candidates(val, test, ways, evidence, deployment),
         compute_accuracies(val, test, rules.confidence),
         tuple(manifest["classes"]),
-        Progress(
-            runs=len(cells) * len(seeds),
-            finished=len(finished_runs(cells, seeds, runs)),
-            failed=sum(one.failed_seeds for one in evidence.values()),
-        ),
+        progress,
         exports.records,
+        read_looks(results, progress.finished + progress.failed),
+    )
+
+
+def count_progress(
+    cells: Sequence[Cell],
+    seeds: Sequence[int],
+    runs: RunFolders,
+    evidence: Mapping[Cell, CellEvidence],
+) -> Progress:
+    """Count the runs of the sweep, and those that ended."""
+    return Progress(
+        runs=len(cells) * len(seeds),
+        finished=len(finished_runs(cells, seeds, runs)),
+        failed=sum(one.failed_seeds for one in evidence.values()),
     )
 
 

@@ -59,7 +59,7 @@ def _compare(ranking: Ranking, cell: int, choice: int, *, is_worse: bool) -> Nei
     return {
         **candidate.identity,
         "why": _why(ranking, cell, choice, is_worse=is_worse),
-        "difference": asdict(ranking.val.interval(cell, choice, 1 - ranking.error)),
+        "difference": asdict(ranking.val.interval(cell, choice, ranking.confidence)),
         "times_latency": candidate.cost / chosen.cost if is_known else None,
         "at_most": float(ranking.certificate.shown_within[cell]),
         "confounds": ranking.confounds.between(cell, choice),

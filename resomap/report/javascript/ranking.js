@@ -72,7 +72,8 @@
     constructor(table, members, { margin, confidence }, prevented) {
       this.members = members;
       this.margin = margin;
-      this.error = 1 - confidence;
+      this.confidence = confidence;
+      this.error = (1 - confidence) * table.error_share;
       this.isCheaper = (first, second) => table.isCheaper(members[first], members[second]);
       const networks = members.map((member) => table.candidates[member].network);
       this.val = new resomap.Contrasts(table.contrasts.val, networks);
@@ -123,7 +124,7 @@
       const worse = shownByHolm(chances, this.error / 2);
       return this.others.map((cell, position) => ({
         cell,
-        difference: val.interval(cell, best, 1 - this.error),
+        difference: val.interval(cell, best, this.confidence),
         shown_within: this.shownWithin[cell],
         verdict: this.verdict(cell, worse[position]),
         cheaper: this.isCheaper(cell, best),

@@ -20,6 +20,7 @@ from resomap.report.text.exports import (
 )
 from resomap.report.text.format import candidate_name, join_first, join_names
 from resomap.report.text.page.remedy import describe_remedy
+from resomap.report.text.page.rounds import rounds_sentences
 from resomap.text import agree, format_count, format_percent, format_points
 
 ChoiceRecord = dict[str, Any]
@@ -44,6 +45,7 @@ def answer_lines(choice: ChoiceRecord, progress: Progress) -> Iterator[str]:
         ("Unmeasured", unmeasured_sentences(choice)),
         ("Exports", export_sentences(choice)),
         ("Caution", caveats(choice) if choice["choice"] else iter(())),
+        ("Rounds", rounds_sentences(choice, progress.runs)),
         ("Sweep", _progress(progress)),
     ]
     for name, sentences in parts:

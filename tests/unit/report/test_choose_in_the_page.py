@@ -31,7 +31,16 @@ from tests.synthetic import report_rules, write_tables_of
 
 Limits = dict[str, Any]
 # What the page leaves out of the record: it has the advice of the sweep at its own limits alone.
-NOT_IN_PAGE = {"device", "unmeasured", "neighbours", "control", "headline", "reasons"}
+NOT_IN_PAGE = {
+    "device",
+    "error_share",
+    "rounds",
+    "unmeasured",
+    "neighbours",
+    "control",
+    "headline",
+    "reasons",
+}
 ONLY_IN_PAGE = {"command", "provisional_advice"}
 RULES = {
     "max_failed_seeds": 1,
