@@ -26,7 +26,7 @@ from benchmarks.harness import markdown, part_parser, run_parts, shipped_config
 from resomap.analysis.decision.choice import answer_status
 from resomap.analysis.decision.comparison import Ranking, rank_candidates
 from resomap.analysis.predictions import Cell
-from resomap.rounds.policy import Grid, first_round, next_round
+from resomap.rounds.policy import TrainingGrid, first_round, next_round
 
 PAGE_TITLE = (
     "# A sweep in rounds\n\nGrids of which every run is known, replayed in rounds. Written by "
@@ -90,7 +90,7 @@ def play_rounds(grid: KnownGrid) -> tuple[Answer, list[int], int]:
     """Train a grid in rounds; returns the answer, the seeds of each cell, and the rounds."""
     cells = grid_cells(len(grid.accuracy))
     rules = shipped_config().report
-    sweep = Grid(tuple(cells), tuple(range(grid.seeds)), rules)
+    sweep = TrainingGrid(tuple(cells), tuple(range(grid.seeds)), rules)
     trained, rounds = [0] * len(cells), 0
     plan = first_round(sweep)
     while plan.runs:

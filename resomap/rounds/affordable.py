@@ -11,12 +11,12 @@ from resomap.analysis.decision.ways import ways_to_run
 from resomap.analysis.predictions import Cell, Predictions, model_files
 from resomap.analysis.profiles import read_records
 from resomap.config.schema import Config
-from resomap.rounds.policy import Grid
+from resomap.rounds.policy import TrainingGrid
 
 
 def affordable_grid(
     config: Config, seeds: tuple[int, ...], results: Path
-) -> tuple[Grid, dict[Cell, str]]:
+) -> tuple[TrainingGrid, dict[Cell, str]]:
     """Return what rounds may train, and why the other cells exceed a budget on costs.
 
     A cell counts as it is trained, in its cheapest way of running it.
@@ -44,7 +44,7 @@ def affordable_grid(
         if reason is not None and one.cell not in kept
     }
     trained = tuple(cell for cell in cells if cell not in dropped)
-    return Grid(trained, seeds, config.report, tuple(manifest["classes"])), dropped
+    return TrainingGrid(trained, seeds, config.report, tuple(manifest["classes"])), dropped
 
 
 def _untrained(cell: Cell) -> Predictions:

@@ -16,7 +16,7 @@ from resomap.report.text.answer import answer_lines
 from resomap.report.text.page.rounds import describe_end, describe_outcome, describe_round
 from resomap.rounds.affordable import affordable_grid
 from resomap.rounds.durations import estimate_round
-from resomap.rounds.policy import Grid, Plan, PlannedRun, first_round, next_round
+from resomap.rounds.policy import Plan, PlannedRun, TrainingGrid, first_round, next_round
 from resomap.rounds.record import BUDGET, RoundsRecord
 from resomap.system.snakemake_call import call_snakemake
 from resomap.workflow.layout import STAGE_OF
@@ -72,7 +72,7 @@ class Rounds:
     """The rounds of one sweep; `over_budget` says why cells are never trained."""
 
     config: Config
-    grid: Grid
+    grid: TrainingGrid
     over_budget: Mapping[Cell, str]
     record: RoundsRecord
     options: RoundOptions

@@ -49,7 +49,7 @@ class PlannedRun(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Grid:
+class TrainingGrid:
     """The cells that rounds may train, the seeds in their order, and the rules of the answer.
 
     `confidence` and `margin` are those of `rules`.
@@ -80,13 +80,13 @@ class Plan:
     end: End | None = None
 
 
-def first_round(grid: Grid) -> Plan:
+def first_round(grid: TrainingGrid) -> Plan:
     """Train every cell with the first seed."""
     return _plan(grid, dict.fromkeys(grid.cells, "not trained yet"), {}, seeds=1)
 
 
 def next_round(
-    grid: Grid,
+    grid: TrainingGrid,
     candidates: Sequence[Candidate],
     trained: Mapping[Cell, int],
     rounds: int,
@@ -116,7 +116,7 @@ def next_round(
     return _plan(grid, wanted, dropped, seeds=rounds + 1, trained=trained)
 
 
-def _rank(grid: Grid, allowed: Sequence[Candidate], share: float) -> Ranking:
+def _rank(grid: TrainingGrid, allowed: Sequence[Candidate], share: float) -> Ranking:
     rules = grid.rules
     return rank_candidates(
         allowed, rules.margin, rules.confidence, rules.accept_confounds, share
@@ -124,7 +124,7 @@ def _rank(grid: Grid, allowed: Sequence[Candidate], share: float) -> Ranking:
 
 
 def _may_keep_budgets(
-    grid: Grid, candidates: Sequence[Candidate], allowed: Sequence[Candidate]
+    grid: TrainingGrid, candidates: Sequence[Candidate], allowed: Sequence[Candidate]
 ) -> dict[Cell, str]:
     """Return the cells that keep every budget by their measured values, and are not shown to."""
     of_costs = grid.rules.model_copy(update=NO_BUDGETS_ON_RESULTS)
@@ -144,7 +144,7 @@ def _contenders(ranking: Ranking) -> dict[Cell, str]:
     return {ranking.candidates[cell].cell: "near the best" for cell in np.flatnonzero(near)}
 
 
-def _deciding(grid: Grid, ranking: Ranking) -> tuple[dict[Cell, str], End | None]:
+def _deciding(grid: TrainingGrid, ranking: Ranking) -> tuple[dict[Cell, str], End | None]:
     """Return the cells that the answer depends on, or how the rounds end."""
     comparisons = ranking.comparisons()
     status = answer_status(ranking, comparisons)
@@ -184,7 +184,7 @@ def _targets(
 
 
 def _dropped(
-    grid: Grid,
+    grid: TrainingGrid,
     candidates: Sequence[Candidate],
     allowed: Sequence[Candidate],
     wanted: Iterable[Cell],
@@ -199,7 +199,7 @@ def _dropped(
 
 
 def _plan(
-    grid: Grid,
+    grid: TrainingGrid,
     wanted: Mapping[Cell, str],
     dropped: Mapping[Cell, str],
     seeds: int,

@@ -11,13 +11,13 @@ from benchmarks.harness import shipped_config
 from benchmarks.rounds import KnownGrid, draw_grid, play_rounds
 from resomap.analysis.decision.candidates import Candidate
 from resomap.analysis.predictions import Cell
-from resomap.rounds.policy import Grid, Plan, first_round, next_round
+from resomap.rounds.policy import Plan, TrainingGrid, first_round, next_round
 
 CELLS = grid_cells()
 RULES = shipped_config().report
 
 
-def planned(sweep: Grid, accuracy: Sequence[float], seeds: int, **options: Any) -> Plan:
+def planned(sweep: TrainingGrid, accuracy: Sequence[float], seeds: int, **options: Any) -> Plan:
     """Return the plan after every cell was trained with so many seeds."""
     candidates = trained_candidates(accuracy, seeds)
     trained = dict.fromkeys((one.cell for one in candidates), seeds)
@@ -30,8 +30,8 @@ def trained_candidates(accuracy: Sequence[float], seeds: int) -> list[Candidate]
     return make_candidates(*splits)
 
 
-def sweep_of(seeds: int, **rules: Any) -> Grid:
-    return Grid(tuple(CELLS), tuple(range(seeds)), RULES.model_copy(update=rules))
+def sweep_of(seeds: int, **rules: Any) -> TrainingGrid:
+    return TrainingGrid(tuple(CELLS), tuple(range(seeds)), RULES.model_copy(update=rules))
 
 
 def seeds_by_cell(plan: Plan) -> Mapping[Cell, list[int]]:

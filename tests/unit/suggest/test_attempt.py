@@ -52,7 +52,7 @@ def test_same_command_continues_and_another_one_overwrites_nothing(tmp_path, mon
 
 def test_unfinished_sweep_names_the_command_that_continues(tmp_path, monkeypatch):
     monkeypatch.setattr(attempt, "prepare", lambda *each: None)
-    monkeypatch.setattr(attempt, "run_sweep", lambda output: 1)
+    monkeypatch.setattr(attempt, "call_snakemake", lambda arguments: 1)
     shown: list[str] = []
     tried = attempt_of(tmp_path)
     assert attempt.run_attempt(tried, shown.extend, open_report=True) == 1
