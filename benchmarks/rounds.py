@@ -1,12 +1,12 @@
 """A sweep in rounds against its full grid: the answer, its cost, and false certificates.
 
-`python -m benchmarks.rounds all` writes rounds.md. The rounds are those of `resomap run
+`python -m benchmarks.rounds all --sweep DIR` writes rounds.md; DIR holds a finished sweep. The rounds are those of `resomap run
 --until-settled` (`resomap.rounds.policy`), on grids of which every run is known.
 """
 
 from argparse import Namespace
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +23,20 @@ from benchmarks.decision_worlds import (
     make_world,
 )
 from benchmarks.harness import markdown, part_parser, run_parts, shipped_config
-from resomap.analysis.decision.choice import answer_status
+from resomap.analysis.decision.candidates import Candidate
+from resomap.analysis.decision.choice import answer_status, choose
 from resomap.analysis.decision.comparison import Ranking, rank_candidates
-from resomap.analysis.predictions import Cell
+from resomap.analysis.decision.inputs import read_inputs, read_sweep
+from resomap.analysis.decision.looks import Looks
+from resomap.analysis.predictions import Cell, sweep_runs
+from resomap.report.text.format import candidate_name
 from resomap.rounds.policy import TrainingGrid, first_round, next_round
+from resomap.system.files import read_json
+from resomap.workflow.lifecycle import read_run_config
 
 PAGE_TITLE = (
     "# A sweep in rounds\n\nGrids of which every run is known, replayed in rounds. Written by "
-    "`python -m benchmarks.rounds all`."
+    "`python -m benchmarks.rounds all --sweep DIR`."
 )
 TEST_IMAGES = 2000
 SIZES = ((3, 2000), (5, 400), (5, 2000))
@@ -55,7 +61,7 @@ class KnownGrid:
         """Rank the cells by their first seeds, at a share of the error."""
         return rank_candidates(self.candidates(trained), MARGIN, CONFIDENCE, (), share)
 
-    def candidates(self, trained: Sequence[int]) -> list:
+    def candidates(self, trained: Sequence[int]) -> list[Candidate]:
         """Return the candidates of the runs that are trained."""
         splits = (
             [of_cell[:seeds] for of_cell, seeds in zip(split, trained, strict=True)]
@@ -86,20 +92,27 @@ def answer_of(ranking: Ranking) -> Answer:
     return Answer(answer_status(ranking, ranking.comparisons()), cell)
 
 
-def play_rounds(grid: KnownGrid) -> tuple[Answer, list[int], int]:
-    """Train a grid in rounds; returns the answer, the seeds of each cell, and the rounds."""
-    cells = grid_cells(len(grid.accuracy))
-    rules = shipped_config().report
-    sweep = TrainingGrid(tuple(cells), tuple(range(grid.seeds)), rules)
-    trained, rounds = [0] * len(cells), 0
-    plan = first_round(sweep)
+def play(
+    grid: TrainingGrid, candidates_of: Callable[[Mapping[Cell, int]], list[Candidate]]
+) -> tuple[dict[Cell, int], int]:
+    """Train a grid in rounds; returns the seeds of each cell, and the rounds."""
+    trained, rounds = dict.fromkeys(grid.cells, 0), 0
+    plan = first_round(grid)
     while plan.runs:
         for run in plan.runs:
-            trained[cells.index(Cell(*run[:3]))] += 1
+            trained[Cell(*run[:3])] += 1
         rounds += 1
-        known = dict(zip(cells, trained, strict=True))
-        plan = next_round(sweep, grid.candidates(trained), known, rounds)
-    return answer_of(grid.rank(trained, sweep.error_shares[rounds - 1])), trained, rounds
+        plan = next_round(grid, candidates_of(trained), trained, rounds)
+    return trained, rounds
+
+
+def play_rounds(known: KnownGrid) -> tuple[Answer, list[int], int]:
+    """Train a simulated grid in rounds; returns the answer, the seeds of each cell, and the rounds."""
+    cells = tuple(grid_cells(len(known.accuracy)))
+    grid = TrainingGrid(cells, tuple(range(known.seeds)), shipped_config().report)
+    by_cell, rounds = play(grid, lambda trained: known.candidates(list(trained.values())))
+    trained = list(by_cell.values())
+    return answer_of(known.rank(trained, grid.error_share(rounds))), trained, rounds
 
 
 @dataclass
@@ -250,10 +263,65 @@ def run_false(options: Namespace, work: Path) -> str:
     return f"{note}\n\n{markdown(('grids', 'S', 'n', 'false', 'bar'), rows)}"
 
 
+def run_real(options: Namespace, work: Path) -> str:
+    """Replay finished sweeps of --sweep: their runs, in rounds."""
+    if not options.sweep:
+        raise SystemExit("name finished sweeps: --sweep DIR --sweep DIR")
+    rows = [replay_sweep(directory) for directory in options.sweep]
+    head = ("sweep", "grid", "training time", "rounds name", "the grid names", "status")
+    note = (
+        "Finished grids on real and rendered images, replayed in rounds. Training time: that of the "
+        "rounds over that of the grid, as recorded."
+    )
+    return f"{note}\n\n{markdown(head, rows)}"
+
+
+def replay_sweep(directory: Path) -> tuple[object, ...]:
+    """Return a row about a finished sweep."""
+    results, config = directory / "results", read_run_config(directory)
+    sweep = read_inputs(results, config, config.report)
+    _, cells, seeds, runs = read_sweep(results, config)
+    rules = config.report
+    grid = TrainingGrid(tuple(cells), tuple(seeds), rules, sweep.classes)
+
+    def candidates_of(trained: Mapping[Cell, int]) -> list[Candidate]:
+        return [first_seeds(one, trained[one.cell]) for one in sweep.candidates]
+
+    trained, rounds = play(grid, candidates_of)
+    looks = Looks(grid.error_share(rounds))
+    found = choose(candidates_of(trained), rules, sweep.classes, looks=looks)
+    full = choose(sweep.candidates, rules, sweep.classes)
+    seconds = {
+        (run.cell, run.seed): read_json(run.folder / "timing.json")["train_seconds"]
+        for run in sweep_runs(cells, seeds, runs)
+    }
+    spent = sum(
+        value for (cell, seed), value in seconds.items() if seed in seeds[: trained[cell]]
+    )
+    return (
+        *(
+            config.experiment.title or directory.name,
+            f"{len(cells)} cells x {len(seeds)} seeds",
+        ),
+        f"{spent / sum(seconds.values()):.2f}, {rounds} rounds",
+        *(candidate_name(one["choice"]) if one["choice"] else "none" for one in (found, full)),
+        f"{found['status']}, {full['status']}",
+    )
+
+
+def first_seeds(candidate: Candidate, count: int) -> Candidate:
+    """Return a candidate with the first of its seeds alone."""
+    seeds = candidate.val.seeds[:count]
+    return replace(
+        candidate, val=candidate.val.of_seeds(seeds), test=candidate.test.of_seeds(seeds)
+    )
+
+
 PARTS = {
     "answers": ("Answers and costs", run_answers),
     "two_grids": ("Two full grids", run_two_grids),
     "false": ("False certificates", run_false),
+    "real": ("Finished sweeps", run_real),
 }
 
 
@@ -263,6 +331,7 @@ def main() -> None:
     parser.set_defaults(cores=1, rounds=1)
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--simulations", type=int, default=400)
+    parser.add_argument("--sweep", type=Path, action="append", default=[])
     run_parts(parser.parse_args(), PAGE_TITLE, PARTS)
 
 

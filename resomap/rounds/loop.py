@@ -87,7 +87,8 @@ class Rounds:
             if code or self.options.dry_run:
                 return code
             answer = self._answer()
-            self.record.finish(monotonic() - started, answer, self._error_share())
+            share = self.grid.error_shares[len(self.record.rounds) - 1]
+            self.record.finish(monotonic() - started, answer, share)
             show(describe_outcome(answer, len(self.record.rounds)))
         return 0
 
@@ -133,9 +134,6 @@ class Rounds:
     def _inputs(self) -> SweepInputs:
         return read_inputs(RESULTS, self.config, self.config.report)
 
-    def _error_share(self) -> float:
-        return self.grid.error_shares[len(self.record.rounds) - 1]
-
     def _answer(self, looks: Looks | None = None) -> ChoiceRecord:
         sweep = self._inputs()
         return choose(
@@ -144,7 +142,7 @@ class Rounds:
             sweep.classes,
             sweep.accuracies,
             exports=sweep.exports,
-            looks=looks or Looks(self._error_share()),
+            looks=looks or Looks(self.grid.error_share(len(self.record.rounds))),
         )
 
     def report(self, show: Show) -> int:

@@ -16,7 +16,7 @@ from resomap.analysis.decision.budgets import apply_budgets
 from resomap.analysis.decision.candidates import Candidate, cheapest_ways
 from resomap.analysis.decision.choice import answer_status
 from resomap.analysis.decision.comparison import Comparison, Ranking, rank_candidates
-from resomap.analysis.decision.looks import error_shares
+from resomap.analysis.decision.looks import RESERVE, error_shares
 from resomap.analysis.decision.outlook import SEED_SD
 from resomap.analysis.predictions import Cell
 from resomap.config.report import Report
@@ -65,12 +65,15 @@ class TrainingGrid:
         """Return the share of the error that the look after each round may spend."""
         return error_shares(len(self.seeds), 1 - self.rules.confidence)
 
+    def error_share(self, rounds: int) -> float:
+        """Return the share after so many rounds; the reserve where they may spend nothing yet."""
+        return self.error_shares[rounds - 1] or RESERVE
+
 
 @dataclass(frozen=True)
 class Plan:
-    """The runs of the next round with a reason for each cell, or why there is none.
+    """The runs of the next round with a reason for each cell, or `end`, which says why none follow.
 
-    `status` and `choice` are the answer after the last round, None before the first look, and
     `dropped` says why the other cells get no more seeds.
     """
 
@@ -103,7 +106,7 @@ def next_round(
     allowed = cheapest_ways(allowed)
     end: End | None = "hopeless"
     if allowed:
-        ranking = _rank(grid, allowed, grid.error_shares[rounds - 1])
+        ranking = _rank(grid, allowed, grid.error_share(rounds))
         if rounds == 1 or not learned:
             wanted |= _contenders(ranking)
             end = None

@@ -58,7 +58,8 @@ def read_looks(results: Path, ended: int) -> Looks:
     """Return what the tests may spend on the sweep in the folder `results`.
 
     `ended` is how many of its runs ended. Where more did than the rounds requested, the grid was
-    continued without them, and this look spends what they left.
+    continued without them, and this look spends what they left. Before the first look of the
+    rounds it is the reserve.
     """
     path = file_in(results, "rounds")
     if not path.exists():
@@ -67,6 +68,6 @@ def read_looks(results: Path, ended: int) -> Looks:
     finished = [one for one in record["rounds"] if one["status"] is not None]
     shares = [one["error_share"] for one in finished]
     requested = sum(len(one["runs"]) for one in record["rounds"])
-    if ended > requested or not any(shares):
+    if ended > requested:
         return Looks(1 - sum(shares), record)
-    return Looks(shares[-1], record)
+    return Looks(shares[-1] if any(shares) else RESERVE, record)

@@ -44,7 +44,7 @@ def record(*rounds: tuple[int, str | None, float]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("rounds", "ended", "share"),
     [
-        ([(4, "undecided", 0.0)], 4, 1.0),  # nothing was tested yet
+        ([(4, "undecided", 0.0)], 4, RESERVE),  # nothing was tested yet
         ([(4, "undecided", 0.0), (3, "chosen", 0.3)], 7, 0.3),
         ([(4, "undecided", 0.0), (3, "chosen", 0.3)], 12, 0.7),  # the grid was completed
         ([(4, "undecided", 0.0), (3, "chosen", 0.3), (2, None, 0.0)], 8, 0.3),  # it runs

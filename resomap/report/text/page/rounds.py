@@ -71,7 +71,8 @@ def rounds_sentences(choice: Mapping[str, Any], runs: int) -> Iterator[str]:
         return
     yield from describe_end(record, runs)
     share = format_percent(choice["error_share"])
-    yield f"The looks share the error of the tests, and this one may spend {share} of it."
+    error = format_percent(1 - choice["rules"]["confidence"])
+    yield f"All looks together may err in {error}; this one spends {share} of that."
 
 
 def round_rows(record: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -41,9 +41,10 @@ def test_row_names_cells_by_their_reason(record):
 
 def test_sentences_count_the_trainings_of_all_rounds(record):
     choice = {"rounds": {**record, "end": "settled"}, "error_share": 0.3}
+    choice["rules"] = {"confidence": 0.95}
     sentences = list(rounds_sentences(choice, 12))
     assert sentences[0].startswith("2 rounds trained 3 of 12 runs in 90 s")
-    assert "30 %" in sentences[1]
+    assert sentences[1].endswith("may err in 5 %; this one spends 30 % of that.")
 
 
 def test_grid_that_was_planned_at_once_has_no_sentence():
