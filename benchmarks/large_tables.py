@@ -156,7 +156,7 @@ def aggregate(directory: str) -> None:
     config = read_run_config(Path(directory))
     sweep = RecordedSweep(results, config)
     shared = {name: getattr(sweep.sweep, name) for name in type(sweep.sweep).model_fields}
-    job = Aggregate(**shared, explain=False, report=config.report)
+    job = Aggregate(**shared, explain=False, report=config.report, rounds="")
     folders = (results / "runs", results / "profiles", results / "agreement")
     manifest = results / "data" / "manifest.json"
     write_sweep_tables(job, sweep, manifest, *folders, results / "tables")
