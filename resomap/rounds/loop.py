@@ -89,7 +89,7 @@ class Rounds:
             answer = self._answer()
             share = self.grid.error_shares[len(self.record.rounds) - 1]
             self.record.finish(monotonic() - started, answer, share)
-            show(describe_outcome(answer, len(self.record.rounds)))
+            show(describe_outcome(self.record.rounds))
         return 0
 
     def _begin(self) -> bool:

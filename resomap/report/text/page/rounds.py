@@ -42,14 +42,18 @@ def _name_cells(cells: Iterable[tuple[str, int]]) -> str:
     )
 
 
-def describe_outcome(answer: Mapping[str, Any], number: int) -> Iterator[str]:
-    """Yield what the look after a round found."""
-    yield f"Round {number}: {_found(answer)}"
+def describe_outcome(rounds: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what the look after the last of these rounds found."""
+    yield f"Round {len(rounds)}: {_found(rounds[-1])}"
 
 
-def _found(answer: Mapping[str, Any]) -> str:
-    stands = f"; {candidate_name(answer['choice'])} stands" if answer["choice"] else ""
-    return f"{STATUSES[answer['status']]}{stands}"
+def _found(one: Mapping[str, Any]) -> str:
+    leader = candidate_name(one["choice"]) if one["choice"] else ""
+    # A certificate of one seed would be of these networks only.
+    if leader and not one["error_share"]:
+        return f"not tested yet; {leader} leads"
+    stands = f"; {leader} stands" if leader else ""
+    return f"{STATUSES[one['status']]}{stands}"
 
 
 def describe_end(record: Mapping[str, Any], runs: int) -> Iterator[str]:
