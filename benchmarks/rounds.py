@@ -271,7 +271,7 @@ def run_real(options: Namespace, work: Path) -> str:
     head = ("sweep", "grid", "training time", "rounds name", "the grid names", "status")
     note = (
         "Finished grids on real and rendered images, replayed in rounds. Training time: that of the "
-        "rounds over that of the grid, as recorded."
+        "rounds over that of the grid, each training at the mean of its cell."
     )
     return f"{note}\n\n{markdown(head, rows)}"
 
@@ -291,19 +291,19 @@ def replay_sweep(directory: Path) -> tuple[object, ...]:
     looks = Looks(grid.error_share(rounds))
     found = choose(candidates_of(trained), rules, sweep.classes, looks=looks)
     full = choose(sweep.candidates, rules, sweep.classes)
-    seconds = {
-        (run.cell, run.seed): read_json(run.folder / "timing.json")["train_seconds"]
-        for run in sweep_runs(cells, seeds, runs)
-    }
-    spent = sum(
-        value for (cell, seed), value in seconds.items() if seed in seeds[: trained[cell]]
-    )
+    # Of a cell, as the machine may have been busy during some of its trainings.
+    seconds = dict.fromkeys(cells, 0.0)
+    for run in sweep_runs(cells, seeds, runs):
+        recorded = read_json(run.folder / "timing.json")
+        seconds[run.cell] += recorded["train_seconds"] / len(seeds)
+    spent = sum(value * trained[cell] for cell, value in seconds.items())
+    whole = sum(seconds.values()) * len(seeds)
     return (
         *(
             config.experiment.title or directory.name,
             f"{len(cells)} cells x {len(seeds)} seeds",
         ),
-        f"{spent / sum(seconds.values()):.2f}, {rounds} rounds",
+        f"{spent / whole:.2f}, {rounds} rounds",
         *(candidate_name(one["choice"]) if one["choice"] else "none" for one in (found, full)),
         f"{found['status']}, {full['status']}",
     )
