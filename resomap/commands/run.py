@@ -88,7 +88,7 @@ def _run_rounds(
         if advice:
             raise ConfigError(f"--until-settled does not take {word}: {advice}")
     options = RoundOptions(
-        # An option with one value, so that no target is taken for a file.
+        # An option ends the list of files, so that no target is taken for one.
         arguments=tuple(put_config_files_first(arguments, ["--rerun-incomplete"])),
         hours=budget_hours,
         max_seeds=max_seeds,

@@ -13,7 +13,7 @@ from resomap.analysis.predictions import Cell
 from resomap.config.schema import Config
 from resomap.errors import ConfigError
 from resomap.report.text.answer import answer_lines
-from resomap.report.text.page.rounds import describe_end, describe_outcome, describe_round
+from resomap.report.text.page.rounds import describe_outcome, describe_round
 from resomap.rounds.affordable import affordable_grid
 from resomap.rounds.durations import estimate_round
 from resomap.rounds.policy import Plan, PlannedRun, TrainingGrid, first_round, next_round
@@ -86,7 +86,8 @@ class Rounds:
             code = self._snakemake(_targets(runs, *self._stages()))
             if code or self.options.dry_run:
                 return code
-            answer = self._answer()
+            looks = Looks(self.grid.error_share(len(self.record.rounds)))
+            answer = self._answer(self._inputs(), looks)
             share = self.grid.error_shares[len(self.record.rounds) - 1]
             self.record.finish(monotonic() - started, answer, share)
             show(describe_outcome(self.record.rounds))
@@ -134,21 +135,20 @@ class Rounds:
     def _inputs(self) -> SweepInputs:
         return read_inputs(RESULTS, self.config, self.config.report)
 
-    def _answer(self, looks: Looks | None = None) -> ChoiceRecord:
-        sweep = self._inputs()
+    def _answer(self, sweep: SweepInputs, looks: Looks) -> ChoiceRecord:
         return choose(
             sweep.candidates,
             self.config.report,
             sweep.classes,
             sweep.accuracies,
             exports=sweep.exports,
-            looks=looks or Looks(self.grid.error_share(len(self.record.rounds))),
+            looks=looks,
         )
 
     def report(self, show: Show) -> int:
         """Explain the choice and the runner-up, write the report, and show the answer."""
         sweep = self._inputs()
-        answer = self._answer(sweep.looks)
+        answer = self._answer(sweep, sweep.looks)
         if self.config.explainability.enabled:
             named = {_cell(answer[name]) for name in ("choice", "runner_up") if answer[name]}
             runs = [PlannedRun(*run) for one in self.record.rounds for run in one["runs"]]
@@ -161,7 +161,6 @@ class Rounds:
         is_complete = sweep.progress.finished + sweep.progress.failed == sweep.progress.runs
         code = self._snakemake([] if is_complete else ["partial_report"])
         if not code:
-            show(describe_end(sweep.looks.rounds, sweep.progress.runs))
             show(answer_lines(answer, sweep.progress))
         return code
 

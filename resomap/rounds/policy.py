@@ -102,21 +102,21 @@ def next_round(
     a network is shown to beat the majority class.
     """
     allowed, _ = apply_budgets(candidates, grid.rules, grid.classes)
-    wanted = _may_keep_budgets(grid, candidates, allowed)
+    needed = _may_keep_budgets(grid, candidates, allowed)
     allowed = cheapest_ways(allowed)
     end: End | None = "hopeless"
     if allowed:
         ranking = _rank(grid, allowed, grid.error_share(rounds))
         if rounds == 1 or not learned:
-            wanted |= _contenders(ranking)
+            needed |= _contenders(ranking)
             end = None
         else:
             of_answer, end = _deciding(grid, ranking)
-            wanted |= of_answer
-    dropped = _dropped(grid, candidates, allowed, wanted)
-    if not wanted or rounds == len(grid.seeds):
-        return Plan(dropped=dropped, end="seeds" if wanted else end)
-    return _plan(grid, wanted, dropped, seeds=rounds + 1, trained=trained)
+            needed |= of_answer
+    dropped = _dropped(grid, candidates, allowed, needed)
+    if not needed or rounds == len(grid.seeds):
+        return Plan(dropped=dropped, end="seeds" if needed else end)
+    return _plan(grid, needed, dropped, seeds=rounds + 1, trained=trained)
 
 
 def _rank(grid: TrainingGrid, allowed: Sequence[Candidate], share: float) -> Ranking:
@@ -158,13 +158,13 @@ def _deciding(grid: TrainingGrid, ranking: Ranking) -> tuple[dict[Cell, str], En
     targets = _targets(ranking, comparisons, chances)
     if not targets:
         return {}, "settled" if status == "chosen" else "hopeless"
-    wanted = {}
+    needed = {}
     for cell in targets:
         for rival in np.flatnonzero(binding_rivals(ranking, cell, final)):
-            wanted[ranking.candidates[rival].cell] = "may be above the margin over another"
+            needed[ranking.candidates[rival].cell] = "may be above the margin over another"
     for cell in targets:
-        wanted[ranking.candidates[cell].cell] = "may be the answer"
-    return wanted, None
+        needed[ranking.candidates[cell].cell] = "may be the answer"
+    return needed, None
 
 
 def _targets(
@@ -190,30 +190,30 @@ def _dropped(
     grid: TrainingGrid,
     candidates: Sequence[Candidate],
     allowed: Sequence[Candidate],
-    wanted: Iterable[Cell],
+    needed: Iterable[Cell],
 ) -> dict[Cell, str]:
     """Return why the other cells get no more seeds."""
     kept = {one.cell for one in allowed}
     return {
         cell: "cannot change the answer" if cell in kept else "outside of the budgets"
         for cell in dict.fromkeys(one.cell for one in candidates)
-        if cell not in wanted
+        if cell not in needed
     }
 
 
 def _plan(
     grid: TrainingGrid,
-    wanted: Mapping[Cell, str],
+    needed: Mapping[Cell, str],
     dropped: Mapping[Cell, str],
     seeds: int,
     trained: Mapping[Cell, int] | None = None,
 ) -> Plan:
-    """Bring the wanted cells to this number of seeds, as far as the sweep has them."""
+    """Bring the needed cells to this number of seeds, as far as the sweep has them."""
     known = trained or {}
     runs = tuple(
         PlannedRun(*cell, seed)
         for cell in grid.cells
-        if cell in wanted
+        if cell in needed
         for seed in grid.seeds[known.get(cell, 0) : seeds]
     )
-    return Plan(runs, wanted, dropped, None if runs else "seeds")
+    return Plan(runs, needed, dropped, None if runs else "seeds")

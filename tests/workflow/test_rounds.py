@@ -20,7 +20,7 @@ OVERLAY = {
     "system": {"device": "cpu", "training": {"num_workers": 0}},
 }
 KILLS = int(os.environ.get("RESOMAP_TEST_KILLS", "1"))
-"""Twenty of them are a campaign of a quarter of an hour."""
+"""More of them are a campaign, by hand."""
 PATTERNS = ("checkpoints/**/*.safetensors", "runs/**/*.csv", "runs/**/*.npz")
 
 

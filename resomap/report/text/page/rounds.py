@@ -56,7 +56,7 @@ def _found(one: Mapping[str, Any]) -> str:
     return f"{STATUSES[one['status']]}{stands}"
 
 
-def describe_end(record: Mapping[str, Any], runs: int) -> Iterator[str]:
+def _describe_end(record: Mapping[str, Any], runs: int) -> Iterator[str]:
     """Yield how the rounds ended, and what they trained of all `runs`."""
     rounds = record["rounds"]
     trained = sum(len(one["runs"]) for one in rounds)
@@ -73,7 +73,7 @@ def rounds_sentences(choice: Mapping[str, Any], runs: int) -> Iterator[str]:
     record = choice.get("rounds")
     if not record:
         return
-    yield from describe_end(record, runs)
+    yield from _describe_end(record, runs)
     share = format_percent(choice["error_share"])
     error = format_percent(1 - choice["rules"]["confidence"])
     yield f"All looks together may err in {error}; this one spends {share} of that."
